@@ -1,0 +1,51 @@
+"""The errors that users meet, as one tree.
+
+    DrnbenchError
+    ├── UsageError          what was asked cannot be done: exit 2, one line, nothing was started
+    │   └── DataError       an image or a folder is missing, broken or too small
+    └── UnitError           a stage or an evaluation failed while it ran: recorded with its kind
+        └── DivergedError   the loss stopped being a number
+
+A message says what, where and how to mend it, in one line: the command line prints it as it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DrnbenchError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class UsageError(DrnbenchError):
+    """What was asked cannot be done; raised before any work starts."""
+
+
+class DataError(UsageError):
+    """An image or a folder of images cannot be used."""
+
+
+class UnitError(DrnbenchError):
+    """A unit of work failed while it ran."""
+
+    kind = "error"
+
+
+class DivergedError(UnitError):
+    """Training produced a loss or a weight that is not finite."""
+
+    kind = "diverged"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the end of an error message: the nearest known name, or all of them.
+
+    >>> nearest("drn-z", ["drn-s", "edsr"])
+    "did you mean 'drn-s'? known: drn-s, edsr"
+    """
+    names = sorted(set(known))
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}known: {', '.join(names) or 'none'}"
