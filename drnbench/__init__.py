@@ -1,0 +1,36 @@
+"""Ablation studies for super-resolution around dual regression: study file -> trained models -> tables for a paper."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from drnbench import degradations, evaluation, models, schemes
+    from drnbench.study import Axis, Curve, Exclude, Study, Table
+    from drnbench.trial import Data, Evaluate, Stage, Trial
+
+    __version__: str
+
+__all__ = [
+    "Axis", "Curve", "Data", "Evaluate", "Exclude", "Stage", "Study", "Table", "Trial",
+    "__version__", "degradations", "evaluation", "models", "schemes",
+]  # fmt: skip
+
+_HOME = {
+    **dict.fromkeys(("Axis", "Curve", "Exclude", "Study", "Table"), "drnbench.study"),
+    **dict.fromkeys(("Data", "Evaluate", "Stage", "Trial"), "drnbench.trial"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Everything is imported when it is first used: `--help` pays for nothing, a study file for no torch.
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    if name in {"degradations", "evaluation", "models", "schemes"}:
+        return importlib.import_module(f"drnbench.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("drnbench")
+    raise AttributeError(f"module 'drnbench' has no attribute {name!r}")

@@ -1,0 +1,86 @@
+"""The verb `list`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from drnbench.errors import UsageError, nearest
+
+Rows = Iterable[tuple[str, str]]
+
+
+def _methods() -> Rows:
+    from drnbench import methods
+    from drnbench.models import models
+
+    for name in methods.names():
+        method = methods.get(name)
+        model = models.get(method.model)
+        scales = ", ".join(map(str, model.scales)) if model.scales else "any"
+        yield name, f"{method.summary} (scale {scales}; scheme {method.scheme or model.scheme or 'none'})"
+
+
+def _models() -> Rows:
+    from drnbench.models import models
+
+    for name in models.list():
+        yield name, models.get(name).summary
+
+
+def _schemes() -> Rows:
+    from drnbench.schemes import schemes
+
+    for name in schemes.list():
+        yield name, schemes.get(name).summary
+
+
+def _kernels() -> Rows:
+    from drnbench.degradations import kernels
+
+    for name in kernels.list():
+        yield name, kernels.get(name).summary
+
+
+def _metrics() -> Rows:
+    from drnbench.evaluation import metrics
+
+    for name in metrics.list():
+        metric = metrics.get(name)
+        better = "higher" if metric.higher_is_better else "lower"
+        yield name, f"{metric.label}{f' in {metric.unit}' if metric.unit else ''}, {better} is better"
+
+
+def _datasets() -> Rows:
+    from drnbench.data.sources import datasets
+
+    for name, where, count in datasets():
+        yield name, f"{count} images in {where}" if count else where
+
+
+def _studies() -> Rows:
+    for path in sorted(Path("studies").glob("*.py")):
+        import ast
+
+        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        yield str(path), " ".join(doc.split("\n\n")[0].split())
+
+
+KINDS: dict[str, Callable[[], Rows]] = {
+    "methods": _methods, "models": _models, "schemes": _schemes, "kernels": _kernels,
+    "datasets": _datasets, "metrics": _metrics, "studies": _studies,
+}  # fmt: skip
+
+
+def show(what: str | None) -> int:
+    """Print every entry of one kind, or of all."""
+    if what is not None and what not in KINDS:
+        raise UsageError(f"cannot list {what!r}: {nearest(what, KINDS)}")
+    for kind in [what] if what else KINDS:
+        rows = list(KINDS[kind]())
+        if what is None:
+            print(f"{kind}:")
+        width = max((len(name) for name, _ in rows), default=0)
+        for name, text in rows:
+            print(f"{'  ' if what is None else ''}{name:<{width}}  {text}")
+    return 0

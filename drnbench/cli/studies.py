@@ -1,0 +1,216 @@
+"""The verbs on study files: run, plan, report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from drnbench.errors import UsageError, nearest
+from drnbench.overrides import parse_value
+from drnbench.plan import Plan, make
+from drnbench.progress import PlainProgress, RichProgress, clock
+from drnbench.store import Store
+from drnbench.study import expand
+from drnbench.studyfile import load
+from drnbench.trial import short
+
+
+def planned(study: Path, profile: str, sets: list[str], store: Store) -> Plan:
+    """Read a study file and build its plan; every error that can be known before work is raised here."""
+    loaded, name, question = load(study)
+    return make(expand(loaded, name, question, profile, _overrides(sets)), store)
+
+
+def _overrides(sets: list[str]) -> dict[str, Any]:
+    out = {}
+    for item in sets:
+        path, eq, value = item.partition("=")
+        if not eq or not path:
+            raise UsageError(f"--set {item!r}: write it as path=value, such as pretrain.steps=500")
+        out[path.strip()] = parse_value(value.strip())
+    return out
+
+
+def pick_devices(device: str, jobs: int | None) -> tuple[list[str], int]:
+    """Return the devices to give out and how many units run at once.
+
+    Raises:
+        UsageError: CUDA was asked for and is not there.
+
+    """
+    if device not in {"auto", "cpu", "cuda"}:
+        raise UsageError(f"unknown device {device!r}: {nearest(device, ['auto', 'cpu', 'cuda'])}")
+    count = 0
+    if device != "cpu":
+        import torch
+
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "cuda" and not count:
+        raise UsageError("--device cuda: PyTorch sees no CUDA device here; use --device cpu, or install a CUDA build and driver")
+    if count:
+        return [f"cuda:{i}" for i in range(count)], jobs or count
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ["cpu"], jobs or cores
+
+
+def run_study(
+    study: Path, profile: str, sets: list[str], jobs: int | None, executor: str, device: str, results: Path,
+    tracking_uri: str | None, rerun: str | None, *, fail_fast: bool,
+) -> int:  # fmt: skip
+    """Run what is missing of a study, mirror it, report it; returns the exit code."""
+    from drnbench.execution.coordinator import Coordinator, record, todo
+
+    if executor != "local":
+        raise UsageError(f"unknown executor {executor!r}: {nearest(executor, ['local'])}")
+    if rerun not in {None, "failed", "stale", "all"}:
+        raise UsageError(f"--rerun {rerun!r}: {nearest(str(rerun), ['failed', 'stale', 'all'])}")
+    store = Store(results)
+    store.prepare()
+    plan = planned(study, profile, sets, store)
+    name = plan.study.name
+    for warning in plan.warnings:
+        print(f"warning: {warning}")
+    record(plan, store)
+    left = todo(plan, rerun)
+    console = Console()
+    if not left:
+        print(f"{name}: nothing to train, everything is in {store.root}")
+        return _finish(plan, store, tracking_uri, failed=[], ran=False)
+
+    from drnbench.execution.local import LocalExecutor
+
+    devices, slots = pick_devices(device, jobs)
+    stages = sum(item.unit.kind == "stage" for item in left)
+    seconds, unknown = plan.seconds()
+    told = "unknown" if unknown else f"about {clock(seconds / slots)}"
+    print(f"{name}, profile {profile}: {stages} stages to train, {len(left) - stages} trials to score; "
+          f"{slots} at once on {devices[0].partition(':')[0]}; time {told}", flush=True)  # fmt: skip
+    progress = (
+        RichProgress(len(left), slots, None if unknown else seconds, console) if console.is_terminal else PlainProgress(len(left))
+    )
+    listeners: list[Any] = [progress]
+    mirror = None
+    if tracking_uri != "off":
+        from drnbench.tracking import LiveMirror
+
+        mirror = LiveMirror(store, tracking_uri, warn=lambda text: print(f"warning: {text}", flush=True))
+        mirror.start(name)
+        listeners.append(_Mirrored(mirror))
+    try:
+        with progress:
+            outcome = Coordinator(
+                plan, store, LocalExecutor(store.root, min(slots, len(left)), devices), listeners, rerun, fail_fast
+            ).run()
+        print(f"trained {outcome.trained} stages, scored {outcome.scored} trials, {len(outcome.failed)} failed")
+    finally:
+        if mirror is not None:
+            mirror.close()
+    if outcome.interrupted:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    plan = planned(study, profile, sets, store)
+    record(plan, store)
+    return _finish(plan, store, tracking_uri, outcome.failed, ran=True)
+
+
+class _Mirrored:
+    """Tells the mirror when something new is on disk."""
+
+    def __init__(self, mirror: Any) -> None:
+        self._mirror = mirror
+
+    def started(self, unit: Any, label: str) -> None:
+        del unit, label
+
+    def message(self, unit: Any, label: str, payload: dict[str, Any]) -> None:
+        del unit, label
+        if "saved" in payload:
+            self._mirror.notify()
+
+    def ended(self, unit: Any, label: str, status: Any) -> None:
+        del unit, label, status
+        self._mirror.notify()
+
+
+def _finish(plan: Plan, store: Store, tracking_uri: str | None, failed: list[str], *, ran: bool) -> int:
+    from drnbench.report import write
+
+    name = plan.study.name
+    report = write(store, name)
+    print(f"\n{report.headline}\n\n{report.table}\n")
+    if tracking_uri != "off":
+        from drnbench.cli.tracked import mirror_quietly
+
+        mirror_quietly(store, name, tracking_uri, force=ran)
+    _where(store, name, report.files, tracking_uri)
+    before = [f"{t.label} ({short(t.unit.key)}): {t.status.kind}: {t.status.message}"
+              for t in plan.trials if t.state == "failed" and t.status] if not failed else []  # fmt: skip
+    for line in [*failed, *before]:
+        print(f"failed: {line}", file=sys.stderr)
+    if before:
+        print(f"{len(before)} trials failed before; --rerun failed tries them again", file=sys.stderr)
+    return 1 if failed or before else 0
+
+
+def _where(store: Store, name: str, files: list[Path], tracking_uri: str | None) -> None:
+    folder = store.study(name)
+    print(f"files in {folder}:")
+    print("  " + "  ".join(sorted(path.name for path in files)))
+    if tracking_uri is None:
+        print("runs side by side: python -m drnbench ui")
+
+
+def write_report(study: Path, results: Path) -> int:
+    """Write the report of a study from the store alone."""
+    from drnbench.report import write
+
+    store = Store(results)
+    report = write(store, study.stem)
+    print(f"{report.headline}\n\n{report.table}\n")
+    _where(store, study.stem, report.files, "off")
+    return 0
+
+
+def show_plan(study: Path, profile: str, sets: list[str], results: Path) -> int:
+    """Print the plan."""
+    store = Store(results)
+    plan = planned(study, profile, sets, store)
+    console = Console(soft_wrap=True) if not sys.stdout.isatty() else Console()
+    console.print(f"[bold]{escape(plan.study.name)}[/bold], profile {escape(profile)}: {escape(plan.study.question)}")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("arm", "seed", "stages (key: state)", "scores", "time", "trial"):
+        table.add_column(column)
+    for trial in plan.trials:
+        nodes = [plan.stages[key] for key in trial.stages]
+        stages = ", ".join(f"{n.unit.stage.name} {short(n.unit.key)}: {_state(n.state, stale=n.stale)}" for n in nodes)
+        times = [n.seconds for n in nodes if n.state != "done"]
+        told = "" if not times else "?" if None in times else clock(sum(t for t in times if t is not None))
+        scores = f"{len(trial.unit.wanted) - len(trial.missing)}/{len(trial.unit.wanted)}"
+        seed = "" if trial.arm.kind == "reference" else str(trial.trial.seed)
+        table.add_row(escape(trial.arm.name), seed, stages, scores, told, short(trial.unit.key))
+    console.print(table)
+    for arm in plan.study.arms:
+        for seed, reason in arm.excluded.items():
+            console.print(f"excluded: {escape(arm.name)}, seed {seed}: {escape(reason)}")
+    counts = ", ".join(f"{n} {what}" for what, n in plan.counts().items() if n or what in {"done", "to run"})
+    left = [n for n in plan.stages.values() if n.state not in {"done", "failed"}]
+    seconds, unknown = plan.seconds()
+    shared = sum(n.used_by for n in plan.stages.values()) - len(plan.stages)
+    console.print(f"{len(plan.trials)} trials: {counts}; {len(plan.stages)} stages, {len(left)} to train, {shared} shared")
+    if left:
+        unsure = f"; {unknown} stages of unknown cost (none like them was measured yet)" if unknown else ""
+        console.print(f"time for one process: {clock(seconds) if unknown < len(left) else 'unknown'}{unsure}")
+    for warning in plan.warnings:
+        console.print(f"[yellow]warning[/yellow]: {escape(warning)}")
+    return 0
+
+
+def _state(state: str, *, stale: bool) -> str:
+    words = {"missing": "to run", "lost": "to run on", "interrupted": "to run on"}
+    return "stale" if stale else words.get(state, state)

@@ -1,0 +1,153 @@
+"""Reading image files strictly, and cropping and converting pixels.
+
+An image the field would read differently from us (transparency, 16 bit, CMYK) is refused instead of
+converted: a silent conversion changes scores and nobody sees why.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drnbench.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_PIXELS = 100_000_000
+"""Larger headers are refused before decoding: a few bytes can claim gigabytes."""
+
+_PLAIN = {"1", "L", "P", "RGB", "YCbCr"}
+"""Pillow modes of 8 bits or less without transparency: gray, palette, colour (YCbCr: JPEG inside TIFF)."""
+
+
+def read_rgb(path: str | Path) -> NDArray[np.uint8]:
+    """Return H x W x 3 uint8 RGB: gray repeated, palettes looked up, turned upright as EXIF says.
+
+    Raises:
+        DataError: missing, empty, broken or truncated, no image, transparent, more than 8 bits, CMYK, several
+            pictures in one file, or more than 100 megapixels.
+
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    path = Path(path)
+    try:
+        with warnings.catch_warnings():
+            # Pillow's remarks on size and metadata: what matters of them is checked below.
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                _refuse(path, image)
+                image.load()
+                upright = ImageOps.exif_transpose(image)
+                return np.array(upright.convert("RGB"), dtype=np.uint8)
+    except (DataError, MemoryError):
+        raise
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist: check the path") from None
+    except PermissionError:
+        raise DataError(f"{path} may not be read: change its permissions") from None
+    except Image.DecompressionBombError:
+        raise DataError(
+            f"{path} claims to have more than 100 megapixels: cut it into smaller images"
+        ) from None
+    except UnidentifiedImageError:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path} is empty (0 bytes): fetch or export it again") from None
+        raise DataError(f"{path} is not an image that can be read: remove it, or save it as PNG") from None
+    except Exception as error:  # noqa: BLE001 - decoders raise anything on broken bytes: SyntaxError, struct.error, ...
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path} is broken or truncated ({detail}): fetch or export it again") from None
+
+
+def _refuse(path: Path, image: Any) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise DataError(
+            f"{path} claims to have {width} x {height} pixels, more than 100 megapixels: cut it into parts"
+        )
+    if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
+        raise DataError(
+            f"{path} has an alpha channel: flatten it onto a background and save it without transparency"
+        )
+    if image.mode.startswith(("I", "F")) or _png_depth(path, image) > 8:
+        raise DataError(f"{path} has more than 8 bits a channel: save it with 8 bits")
+    if image.mode not in _PLAIN:
+        raise DataError(f"{path} is in colour mode {image.mode}: save it as RGB")
+    # MPO is what many cameras call a JPEG with a preview behind the picture: the first one is meant.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        raise DataError(f"{path} holds {image.n_frames} pictures: save the one you mean on its own")
+
+
+def _png_depth(path: Path, image: Any) -> int:
+    """Return the bits a channel of a PNG: Pillow cuts 16-bit colour down to mode RGB and does not say so."""
+    if image.format != "PNG":
+        return 8
+    with path.open("rb") as file:
+        header = file.read(25)
+    return header[24]  # signature 8, length 4, "IHDR" 4, width 4, height 4, then the depth
+
+
+def mod_crop(image: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+    """Return the top-left part of H x W x C whose sides are multiples of `scale`.
+
+    Raises:
+        DataError: the image is smaller than `scale`.
+
+    """
+    if scale < 1:
+        raise UsageError(f"the scale is an integer of at least 1, not {scale}")
+    height, width = image.shape[:2]
+    if min(height, width) < scale:
+        raise DataError(f"an image of {width} x {height} pixels is too small for scale {scale}: leave it out")
+    return image[: height - height % scale, : width - width % scale]
+
+
+def center_crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Return the central square of at most `size` pixels of H x W x C; a shorter side stays as it is."""
+    if size < 1:
+        raise UsageError(f"a crop has at least 1 pixel, not {size}")
+    height, width = image.shape[:2]
+    top, left = max(0, (height - size) // 2), max(0, (width - size) // 2)
+    return image[top : top + size, left : left + size]
+
+
+def quantise(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return uint8: clamped to 0..255, rounded half up as MATLAB's uint8() does (NumPy: to even).
+
+    Raises:
+        DataError: numbers that are not finite.
+
+    """
+    if image.dtype == np.uint8:
+        return image
+    values = image.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise DataError("an image holds numbers that are not finite: the network that made it has diverged")
+    return np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
+
+
+def to_tensor(image: NDArray[np.uint8]) -> Tensor:
+    """Return float32 1 x 3 x H x W in 0..255 of an H x W x 3 image."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float().unsqueeze(0)
+
+
+def to_uint8(image: Tensor) -> NDArray[np.uint8]:
+    """Return H x W x 3 of a 1 x 3 x H x W or 3 x H x W tensor in 0..255; clamped, rounded half up.
+
+    Raises:
+        UsageError: a batch of several images.
+        DataError: numbers that are not finite.
+
+    """
+    if image.ndim == 4 and len(image) == 1:
+        image = image[0]
+    if image.ndim != 3:
+        raise UsageError(f"one image is 1 x 3 x H x W, not {tuple(image.shape)}")
+    return np.ascontiguousarray(quantise(image.detach().cpu().double().numpy()).transpose(1, 2, 0))

@@ -1,0 +1,86 @@
+"""The embedded default set: photographs that scikit-image and scikit-learn install with themselves.
+
+Nothing is downloaded, so a first study runs anywhere. The packages are found but never imported. The order is
+part of the set: the last training images are the ones held out for validation, hence a colour photograph
+stands last there.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from drnbench.errors import DataError, nearest
+
+
+class Photo(NamedTuple):
+    """One photograph.
+
+    Attributes:
+        name: what results call it.
+        file: path inside its package.
+        note: what it shows.
+
+    """
+
+    name: str
+    file: str
+    note: str
+
+
+SPLITS: dict[str, tuple[Photo, ...]] = {
+    "train": (
+        Photo("brick", "skimage/data/brick.png", "a brick wall, gray, 512 x 512"),
+        Photo("china", "sklearn/datasets/images/china.jpg", "a Chinese palace under trees, 640 x 427"),
+        Photo("grass", "skimage/data/grass.png", "grass, gray, 512 x 512"),
+        Photo("gravel", "skimage/data/gravel.png", "gravel, gray, 512 x 512"),
+        Photo("hubble_deep_field", "skimage/data/hubble_deep_field.jpg", "galaxies, 1000 x 872"),
+        # Left image only: the right one shows the same scene, and a stereo pair is one image.
+        Photo("motorcycle", "skimage/data/motorcycle_left.png", "a motorcycle in a garage, 741 x 500"),
+        Photo("page", "skimage/data/page.png", "a printed page, gray, 384 x 191"),
+        Photo("ihc", "skimage/data/ihc.png", "stained tissue under a microscope, 512 x 512"),
+    ),
+    "unpaired": (
+        Photo("coins", "skimage/data/coins.png", "ancient coins, gray, 384 x 303"),
+        Photo("flower", "sklearn/datasets/images/flower.jpg", "a dahlia, 640 x 427"),
+        Photo("moon", "skimage/data/moon.png", "the surface of the Moon, gray, 512 x 512"),
+        Photo("retina", "skimage/data/retina.jpg", "a human retina, 1411 x 1411"),
+    ),
+    "test": (
+        Photo("astronaut", "skimage/data/astronaut.png", "portrait of Eileen Collins, 512 x 512"),
+        Photo("camera", "skimage/data/camera.png", "a photographer, gray, 512 x 512"),
+        Photo("chelsea", "skimage/data/chelsea.png", "a cat, 451 x 300"),
+        Photo("coffee", "skimage/data/coffee.png", "a cup of espresso, 600 x 400"),
+        Photo("rocket", "skimage/data/rocket.jpg", "a rocket on its launch pad, 640 x 427"),
+    ),
+}
+
+_PACKAGES = {"skimage": "scikit-image>=0.24", "sklearn": "scikit-learn>=1.5"}
+
+
+def photos(split: str) -> list[tuple[str, Path]]:
+    """Return (name, file) of each photograph of a split, in the set's order.
+
+    Raises:
+        DataError: no such split, or a file that its package did not install.
+
+    """
+    if split not in SPLITS:
+        known = [f"photos/{name}" for name in SPLITS]
+        raise DataError(f"unknown photographs 'photos/{split}': {nearest(f'photos/{split}', known)}")
+    return [(photo.name, _find(photo)) for photo in SPLITS[split]]
+
+
+def _find(photo: Photo) -> Path:
+    package, _, inside = photo.file.partition("/")
+    spec = find_spec(package)
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    for folder in folders:
+        path = Path(folder) / inside
+        if path.is_file():
+            return path
+    where = f"in {folders[0]}" if folders else "since the package is not installed"
+    raise DataError(
+        f"photograph {photo.file} is missing {where}: pip install --force-reinstall '{_PACKAGES[package]}'"
+    )

@@ -1,0 +1,142 @@
+"""From the name of a set of images to its files.
+
+A source is `photos/train|unpaired|test`, the name of a folder under a data root (`Set5`), any folder, or
+several of them joined by `+`. Data roots are the folders of the environment variable DRNBENCH_DATA, or else
+the first that exists of ./data, ../data and ../shared/data. Images lie at ROOT/NAME/HR/* or ROOT/NAME/*.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from drnbench.data.photos import SPLITS, photos
+from drnbench.errors import DataError, nearest
+
+EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+DEFAULT_ROOTS = ("data", "../data", "../shared/data")
+STANDARD = {
+    "B100": "100 test images of BSDS300 (Martin et al. 2001)",
+    "BSDS200": "200 training images of BSDS300 (Martin et al. 2001)",
+    "DIV2K": "2K photographs (Agustsson and Timofte 2017)",
+    "Manga109": "109 manga covers (Matsui et al. 2017), given out by its authors on application",
+    "RealSRSet": "20 real LR images without HR (Zhang et al. 2021)",
+    "Set14": "14 images (Zeyde et al. 2010)",
+    "Set5": "5 images (Bevilacqua et al. 2012)",
+    "T91": "91 training images (Yang et al. 2010)",
+    "Urban100": "100 buildings (Huang et al. 2015)",
+    "clip_city": "8 frames of a video clip of a city",
+}
+
+
+class ImageFile(NamedTuple):
+    """An image of a source: its name in results, which is the file's stem, and where it lies."""
+
+    name: str
+    path: Path
+
+
+class Source(NamedTuple):
+    """A resolved source: what tables call it and its images in order; names are unique."""
+
+    label: str
+    images: tuple[ImageFile, ...]
+
+
+class Dataset(NamedTuple):
+    """A line of a listing: what to write, where it lies, how many images it holds."""
+
+    name: str
+    where: str
+    images: int
+
+
+def resolve(source: str) -> Source:
+    """Return the images of a source: photographs in their listed order, folders sorted by file name.
+
+    Raises:
+        DataError: unknown, empty, or two images of one name.
+
+    """
+    # A folder whose own name holds a plus is that folder.
+    parts = [source] if "+" not in source or _folder(source).is_dir() else source.split("+")
+    found = [_resolve_one(part.strip()) for part in parts]
+    label = "+".join(one.label for one in found)
+    images = tuple(image for one in found for image in one.images)
+    seen: dict[str, Path] = {}
+    for name, path in images:
+        if name in seen:
+            raise DataError(f"{source}: two images are called {name!r}: {seen[name]} and {path}; rename one")
+        seen[name] = path
+    return Source(label, images)
+
+
+def roots() -> list[Path]:
+    """Return the data roots in use, whether they exist or not where DRNBENCH_DATA names them."""
+    named = os.environ.get("DRNBENCH_DATA", "")
+    if named:
+        return [Path(root).expanduser() for root in named.split(os.pathsep) if root]
+    return [Path(root) for root in DEFAULT_ROOTS if Path(root).is_dir()][:1]
+
+
+def datasets() -> list[Dataset]:
+    """Return everything `resolve` knows by name: the photographs, then the folders under the roots."""
+    listed = {
+        f"photos/{split}": Dataset(f"photos/{split}", "installed", len(SPLITS[split])) for split in SPLITS
+    }
+    for root in roots():
+        for folder in sorted(root.iterdir()) if root.is_dir() else ():
+            files = _images(folder, "HR", ".") if folder.is_dir() else []
+            if files and folder.name not in listed:  # the first root wins, as in `resolve`
+                listed[folder.name] = Dataset(folder.name, str(files[0].parent), len(files))
+    return list(listed.values())
+
+
+def _resolve_one(name: str) -> Source:
+    if not name:
+        raise DataError("a source is empty: name images, such as photos/test, Set5 or a folder")
+    if name == "photos" or name.startswith("photos/"):
+        split = name.removeprefix("photos").removeprefix("/")
+        return Source(f"photos-{split}", tuple(ImageFile(*photo) for photo in photos(split)))
+    candidates = [(root / name, ("HR", ".")) for root in roots()] + [(_folder(name), (".", "HR"))]
+    folders = [(folder, order) for folder, order in candidates if folder.is_dir()]
+    for folder, order in folders:
+        files = _images(folder, *order)
+        if files:
+            return Source(_label(folder), tuple(ImageFile(file.stem, file) for file in files))
+    if folders:
+        kinds = ", ".join(sorted(kind[1:] for kind in EXTENSIONS))
+        raise DataError(f"{folders[0][0]} holds no images, nor does its folder HR: put {kinds} files there")
+    raise DataError(_unknown(name))
+
+
+def _folder(name: str) -> Path:
+    return Path(name).expanduser()
+
+
+def _images(folder: Path, *order: str) -> list[Path]:
+    """Return the images of the first subfolder that has any; hidden files are other programs' leftovers."""
+    for sub in order:
+        inside = folder / sub
+        files = inside.iterdir() if inside.is_dir() else ()
+        images = [f for f in files if f.suffix.lower() in EXTENSIONS and f.name[0] != "." and f.is_file()]
+        if images:
+            return sorted(images, key=lambda file: file.name)
+    return []
+
+
+def _label(folder: Path) -> str:
+    folder = folder.resolve()
+    # "HR" says nothing in a table: .../Set5/HR is Set5.
+    return folder.parent.name if folder.name == "HR" and folder.parent.name else folder.name
+
+
+def _unknown(name: str) -> str:
+    looked = [str(root / name) for root in roots()] or [f"{root}/{name}" for root in DEFAULT_ROOTS]
+    what = f"{name!r}, {STANDARD[name]}, is not here" if name in STANDARD else f"unknown images {name!r}"
+    known = "" if name in STANDARD else f"; {nearest(name, [one.name for one in datasets()])}"
+    return (
+        f"{what}: looked in {', '.join(looked)} and for a folder of that path{known}; put the images at "
+        f"ROOT/{Path(name).name}/HR and set DRNBENCH_DATA=ROOT, or give a folder"
+    )

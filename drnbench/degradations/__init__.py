@@ -1,0 +1,94 @@
+"""Kernels: degradations HR -> LR at any integer scale, named by short specs such as `bd:sigma=2.0,size=12`.
+
+A new kernel is a class derived from `drnbench.degradations.kernel.Kernel` under `@kernels.register("name")`,
+in a file listed in `home` below, or in another package through the entry-point group `drnbench.kernels`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from drnbench.errors import UsageError, nearest
+from drnbench.registry import Registry
+
+if TYPE_CHECKING:
+    from drnbench.degradations.kernel import Kernel
+
+__all__ = ["canonical", "identity", "kernels", "parse"]
+
+# The module is called `kernel`: importing a submodule `kernels` would replace this registry in the package.
+kernels: Registry[type[Kernel]] = Registry(
+    "kernel", home=("drnbench.degradations.kernel",), group="drnbench.kernels"
+)
+
+
+def parse(spec: str) -> Kernel:
+    """Return the kernel that `name` or `name:parameter=value,...` describes.
+
+    Raises:
+        UsageError: an unknown name or parameter, a parameter given twice, a missing one or a bad value.
+
+    """
+    from pydantic import ValidationError
+
+    name, colon, rest = (part.strip() for part in spec.partition(":"))
+    kind = kernels.get(name)
+    given: dict[str, Any] = {}
+    for item in rest.split(",") if colon else ():
+        key, equals, text = (part.strip() for part in item.partition("="))
+        if not equals or not key or not text:
+            raise UsageError(f"kernel {spec!r}: {item!r} is not parameter=value, as in bd:sigma=2.0,size=12")
+        if key not in kind.model_fields:
+            raise UsageError(f"kernel {name!r} has no parameter {key!r}: {nearest(key, kind.model_fields)}")
+        if key in given:
+            raise UsageError(f"kernel {spec!r} gives {key!r} twice")
+        given[key] = _value(text)
+    try:
+        return kind(**given)
+    except ValidationError as error:
+        # A union reports one complaint for each member; the first one is what the user can act on.
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else "?"
+        got = "" if first["type"] == "missing" else f", not {given[key]!r}" if key in given else ""
+        about = kind.model_fields[key].description if key in kind.model_fields else None
+        hint = f" ({about.split(';')[0]})" if about else ""
+        raise UsageError(f"kernel {spec!r}: {key}: {first['msg']}{got}{hint}") from None
+
+
+def canonical(spec: str) -> str:
+    """Return the shortest spec of the same kernel: parameters that differ from their defaults, sorted.
+
+    Raises:
+        UsageError: as `parse`.
+
+    """
+    kernel = parse(spec)
+    changed = kernel.model_dump(exclude_defaults=True)
+    values = ",".join(f"{key}={_text(changed[key])}" for key in sorted(changed))
+    return f"{kernel.name}:{values}" if values else kernel.name
+
+
+def identity(spec: str) -> dict[str, object]:
+    """Return the name and every parameter, defaults included: what enters a hash.
+
+    Raises:
+        UsageError: as `parse`.
+
+    """
+    kernel = parse(spec)
+    return {"name": kernel.name, **kernel.model_dump(mode="json")}
+
+
+def _value(text: str) -> Any:
+    """Read numbers, true, false and null or none as what they are, and everything else as text."""
+    if text.lower() == "none":
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,82 @@
+"""Where a number came from: versions, hardware, git state, the numeric code, and the numerics signature."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent
+NUMERIC = ("models", "schemes", "degradations", "data", "training", "evaluation")
+"""The folders whose code decides numbers; a change in one of them makes stored results stale."""
+
+
+@functools.cache
+def code_fingerprint() -> str:
+    """Return the sha256 of the numeric code's source: the same code gives the same fingerprint on every machine."""
+    total = hashlib.sha256()
+    for folder in NUMERIC:
+        for path in sorted((PACKAGE / folder).glob("*.py")):
+            total.update(f"{folder}/{path.name}\0".encode() + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+@functools.cache
+def processor() -> str:
+    """Return the processor's model name as the system tells it."""
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    except OSError:
+        found = None
+    return found.group(1).strip() if found else platform.processor() or platform.machine()
+
+
+def signature(device: str, threads: int, precision: str, deterministic: bool) -> dict[str, Any]:
+    """Return what bit-for-bit equality is promised within; `device` is "cpu" or "cuda"."""
+    import torch
+
+    cuda = device == "cuda"
+    return {
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if cuda else f"{processor()}, {torch.backends.cpu.get_cpu_capability()}",
+        "threads": threads,
+        "precision": precision,
+        "deterministic": deterministic,
+        "compile": False,
+    }
+
+
+def capture() -> dict[str, Any]:
+    """Return versions, hardware and git state, for the record; nothing is decided by it."""
+    packages = ("drnbench", "torch", "numpy", "scikit-image", "pillow", "pandas", "mlflow")
+    return {
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "hardware": {"processor": processor(), "cores": os.cpu_count(), "system": platform.system()},
+        "git": _git(),
+        "code": code_fingerprint(),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+@functools.cache
+def _git() -> dict[str, Any] | None:
+    def ask(*args: str) -> str:
+        done = subprocess.run(["git", *args], cwd=PACKAGE, capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
+
+    try:
+        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

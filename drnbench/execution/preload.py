@@ -1,0 +1,21 @@
+"""What the fork server imports once, so that no worker pays for it: torch, the models, the schemes, the evaluator."""
+
+from __future__ import annotations
+
+import pandas as pd  # noqa: F401
+import pyarrow.parquet  # noqa: F401
+import skimage.metrics
+import torch._dynamo  # noqa: F401 - the first optimiser step of every process imports it
+
+import drnbench.evaluation.evaluator
+import drnbench.execution.worker
+import drnbench.training.loop  # noqa: F401
+from drnbench.degradations import kernels
+from drnbench.evaluation import metrics
+from drnbench.models import models
+from drnbench.schemes import schemes
+
+# Registries load when they are first asked, and scikit-image when a name is first used: do both before the fork.
+for registry in (models, schemes, kernels, metrics):
+    registry.list()
+_ = skimage.metrics.structural_similarity

@@ -1,0 +1,193 @@
+"""The worker: one unit in one process, with its status on disk and a line to its coordinator.
+
+When the coordinator dies, the line closes and the worker leaves at once: a killed `run` leaves no writer behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from drnbench.errors import UnitError
+from drnbench.store import HEARTBEAT_S, Status, Store, write_json, write_text
+from drnbench.units import EvaluateUnit, StageUnit, Unit
+
+ORPHANED = 75
+"""Exit code of a worker whose coordinator is gone."""
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+def main(unit_json: str, root: str, device: str, line: Connection) -> None:
+    """Run one unit in this process. Called in a child of the fork server.
+
+    Args:
+        unit_json: the unit.
+        root: the results folder.
+        device: "cpu", "cuda" or "cuda:1".
+        line: to the coordinator. It sends "stop"; it is sent progress as dictionaries.
+
+    """
+    # Ctrl-C reaches the whole process group; the coordinator decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    unit: Unit = TypeAdapter(Unit).validate_json(unit_json)
+    store = Store(Path(root))
+    folder = store.stage(unit.key) if isinstance(unit, StageUnit) else store.trial(unit.key)
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+        left.unlink(missing_ok=True)
+    stop = threading.Event()
+    threading.Thread(target=_listen, args=(line, stop), daemon=True).start()
+    threading.Thread(target=_beat, args=(folder,), daemon=True).start()
+    sys.exit(run(unit, store, device, _sender(line), stop.is_set, folder))
+
+
+def run(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bool], folder: Path) -> int:
+    """Run a unit, record its status, and return the exit code: 0 done or stopped, 1 failed."""
+    old = store.status(folder)
+    status = Status("running", evaluations=list(old.evaluations) if old else [])
+    store.write_status(folder, status)
+    with _log(folder / "log.txt"):
+        try:
+            status.state = _work(unit, store, device, emit, stop, status)
+        except BaseException as error:  # noqa: BLE001 - whatever it was, it is recorded
+            traceback.print_exc()
+            status.state, status.kind, status.message = "failed", kind_of(error), _message(error)
+    status.finished = time.time()
+    store.write_status(folder, status)
+    return int(status.state == "failed")
+
+
+def kind_of(error: BaseException) -> str:
+    """Return the kind of a failure: error, oom, diverged."""
+    import torch
+
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return "oom"
+    return error.kind if isinstance(error, UnitError) else "error"
+
+
+def _message(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UnitError) else f"{type(error).__name__}: {text}"
+
+
+def _work(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bool], status: Status) -> str:
+    import torch
+
+    from drnbench.environment import capture, signature
+
+    stage = unit.stage if isinstance(unit, StageUnit) else None
+    threads, deterministic = (stage.threads, stage.deterministic) if stage else (1, True)
+    torch.set_num_threads(threads)
+    # cuBLAS is deterministic only with a workspace of its own; it reads this when CUDA starts.
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    # Not use_deterministic_algorithms(), which does the same and imports the compiler: three seconds a unit.
+    torch.set_deterministic_debug_mode("error" if deterministic else "default")
+    torch.backends.cudnn.benchmark = False
+    # TF32 would change fp32 numbers with the GPU's generation.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    where = torch.device(device)
+    if isinstance(unit, EvaluateUnit):
+        from drnbench.evaluation.evaluator import evaluate
+
+        status.evaluations = evaluate(unit, store, where, emit)
+        return "done"
+
+    from drnbench.training.loop import train
+
+    assert stage is not None
+    folder = store.stage(unit.key)
+    write_text(folder / "unit.json", unit.model_dump_json(indent=2) + "\n")
+    record = {
+        "key": unit.key,
+        **capture(),
+        "signature": signature(where.type, threads, stage.precision, deterministic),
+        "data": {"paired": unit.data_digest, "unpaired": unit.unpaired_digest},
+    }
+    write_json(folder / "stage.json", record)
+    meter = _Meter(emit)
+    complete = train(unit, store, where, meter, stop)
+    write_json(folder / "stage.json", {**record, **meter.cost(stage.steps, where.type)})
+    return "done" if complete else "interrupted"
+
+
+class _Meter:
+    """Passes progress on and keeps what the stage cost, for the estimates of later plans."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit, self._start, self._first, self._last = emit, time.monotonic(), None, 0
+
+    def __call__(self, message: dict[str, Any]) -> None:
+        if "loss" in message:
+            if self._first is None:
+                self._first, self._start = message["step"], time.monotonic()
+            self._last = message["step"]
+        self._emit(message)
+
+    def cost(self, steps: int, device: str) -> dict[str, Any]:
+        """Seconds a step from the first logged step on, so that start-up and a resume do not count."""
+        import resource
+
+        done = self._last - (self._first or 0)
+        out: dict[str, Any] = {"peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "device": device}
+        if done > 0:
+            out["seconds_per_step"] = (time.monotonic() - self._start) / done
+        return {**out, "steps": steps}
+
+
+def _listen(line: Connection, stop: threading.Event) -> None:
+    try:
+        while True:
+            if line.recv() == "stop":
+                stop.set()
+    except (EOFError, OSError):
+        os._exit(ORPHANED)
+
+
+def _beat(folder: Path) -> None:
+    while True:
+        time.sleep(HEARTBEAT_S)
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(folder / "status.json")
+
+
+def _sender(line: Connection) -> Emit:
+    def emit(message: dict[str, Any]) -> None:
+        try:
+            line.send(message)
+        except (BrokenPipeError, OSError):
+            os._exit(ORPHANED)
+
+    return emit
+
+
+@contextlib.contextmanager
+def _log(path: Path) -> Any:
+    """Send what this process prints, C libraries included, to the unit's log."""
+    with path.open("a", encoding="utf-8") as log:
+        saved = [os.dup(1), os.dup(2)]
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} process {os.getpid()}", flush=True)
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for fd, old in zip((1, 2), saved, strict=True):
+                os.dup2(old, fd)
+                os.close(old)

@@ -1,0 +1,82 @@
+"""Networks: LR batch (N x 3 x H x W, float32 RGB in 0..255) -> tuple of outputs from coarse to fine, the last is SR.
+
+A model is a function `name(scale, **sizes) -> nn.Module` under `@models.register(...)` in a file of its own, listed in
+`home` below, or in another package through the entry-point group `drnbench.models`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from drnbench.errors import UsageError, nearest
+from drnbench.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Model:
+    """A registered network.
+
+    Attributes:
+        make: `make(scale, **sizes)`.
+        summary: one line for `list`.
+        scales: scales it exists at; None for any.
+        scheme: how it is trained where nobody says otherwise; None for a model that is not trained.
+        multiscale: whether it has an output at each 2x level, as the per-level dual networks need.
+        sizes: defaults at a scale for the parameters of `make` whose default is None.
+
+    """
+
+    name: str
+    make: Callable[..., nn.Module]
+    summary: str
+    scales: tuple[int, ...] | None = None
+    scheme: str | None = "supervised"
+    multiscale: bool = False
+    sizes: Callable[[int], dict[str, Any]] = lambda scale: {}  # noqa: ARG005
+
+    def options(self, scale: int, given: dict[str, Any]) -> dict[str, Any]:
+        """Return every size with its value, defaults filled in, so that equal networks have equal keys.
+
+        Raises:
+            UsageError: the scale does not exist, or a size has another name.
+
+        """
+        if self.scales is not None and scale not in self.scales:
+            raise UsageError(
+                f"{self.name} cannot be built at scale {scale}: it exists at {', '.join(map(str, self.scales))}"
+            )
+        known = {p.name: p.default for p in inspect.signature(self.make).parameters.values() if p.name != "scale"}
+        for name in given:
+            if name not in known:
+                raise UsageError(f"model {self.name!r} has no size {name!r}: {nearest(name, known)}")
+        defaults = self.sizes(scale)
+        return {name: given.get(name, defaults.get(name, value)) for name, value in known.items()}
+
+
+models: Registry[Model] = Registry(
+    "model", home=("drnbench.models.drn", "drnbench.models.classical"), group="drnbench.models"
+)
+
+
+def register(name: str, summary: str, **fields: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a factory `make(scale, **sizes)` as a model; see `Model` for the fields."""
+    return models.register(name, lambda make: Model(name, make, summary, **fields))
+
+
+def create(name: str, scale: int, **sizes: Any) -> nn.Module:
+    """Build a model, or the model of a method such as `drn-s`, with weights that PyTorch initialises.
+
+    Raises:
+        UsageError: unknown name, size or scale.
+
+    """
+    from drnbench.methods import resolve
+
+    resolved = resolve(name, scale, sizes)
+    return models.get(resolved.model).make(scale, **resolved.options)

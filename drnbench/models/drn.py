@@ -1,0 +1,130 @@
+"""DRN (Guo et al., CVPR 2020): a U-shaped network with one output for each 2x level.
+
+The state dict has the names of the authors' files (`DRNS4x.pt`, ...), so that their weights load as they are.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from drnbench.models import register
+
+RGB_MEAN = (0.4488, 0.4371, 0.4040)
+"""Mean of DIV2K in 0..1, as the authors use it."""
+SLOPE = 0.2
+
+
+def mean_shift(sign: int) -> nn.Conv2d:
+    """A 1x1 convolution that subtracts (-1) or adds (+1) the mean; trainable, as in the authors' code."""
+    layer = nn.Conv2d(3, 3, 1)
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(3).view(3, 3, 1, 1))
+        assert layer.bias is not None
+        layer.bias.copy_(sign * 255.0 * torch.tensor(RGB_MEAN))
+    return layer
+
+
+class Down(nn.Module):
+    """Halve the size: conv3x3 stride 2, LeakyReLU, conv3x3, no biases. Also the per-level dual network (3 -> n -> 3)."""
+
+    def __init__(self, n_in: int, n_mid: int, n_out: int) -> None:
+        super().__init__()
+        self.dual_module = nn.Sequential(
+            nn.Sequential(nn.Conv2d(n_in, n_mid, 3, 2, 1, bias=False), nn.LeakyReLU(SLOPE, inplace=True)),
+            nn.Conv2d(n_mid, n_out, 3, 1, 1, bias=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W -> N x C' x H/2 x W/2."""
+        return cast("Tensor", self.dual_module(x))
+
+
+class ChannelAttention(nn.Module):
+    """Scale each channel by a gate computed from its global mean (RCAN)."""
+
+    def __init__(self, n: int, reduction: int = 16) -> None:
+        super().__init__()
+        mid = max(n // reduction, 1)
+        self.conv_du = nn.Sequential(nn.Conv2d(n, mid, 1), nn.ReLU(inplace=True), nn.Conv2d(mid, n, 1), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape as the input."""
+        return x * cast("Tensor", self.conv_du(x.mean((2, 3), keepdim=True)))
+
+
+class RCAB(nn.Module):
+    """Residual channel-attention block."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(n, n, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(n, n, 3, padding=1), ChannelAttention(n)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape as the input."""
+        return x + cast("Tensor", self.body(x))
+
+
+class DRN(nn.Module):
+    """The primal network P.
+
+    Args:
+        scale: 2, 4 or 8.
+        n_blocks: RCABs at each level.
+        n_feats: channels after the head; they double with each level down.
+
+    """
+
+    def __init__(self, scale: int, n_blocks: int, n_feats: int) -> None:
+        super().__init__()
+        levels = scale.bit_length() - 1
+        self.scale = scale
+        n = n_feats
+        self.sub_mean = mean_shift(-1)
+        self.head = nn.Conv2d(3, n, 3, padding=1)
+        self.down = nn.ModuleList(Down(n * 2**p, n * 2**p, n * 2 ** (p + 1)) for p in range(levels))
+        self.up_blocks = nn.ModuleList()
+        tails = [nn.Conv2d(n * 2**levels, 3, 3, padding=1)]
+        for i in range(levels):
+            # After the first level the input is [upsampled, skip], so the width falls one level late.
+            width = n * 2 ** min(levels, levels - i + 1)
+            out = n * 2 ** (levels - 1 - i)
+            upsampler = nn.Sequential(nn.Conv2d(width, 4 * width, 3, padding=1), nn.PixelShuffle(2))
+            self.up_blocks.append(nn.Sequential(*(RCAB(width) for _ in range(n_blocks)), upsampler, nn.Conv2d(width, out, 1)))
+            tails.append(nn.Conv2d(2 * out, 3, 3, padding=1))
+        self.tail = nn.ModuleList(tails)
+        self.add_mean = mean_shift(+1)
+
+    def forward(self, lr: Tensor) -> tuple[Tensor, ...]:
+        """N x 3 x H x W in 0..255 -> images of 1x, 2x, ..., scale x the input size; not clamped.
+
+        The first step is PyTorch's plain bicubic (a = -0.75), unlike MATLAB's, as in the authors' code.
+        """
+        x = F.interpolate(lr, scale_factor=float(self.scale), mode="bicubic", align_corners=False)
+        x = self.head(self.sub_mean(x))
+        skips = []
+        for down in self.down:
+            skips.append(x)
+            x = down(x)
+        outputs = [self.add_mean(self.tail[0](x))]
+        for up, tail in zip(self.up_blocks, self.tail[1:], strict=True):
+            x = torch.cat([up(x), skips.pop()], 1)
+            outputs.append(self.add_mean(tail(x)))
+        return tuple(outputs)
+
+
+def _default_sizes(scale: int) -> dict[str, int]:
+    return {"n_blocks": 30, "n_feats": 8 if scale == 8 else 16}
+
+
+@register("drn", "DRN with free sizes (n_blocks, n_feats); DRN-S where none are given", scales=(2, 4, 8),
+          scheme="paired", multiscale=True, sizes=_default_sizes)  # fmt: skip
+def drn(scale: int, n_blocks: int | None = None, n_feats: int | None = None) -> DRN:
+    """Build a DRN; sizes left out are DRN-S's at that scale."""
+    sizes = _default_sizes(scale)
+    return DRN(scale, n_blocks or sizes["n_blocks"], n_feats or sizes["n_feats"])

@@ -1,0 +1,124 @@
+"""Paths into a trial: `adapt.rho`, `*.steps`, `model.n_feats`, `evaluate.*.crop`, `scale`.
+
+The first word is a stage's name, `*` for every stage, or a field of the trial. Overrides work on the plain
+dictionary of a trial and are validated again as a whole, so a wrong value is refused like a wrong constructor call.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from drnbench.errors import UsageError, nearest
+from drnbench.trial import Data, Evaluate, Stage, Trial
+
+_CHILDREN: dict[str, type[BaseModel]] = {"data": Data, "unpaired": Data}
+
+
+def parse_value(text: str) -> Any:
+    """Read the value of `--set path=value`: JSON where it is JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def apply(trial: Trial, overrides: dict[str, Any], where: str) -> Trial:
+    """Return `trial` with every path of `overrides` set, validated.
+
+    Raises:
+        UsageError: a path or a value is wrong; `where` names the place that asked for it.
+
+    """
+    raw = trial.model_dump()
+    for path, value in overrides.items():
+        _set(raw, path, value, where)
+    return validated(Trial, raw, where)
+
+
+def validated(model: type[Any], raw: dict[str, Any], where: str) -> Any:
+    """Build `model` from `raw`, turning pydantic's report into one line that names the path."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise UsageError(f"{where}: {explain(error, raw)}") from error
+
+
+def explain(error: ValidationError, raw: dict[str, Any] | None = None) -> str:
+    """Return one line for the first problem of a pydantic report: path, value, what would be right."""
+    first = error.errors()[0]
+    parts = [str(part) for part in first["loc"] if "[" not in str(part)]
+    if raw and len(parts) > 1 and parts[0] == "stages" and parts[1].isdigit():
+        parts[:2] = [str(raw["stages"][int(parts[1])]["name"])]
+    path = ".".join(parts)
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    got = first["input"]
+    shown = "" if isinstance(got, (dict, BaseModel)) else f" (got {got!r})"
+    if first["type"] == "extra_forbidden":
+        message = f"there is no such field{_near_field(error.title, parts[-1])}"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return " ".join(f"{path}: {message}{shown}{more}".removeprefix(": ").split())
+
+
+def _near_field(title: str, word: str) -> str:
+    fields = {model.__name__: model.model_fields for model in (Data, Stage, Evaluate, Trial)}
+    return f": {nearest(word, fields[title])}" if title in fields else ""
+
+
+def _set(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
+    head, _, rest = path.partition(".")
+    stages = {stage["name"]: stage for stage in raw["stages"]}
+    if head == "model" and rest:
+        raw["model"] = {**raw["model"], rest: value}
+    elif head == "protocol" and rest:
+        raw["protocol"] = {**raw["protocol"], rest: value}
+    elif head == "evaluate" and rest:
+        index, _, field = rest.partition(".")
+        for i in _indices(index, len(raw["evaluate"]), path, where):
+            _field(raw["evaluate"][i], field, value, Evaluate, path, where)
+    elif head == "*" and rest:
+        for stage in stages.values():
+            if not (rest.startswith("unpaired.") and stage["unpaired"] is None):
+                _field(stage, rest, value, Stage, path, where)
+    elif head in stages and rest:
+        _field(stages[head], rest, value, Stage, path, where)
+    elif head in Trial.model_fields and not rest and head not in {"stages", "seed"}:
+        raw[head] = _plain(value)
+    else:
+        known = [*stages, *(name for name in Trial.model_fields if name not in {"stages", "seed"})]
+        raise UsageError(f"{where}: no such path {path!r}: {nearest(head, known)}")
+
+
+def _indices(index: str, n: int, path: str, where: str) -> range | list[int]:
+    if index == "*":
+        return range(n)
+    if index.isdigit() and int(index) < n:
+        return [int(index)]
+    raise UsageError(f"{where}: {path!r}: say which evaluation, evaluate.0 to evaluate.{n - 1} or evaluate.*")
+
+
+def _field(raw: dict[str, Any], path: str, value: Any, model: type[BaseModel], full: str, where: str) -> None:
+    head, _, rest = path.partition(".")
+    if head not in model.model_fields:
+        raise UsageError(f"{where}: no such path {full!r}: {nearest(head, model.model_fields)}")
+    if not rest:
+        raw[head] = _plain(value)
+        return
+    child = _CHILDREN.get(head)
+    if child is None:
+        raise UsageError(f"{where}: no such path {full!r}: {head!r} has no fields of its own")
+    if raw[head] is None:
+        raise UsageError(f"{where}: {full!r}: this stage has no {head!r} to change")
+    raw[head] = dict(raw[head])
+    _field(raw[head], rest, value, child, full, where)
+
+
+def _plain(value: Any) -> Any:
+    """Study files pass models (`Data(...)`) where a path names a whole one; the dictionary wants plain values."""
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,8 @@
+"""The plan: the trials of a study as a graph of stages and evaluations, each with its state and cost.
+
+`plan` prints the object that `run` executes.
+"""
+
+from drnbench.plan.build import Plan, PlannedTrial, StageNode, make
+
+__all__ = ["Plan", "PlannedTrial", "StageNode", "make"]

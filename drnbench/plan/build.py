@@ -1,0 +1,172 @@
+"""Building a plan: trials to units, units to a graph, each with its state in the store and what it will cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from drnbench.environment import code_fingerprint
+from drnbench.plan.costs import Costs
+from drnbench.plan.keys import Keys
+from drnbench.store import Status, Store, read_json
+from drnbench.study import Arm, Expanded
+from drnbench.trial import Trial
+from drnbench.units import EvaluateUnit, StageUnit
+
+
+@dataclass
+class StageNode:
+    """One stage of the graph, shared by every trial that begins with it.
+
+    Attributes:
+        state: missing, done, failed, interrupted, running, lost.
+        seconds: estimated from measured siblings; None is unknown.
+        stale: done, but by numeric code that has changed since.
+        used_by: how many trials need it.
+
+    """
+
+    unit: StageUnit
+    label: str
+    state: str
+    seconds: float | None
+    stale: bool = False
+    used_by: int = 0
+    status: Status | None = None
+
+
+@dataclass
+class PlannedTrial:
+    """One trial: its arm and seed, the keys of its stages, what is to be scored and what is missing of that."""
+
+    arm: Arm
+    trial: Trial
+    unit: EvaluateUnit
+    stages: list[str]
+    state: str
+    missing: tuple[str, ...] = ()
+    status: Status | None = None
+
+    @property
+    def label(self) -> str:
+        """How progress and logs call it."""
+        return self.arm.name if self.arm.kind == "reference" else f"{self.arm.name}, seed {self.trial.seed}"
+
+
+@dataclass
+class Plan:
+    """The trials of a study as a graph of stages and evaluations."""
+
+    study: Expanded
+    trials: list[PlannedTrial]
+    stages: dict[str, StageNode]
+    warnings: list[str] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many trials are done, to run, failed before, excluded."""
+        states = [trial.state for trial in self.trials]
+        done, failed = states.count("done"), states.count("failed")
+        excluded = sum(len(arm.excluded) for arm in self.study.arms)
+        return {"done": done, "to run": len(states) - done - failed, "failed before": failed, "excluded": excluded}
+
+    def seconds(self) -> tuple[float, int]:
+        """Return the estimated seconds of one process for what is left, and how many stages' cost is unknown."""
+        left = [node.seconds for node in self.stages.values() if node.state not in {"done", "failed"}]
+        return sum(s for s in left if s is not None), sum(s is None for s in left)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain data: what plan.json holds and what `report` reads."""
+        study = self.study
+        return {
+            "study": study.name,
+            "question": study.question,
+            "profile": study.profile,
+            "baseline": study.baseline,
+            "control": study.study.control,
+            "axes": [{"path": a.path, "title": a.title, "values": list(a.values)} for a in study.study.axes],
+            "outputs": [{"kind": type(o).__name__.lower(), **o.model_dump(mode="json")} for o in study.study.outputs],
+            "protocol": self.trials[0].trial.protocol.model_dump(mode="json"),
+            "arms": [
+                {"name": a.name, "kind": a.kind, "values": a.values,
+                 "excluded": [{"seed": s, "reason": r} for s, r in a.excluded.items()]}
+                for a in study.arms
+            ],
+            "stages": {
+                key: {"label": n.label, "name": n.unit.stage.name, "state": n.state, "stale": n.stale, "used_by": n.used_by,
+                      "seconds": n.seconds, "before": n.unit.before}
+                for key, n in self.stages.items()
+            },
+            "trials": [
+                {"key": t.unit.key, "arm": t.arm.name, "seed": t.trial.seed, "state": t.state, "stages": t.stages,
+                 "scale": t.trial.scale, "wanted": [e.model_dump(mode="json") for e in t.unit.wanted],
+                 "config": t.trial.model_dump(mode="json")}
+                for t in self.trials
+            ],
+            "warnings": self.warnings,
+        }  # fmt: skip
+
+
+def make(study: Expanded, store: Store) -> Plan:
+    """Build the plan of an expanded study against a store; nothing is run, everything is checked.
+
+    Raises:
+        UsageError: anything that would make a trial fail before it has computed anything.
+
+    """
+    keys, costs = Keys(store.cache), Costs(store)
+    stages: dict[str, StageNode] = {}
+    trials: list[PlannedTrial] = []
+    for arm in study.arms:
+        for trial in arm.trials:
+            where = f"{study.name}, {arm.name}"
+            units = keys.stages(trial, where)
+            for unit in units:
+                if unit.key not in stages:
+                    label = f"{unit.stage.name} · {arm.name}" if unit.before else unit.stage.name
+                    stages[unit.key] = _node(unit, f"{label}, seed {unit.seed}", store, costs)
+                stages[unit.key].used_by += 1
+            unit = keys.evaluation(trial, units, where)
+            trials.append(_trial(arm, trial, unit, [u.key for u in units], stages, store))
+    return Plan(study, trials, stages, _warnings(stages, store))
+
+
+def _node(unit: StageUnit, label: str, store: Store, costs: Costs) -> StageNode:
+    folder = store.stage(unit.key)
+    state = store.state(folder)
+    if state == "done" and not (folder / "checkpoint.pt").exists():
+        state = "missing"
+    stale = state == "done" and (read_json(folder / "stage.json") or {}).get("code") != code_fingerprint()
+    status = store.status(folder) if state == "failed" else None
+    return StageNode(unit, label, state, costs.seconds(unit), stale, status=status)
+
+
+def _trial(
+    arm: Arm, trial: Trial, unit: EvaluateUnit, keys: list[str], stages: dict[str, StageNode], store: Store
+) -> PlannedTrial:
+    folder = store.trial(unit.key)
+    state, status = store.state(folder), store.status(folder)
+    have = set(status.evaluations) if status else set()
+    missing = tuple(e.key for e in unit.wanted if e.key not in have)
+    bad = next((stages[k] for k in keys if stages[k].state == "failed"), None)
+    if bad is not None:
+        return PlannedTrial(arm, trial, unit, keys, "failed", missing, bad.status)
+    if not missing:
+        state = "done"
+    elif state == "done":
+        state = "missing"
+    return PlannedTrial(arm, trial, unit, keys, state, missing, status)
+
+
+def _warnings(stages: dict[str, StageNode], store: Store) -> list[str]:
+    warnings = []
+    stale = sum(node.stale for node in stages.values())
+    if stale:
+        warnings.append(f"{stale} stored stages come from other numeric code than this; --rerun stale trains them again")
+    done = [key for key, node in stages.items() if node.state == "done"]
+    signatures = {repr((read_json(store.stage(key) / "stage.json") or {}).get("signature")) for key in done}
+    if len(signatures) > 1:
+        warnings.append(
+            f"the stored stages come from {len(signatures)} numerics signatures (torch version, processor or GPU, threads, "
+            "precision): one table would mix them; `show KEY` names each"
+        )
+    return warnings

@@ -1,0 +1,24 @@
+"""Schemes: how a model is trained. A scheme owns the extra networks and every optimiser, and knows no model by name.
+
+A scheme is a class under `@schemes.register(...)` in a file of its own, listed in `home` below, or in another package
+through the entry-point group `drnbench.schemes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from drnbench.registry import Registry
+
+if TYPE_CHECKING:
+    from drnbench.schemes.base import Scheme
+
+schemes: Registry[type[Scheme]] = Registry(
+    "scheme", home=("drnbench.schemes.supervised", "drnbench.schemes.dual"), group="drnbench.schemes"
+)
+
+
+def register(name: str) -> Callable[[Any], Any]:
+    """Register a `Scheme` class under a name."""
+    return schemes.register(name)

@@ -1,0 +1,39 @@
+"""Plain supervised training: L1 at every output of the model, nothing dual."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from drnbench.schemes import register
+from drnbench.schemes.base import Batch, Scheme, l1_sum
+from drnbench.trial import Stage
+
+
+def primary_loss(outputs: tuple[Tensor, ...], batch: Batch, scale: int) -> Tensor:
+    """Sum over outputs of L1 against the target of the same size, weight 1 each (the authors' multi-scale loss).
+
+    Sums over the pairs of the batch, divided by the whole batch: unpaired images count as zero here (Eq. 2).
+    """
+    size = len(batch.lr)
+    width = batch.lr.shape[-1] * scale
+    terms = [l1_sum(out[: batch.n_pairs], batch.pyramid[width // out.shape[-1]]) for out in outputs]
+    return sum(terms[1:], terms[0]) / size
+
+
+@register("supervised")
+class Supervised(Scheme):
+    """L1 on pairs alone; with a DRN this is the authors' "dual off"."""
+
+    summary: ClassVar[str] = "L1 on pairs at every output scale; no dual loss (the no-dual baseline)"
+
+    @classmethod
+    def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003
+        """Nothing beyond the common fields."""
+        return frozenset()
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """`total`: the primary loss."""
+        primary = primary_loss(self.run_model(batch.lr), batch, self.scale)
+        return {"primary": primary, "total": primary}

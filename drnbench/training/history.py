@@ -1,0 +1,63 @@
+"""The history of a stage: step, name, value, time; one parquet file, rewritten whole at each checkpoint."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drnbench.store import atomic
+
+COLUMNS = ("step", "name", "value", "time")
+
+
+@dataclass
+class History:
+    """Rows so far, and the running means of losses since the last row.
+
+    Attributes:
+        sums: name -> [sum, count]; part of the checkpoint, so that a resumed mean equals an uninterrupted one.
+
+    """
+
+    rows: list[tuple[int, str, float, float]] = field(default_factory=list)
+    sums: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, values: dict[str, float]) -> None:
+        """Count one step's losses into the running means."""
+        for name, value in values.items():
+            entry = self.sums.setdefault(name, [0.0, 0.0])
+            entry[0] += value
+            entry[1] += 1
+
+    def flush(self, step: int) -> dict[str, float]:
+        """Close the running means into rows at `step` (steps done) and return them."""
+        means = {name: total / count for name, (total, count) in self.sums.items()}
+        self.sums = {}
+        for name, value in means.items():
+            self.put(step, name, value)
+        return means
+
+    def put(self, step: int, name: str, value: float) -> None:
+        """Add one row now."""
+        # Milliseconds, as MLflow keeps them: the mirror compares by them.
+        self.rows.append((step, name, value, round(time.time(), 3)))
+
+    def write(self, path: Path) -> None:
+        """Write all rows."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.rows, columns=list(COLUMNS)).astype({"step": "int64", "value": "float64", "time": "float64"})
+        with atomic(path) as temporary:
+            frame.to_parquet(temporary, index=False)
+
+    @classmethod
+    def read(cls, path: Path, up_to: int) -> History:
+        """Read the rows up to a step: what a checkpoint at that step has seen."""
+        import pandas as pd
+
+        if not path.exists():
+            return cls()
+        frame = pd.read_parquet(path)
+        frame = frame[frame["step"] <= up_to]
+        return cls(rows=list(frame.itertuples(index=False, name=None)))

@@ -1,0 +1,148 @@
+"""The training loop: reads from top to bottom, resumes bit for bit, stops with a clear error when it diverges."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from drnbench.data.images import to_tensor, to_uint8
+from drnbench.data.sampling import derived_seed
+from drnbench.errors import DivergedError
+from drnbench.evaluation import metrics
+from drnbench.evaluation.protocol import Protocol
+from drnbench.models import models
+from drnbench.schemes import schemes
+from drnbench.schemes.base import Scheme
+from drnbench.store import Store, atomic
+from drnbench.training.feed import Feed
+from drnbench.training.history import History
+from drnbench.trial import Stage
+from drnbench.units import StageUnit
+
+CHECKPOINT_S = 20.0
+"""Seconds between checkpoints: at most this much work is lost. It moves no number."""
+
+Emit = Callable[[dict[str, Any]], None]
+Stop = Callable[[], bool]
+
+
+def learning_rate(stage: Stage, step: int) -> float:
+    """Learning rate of a step (from 0): cosine from `lr` to `lr_min` over the stage, or constant."""
+    if stage.schedule == "constant":
+        return stage.lr
+    return stage.lr_min + (stage.lr - stage.lr_min) * (1 + math.cos(math.pi * step / stage.steps)) / 2
+
+
+def validation_steps(stage: Stage) -> set[int]:
+    """Steps after which the held-out images are scored: evenly spaced, the last at the end."""
+    count = stage.validations if stage.holdout else 0
+    return {math.ceil(k * stage.steps / count) for k in range(1, count + 1)}
+
+
+def build(unit: StageUnit) -> Scheme:
+    """Return the scheme with its model, freshly initialised from the seed (the same weights for every scheme and λ)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(unit.seed, "model"))
+        model = models.get(unit.model).make(unit.scale, **unit.options)
+        torch.manual_seed(derived_seed(unit.seed, "extra networks"))
+        assert unit.stage.scheme is not None
+        return schemes.get(unit.stage.scheme)(model, unit.scale, unit.stage)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU; plain tensors and numbers only, never code."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def train(unit: StageUnit, store: Store, device: torch.device, emit: Emit, stop: Stop, checkpoint_s: float = CHECKPOINT_S) -> bool:
+    """Train one stage in its folder, from its last checkpoint if there is one.
+
+    Args:
+        emit: receives progress: {"step", "steps", "loss", ...}, and {"saved": step} after each checkpoint.
+        stop: asked after each step; when it says yes, the stage is checkpointed and left.
+
+    Returns:
+        True when the stage is complete, False when it was stopped.
+
+    Raises:
+        DivergedError: a loss or a weight is not finite. The last good checkpoint stays.
+
+    """
+    folder, stage = store.stage(unit.key), unit.stage
+    scheme = build(unit)
+    scheme.prepare(device)
+    step, history = 0, History()
+    if (folder / "checkpoint.pt").exists():
+        state = load_checkpoint(folder / "checkpoint.pt")
+        scheme.load_state_dict(state)
+        step = int(state["step"])
+        history = History.read(folder / "history.parquet", step)
+        history.sums = {name: list(entry) for name, entry in state["sums"].items()}
+        print(f"resumed at step {step} of {stage.steps}", flush=True)
+    elif unit.before is not None:
+        fresh = scheme.load_networks(load_checkpoint(store.stage(unit.before) / "checkpoint.pt"))
+        print(f"started from stage {unit.before}; new networks: {', '.join(fresh) or 'none'}", flush=True)
+    if step == stage.steps:
+        return True
+
+    feed = Feed(unit, store.cache, device)
+    validate_at, log_every = validation_steps(stage), max(1, stage.steps // 100)
+    saved = time.monotonic()
+    scheme.model.train()
+    while step < stage.steps:
+        losses = scheme.step(feed.batch(step), learning_rate(stage, step))
+        step += 1
+        # One transfer for all losses: each would be a synchronisation with the GPU.
+        values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
+        if not all(math.isfinite(value) for value in values.values()):
+            told = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            raise DivergedError(f"the loss is not finite at step {step} of {stage.steps} ({told}); lower lr = {stage.lr:g} or lam")
+        history.add(values)
+        if step % log_every == 0 or step == stage.steps:
+            means = history.flush(step)
+            emit({"step": step, "steps": stage.steps, "loss": means["total"]})
+        if step in validate_at:
+            for name, score in validate(scheme.model, feed, unit).items():
+                history.put(step, name, score)
+                emit({"step": step, "steps": stage.steps, name: score})
+        stopping = stop()
+        if step == stage.steps or stopping or time.monotonic() - saved >= checkpoint_s:
+            _save(folder, scheme, step, history)
+            saved = time.monotonic()
+            emit({"saved": step})
+            if stopping:
+                break
+    return step == stage.steps
+
+
+def _save(folder: Path, scheme: Scheme, step: int, history: History) -> None:
+    # History first: rows beyond the checkpoint are dropped on resume, rows that are missing would be lost.
+    state = {**scheme.state_dict(), "step": step, "sums": history.sums}
+    if not all(torch.isfinite(p).all() for net in (scheme.model, scheme.extra) for p in net.parameters()):
+        raise DivergedError(f"a weight is not finite after step {step}; lower lr = {scheme.stage.lr:g}")
+    history.write(folder / "history.parquet")
+    with atomic(folder / "checkpoint.pt") as temporary:
+        torch.save(state, temporary)
+
+
+@torch.no_grad()
+def validate(model: nn.Module, feed: Feed, unit: StageUnit) -> dict[str, float]:
+    """Mean PSNR-Y on the held-out training images, for each kernel the stage knows; never on a test set."""
+    psnr, protocol = metrics.get("psnr_y"), Protocol()
+    model.eval()
+    out = {}
+    for kernel, pyramid in feed.heldout.items():
+        scores = [
+            psnr.score(to_uint8(model(to_tensor(lr).to(feed.device))[-1]), hr, unit.scale, protocol)
+            for lr, hr in zip(pyramid[unit.scale], pyramid[1], strict=True)
+        ]
+        out[f"val_psnr_y/{kernel}"] = sum(scores) / len(scores)
+    model.train()
+    return out

@@ -1,0 +1,39 @@
+"""What all tests share: real data where it lies, and no GPU tests without a GPU."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def _folder(variable: str, name: str) -> Path:
+    folder = Path(os.environ.get(variable) or REPOSITORY.parent / "shared" / name).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there; set {variable} to the folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder that holds Set5, Set14, B100 and the others."""
+    return _folder("DRNBENCH_DATA", "data")
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Return the folder of the authors' own weights and outputs."""
+    return _folder("DRNBENCH_GOLDEN", "golden")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if gpu:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in gpu:
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))

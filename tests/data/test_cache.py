@@ -1,0 +1,187 @@
+"""Fingerprints and LR sets: made once, by content, whoever asks and however many at a time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drnbench.data import cache
+from drnbench.data.cache import fingerprint, hr_set, lr_set
+from drnbench.data.images import center_crop, mod_crop, read_rgb, to_tensor, to_uint8
+from drnbench.degradations import parse
+from drnbench.errors import DataError, UsageError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(1)
+    (tmp_path / "set").mkdir()
+    for name in "ab":
+        Image.fromarray(rng.integers(0, 256, (21, 30, 3), dtype=np.uint8)).save(tmp_path / f"set/{name}.png")
+    return tmp_path / "set"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Names of the files that were decoded, in order."""
+    seen = []
+
+    def spy(path):
+        seen.append(Path(path).name)
+        return read_rgb(path)
+
+    monkeypatch.setattr(cache, "read_rgb", spy)
+    return seen
+
+
+def test_a_second_fingerprint_decodes_nothing(folder, store, decoded):
+    first = fingerprint(str(folder), store)
+    assert decoded == ["a.png", "b.png"]
+    assert fingerprint(str(folder), store) == first
+    assert decoded == ["a.png", "b.png"]
+    assert [(image.name, image.height, image.width) for image in first.images] == [
+        ("a", 21, 30),
+        ("b", 21, 30),
+    ]
+
+
+def test_the_digest_is_of_pixels_names_and_order(folder, store, tmp_path):
+    first = fingerprint(str(folder), store)
+    (tmp_path / "copy").mkdir()
+    for name in "ab":  # the same pixels in files of another format
+        Image.open(folder / f"{name}.png").save(tmp_path / f"copy/{name}.bmp")
+    assert fingerprint(str(tmp_path / "copy"), store).digest == first.digest
+    (folder / "b.png").rename(folder / "c.png")
+    assert fingerprint(str(folder), store).digest != first.digest
+    Image.fromarray(read_rgb(folder / "a.png").reshape(30, 21, 3)).save(folder / "a.png")
+    assert fingerprint(str(folder), store).images[0].sha != first.images[0].sha  # same bytes, another shape
+
+
+@pytest.mark.parametrize("broken", [b"", b"{", b"[]", b"\xff\xfe", "entries"])
+def test_a_broken_cache_is_built_again(folder, store, broken):
+    first = fingerprint(str(folder), store)
+    file = store / "fingerprints.json"
+    if broken == "entries":
+        broken = json.dumps(dict.fromkeys(json.loads(file.read_text()), [1, 2])).encode()
+    file.write_bytes(broken)
+    assert fingerprint(str(folder), store) == first
+    assert len(json.loads(file.read_text())) == 2
+
+
+def test_a_broken_image_is_found_before_work(folder, store):
+    (folder / "c.png").write_bytes((folder / "a.png").read_bytes()[:-200])
+    with pytest.raises(DataError, match=r"c\.png"):
+        fingerprint(str(folder), store)
+
+
+def test_lr_images_are_crop_modcrop_and_kernel(folder, store):
+    images = fingerprint(str(folder), store).images
+    for scale, crop, modulo in [(4, None, None), (2, 11, None), (2, None, 8)]:
+        made = lr_set(images, "bd", scale, store, crop=crop, modulo=modulo)
+        for image, lr in zip(images, made, strict=True):
+            hr = center_crop(read_rgb(image.path), crop or 99)
+            hr = mod_crop(hr, modulo or scale)
+            assert (lr == to_uint8(parse("bd").degrade(to_tensor(hr), scale))).all()
+    assert [hr.shape for hr in hr_set(images, 11)] == [(11, 11, 3)] * 2
+
+
+def test_lr_images_are_made_once_and_the_spelling_of_a_kernel_does_not_count(folder, store, decoded):
+    images = fingerprint(str(folder), store).images
+    first = lr_set(images, "bd", 4, store)
+    files = sorted((store / "lr").rglob("*.png"))
+    assert len(files) == 2
+    assert all(file.parent.name == file.stem[:2] for file in files)
+    decoded.clear()
+    again = lr_set(images, "bd:sigma=1.6", 4, store)
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert not {"a.png", "b.png"} & set(decoded)
+    lr_set(images, "bd:sigma=2.0", 4, store)
+    lr_set(images, "bd", 2, store)
+    lr_set(images, "bd", 4, store, crop=16)
+    assert len(list((store / "lr").rglob("*.png"))) == 8
+
+
+def test_an_unreadable_lr_image_is_made_again(folder, store):
+    images = fingerprint(str(folder), store).images
+    first = lr_set(images, "nearest", 2, store)
+    file = next((store / "lr").rglob("*.png"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:40])
+    again = lr_set(images, "nearest", 2, store)
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert file.read_bytes() == whole
+
+
+def test_an_image_that_changes_under_a_run_is_noticed(folder, store):
+    images = fingerprint(str(folder), store).images
+    Image.fromarray(np.zeros((21, 30, 3), np.uint8)).save(folder / "b.png")
+    with pytest.raises(DataError, match=r"b\.png has changed"):
+        lr_set(images, "bicubic", 2, store)
+    with pytest.raises(DataError, match=r"b\.png has changed"):
+        hr_set(images)
+
+
+def test_impossible_requests(folder, store, tmp_path):
+    images = fingerprint(str(folder), store).images
+    with pytest.raises(DataError, match=r"a\.png.*too small for scale 32"):
+        lr_set(images, "bicubic", 32, store)
+    with pytest.raises(UsageError, match="does not fit scale 4"):
+        lr_set(images, "bicubic", 4, store, modulo=6)
+    with pytest.raises(UsageError, match="did you mean 'bicubic'"):
+        lr_set(images, "bicubics", 4, store)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be written"):
+        fingerprint(str(folder), tmp_path / "file")
+
+
+RACE = """
+import sys
+from pathlib import Path
+from drnbench.data import cache
+from drnbench.degradations.kernel import Kernel
+folder, store = sys.argv[1], Path(sys.argv[2])
+made, degrade = [], Kernel.degrade
+def counted(*given):
+    made.append(given)
+    return degrade(*given)
+Kernel.degrade = counted
+print("ready", flush=True)
+sys.stdin.readline()
+images = cache.fingerprint(folder, store).images
+lrs = cache.lr_set(images, "bd", 4, store)
+print(len(made), [int(lr.sum()) for lr in lrs])
+"""
+
+
+def test_two_processes_make_a_set_once(folder, store):
+    command = [sys.executable, "-c", RACE, str(folder), str(store)]
+    with ExitStack() as stack:
+        racers = [
+            stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            for _ in range(2)
+        ]
+        assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * 2
+        for racer in racers:
+            racer.stdin.write("go\n")
+            racer.stdin.flush()
+        answers = [racer.communicate(timeout=120)[0].strip().split(" ", 1) for racer in racers]
+    assert [racer.returncode for racer in racers] == [0, 0]
+    (first, sums), (second, same) = answers
+    assert int(first) + int(second) == 2  # two images, each degraded by one of the two
+    assert sums == same
+    assert not list(store.rglob("*.tmp"))
+    assert len(json.loads((store / "fingerprints.json").read_text())) == 2

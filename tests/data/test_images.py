@@ -1,0 +1,172 @@
+"""Reading strictly, cropping, rounding."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from drnbench.data.images import center_crop, mod_crop, quantise, read_rgb, to_tensor, to_uint8
+from drnbench.errors import DataError, UsageError
+
+COLOUR = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+
+
+def test_rgb_gray_palette_and_bilevel(tmp_path):
+    gray = COLOUR[..., 0]
+    Image.fromarray(COLOUR).save(tmp_path / "rgb.png")
+    Image.fromarray(gray).save(tmp_path / "gray.png")
+    palette = Image.fromarray(COLOUR).quantize(8)
+    palette.save(tmp_path / "palette.png")
+    Image.fromarray(gray > 127).save(tmp_path / "bilevel.png")
+    assert (read_rgb(tmp_path / "rgb.png") == COLOUR).all()
+    assert (read_rgb(tmp_path / "gray.png") == gray[..., None]).all()
+    assert (read_rgb(tmp_path / "palette.png") == np.array(palette.convert("RGB"))).all()
+    assert (read_rgb(tmp_path / "bilevel.png") == (gray > 127)[..., None] * 255).all()
+
+
+def test_exif_orientation_is_respected(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying, shown upright: turn by 90 degrees clockwise
+    Image.fromarray(COLOUR).save(tmp_path / "turned.png", exif=exif)
+    assert (read_rgb(tmp_path / "turned.png") == np.rot90(COLOUR, -1)).all()
+
+
+def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def whole(name, tmp_path) -> bytes:
+    Image.fromarray(COLOUR.repeat(40, 0).repeat(40, 1)).save(tmp_path / name)
+    return (tmp_path / name).read_bytes()
+
+
+def alpha(tmp_path):
+    Image.fromarray(COLOUR).convert("RGBA").save(tmp_path / "x.png")
+
+
+def transparent_palette(tmp_path):
+    Image.fromarray(COLOUR).quantize(8).save(tmp_path / "x.png", transparency=0)
+
+
+def gray16(tmp_path):
+    Image.fromarray(COLOUR[..., 0].astype(np.uint16) * 257).save(tmp_path / "x.png")
+
+
+def rgb16(tmp_path):
+    (tmp_path / "x.png").write_bytes(png(2, 2, 16, 2, (b"\0" + b"\1" * 12) * 2))
+
+
+def cmyk(tmp_path):
+    Image.fromarray(COLOUR).convert("CMYK").save(tmp_path / "x.jpg")
+
+
+def pages(tmp_path):
+    Image.fromarray(COLOUR).save(tmp_path / "x.tif", save_all=True, append_images=[Image.fromarray(COLOUR)])
+
+
+def zero_bytes(tmp_path):
+    (tmp_path / "x.png").touch()
+
+
+def text(tmp_path):
+    (tmp_path / "x.png").write_text("<html>404</html>")
+
+
+def cut_png(tmp_path):
+    full = whole("x.png", tmp_path)
+    (tmp_path / "x.png").write_bytes(full[: len(full) // 2])
+
+
+def cut_jpeg(tmp_path):
+    (tmp_path / "x.jpg").write_bytes(whole("x.jpg", tmp_path)[:-500])
+
+
+def scrambled_png(tmp_path):
+    broken = bytearray(whole("x.png", tmp_path))
+    broken[60:90] = bytes(30)
+    (tmp_path / "x.png").write_bytes(broken)
+
+
+def bomb(tmp_path):
+    (tmp_path / "x.png").write_bytes(png(50_000, 50_000, 8, 0, b""))
+
+
+def big(tmp_path):
+    # Between the size that Pillow warns of and the one it refuses.
+    (tmp_path / "x.png").write_bytes(png(12_000, 12_000, 8, 0, b""))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (alpha, "alpha"),
+        (transparent_palette, "alpha"),
+        (gray16, "more than 8 bits"),
+        (rgb16, "more than 8 bits"),
+        (cmyk, "CMYK"),
+        (pages, "2 pictures"),
+        (zero_bytes, "0 bytes"),
+        (text, "not an image"),
+        (cut_png, "broken or truncated"),
+        (cut_jpeg, "broken or truncated"),
+        (scrambled_png, "broken or truncated"),
+        (bomb, "100 megapixels"),
+        (big, "100 megapixels"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_the_file_named(tmp_path, spoil, message):
+    spoil(tmp_path)
+    (path,) = tmp_path.iterdir()
+    with pytest.raises(DataError, match=message) as caught:
+        read_rgb(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_a_folder(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        read_rgb(tmp_path / "nothing.png")
+    with pytest.raises(DataError, match=str(tmp_path)):
+        read_rgb(tmp_path)
+
+
+def test_crops():
+    image = np.arange(7 * 10 * 3, dtype=np.uint8).reshape(7, 10, 3)
+    assert (mod_crop(image, 4) == image[:4, :8]).all()
+    assert mod_crop(image, 1).shape == image.shape
+    assert (center_crop(image, 4) == image[1:5, 3:7]).all()
+    assert (center_crop(image, 8) == image[:, 1:9]).all()
+    assert center_crop(image, 99).shape == image.shape
+    with pytest.raises(DataError, match="too small for scale 8"):
+        mod_crop(image, 8)
+    with pytest.raises(UsageError):
+        mod_crop(image, 0)
+    with pytest.raises(UsageError):
+        center_crop(image, 0)
+
+
+def test_tensors_and_rounding():
+    tensor = to_tensor(COLOUR)
+    assert tensor.shape == (1, 3, 6, 9)
+    assert tensor.dtype == torch.float32
+    assert (to_uint8(tensor) == COLOUR).all()
+    values = np.array([-3.0, 0.49, 0.5, 1.5, 2.5, 254.5, 255.4, 999.0])
+    assert quantise(values).tolist() == [0, 0, 1, 2, 3, 255, 255, 255]
+    with pytest.raises(DataError, match="not finite"):
+        to_uint8(torch.full((1, 3, 2, 2), torch.nan))
+    with pytest.raises(UsageError, match="one image"):
+        to_uint8(torch.zeros(2, 3, 4, 4))
