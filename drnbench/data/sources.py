@@ -99,7 +99,9 @@ def _resolve_one(name: str) -> Source:
     if name == "photos" or name.startswith("photos/"):
         split = name.removeprefix("photos").removeprefix("/")
         return Source(f"photos-{split}", tuple(ImageFile(*photo) for photo in photos(split)))
-    candidates = [(root / name, ("HR", ".")) for root in roots()] + [(_folder(name), (".", "HR"))]
+    # ./x, ~/x and /x are spelt as folders and mean nothing under a root.
+    named = [] if name[0] in ".~" or Path(name).is_absolute() else roots()
+    candidates = [(root / name, ("HR", ".")) for root in named] + [(_folder(name), (".", "HR"))]
     folders = [(folder, order) for folder, order in candidates if folder.is_dir()]
     for folder, order in folders:
         files = _images(folder, *order)

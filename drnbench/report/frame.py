@@ -159,16 +159,18 @@ def read(store: Store, name: str) -> Scores:
         arm, dataset, kernel, scale, metric = found
         pivot = rows.pivot(index="seed", columns="image", values="value")
         tables[(arm, Place(dataset, kernel, int(scale)), metric)] = pivot.sort_index()
-    return Scores(
-        plan, arms, tuple(metrics), {p: tuple(m) for p, m in metrics.items()}, frame, tables, names
-    )
+    return Scores(plan, arms, tuple(metrics), {p: tuple(m) for p, m in metrics.items()}, frame, tables, names)
 
 
 def _places(trial: dict[str, Any]) -> dict[str, tuple[Place, str, str]]:
     """Evaluation key -> place, metric and sample folder; test sets that differ only in crop or source keep apart."""
     found: dict[str, tuple[Place, str, str]] = {}
     for e in trial["wanted"]:
-        alike = [o for o in trial["wanted"] if (o["dataset"], o["kernel"], o["metric"]) == (e["dataset"], e["kernel"], e["metric"])]
+        alike = [
+            o
+            for o in trial["wanted"]
+            if (o["dataset"], o["kernel"], o["metric"]) == (e["dataset"], e["kernel"], e["metric"])
+        ]
         label = e["dataset"]
         if len(alike) > 1:
             label += f" ({'whole' if e['crop'] is None else 'crop ' + str(e['crop'])})"
@@ -208,7 +210,9 @@ def _trial(trial: dict[str, Any], store: Store, stages: dict[str, str | None]) -
     return TrialState(trial["key"], int(trial["seed"]), state, message, tuple(trial["stages"]))
 
 
-def _frame(store: Store, arms: tuple[Arm, ...], wanted: dict[str, dict[str, tuple[Place, str, str]]]) -> pd.DataFrame:
+def _frame(
+    store: Store, arms: tuple[Arm, ...], wanted: dict[str, dict[str, tuple[Place, str, str]]]
+) -> pd.DataFrame:
     import pandas as pd
 
     parts = []
@@ -222,7 +226,11 @@ def _frame(store: Store, arms: tuple[Arm, ...], wanted: dict[str, dict[str, tupl
             rows = rows[rows["evaluation"].isin(list(wanted[trial.key]))]
             # Two images of one name stay two images.
             again = rows.groupby(["evaluation", "image"]).cumcount()
-            image = rows["image"].astype(str).where(again == 0, rows["image"].astype(str) + "#" + (again + 1).astype(str))
+            image = (
+                rows["image"]
+                .astype(str)
+                .where(again == 0, rows["image"].astype(str) + "#" + (again + 1).astype(str))
+            )
             found = [wanted[trial.key][key] for key in rows["evaluation"]]
             parts.append(
                 pd.DataFrame(

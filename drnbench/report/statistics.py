@@ -126,7 +126,15 @@ def difference(D: Array, *, higher_is_better: bool = True) -> Difference | None:
     half = half_width(error, df)
     p = _p(mean, error, df) if S > 1 else None
     return Difference(
-        mean, mean - half, mean + half, p, "method" if level == "method" else "checkpoints", S, I, won, left_out
+        mean,
+        mean - half,
+        mean + half,
+        p,
+        "method" if level == "method" else "checkpoints",
+        S,
+        I,
+        won,
+        left_out,
     )
 
 

@@ -74,7 +74,9 @@ def _result(scores: Scores, arm: Arm, place: Place, metric: str) -> Result:
     values = values[:, ~np.isnan(values).any(0)]
     mean, half, left_out = over_seeds(values)
     found = _difference(scores, arm, place, metric)
-    return Result(arm.name, place, metric, mean, half, len(values), values.shape[1] - left_out, left_out, found)
+    return Result(
+        arm.name, place, metric, mean, half, len(values), values.shape[1] - left_out, left_out, found
+    )
 
 
 def _difference(scores: Scores, arm: Arm, place: Place, metric: str) -> Difference | None:
@@ -91,7 +93,9 @@ def _difference(scores: Scores, arm: Arm, place: Place, metric: str) -> Differen
         theirs = theirs.iloc[[0] * len(mine)].set_axis(mine.index)
     seeds = mine.index.intersection(theirs.index)
     with np.errstate(invalid="ignore"):  # infinite minus infinite, left out below
-        D = mine.loc[seeds, images].to_numpy(dtype="float64") - theirs.loc[seeds, images].to_numpy(dtype="float64")
+        D = mine.loc[seeds, images].to_numpy(dtype="float64") - theirs.loc[seeds, images].to_numpy(
+            dtype="float64"
+        )
     return difference(D, higher_is_better=higher_is_better(metric))
 
 
@@ -99,7 +103,13 @@ def _adjust(scores: Scores, column: list[Result]) -> list[Result]:
     """Holm over one family: the trained arms of one place and metric."""
     trained = {arm.name for arm in scores.arms if not arm.seedless}
     tested = [r for r in column if r.arm in trained and r.difference and r.difference.p is not None]
-    adjusted = dict(zip((r.arm for r in tested), holm([r.difference.p for r in tested if r.difference and r.difference.p is not None]), strict=True))
+    adjusted = dict(
+        zip(
+            (r.arm for r in tested),
+            holm([r.difference.p for r in tested if r.difference and r.difference.p is not None]),
+            strict=True,
+        )
+    )
     return [
         replace(
             r,

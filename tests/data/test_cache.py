@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from drnbench.data import cache
 from drnbench.data.cache import fingerprint, hr_set, lr_set
 from drnbench.data.images import center_crop, mod_crop, read_rgb, to_tensor, to_uint8
 from drnbench.degradations import parse
 from drnbench.errors import DataError, UsageError
+from PIL import Image
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def test_a_broken_cache_is_built_again(folder, store, broken):
     first = fingerprint(str(folder), store)
     file = store / "fingerprints.json"
     if broken == "entries":
-        broken = json.dumps(dict.fromkeys(json.loads(file.read_text()), [1, 2])).encode()
+        broken = json.dumps({path: [1, 2] for path in json.loads(file.read_text())}).encode()
     file.write_bytes(broken)
     assert fingerprint(str(folder), store) == first
     assert len(json.loads(file.read_text())) == 2

@@ -8,10 +8,9 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-
 from drnbench.data.images import center_crop, mod_crop, quantise, read_rgb, to_tensor, to_uint8
 from drnbench.errors import DataError, UsageError
+from PIL import Image
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 

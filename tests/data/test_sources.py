@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from drnbench.data import photos as photos_module
 from drnbench.data.photos import SPLITS
 from drnbench.data.sources import datasets, resolve
 from drnbench.errors import DataError
+from PIL import Image
 
 
 def put(*paths):
@@ -45,7 +44,7 @@ def test_photographs_keep_their_order_and_are_there():
 
 def test_a_photograph_that_is_not_installed(monkeypatch):
     monkeypatch.setattr(photos_module, "find_spec", lambda name: None)
-    with pytest.raises(DataError, match="skimage/data/astronaut.png is missing.*pip install"):
+    with pytest.raises(DataError, match=r"skimage/data/astronaut\.png is missing.*pip install"):
         resolve("photos/test")
 
 
@@ -77,6 +76,9 @@ def test_folders(root, tmp_path):
     assert names("other") == ["y"]
     assert resolve("other/HR").label == "other"
     assert names("a+b") == ["z"]
+    put(tmp_path / "Set5/local.png")
+    assert names("./Set5") == ["local"]
+    assert names("Set5") == ["a", "b"]
 
 
 def test_the_first_root_wins_and_several_are_searched(root, tmp_path, monkeypatch):

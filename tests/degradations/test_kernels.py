@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
+from drnbench.data.images import to_tensor, to_uint8
 from drnbench.degradations import canonical, identity, kernels, parse
 from drnbench.errors import UsageError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
 specs = st.one_of(
     st.sampled_from(["bicubic", "bicubic:border=replicate", "nearest", "nearest:offset=zero", "bd"]),
@@ -53,14 +55,8 @@ def test_nearest_states_its_phase(scale):
 
 
 def test_nearest_is_what_pillow_and_torch_call_nearest():
-    from PIL import Image
-
-    from drnbench.data.images import to_tensor, to_uint8
-
     x = noise(24, 36)
     pillow = Image.fromarray(to_uint8(x)).resize((9, 6), Image.Resampling.NEAREST)
-    import numpy as np
-
     assert torch.equal(parse("nearest").degrade(x, 4), to_tensor(np.array(pillow)).double())
     assert torch.equal(
         parse("nearest").degrade(x, 4), torch.nn.functional.interpolate(x, (6, 9), mode="nearest-exact")

@@ -1,0 +1,70 @@
+"""The DRN network against the authors': parameter counts, names, outputs."""
+
+import pytest
+import torch
+
+from drnbench import models
+from drnbench.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("method", "scale", "count"),
+    [("drn-s", 4, 4_804_065), ("drn-l", 4, 9_825_893), ("drn-s", 8, 5_403_000), ("drn-l", 8, 10_004_018), ("drn-s", 2, 606_378)],
+)
+def test_parameter_counts_are_the_authors(method, scale, count):
+    assert sum(p.numel() for p in models.create(method, scale).parameters()) == count
+
+
+def test_outputs_equal_the_authors(golden):
+    reference = torch.load(golden / "drn_x4_paired.pt", weights_only=True)
+    net = models.create("drn", 4, n_blocks=1, n_feats=16)
+    net.load_state_dict(reference["state_dict"])
+    with torch.no_grad():
+        outputs = net(reference["lr"])
+    assert [tuple(o.shape) for o in outputs] == [tuple(o.shape) for o in reference["outputs"]]
+    for ours, theirs in zip(outputs, reference["outputs"], strict=True):
+        assert (ours - theirs).abs().max() < 1e-3
+
+
+def test_dual_outputs_equal_the_authors(golden):
+    from drnbench.models.dual import dual_per_level
+
+    reference = torch.load(golden / "drn_x4_paired.pt", weights_only=True)
+    duals = dual_per_level(4, 16)
+    for dual, state in zip(duals, reference["dual_state_dicts"], strict=True):
+        dual.load_state_dict(state)
+    with torch.no_grad():
+        back = [d(out) for d, out in zip(duals, reference["outputs"][1:], strict=True)]
+    for ours, theirs in zip(back, reference["dual_outputs"], strict=True):
+        assert (ours - theirs).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("size", [(5, 7), (8, 12)])
+def test_one_output_for_each_level_at_odd_sizes(scale, size):
+    net = models.create("drn", scale, n_blocks=1, n_feats=2)
+    with torch.no_grad():
+        outputs = net(torch.rand(1, 3, *size) * 255)
+    factors = [2**k for k in range(scale.bit_length())]
+    assert [tuple(o.shape[2:]) for o in outputs] == [(size[0] * f, size[1] * f) for f in factors]
+
+
+def test_scale_3_is_refused_by_name():
+    with pytest.raises(UsageError, match="drn-s cannot be built at scale 3: it exists at 2, 4, 8"):
+        models.create("drn-s", 3)
+
+
+def test_unknown_names_suggest_the_nearest():
+    with pytest.raises(UsageError, match="did you mean 'drn-s'"):
+        models.create("dnr-s", 4)
+    with pytest.raises(UsageError, match="no size 'n_feat'.*did you mean 'n_feats'"):
+        models.create("drn", 4, n_feat=8)
+    with pytest.raises(UsageError, match="drn-s fixes 'n_blocks' at 30"):
+        models.create("drn-s", 4, n_blocks=2)
+
+
+def test_bicubic_is_integer_valued_at_any_scale():
+    lr = torch.randint(0, 256, (1, 3, 6, 5)).float()
+    (out,) = models.create("bicubic", 3)(lr)
+    assert out.shape == (1, 3, 18, 15)
+    assert torch.equal(out, out.round())
