@@ -7,13 +7,14 @@ dictionary of a trial and are validated again as a whole, so a wrong value is re
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from drnbench.errors import UsageError, nearest
 from drnbench.trial import Data, Evaluate, Stage, Trial
 
+M = TypeVar("M", bound=BaseModel)
 _CHILDREN: dict[str, type[BaseModel]] = {"data": Data, "unpaired": Data}
 
 
@@ -38,7 +39,7 @@ def apply(trial: Trial, overrides: dict[str, Any], where: str) -> Trial:
     return validated(Trial, raw, where)
 
 
-def validated(model: type[Any], raw: dict[str, Any], where: str) -> Any:
+def validated(model: type[M], raw: dict[str, Any], where: str) -> M:
     """Build `model` from `raw`, turning pydantic's report into one line that names the path."""
     try:
         return model.model_validate(raw)

@@ -150,7 +150,7 @@ class Store:
             return time.time() - (folder / "status.json").stat().st_mtime < STALE_S
         try:
             process = psutil.Process(status.pid)
-            return abs(process.create_time() - status.pid_start) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+            return bool(abs(process.create_time() - status.pid_start) < 1.0 and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
 

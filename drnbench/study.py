@@ -33,7 +33,7 @@ class Axis(Frozen):
     label: str | None = Field(None, description="how tables and figures call it; none: the path's last word")
 
     def __init__(self, path: str, values: Any, **fields: Any) -> None:
-        super().__init__(path=path, values=values, **fields)
+        super().__init__(**{"path": path, "values": values, **fields})
 
     @property
     def title(self) -> str:
@@ -55,7 +55,7 @@ class Exclude(Frozen):
     reason: str = Field(min_length=1, description="why, in a sentence")
 
     def __init__(self, where: dict[str, Any], reason: str) -> None:
-        super().__init__(where=where, reason=reason)
+        super().__init__(**{"where": where, "reason": reason})
 
     def matches(self, values: Mapping[str, Any]) -> bool:
         """Whether a cell with these axis values (and seed) is left out."""

@@ -40,7 +40,7 @@ class Data(Frozen):
     crop: int | None = Field(None, ge=1, description="use only a central HR square of this many pixels at most")
 
     def __init__(self, source: str, **fields: Any) -> None:
-        super().__init__(source=source, **fields)
+        super().__init__(**{"source": source, **fields})
 
 
 class Stage(Frozen):
@@ -72,7 +72,7 @@ class Stage(Frozen):
     deterministic: bool = Field(True, description="deterministic algorithms only")
 
     def __init__(self, name: str, **fields: Any) -> None:
-        super().__init__(name=name, **fields)
+        super().__init__(**{"name": name, **fields})
 
     @field_validator("name")
     @classmethod
@@ -91,7 +91,7 @@ class Evaluate(Frozen):
     crop: int | None = Field(None, ge=1, description="use only a central HR square of this many pixels at most")
 
     def __init__(self, source: str, **fields: Any) -> None:
-        super().__init__(source=source, **fields)
+        super().__init__(**{"source": source, **fields})
 
     @field_validator("metrics")
     @classmethod

@@ -1,21 +1,25 @@
-"""Do unpaired LR images of an unknown kernel help, and how many should there be?"""
+"""Do unpaired LR images of an unknown kernel help to adapt to it, and how large should their share ρ be?"""
 
 from drnbench import Axis, Curve, Data, Evaluate, Stage, Study, Table, Trial
 
-pretrain = Stage("pretrain", scheme="paired", lam=0.1, data=Data("photos/train"), steps=700, lr=2e-3)
-adapt = Stage(
-    "adapt", scheme="unpaired", lam=0.1, rho=0.0, data=Data("photos/train"),
-    unpaired=Data("photos/unpaired", kernel="bd"), steps=150, lr=5e-4,
-)  # fmt: skip
+target = "gaussian:sigma=2.0"
+pretrain = Stage("pretrain", scheme="paired", data=Data("photos/train"), steps=560, lr=2e-3, validations=4)
+adapt = Stage("adapt", scheme="unpaired", rho=0.0, data=Data("photos/train"),
+              unpaired=Data("photos/unpaired", kernel=target), steps=100, lr=5e-4, validations=2)  # fmt: skip
+large = {"*.data.source": "BSDS200", "adapt.unpaired.source": "T91",
+         "evaluate": [Evaluate(s, kernel=k) for k in (target, "bicubic") for s in ("Set5", "Set14", "B100")]}  # fmt: skip
 
 study = Study(
-    base=Trial(
-        method="drn", model={"n_blocks": 1, "n_feats": 8}, scale=4, stages=[pretrain, adapt],
-        evaluate=[Evaluate("photos/test", kernel="bd"), Evaluate("photos/test", kernel="bicubic")],
-    ),
+    base=Trial(method="drn", model={"n_blocks": 1, "n_feats": 8}, scale=4, stages=[pretrain, adapt],
+               evaluate=[Evaluate("photos/test", kernel=target), Evaluate("photos/test", kernel="bicubic")]),
     axes=[Axis("adapt.rho", [0, 0.1, 0.3, 0.5, 0.7, 1.0], label="ρ")],
-    arms={"true pairs": {"adapt.scheme": "paired", "adapt.data.kernel": "bd"}},  # what adaptation could gain at most
+    arms={"true pairs": {"adapt.scheme": "paired", "adapt.data.kernel": target}},  # the most that could be gained
     seeds=3, baseline={"adapt.rho": 0}, control="true pairs",
     outputs=[Table(rows="adapt.rho", columns="kernel"), Curve(x="adapt.rho", y="psnr_y")],
-    profiles={"paper": {"method": "drn-s", "model": {}, "scale": 8, "*.batch": 32, "*.patch": 384, "pretrain.steps": 1_000_000}},
+    profiles={
+        "small": {**large, "model": {"n_blocks": 4, "n_feats": 16}, "pretrain.steps": 20_000, "adapt.steps": 5_000, "*.batch": 16,
+                  "*.patch": 64},
+        "paper": {**large, "method": "drn-s", "model": {}, "scale": 8, "*.batch": 32, "*.patch": 384, "*.lr": 1e-4,
+                  "*.data.source": "DF2K", "pretrain.steps": 1_000_000, "adapt.steps": 100_000},
+    },
 )  # fmt: skip

@@ -196,9 +196,9 @@ def show_plan(study: Path, profile: str, sets: list[str], results: Path) -> int:
         table.add_row(escape(trial.arm.name), seed, stages, scores, told, short(trial.unit.key))
     console.print(table)
     for arm in plan.study.arms:
-        for seed, reason in arm.excluded.items():
-            console.print(f"excluded: {escape(arm.name)}, seed {seed}: {escape(reason)}")
-    counts = ", ".join(f"{n} {what}" for what, n in plan.counts().items() if n or what in {"done", "to run"})
+        for left_out, reason in arm.excluded.items():
+            console.print(f"excluded: {escape(arm.name)}, seed {left_out}: {escape(reason)}")
+    counts = ", ".join(f"{count} {what}" for what, count in plan.counts().items() if count or what in {"done", "to run"})
     left = [n for n in plan.stages.values() if n.state not in {"done", "failed"}]
     seconds, unknown = plan.seconds()
     shared = sum(n.used_by for n in plan.stages.values()) - len(plan.stages)

@@ -120,11 +120,11 @@ def make(study: Expanded, store: Store) -> Plan:
         for trial in arm.trials:
             where = f"{study.name}, {arm.name}"
             units = keys.stages(trial, where)
-            for unit in units:
-                if unit.key not in stages:
-                    label = f"{unit.stage.name} · {arm.name}" if unit.before else unit.stage.name
-                    stages[unit.key] = _node(unit, f"{label}, seed {unit.seed}", store, costs)
-                stages[unit.key].used_by += 1
+            for stage in units:
+                if stage.key not in stages:
+                    label = f"{stage.stage.name} · {arm.name}" if stage.before else stage.stage.name
+                    stages[stage.key] = _node(stage, f"{label}, seed {stage.seed}", store, costs)
+                stages[stage.key].used_by += 1
             unit = keys.evaluation(trial, units, where)
             trials.append(_trial(arm, trial, unit, [u.key for u in units], stages, store))
     return Plan(study, trials, stages, _warnings(stages, store))

@@ -51,9 +51,7 @@ def write(store: Store, name: str) -> Report:
         label = name if n == 0 else f"{name}-{body.name}"
         texts[f"table_{body.name}.md"] = markdown.render(body)
         texts[f"table_{body.name}.tex"] = latex.render(body, label)
-        texts[f"table_{body.name}.csv"] = summary.to_csv(
-            {(r.arm, r.place, r.metric): r for r in body.results}
-        )
+        texts[f"table_{body.name}.csv"] = summary.to_csv({(r.arm, r.place, r.metric): r for r in body.results})
     files = []
     for file, text in texts.items():
         write_text(folder / file, text)

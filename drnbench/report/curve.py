@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OFF_SCALE = 4.0
-"""A difference this many times the span of the others is drawn as an arrow with its value: it would flatten them."""
+"""A difference this many times the span of the others becomes an arrow with its value: it would flatten them."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,7 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
 
 
 def _has_deltas(scores: Scores, results: Results, out: dict[str, Any]) -> bool:
-    return any(
-        r.difference and r.metric == out["y"] and scores.arm(r.arm).kind == "grid" for r in results.values()
-    )
+    return any(r.difference and r.metric == out["y"] and scores.arm(r.arm).kind == "grid" for r in results.values())
 
 
 def _position(axis: dict[str, Any], value: Any) -> float:
@@ -105,9 +103,7 @@ def _lines(
             continue
         label = ", ".join(f"{a['title']}={text.shown(arm.values[a['path']])}" for a in others)
         for place in places:
-            point = _point(
-                scores, results, arm, place, out["y"], _position(axis, arm.values[out["x"]]), deltas=deltas
-            )
+            point = _point(scores, results, arm, place, out["y"], _position(axis, arm.values[out["x"]]), deltas=deltas)
             if point is not None:
                 lines.setdefault(label, []).append(point)
     return {label: sorted(points, key=lambda p: p.x) for label, points in lines.items()}
@@ -173,7 +169,8 @@ def _panel(
         shift = 0.0 if out["log"] else (n - (len(lines) - 1) / 2) * 0.012 * width
         colour = colours[n % 10]
         xs = [p.x + shift for p in line]
-        ax.plot(xs, [p.value for p in line], color=colour, alpha=0.55, linewidth=1.0, zorder=2)
+        heights = [float("nan") if p in far else p.value for p in line]
+        ax.plot(xs, heights, color=colour, alpha=0.55, linewidth=1.0, zorder=2)
         for p, x in zip(line, xs, strict=True):
             if p in far:
                 continue
@@ -218,9 +215,7 @@ def _references(
             bands.append((low, high))
         elif used < 4:
             used += 1
-            ax.axhline(
-                d.mean, color=colours[2 + used], linestyle=(0, (1, 1 + used)), linewidth=1.2, label=arm.name
-            )
+            ax.axhline(d.mean, color=colours[2 + used], linestyle=(0, (1, 1 + used)), linewidth=1.2, label=arm.name)
     return bands
 
 
@@ -299,14 +294,10 @@ def _legend(figure: Any, panels: Any) -> None:
             entries.setdefault(label, handle)
     if entries:
         columns = 4 if figure.get_figwidth() > COLUMN_IN else 2
-        figure.legend(
-            entries.values(), entries.keys(), loc="outside lower center", ncols=min(columns, len(entries))
-        )
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=min(columns, len(entries)))
 
 
-def _caption(
-    scores: Scores, results: Results, out: dict[str, Any], axis: dict[str, Any], *, deltas: bool
-) -> str:
+def _caption(scores: Scores, results: Results, out: dict[str, Any], axis: dict[str, Any], *, deltas: bool) -> str:
     s = text.style(out["y"])
     if not deltas:
         return f"{s.label} against {axis['title']}: mean and 95 % t interval over the seeds' test-set means."
@@ -317,7 +308,10 @@ def _caption(
         if any(d.level == "method" for d in found)
         else "t over images, these checkpoints only"
     )
-    words = f"{s.label} against {axis['title']}: mean paired difference to {scores.plan['baseline']} with its 95 % interval ({how}; {seeds})."
+    words = (
+        f"{s.label} against {axis['title']}: mean paired difference to {scores.plan['baseline']} with its "
+        f"95 % interval ({how}; {seeds})."
+    )
     if scores.plan["control"]:
         words += f" Dashed, with its interval: the positive control, {scores.plan['control']}."
     return words

@@ -1,4 +1,4 @@
-"""What all figures share: sizes and fonts of a two-column paper, colours that colour-blind readers tell apart, saving."""
+"""What all figures share: sizes and fonts of a two-column paper, colours for colour-blind readers, saving."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from drnbench.report.frame import Arm, Scores
 from drnbench.store import atomic
@@ -41,7 +41,11 @@ def styled() -> Iterator[None]:
     """Draw and save in the report's style, and leave the caller's settings as they were."""
     import matplotlib as mpl
 
-    with mpl.rc_context({**mpl.rcParamsDefault, "backend": "agg", **STYLE}):
+    with mpl.rc_context():
+        # A user's matplotlibrc must not change a paper's figures. The backend stays: nothing is shown.
+        defaults: Any = {k: v for k, v in mpl.rcParamsDefault.items() if not k.startswith("backend")}
+        mpl.rcParams.update(defaults)
+        mpl.rcParams.update(cast("Any", STYLE))
         yield
 
 
@@ -56,16 +60,14 @@ def new(width: float, height: float) -> Figure:
 
 
 def palette(arms: tuple[Arm, ...]) -> dict[str, Any]:
-    """Arm -> colour and line style; styles change where the ten colours begin again."""
+    """Arm -> colour and line style; styles change where the colours begin again."""
     import seaborn as sns
 
-    colours = sns.color_palette("colorblind", 10)
+    # Grey is for what belongs to no arm.
+    colours = [c for n, c in enumerate(sns.color_palette("colorblind", 10)) if n != 7]
     lines = ["-", "--", ":", "-."]
     trained = [arm.name for arm in arms if not arm.seedless]
-    return {
-        name: {"color": colours[n % 10], "linestyle": lines[n // 10 % len(lines)]}
-        for n, name in enumerate(trained)
-    }
+    return {name: {"color": colours[n % 9], "linestyle": lines[n // 9 % len(lines)]} for n, name in enumerate(trained)}
 
 
 def save(drawn: Drawn, folder: Path) -> list[Path]:
@@ -93,4 +95,4 @@ def draw(scores: Scores, results: Any, store: Any) -> list[Drawn]:
             name = f"{figure.name}_{n}"
         names.add(name)
         unique.append(Drawn(name, figure.caption, figure.figure))
-    return [*unique, *(f for f in (training.draw(scores, store), strip.draw(scores, results, store)) if f)]
+    return [*unique, *(f for f in (training.draw(scores, store), strip.draw(scores, store)) if f)]

@@ -120,8 +120,8 @@ class Scores:
         if base is None:
             return None
         if arm.scale != base.scale:
-            values = {**base.values, "scale": arm.scale}
-            base = next((a for a in self.arms if a.kind == "grid" and a.values == values), None)
+            cell = {**base.values, "scale": arm.scale}  # noqa: PD011: not a frame
+            base = next((a for a in self.arms if a.kind == "grid" and a.values == cell), None)  # noqa: PD011
         return None if base is None or base.name == arm.name else base
 
     @property
@@ -157,8 +157,8 @@ def read(store: Store, name: str) -> Scores:
     tables = {}
     for found, rows in frame.groupby(["arm", "dataset", "kernel", "scale", "metric"], sort=False):
         arm, dataset, kernel, scale, metric = found
-        pivot = rows.pivot(index="seed", columns="image", values="value")
-        tables[(arm, Place(dataset, kernel, int(scale)), metric)] = pivot.sort_index()
+        square = rows.set_index(["seed", "image"])["value"].unstack("image")  # noqa: PD010: nothing to aggregate
+        tables[arm, Place(dataset, kernel, int(scale)), metric] = square.sort_index()
     return Scores(plan, arms, tuple(metrics), {p: tuple(m) for p, m in metrics.items()}, frame, tables, names)
 
 
@@ -210,9 +210,7 @@ def _trial(trial: dict[str, Any], store: Store, stages: dict[str, str | None]) -
     return TrialState(trial["key"], int(trial["seed"]), state, message, tuple(trial["stages"]))
 
 
-def _frame(
-    store: Store, arms: tuple[Arm, ...], wanted: dict[str, dict[str, tuple[Place, str, str]]]
-) -> pd.DataFrame:
+def _frame(store: Store, arms: tuple[Arm, ...], wanted: dict[str, dict[str, tuple[Place, str, str]]]) -> pd.DataFrame:
     import pandas as pd
 
     parts = []
@@ -227,9 +225,7 @@ def _frame(
             # Two images of one name stay two images.
             again = rows.groupby(["evaluation", "image"]).cumcount()
             image = (
-                rows["image"]
-                .astype(str)
-                .where(again == 0, rows["image"].astype(str) + "#" + (again + 1).astype(str))
+                rows["image"].astype(str).where(again == 0, rows["image"].astype(str) + "#" + (again + 1).astype(str))
             )
             found = [wanted[trial.key][key] for key in rows["evaluation"]]
             parts.append(

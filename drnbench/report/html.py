@@ -41,7 +41,13 @@ def render(
         planned=planned,
         tables=[{"body": body, "heads": _heads(body)} for body in bodies],
         figures=[
-            {"caption": f.caption, "name": f.name, "data": _data(folder / f"{f.name}.png")} for f in drawn
+            {
+                "caption": f.caption,
+                "name": f.name,
+                "wide": f.figure.get_figwidth() > 5,
+                "data": _data(folder / f"{f.name}.png"),
+            }
+            for f in drawn
         ],
         effects=_effects(scores, results),
         warnings=[*scores.plan["warnings"], *_warnings(scores, store)],
@@ -87,9 +93,7 @@ def _effects(scores: Scores, results: Results) -> list[dict[str, str]]:
                 "won": f"{100 * d.won:.0f} %",
                 "p": "" if r.p_holm is None else ("< 0.001" if r.p_holm < 0.001 else f"{r.p_holm:.3f}"),
                 "n": f"{d.seeds} × {d.images}",
-                "level": {"method": "method", "checkpoints": "these checkpoints", "none": "one value"}[
-                    d.level
-                ]
+                "level": {"method": "method", "checkpoints": "these checkpoints", "none": "one value"}[d.level]
                 if not scores.arm(r.arm).seedless
                 else "not trained",
                 "verdict": r.verdict,
@@ -113,7 +117,8 @@ def _warnings(scores: Scores, store: Store) -> list[str]:
     if len(signatures) < 2:
         return []
     return [
-        f"The stages come from {len(signatures)} numerics signatures (torch version, processor or GPU, threads, precision): this report mixes them."
+        f"The stages come from {len(signatures)} numerics signatures (torch version, processor or GPU, threads, "
+        "precision): this report mixes them."
     ]
 
 
@@ -123,7 +128,5 @@ def _stages(scores: Scores, store: Store) -> list[dict[str, Any]]:
     out = []
     for name in names:
         states = [store.state(store.stage(k)) for k, s in scores.plan["stages"].items() if s["name"] == name]
-        out.append(
-            {"name": name, "n": len(states), "states": [(s, states.count(s)) for s in STATES if s in states]}
-        )
+        out.append({"name": name, "n": len(states), "states": [(s, states.count(s)) for s in STATES if s in states]})
     return out

@@ -5,33 +5,36 @@ from __future__ import annotations
 from drnbench.report.tables import Body, Entry, Row
 
 SPECIAL = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "×": r"$\times$", "±": r"$\pm$", "−": r"$-$", "·": r"$\cdot$",
-    "≥": r"$\geq$", "≤": r"$\leq$", "→": r"$\rightarrow$", "∞": r"$\infty$", "†": r"$^{\dagger}$", "–": "--",
-    "—": "---", "…": r"\ldots{}", "°": r"$^{\circ}$", "²": r"$^{2}$", "µ": r"$\mu$", "≈": r"$\approx$", "≠": r"$\neq$",
-    "‘": "`", "’": "'", "“": "``", "”": "''", "\u00a0": "~", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "√": r"$\surd$",
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
+    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", "×": r"$\times$", "±": r"$\pm$", "−": r"$-$",
+    "·": r"$\cdot$", "≥": r"$\geq$", "≤": r"$\leq$", "→": r"$\rightarrow$", "∞": r"$\infty$",
+    "†": r"$^{\dagger}$", "–": "--", "—": "---", "…": r"\ldots{}", "°": r"$^{\circ}$", "²": r"$^{2}$",
+    "µ": r"$\mu$", "≈": r"$\approx$", "≠": r"$\neq$", "‘": "`", "’": "'", "“": "``", "”": "''",
+    "\u00a0": "~", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
+    # A straight double quote exists in T1 alone, not in pdflatex's default encoding.
+    '"': "''", "*": r"$^{*}$",
 }  # fmt: skip
-# T1 has a straight double quote, plain pdflatex's OT1 has none.
-SPECIAL['"'] = "''"
 GREEK = {
-    "alpha": "αΑ", "beta": "βΒ", "gamma": "γΓ", "delta": "δΔ", "epsilon": "εΕ", "zeta": "ζΖ", "eta": "ηΗ", "theta": "θΘ",
-    "iota": "ιΙ", "kappa": "κΚ", "lambda": "λΛ", "mu": "μΜ", "nu": "νΝ", "xi": "ξΞ", "pi": "πΠ", "rho": "ρΡ",
-    "sigma": "σΣ", "tau": "τΤ", "upsilon": "υΥ", "phi": "φΦ", "chi": "χΧ", "psi": "ψΨ", "omega": "ωΩ",
+    "alpha": "αΑ", "beta": "βΒ", "gamma": "γΓ", "delta": "δΔ", "epsilon": "εΕ", "zeta": "ζΖ", "eta": "ηΗ",
+    "theta": "θΘ", "iota": "ιΙ", "kappa": "κΚ", "lambda": "λΛ", "mu": "μΜ", "nu": "νΝ", "xi": "ξΞ",
+    "pi": "πΠ", "rho": "ρΡ", "sigma": "σΣ", "tau": "τΤ", "upsilon": "υΥ", "phi": "φΦ", "chi": "χΧ",
+    "psi": "ψΨ", "omega": "ωΩ",
 }  # fmt: skip
 LATIN_CAPITALS = "ΑΒΕΖΗΙΚΜΝΡΤΧ"
-GROUPS_ABREAST = 2
-"""Column groups that fit side by side into a two-column paper's text width; further ones stand below."""
+TEXT_PT, COLUMN_PT = 490.0, 232.0
+"""Widths of the page's text and of one column in two-column papers (CVPR 496 and 237 pt), with some slack."""
+SIZES = {r"\footnotesize": (8.0, 4.0), r"\scriptsize": (7.5, 3.0)}
+"""Type size and half the gap between columns, in points. Small type is wider for its size: 7 counts as 7.5."""
 
 
 def _greek() -> dict[str, str]:
     table = {}
-    for name, (small, capital) in GREEK.items():
+    for name, both in GREEK.items():
+        small, capital = both[0], both[1]
         table[small] = f"$\\{name}$"
         # TeX has no command for capitals that look Latin.
-        table[capital] = (
-            f"$\\mathrm{{{name[0].upper()}}}$" if capital in LATIN_CAPITALS else f"$\\{name.capitalize()}$"
-        )
+        table[capital] = f"${name[0].upper()}$" if capital in LATIN_CAPITALS else f"$\\{name.capitalize()}$"
     return table
 
 
@@ -46,6 +49,23 @@ def escape(text: str) -> str:
     """
     out = " ".join(text.split()).translate(TABLE)
     return "".join(c if ord(c) < 0x180 and c.isprintable() else "?" for c in out)
+
+
+def width(text: str) -> float:
+    """Return about how wide text is in Computer Modern, in em: enough to choose between layouts."""
+    narrow, wide = set(".,[]|:;'()i l"), set("±−+=→↑↓×Δ")
+    return sum(0.3 if c in narrow else 0.8 if c in wide else 0.68 if c.isupper() else 0.53 for c in text)
+
+
+def _widths(body: Body) -> list[float]:
+    cells = [[width(c.header), *(width(row.entries[n].text) for row in body.rows)] for n, c in enumerate(body.columns)]
+    return [max(column) for column in cells]
+
+
+def _total(body: Body, columns: list[int], size: str) -> float:
+    points, gap = SIZES[size]
+    widths = _widths(body)
+    return sum(points * widths[c] for c in columns) + 2 * gap * (len(columns) - 1)
 
 
 def _entry(entry: Entry) -> str:
@@ -74,34 +94,57 @@ def _tabular(body: Body, columns: list[int]) -> list[str]:
     lines += [" & ".join(escape(c.header) for c in used) + r" \\", r"\midrule"]
     for row in body.rows:
         lines += _row(row, columns)
-    return [*lines, r"\bottomrule", r"\end{tabular}"]
+    return [*lines, r"\bottomrule", r"\end{tabular}%"]
 
 
 def _row(row: Row, columns: list[int]) -> list[str]:
-    line = " & ".join(_entry(row.entries[c]) for c in columns) + r" \\"
+    # A row that begins with a bracket or a star would be read as an argument of the \\ before it.
+    line = "{}" + " & ".join(_entry(row.entries[c]) for c in columns) + r" \\"
     return [r"\midrule", line] if row.rule else [line]
 
 
-def render(body: Body, label: str) -> str:
-    """Return a float with caption and `\\label{tab:...}`; needs booktabs alone.
-
-    A table of one group fits one column of a two-column paper or stands in `table*`; further groups stand below
-    each other, since shrinking a table to fit makes it unreadable.
-    """
+def _blocks(body: Body) -> tuple[str, list[list[int]]]:
+    """Return the type size and the columns of each block; blocks that do not fit side by side are stacked."""
     common = [n for n, c in enumerate(body.columns) if not c.group]
     groups = list(dict.fromkeys(c.group for c in body.columns if c.group))
+    parts = [[n for n, c in enumerate(body.columns) if c.group == group] for group in groups]
+    whole = [*common, *(n for part in parts for n in part)]
+    for size in SIZES:
+        if _total(body, whole, size) <= TEXT_PT:
+            return size, [whole]
+    size = next(iter(SIZES))
+    blocks: list[list[int]] = []
+    for part in parts:
+        if blocks and _total(body, [*blocks[-1], *part], size) <= TEXT_PT:
+            blocks[-1] += part
+        else:
+            blocks.append([*common, *part])
+    return size, blocks or [whole]
+
+
+def render(body: Body, label: str) -> str:
+    r"""Return a float with caption and `\label{tab:...}`; needs booktabs alone.
+
+    Columns that do not fit the page stand in a second block below. Where the text is narrower than a two-column
+    paper's (a plain article), the table is scaled to it if the paper loads graphicx.
+    """
+    size, blocks = _blocks(body)
+    narrow = len(blocks) == 1 and _total(body, blocks[0], size) <= COLUMN_PT
+    environment, line = ("table", r"\columnwidth") if narrow else ("table*", r"\textwidth")
     lines = [
-        "% needs \\usepackage{booktabs}",
-        r"\begin{table*}[t]",
+        r"% needs \usepackage{booktabs}; with graphicx, it is scaled where it would be wider than the text",
+        f"\\begin{{{environment}}}[t]",
         r"\centering",
         f"\\caption{{{escape(body.caption)}}}",
         f"\\label{{tab:{label}}}",
-        r"\footnotesize",
-        r"\setlength{\tabcolsep}{4pt}",
+        size,
+        f"\\setlength{{\\tabcolsep}}{{{SIZES[size][1]:g}pt}}",
     ]
-    for start in range(0, max(1, len(groups)), GROUPS_ABREAST):
-        chosen = groups[start : start + GROUPS_ABREAST]
-        columns = sorted([*common, *(n for n, c in enumerate(body.columns) if c.group in chosen)])
-        lines += [r"\par\medskip"] if start else []
-        lines += _tabular(body, columns)
-    return "\n".join([*lines, r"\end{table*}", ""])
+    for n, columns in enumerate(blocks):
+        lines.append(r"\par\medskip" if n else r"\vspace{4pt}")
+        lines += [r"\sbox0{%", *_tabular(body, columns), "}%"]
+        lines += [
+            f"\\ifdim\\wd0>{line}\\ifdefined\\resizebox\\resizebox{{{line}}}{{!}}{{\\usebox0}}%",
+            r"\else\usebox0\fi\else\usebox0\fi",
+        ]
+    return "\n".join([*lines, f"\\end{{{environment}}}", ""])

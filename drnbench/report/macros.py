@@ -26,9 +26,7 @@ def letters(words: str) -> str:
 
 def _name(scores: Scores, place: Place, arm: str, metric: str) -> str:
     several = len({p.dataset for p in scores.places}) > 1
-    return (
-        letters(arm) + (letters(place.dataset) if several else "") + letters(place.kernel) + letters(metric)
-    )
+    return letters(arm) + (letters(place.dataset) if several else "") + letters(place.kernel) + letters(metric)
 
 
 def _value(value: float | None, decimals: int, *, sign: bool = False) -> str:
@@ -56,7 +54,8 @@ def render(scores: Scores, results: Results) -> str:
     """Return macros.tex. Names are unique; a number that is not there yet is a bold ?? and not an error."""
     base = scores.baseline
     lines = [
-        f"% Numbers of the study {escape(scores.plan['study'])}, profile {escape(scores.plan['profile'])}. \\input{{macros}} in the preamble or the body.",
+        f"% Numbers of the study {escape(scores.plan['study'])}, profile {escape(scores.plan['profile'])}.",
+        "% \\input{macros} in the preamble or the body.",
         "% \\drn<Quantity><Arm><Kernel><Metric>, digits and Greek letters spelt out; Arm and Metric as in summary.csv.",
         "% (The data set stands before the kernel where a study has several.) Quantities:",
         "%   Mean, HalfWidth         mean over images and seeds; 95 % half-width over the seeds' test-set means",
@@ -77,8 +76,8 @@ def render(scores: Scores, results: Results) -> str:
         used[name] = used.get(name, 0) + 1
         # Names that differ in punctuation alone are told apart by a letter: A for the second, B for the third.
         name += "" if used[name] == 1 else f"Alt{chr(ord('A') + used[name] - 2)}"
-        what = f"{result.arm}, {result.place.label}, {result.metric}; {text.count(result.n_seeds, 'seed')}, {text.count(result.n_images, 'image')}"
-        lines.append(f"% {what}")
+        sizes = f"{text.count(result.n_seeds, 'seed')}, {text.count(result.n_images, 'image')}"
+        lines.append(f"% {escape(result.arm)}, {result.place.label}, {result.metric}; {sizes}")
         lines += [
             f"\\newcommand{{\\drn{quantity}{name}}}{{{value}}}"
             for quantity, value in _numbers(result, scores.baseline_of(arm) is not None)

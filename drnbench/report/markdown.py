@@ -35,10 +35,7 @@ def render(body: Body) -> str:
     rows = [heads, *([_bold(e) for e in row.entries] for row in body.rows)]
     lines = ["| " + " | ".join(row) + " |" for row in _grid(rows, left)]
     widths = [len(cell) for cell in _grid(rows, left)[0]]
-    dashes = [
-        ":" + "-" * (w - 1) if is_left else "-" * (w - 1) + ":"
-        for w, is_left in zip(widths, left, strict=True)
-    ]
+    dashes = [":" + "-" * (w - 1) if is_left else "-" * (w - 1) + ":" for w, is_left in zip(widths, left, strict=True)]
     caption = _escape(body.caption).replace("* better", "\\* better")
     return "\n".join([caption, "", lines[0], "| " + " | ".join(dashes) + " |", *lines[1:], ""])
 
@@ -54,10 +51,7 @@ def terminal(body: Body) -> str:
         # A column keeps the place of the mark, so that the digits stand under each other.
         marked = {c for c in columns if any(row.entries[c].mark for row in body.rows)}
         rows += [
-            [
-                plain(row.entries[c].text) + (" " if c in marked and not row.entries[c].mark else "")
-                for c in columns
-            ]
+            [plain(row.entries[c].text) + (" " if c in marked and not row.entries[c].mark else "") for c in columns]
             for row in body.rows
         ]
         lines = ["  ".join(row).rstrip() for row in _grid(rows, [body.columns[c].left for c in columns])]

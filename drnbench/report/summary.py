@@ -74,9 +74,7 @@ def _result(scores: Scores, arm: Arm, place: Place, metric: str) -> Result:
     values = values[:, ~np.isnan(values).any(0)]
     mean, half, left_out = over_seeds(values)
     found = _difference(scores, arm, place, metric)
-    return Result(
-        arm.name, place, metric, mean, half, len(values), values.shape[1] - left_out, left_out, found
-    )
+    return Result(arm.name, place, metric, mean, half, len(values), values.shape[1] - left_out, left_out, found)
 
 
 def _difference(scores: Scores, arm: Arm, place: Place, metric: str) -> Difference | None:
@@ -93,9 +91,7 @@ def _difference(scores: Scores, arm: Arm, place: Place, metric: str) -> Differen
         theirs = theirs.iloc[[0] * len(mine)].set_axis(mine.index)
     seeds = mine.index.intersection(theirs.index)
     with np.errstate(invalid="ignore"):  # infinite minus infinite, left out below
-        D = mine.loc[seeds, images].to_numpy(dtype="float64") - theirs.loc[seeds, images].to_numpy(
-            dtype="float64"
-        )
+        D = mine.loc[seeds, images].to_numpy(dtype="float64") - theirs.loc[seeds, images].to_numpy(dtype="float64")
     return difference(D, higher_is_better=higher_is_better(metric))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from drnbench.report import text
 from drnbench.report.frame import Arm, Place, Scores
-from drnbench.report.summary import Result, Results
 from drnbench.report.statistics import STAR_SEEDS
+from drnbench.report.summary import Result, Results
 
 EMPTY = "–"
 MARKS = {"better": "*", "worse": "†", "": ""}
@@ -86,13 +87,9 @@ def bodies(scores: Scores, results: Results) -> list[Body]:
 
 def _body(scores: Scores, results: Results, table: dict[str, Any], name: str) -> Body:
     by_scale = table["columns"] == "scale"
-    others = [
-        a
-        for a in scores.plan["axes"]
-        if a["path"] != table["rows"] and not (by_scale and a["path"] == "scale")
-    ]
+    others = [a for a in scores.plan["axes"] if a["path"] != table["rows"] and not (by_scale and a["path"] == "scale")]
     lines = _lines(scores, table["rows"], others, by_scale)
-    groups = _groups(scores, lines, table["columns"])
+    groups = _groups(scores, table["columns"])
     columns = [Column(a["title"], left=True) for a in others]
     columns.append(Column(_title(scores, table["rows"]), left=True))
     columns.append(Column("seeds"))
@@ -140,7 +137,7 @@ def _lines(scores: Scores, path: str | None, others: list[dict[str, Any]], by_sc
         if arm.kind == "grid":
             block = tuple(arm.values[a["path"]] for a in others)
             label = text.shown(arm.values[path]) if path in arm.values else arm.name
-            key: tuple[Any, ...] = ("grid", block, arm.values.get(path))
+            key: tuple[Any, ...] = ("grid", block, label)
             labels = [*(text.shown(v) for v in block), label]
         else:
             label = "bicubic" if by_scale and arm.kind == "reference" else arm.name
@@ -159,13 +156,13 @@ def _lines(scores: Scores, path: str | None, others: list[dict[str, Any]], by_sc
             [axes[a["path"]].index(v) for a, v in zip(others, line.block, strict=False)],
         ),
     )
-    for before, line in reversed(list(zip(ordered, ordered[1:], strict=False))):
+    for before, line in reversed(list(itertools.pairwise(ordered))):
         if line.block and line.block == before.block:
             line.labels[: len(others)] = blank
     return ordered
 
 
-def _groups(scores: Scores, lines: list[_Line], columns: str) -> list[tuple[str, list[Place]]]:
+def _groups(scores: Scores, columns: str) -> list[tuple[str, list[Place]]]:
     """Column groups: a head, and the places whose results stand under it (one for each scale)."""
     groups: dict[tuple[Any, ...], tuple[str, list[Place]]] = {}
     several = len({(p.dataset, p.kernel) for p in scores.places}) > 1
@@ -192,9 +189,7 @@ def _seeds(line: _Line, groups: list[tuple[str, list[Place]]], results: Results)
     if all(arm.seedless for arm in line.arms.values()):
         return Entry(EMPTY)
     names = {arm.name for arm in line.arms.values()}
-    seen = sorted(
-        {r.n_seeds for r in results.values() if r.arm in names and any(r.place in ps for _, ps in groups)}
-    )
+    seen = sorted({r.n_seeds for r in results.values() if r.arm in names and any(r.place in ps for _, ps in groups)})
     return Entry(str(seen[0]) if len(seen) == 1 else f"{seen[0]}–{seen[-1]}" if seen else "0")
 
 
@@ -223,9 +218,7 @@ def _delta(result: Result | None, s: text.MetricStyle) -> Entry:
     d = result.difference if result else None
     if result is None or d is None:
         return Entry()
-    return Entry(
-        text.signed(d.mean, s.delta_decimals), text.interval(d, s.delta_decimals), MARKS[result.verdict]
-    )
+    return Entry(text.signed(d.mean, s.delta_decimals), text.interval(d, s.delta_decimals), MARKS[result.verdict])
 
 
 def caption(scores: Scores, seen: list[Result], *, by_scale: bool = False) -> str:
@@ -237,9 +230,7 @@ def caption(scores: Scores, seen: list[Result], *, by_scale: bool = False) -> st
     sets = list(dict.fromkeys(r.place.dataset for r in seen))
     parts = [plan["question"] or f"Study {plan['study']}."]
     parts.append(
-        f"Scores on {', '.join(sets)}"
-        + ("" if by_scale else f" at {', '.join(f'×{s}' for s in scales)}")
-        + "."
+        f"Scores on {', '.join(sets)}" + ("" if by_scale else f" at {', '.join(f'×{s}' for s in scales)}") + "."
     )
     done, planned = scores.counts
     if done < planned:
@@ -256,9 +247,7 @@ def caption(scores: Scores, seen: list[Result], *, by_scale: bool = False) -> st
         parts.append(f"Infinite values (SR equal to HR) are left out: {'; '.join(sorted(told))}.")
     if text.reduces_pairs(scores):
         parts.append("Pairs get fewer as ρ grows: each batch of B holds (1−ρ)B pairs.")
-    parts.append(
-        Protocol(**plan["protocol"]).caption(scales[0] if len(scales) == 1 else None).rstrip(".") + "."
-    )
+    parts.append(Protocol(**plan["protocol"]).caption(scales[0] if len(scales) == 1 else None).rstrip(".") + ".")
     return " ".join(parts)
 
 

@@ -85,9 +85,9 @@ def count(n: int, what: str) -> str:
 
 
 def span(numbers: list[int], what: str) -> str:
-    """Write `3 seeds`, or `2-3 seeds` where arms differ."""
+    """Write `3 seeds`, or `2–3 seeds` where arms differ."""
     low, high = min(numbers), max(numbers)
-    return count(high, what) if low == high else f"{low}-{high} {what}s"
+    return count(high, what) if low == high else f"{low}–{high} {what}s"
 
 
 def place_label(scores: Scores, place: Place) -> str:
@@ -102,7 +102,7 @@ def reduces_pairs(scores: Scores) -> bool:
 
 
 def slug(words: str) -> str:
-    """Return a name as files may be called: ASCII letters, digits, `-`; the field's Greek letters by name."""
+    """Return a name as files may be called: ASCII letters, digits, `_`, `-`; the field's Greek letters by name."""
     named = {"λ": "lambda", "ρ": "rho", "σ": "sigma", "Δ": "delta", "α": "alpha", "β": "beta", "μ": "mu"}
-    text = "".join(named.get(c, c if c.isascii() and c.isalnum() else "-") for c in words)
+    text = "".join(named.get(c, c if c.isascii() and (c.isalnum() or c == "_") else "-") for c in words)
     return "-".join(part for part in text.split("-") if part) or "arms"

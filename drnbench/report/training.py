@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from drnbench.report import text
 from drnbench.report.figures import COLUMN_IN, GREY, PAGE_IN, Drawn, new, palette
 from drnbench.report.frame import Scores
 from drnbench.store import Store
@@ -28,14 +29,13 @@ def _histories(scores: Scores, store: Store) -> pd.DataFrame | None:
                 owners.setdefault(key, set()).add(arm.name)
                 seeds[key] = trial.seed
     parts = []
-    for key, arms in owners.items():
+    for key, names in owners.items():
         path = store.stage(key) / "history.parquet"
         if path.exists():
             rows = pd.read_parquet(path, columns=["step", "name", "value"])
-            arm = next(iter(arms)) if len(arms) == 1 else SHARED
-            parts.append(
-                rows.assign(stage=scores.plan["stages"][key]["name"], arm=arm, seed=seeds[key], key=key)
-            )
+            owner = next(iter(names)) if len(names) == 1 else SHARED
+            stage = scores.plan["stages"][key]["name"]
+            parts.append(rows.assign(stage=stage, arm=owner, seed=seeds[key], key=key))
     parts = [part for part in parts if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else None
 
@@ -44,8 +44,6 @@ def _label(name: str) -> str:
     if not name.startswith(VALIDATION):
         return f"training loss ({name})"
     metric, _, kernel = name.removeprefix(VALIDATION).partition("/")
-    from drnbench.report import text
-
     s = text.style(metric)
     unit = f" ({s.unit.strip()})" if s.unit else ""
     return f"validation {s.label}{unit}" + (f"\n{kernel}" if kernel else "")
@@ -60,9 +58,7 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
     wanted = [n for n in ("total",) if n in names] + sorted(n for n in names if n.startswith(VALIDATION))
     if not wanted:
         return None
-    stages = list(
-        dict.fromkeys(s["name"] for s in scores.plan["stages"].values() if s["name"] in set(frame["stage"]))
-    )
+    stages = list(dict.fromkeys(s["name"] for s in scores.plan["stages"].values() if s["name"] in set(frame["stage"])))
     width = COLUMN_IN if len(stages) == 1 else PAGE_IN
     figure = new(width, 1.6 * len(wanted) + 0.6)
     grid = figure.subplots(len(wanted), len(stages), squeeze=False)
@@ -82,15 +78,13 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
     order = [n for n in styles if n in entries]
     columns = min(len(order), 5 if width == PAGE_IN else 3)
     figure.legend([entries[n] for n in order], order, loc="outside lower center", ncols=columns)
-    words = "Training curves of each stage. Light: one seed; bold: mean of the seeds. Losses of different ρ are sums of different terms."
-    return Drawn(
-        "figure_training", words if "ρ" in str(scores.plan["axes"]) else words.partition(" Losses")[0], figure
-    )
+    words = "Training curves of each stage. Light: one seed; bold: mean of the seeds."
+    if text.reduces_pairs(scores):
+        words += " Losses of different ρ are sums of different terms."
+    return Drawn("figure_training", words, figure)
 
 
-def _panel(
-    ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], entries: dict[str, Any], *, log: bool
-) -> None:
+def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], entries: dict[str, Any], *, log: bool) -> None:
     if not len(rows):
         ax.set_axis_off()
         return
@@ -101,9 +95,7 @@ def _panel(
         for _, one in keys:
             ordered = one.sort_values("step")
             alpha, width = (0.35, 0.7) if len(keys) > 1 else (1.0, 1.2)
-            (line,) = ax.plot(
-                ordered["step"], ordered["value"], alpha=alpha, linewidth=width, marker=marker, **style
-            )
+            (line,) = ax.plot(ordered["step"], ordered["value"], alpha=alpha, linewidth=width, marker=marker, **style)
             entries.setdefault(str(arm), line)
         if len(keys) > 1:
             mean = mine.groupby("step")["value"].agg(["mean", "size"])

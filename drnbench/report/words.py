@@ -20,9 +20,7 @@ def headline(scores: Scores, results: Results) -> str:
     if base is None:
         parts.append(_means(scores, column))
     elif not any(r.arm == base.name and r.n_seeds for r in column):
-        parts.append(
-            f"The baseline {base.name} has no scores yet, so nothing is compared. {_means(scores, column)}"
-        )
+        parts.append(f"The baseline {base.name} has no scores yet, so nothing is compared. {_means(scores, column)}")
     else:
         control = scores.control
         sighted, sentence = _control(scores, results) if control else (True, "")
@@ -85,9 +83,7 @@ def _arms(scores: Scores, column: list[Result], *, with_place: bool, sighted: bo
     assert base is not None
     skip = {base.name, scores.plan["control"]}
     others = [
-        r
-        for r in column
-        if r.arm not in skip and r.difference is not None and scores.arm(r.arm).kind != "reference"
+        r for r in column if r.arm not in skip and r.difference is not None and scores.arm(r.arm).kind != "reference"
     ]
     if not others:
         return "" if not with_place else f"No other arm has scores to compare with {base.name} yet."
@@ -99,9 +95,7 @@ def _arms(scores: Scores, column: list[Result], *, with_place: bool, sighted: bo
     level = [r for r in others if _sign(r) == 0]
     told = _told(scores, others)
     blind = (
-        " The control shows no gain here, so what is not told apart is not shown to be equal."
-        if not sighted
-        else ""
+        " The control shows no gain here, so what is not told apart is not shown to be equal." if not sighted else ""
     )
     if len(others) == 1:
         r = others[0]
@@ -115,15 +109,11 @@ def _arms(scores: Scores, column: list[Result], *, with_place: bool, sighted: bo
     parts = []
     if gains:
         parts.append(
-            f"{_how_many(gains, others)} (best {gains[0].arm} with {_amount(gains[0])})".replace(
-                "#", "better"
-            )
+            f"{_how_many(gains, others)} (best {gains[0].arm} with {_amount(gains[0])})".replace("#", "better")
         )
     if losses:
         worst = losses[-1]
-        parts.append(
-            f"{_how_many(losses, others)} (worst {worst.arm} with {_amount(worst)})".replace("#", "worse")
-        )
+        parts.append(f"{_how_many(losses, others)} (worst {worst.arm} with {_amount(worst)})".replace("#", "worse"))
     if level:
         best = f"; best of these {level[0].arm} with {_amount(level[0])}" if not gains else ""
         parts.append(f"{len(level)} not told apart from it{best}")
@@ -160,9 +150,7 @@ def _means(scores: Scores, column: list[Result]) -> str:
         half = f" ± {text.number(r.half_width, s.decimals)}" if r.half_width is not None else ""
         return f"{r.arm} with {text.number(r.mean or 0.0, s.decimals)}{half}{s.unit}"
 
-    sizes = (
-        f"{text.span([r.n_seeds for r in known], 'seed')}, {text.span([r.n_images for r in known], 'image')}"
-    )
+    sizes = f"{text.span([r.n_seeds for r in known], 'seed')}, {text.span([r.n_images for r in known], 'image')}"
     if len(known) == 1:
         return f"On {place.label} ({sizes}): {one(known[0])} {s.label}."
     untested = "" if scores.baseline else " The study declares no baseline, so nothing is tested."

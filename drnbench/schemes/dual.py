@@ -55,7 +55,7 @@ class Paired(Scheme):
         n = batch.n_pairs
         with self.autocast():
             if self.stage.dual == "single":
-                back = [cast("nn.Module", self.extra["dual_single"])(outputs[-1][:n])]
+                back = [self.extra["dual_single"](outputs[-1][:n])]
                 targets = [batch.lr[:n]]
             else:
                 back = [d(out[:n]) for d, out in zip(self._levels(), outputs[1:], strict=True)]
@@ -73,7 +73,7 @@ class Paired(Scheme):
         n, x = batch.n_pairs, batch.lr[batch.n_pairs :]
         with self.autocast():
             if self.stage.dual == "single":
-                back = cast("nn.Module", self.extra["dual_single"])(outputs[-1][n:])
+                back = self.extra["dual_single"](outputs[-1][n:])
             elif self.stage.dual == "level":
                 back = self._levels()[0](outputs[1][n:])
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ from drnbench.training.history import History
 from drnbench.trial import Stage
 from drnbench.units import StageUnit
 
-CHECKPOINT_S = 20.0
+CHECKPOINT_S = float(os.environ.get("DRNBENCH_CHECKPOINT_S", "20"))
 """Seconds between checkpoints: at most this much work is lost. It moves no number."""
 
 Emit = Callable[[dict[str, Any]], None]

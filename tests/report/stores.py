@@ -9,19 +9,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
-
 from drnbench.plan.build import Plan, PlannedTrial, StageNode
 from drnbench.store import Status, Store, write_json
 from drnbench.study import Arm, Study, expand
 from drnbench.training.history import History
 from drnbench.trial import Data, Evaluate, Stage, Trial
 from drnbench.units import EvaluateUnit, Evaluation, StageUnit
+from PIL import Image
 
 Effect = Callable[[Arm, str], float]
 
 PRETRAIN = Stage("pretrain", scheme="paired", data=Data("photos/train"), steps=40)
-ADAPT = Stage("adapt", scheme="unpaired", data=Data("photos/train"), unpaired=Data("photos/unpaired", kernel="bd"), steps=20)
+ADAPT = Stage(
+    "adapt",
+    scheme="unpaired",
+    data=Data("photos/train"),
+    unpaired=Data("photos/unpaired", kernel="bd"),
+    steps=20,
+)
 
 
 def base(**fields: Any) -> Trial:
@@ -39,7 +44,9 @@ def key(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def plan_of(study: Study, name: str = "unpaired", question: str = "Do unpaired images help?", profile: str = "quick") -> Plan:
+def plan_of(
+    study: Study, name: str = "unpaired", question: str = "Do unpaired images help?", profile: str = "quick"
+) -> Plan:
     """The plan that `drnbench.plan.make` would give, with keys that need no data."""
     expanded = expand(study, name, question, profile)
     stages: dict[str, StageNode] = {}

@@ -1,0 +1,93 @@
+"""The mirror while a study runs: a thread beside the coordinator, which nothing ever waits for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from drnbench.store import Store
+from drnbench.tracking.mirror import Mirror
+
+PAUSE_S = 2.0
+"""At least this long between two syncs."""
+SHARE = 10
+"""And at least this many times as long as the last one took: training needs the processor more."""
+AWAY_S = 60.0
+"""How long to leave a server alone that failed."""
+
+
+class LiveMirror:
+    """Mirrors a study whenever something new is on disk, in a thread of its own.
+
+    Args:
+        uri: tracking URI; none is the store's own results/mlflow.db.
+        warn: told once, in one line, when mirroring fails; training goes on, and a later `sync` catches up.
+
+    """
+
+    def __init__(
+        self, store: Store, uri: str | None = None, warn: Callable[[str], None] | None = None
+    ) -> None:
+        self.mirror = Mirror(store, uri)
+        self._warn = warn
+        self._condition = threading.Condition()
+        self._dirty = False
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self.failures = 0
+
+    def start(self, name: str) -> None:
+        """Begin with a study; returns at once."""
+        self._dirty = True
+        # A daemon: a server that hangs must not keep a finished run from ending.
+        self._thread = threading.Thread(target=self._work, args=(name,), name="mlflow-mirror", daemon=True)
+        self._thread.start()
+
+    def notify(self, trial_keys: Iterable[str] | None = None) -> None:
+        """Say that something new is on disk; cheap, and many calls become one sync.
+
+        Which trials changed need not be told: digests of the store find them.
+        """
+        del trial_keys
+        with self._condition:
+            self._dirty = True
+            self._condition.notify()
+
+    def close(self, timeout: float = 30.0) -> bool:
+        """Mirror what is left and end the thread; returns whether that was done within `timeout` seconds."""
+        if self._thread is None:
+            return True
+        with self._condition:
+            self._dirty, self._closing = True, True
+            self._condition.notify()
+        self._thread.join(timeout)
+        return not self._thread.is_alive() and not self.failures
+
+    def _work(self, name: str) -> None:
+        rest = 0.0
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._closing, rest)
+                self._condition.wait_for(lambda: self._dirty or self._closing)
+                closing, self._dirty = self._closing, False
+            start = time.monotonic()
+            done = self._sync(name)
+            if closing:
+                return
+            rest = max(PAUSE_S, SHARE * (time.monotonic() - start)) if done else AWAY_S
+
+    def _sync(self, name: str) -> bool:
+        try:
+            self.mirror.sync(name, final=False)
+        except Exception as error:  # noqa: BLE001 - whatever it is, training must not end by it
+            self.failures += 1
+            if self.failures == 1 and self._warn is not None:
+                told = " ".join(str(error).split())[:200]
+                self._warn(
+                    f"MLflow at {self.mirror.uri} is not reachable or not writable, so nothing is mirrored for now; "
+                    f"`python -m drnbench sync` catches up ({type(error).__name__}: {told})"
+                )
+            return False
+        self.failures = 0
+        return True

@@ -1,0 +1,200 @@
+"""The one-way mirror: the store as it is now, made visible in MLflow; doing it twice adds nothing.
+
+    experiment = study;  parent run = study and profile;  child run = trial
+
+Only the coordinator's process writes, by explicit run ids: the fluent interface keeps one active run a process.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from filelock import FileLock
+
+from drnbench.store import Store
+from drnbench.tracking import names, place, reading, record
+from drnbench.tracking.quiet import FIRST_CALL, PATIENCE, SILENCE, connect, settings
+from drnbench.tracking.reading import STATES, Point, TrialView
+from drnbench.tracking.runs import Experiment, Run
+
+LOCK_S = 120.0
+"""How long to wait for another `run` or `sync` on the same store."""
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """What a sync found and wrote.
+
+    Attributes:
+        runs: runs that the study and profile have now, the parent included.
+        new_runs: how many of them were made. points: values of metrics that were written.
+
+    """
+
+    runs: int
+    new_runs: int
+    points: int
+
+
+class Mirror:
+    """Writes studies of a store into MLflow.
+
+    Args:
+        uri: tracking URI; none is the store's own results/mlflow.db.
+
+    """
+
+    def __init__(self, store: Store, uri: str | None = None) -> None:
+        self.store = store
+        self.uri = uri or record.default_uri(store)
+        self._client: Any = None
+        self._open: dict[tuple[str, str], Experiment] = {}
+
+    def sync(self, name: str, final: bool = True) -> SyncResult:
+        """Mirror one study.
+
+        Args:
+            name: the study.
+            final: also its tables and figures, and record that all was mirrored; without, what changes while it runs.
+
+        Raises:
+            UsageError: the store has no such study, or its experiment was deleted in MLflow.
+            Exception: whatever MLflow raises when it is not installed, cannot be reached or written.
+
+        """
+        plan = reading.read_plan(self.store, name)
+        views = reading.trials(self.store, plan)
+        # Taken before anything is written: what changes meanwhile is not recorded as mirrored.
+        stamp = reading.study_stamp(self.store, plan, views) if final else ""
+        self.store.root.mkdir(parents=True, exist_ok=True)
+        # Two processes that create one sqlite store at once crash each other, and would make every run twice.
+        with settings(**SILENCE), FileLock(self.store.root / ".mlflow.lock", timeout=LOCK_S):
+            try:
+                result = self._sync(plan, views, final=final)
+            except Exception:
+                # A server that was away may come back with other contents.
+                self._client, self._open = None, {}
+                raise
+        if final:
+            record.remember(self.store, name, self.uri, stamp)
+        return result
+
+    def _sync(self, plan: dict[str, Any], views: list[TrialView], *, final: bool) -> SyncResult:
+        experiment = self._experiment(plan["study"], plan["profile"])
+        with settings(**PATIENCE):
+            made = experiment.created
+            parent = self._parent(experiment, plan, views, final=final)
+            points = 0
+            for view in views:
+                if view.state != "untouched":
+                    points += self._child(experiment, parent, plan, view)
+            if final:
+                _retire(experiment, views)
+            return SyncResult(1 + len(experiment.children), experiment.created - made, points)
+
+    def _experiment(self, study: str, profile: str) -> Experiment:
+        known = self._open.get((study, profile))
+        if known is not None:
+            return known
+        location = place.artifacts(self.store, study, self.uri)
+        place.follow(self.store, self.uri)
+        if self._client is None:
+            self._client = connect(self.uri)
+        with settings(**FIRST_CALL):
+            self._client.get_experiment_by_name(study)
+        with settings(**PATIENCE):
+            self._open[(study, profile)] = Experiment(self._client, study, profile, location)
+        return self._open[(study, profile)]
+
+    def _parent(
+        self, experiment: Experiment, plan: dict[str, Any], views: list[TrialView], *, final: bool
+    ) -> Run:
+        starts = [view.started for view in views if view.started]
+        if experiment.parent is None:
+            experiment.parent = experiment.create(
+                f"{plan['study']}, {plan['profile']}", min(starts, default=None), {"drnbench.kind": "study"}
+            )
+        parent, states = experiment.parent, [view.state for view in views]
+        # The question and the number of trials may change, and parameters may not: MLflow shows this tag on top.
+        parent.describe(
+            {
+                "mlflow.note.content": str(plan["question"]),
+                "drnbench.protocol": names.protocol(plan["protocol"]),
+            },
+            {
+                "profile": plan["profile"],
+                "question": names.clipped(str(plan["question"]), names.PARAM_LENGTH),
+            },
+        )
+        now = reading.milliseconds(time.time())
+        counts = {"planned": len(states), "done": states.count("done"), "failed": states.count("failed")}
+        parent.update([Point(f"trials/{what}", 0, float(count), now) for what, count in counts.items()])
+        ends = [view.ended for view in views if view.ended]
+        parent.move(STATES[_overall(states, running=not final)], max(ends, default=None))
+        if final:
+            folder = self.store.study(plan["study"])
+            files = reading.reports(self.store, plan["study"])
+            for suffix in sorted({path.suffix for path in files}):
+                parent.attach(f"files{suffix}", [path for path in files if path.suffix == suffix], folder)
+        return parent
+
+    def _child(self, experiment: Experiment, parent: Run, plan: dict[str, Any], view: TrialView) -> int:
+        stamp = reading.stamp(view)
+        run = experiment.children.get(view.identity)
+        if run is not None and run.mirrored.get("trial") == stamp:
+            return 0
+        history = reading.history(view)
+        if run is not None and run.contradicts(history):
+            experiment.supersede(run, view.label)
+            run = None
+        if run is None:
+            key, arm = view.identity
+            tags = {
+                "mlflow.parentRunId": parent.id,
+                "drnbench.kind": "trial",
+                "drnbench.key": key,
+                "drnbench.arm": arm,
+            }
+            run = experiment.children[view.identity] = experiment.create(view.label, view.started, tags)
+        scores = reading.scores(view)
+        tags = {
+            "drnbench.state": view.state,
+            "drnbench.protocol": names.protocol(plan["protocol"]),
+            **scores.infinite,
+        }
+        if view.message is not None or "drnbench.message" in run.tags:
+            tags["drnbench.message"] = view.message or ""
+        run.describe(
+            {**tags, "drnbench.planned": "yes"},
+            names.params(view.plan["config"], view.plan["arm"], view.values),
+        )
+        points = run.add(history) + run.update(scores.points)
+        run.attach("samples", reading.samples(view), view.units[-1][1])
+        run.move(STATES[view.state], view.ended)
+        # Last: a mirror that is interrupted before this line goes over the trial again.
+        run.remember(trial=stamp)
+        return points
+
+
+def _overall(states: list[str], *, running: bool) -> str:
+    if running or "running" in states:
+        return "running"
+    if all(state == "done" for state in states):
+        return "done"
+    return (
+        "failed"
+        if "failed" in states
+        else "interrupted"
+        if {"interrupted", "lost"} & set(states)
+        else "waiting"
+    )
+
+
+def _retire(experiment: Experiment, views: list[TrialView]) -> None:
+    """Say on the runs of earlier plans that the study, as it is now, has no such trial."""
+    planned = {view.identity for view in views}
+    for identity, run in experiment.children.items():
+        if identity not in planned:
+            run.describe({"drnbench.planned": "no"})

@@ -1,0 +1,249 @@
+"""What the mirror shows of a study, read from the store alone and without MLflow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from drnbench.errors import UsageError, nearest
+from drnbench.store import Status, Store, read_json
+from drnbench.tracking import names
+
+VERSION = 1
+"""Raised when the same store should look different in MLflow, so that what was mirrored before is gone over again."""
+
+ENDED = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "lost": "KILLED"}
+STATES = {**ENDED, "running": "RUNNING", "waiting": "SCHEDULED"}
+"""MLflow's word for a state of ours."""
+
+REPORTS = ("table_*", "figure_*", "summary.csv", "macros.tex", "report.html", "plan.json")
+"""Files of a study's folder that its parent run shows."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a metric; `time` is in milliseconds since 1970."""
+
+    name: str
+    step: int
+    value: float
+    time: int
+
+
+@dataclass(frozen=True)
+class TrialView:
+    """One trial of a study as the store has it now.
+
+    Attributes:
+        state: a key of STATES, or "untouched" where nothing of it was ever started.
+        units: (name, folder, status) of its stages in order; the name of the last, its scores, is empty.
+        started, ended: milliseconds since 1970; none where it has not.
+
+    """
+
+    plan: dict[str, Any]
+    values: dict[str, Any]
+    state: str
+    message: str | None
+    units: tuple[tuple[str, Path, Status | None], ...]
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Key and arm: what finds its run again."""
+        return self.plan["key"], self.plan["arm"]
+
+    @property
+    def label(self) -> str:
+        """How its run is called; a seed says nothing where nothing was trained."""
+        return (
+            f"{self.plan['arm']}, seed {self.plan['seed']}" if self.plan["stages"] else str(self.plan["arm"])
+        )
+
+    @property
+    def started(self) -> int | None:
+        """When its first unit started."""
+        starts = [status.started for _, _, status in self.units if status]
+        return milliseconds(min(starts)) if starts else None
+
+    @property
+    def ended(self) -> int | None:
+        """When its last unit ended."""
+        ends = [status.finished for _, _, status in self.units if status and status.finished]
+        return milliseconds(max(ends)) if ends and self.state in ENDED else None
+
+
+@dataclass
+class Scores:
+    """Final scores as means over images: finite ones as points, the others as text (tag name -> text)."""
+
+    points: list[Point] = field(default_factory=list)
+    infinite: dict[str, str] = field(default_factory=dict)
+
+
+def milliseconds(seconds: float) -> int:
+    """Return seconds since 1970 as MLflow keeps them."""
+    return round(seconds * 1000)
+
+
+def read_plan(store: Store, name: str) -> dict[str, Any]:
+    """Read results/<study>/plan.json.
+
+    Raises:
+        UsageError: there is none.
+
+    """
+    plan = read_json(store.study(name) / "plan.json")
+    if plan is None:
+        known = (path.parent.name for path in store.root.glob("*/plan.json"))
+        raise UsageError(f"no study {name!r} in {store.root}: run it first, or {nearest(name, known)}")
+    return dict(plan)
+
+
+def trials(store: Store, plan: dict[str, Any]) -> list[TrialView]:
+    """Return the trials of a plan with their states, each (key, arm) once: seeds that train nothing are one trial."""
+    stages = {key: (stage["name"], store.stage(key)) for key, stage in plan["stages"].items()}
+    read = {key: (store.status(folder), store.state(folder)) for key, (_, folder) in stages.items()}
+    values = {arm["name"]: arm["values"] for arm in plan["arms"]}
+    views: dict[tuple[str, str], TrialView] = {}
+    for trial in plan["trials"]:
+        folder = store.trial(trial["key"])
+        status, own = store.status(folder), store.state(folder)
+        units = [(*stages[key], read[key][0]) for key in trial["stages"]]
+        state, message = _state(trial, status, own, [read[key] for key in trial["stages"]])
+        view = TrialView(trial, values.get(trial["arm"], {}), state, message, (*units, ("", folder, status)))
+        views.setdefault(view.identity, view)
+    return list(views.values())
+
+
+def _state(
+    trial: dict[str, Any], status: Status | None, own: str, stages: list[tuple[Status | None, str]]
+) -> tuple[str, str | None]:
+    if status is not None and {e["key"] for e in trial["wanted"]} <= set(status.evaluations):
+        return "done", None
+    everything = [*stages, (status, own)]
+    states = [state for _, state in everything]
+    for found, state in everything:
+        if state == "failed" and found is not None:
+            return "failed", f"{found.kind or 'error'}: {found.message}"
+    for state in ("running", "interrupted", "lost"):
+        if state in states:
+            return state, None
+    return ("untouched" if set(states) == {"missing"} else "waiting"), None
+
+
+def history(view: TrialView) -> list[Point]:
+    """Return the history of every stage so far as `<stage>/<name>`, with its own steps and times; only finite values."""
+    import pandas as pd
+
+    points = []
+    for stage, folder, _ in view.units[:-1]:
+        path = folder / "history.parquet"
+        if not path.exists():
+            continue
+        rows = pd.read_parquet(path)
+        called = {name: names.safe(f"{stage}/{name}") for name in rows["name"].unique()}
+        for step, name, value, time in rows[["step", "name", "value", "time"]].itertuples(
+            index=False, name=None
+        ):
+            if math.isfinite(value):
+                points.append(Point(called[name], int(step), float(value), milliseconds(time)))
+    return points
+
+
+def scores(view: TrialView) -> Scores:
+    """Return the means over images of every evaluation that the study wants and the store has."""
+    import pandas as pd
+
+    _, folder, status = view.units[-1]
+    found, path = Scores(), folder / "per_image.parquet"
+    if status is None or not path.exists():
+        return found
+    called = names.scores(view.plan["wanted"])
+    rows = pd.read_parquet(path)
+    rows = rows[rows["evaluation"].isin([key for key in called if key in set(status.evaluations)])]
+    for key, values in rows.groupby("evaluation", sort=False)["value"]:
+        mean = float(values.mean())
+        if math.isfinite(mean):
+            # MLflow shows the newest of several values, so a mean over other images replaces the one before.
+            found.points.append(
+                Point(called[str(key)], 0, mean, milliseconds(status.finished or status.started))
+            )
+        else:
+            beyond = sum(not math.isfinite(value) for value in values)
+            found.infinite[called[str(key)]] = f"{mean} ({beyond} of {len(values)} images)"
+    return found
+
+
+def samples(view: TrialView) -> list[Path]:
+    """Return the PNGs of a trial that is done."""
+    folder = view.units[-1][1] / "samples"
+    return (
+        sorted(path for path in folder.rglob("*.png") if not path.name.startswith("."))
+        if view.state == "done"
+        else []
+    )
+
+
+def reports(store: Store, name: str) -> list[Path]:
+    """Return the tables, figures, report and plan of a study."""
+    folder = store.study(name)
+    return sorted(path for pattern in REPORTS for path in folder.glob(pattern) if path.is_file())
+
+
+def contents(files: Iterable[Path]) -> str:
+    """Return a digest of what files hold and how they are called."""
+    total = hashlib.sha256()
+    for path in files:
+        total.update(f"{path.name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
+    return total.hexdigest()[:16]
+
+
+def stamp(view: TrialView) -> str:
+    """Return a digest of everything that a trial's run shows, from small files and the dates of large ones."""
+    what: dict[str, Any] = {
+        "version": VERSION,
+        "plan": view.plan["wanted"],
+        "state": view.state,
+        "message": view.message,
+    }
+    what["units"] = [
+        [
+            name,
+            str(folder.name),
+            asdict(status) if status else None,
+            *(_dated(folder / file) for file in FILES),
+        ]
+        for name, folder, status in view.units
+    ]
+    return _digest(what)
+
+
+FILES = ("history.parquet", "per_image.parquet")
+
+
+def study_stamp(store: Store, plan: dict[str, Any], views: Iterable[TrialView]) -> str:
+    """Return a digest of everything that a study's runs show.
+
+    States and costs in plan.json are left out: the trials themselves tell them, and an estimate moves nothing.
+    """
+    kept = {k: v for k, v in plan.items() if k not in {"stages", "trials", "warnings"}}
+    kept["trials"] = [{k: v for k, v in trial.items() if k != "state"} for trial in plan["trials"]]
+    files = [path for path in reports(store, plan["study"]) if path.name != "plan.json"]
+    return _digest({"plan": kept, "trials": [stamp(view) for view in views], "files": contents(files)})
+
+
+def _dated(path: Path) -> list[int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _digest(what: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]

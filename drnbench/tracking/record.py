@@ -1,0 +1,47 @@
+"""results/<study>/mirror.json: what was mirrored where, so that a run with nothing to do need not import MLflow."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from drnbench.store import Store, read_json, write_json
+from drnbench.tracking import reading
+
+
+def default_uri(store: Store) -> str:
+    """Return where a store is mirrored unless something else is asked for: its own mlflow.db."""
+    return f"sqlite:///{(store.root / 'mlflow.db').as_posix()}"
+
+
+def database(uri: str) -> Path | None:
+    """Return the file behind an sqlite URI; None for any other."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def up_to_date(store: Store, name: str, uri: str | None = None) -> bool:
+    """Whether the mirror at a URI (none: the default) shows a study as the store has it; cheap, and without MLflow."""
+    uri = uri or default_uri(store)
+    path = database(uri)
+    if path is not None and not path.exists():
+        return False
+    known = (read_json(_file(store, name)) or {}).get(_public(uri))
+    if known is None:
+        return False
+    plan = reading.read_plan(store, name)
+    return bool(known == reading.study_stamp(store, plan, reading.trials(store, plan)))
+
+
+def remember(store: Store, name: str, uri: str, stamp: str) -> None:
+    """Record that a study was mirrored as it was when `stamp` was taken."""
+    path = _file(store, name)
+    write_json(path, {**(read_json(path) or {}), _public(uri): stamp})
+
+
+def _file(store: Store, name: str) -> Path:
+    return store.study(name) / "mirror.json"
+
+
+def _public(uri: str) -> str:
+    # The results folder is copied and shared; a password in the URI of a server is not.
+    return re.sub(r"//[^/@]*@", "//", uri)

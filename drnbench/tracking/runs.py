@@ -1,0 +1,197 @@
+"""The runs of one study and profile in MLflow: found once, then written to by their ids."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from drnbench.errors import UsageError
+from drnbench.tracking import names
+from drnbench.tracking.reading import Point, contents
+
+METRICS_A_BATCH = 1000
+TAGS_A_BATCH = 100
+MIRRORED = "drnbench.mirrored"
+SUPERSEDED = "superseded"
+
+
+@dataclass
+class Run:
+    """One run as MLflow has it, as far as is known here.
+
+    Attributes:
+        latest: newest value of each metric.
+        points: every point by (name, step); none until somebody needs it.
+        mirrored: what was written when: digests by subject.
+
+    """
+
+    client: Any
+    id: str
+    status: str
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    latest: dict[str, float] = field(default_factory=dict)
+    points: dict[tuple[str, int], float] | None = None
+
+    @classmethod
+    def of(cls, client: Any, run: Any) -> Run:
+        """Take over a run that MLflow found."""
+        data = run.data
+        return cls(
+            client, run.info.run_id, run.info.status, dict(data.params), dict(data.tags), dict(data.metrics)
+        )
+
+    @property
+    def mirrored(self) -> dict[str, str]:
+        """Digests of what was written, by subject."""
+        return dict(json.loads(self.tags.get(MIRRORED, "{}")))
+
+    def describe(self, tags: Mapping[str, str], params: Mapping[str, str] | None = None) -> None:
+        """Write what tags and parameters are new or changed; a parameter that has a value keeps it, as MLflow demands."""
+        from mlflow.entities import Param, RunTag
+
+        tags = {name: names.clipped(value, names.TAG_LENGTH) for name, value in tags.items()}
+        new_tags = {name: value for name, value in tags.items() if self.tags.get(name) != value}
+        new_params = {name: value for name, value in (params or {}).items() if name not in self.params}
+        for part in _parts(sorted(new_params.items()), TAGS_A_BATCH):
+            self.client.log_batch(self.id, params=[Param(*item) for item in part])
+        for part in _parts(sorted(new_tags.items()), TAGS_A_BATCH):
+            self.client.log_batch(self.id, tags=[RunTag(*item) for item in part])
+        self.tags.update(new_tags)
+        self.params.update(new_params)
+
+    def remember(self, **digests: str) -> None:
+        """Record on the run what was written."""
+        self.describe({MIRRORED: json.dumps({**self.mirrored, **digests}, sort_keys=True)})
+
+    def contradicts(self, points: Iterable[Point]) -> bool:
+        """Whether MLflow has another value at a step of these: the run shows an earlier computation under this key."""
+        known = self._known(points)
+        return any(
+            not _same(known.get((point.name, point.step), point.value), point.value) for point in points
+        )
+
+    def add(self, points: list[Point]) -> int:
+        """Write the points whose (name, step) MLflow lacks; returns how many."""
+        known = self._known(points)
+        return self._write([point for point in points if (point.name, point.step) not in known])
+
+    def update(self, points: list[Point]) -> int:
+        """Write the points that differ from the newest value of their metric; returns how many."""
+        return self._write(
+            [p for p in points if p.name not in self.latest or not _same(self.latest[p.name], p.value)]
+        )
+
+    def _known(self, points: Iterable[Point]) -> dict[tuple[str, int], float]:
+        if self.points is None:
+            self.points = {}
+            for name in sorted({point.name for point in points} & set(self.latest)):
+                for metric in self.client.get_metric_history(self.id, name):
+                    self.points[(name, metric.step)] = metric.value
+        return self.points
+
+    def _write(self, points: list[Point]) -> int:
+        from mlflow.entities import Metric
+
+        for part in _parts(points, METRICS_A_BATCH):
+            self.client.log_batch(self.id, metrics=[Metric(p.name, p.value, p.time, p.step) for p in part])
+            for point in part:
+                self.latest[point.name] = point.value
+                if self.points is not None:
+                    self.points[(point.name, point.step)] = point.value
+        return len(points)
+
+    def attach(self, subject: str, files: list[Path], root: Path) -> None:
+        """Log files under their path relative to `root`, unless their contents are what was logged last."""
+        digest = contents(files)
+        if not files or self.mirrored.get(subject) == digest:
+            return
+        for path in files:
+            folder = path.parent.relative_to(root).as_posix()
+            self.client.log_artifact(self.id, str(path), None if folder == "." else folder)
+        self.remember(**{subject: digest})
+
+    def move(self, status: str, ended: int | None) -> None:
+        """Bring the run's status to MLflow's word `status`; `ended` is in milliseconds since 1970."""
+        if status == self.status:
+            return
+        if status in {"FINISHED", "FAILED", "KILLED"}:
+            self.client.set_terminated(self.id, status, ended)
+        else:
+            self.client.update_run(self.id, status=status)
+        self.status = status
+
+
+class Experiment:
+    """A study's experiment with the runs of one profile.
+
+    Args:
+        client: an MlflowClient.
+        location: where artifacts go, as a URI; none lets the server decide.
+
+    Raises:
+        UsageError: somebody deleted the experiment in MLflow.
+
+    """
+
+    def __init__(self, client: Any, study: str, profile: str, location: str | None) -> None:
+        self.client, self.study, self.profile = client, study, profile
+        found = client.get_experiment_by_name(study)
+        if found is not None and found.lifecycle_stage == "deleted":
+            raise UsageError(
+                f"experiment {study!r} was deleted in MLflow: restore it with `mlflow experiments restore -x "
+                f"{found.experiment_id}`, or remove it for good with `mlflow gc`"
+            )
+        self.id = (
+            found.experiment_id if found else client.create_experiment(study, artifact_location=location)
+        )
+        self.parent: Run | None = None
+        self.children: dict[tuple[str, str], Run] = {}
+        self.created = 0
+        for run in self._search() if found else ():
+            if run.tags.get("drnbench.kind") == "study":
+                self.parent = run
+            elif run.tags.get("drnbench.state") != SUPERSEDED and "drnbench.key" in run.tags:
+                self.children[(run.tags["drnbench.key"], run.tags.get("drnbench.arm", ""))] = run
+
+    def _search(self) -> Iterable[Run]:
+        # A quote would end the text in MLflow's filter; such a profile is picked out below.
+        simple = "'" not in self.profile
+        where = f"tags.`drnbench.profile` = '{self.profile}'" if simple else ""
+        token = None
+        while True:
+            page = self.client.search_runs([self.id], where, max_results=500, page_token=token)
+            for run in page:
+                if run.data.tags.get("drnbench.profile") == self.profile:
+                    yield Run.of(self.client, run)
+            token = page.token
+            if not token:
+                return
+
+    def create(self, name: str, started: int | None, tags: dict[str, str]) -> Run:
+        """Make a run; `started` is in milliseconds since 1970, none is now."""
+        started = started or round(time.time() * 1000)
+        tags = {"drnbench.study": self.study, "drnbench.profile": self.profile, **tags}
+        made = self.client.create_run(self.id, start_time=started, tags=tags, run_name=name)
+        self.created += 1
+        return Run(self.client, made.info.run_id, "RUNNING", tags=tags, points={})
+
+    def supersede(self, run: Run, name: str) -> None:
+        """Set a run aside that shows an earlier computation; it stays to be looked at, and is not written to again."""
+        run.describe({"drnbench.state": SUPERSEDED})
+        self.client.update_run(run.id, name=f"{name} (superseded)")
+
+
+def _same(a: float, b: float) -> bool:
+    # A database may keep fewer digits than we do.
+    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-300)
+
+
+def _parts(items: list[Any], size: int) -> Iterable[list[Any]]:
+    return (items[i : i + size] for i in range(0, len(items), size))

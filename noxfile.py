@@ -1,0 +1,42 @@
+"""Sessions for developers: `nox` runs tests, lint and types; `nox -l` lists them all."""
+
+import nox
+
+nox.options.sessions = ["tests", "lint", "types"]
+nox.options.default_venv_backend = "venv"
+
+
+@nox.session(python=["3.11", "3.12", "3.13"])
+def tests(session):
+    """The test suite on each supported Python."""
+    session.install("-e", ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session):
+    """Ruff: rules and format."""
+    session.install("ruff")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session):
+    """mypy, strict."""
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session(python="3.11")
+def minimums(session):
+    """The fast tests with the oldest torch that is supported."""
+    session.install("-e", ".[test]", "torch==2.11.*", "numpy==2.0.*", "pandas==2.2.*")
+    session.run("pytest", "-m", "not real and not gpu", *session.posargs)
+
+
+@nox.session
+def build(session):
+    """Source distribution and wheel."""
+    session.install("build")
+    session.run("python", "-m", "build")

@@ -1,0 +1,129 @@
+"""Processes are killed for real; what comes out equals an undisturbed run bit for bit."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pandas as pd
+import psutil
+import pytest
+
+from drnbench.store import Store
+from tests.house import call, command, histories, same, scores, until, weights, write_study
+
+pytestmark = pytest.mark.real
+STEPS = 150
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    study = write_study(folder, steps=STEPS)
+    done = call("run", study, "--results", folder / "r", "--tracking-uri", "off", "--jobs", 2)
+    assert done.returncode == 0, done.stderr
+    return study, folder / "r"
+
+
+def running(results):
+    """Pids of the workers that statuses name as running."""
+    found = {}
+    for path in results.glob("*/*/status.json"):
+        status = json.loads(path.read_text())
+        if status["state"] == "running":
+            found[path.parent] = status["pid"]
+    return found
+
+
+def in_stage(results, *, depth, steps):
+    """A stage of this depth is running and has a checkpoint."""
+    for folder in running(results):
+        unit = folder / "unit.json"
+        if unit.exists() and json.loads(unit.read_text())["depth"] == depth and (steps == 0 or (folder / "checkpoint.pt").exists()):
+            return True
+    return False
+
+
+MOMENTS = {
+    "just started": lambda r: (r / "mini" / "plan.json").exists(),
+    "first steps of the pretraining": lambda r: in_stage(r, depth=0, steps=0),
+    "pretraining checkpointed": lambda r: in_stage(r, depth=0, steps=1),
+    "adaptation checkpointed": lambda r: in_stage(r, depth=1, steps=1),
+    "scoring": lambda r: any(path.parent.name == "trials" for path in running(r)),
+}
+
+
+def assert_equal(results, reference):
+    assert same(weights(results), weights(reference))
+    pd.testing.assert_frame_equal(scores(results), scores(reference), check_exact=True)
+    pd.testing.assert_frame_equal(histories(results), histories(reference), check_exact=True)
+
+
+def test_run_killed_at_every_moment_ends_like_an_undisturbed_one(undisturbed, tmp_path):
+    study, reference = undisturbed
+    results = tmp_path / "r"
+    args = command("run", study, "--results", results, "--tracking-uri", "off", "--jobs", 2)
+    for moment, reached in MOMENTS.items():
+        run = subprocess.Popen(args, stdout=subprocess.DEVNULL, env={**os.environ, "DRNBENCH_CHECKPOINT_S": "0.05"})
+        until(lambda reached=reached, run=run: reached(results) or run.poll() is not None)
+        assert run.poll() is None, f"the run ended before the moment {moment!r}"
+        family = psutil.Process(run.pid).children(recursive=True)
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        # No orphan: every process of the killed run leaves by itself.
+        _, alive = psutil.wait_procs(family, timeout=30)
+        assert not alive, f"{alive} outlived the run killed at {moment!r}"
+    done = call("run", study, "--results", results, "--tracking-uri", "off", "--jobs", 1)
+    assert done.returncode == 0, done.stderr
+    assert_equal(results, reference)
+    assert not list(results.rglob(".*.tmp"))
+
+
+def test_a_killed_worker_is_retried_and_costs_nobody_else(undisturbed, tmp_path):
+    study, reference = undisturbed
+    results = tmp_path / "r"
+    run = subprocess.Popen(
+        command("run", study, "--results", results, "--tracking-uri", "off", "--jobs", 2), stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "DRNBENCH_CHECKPOINT_S": "0.05"},
+    )  # fmt: skip
+    until(lambda: in_stage(results, depth=1, steps=1) or run.poll() is not None)
+    for folder, pid in running(results).items():
+        if folder.parent.name == "stages":
+            os.kill(pid, signal.SIGKILL)
+    out, _ = run.communicate(timeout=300)
+    assert run.returncode == 0, out
+    assert "killed: the process was ended by signal 9" in out
+    assert_equal(results, reference)
+
+
+def test_ctrl_c_checkpoints_and_says_how_to_go_on(undisturbed, tmp_path):
+    study, reference = undisturbed
+    results = tmp_path / "r"
+    run = subprocess.Popen(
+        command("run", study, "--results", results, "--tracking-uri", "off", "--jobs", 1),
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    until(lambda: in_stage(results, depth=0, steps=0) or run.poll() is not None)
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=120)
+    assert run.returncode == 130
+    assert err == "interrupted; run the same command again to go on\n"
+    states = {Store(results).state(path.parent) for path in results.glob("stages/*/status.json")}
+    assert states == {"interrupted"}
+    assert call("run", study, "--results", results, "--tracking-uri", "off").returncode == 0
+    assert_equal(results, reference)
+
+
+def test_a_second_run_trains_nothing(undisturbed):
+    study, results = undisturbed
+    before = {p: p.stat().st_mtime_ns for p in results.glob("*/*/*.p*t*") if "mini" not in p.parts}
+    again = call("run", study, "--results", results, "--tracking-uri", "off")
+    assert again.returncode == 0
+    assert "nothing to train" in again.stdout
+    assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_jobs_do_not_move_a_bit(undisturbed, tmp_path):
+    study, reference = undisturbed
+    assert call("run", study, "--results", tmp_path / "r", "--tracking-uri", "off", "--jobs", 1).returncode == 0
+    assert_equal(tmp_path / "r", reference)
