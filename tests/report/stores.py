@@ -66,8 +66,13 @@ def plan_of(
             trial_key = key("trial", last, None if last else (trial.method, trial.scale))
             wanted = tuple(
                 Evaluation(
-                    key=key("evaluation", trial_key, e, metric), source=e.source, dataset=e.source.replace("/", "-"), images="i",
-                    kernel=e.kernel, crop=e.crop, metric=metric,
+                    key=key("evaluation", trial_key, e, metric),
+                    source=e.source,
+                    dataset=e.source.replace("/", "-"),
+                    images="i",
+                    kernel=e.kernel,
+                    crop=e.crop,
+                    metric=metric,
                 )
                 for e in trial.evaluate
                 for metric in e.metrics

@@ -1,0 +1,153 @@
+"""What moves a key and what does not: the difference between reusing a result and trusting a wrong one."""
+
+import json
+import shutil
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drnbench import Data, Evaluate, Stage, Trial
+from drnbench.overrides import apply
+from drnbench.plan.keys import Keys
+from drnbench.trial import digest
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    return Keys(tmp_path_factory.mktemp("cache"))
+
+
+def trial(**overrides):
+    data = Data("photos/train", crop=96)
+    stages = [
+        Stage("pretrain", scheme="paired", data=data, steps=5, patch=32),
+        Stage("adapt", scheme="unpaired", rho=0.3, data=data, unpaired=Data("photos/unpaired", kernel="bd"), steps=5, patch=32),
+    ]
+    base = Trial(model={"n_blocks": 1, "n_feats": 2}, scale=4, stages=stages, evaluate=[Evaluate("photos/test")])
+    return apply(base, overrides, "test")
+
+
+def stage_keys(keys, t):
+    return [unit.key for unit in keys.stages(t, "test")]
+
+
+def evaluation_keys(keys, t):
+    return {e.key for e in keys.evaluation(t, keys.stages(t, "test"), "test").wanted}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"adapt.lam": 1.0}, {"adapt.rho": 0.5}, {"adapt.steps": 6}, {"adapt.lr": 2e-4}, {"adapt.batch": 4}, {"adapt.dual": "level"},
+        {"adapt.threads": 2}, {"adapt.precision": "bf16"}, {"adapt.unpaired.kernel": "bd:sigma=2.0"}, {"adapt.data.kernel": "nearest"},
+        {"adapt.data.crop": 128}, {"adapt.holdout": 2}, {"adapt.unpaired.source": "photos/test"}, {"adapt.augment": False},
+    ],
+)  # fmt: skip
+def test_what_a_weight_depends_on_moves_the_stage_and_not_the_one_before(keys, overrides):
+    before, after = stage_keys(keys, trial()), stage_keys(keys, trial(**overrides))
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+
+
+@pytest.mark.parametrize("overrides", [{"pretrain.steps": 6}, {"model.n_feats": 4}, {"scale": 2}, {"pretrain.lam": 0.5}])
+def test_a_change_before_moves_everything_after(keys, overrides):
+    before, after = stage_keys(keys, trial()), stage_keys(keys, trial(**overrides))
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+
+
+def test_the_seed_moves_everything(keys):
+    assert not set(stage_keys(keys, trial())) & set(stage_keys(keys, trial().model_copy(update={"seed": 1})))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"evaluate": [Evaluate("photos/test", metrics=["psnr_y"])]},
+        {"evaluate": [Evaluate("photos/unpaired", kernel="bd")]},
+        {"protocol.y_round": True},
+        {"pretrain.rho": 0.0, "pretrain.dual": "level"},
+        {"pretrain.unpaired": Data("photos/unpaired")},
+    ],
+)
+def test_what_no_weight_depends_on_retrains_nothing(keys, overrides):
+    assert stage_keys(keys, trial()) == stage_keys(keys, trial(**overrides))
+
+
+def test_fields_count_only_where_the_scheme_uses_them(keys):
+    plain = {"adapt.scheme": "supervised", "adapt.rho": 0.0}
+    assert stage_keys(keys, trial(**plain)) == stage_keys(keys, trial(**plain, **{"adapt.lam": 9.0}))
+    # ρ = 0 lets no unpaired image in, so which ones would have come means nothing.
+    none = {"adapt.rho": 0.0}
+    assert stage_keys(keys, trial(**none)) == stage_keys(keys, trial(**none, **{"adapt.unpaired.kernel": "nearest"}))
+
+
+def test_names_of_stages_and_presets_are_not_in_the_key(keys):
+    renamed = trial().model_copy(update={"stages": tuple(s.model_copy(update={"name": s.name + "2"}) for s in trial().stages)})
+    assert stage_keys(keys, trial()) == stage_keys(keys, renamed)
+    preset = trial(method="drn-s", model={})
+    free = trial(method="drn", model={"n_blocks": 30, "n_feats": 16})
+    assert stage_keys(keys, preset) == stage_keys(keys, free)
+
+
+def test_the_default_of_a_method_and_its_name_written_out_are_one(keys):
+    assert stage_keys(keys, trial(**{"pretrain.scheme": None})) == stage_keys(keys, trial())
+    other = trial(method="no-dual", **{"pretrain.scheme": None})
+    assert keys.stages(other, "test")[0].stage.scheme == "supervised"
+
+
+def test_data_count_by_pixels_and_not_by_path(keys, tmp_path):
+    from drnbench.data.photos import photos
+
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        for name, path in photos("test")[:3]:
+            shutil.copy(path, tmp_path / folder / f"{name}.png")
+    here, there = ({"adapt.data.source": str(tmp_path / f)} for f in ("a", "b"))
+    assert stage_keys(keys, trial(**here)) == stage_keys(keys, trial(**there))
+    (tmp_path / "b" / "camera.png").unlink()
+    fresh = Keys(keys.cache)
+    assert stage_keys(fresh, trial(**here)) != stage_keys(fresh, trial(**there, **{"adapt.holdout": 1}))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{"evaluate.0.kernel": "bd"}, {"evaluate.0.crop": 32}, {"evaluate.0.source": "photos/train"}, {"protocol.y_round": True},
+     {"protocol.border": 0}, {"adapt.rho": 0.5}],
+)  # fmt: skip
+def test_what_a_score_depends_on_moves_its_key(keys, overrides):
+    assert not evaluation_keys(keys, trial()) & evaluation_keys(keys, trial(**overrides))
+
+
+def test_another_metric_leaves_the_first_ones_key(keys):
+    one = trial(evaluate=[Evaluate("photos/test", metrics=["psnr_y"])])
+    assert evaluation_keys(keys, one) < evaluation_keys(keys, trial())
+
+
+def test_spelling_a_kernel_out_changes_nothing(keys):
+    assert evaluation_keys(keys, trial()) == evaluation_keys(keys, trial(**{"evaluate.0.kernel": "bicubic:border=symmetric"}))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8,
+)  # fmt: skip
+
+
+@given(what=st.dictionaries(st.text(min_size=1), json_values, max_size=5))
+@settings(max_examples=80, deadline=None)
+def test_a_digest_survives_json_and_order(what):
+    key = digest(what)
+    assert len(key) == 64
+    assert digest(json.loads(json.dumps(what))) == key
+    assert digest(dict(reversed(what.items()))) == key
+
+
+@given(rho=st.fractions(0, 1, max_denominator=1000).map(float))
+@settings(max_examples=50, deadline=None)
+def test_whole_numbers_and_floats_are_one_value(rho):
+    stage = {"name": "a", "data": Data("x"), "steps": 1}
+    assert Stage(**stage, rho=rho).model_dump() == Stage(**stage, rho=int(rho) if rho == int(rho) else rho).model_dump()
+    assert Fraction(repr(Stage(**stage, rho=rho).rho)) == Fraction(repr(rho))

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drnbench.store import Store
+from drnbench.study import Axis, Curve, Study, Table
+
+from tests.report.stores import base, fill, plan_of
+
+RHO = [0, 0.1, 0.3, 1.0]
+
+
+def rho_study(**fields: Any) -> Study:
+    wanted: dict[str, Any] = {
+        "base": base(),
+        "axes": [Axis("adapt.rho", RHO, label="ρ")],
+        "arms": {"true pairs": {"adapt.scheme": "paired", "adapt.data.kernel": "bd"}},
+        "seeds": 3,
+        "baseline": {"adapt.rho": 0},
+        "control": "true pairs",
+        "outputs": [Table(rows="adapt.rho"), Curve(x="adapt.rho", y="psnr_y")],
+    }
+    return Study(**{**wanted, **fields})
+
+
+def gain(arm: Any, kernel: str) -> float:
+    """True pairs help on bd, ρ = 1 collapses, the rest does nothing."""
+    if arm.name == "true pairs":
+        return 0.21 if kernel == "bd" else -0.3
+    return -9.8 if arm.values.get("adapt.rho") == 1.0 else 0.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    return fill(store, plan_of(rho_study()), gain)

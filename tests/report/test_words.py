@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from drnbench import report
+from drnbench.store import Store
+from drnbench.study import Axis
+
+from tests.report.conftest import gain, rho_study
+from tests.report.stores import fill, plan_of
+
+NUMBER = r"[+-]\d+\.\d{3} dB \[[+-]?\d+\.\d{3}, [+-]?\d+\.\d{3}\]"
+
+
+def said(store: Store, effect: Any, **fields: Any) -> str:
+    fill(store, plan_of(rho_study(**fields)), effect)
+    return report.write(store, "unpaired").headline
+
+
+def matches(text: str, pattern: str) -> bool:
+    import re
+
+    return re.fullmatch(pattern.replace("#", NUMBER), text) is not None
+
+
+def test_a_control_that_gains_and_a_collapse(store: Store) -> None:
+    text = said(store, gain)
+    assert matches(
+        text,
+        r"The instrument can see: 'true pairs' gains # over ρ=0 on photos-test, bd ×4 \(3 seeds, 5 images\)\. "
+        r"Of the 3 other values of ρ, against ρ=0: 1 worse \(ρ=1 with #\); "
+        r"2 not told apart from it \(best ρ=0\.[13] with #\)\.",
+    ), text
+
+
+def test_a_control_that_shows_nothing_takes_the_conclusion_along(store: Store) -> None:
+    text = said(store, lambda arm, kernel: 0.0)
+    assert text.startswith("The instrument cannot see: 'true pairs', the positive control, is at ")
+    assert "None of the 3 other values of ρ is told apart from ρ=0: best" in text
+    assert text.endswith("so what is not told apart is not shown to be equal.")
+
+
+def test_a_control_that_loses(store: Store) -> None:
+    assert said(store, lambda arm, kernel: -1.0 * (arm.name == "true pairs")).startswith("The instrument is in doubt")
+
+
+def test_gains_without_a_control(store: Store) -> None:
+    text = said(store, lambda arm, kernel: float(arm.values.get("adapt.rho", 0)), control=None, arms={})
+    pattern = (
+        r"Of the 3 other values of ρ, against ρ=0 on photos-test, bd ×4 \(3 seeds, 5 images\): "
+        r"all better \(best ρ=1 with #\)\."
+    )
+    assert matches(text, pattern), text
+
+
+@pytest.mark.parametrize(("worth", "verb"), [(1.0, "gains"), (-1.0, "loses"), (0.0, "is not told apart from")])
+def test_one_other_arm(store: Store, worth: float, verb: str) -> None:
+    axes = [Axis("adapt.lam", [0.1, 0.5], label="λ")]
+    fields = {"axes": axes, "baseline": {"adapt.lam": 0.1}, "control": None, "arms": {}, "outputs": []}
+    text = said(store, lambda arm, kernel: worth * (arm.name == "λ=0.5"), **fields)
+    assert text.startswith(f"λ=0.5 {verb} ")
+    assert "λ=0.1 on photos-test, bd ×4 (3 seeds, 5 images)" in text
+
+
+def test_a_baseline_that_is_not_there_yet(store: Store) -> None:
+    fill(store, plan_of(rho_study()), gain, done=lambda t: t.arm.name != "ρ=0")
+    text = report.write(store, "unpaired").headline
+    assert text.startswith("13 of 16 trials so far. The baseline ρ=0 has no scores yet, so nothing is compared.")
+
+
+def test_a_control_that_is_not_there_yet(store: Store) -> None:
+    fill(store, plan_of(rho_study()), gain, done=lambda t: t.arm.name != "true pairs")
+    assert "The positive control 'true pairs' has no scores yet" in report.write(store, "unpaired").headline

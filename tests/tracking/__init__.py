@@ -1,0 +1,1 @@
+"""The MLflow mirror, on a store written by hand."""

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from drnbench.tracking import LiveMirror, Mirror, live
+
+from tests.tracking.stores import Written, child, points, runs
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_what_is_written_before_close_is_mirrored(tmp_path: Path) -> None:
+    made, told = Written(tmp_path), []
+    mirror = LiveMirror(made.store, warn=told.append)
+    mirror.start("unpaired")
+    made.finish()
+    mirror.notify(["some key"])
+    assert mirror.close()
+    assert not told
+    uri = mirror.mirror.uri
+    assert {run.info.status for run in runs(uri)} == {"FINISHED"}
+    before = points(uri)
+    assert Mirror(made.store).sync("unpaired").points == 0
+    assert points(uri) == before
+
+
+def test_a_running_trial_is_seen_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, synced = Written(tmp_path), threading.Event()
+    made.train(made.trials[0]["stages"][0], steps=20, state="running")
+    mirror = LiveMirror(made.store)
+    original = mirror.mirror.sync
+
+    def sync(name: str, final: bool = True) -> object:
+        try:
+            return original(name, final)
+        finally:
+            synced.set()
+
+    monkeypatch.setattr(mirror.mirror, "sync", sync)
+    mirror.start("unpaired")
+    assert synced.wait(60)
+    run = child(mirror.mirror.uri, "ρ=0, seed 0")
+    assert run.info.status == "RUNNING"
+    assert run.data.metrics["pretrain/loss"] == 0.25
+    mirror.close()
+
+
+def test_many_notices_are_one_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "PAUSE_S", 3600.0)
+    made, calls, first = Written(tmp_path), [], threading.Event()
+    mirror = LiveMirror(made.store)
+
+    def sync(name: str, final: bool = True) -> None:
+        calls.append(final)
+        first.set()
+
+    monkeypatch.setattr(mirror.mirror, "sync", sync)
+    mirror.start("unpaired")
+    assert first.wait(10)
+    for _ in range(1000):
+        mirror.notify()
+    assert mirror.close()
+    assert calls == [False, True]
+
+
+def test_a_server_that_is_down_costs_one_warning(tmp_path: Path, closed_port: int) -> None:
+    made, told, before = Written(tmp_path), [], dict(os.environ)
+    made.finish()
+    mirror = LiveMirror(made.store, f"http://127.0.0.1:{closed_port}", warn=told.append)
+    start = time.monotonic()
+    mirror.start("unpaired")
+    for _ in range(10):
+        mirror.notify()
+    assert time.monotonic() - start < 1
+    assert not mirror.close()
+    assert time.monotonic() - start < 30
+    assert len(told) == 1
+    assert "\n" not in told[0]
+    assert "sync` catches up" in told[0]
+    assert dict(os.environ) == before
+    assert Mirror(made.store).sync("unpaired").new_runs == 6
+
+
+def test_mlflow_that_is_not_installed_costs_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mlflow"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    told: list[str] = []
+    mirror = LiveMirror(Written(tmp_path).store, warn=told.append)
+    mirror.start("unpaired")
+    assert not mirror.close()
+    assert len(told) == 1
+
+
+def test_closing_what_was_never_started(tmp_path: Path) -> None:
+    assert LiveMirror(Written(tmp_path).store).close()

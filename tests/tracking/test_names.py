@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from drnbench.tracking import names
+
+from tests.tracking.stores import stage_config
+
+
+def mlflow_takes(name: str) -> bool:
+    from mlflow.utils.validation import _validate_metric_name
+
+    _validate_metric_name(name)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("psnr_y/Set5/bicubic", "psnr_y/Set5/bicubic"),
+        ("psnr_y/Set5/bd:sigma=2.0", "psnr_y/Set5/bd:sigma_2.0"),
+        ("ssim_y/a[1]/file:k.mat", "ssim_y/a_1_/file:k.mat"),
+        ("/abs//twice/../up/", "abs/twice/up"),
+        ("...", "_"),
+        ("λ=0.1", "λ_0.1"),
+    ],
+)
+def test_a_name_becomes_one_that_mlflow_takes(name: str, expected: str) -> None:
+    assert names.safe(name) == expected
+    assert mlflow_takes(expected)
+
+
+def test_a_long_name_is_cut() -> None:
+    assert mlflow_takes(names.safe("x" * 300 + "/y"))
+
+
+def test_a_configuration_is_flattened_under_override_paths() -> None:
+    config = {
+        "method": "drn", "model": {"n_feats": 8}, "scale": 4, "seed": 1, "protocol": {"border": None},
+        "evaluate": [{"source": "Set5"}], "stages": [stage_config("pretrain"), stage_config("adapt", rho=0.3)],
+    }  # fmt: skip
+    found = names.params(config, "ρ=0.3", {"adapt.rho": 0.3, "*.lam": 0.1})
+    assert found["arm"] == "ρ=0.3"
+    assert found["adapt.rho"] == "0.3"
+    assert found["adapt.betas"] == "0.9, 0.999"
+    assert found["adapt.data.kernel"] == "bicubic"
+    assert found["model.n_feats"] == "8"
+    assert found["all.lam"] == "0.1"
+    assert not [name for name in found if name.startswith(("evaluate", "protocol", "stages"))]
+    assert "adapt.unpaired" not in found
+    assert all(mlflow_takes(name) for name in found)
+
+
+def test_a_long_value_is_cut() -> None:
+    assert len(names.params({"method": "m" * 900}, "a", {})["method"]) == names.PARAM_LENGTH
+
+
+def wanted(**fields: object) -> dict[str, object]:
+    return {"key": json.dumps(fields), "source": "photos/test", "dataset": "photos", "kernel": "bd", "crop": None,
+            "metric": "psnr_y", **fields}  # fmt: skip
+
+
+def test_evaluations_that_differ_keep_apart() -> None:
+    evaluations = [
+        wanted(),
+        wanted(crop=64),
+        wanted(crop=64, source="other"),
+        wanted(kernel="a=1"),
+        wanted(kernel="a_1"),
+    ]
+    found = list(names.scores(evaluations).values())
+    assert found[:2] == ["psnr_y/photos whole/bd", "psnr_y/photos crop 64/bd"]
+    assert len(set(found)) == len(evaluations)
+    assert all(mlflow_takes(name) for name in found)

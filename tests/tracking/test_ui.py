@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import select
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from drnbench.errors import UsageError
+from drnbench.tracking import Mirror, ui
+
+from tests.tracking.stores import Written, child
+
+
+@pytest.fixture
+def port() -> int:
+    """A loopback port that is free for now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_without_a_database_there_is_nothing_to_serve(tmp_path: Path, port: int) -> None:
+    with pytest.raises(UsageError, match="no MLflow database at .*mlflow.db yet"):
+        ui.serve(Written(tmp_path).store, port=port)
+
+
+def test_a_server_needs_no_second_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a server already"):
+        ui.serve(Written(tmp_path).store, "http://127.0.0.1:9")
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    made = Written(tmp_path)
+    (tmp_path / "mlflow.db").touch()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"127.0.0.1:{port} cannot be used"):
+            ui.serve(made.store, port=port)
+
+
+def fetched(url: str, deadline: float) -> bytes:
+    """The body of a page, once the server answers."""
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError:
+            raise
+        except OSError:
+            assert time.monotonic() < deadline
+            select.select([], [], [], 0.2)
+
+
+@pytest.mark.real
+def test_the_ui_lists_and_serves_artifacts(tmp_path: Path, port: int) -> None:
+    made = Written(tmp_path / "the results", seeds=1)
+    made.finish()
+    mirror = Mirror(made.store)
+    mirror.sync("unpaired")
+    run = child(mirror.uri, "ρ=0, seed 0").info.run_id
+    code = (
+        "import sys; from pathlib import Path; from drnbench.store import Store; from drnbench.tracking.ui import serve;"
+        f"sys.exit(serve(Store(Path({str(made.store.root)!r})), port={port}))"
+    )
+    folder = tmp_path / "here"
+    folder.mkdir()
+    with (tmp_path / "said").open("w+") as said, subprocess.Popen(
+        [sys.executable, "-c", code], cwd=folder, stdout=said, stderr=subprocess.STDOUT
+    ) as process:  # fmt: skip
+        try:
+            base, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 90
+            assert b"<html" in fetched(f"{base}/", deadline).lower()
+            where = "samples/Set5/bicubic"
+            listed: Any = json.loads(
+                fetched(f"{base}/ajax-api/2.0/mlflow/artifacts/list?run_id={run}&path={where}", deadline)
+            )
+            assert {item["path"].rpartition("/")[2] for item in listed["files"]} == {
+                "baby_hr.png", "baby_lr.png", "baby_sr.png",
+            }  # fmt: skip
+            picture = fetched(f"{base}/get-artifact?run_uuid={run}&path={where}/baby_sr.png", deadline)
+            stored = made.store.trial(made.trials[0]["key"]) / where / "baby_sr.png"
+            assert picture == stored.read_bytes()
+            family = psutil.Process(process.pid).children(recursive=True)
+            assert len(family) <= 4  # no job processes
+        finally:
+            process.terminate()
+            process.wait(30)
+        assert process.returncode == 0
+        assert not psutil.wait_procs(family, timeout=10)[1]
+        said.seek(0)
+        text = said.read()
+    assert text.startswith(f"MLflow UI: {base}")
+    assert "studies: unpaired" in text
+    assert "Traceback" not in text
+    assert not list(folder.iterdir())
