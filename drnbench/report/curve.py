@@ -132,10 +132,12 @@ def limits(points: list[Point], bands: list[tuple[float, float]]) -> tuple[float
     values = np.array([abs(p.value) for p in points if not p.baseline] or [0.0])
     widths = np.array([p.high - p.low for p in points if not p.baseline] or [0.0]) / 2
     edges = [abs(e) for band in bands for e in band]
-    span = max([3 * float(np.median(values)), 3 * float(np.median(widths)), *edges])
+    # The lower median: of two arms, a collapsed one must not set the scale of the other.
+    typical = [float(np.percentile(v, 50, method="lower")) for v in (values, widths)]
+    span = max([*(3 * t for t in typical), *edges])
     out = [p for p in points if abs(p.value) > OFF_SCALE * span]
     kept = [p for p in points if p not in out]
-    if len([p for p in kept if not p.baseline]) < 2:
+    if not [p for p in kept if not p.baseline]:
         out, kept = [], points
     low = min([0.0, *(p.low for p in kept), *(b[0] for b in bands)])
     high = max([0.0, *(p.high for p in kept), *(b[1] for b in bands)])
@@ -166,11 +168,14 @@ def _panel(
     width = max(p.x for p in points) - min(p.x for p in points) or 1.0
     for n, (label, line) in enumerate(lines.items()):
         # Lines over one another are told apart by a small step to the side.
-        shift = 0.0 if out["log"] else (n - (len(lines) - 1) / 2) * 0.012 * width
+        step = 0.1 if not _numeric(axis) else 0.0 if out["log"] else 0.012 * width
+        shift = (n - (len(lines) - 1) / 2) * step
         colour = colours[n % 10]
         xs = [p.x + shift for p in line]
         heights = [float("nan") if p in far else p.value for p in line]
-        ax.plot(xs, heights, color=colour, alpha=0.55, linewidth=1.0, zorder=2)
+        if _numeric(axis):
+            # Between names there is nothing to connect.
+            ax.plot(xs, heights, color=colour, alpha=0.55, linewidth=1.0, zorder=2)
         for p, x in zip(line, xs, strict=True):
             if p in far:
                 continue
@@ -258,6 +263,7 @@ def _horizontal(ax: Axes, axis: dict[str, Any], out: dict[str, Any]) -> None:
         if positive:
             # Linear below the smallest positive value, so that 0 has a place.
             ax.set_xscale("symlog", linthresh=positive[0], linscale=0.5)
+            ax.set_xlim(positive[0] / 1.5 if ordered[0] > 0 else ordered[0] - 0.3 * positive[0], 1.5 * ordered[-1])
         ax.set_xticks(ordered, [f"{v:g}" for v in ordered])
         ax.minorticks_off()
         return

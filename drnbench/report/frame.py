@@ -120,7 +120,7 @@ class Scores:
         if base is None:
             return None
         if arm.scale != base.scale:
-            cell = {**base.values, "scale": arm.scale}  # noqa: PD011: not a frame
+            cell = {**base.values, "scale": arm.scale}  # noqa: PD011
             base = next((a for a in self.arms if a.kind == "grid" and a.values == cell), None)  # noqa: PD011
         return None if base is None or base.name == arm.name else base
 
@@ -154,10 +154,11 @@ def read(store: Store, name: str) -> Scores:
             if metric not in listed:
                 listed.append(metric)
     frame = _frame(store, arms, wanted)
-    tables = {}
+    tables: dict[tuple[str, Place, str], pd.DataFrame] = {}
+    found: Any
     for found, rows in frame.groupby(["arm", "dataset", "kernel", "scale", "metric"], sort=False):
         arm, dataset, kernel, scale, metric = found
-        square = rows.set_index(["seed", "image"])["value"].unstack("image")  # noqa: PD010: nothing to aggregate
+        square = rows.set_index(["seed", "image"])["value"].unstack("image")  # noqa: PD010
         tables[arm, Place(dataset, kernel, int(scale)), metric] = square.sort_index()
     return Scores(plan, arms, tuple(metrics), {p: tuple(m) for p, m in metrics.items()}, frame, tables, names)
 

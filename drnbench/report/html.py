@@ -116,10 +116,8 @@ def _warnings(scores: Scores, store: Store) -> list[str]:
     signatures = {repr(s["signature"]) for s in stored if "signature" in s}
     if len(signatures) < 2:
         return []
-    return [
-        f"The stages come from {len(signatures)} numerics signatures (torch version, processor or GPU, threads, "
-        "precision): this report mixes them."
-    ]
+    several = f"{len(signatures)} numerics signatures (torch version, processor or GPU, threads, precision)"
+    return [f"The stages come from {several}: this report mixes them."]
 
 
 def _stages(scores: Scores, store: Store) -> list[dict[str, Any]]:

@@ -117,7 +117,7 @@ def _score(scores: Scores, shown: _Shown, image: str, place: Place) -> str:
     table = scores.tables.get((shown.arm.name, place, "psnr_y"))
     if table is None or image not in table.columns or shown.seed not in table.index:
         return ""
-    value = float(table.loc[shown.seed, image])
+    value = float(table[image].to_dict()[shown.seed])
     return "∞" if value == float("inf") else text.number(value, 2)
 
 

@@ -136,7 +136,7 @@ def _lines(scores: Scores, path: str | None, others: list[dict[str, Any]], by_sc
         block: tuple[Any, ...] = ()
         if arm.kind == "grid":
             block = tuple(arm.values[a["path"]] for a in others)
-            label = text.shown(arm.values[path]) if path in arm.values else arm.name
+            label = text.shown(arm.values[path]) if path is not None else arm.name
             key: tuple[Any, ...] = ("grid", block, label)
             labels = [*(text.shown(v) for v in block), label]
         else:

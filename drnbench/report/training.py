@@ -100,8 +100,8 @@ def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], entries: dict[s
         if len(keys) > 1:
             mean = mine.groupby("step")["value"].agg(["mean", "size"])
             # Where a seed still trains, the mean of the others would jump.
-            mean = mean[mean["size"] == len(keys)]["mean"]
-            (line,) = ax.plot(mean.index, mean.to_numpy(), linewidth=1.3, marker=marker, **style)
+            whole = mean[mean["size"] == len(keys)]["mean"]
+            (line,) = ax.plot(whole.index, whole.to_numpy(), linewidth=1.3, marker=marker, **style)
             entries[str(arm)] = line
     low, high = rows["value"].min(), rows["value"].max()
     if log and low > 0 and high > 10 * low:

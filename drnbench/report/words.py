@@ -59,7 +59,8 @@ def _control(scores: Scores, results: Results) -> tuple[bool, str]:
     amount = text.delta(d, metric)
     found = effect(d, metric)
     if found > 0:
-        return True, f"The instrument can see: {name!r} gains {amount} over {where}."
+        sees = "The instrument can see" if d.level == "method" else "With one seed the instrument seems to see"
+        return True, f"{sees}: {name!r} gains {amount} over {where}."
     if found < 0:
         return (
             False,
@@ -91,37 +92,52 @@ def _arms(scores: Scores, column: list[Result], *, with_place: bool, sighted: bo
     where = ""
     if with_place and others[0].difference:
         where = f" on {place.label} ({_sample(others[0].difference)})"
+    # One seed tells nothing of a method: among arms with more, such an arm is only counted.
+    single = [r for r in others if r.difference and r.difference.seeds < 2]
+    caution = _caution(others)
+    if len(single) < len(others):
+        others = [r for r in others if r not in single]
+    else:
+        single = []
     gains, losses = [r for r in others if _sign(r) > 0], [r for r in others if _sign(r) < 0]
     level = [r for r in others if _sign(r) == 0]
     told = _told(scores, others)
     blind = (
         " The control shows no gain here, so what is not told apart is not shown to be equal." if not sighted else ""
     )
+    if single:
+        caution += f" {text.count(len(single), 'more arm')} with one seed so far, not judged."
     if len(others) == 1:
         r = others[0]
         verb = {1: "gains", -1: "loses", 0: "is not told apart from"}[_sign(r)]
         if _sign(r):
-            return f"{r.arm} {verb} {_amount(r)} against {base.name}{where}.{blind if not _sign(r) else ''}"
-        return f"{r.arm} {verb} {base.name}{where}: {_amount(r)}.{blind}"
+            return f"{r.arm} {verb} {_amount(r)} against {base.name}{where}.{blind if not _sign(r) else ''}{caution}"
+        return f"{r.arm} {verb} {base.name}{where}: {_amount(r)}.{blind}{caution}"
     if not gains and not losses:
         ends = f"best {others[0].arm} with {_amount(others[0])}, worst {others[-1].arm} with {_amount(others[-1])}"
-        return f"None of the {told} is told apart from {base.name}{where}: {ends}.{blind}"
+        return f"None of the {told} is told apart from {base.name}{where}: {ends}.{blind}{caution}"
     parts = []
     if gains:
-        parts.append(
-            f"{_how_many(gains, others)} (best {gains[0].arm} with {_amount(gains[0])})".replace("#", "better")
-        )
+        parts.append(_some(gains, others, "better", "best", gains[0]))
     if losses:
-        worst = losses[-1]
-        parts.append(f"{_how_many(losses, others)} (worst {worst.arm} with {_amount(worst)})".replace("#", "worse"))
+        parts.append(_some(losses, others, "worse", "worst", losses[-1]))
     if level:
-        best = f"; best of these {level[0].arm} with {_amount(level[0])}" if not gains else ""
-        parts.append(f"{len(level)} not told apart from it{best}")
-    return f"Of the {told}, against {base.name}{where}: {'; '.join(parts)}.{blind if level else ''}"
+        parts.append(_some(level, [], "not told apart from it", "best", level[0]))
+    return f"Of the {told}, against {base.name}{where}: {'; '.join(parts)}.{blind if level else ''}{caution}"
 
 
-def _how_many(some: list[Result], others: list[Result]) -> str:
-    return ("all" if len(some) == len(others) else str(len(some))) + " #"
+def _caution(others: list[Result]) -> str:
+    """Return what limits every claim on these arms: one seed, or two."""
+    most = max(r.difference.seeds for r in others if r.difference)
+    if most < 2:
+        return " One seed: these are differences of checkpoints, not of methods."
+    return "" if most >= STAR_SEEDS else " Two seeds: judged by intervals, not tested."
+
+
+def _some(some: list[Result], others: list[Result], what: str, extreme: str, which: Result) -> str:
+    """Write `2 better (best ρ=0.3 with ...)`."""
+    n = "all" if len(some) == len(others) else str(len(some))
+    return f"{n} {what} ({extreme + ' ' if len(some) > 1 else ''}{which.arm} with {_amount(which)})"
 
 
 def _amount(result: Result) -> str:

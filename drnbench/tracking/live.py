@@ -26,16 +26,15 @@ class LiveMirror:
 
     """
 
-    def __init__(
-        self, store: Store, uri: str | None = None, warn: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, store: Store, uri: str | None = None, warn: Callable[[str], None] | None = None) -> None:
         self.mirror = Mirror(store, uri)
         self._warn = warn
         self._condition = threading.Condition()
         self._dirty = False
         self._closing = False
         self._thread: threading.Thread | None = None
-        self.failures = 0
+        self._warned = False
+        self._failing = False
 
     def start(self, name: str) -> None:
         """Begin with a study; returns at once."""
@@ -62,7 +61,7 @@ class LiveMirror:
             self._dirty, self._closing = True, True
             self._condition.notify()
         self._thread.join(timeout)
-        return not self._thread.is_alive() and not self.failures
+        return not self._thread.is_alive() and not self._failing
 
     def _work(self, name: str) -> None:
         rest = 0.0
@@ -72,22 +71,24 @@ class LiveMirror:
                 self._condition.wait_for(lambda: self._dirty or self._closing)
                 closing, self._dirty = self._closing, False
             start = time.monotonic()
-            done = self._sync(name)
+            done = self._sync(name, closing)
             if closing:
                 return
             rest = max(PAUSE_S, SHARE * (time.monotonic() - start)) if done else AWAY_S
 
-    def _sync(self, name: str) -> bool:
+    def _sync(self, name: str, closing: bool) -> bool:
         try:
-            self.mirror.sync(name, final=False)
+            # The last one also says how it ended: a study that is interrupted is not shown as running.
+            self.mirror.sync(name, final=closing)
         except Exception as error:  # noqa: BLE001 - whatever it is, training must not end by it
-            self.failures += 1
-            if self.failures == 1 and self._warn is not None:
+            self._failing = True
+            if not self._warned and self._warn is not None:
+                self._warned = True
                 told = " ".join(str(error).split())[:200]
                 self._warn(
                     f"MLflow at {self.mirror.uri} is not reachable or not writable, so nothing is mirrored for now; "
                     f"`python -m drnbench sync` catches up ({type(error).__name__}: {told})"
                 )
             return False
-        self.failures = 0
+        self._failing = False
         return True

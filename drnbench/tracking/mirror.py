@@ -19,7 +19,7 @@ from drnbench.tracking.quiet import FIRST_CALL, PATIENCE, SILENCE, connect, sett
 from drnbench.tracking.reading import STATES, Point, TrialView
 from drnbench.tracking.runs import Experiment, Run
 
-LOCK_S = 120.0
+LOCK_S = 30.0
 """How long to wait for another `run` or `sync` on the same store."""
 
 
@@ -108,9 +108,7 @@ class Mirror:
             self._open[(study, profile)] = Experiment(self._client, study, profile, location)
         return self._open[(study, profile)]
 
-    def _parent(
-        self, experiment: Experiment, plan: dict[str, Any], views: list[TrialView], *, final: bool
-    ) -> Run:
+    def _parent(self, experiment: Experiment, plan: dict[str, Any], views: list[TrialView], *, final: bool) -> Run:
         starts = [view.started for view in views if view.started]
         if experiment.parent is None:
             experiment.parent = experiment.create(
@@ -183,13 +181,7 @@ def _overall(states: list[str], *, running: bool) -> str:
         return "running"
     if all(state == "done" for state in states):
         return "done"
-    return (
-        "failed"
-        if "failed" in states
-        else "interrupted"
-        if {"interrupted", "lost"} & set(states)
-        else "waiting"
-    )
+    return "failed" if "failed" in states else "interrupted" if {"interrupted", "lost"} & set(states) else "waiting"
 
 
 def _retire(experiment: Experiment, views: list[TrialView]) -> None:

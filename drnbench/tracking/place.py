@@ -23,9 +23,7 @@ def artifacts(store: Store, study: str, uri: str) -> str | None:
 
     A database that is opened without a server would put them into the folder that the command was started in.
     """
-    served = (
-        urlparse(uri).scheme in {"http", "https", "databricks", "databricks-uc", "uc"} or uri == "databricks"
-    )
+    served = urlparse(uri).scheme in {"http", "https", "databricks", "databricks-uc", "uc"} or uri == "databricks"
     return None if served else (store.root / FOLDER / study).as_uri()
 
 

@@ -60,9 +60,7 @@ class TrialView:
     @property
     def label(self) -> str:
         """How its run is called; a seed says nothing where nothing was trained."""
-        return (
-            f"{self.plan['arm']}, seed {self.plan['seed']}" if self.plan["stages"] else str(self.plan["arm"])
-        )
+        return f"{self.plan['arm']}, seed {self.plan['seed']}" if self.plan["stages"] else str(self.plan["arm"])
 
     @property
     def started(self) -> int | None:
@@ -137,7 +135,7 @@ def _state(
 
 
 def history(view: TrialView) -> list[Point]:
-    """Return the history of every stage so far as `<stage>/<name>`, with its own steps and times; only finite values."""
+    """Return the finite values of every stage's history so far as `<stage>/<name>`, with their steps and times."""
     import pandas as pd
 
     points = []
@@ -147,9 +145,7 @@ def history(view: TrialView) -> list[Point]:
             continue
         rows = pd.read_parquet(path)
         called = {name: names.safe(f"{stage}/{name}") for name in rows["name"].unique()}
-        for step, name, value, time in rows[["step", "name", "value", "time"]].itertuples(
-            index=False, name=None
-        ):
+        for step, name, value, time in rows[["step", "name", "value", "time"]].itertuples(index=False, name=None):
             if math.isfinite(value):
                 points.append(Point(called[name], int(step), float(value), milliseconds(time)))
     return points
@@ -170,9 +166,7 @@ def scores(view: TrialView) -> Scores:
         mean = float(values.mean())
         if math.isfinite(mean):
             # MLflow shows the newest of several values, so a mean over other images replaces the one before.
-            found.points.append(
-                Point(called[str(key)], 0, mean, milliseconds(status.finished or status.started))
-            )
+            found.points.append(Point(called[str(key)], 0, mean, milliseconds(status.finished or status.started)))
         else:
             beyond = sum(not math.isfinite(value) for value in values)
             found.infinite[called[str(key)]] = f"{mean} ({beyond} of {len(values)} images)"
@@ -183,9 +177,7 @@ def samples(view: TrialView) -> list[Path]:
     """Return the PNGs of a trial that is done."""
     folder = view.units[-1][1] / "samples"
     return (
-        sorted(path for path in folder.rglob("*.png") if not path.name.startswith("."))
-        if view.state == "done"
-        else []
+        sorted(path for path in folder.rglob("*.png") if not path.name.startswith(".")) if view.state == "done" else []
     )
 
 

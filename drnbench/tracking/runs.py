@@ -43,9 +43,7 @@ class Run:
     def of(cls, client: Any, run: Any) -> Run:
         """Take over a run that MLflow found."""
         data = run.data
-        return cls(
-            client, run.info.run_id, run.info.status, dict(data.params), dict(data.tags), dict(data.metrics)
-        )
+        return cls(client, run.info.run_id, run.info.status, dict(data.params), dict(data.tags), dict(data.metrics))
 
     @property
     def mirrored(self) -> dict[str, str]:
@@ -53,7 +51,7 @@ class Run:
         return dict(json.loads(self.tags.get(MIRRORED, "{}")))
 
     def describe(self, tags: Mapping[str, str], params: Mapping[str, str] | None = None) -> None:
-        """Write what tags and parameters are new or changed; a parameter that has a value keeps it, as MLflow demands."""
+        """Write tags that are new or changed, and new parameters: MLflow lets no parameter change."""
         from mlflow.entities import Param, RunTag
 
         tags = {name: names.clipped(value, names.TAG_LENGTH) for name, value in tags.items()}
@@ -73,9 +71,7 @@ class Run:
     def contradicts(self, points: Iterable[Point]) -> bool:
         """Whether MLflow has another value at a step of these: the run shows an earlier computation under this key."""
         known = self._known(points)
-        return any(
-            not _same(known.get((point.name, point.step), point.value), point.value) for point in points
-        )
+        return any(not _same(known.get((point.name, point.step), point.value), point.value) for point in points)
 
     def add(self, points: list[Point]) -> int:
         """Write the points whose (name, step) MLflow lacks; returns how many."""
@@ -84,9 +80,7 @@ class Run:
 
     def update(self, points: list[Point]) -> int:
         """Write the points that differ from the newest value of their metric; returns how many."""
-        return self._write(
-            [p for p in points if p.name not in self.latest or not _same(self.latest[p.name], p.value)]
-        )
+        return self._write([p for p in points if p.name not in self.latest or not _same(self.latest[p.name], p.value)])
 
     def _known(self, points: Iterable[Point]) -> dict[tuple[str, int], float]:
         if self.points is None:
@@ -148,9 +142,7 @@ class Experiment:
                 f"experiment {study!r} was deleted in MLflow: restore it with `mlflow experiments restore -x "
                 f"{found.experiment_id}`, or remove it for good with `mlflow gc`"
             )
-        self.id = (
-            found.experiment_id if found else client.create_experiment(study, artifact_location=location)
-        )
+        self.id = found.experiment_id if found else client.create_experiment(study, artifact_location=location)
         self.parent: Run | None = None
         self.children: dict[tuple[str, str], Run] = {}
         self.created = 0

@@ -72,3 +72,21 @@ def test_a_baseline_that_is_not_there_yet(store: Store) -> None:
 def test_a_control_that_is_not_there_yet(store: Store) -> None:
     fill(store, plan_of(rho_study()), gain, done=lambda t: t.arm.name != "true pairs")
     assert "The positive control 'true pairs' has no scores yet" in report.write(store, "unpaired").headline
+
+
+def test_one_seed_among_arms_with_more_is_not_judged(store: Store) -> None:
+    fill(store, plan_of(rho_study()), gain, done=lambda t: t.arm.name != "ρ=1" or t.trial.seed == 0)
+    text = report.write(store, "unpaired").headline
+    assert "worse" not in text
+    assert text.endswith("1 more arm with one seed so far, not judged.")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        (1, "One seed: these are differences of checkpoints, not of methods."),
+        (2, "Two seeds: judged by intervals, not tested."),
+    ],
+)
+def test_few_seeds_are_said(store: Store, seeds: int, words: str) -> None:
+    assert said(store, gain, seeds=seeds).endswith(words)

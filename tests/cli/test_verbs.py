@@ -1,0 +1,88 @@
+"""The verbs as a user calls them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from drnbench.cli import main
+from tests.house import call, command, write_study
+
+VERBS = ("run", "plan", "report", "list", "evaluate", "sync", "ui")
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from drnbench.cli import main; main(['--help']); "
+        "print([m for m in ('torch', 'mlflow', 'pandas', 'matplotlib', 'numpy', 'scipy', 'skimage') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip().endswith("[]")
+    for verb in VERBS:
+        assert f"\n  {verb} " in out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    assert f"Example: python -m drnbench {verb}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_list_shows_everything(capsys):
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    for word in ("drn-s", "drn-l", "no-dual", "bicubic", "paired", "unpaired", "supervised", "nearest", "bd", "psnr_y", "photos/test"):
+        assert f"  {word} " in out, word
+
+
+def test_plan_runs_nothing(tmp_path, capsys):
+    study = write_study(tmp_path)
+    assert main(["plan", str(study), "--results", str(tmp_path / "r")]) == 0
+    out = capsys.readouterr().out
+    assert "4 trials: 0 done, 4 to run; 4 stages, 4 to train, 2 shared" in out
+    assert "unknown" in out
+    assert not (tmp_path / "r" / "stages").exists()
+
+
+@pytest.mark.real
+def test_run_from_study_file_to_table_and_mirror(tmp_path):
+    study, results = write_study(tmp_path, seeds=2), tmp_path / "r"
+    done = call("run", study, "--results", results)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "| ρ" in done.stdout or "ρ" in done.stdout
+    names = {p.name for p in (results / "mini").iterdir()}
+    assert {"plan.json", "summary.csv", "macros.tex", "report.html"} <= names
+    assert any(n.startswith("table_") and n.endswith(".tex") for n in names)
+    assert any(n.startswith("figure_") and n.endswith(".pdf") for n in names)
+    assert all(t["state"] == "done" for t in json.loads((results / "mini" / "plan.json").read_text())["trials"])
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{results / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("mini")
+    runs = client.search_runs([experiment.experiment_id])
+    children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+    assert len(children) == 7
+    assert len(runs) == 8
+
+    again = call("run", study, "--results", results)
+    assert again.returncode == 0
+    assert "nothing to train" in again.stdout
+    assert len(client.search_runs([experiment.experiment_id])) == 8
+
+
+@pytest.mark.real
+def test_a_tracking_server_that_is_down_costs_a_warning(tmp_path):
+    study, results = write_study(tmp_path, rhos=(0.0,)), tmp_path / "r"
+    done = call("run", study, "--results", results, "--tracking-uri", "http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    assert "warning" in done.stdout
+    assert (results / "mini" / "report.html").exists()
+    assert "3 runs" in call("sync", "--results", results).stdout or "4 runs" in call("sync", "--results", results).stdout
+
+
+def test_the_module_and_the_script_are_one():
+    assert command()[1:] == ["-m", "drnbench"]
+    assert call("--help").stdout.startswith("Usage: drnbench ")

@@ -1,0 +1,71 @@
+"""The store: whole files, honest states."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from drnbench.errors import UsageError
+from drnbench.store import STALE_S, Status, Store, atomic, write_json
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(RuntimeError), atomic(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [p.name for p in path.parent.iterdir()] == ["a.json"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "stages" / "abc"
+
+
+def put(store, folder, **fields):
+    store.write_status(folder, Status(**{"state": "running", **fields}))
+    return store.state(folder)
+
+
+def test_states(tmp_path, folder):
+    store = Store(tmp_path)
+    assert store.state(folder) == "missing"
+    assert put(store, folder) == "running"
+    assert put(store, folder, state="done") == "done"
+    assert put(store, folder, state="failed", kind="oom") == "failed"
+    assert store.status(folder).kind == "oom"
+
+
+def test_a_running_unit_whose_process_is_gone_is_lost(tmp_path, folder):
+    store = Store(tmp_path)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert put(store, folder, pid=gone.pid) == "lost"
+    # The same pid, used again by a younger process.
+    assert put(store, folder, pid_start=1.0) == "lost"
+
+
+def test_another_hosts_unit_lives_by_its_heartbeat(tmp_path, folder):
+    store = Store(tmp_path)
+    assert put(store, folder, host="elsewhere", pid=1) == "running"
+    old = (folder / "status.json").stat().st_mtime - 2 * STALE_S
+    os.utime(folder / "status.json", (old, old))
+    assert store.state(folder) == "lost"
+
+
+def test_keys_are_found_by_their_beginning(tmp_path, folder):
+    store = Store(tmp_path)
+    put(store, tmp_path / "stages" / "abcd1234")
+    assert [p.name for p in store.find("abcd")] == ["abcd1234"]
+    with pytest.raises(UsageError, match="is not a key"):
+        store.find("xyz")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="choose another with --results DIR"):
+        Store(tmp_path / "file" / "r").prepare()

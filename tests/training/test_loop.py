@@ -1,0 +1,141 @@
+"""The loop: resume, schedule, validation, divergence, in this process."""
+
+import pandas as pd
+import pytest
+import torch
+
+from drnbench import Data, Evaluate, Stage, Trial
+from drnbench.errors import DivergedError, UnitError
+from drnbench.plan.keys import Keys
+from drnbench.store import Store
+from drnbench.training.loop import learning_rate, load_checkpoint, train, validation_steps
+from tests.house import same
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+def units(store, **fields):
+    common = {"data": Data("photos/train", crop=64), "batch": 2, "patch": 16, "steps": 6, "lr": 1e-3, "validations": 2}
+    stages = [
+        Stage("pretrain", scheme="paired", **common),
+        Stage("adapt", **{"scheme": "unpaired", "rho": 0.5, "unpaired": Data("photos/unpaired", kernel="bd", crop=64), **common, **fields}),
+    ]
+    trial = Trial(model={"n_blocks": 1, "n_feats": 2}, scale=2, stages=stages, evaluate=[Evaluate("photos/test")])
+    return Keys(store.cache).stages(trial, "test")
+
+
+def run(unit, store, *, stop_after=None, seen=None):
+    done = {"steps": 0}
+
+    def stop():
+        done["steps"] += 1
+        return stop_after is not None and done["steps"] >= stop_after
+
+    store.stage(unit.key).mkdir(parents=True, exist_ok=True)
+    return train(unit, store, CPU, (seen if seen is not None else []).append, stop)
+
+
+def outcome(store, unit):
+    state = load_checkpoint(store.stage(unit.key) / "checkpoint.pt")
+    return state, pd.read_parquet(store.stage(unit.key) / "history.parquet").drop(columns="time")
+
+
+def test_stopped_after_every_step_equals_uninterrupted(cache, tmp_path):
+    whole, parts = Store(tmp_path / "a"), Store(tmp_path / "b")
+    for unit in units(cache):
+        assert run(unit, whole)
+        while not run(unit, parts, stop_after=1):
+            pass
+        (state, history), (other, other_history) = outcome(whole, unit), outcome(parts, unit)
+        assert same(state, other)
+        pd.testing.assert_frame_equal(history, other_history, check_exact=True)
+        assert state["step"] == 6
+
+
+def test_a_finished_stage_is_left_as_it_is(cache, tmp_path):
+    unit, store = units(cache)[0], Store(tmp_path)
+    run(unit, store)
+    before = (store.stage(unit.key) / "checkpoint.pt").read_bytes()
+    assert run(unit, store)
+    assert (store.stage(unit.key) / "checkpoint.pt").read_bytes() == before
+
+
+def test_the_next_stage_starts_from_networks_and_fresh_optimisers(cache, tmp_path):
+    first, second = units(cache, steps=1, lr=1e-30, lr_min=0.0)
+    store = Store(tmp_path)
+    run(first, store)
+    run(second, store)
+    before, after = (outcome(store, u)[0] for u in (first, second))
+    assert same(before["model"], after["model"])
+    assert same(before["extra"], after["extra"])
+    assert {int(s["step"]) for s in after["optimisers"]["model"]["state"].values()} == {1}
+
+
+def test_the_history_has_losses_and_validation_for_both_kernels(cache, tmp_path):
+    first, second = units(cache)
+    store, seen = Store(tmp_path), []
+    run(first, store)
+    run(second, store, seen=seen)
+    history = outcome(store, second)[1]
+    assert set(history["name"]) == {"primary", "dual", "total", "val_psnr_y/bicubic", "val_psnr_y/bd"}
+    assert sorted(history.loc[history["name"] == "val_psnr_y/bd", "step"]) == [3, 6]
+    total = history.pivot_table(index="step", columns="name", values="value")
+    assert (total["total"] - total["primary"] - 0.1 * total["dual"]).abs().max() < 1e-3
+    assert {"saved": 6} in seen
+
+
+def test_schemes_start_from_the_same_weights(cache):
+    from drnbench.training.loop import build
+
+    paired, supervised = (build(units(cache, scheme=s, rho=0.0)[1]) for s in ("paired", "supervised"))
+    assert same(dict(paired.model.state_dict()), dict(supervised.model.state_dict()))
+
+
+def test_a_loss_that_is_not_finite_stops_with_a_clear_error(cache, tmp_path):
+    first, second = units(cache, lr=1e30, steps=20)
+    store = Store(tmp_path)
+    run(first, store)
+    with pytest.raises(DivergedError, match=r"not finite .*lower lr = 1e\+30"):
+        run(second, store)
+    assert not (store.stage(second.key) / "checkpoint.pt").exists()
+
+
+def test_images_that_changed_since_the_plan_are_refused(cache, tmp_path):
+    unit = units(cache)[0].model_copy(update={"data_digest": "0" * 64})
+    with pytest.raises(UnitError, match="changed since the plan was made"):
+        run(unit, Store(tmp_path))
+
+
+def test_the_schedule():
+    stage = Stage("s", data=Data("x"), steps=100, lr=1e-3, lr_min=1e-5)
+    assert learning_rate(stage, 0) == 1e-3
+    assert learning_rate(stage, 50) == pytest.approx((1e-3 + 1e-5) / 2)
+    assert learning_rate(stage, 99) == pytest.approx(1e-5, rel=0.03)
+    assert learning_rate(stage.model_copy(update={"schedule": "constant"}), 99) == 1e-3
+    assert validation_steps(stage.model_copy(update={"validations": 3})) == {34, 67, 100}
+    assert validation_steps(stage.model_copy(update={"holdout": 0})) == set()
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_it_resumes_bit_for_bit_too(cache, tmp_path):
+    whole, parts = Store(tmp_path / "a"), Store(tmp_path / "b")
+    gpu = torch.device("cuda")
+    unit = units(cache)[0]
+    for store, stops in ((whole, [False]), (parts, [True, False])):
+        store.stage(unit.key).mkdir(parents=True)
+        for stop in stops:
+            train(unit, store, gpu, lambda message: None, lambda stop=stop: stop)
+    assert same(outcome(whole, unit)[0], outcome(parts, unit)[0])
