@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -74,7 +74,7 @@ class RichProgress:
         self._console = console
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
 
-    def __enter__(self) -> RichProgress:
+    def __enter__(self) -> Self:
         self._live.start()
         return self
 
@@ -86,12 +86,16 @@ class RichProgress:
         for live in list(self._running.values()):
             loss = f"loss {live.loss:.3f}" if live.loss is not None else live.note
             psnr = f"val {live.psnr:.2f} dB" if live.psnr is not None else ""
-            table.add_row(f"  {escape(live.label)}", f"{live.step}/{live.steps}", loss, psnr, f"left {clock(live.left())}")
+            table.add_row(
+                f"  {escape(live.label)}", f"{live.step}/{live.steps}", loss, psnr, f"left {clock(live.left())}"
+            )
         return Group(self._bar, table)
 
     def started(self, unit: Unit, label: str) -> None:
         """See `Listener`."""
-        self._running[unit.key] = _Live(label, time.monotonic(), steps=unit.stage.steps if isinstance(unit, StageUnit) else 0)
+        self._running[unit.key] = _Live(
+            label, time.monotonic(), steps=unit.stage.steps if isinstance(unit, StageUnit) else 0
+        )
 
     def message(self, unit: Unit, label: str, payload: dict[str, Any]) -> None:  # noqa: ARG002
         """See `Listener`."""
@@ -102,7 +106,9 @@ class RichProgress:
         """See `Listener`."""
         self._running.pop(unit.key, None)
         if status.state == "failed":
-            self._console.print(f"[red]failed[/red] {escape(label)}: {status.kind}: {escape(status.message or '')}", soft_wrap=True)
+            self._console.print(
+                f"[red]failed[/red] {escape(label)}: {status.kind}: {escape(status.message or '')}", soft_wrap=True
+            )
         left = ""
         if self._seconds is not None:
             rest = self._seconds / self._slots - (time.monotonic() - self._start)
@@ -118,7 +124,7 @@ class PlainProgress:
         self._running: dict[str, _Live] = {}
         self._told: dict[str, float] = {}
 
-    def __enter__(self) -> PlainProgress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -142,7 +148,9 @@ class PlainProgress:
         if time.monotonic() - self._told[unit.key] >= PLAIN_S and live.loss is not None:
             self._told[unit.key] = time.monotonic()
             psnr = f", val {live.psnr:.2f} dB" if live.psnr is not None else ""
-            self._say(f"       {label}: step {live.step}/{live.steps}, loss {live.loss:.3f}{psnr}, left {clock(live.left())}")
+            self._say(
+                f"       {label}: step {live.step}/{live.steps}, loss {live.loss:.3f}{psnr}, left {clock(live.left())}"
+            )
 
     def ended(self, unit: Unit, label: str, status: Status) -> None:
         """See `Listener`."""

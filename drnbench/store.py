@@ -150,12 +150,16 @@ class Store:
             return time.time() - (folder / "status.json").stat().st_mtime < STALE_S
         try:
             process = psutil.Process(status.pid)
-            return bool(abs(process.create_time() - status.pid_start) < 1.0 and process.status() != psutil.STATUS_ZOMBIE)
+            return bool(
+                abs(process.create_time() - status.pid_start) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+            )
         except psutil.NoSuchProcess:
             return False
 
     def find(self, prefix: str) -> list[Path]:
         """Return the folders of stages and trials whose key begins with `prefix`."""
         if not re.fullmatch(r"[0-9a-f]{4,64}", prefix):
-            raise UsageError(f"{prefix!r} is not a key: give at least 4 of its hexadecimal characters, as `plan` shows them")
+            raise UsageError(
+                f"{prefix!r} is not a key: give at least 4 of its hexadecimal characters, as `plan` shows them"
+            )
         return sorted(p for kind in ("stages", "trials") for p in (self.root / kind).glob(f"{prefix}*"))

@@ -55,7 +55,7 @@ class Exclude(Frozen):
     reason: str = Field(min_length=1, description="why, in a sentence")
 
     def __init__(self, where: dict[str, Any], reason: str) -> None:
-        super().__init__(**{"where": where, "reason": reason})
+        super().__init__(where=where, reason=reason)
 
     def matches(self, values: Mapping[str, Any]) -> bool:
         """Whether a cell with these axis values (and seed) is left out."""
@@ -89,7 +89,9 @@ class Study(Frozen):
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict, description="named extra arms: overrides of the base")
     seeds: int = Field(3, ge=1, description="how many seeds, 0 .. seeds - 1")
     exclude: Annotated[tuple[Exclude, ...], Field(strict=False)] = Field((), description="what is left out, and why")
-    baseline: dict[str, Any] = Field(default_factory=dict, description="axis values of the arm that all are compared to")
+    baseline: dict[str, Any] = Field(
+        default_factory=dict, description="axis values of the arm that all are compared to"
+    )
     control: str | None = Field(None, description="named arm that shows what could be gained: the positive control")
     outputs: Annotated[tuple[Table | Curve, ...], Field(strict=False)] = Field((), description="tables and figures")
     profiles: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides of size by profile name")
@@ -149,7 +151,9 @@ class Expanded:
         return max(len(arm.trials) for arm in self.arms)
 
 
-def expand(study: Study, name: str, question: str, profile: str = "quick", sets: Mapping[str, Any] | None = None) -> Expanded:
+def expand(
+    study: Study, name: str, question: str, profile: str = "quick", sets: Mapping[str, Any] | None = None
+) -> Expanded:
     """Turn a study into arms of frozen trials.
 
     Overrides apply in this order, the later the stronger: built-in profile, the study's profile, `--set`, arm.
@@ -236,7 +240,9 @@ def _references(study: Study, base: Trial, name: str) -> list[Arm]:
 def _baseline(study: Study, arms: list[Arm], name: str) -> str | None:
     if not study.baseline:
         return None
-    found = [arm for arm in arms if arm.kind == "grid" and all(arm.values.get(k) == v for k, v in study.baseline.items())]
+    found = [
+        arm for arm in arms if arm.kind == "grid" and all(arm.values.get(k) == v for k, v in study.baseline.items())
+    ]
     if len(found) > 1:
         raise UsageError(f"{name}: the baseline fits {len(found)} arms; name a value for every axis")
     return found[0].name

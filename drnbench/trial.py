@@ -56,18 +56,25 @@ class Stage(Frozen):
     lr: Positive = Field(1e-4, description="learning rate at the first step (Adam)")
     lr_min: NonNegative = Field(1e-7, description="learning rate that the cosine ends at")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="learning rate over the stage")
-    betas: Annotated[tuple[Fraction01, Fraction01], Field(strict=False)] = Field((0.9, 0.999), description="Adam's betas")
+    betas: Annotated[tuple[Fraction01, Fraction01], Field(strict=False)] = Field(
+        (0.9, 0.999), description="Adam's betas"
+    )
     eps: Positive = Field(1e-8, description="Adam's epsilon")
     lam: NonNegative = Field(0.1, description="λ, weight of the dual regression loss")
     rho: Fraction01 = Field(0.0, description="ρ, share of unpaired LR images in a batch")
     dual: Literal["level", "chain", "single"] = Field(
-        "chain", description="what an unpaired image is compared through: D0 only, all levels chained, or one dual s -> 1"
+        "chain",
+        description="what an unpaired image is compared through: D0 only, all levels chained, or one dual s -> 1",
     )
     dual_feats: int = Field(16, ge=1, description="channels of the dual networks")
     augment: bool = Field(True, description="flips and transposition, each with probability 1/2")
     holdout: int = Field(1, ge=0, description="training images held out for validation: the last ones of the source")
-    validations: int = Field(8, ge=0, description="validations on the held-out images, evenly spaced, the last at the end")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast of the networks, fp32 weights and losses")
+    validations: int = Field(
+        8, ge=0, description="validations on the held-out images, evenly spaced, the last at the end"
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="bf16: autocast of the networks, fp32 weights and losses"
+    )
     threads: int = Field(1, ge=1, description="CPU threads: part of the numbers, one and two give different weights")
     deterministic: bool = Field(True, description="deterministic algorithms only")
 

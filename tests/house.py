@@ -32,7 +32,9 @@ study = Study(
 '''
 
 
-def write_study(folder: Path, *, name: str = "mini", steps: int = 3, rhos: tuple[float, ...] = (0.0, 0.5), seeds: int = 1) -> Path:
+def write_study(
+    folder: Path, *, name: str = "mini", steps: int = 3, rhos: tuple[float, ...] = (0.0, 0.5), seeds: int = 1
+) -> Path:
     """Write a study file that trains in seconds."""
     path = folder / f"{name}.py"
     path.write_text(STUDY.format(steps=steps, rhos=list(rhos), seeds=seeds, first=rhos[0]), encoding="utf-8")
@@ -66,7 +68,9 @@ def weights(results: Path) -> dict[str, dict]:
 
 def scores(results: Path) -> pd.DataFrame:
     """Every score of a store, in one order."""
-    frames = [pd.read_parquet(p).assign(trial=p.parent.name) for p in sorted(results.glob("trials/*/per_image.parquet"))]
+    frames = [
+        pd.read_parquet(p).assign(trial=p.parent.name) for p in sorted(results.glob("trials/*/per_image.parquet"))
+    ]
     return pd.concat(frames).sort_values(["trial", "evaluation", "image"]).reset_index(drop=True)
 
 

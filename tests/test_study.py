@@ -2,7 +2,7 @@
 
 import pytest
 
-from drnbench import Axis, Data, Evaluate, Exclude, Stage, Study, Trial
+from drnbench import Axis, Data, Evaluate, Exclude, Stage, Trial
 from drnbench.errors import UsageError
 from drnbench.study import build, expand
 from drnbench.studyfile import load

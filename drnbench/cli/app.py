@@ -27,7 +27,9 @@ StudyArg = Annotated[Path, typer.Argument(metavar="STUDY.py", help="the study fi
 ProfileOpt = Annotated[str, typer.Option(help="size of the study: tiny, quick, small, paper, or one of its own")]
 SetOpt = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="override a field of every trial, such as pretrain.steps=500; repeatable"),
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="override a field of every trial, such as pretrain.steps=500; repeatable"
+    ),
 ]
 ResultsOpt = Annotated[Path, typer.Option(metavar="DIR", help="the store")]
 DeviceOpt = Annotated[str, typer.Option(help="auto, cpu or cuda")]
@@ -52,7 +54,9 @@ def run(
     """Run what is missing of a study, then report."""
     from drnbench.cli.studies import run_study
 
-    return run_study(study, profile, sets or [], jobs, executor, device, results, tracking_uri, rerun, fail_fast=fail_fast)
+    return run_study(
+        study, profile, sets or [], jobs, executor, device, results, tracking_uri, rerun, fail_fast=fail_fast
+    )
 
 
 @app.command(epilog="Example: python -m drnbench plan studies/rho_sweep.py --set adapt.steps=500")
@@ -79,7 +83,8 @@ def report(study: StudyArg, results: ResultsOpt = Path("results")) -> int:
 @app.command("list", epilog="Example: python -m drnbench list methods")
 def list_(
     what: Annotated[
-        str | None, typer.Argument(help="methods, models, schemes, kernels, datasets, metrics or studies", show_default=False)
+        str | None,
+        typer.Argument(help="methods, models, schemes, kernels, datasets, metrics or studies", show_default=False),
     ] = None,
 ) -> int:
     """Show what there is, one line each."""
@@ -93,13 +98,18 @@ def evaluate(
     method: Annotated[str, typer.Argument(help="a method, as `list methods` shows them", show_default=False)],
     scale: Annotated[int, typer.Option(min=1, help="HR size over LR size")],
     data: Annotated[str, typer.Option(metavar="DIR_OR_NAME", help="HR test images: a name or a folder")],
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="checkpoint or state dict of a trainable method")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="checkpoint or state dict of a trainable method")
+    ] = None,
     kernel: Annotated[str, typer.Option(help="degradation that makes the LR inputs")] = "bicubic",
     metrics: Annotated[str, typer.Option(help="metric names, with commas")] = "psnr_y,ssim_y",
     y_round: Annotated[bool, typer.Option("--y-round", help="round Y, as MATLAB does on uint8")] = False,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="write the scores there; - for standard output")] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write the scores there; - for standard output")
+    ] = None,
     sets: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SIZE=VALUE", help="size of the model, such as n_feats=8; repeatable")
+        list[str] | None,
+        typer.Option("--set", metavar="SIZE=VALUE", help="size of the model, such as n_feats=8; repeatable"),
     ] = None,
     device: DeviceOpt = "auto",
     results: ResultsOpt = Path("results"),
@@ -114,7 +124,9 @@ def evaluate(
 
 @app.command(epilog="Example: python -m drnbench sync")
 def sync(
-    studies: Annotated[list[str] | None, typer.Argument(help="studies; none: every one in the store", show_default=False)] = None,
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="studies; none: every one in the store", show_default=False)
+    ] = None,
     results: ResultsOpt = Path("results"),
     tracking_uri: TrackOpt = None,
 ) -> int:

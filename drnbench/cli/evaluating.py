@@ -25,7 +25,9 @@ def evaluate_method(
 
     resolved = resolve(method, scale, _overrides(sets))
     if resolved.scheme is not None and weights is None:
-        raise UsageError(f"evaluate {method}: a trained method needs its weights; give --weights FILE (a checkpoint.pt of the store)")
+        raise UsageError(
+            f"evaluate {method}: a trained method needs its weights; give --weights FILE (a checkpoint.pt of the store)"
+        )
     if resolved.scheme is None and weights is not None:
         raise UsageError(f"evaluate {method}: this method has no weights; leave --weights out")
     for metric in metrics:
@@ -79,7 +81,14 @@ def _score(
 
 
 def _record(
-    method: str, scale: int, kernel: str, data: str, protocol: Any, metrics: list[str], rows: dict[str, list[float]], names: list[str]
+    method: str,
+    scale: int,
+    kernel: str,
+    data: str,
+    protocol: Any,
+    metrics: list[str],
+    rows: dict[str, list[float]],
+    names: list[str],
 ) -> dict[str, Any]:
     finite = {metric: [v for v in values if math.isfinite(v)] for metric, values in rows.items()}
     infinite = {metric: len(rows[metric]) - len(finite[metric]) for metric in metrics}
@@ -92,7 +101,8 @@ def _record(
         "mean": {m: sum(finite[m]) / len(finite[m]) if finite[m] else None for m in metrics},
         "infinite": {m: n for m, n in infinite.items() if n},
         "images": [
-            {"image": name, **{m: rows[m][i] if math.isfinite(rows[m][i]) else None for m in metrics}} for i, name in enumerate(names)
+            {"image": name, **{m: rows[m][i] if math.isfinite(rows[m][i]) else None for m in metrics}}
+            for i, name in enumerate(names)
         ],
     }
 
@@ -107,4 +117,6 @@ def _print(record: dict[str, Any], metrics: list[str]) -> None:
         print(f"{row['image']:<{width}}  {cells}")
     from drnbench.evaluation.protocol import Protocol
 
-    print(f"{record['model']} x{record['scale']}, {record['data']}, {record['kernel']}. {Protocol(**record['protocol']).caption(record['scale'])}")
+    print(
+        f"{record['model']} x{record['scale']}, {record['data']}, {record['kernel']}. {Protocol(**record['protocol']).caption(record['scale'])}"
+    )

@@ -52,7 +52,9 @@ def pick_devices(device: str, jobs: int | None) -> tuple[list[str], int]:
 
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == "cuda" and not count:
-        raise UsageError("--device cuda: PyTorch sees no CUDA device here; use --device cpu, or install a CUDA build and driver")
+        raise UsageError(
+            "--device cuda: PyTorch sees no CUDA device here; use --device cpu, or install a CUDA build and driver"
+        )
     if count:
         return [f"cuda:{i}" for i in range(count)], jobs or count
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -92,7 +94,9 @@ def run_study(
     print(f"{name}, profile {profile}: {stages} stages to train, {len(left) - stages} trials to score; "
           f"{slots} at once on {devices[0].partition(':')[0]}; time {told}", flush=True)  # fmt: skip
     progress = (
-        RichProgress(len(left), slots, None if unknown else seconds, console) if console.is_terminal else PlainProgress(len(left))
+        RichProgress(len(left), slots, None if unknown else seconds, console)
+        if console.is_terminal
+        else PlainProgress(len(left))
     )
     listeners: list[Any] = [progress]
     mirror = None
@@ -139,10 +143,11 @@ class _Mirrored:
 
 
 def _finish(plan: Plan, store: Store, tracking_uri: str | None, failed: list[str], *, ran: bool) -> int:
-    from drnbench.report import write
+    from drnbench.report import current, write
 
     name = plan.study.name
-    report = write(store, name)
+    report = None if ran else current(store, name)
+    report = report or write(store, name)
     print(f"\n{report.headline}\n\n{report.table}\n")
     if tracking_uri != "off":
         from drnbench.cli.tracked import mirror_quietly
@@ -198,11 +203,15 @@ def show_plan(study: Path, profile: str, sets: list[str], results: Path) -> int:
     for arm in plan.study.arms:
         for left_out, reason in arm.excluded.items():
             console.print(f"excluded: {escape(arm.name)}, seed {left_out}: {escape(reason)}")
-    counts = ", ".join(f"{count} {what}" for what, count in plan.counts().items() if count or what in {"done", "to run"})
+    counts = ", ".join(
+        f"{count} {what}" for what, count in plan.counts().items() if count or what in {"done", "to run"}
+    )
     left = [n for n in plan.stages.values() if n.state not in {"done", "failed"}]
     seconds, unknown = plan.seconds()
     shared = sum(n.used_by for n in plan.stages.values()) - len(plan.stages)
-    console.print(f"{len(plan.trials)} trials: {counts}; {len(plan.stages)} stages, {len(left)} to train, {shared} shared")
+    console.print(
+        f"{len(plan.trials)} trials: {counts}; {len(plan.stages)} stages, {len(left)} to train, {shared} shared"
+    )
     if left:
         unsure = f"; {unknown} stages of unknown cost (none like them was measured yet)" if unknown else ""
         console.print(f"time for one process: {clock(seconds) if unknown < len(left) else 'unknown'}{unsure}")

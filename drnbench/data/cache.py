@@ -179,9 +179,7 @@ def _stamp(path: Path) -> tuple[str, list[int]]:
     try:
         stat = path.stat()
     except OSError as error:
-        raise DataError(
-            f"{path} cannot be read ({error.strerror}): check the path and its permissions"
-        ) from None
+        raise DataError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from None
     return str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
 
 
@@ -204,9 +202,7 @@ def _lock(cache_dir: Path, name: str) -> FileLock:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(
-            f"cache {cache_dir} cannot be written ({error.strerror}): choose another --results"
-        ) from None
+        raise UsageError(f"cache {cache_dir} cannot be written ({error.strerror}): choose another --results") from None
     return FileLock(folder / f"{name}.lock")  # held by the system: it is free again when its process dies
 
 

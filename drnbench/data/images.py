@@ -52,9 +52,7 @@ def read_rgb(path: str | Path) -> NDArray[np.uint8]:
     except PermissionError:
         raise DataError(f"{path} may not be read: change its permissions") from None
     except Image.DecompressionBombError:
-        raise DataError(
-            f"{path} claims to have more than 100 megapixels: cut it into smaller images"
-        ) from None
+        raise DataError(f"{path} claims to have more than 100 megapixels: cut it into smaller images") from None
     except UnidentifiedImageError:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty (0 bytes): fetch or export it again") from None
@@ -67,13 +65,9 @@ def read_rgb(path: str | Path) -> NDArray[np.uint8]:
 def _refuse(path: Path, image: Any) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise DataError(
-            f"{path} claims to have {width} x {height} pixels, more than 100 megapixels: cut it into parts"
-        )
+        raise DataError(f"{path} claims to have {width} x {height} pixels, more than 100 megapixels: cut it into parts")
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
-        raise DataError(
-            f"{path} has an alpha channel: flatten it onto a background and save it without transparency"
-        )
+        raise DataError(f"{path} has an alpha channel: flatten it onto a background and save it without transparency")
     if image.mode.startswith(("I", "F")) or _png_depth(path, image) > 8:
         raise DataError(f"{path} has more than 8 bits a channel: save it with 8 bits")
     if image.mode not in _PLAIN:

@@ -81,6 +81,4 @@ def _find(photo: Photo) -> Path:
         if path.is_file():
             return path
     where = f"in {folders[0]}" if folders else "since the package is not installed"
-    raise DataError(
-        f"photograph {photo.file} is missing {where}: pip install --force-reinstall '{_PACKAGES[package]}'"
-    )
+    raise DataError(f"photograph {photo.file} is missing {where}: pip install --force-reinstall '{_PACKAGES[package]}'")

@@ -82,9 +82,7 @@ def roots() -> list[Path]:
 
 def datasets() -> list[Dataset]:
     """Return everything `resolve` knows by name: the photographs, then the folders under the roots."""
-    listed = {
-        f"photos/{split}": Dataset(f"photos/{split}", "installed", len(SPLITS[split])) for split in SPLITS
-    }
+    listed = {f"photos/{split}": Dataset(f"photos/{split}", "installed", len(SPLITS[split])) for split in SPLITS}
     for root in roots():
         for folder in sorted(root.iterdir()) if root.is_dir() else ():
             files = _images(folder, "HR", ".") if folder.is_dir() else []

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["canonical", "identity", "kernels", "parse"]
 
 # The module is called `kernel`: importing a submodule `kernels` would replace this registry in the package.
-kernels: Registry[type[Kernel]] = Registry(
-    "kernel", home=("drnbench.degradations.kernel",), group="drnbench.kernels"
-)
+kernels: Registry[type[Kernel]] = Registry("kernel", home=("drnbench.degradations.kernel",), group="drnbench.kernels")
 
 
 def parse(spec: str) -> Kernel:

@@ -62,7 +62,9 @@ def score_images(
             raise UnitError(f"{name}: {error}") from error
 
 
-def evaluate(unit: EvaluateUnit, store: Store, device: torch.device, emit: Callable[[dict[str, Any]], None]) -> list[str]:
+def evaluate(
+    unit: EvaluateUnit, store: Store, device: torch.device, emit: Callable[[dict[str, Any]], None]
+) -> list[str]:
     """Score what the trial does not have yet; returns the keys of every evaluation it has now.
 
     Rows of all evaluations are kept, also of those that nobody wants today: they cost nothing and may be asked again.

@@ -22,15 +22,11 @@ class Protocol(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    color: Literal["y"] = Field(
-        "y", description="what PSNR and SSIM compare: y, the luma of BT.601 in studio range"
-    )
+    color: Literal["y"] = Field("y", description="what PSNR and SSIM compare: y, the luma of BT.601 in studio range")
     y_round: bool = Field(
         False, description="round Y to integers, as MATLAB does on uint8; Set5 x4 bicubic: 28.42 for 28.43 dB"
     )
-    border: int | None = Field(
-        None, ge=0, description="pixels shaved on each side before comparing; none: the scale"
-    )
+    border: int | None = Field(None, ge=0, description="pixels shaved on each side before comparing; none: the scale")
 
     def shaved(self, scale: int) -> int:
         """Return the pixels shaved on each side at a scale."""

@@ -143,7 +143,9 @@ class Coordinator:
         if status is None or status.state == "running":
             signal = f"signal {-exitcode}" if exitcode and exitcode < 0 else f"exit code {exitcode}"
             evaluations = status.evaluations if status else []
-            status = Status("failed", kind="killed", message=f"the process was ended by {signal}", evaluations=evaluations)
+            status = Status(
+                "failed", kind="killed", message=f"the process was ended by {signal}", evaluations=evaluations
+            )
             self._store.write_status(folder, status)
             if item.tries <= RETRIES and not self._outcome.interrupted:
                 self._pending.append(item)
@@ -187,7 +189,10 @@ def todo(plan: Plan, rerun: str | None) -> list[_Item]:
         scores.append((trial, waits[-1] if waits else None))
     items = [
         _Item(
-            node.unit, node.label, node.unit.before if node.unit.before in needed else None, (0 if node.used_by > 1 else 2, i)
+            node.unit,
+            node.label,
+            node.unit.before if node.unit.before in needed else None,
+            (0 if node.used_by > 1 else 2, i),
         )
         for i, (key, node) in enumerate(plan.stages.items())
         if key in needed
@@ -229,4 +234,6 @@ def record(plan: Plan, store: Store) -> None:
     for trial in plan.trials:
         path = store.trial(trial.unit.key) / "trial.json"
         if not path.exists():
-            write_json(path, {"key": trial.unit.key, "stages": trial.stages, "config": trial.trial.model_dump(mode="json")})
+            write_json(
+                path, {"key": trial.unit.key, "stages": trial.stages, "config": trial.trial.model_dump(mode="json")}
+            )

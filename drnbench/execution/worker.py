@@ -141,7 +141,10 @@ class _Meter:
         import resource
 
         done = self._last - (self._first or 0)
-        out: dict[str, Any] = {"peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "device": device}
+        out: dict[str, Any] = {
+            "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "device": device,
+        }
         if done > 0:
             out["seconds_per_step"] = (time.monotonic() - self._start) / done
         return {**out, "steps": steps}

@@ -95,7 +95,9 @@ class DRN(nn.Module):
             width = n * 2 ** min(levels, levels - i + 1)
             out = n * 2 ** (levels - 1 - i)
             upsampler = nn.Sequential(nn.Conv2d(width, 4 * width, 3, padding=1), nn.PixelShuffle(2))
-            self.up_blocks.append(nn.Sequential(*(RCAB(width) for _ in range(n_blocks)), upsampler, nn.Conv2d(width, out, 1)))
+            self.up_blocks.append(
+                nn.Sequential(*(RCAB(width) for _ in range(n_blocks)), upsampler, nn.Conv2d(width, out, 1))
+            )
             tails.append(nn.Conv2d(2 * out, 3, 3, padding=1))
         self.tail = nn.ModuleList(tails)
         self.add_mean = mean_shift(+1)

@@ -161,7 +161,9 @@ def _warnings(stages: dict[str, StageNode], store: Store) -> list[str]:
     warnings = []
     stale = sum(node.stale for node in stages.values())
     if stale:
-        warnings.append(f"{stale} stored stages come from other numeric code than this; --rerun stale trains them again")
+        warnings.append(
+            f"{stale} stored stages come from other numeric code than this; --rerun stale trains them again"
+        )
     done = [key for key, node in stages.items() if node.state == "done"]
     signatures = {repr((read_json(store.stage(key) / "stage.json") or {}).get("signature")) for key in done}
     if len(signatures) > 1:

@@ -11,7 +11,16 @@ from drnbench.units import StageUnit
 def shape(unit: StageUnit) -> tuple[Any, ...]:
     """Return what decides the seconds of a step: the network, the batch, the scheme, the numerics."""
     s = unit.stage
-    return (unit.model, tuple(sorted(unit.options.items())), unit.scale, s.scheme, s.batch, s.patch, s.threads, s.precision)
+    return (
+        unit.model,
+        tuple(sorted(unit.options.items())),
+        unit.scale,
+        s.scheme,
+        s.batch,
+        s.patch,
+        s.threads,
+        s.precision,
+    )
 
 
 class Costs:

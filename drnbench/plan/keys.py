@@ -53,7 +53,9 @@ class Keys:
         if method.scheme is None and trial.stages:
             raise UsageError(f"{where}: method {trial.method!r} is not trained; a trial with stages needs one that is")
         if method.scheme is not None and not trial.stages:
-            raise UsageError(f"{where}: method {trial.method!r} has weights to train; give the trial at least one stage")
+            raise UsageError(
+                f"{where}: method {trial.method!r} has weights to train; give the trial at least one stage"
+            )
         units: list[StageUnit] = []
         for depth, declared in enumerate(trial.stages):
             here = f"{where}, {declared.name}"

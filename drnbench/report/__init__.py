@@ -7,12 +7,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from drnbench.store import Store, write_text
+from drnbench.store import Store, read_json, write_json, write_text
 
-__all__ = ["Report", "write"]
+__all__ = ["Report", "current", "write"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,36 @@ class Report:
     table: str
     files: list[Path]
     incomplete: int
+
+
+def current(store: Store, name: str) -> Report | None:
+    """Return the report that `write` left, where nothing it was made from has changed since; else None.
+
+    Drawing takes seconds; a run that finds everything done shows what is there.
+    """
+    record = read_json(store.study(name) / "report.json")
+    if not record or record["made_from"] != _made_from(store, name):
+        return None
+    files = [store.study(name) / file for file in record["files"]]
+    if not all(file.exists() for file in files):
+        return None
+    return Report(record["headline"], record["table"], files, record["incomplete"])
+
+
+def _made_from(store: Store, name: str) -> str:
+    """A digest of everything a report reads: the plan, the scores and histories by size and time, this code."""
+    total = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.iterdir()):
+        if path.is_file():
+            total.update(path.read_bytes())
+    plan = read_json(store.study(name) / "plan.json") or {}
+    total.update(json.dumps(plan, sort_keys=True).encode())
+    files = [store.trial(trial["key"]) / "per_image.parquet" for trial in plan.get("trials", [])]
+    files += [store.stage(key) / file for key in plan.get("stages", {}) for file in ("history.parquet", "stage.json")]
+    for path in files:
+        stat = path.stat() if path.exists() else None
+        total.update(f"{path.parent.name}/{path.name} {stat and (stat.st_size, stat.st_mtime_ns)}".encode())
+    return total.hexdigest()
 
 
 def write(store: Store, name: str) -> Report:
@@ -64,4 +96,7 @@ def write(store: Store, name: str) -> Report:
     page = folder / "report.html"
     write_text(page, html.render(scores, results, bodies, drawn, headline, store, [*files, page]))
     done, planned = scores.counts
-    return Report(headline, markdown.terminal(bodies[0]), [*files, page], planned - done)
+    report = Report(headline, markdown.terminal(bodies[0]), [*files, page], planned - done)
+    record = {"made_from": _made_from(store, name), **asdict(report), "files": [file.name for file in report.files]}
+    write_json(folder / "report.json", record)
+    return report

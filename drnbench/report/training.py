@@ -65,6 +65,7 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
     styles: dict[str, Any] = {SHARED: {"color": GREY, "linestyle": "-"}, **palette(scores.arms)}
     entries: dict[str, Any] = {}
     for row, name in enumerate(wanted):
+        labelled = False
         for column, stage in enumerate(stages):
             ax = grid[row][column]
             rows = frame[(frame["stage"] == stage) & (frame["name"] == name)]
@@ -73,8 +74,10 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
                 ax.set_title(stage, loc="left")
             if row == len(wanted) - 1:
                 ax.set_xlabel("step")
-            if column == 0:
+            # A stage may lack a curve (no unpaired kernel yet): the first that has it carries the label.
+            if len(rows) and not labelled:
                 ax.set_ylabel(_label(name))
+                labelled = True
     order = [n for n in styles if n in entries]
     columns = min(len(order), 5 if width == PAGE_IN else 3)
     figure.legend([entries[n] for n in order], order, loc="outside lower center", ncols=columns)

@@ -66,7 +66,9 @@ class Scheme(ABC):
 
         """
         if stage.rho > 0 and not cls.unpaired_data:
-            raise UsageError(f"{where}.rho: scheme {stage.scheme!r} uses no unpaired images; set rho = 0 or scheme = 'unpaired'")
+            raise UsageError(
+                f"{where}.rho: scheme {stage.scheme!r} uses no unpaired images; set rho = 0 or scheme = 'unpaired'"
+            )
 
     def __init__(self, model: nn.Module, scale: int, stage: Stage) -> None:
         self.model = model
@@ -90,7 +92,11 @@ class Scheme(ABC):
         # fused and foreach variants round differently from release to release; the plain loop is the reference.
         self.optimisers = {
             name: torch.optim.Adam(
-                network.parameters(), lr=self.stage.lr, betas=self.stage.betas, eps=self.stage.eps, foreach=device.type == "cuda"
+                network.parameters(),
+                lr=self.stage.lr,
+                betas=self.stage.betas,
+                eps=self.stage.eps,
+                foreach=device.type == "cuda",
             )
             for name, network in self._optimised()
         }

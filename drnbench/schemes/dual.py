@@ -35,7 +35,9 @@ class Paired(Scheme):
         """See `Scheme.check`."""
         super().check(stage, where, multiscale=multiscale)
         if stage.dual != "single" and not multiscale:
-            raise UsageError(f"{where}.dual: {stage.dual!r} needs an output at each 2x level; for this model use dual = 'single'")
+            raise UsageError(
+                f"{where}.dual: {stage.dual!r} needs an output at each 2x level; for this model use dual = 'single'"
+            )
 
     def build_networks(self) -> dict[str, nn.Module]:
         """`dual`: a list with one D for each level; `dual_single`: one D."""
@@ -106,4 +108,6 @@ class Unpaired(Paired):
         """See `Scheme.check`."""
         super().check(stage, where, multiscale=multiscale)
         if stage.rho > 0 and stage.unpaired is None:
-            raise UsageError(f"{where}.unpaired: rho = {stage.rho:g} needs unpaired=Data(...), the LR images without HR")
+            raise UsageError(
+                f"{where}.unpaired: rho = {stage.rho:g} needs unpaired=Data(...), the LR images without HR"
+            )

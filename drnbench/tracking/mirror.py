@@ -7,7 +7,6 @@ Only the coordinator's process writes, by explicit run ids: the fluent interface
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from filelock import FileLock
 from drnbench.store import Store
 from drnbench.tracking import names, place, reading, record
 from drnbench.tracking.quiet import FIRST_CALL, PATIENCE, SILENCE, connect, settings
-from drnbench.tracking.reading import STATES, Point, TrialView
+from drnbench.tracking.reading import STATES, TrialView
 from drnbench.tracking.runs import Experiment, Run
 
 LOCK_S = 30.0
@@ -115,20 +114,17 @@ class Mirror:
                 f"{plan['study']}, {plan['profile']}", min(starts, default=None), {"drnbench.kind": "study"}
             )
         parent, states = experiment.parent, [view.state for view in views]
-        # The question and the number of trials may change, and parameters may not: MLflow shows this tag on top.
+        # Tags, since parameters cannot change; the note is what MLflow shows on top. Counts as metrics would put charts
+        # of one bar each among those of the trials.
+        counts = f"{states.count('done')} of {len(states)} done, {states.count('failed')} failed"
         parent.describe(
             {
                 "mlflow.note.content": str(plan["question"]),
                 "drnbench.protocol": names.protocol(plan["protocol"]),
+                "drnbench.trials": counts,
             },
-            {
-                "profile": plan["profile"],
-                "question": names.clipped(str(plan["question"]), names.PARAM_LENGTH),
-            },
+            {"profile": plan["profile"], "question": names.clipped(str(plan["question"]), names.PARAM_LENGTH)},
         )
-        now = reading.milliseconds(time.time())
-        counts = {"planned": len(states), "done": states.count("done"), "failed": states.count("failed")}
-        parent.update([Point(f"trials/{what}", 0, float(count), now) for what, count in counts.items()])
         ends = [view.ended for view in views if view.ended]
         parent.move(STATES[_overall(states, running=not final)], max(ends, default=None))
         if final:
@@ -142,6 +138,7 @@ class Mirror:
         stamp = reading.stamp(view)
         run = experiment.children.get(view.identity)
         if run is not None and run.mirrored.get("trial") == stamp:
+            run.describe({"drnbench.planned": "yes"})
             return 0
         history = reading.history(view)
         if run is not None and run.contradicts(history):

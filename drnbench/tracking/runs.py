@@ -18,6 +18,8 @@ METRICS_A_BATCH = 1000
 TAGS_A_BATCH = 100
 MIRRORED = "drnbench.mirrored"
 SUPERSEDED = "superseded"
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Without it the UI opens an experiment among prompts and chats, where runs have neither charts nor nesting."""
 
 
 @dataclass
@@ -142,7 +144,7 @@ class Experiment:
                 f"experiment {study!r} was deleted in MLflow: restore it with `mlflow experiments restore -x "
                 f"{found.experiment_id}`, or remove it for good with `mlflow gc`"
             )
-        self.id = found.experiment_id if found else client.create_experiment(study, artifact_location=location)
+        self.id = found.experiment_id if found else client.create_experiment(study, location, tags=KIND)
         self.parent: Run | None = None
         self.children: dict[tuple[str, str], Run] = {}
         self.created = 0

@@ -6,14 +6,19 @@ import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from drnbench.errors import UsageError
 from drnbench.store import Store
 from drnbench.tracking import place, record
+
+TRAINING = "?workflowType=machine_learning"
+"""Without it MLflow 3 opens among prompts and chats, where runs are called evaluations."""
 
 
 def command(store: Store, uri: str, host: str, port: int) -> list[str]:
@@ -26,6 +31,7 @@ def command(store: Store, uri: str, host: str, port: int) -> list[str]:
     return [
         sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--artifacts-destination", artifacts,
         "--default-artifact-root", artifacts, "--host", host, "--port", str(port), "--workers", "1",
+        "--registry-store-uri", uri, "--uvicorn-opts", "--log-level warning",
     ]  # fmt: skip
 
 
@@ -35,6 +41,8 @@ def environment() -> dict[str, str]:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
+        # The server's libraries warn each other of what its users cannot change.
+        "PYTHONWARNINGS": "ignore",
     }
     return {**ours, **os.environ}
 
@@ -54,9 +62,10 @@ def serve(store: Store, uri: str | None = None, host: str = "127.0.0.1", port: i
         raise UsageError(f"no MLflow database at {path} yet: `run` a study or `sync` first, or name --results DIR")
     _free(host, port)
     place.follow(store, where)
-    studies = sorted(found.parent.name for found in store.root.glob("*/plan.json"))
-    print(f"MLflow UI: http://{host}:{port}  (Ctrl-C ends it)", flush=True)
-    print(f"studies: {', '.join(studies) or 'none'}", flush=True)
+    base = f"http://{host}:{port}"
+    print(f"MLflow UI: {base}/#/experiments{TRAINING}  (Ctrl-C ends it)", flush=True)
+    for study, number in _experiments(store, path):
+        print(f"  {study}: {base}/#/experiments/{number}/runs{TRAINING}" if number else f"  {study}", flush=True)
     # A session of its own: Ctrl-C must reach us alone, or server and workers each tell of it in their own way.
     server = subprocess.Popen(command(store, where, host, port), env=environment(), start_new_session=True)
     try:
@@ -69,6 +78,16 @@ def serve(store: Store, uri: str | None = None, host: str = "127.0.0.1", port: i
     if code:
         raise UsageError(f"the MLflow server ended with exit code {code}; what it said stands above")
     return 0
+
+
+def _experiments(store: Store, database: Path | None) -> list[tuple[str, int | None]]:
+    """Return the store's studies, each with its experiment's number where the database is a file and knows it."""
+    studies = sorted(found.parent.name for found in store.root.glob("*/plan.json"))
+    numbers: dict[str, int] = {}
+    if database is not None:
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(database)) as db:
+            numbers = dict(db.execute("SELECT name, experiment_id FROM experiments").fetchall())
+    return [(study, numbers.get(study)) for study in studies]
 
 
 @contextlib.contextmanager

@@ -47,7 +47,9 @@ class History:
         """Write all rows."""
         import pandas as pd
 
-        frame = pd.DataFrame(self.rows, columns=list(COLUMNS)).astype({"step": "int64", "value": "float64", "time": "float64"})
+        frame = pd.DataFrame(self.rows, columns=list(COLUMNS)).astype(
+            {"step": "int64", "value": "float64", "time": "float64"}
+        )
         with atomic(path) as temporary:
             frame.to_parquet(temporary, index=False)
 

@@ -62,7 +62,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def train(unit: StageUnit, store: Store, device: torch.device, emit: Emit, stop: Stop, checkpoint_s: float = CHECKPOINT_S) -> bool:
+def train(
+    unit: StageUnit, store: Store, device: torch.device, emit: Emit, stop: Stop, checkpoint_s: float = CHECKPOINT_S
+) -> bool:
     """Train one stage in its folder, from its last checkpoint if there is one.
 
     Args:
@@ -104,7 +106,9 @@ def train(unit: StageUnit, store: Store, device: torch.device, emit: Emit, stop:
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
         if not all(math.isfinite(value) for value in values.values()):
             told = ", ".join(f"{name} {value:g}" for name, value in values.items())
-            raise DivergedError(f"the loss is not finite at step {step} of {stage.steps} ({told}); lower lr = {stage.lr:g} or lam")
+            raise DivergedError(
+                f"the loss is not finite at step {step} of {stage.steps} ({told}); lower lr = {stage.lr:g} or lam"
+            )
         history.add(values)
         if step % log_every == 0 or step == stage.steps:
             means = history.flush(step)

@@ -20,7 +20,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file of other bytes makes the reader raise nearly anything
-        raise UsageError(f"{path} holds no weights that can be read safely: {' '.join(str(error).split())[:160]}") from error
+        raise UsageError(
+            f"{path} holds no weights that can be read safely: {' '.join(str(error).split())[:160]}"
+        ) from error
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
         state = state["model"]
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
@@ -30,7 +32,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
         if name not in state:
             raise UsageError(f"{path} is of another network: it lacks {name!r}; check method, scale and sizes (--set)")
         if name not in wanted:
-            raise UsageError(f"{path} is of another network: {name!r} has no place in it; check method, scale and sizes (--set)")
+            raise UsageError(
+                f"{path} is of another network: {name!r} has no place in it; check method, scale and sizes (--set)"
+            )
         if state[name].shape != wanted[name].shape:
             raise UsageError(
                 f"{path} is of another network: {name!r} is {tuple(state[name].shape)}, expected {tuple(wanted[name].shape)}; "

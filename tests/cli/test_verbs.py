@@ -32,7 +32,19 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
 def test_list_shows_everything(capsys):
     assert main(["list"]) == 0
     out = capsys.readouterr().out
-    for word in ("drn-s", "drn-l", "no-dual", "bicubic", "paired", "unpaired", "supervised", "nearest", "bd", "psnr_y", "photos/test"):
+    for word in (
+        "drn-s",
+        "drn-l",
+        "no-dual",
+        "bicubic",
+        "paired",
+        "unpaired",
+        "supervised",
+        "nearest",
+        "bd",
+        "psnr_y",
+        "photos/test",
+    ):
         assert f"  {word} " in out, word
 
 
@@ -80,7 +92,9 @@ def test_a_tracking_server_that_is_down_costs_a_warning(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "warning" in done.stdout
     assert (results / "mini" / "report.html").exists()
-    assert "3 runs" in call("sync", "--results", results).stdout or "4 runs" in call("sync", "--results", results).stdout
+    assert (
+        "3 runs" in call("sync", "--results", results).stdout or "4 runs" in call("sync", "--results", results).stdout
+    )
 
 
 def test_the_module_and_the_script_are_one():

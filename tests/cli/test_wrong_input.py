@@ -127,7 +127,9 @@ def test_no_such_study(refused, tmp_path):
 
 def test_results_that_cannot_be_written(refused, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "choose another with --results DIR" in refused("run", write_study(tmp_path), "--results", tmp_path / "file" / "r")
+    assert "choose another with --results DIR" in refused(
+        "run", write_study(tmp_path), "--results", tmp_path / "file" / "r"
+    )
 
 
 def test_unpaired_data_missing_for_rho(refused, tmp_path):
@@ -146,8 +148,14 @@ def test_patch_and_scale(refused, tmp_path):
         (["run"], "STUDY.py"),
         (["list", "metods"], "did you mean 'methods'"),
         (["evaluate", "bicubic", "--scale", "0", "--data", "photos/test"], "--scale"),
-        (["evaluate", "bicubic", "--scale", "4", "--data", "photos/test", "--kernel", "bicubik"], "did you mean 'bicubic'"),
-        (["evaluate", "bicubic", "--scale", "4", "--data", "photos/test", "--metrics", "psnr"], "did you mean 'psnr_y'"),
+        (
+            ["evaluate", "bicubic", "--scale", "4", "--data", "photos/test", "--kernel", "bicubik"],
+            "did you mean 'bicubic'",
+        ),
+        (
+            ["evaluate", "bicubic", "--scale", "4", "--data", "photos/test", "--metrics", "psnr"],
+            "did you mean 'psnr_y'",
+        ),
         (["evaluate", "drn", "--scale", "4", "--data", "photos/test", "--weights", "none.pt"], "no such file"),
         (["report", "studies/nothing.py"], "nothing"),
         (["ui"], "results"),
@@ -178,7 +186,18 @@ def test_weights_of_another_network(refused, tmp_path):
     from drnbench import models
 
     torch.save(models.create("drn", 4, n_blocks=1, n_feats=2).state_dict(), tmp_path / "w.pt")
-    args = ("evaluate", "drn", "--scale", 4, "--data", "photos/test", "--set", "n_blocks=1", "--weights", tmp_path / "w.pt")
+    args = (
+        "evaluate",
+        "drn",
+        "--scale",
+        4,
+        "--data",
+        "photos/test",
+        "--set",
+        "n_blocks=1",
+        "--weights",
+        tmp_path / "w.pt",
+    )
     assert "another network: 'add_mean" not in refused(*args, "--set", "n_feats=4")
     (tmp_path / "junk.pt").write_bytes(b"junk")
     assert "no weights that can be read safely" in refused(*args[:-1], tmp_path / "junk.pt")

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from drnbench.data import cache
 from drnbench.data.cache import fingerprint, hr_set, lr_set
 from drnbench.data.images import center_crop, mod_crop, read_rgb, to_tensor, to_uint8
 from drnbench.degradations import parse
 from drnbench.errors import DataError, UsageError
-from PIL import Image
 
 
 @pytest.fixture
@@ -168,9 +169,7 @@ def test_two_processes_make_a_set_once(folder, store):
     command = [sys.executable, "-c", RACE, str(folder), str(store)]
     with ExitStack() as stack:
         racers = [
-            stack.enter_context(
-                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            )
+            stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
             for _ in range(2)
         ]
         assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * 2

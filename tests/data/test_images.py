@@ -8,9 +8,10 @@ import zlib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from drnbench.data.images import center_crop, mod_crop, quantise, read_rgb, to_tensor, to_uint8
 from drnbench.errors import DataError, UsageError
-from PIL import Image
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
@@ -40,12 +41,7 @@ def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def whole(name, tmp_path) -> bytes:

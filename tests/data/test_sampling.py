@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from drnbench.data.sampling import derived_seed, patches, pyramid_factors, uniforms, unpaired_count
 
 
-@given(rho=st.sampled_from([0.0, 0.1, 0.3, 1 / 3, 0.5, 0.7, 0.9, 1.0]), batch=st.integers(1, 64), steps=st.integers(1, 500))
+@given(
+    rho=st.sampled_from([0.0, 0.1, 0.3, 1 / 3, 0.5, 0.7, 0.9, 1.0]), batch=st.integers(1, 64), steps=st.integers(1, 500)
+)
 @settings(max_examples=60, deadline=None)
 def test_the_rho_rule_sums_exactly(rho, batch, steps):
     counts = [unpaired_count(t, rho, batch) for t in range(steps)]

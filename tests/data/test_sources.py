@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from drnbench.data import photos as photos_module
 from drnbench.data.photos import SPLITS
 from drnbench.data.sources import datasets, resolve
 from drnbench.errors import DataError
-from PIL import Image
 
 
 def put(*paths):

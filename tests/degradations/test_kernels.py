@@ -8,12 +8,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from drnbench.data.images import to_tensor, to_uint8
-from drnbench.degradations import canonical, identity, kernels, parse
-from drnbench.errors import UsageError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
+from drnbench.data.images import to_tensor, to_uint8
+from drnbench.degradations import canonical, identity, kernels, parse
+from drnbench.errors import UsageError
 
 specs = st.one_of(
     st.sampled_from(["bicubic", "bicubic:border=replicate", "nearest", "nearest:offset=zero", "bd"]),
@@ -58,16 +59,12 @@ def test_nearest_is_what_pillow_and_torch_call_nearest():
     x = noise(24, 36)
     pillow = Image.fromarray(to_uint8(x)).resize((9, 6), Image.Resampling.NEAREST)
     assert torch.equal(parse("nearest").degrade(x, 4), to_tensor(np.array(pillow)).double())
-    assert torch.equal(
-        parse("nearest").degrade(x, 4), torch.nn.functional.interpolate(x, (6, 9), mode="nearest-exact")
-    )
+    assert torch.equal(parse("nearest").degrade(x, 4), torch.nn.functional.interpolate(x, (6, 9), mode="nearest-exact"))
     zero = parse("nearest:offset=zero").degrade(x, 4)
     assert torch.equal(zero, torch.nn.functional.interpolate(x, (6, 9), mode="nearest"))
 
 
-@pytest.mark.parametrize(
-    ("scale", "size", "offset"), [(2, 12, 0), (3, 7, 1), (4, 12, 1), (5, 7, 2), (8, 12, 3)]
-)
+@pytest.mark.parametrize(("scale", "size", "offset"), [(2, 12, 0), (3, 7, 1), (4, 12, 1), (5, 7, 2), (8, 12, 3)])
 def test_bd_is_blur_then_uint8_then_sampling(scale, size, offset):
     # By scipy, whose origin convention is stated by the padding: x[i + k - (size-1)//2].
     from scipy.ndimage import correlate

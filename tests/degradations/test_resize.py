@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from drnbench.data.images import mod_crop, read_rgb, to_tensor, to_uint8
 from drnbench.degradations.resize import downsample, upsample
 from drnbench.errors import UsageError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SET5 = ("baby", "bird", "butterfly", "head", "woman")
 borders = st.sampled_from(["symmetric", "replicate"])
@@ -53,9 +54,7 @@ def test_a_constant_image_stays_constant(level, factor, border, quantize, cells)
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    st.integers(0, 999), factors, borders, st.sampled_from([2, 3]), st.sampled_from([downsample, upsample])
-)
+@given(st.integers(0, 999), factors, borders, st.sampled_from([2, 3]), st.sampled_from([downsample, upsample]))
 def test_flips_commute(seed, factor, border, axis, resize):
     x = noise(2 * factor, 3 * factor, seed)
     flipped = resize(x.flip(axis), factor, border=border)

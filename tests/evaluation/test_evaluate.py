@@ -19,11 +19,16 @@ TABLE = {  # reference values of bicubic down and up, Y not rounded
 
 def evaluate(tmp_path, *args):
     out = tmp_path / "scores.json"
-    assert main(["evaluate", *map(str, args), "--json", str(out), "--results", str(tmp_path / "r"), "--device", "cpu"]) == 0
+    assert (
+        main(["evaluate", *map(str, args), "--json", str(out), "--results", str(tmp_path / "r"), "--device", "cpu"])
+        == 0
+    )
     return json.loads(out.read_text())
 
 
-@pytest.mark.parametrize(("name", "scale"), [pytest.param(*k, marks=pytest.mark.real if k[0] == "B100" else ()) for k in TABLE])
+@pytest.mark.parametrize(
+    ("name", "scale"), [pytest.param(*k, marks=pytest.mark.real if k[0] == "B100" else ()) for k in TABLE]
+)
 def test_the_numbers_to_hit(shared_data, monkeypatch, tmp_path, name, scale):
     monkeypatch.setenv("DRNBENCH_DATA", str(shared_data))
     record = evaluate(tmp_path, "bicubic", "--scale", scale, "--data", name)
@@ -47,7 +52,19 @@ def test_weights_are_loaded_and_used(tmp_path):
     torch.manual_seed(0)
     net = models.create("drn", 4, n_blocks=1, n_feats=2)
     torch.save(net.state_dict(), tmp_path / "w.pt")
-    args = ("drn", "--scale", 4, "--data", "photos/unpaired", "--set", "n_blocks=1", "--set", "n_feats=2", "--weights", tmp_path / "w.pt")
+    args = (
+        "drn",
+        "--scale",
+        4,
+        "--data",
+        "photos/unpaired",
+        "--set",
+        "n_blocks=1",
+        "--set",
+        "n_feats=2",
+        "--weights",
+        tmp_path / "w.pt",
+    )
     plain = evaluate(tmp_path, *args)
     torch.save({"model": net.state_dict(), "step": 3}, tmp_path / "w.pt")
     assert evaluate(tmp_path, *args) == plain

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from drnbench.data.images import mod_crop, read_rgb, to_tensor, to_uint8
 from drnbench.data.sources import resolve
 from drnbench.degradations import parse

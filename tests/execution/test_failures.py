@@ -41,7 +41,12 @@ def test_a_diverging_arm_fails_alone_and_stays_failed_until_asked(tmp_path):
 
 def test_a_new_metric_or_test_set_retrains_nothing(tmp_path):
     study, results = write_study(tmp_path), tmp_path / "r"
-    assert call("run", study, "--results", results, "--tracking-uri", "off", "--set", 'evaluate.*.metrics=["psnr_y"]').returncode == 0
+    assert (
+        call(
+            "run", study, "--results", results, "--tracking-uri", "off", "--set", 'evaluate.*.metrics=["psnr_y"]'
+        ).returncode
+        == 0
+    )
     before, stamps = scores(results), {p: p.stat().st_mtime_ns for p in results.glob("stages/*/checkpoint.pt")}
     done = call("run", study, "--results", results, "--tracking-uri", "off")
     assert done.returncode == 0
@@ -69,7 +74,7 @@ def test_rerun_stale_trains_again_what_other_code_made(tmp_path):
     study, results = write_study(tmp_path, rhos=(0.0,)), tmp_path / "r"
     args = ("run", study, "--results", results, "--tracking-uri", "off")
     assert call(*args).returncode == 0
-    stale = sorted(results.glob("stages/*/stage.json"))[0]
+    stale = min(results.glob("stages/*/stage.json"))
     stale.write_text(json.dumps({**json.loads(stale.read_text()), "code": "other"}))
     assert "1 stored stages come from other numeric code" in call("plan", study, "--results", results).stdout
     before = scores(results)

@@ -39,7 +39,11 @@ def in_stage(results, *, depth, steps):
     """A stage of this depth is running and has a checkpoint."""
     for folder in running(results):
         unit = folder / "unit.json"
-        if unit.exists() and json.loads(unit.read_text())["depth"] == depth and (steps == 0 or (folder / "checkpoint.pt").exists()):
+        if (
+            unit.exists()
+            and json.loads(unit.read_text())["depth"] == depth
+            and (steps == 0 or (folder / "checkpoint.pt").exists())
+        ):
             return True
     return False
 

@@ -9,7 +9,13 @@ from drnbench.errors import UsageError
 
 @pytest.mark.parametrize(
     ("method", "scale", "count"),
-    [("drn-s", 4, 4_804_065), ("drn-l", 4, 9_825_893), ("drn-s", 8, 5_403_000), ("drn-l", 8, 10_004_018), ("drn-s", 2, 606_378)],
+    [
+        ("drn-s", 4, 4_804_065),
+        ("drn-l", 4, 9_825_893),
+        ("drn-s", 8, 5_403_000),
+        ("drn-l", 8, 10_004_018),
+        ("drn-s", 2, 606_378),
+    ],
 )
 def test_parameter_counts_are_the_authors(method, scale, count):
     assert sum(p.numel() for p in models.create(method, scale).parameters()) == count
@@ -57,7 +63,7 @@ def test_scale_3_is_refused_by_name():
 def test_unknown_names_suggest_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'drn-s'"):
         models.create("dnr-s", 4)
-    with pytest.raises(UsageError, match="no size 'n_feat'.*did you mean 'n_feats'"):
+    with pytest.raises(UsageError, match=r"no size 'n_feat'.*did you mean 'n_feats'"):
         models.create("drn", 4, n_feat=8)
     with pytest.raises(UsageError, match="drn-s fixes 'n_blocks' at 30"):
         models.create("drn-s", 4, n_blocks=2)

@@ -23,7 +23,15 @@ def trial(**overrides):
     data = Data("photos/train", crop=96)
     stages = [
         Stage("pretrain", scheme="paired", data=data, steps=5, patch=32),
-        Stage("adapt", scheme="unpaired", rho=0.3, data=data, unpaired=Data("photos/unpaired", kernel="bd"), steps=5, patch=32),
+        Stage(
+            "adapt",
+            scheme="unpaired",
+            rho=0.3,
+            data=data,
+            unpaired=Data("photos/unpaired", kernel="bd"),
+            steps=5,
+            patch=32,
+        ),
     ]
     base = Trial(model={"n_blocks": 1, "n_feats": 2}, scale=4, stages=stages, evaluate=[Evaluate("photos/test")])
     return apply(base, overrides, "test")
@@ -51,7 +59,9 @@ def test_what_a_weight_depends_on_moves_the_stage_and_not_the_one_before(keys, o
     assert before[1] != after[1]
 
 
-@pytest.mark.parametrize("overrides", [{"pretrain.steps": 6}, {"model.n_feats": 4}, {"scale": 2}, {"pretrain.lam": 0.5}])
+@pytest.mark.parametrize(
+    "overrides", [{"pretrain.steps": 6}, {"model.n_feats": 4}, {"scale": 2}, {"pretrain.lam": 0.5}]
+)
 def test_a_change_before_moves_everything_after(keys, overrides):
     before, after = stage_keys(keys, trial()), stage_keys(keys, trial(**overrides))
     assert before[0] != after[0]
@@ -85,7 +95,9 @@ def test_fields_count_only_where_the_scheme_uses_them(keys):
 
 
 def test_names_of_stages_and_presets_are_not_in_the_key(keys):
-    renamed = trial().model_copy(update={"stages": tuple(s.model_copy(update={"name": s.name + "2"}) for s in trial().stages)})
+    renamed = trial().model_copy(
+        update={"stages": tuple(s.model_copy(update={"name": s.name + "2"}) for s in trial().stages)}
+    )
     assert stage_keys(keys, trial()) == stage_keys(keys, renamed)
     preset = trial(method="drn-s", model={})
     free = trial(method="drn", model={"n_blocks": 30, "n_feats": 16})
@@ -127,7 +139,9 @@ def test_another_metric_leaves_the_first_ones_key(keys):
 
 
 def test_spelling_a_kernel_out_changes_nothing(keys):
-    assert evaluation_keys(keys, trial()) == evaluation_keys(keys, trial(**{"evaluate.0.kernel": "bicubic:border=symmetric"}))
+    assert evaluation_keys(keys, trial()) == evaluation_keys(
+        keys, trial(**{"evaluate.0.kernel": "bicubic:border=symmetric"})
+    )
 
 
 json_values = st.recursive(

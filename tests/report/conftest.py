@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from drnbench.store import Store
 from drnbench.study import Axis, Curve, Study, Table
-
 from tests.report.stores import base, fill, plan_of
 
 RHO = [0, 0.1, 0.3, 1.0]

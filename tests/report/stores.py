@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
+
 from drnbench.plan.build import Plan, PlannedTrial, StageNode
 from drnbench.store import Status, Store, write_json
 from drnbench.study import Arm, Study, expand
 from drnbench.training.history import History
 from drnbench.trial import Data, Evaluate, Stage, Trial
 from drnbench.units import EvaluateUnit, Evaluation, StageUnit
-from PIL import Image
 
 Effect = Callable[[Arm, str], float]
 

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PIL import Image
+
 from drnbench import report
 from drnbench.report.curve import Point, limits
 from drnbench.store import Store
 from drnbench.study import Axis, Curve
-from PIL import Image
-
 from tests.report.conftest import gain, rho_study
 from tests.report.stores import fill, plan_of
 

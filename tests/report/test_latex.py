@@ -6,15 +6,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from drnbench import report
 from drnbench.report.latex import escape
 from drnbench.report.macros import letters
 from drnbench.store import Store
 from drnbench.study import Axis, Table
 from drnbench.trial import Evaluate
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.report.conftest import gain, rho_study
 from tests.report.stores import base, fill, plan_of
 

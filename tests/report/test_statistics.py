@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from drnbench.report.statistics import crossed_t, difference, holm, over_seeds, verdict
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
+
+from drnbench.report.statistics import crossed_t, difference, holm, over_seeds, verdict
 
 
 def rejections(seeds: int, images: int, effect: float, n: int = 3000) -> float:

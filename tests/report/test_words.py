@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from drnbench import report
 from drnbench.store import Store
 from drnbench.study import Axis
-
 from tests.report.conftest import gain, rho_study
 from tests.report.stores import fill, plan_of
 

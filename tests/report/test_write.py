@@ -1,18 +1,19 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
+
 from drnbench import report
 from drnbench.errors import UsageError
 from drnbench.store import Status, Store
 from drnbench.study import Axis, Exclude, Study, Table
 from drnbench.trial import Evaluate
-from scipy import stats
-
 from tests.report.conftest import gain, rho_study
 from tests.report.stores import base, fill, plan_of, value
 
@@ -217,3 +218,15 @@ def test_two_crops_of_one_set_stay_apart(store: Store) -> None:
     fill(store, plan_of(Study(base=both, seeds=2), "crops"), gain)
     report.write(store, "crops")
     assert set(summary(store, "crops")["dataset"]) == {"photos-test (whole)", "photos-test (crop 64)"}
+
+
+def test_a_current_report_is_found_and_an_outdated_one_is_not(filled: Store) -> None:
+    store, name = filled, "unpaired"
+    assert report.current(store, name) is None
+    written = report.write(store, name)
+    found = report.current(store, name)
+    assert found is not None
+    assert (found.headline, found.table, found.incomplete) == (written.headline, written.table, written.incomplete)
+    assert set(found.files) == set(written.files)
+    os.utime(next(store.root.glob("trials/*/per_image.parquet")), (1, 1))
+    assert report.current(store, name) is None

@@ -57,13 +57,17 @@ def by_hand(scheme, batch, reading):
     primary = dual = torch.zeros(())
     d = scheme.extra["dual_single"] if reading == "single" else scheme.extra["dual"]
     if n:
-        primary = sum(F.l1_loss(o[:n], batch.pyramid[f]) for o, f in zip((sr1, sr2, sr4), (4, 2, 1), strict=True)) * n / size
+        primary = (
+            sum(F.l1_loss(o[:n], batch.pyramid[f]) for o, f in zip((sr1, sr2, sr4), (4, 2, 1), strict=True)) * n / size
+        )
         if reading == "single":
             dual = dual + F.l1_loss(d(sr4[:n]), x[:n]) * n / size
         else:
             dual = dual + (F.l1_loss(d[0](sr2[:n]), x[:n]) + F.l1_loss(d[1](sr4[:n]), batch.pyramid[2])) * n / size
     if n < size:
-        back = {"level": lambda: d[0](sr2[n:]), "chain": lambda: d[0](d[1](sr4[n:])), "single": lambda: d(sr4[n:])}[reading]()
+        back = {"level": lambda: d[0](sr2[n:]), "chain": lambda: d[0](d[1](sr4[n:])), "single": lambda: d(sr4[n:])}[
+            reading
+        ]()
         dual = dual + F.l1_loss(back, x[n:]) * (size - n) / size
     return primary, dual
 
@@ -71,7 +75,9 @@ def by_hand(scheme, batch, reading):
 @pytest.mark.parametrize("reading", ["level", "chain", "single"])
 @pytest.mark.parametrize("pairs", [0, 1, 3])
 def test_eq_2_equals_a_hand_written_one(reading, pairs):
-    scheme = make_scheme("unpaired", make_stage(scheme="unpaired", rho=0.5, lam=0.7, dual=reading, unpaired=Data("photos/unpaired")))
+    scheme = make_scheme(
+        "unpaired", make_stage(scheme="unpaired", rho=0.5, lam=0.7, dual=reading, unpaired=Data("photos/unpaired"))
+    )
     batch = make_batch(pairs, 3 - pairs)
     losses = scheme.losses(batch)
     primary, dual = (x.item() for x in by_hand(scheme, batch, reading))
@@ -82,7 +88,9 @@ def test_eq_2_equals_a_hand_written_one(reading, pairs):
 
 def test_level_leaves_the_upper_layers_without_gradient_and_chain_does_not():
     for reading, touched in (("level", False), ("chain", True), ("single", True)):
-        scheme = make_scheme("unpaired", make_stage(scheme="unpaired", rho=1.0, dual=reading, unpaired=Data("photos/unpaired")))
+        scheme = make_scheme(
+            "unpaired", make_stage(scheme="unpaired", rho=1.0, dual=reading, unpaired=Data("photos/unpaired"))
+        )
         scheme.losses(make_batch(0, 2))["total"].backward()
         gradient = scheme.model.tail[2].weight.grad
         assert bool(gradient is not None and gradient.abs().sum() > 0) is touched

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import math
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from drnbench.store import Status, Store, write_json, write_text
 from PIL import Image
+
+from drnbench.store import Status, Store, write_json, write_text
 
 T0 = 1_700_000_000.0
 """When it all began, in seconds since 1970."""
@@ -17,9 +21,17 @@ KERNELS = ("bicubic", "bd:sigma=2.0")
 
 
 def key(*parts: object) -> str:
-    import hashlib
-
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+@functools.cache
+def empty_database() -> bytes:
+    """An mlflow.db without runs, made once: MLflow takes seconds to migrate a new one through its whole past."""
+    from drnbench.tracking.quiet import SILENCE, connect, settings
+
+    with tempfile.TemporaryDirectory() as folder, settings(**SILENCE):
+        connect(f"sqlite:///{folder}/mlflow.db").search_experiments()
+        return (Path(folder) / "mlflow.db").read_bytes()
 
 
 def stage_config(name: str, **fields: Any) -> dict[str, Any]:
@@ -37,7 +49,17 @@ def status(state: str = "done", started: float = T0, seconds: float = 10.0, **fi
 class Written:
     """The study `unpaired` in a store, as files; every method writes one more thing."""
 
-    def __init__(self, root: Path, rhos: tuple[float, ...] = (0.0, 0.5), seeds: int = 2, profile: str = "tiny") -> None:
+    def __init__(
+        self,
+        root: Path,
+        rhos: tuple[float, ...] = (0.0, 0.5),
+        seeds: int = 2,
+        profile: str = "tiny",
+        database: bool = True,
+    ) -> None:
+        if database and not (root / "mlflow.db").exists():
+            root.mkdir(exist_ok=True)
+            (root / "mlflow.db").write_bytes(empty_database())
         self.store, self.name, self.profile = Store(root), "unpaired", profile
         self.stages: dict[str, dict[str, Any]] = {}
         self.trials: list[dict[str, Any]] = []
@@ -58,8 +80,8 @@ class Written:
                                               "before": before})  # fmt: skip
         trial = key("trial", keys, self.profile)
         wanted = [
-            {"key": key("e", kernel, metric), "source": "photos/test", "dataset": "Set5", "kernel": kernel, "crop": None,
-             "metric": metric}
+            {"key": key("e", kernel, metric), "source": "photos/test", "dataset": "Set5", "kernel": kernel,
+             "crop": None, "metric": metric}
             for kernel in KERNELS
             for metric in ("psnr_y", "ssim_y")
         ]  # fmt: skip
@@ -89,9 +111,8 @@ class Written:
                 rows.append((step, "psnr_y", 20 + step / 10 + shift, T0 + step / 8))
         folder = self.store.stage(stage)
         folder.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(rows, columns=["step", "name", "value", "time"]).to_parquet(
-            folder / "history.parquet", index=False
-        )
+        frame = pd.DataFrame(rows, columns=["step", "name", "value", "time"])
+        frame.to_parquet(folder / "history.parquet", index=False)
         self.store.write_status(folder, status(state, **fields))
 
     def score(self, trial: dict[str, Any], gain: float = 0.0, perfect: bool = False) -> None:

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from drnbench.tracking import LiveMirror, Mirror, live
 
+from drnbench.tracking import LiveMirror, Mirror, live
 from tests.tracking.stores import Written, child, points, runs
 
 
@@ -22,7 +22,7 @@ def closed_port() -> int:
 
 
 def test_what_is_written_before_close_is_mirrored(tmp_path: Path) -> None:
-    made, told = Written(tmp_path), []
+    made, told = Written(tmp_path, database=False), []
     mirror = LiveMirror(made.store, warn=told.append)
     mirror.start("unpaired")
     made.finish()

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from drnbench.errors import UsageError
-from drnbench.store import write_json
-from drnbench.tracking import Mirror, up_to_date
 
+from drnbench.errors import UsageError
+from drnbench.store import read_json, write_json
+from drnbench.tracking import Mirror, up_to_date
 from tests.tracking.stores import T0, Written, child, points, runs, status
 
 POINTS = 4 * (2 * (4 + 2) + 4) + 4
@@ -32,7 +32,7 @@ def test_a_study_becomes_a_parent_and_children(written: Written) -> None:
     parent = found.pop("unpaired, tiny")
     assert {run.data.tags["mlflow.parentRunId"] for run in found.values()} == {parent.info.run_id}
     assert {run.info.status for run in [parent, *found.values()]} == {"FINISHED"}
-    assert parent.data.metrics["trials/planned"] == 5
+    assert parent.data.tags["drnbench.trials"] == "5 of 5 done, 0 failed"
     assert parent.data.params == {"profile": "tiny", "question": "Do unpaired images help?"}
     run = found["ρ=0.5, seed 1"]
     assert run.data.params["adapt.rho"] == "0.5"
@@ -70,9 +70,10 @@ def test_a_mirror_that_was_interrupted_goes_on(written: Written, monkeypatch: py
         raise OSError("disk full")
 
     mirror = Mirror(written.store)
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="disk full"):
+    with monkeypatch.context() as patched:
         patched.setattr(Run, "attach", stop)
-        mirror.sync("unpaired")
+        with pytest.raises(OSError, match="disk full"):
+            mirror.sync("unpaired")
     assert not up_to_date(written.store, "unpaired")
     mirror.sync("unpaired")
     assert points(mirror.uri) == POINTS
@@ -176,6 +177,10 @@ def test_trials_that_are_no_longer_planned_say_so(written: Written) -> None:
     planned = {run.data.tags.get("drnbench.key"): run.data.tags.get("drnbench.planned") for run in runs(mirror.uri)}
     assert planned[dropped["key"]] == "no"
     assert planned[written.trials[0]["key"]] == "yes"
+    written.trials.insert(0, dropped)
+    written.plan()
+    Mirror(written.store).sync("unpaired")
+    assert {run.data.tags.get("drnbench.planned", "yes") for run in runs(mirror.uri)} == {"yes"}
 
 
 def test_artifacts_are_logged_and_only_again_when_they_change(written: Written) -> None:
@@ -219,8 +224,9 @@ def test_a_users_own_run_is_left_alone(written: Written) -> None:
 
 
 def test_a_results_folder_that_moved_takes_its_artifacts_along(written: Written, tmp_path: Path) -> None:
-    from drnbench.store import Store
     from mlflow import MlflowClient
+
+    from drnbench.store import Store
 
     old = Mirror(written.store)
     old.sync("unpaired")
@@ -291,7 +297,7 @@ class TestUpToDate:
             written.store.write_status(written.store.stage(written.trials[0]["stages"][0]), status("failed"))
         elif change == "plan":
             plan = written.store.study("unpaired") / "plan.json"
-            write_json(plan, {**__import__("json").loads(plan.read_text()), "profile": "quick"})
+            write_json(plan, {**read_json(plan), "profile": "quick"})
         else:
             (written.store.root / "mlflow.db").unlink()
         assert not up_to_date(written.store, "unpaired")
@@ -305,7 +311,9 @@ class TestUpToDate:
     def test_does_not_import_mlflow(self, written: Written) -> None:
         Mirror(written.store).sync("unpaired")
         code = (
-            "import sys; from pathlib import Path; from drnbench.store import Store; from drnbench.tracking import up_to_date;"
-            f"assert up_to_date(Store(Path({str(written.store.root)!r})), 'unpaired'); assert 'mlflow' not in sys.modules"
+            "import sys; from pathlib import Path; from drnbench.store import Store\n"
+            "from drnbench.tracking import up_to_date\n"
+            f"assert up_to_date(Store(Path({str(written.store.root)!r})), 'unpaired')\n"
+            "assert 'mlflow' not in sys.modules"
         )
         subprocess.run([sys.executable, "-c", code], check=True)

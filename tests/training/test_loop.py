@@ -31,7 +31,16 @@ def units(store, **fields):
     common = {"data": Data("photos/train", crop=64), "batch": 2, "patch": 16, "steps": 6, "lr": 1e-3, "validations": 2}
     stages = [
         Stage("pretrain", scheme="paired", **common),
-        Stage("adapt", **{"scheme": "unpaired", "rho": 0.5, "unpaired": Data("photos/unpaired", kernel="bd", crop=64), **common, **fields}),
+        Stage(
+            "adapt",
+            **{
+                "scheme": "unpaired",
+                "rho": 0.5,
+                "unpaired": Data("photos/unpaired", kernel="bd", crop=64),
+                **common,
+                **fields,
+            },
+        ),
     ]
     trial = Trial(model={"n_blocks": 1, "n_feats": 2}, scale=2, stages=stages, evaluate=[Evaluate("photos/test")])
     return Keys(store.cache).stages(trial, "test")
