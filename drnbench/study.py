@@ -55,7 +55,8 @@ class Exclude(Frozen):
     reason: str = Field(min_length=1, description="why, in a sentence")
 
     def __init__(self, where: dict[str, Any], reason: str) -> None:
-        super().__init__(where=where, reason=reason)
+        fields: dict[str, Any] = {"where": where, "reason": reason}
+        super().__init__(**fields)
 
     def matches(self, values: Mapping[str, Any]) -> bool:
         """Whether a cell with these axis values (and seed) is left out."""

@@ -117,6 +117,5 @@ def _print(record: dict[str, Any], metrics: list[str]) -> None:
         print(f"{row['image']:<{width}}  {cells}")
     from drnbench.evaluation.protocol import Protocol
 
-    print(
-        f"{record['model']} x{record['scale']}, {record['data']}, {record['kernel']}. {Protocol(**record['protocol']).caption(record['scale'])}"
-    )
+    protocol = Protocol(**record["protocol"]).caption(record["scale"])
+    print(f"{record['model']} x{record['scale']}, {record['data']}, {record['kernel']}. {protocol}")

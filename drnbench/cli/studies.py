@@ -113,14 +113,14 @@ def run_study(
             ).run()
         print(f"trained {outcome.trained} stages, scored {outcome.scored} trials, {len(outcome.failed)} failed")
     finally:
-        if mirror is not None:
-            mirror.close()
+        # A mirror that failed has said so once: trying again at once would only say it twice.
+        mirrored = mirror is None or mirror.close()
     if outcome.interrupted:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     plan = planned(study, profile, sets, store)
     record(plan, store)
-    return _finish(plan, store, tracking_uri, outcome.failed, ran=True)
+    return _finish(plan, store, tracking_uri if mirrored else "off", outcome.failed, ran=True)
 
 
 class _Mirrored:
@@ -152,7 +152,7 @@ def _finish(plan: Plan, store: Store, tracking_uri: str | None, failed: list[str
     if tracking_uri != "off":
         from drnbench.cli.tracked import mirror_quietly
 
-        mirror_quietly(store, name, tracking_uri, force=ran)
+        mirror_quietly(store, name, tracking_uri)
     _where(store, name, report.files, tracking_uri)
     before = [f"{t.label} ({short(t.unit.key)}): {t.status.kind}: {t.status.message}"
               for t in plan.trials if t.state == "failed" and t.status] if not failed else []  # fmt: skip

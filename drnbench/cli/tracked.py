@@ -36,11 +36,11 @@ def sync_studies(names: list[str], results: Path, tracking_uri: str | None) -> i
     return 0
 
 
-def mirror_quietly(store: Store, name: str, tracking_uri: str | None, *, force: bool) -> None:
+def mirror_quietly(store: Store, name: str, tracking_uri: str | None) -> None:
     """Bring the mirror up to date where it is not; a tracking server that is down costs a warning."""
     from drnbench.tracking import Mirror, up_to_date
 
-    if not force and up_to_date(store, name):
+    if up_to_date(store, name, tracking_uri):
         return
     try:
         Mirror(store, tracking_uri).sync(name)
