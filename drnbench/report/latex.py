@@ -22,8 +22,9 @@ GREEK = {
     "psi": "ψΨ", "omega": "ωΩ",
 }  # fmt: skip
 LATIN_CAPITALS = "ΑΒΕΖΗΙΚΜΝΡΤΧ"
-TEXT_PT, COLUMN_PT = 490.0, 232.0
-"""Widths of the page's text and of one column in two-column papers (CVPR 496 and 237 pt), with some slack."""
+TEXT_PT, COLUMN_PT = 341.0, 232.0
+"""Widths that a table may take: the text of a plain one-column article (345 pt, narrower than the 496 pt of a
+two-column page), and one column of a two-column paper (237 pt), with some slack."""
 SIZES = {r"\footnotesize": (8.0, 4.0), r"\scriptsize": (7.5, 3.0)}
 """Type size and half the gap between columns, in points. Small type is wider for its size: 7 counts as 7.5."""
 

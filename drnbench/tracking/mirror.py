@@ -8,11 +8,12 @@ Only the coordinator's process writes, by explicit run ids: the fluent interface
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from drnbench.store import Store
+from drnbench.store import Store, atomic
 from drnbench.tracking import names, place, reading, record
 from drnbench.tracking.quiet import FIRST_CALL, PATIENCE, SILENCE, connect, settings
 from drnbench.tracking.reading import STATES, TrialView
@@ -100,6 +101,9 @@ class Mirror:
         location = place.artifacts(self.store, study, self.uri)
         place.follow(self.store, self.uri)
         if self._client is None:
+            fresh = record.database(self.uri)
+            if fresh is not None and not fresh.exists():
+                _create(fresh)
             self._client = connect(self.uri)
         with settings(**FIRST_CALL):
             self._client.get_experiment_by_name(study)
@@ -179,6 +183,15 @@ def _overall(states: list[str], *, running: bool) -> str:
     if all(state == "done" for state in states):
         return "done"
     return "failed" if "failed" in states else "interrupted" if {"interrupted", "lost"} & set(states) else "waiting"
+
+
+def _create(path: Path) -> None:
+    """Make an empty MLflow database under a temporary name and rename it.
+
+    It takes seconds of migrations: a process killed in the middle would leave a database that no MLflow opens again.
+    """
+    with atomic(path) as temporary:
+        connect(f"sqlite:///{temporary.as_posix()}").search_experiments()
 
 
 def _retire(experiment: Experiment, views: list[TrialView]) -> None:
