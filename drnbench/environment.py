@@ -13,15 +13,23 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parent
-NUMERIC = ("models", "schemes", "degradations", "data", "training", "evaluation")
-"""The folders whose code decides numbers; a change in one of them makes stored results stale."""
+NUMERIC = {
+    "stage": ("models", "schemes", "degradations", "data", "training"),
+    "evaluate": ("models", "degradations", "data", "evaluation"),
+}
+"""The folders whose code decides the numbers of a unit; a change in one of them makes stored results stale."""
 
 
 @functools.cache
-def code_fingerprint() -> str:
-    """Return the sha256 of the numeric code's source: the same code gives the same fingerprint on every machine."""
+def code_fingerprint(kind: str) -> str:
+    """Return the sha256 of the source that a kind of unit's numbers depend on; the same code, the same everywhere.
+
+    Args:
+        kind: "stage" or "evaluate".
+
+    """
     total = hashlib.sha256()
-    for folder in NUMERIC:
+    for folder in NUMERIC[kind]:
         for path in sorted((PACKAGE / folder).glob("*.py")):
             total.update(f"{folder}/{path.name}\0".encode() + path.read_bytes() + b"\0")
     return total.hexdigest()
@@ -52,14 +60,14 @@ def signature(device: str, threads: int, precision: str, deterministic: bool) ->
     }
 
 
-def capture() -> dict[str, Any]:
-    """Return versions, hardware and git state, for the record; nothing is decided by it."""
+def capture(kind: str) -> dict[str, Any]:
+    """Return versions, hardware, git state and the code's fingerprint for a kind of unit."""
     packages = ("drnbench", "torch", "numpy", "scikit-image", "pillow", "pandas", "mlflow")
     return {
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
         "hardware": {"processor": processor(), "cores": os.cpu_count(), "system": platform.system()},
         "git": _git(),
-        "code": code_fingerprint(),
+        "code": code_fingerprint(kind),
     }
 
 

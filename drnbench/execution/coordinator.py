@@ -52,6 +52,7 @@ class _Item:
     label: str
     needs: str | None
     rank: tuple[int, int]
+    again: bool
     tries: int = 0
 
 
@@ -76,8 +77,8 @@ class Coordinator:
         self._failed: set[str] = set()
         self._pending = todo(plan, rerun)
         self._done -= {item.unit.key for item in self._pending}
-        if rerun in {"stale", "all"}:
-            for item in self._pending:
+        for item in self._pending:
+            if item.again:
                 forget(self._folder(item.unit))
 
     def run(self) -> Outcome:
@@ -178,26 +179,21 @@ def todo(plan: Plan, rerun: str | None) -> list[_Item]:
     redo = {key for key, node in plan.stages.items() if rerun == "all" or (rerun == "stale" and node.stale)}
     redo |= {key for key, node in plan.stages.items() if node.unit.before in redo}
     needed: set[str] = set()
-    scores: list[tuple[PlannedTrial, str | None]] = []
+    scores: list[tuple[PlannedTrial, str | None, bool]] = []
     for trial in _distinct(plan.trials):
-        again = rerun == "all" or bool(redo & set(trial.stages))
+        again = rerun == "all" or bool(redo & set(trial.stages)) or (rerun == "stale" and trial.stale)
         given_up = trial.state == "failed" and rerun != "failed" and not _killed(trial.status)
         if not again and (not trial.missing or given_up):
             continue
         waits = [key for key in trial.stages if key in redo or plan.stages[key].state != "done"]
         needed.update(waits)
-        scores.append((trial, waits[-1] if waits else None))
-    items = [
-        _Item(
-            node.unit,
-            node.label,
-            node.unit.before if node.unit.before in needed else None,
-            (0 if node.used_by > 1 else 2, i),
-        )
-        for i, (key, node) in enumerate(plan.stages.items())
-        if key in needed
-    ]
-    return items + [_Item(t.unit, f"score {t.label}", wait, (1, i)) for i, (t, wait) in enumerate(scores)]
+        scores.append((trial, waits[-1] if waits else None, again))
+    items = []
+    for i, (key, node) in enumerate(plan.stages.items()):
+        if key in needed:
+            before = node.unit.before if node.unit.before in needed else None
+            items.append(_Item(node.unit, node.label, before, (0 if node.used_by > 1 else 2, i), key in redo))
+    return items + [_Item(t.unit, f"score {t.label}", wait, (1, i), again) for i, (t, wait, again) in enumerate(scores)]
 
 
 def _killed(status: Status | None) -> bool:

@@ -103,6 +103,10 @@ def _work(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], 
         from drnbench.evaluation.evaluator import evaluate
 
         status.evaluations = evaluate(unit, store, where, emit)
+        write_json(
+            store.trial(unit.key) / "scores.json",
+            {**capture("evaluate"), "signature": signature(where.type, threads, "fp32", deterministic)},
+        )
         return "done"
 
     from drnbench.training.loop import train
@@ -112,7 +116,7 @@ def _work(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], 
     write_text(folder / "unit.json", unit.model_dump_json(indent=2) + "\n")
     record = {
         "key": unit.key,
-        **capture(),
+        **capture("stage"),
         "signature": signature(where.type, threads, stage.precision, deterministic),
         "data": {"paired": unit.data_digest, "unpaired": unit.unpaired_digest},
     }

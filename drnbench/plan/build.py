@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from drnbench.environment import code_fingerprint
@@ -37,7 +38,12 @@ class StageNode:
 
 @dataclass
 class PlannedTrial:
-    """One trial: its arm and seed, the keys of its stages, what is to be scored and what is missing of that."""
+    """One trial: its arm and seed, the keys of its stages, what is to be scored and what is missing of that.
+
+    Attributes:
+        stale: scored, but by numeric code that has changed since.
+
+    """
 
     arm: Arm
     trial: Trial
@@ -46,6 +52,7 @@ class PlannedTrial:
     state: str
     missing: tuple[str, ...] = ()
     status: Status | None = None
+    stale: bool = False
 
     @property
     def label(self) -> str:
@@ -127,7 +134,7 @@ def make(study: Expanded, store: Store) -> Plan:
                 stages[stage.key].used_by += 1
             unit = keys.evaluation(trial, units, where)
             trials.append(_trial(arm, trial, unit, [u.key for u in units], stages, store))
-    return Plan(study, trials, stages, _warnings(stages, store))
+    return Plan(study, trials, stages, _warnings(stages, trials, store))
 
 
 def _node(unit: StageUnit, label: str, store: Store, costs: Costs) -> StageNode:
@@ -135,9 +142,13 @@ def _node(unit: StageUnit, label: str, store: Store, costs: Costs) -> StageNode:
     state = store.state(folder)
     if state == "done" and not (folder / "checkpoint.pt").exists():
         state = "missing"
-    stale = state == "done" and (read_json(folder / "stage.json") or {}).get("code") != code_fingerprint()
+    stale = state == "done" and _other_code(folder / "stage.json", "stage")
     status = store.status(folder) if state == "failed" else None
     return StageNode(unit, label, state, costs.seconds(unit), stale, status=status)
+
+
+def _other_code(path: Path, kind: str) -> bool:
+    return bool((read_json(path) or {}).get("code") != code_fingerprint(kind))
 
 
 def _trial(
@@ -154,16 +165,16 @@ def _trial(
         state = "done"
     elif state == "done":
         state = "missing"
-    return PlannedTrial(arm, trial, unit, keys, state, missing, status)
+    stale = state == "done" and _other_code(folder / "scores.json", "evaluate")
+    return PlannedTrial(arm, trial, unit, keys, state, missing, status, stale)
 
 
-def _warnings(stages: dict[str, StageNode], store: Store) -> list[str]:
+def _warnings(stages: dict[str, StageNode], trials: list[PlannedTrial], store: Store) -> list[str]:
     warnings = []
-    stale = sum(node.stale for node in stages.values())
-    if stale:
-        warnings.append(
-            f"{stale} stored stages come from other numeric code than this; --rerun stale trains them again"
-        )
+    trained, scored = sum(node.stale for node in stages.values()), sum(trial.stale for trial in trials)
+    if trained or scored:
+        what = " and ".join(f"{n} {name}" for n, name in ((trained, "stages"), (scored, "scored trials")) if n)
+        warnings.append(f"{what} come from other numeric code than this; --rerun stale makes them again")
     done = [key for key, node in stages.items() if node.state == "done"]
     signatures = {repr((read_json(store.stage(key) / "stage.json") or {}).get("signature")) for key in done}
     if len(signatures) > 1:

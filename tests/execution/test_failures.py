@@ -74,9 +74,11 @@ def test_rerun_stale_trains_again_what_other_code_made(tmp_path):
     study, results = write_study(tmp_path, rhos=(0.0,)), tmp_path / "r"
     args = ("run", study, "--results", results, "--tracking-uri", "off")
     assert call(*args).returncode == 0
-    stale = min(results.glob("stages/*/stage.json"))
-    stale.write_text(json.dumps({**json.loads(stale.read_text()), "code": "other"}))
-    assert "1 stored stages come from other numeric code" in call("plan", study, "--results", results).stdout
+    for stale in (min(results.glob("stages/*/stage.json")), min(results.glob("trials/*/scores.json"))):
+        stale.write_text(json.dumps({**json.loads(stale.read_text()), "code": "other"}))
+    assert (
+        "1 stages and 1 scored trials come from other numeric code" in call("plan", study, "--results", results).stdout
+    )
     before = scores(results)
     done = call(*args, "--rerun", "stale")
     assert done.returncode == 0
