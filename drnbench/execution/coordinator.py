@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -177,7 +178,9 @@ def todo(plan: Plan, rerun: str | None) -> list[_Item]:
     trials wait for go first, then scores (short, and seen at once), then the other stages.
     """
     redo = {key for key, node in plan.stages.items() if rerun == "all" or (rerun == "stale" and node.stale)}
-    redo |= {key for key, node in plan.stages.items() if node.unit.before in redo}
+    for key, node in plan.stages.items():  # a stage stands after the one it starts from
+        if node.unit.before in redo:
+            redo.add(key)
     needed: set[str] = set()
     scores: list[tuple[PlannedTrial, str | None, bool]] = []
     for trial in _distinct(plan.trials):
@@ -185,9 +188,11 @@ def todo(plan: Plan, rerun: str | None) -> list[_Item]:
         given_up = trial.state == "failed" and rerun != "failed" and not _killed(trial.status)
         if not again and (not trial.missing or given_up):
             continue
-        waits = [key for key in trial.stages if key in redo or plan.stages[key].state != "done"]
+        waits = list(
+            itertools.takewhile(lambda key: key in redo or plan.stages[key].state != "done", trial.stages[::-1])
+        )
         needed.update(waits)
-        scores.append((trial, waits[-1] if waits else None, again))
+        scores.append((trial, waits[0] if waits else None, again))
     items = []
     for i, (key, node) in enumerate(plan.stages.items()):
         if key in needed:
