@@ -72,7 +72,7 @@ class RichProgress:
         self._task: TaskID = self._bar.add_task("units", total=total, left="")
         self._start, self._slots, self._seconds = time.monotonic(), slots, seconds
         self._console = console
-        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
+        self._live = Live(get_renderable=self.render, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -81,7 +81,8 @@ class RichProgress:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def _render(self) -> Group:
+    def render(self) -> Group:
+        """Return what is shown now."""
         table = Table.grid(padding=(0, 2))
         for live in list(self._running.values()):
             loss = f"loss {live.loss:.3f}" if live.loss is not None else live.note

@@ -1,0 +1,54 @@
+"""What a person sees while a study runs."""
+
+import io
+import re
+
+from rich.console import Console
+
+from drnbench import Data, Stage
+from drnbench.progress import PlainProgress, RichProgress, clock
+from drnbench.store import Status
+from drnbench.units import StageUnit
+
+
+def unit():
+    stage = Stage("adapt", scheme="paired", data=Data("photos/train"), steps=200)
+    return StageUnit(
+        key="0" * 64, model="drn", options={}, scale=4, seed=0, depth=0, before=None, stage=stage, data_digest="1" * 64
+    )
+
+
+def plain(out):
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
+
+
+def test_the_live_display_shows_step_loss_psnr_and_what_failed():
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=120)
+    with RichProgress(3, 2, 60.0, console) as progress:
+        progress.started(unit(), "adapt · ρ=0.3 [x], seed 0")
+        progress.message(unit(), "", {"step": 10, "steps": 200, "loss": 12.3456})
+        progress.message(unit(), "", {"step": 20, "steps": 200, "val_psnr_y/bicubic": 28.914})
+        console.print(progress.render())
+        text = plain(out)
+        for shown in ("0/3", "adapt · ρ=0.3 [x], seed 0", "20/200", "loss 12.346", "val 28.91 dB"):
+            assert shown in text, shown
+        progress.ended(unit(), "adapt [x]", Status("failed", kind="oom", message="out of [memory]"))
+        console.print(progress.render())
+    text = plain(out)
+    assert "adapt [x]: oom: out of [memory]" in text
+    assert "1/3" in text
+
+
+def test_plain_lines_for_a_log(capsys):
+    with PlainProgress(2) as progress:
+        progress.started(unit(), "pretrain, seed 0")
+        progress.message(unit(), "pretrain, seed 0", {"step": 5, "loss": 1.0, "val_psnr_y/bd": 30.0})
+        progress.ended(unit(), "pretrain, seed 0", Status("done"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "[0/2] start  pretrain, seed 0"
+    assert lines[1] == "[1/2] done   pretrain, seed 0 in 0:00, val 30.00 dB"
+
+
+def test_clocks():
+    assert [clock(s) for s in (None, 0, 61.4, 3723)] == ["?", "0:00", "1:01", "1:02:03"]
