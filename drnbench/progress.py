@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from drnbench.store import Status
@@ -55,22 +55,77 @@ class _Live:
         return (self.steps - self.step) * rate
 
 
-class RichProgress:
-    """Units done and left with the time, and a line for each running unit: step, loss, PSNR, time left.
+class Progress:
+    """What both displays know: stages and trials done and left, steps done of all steps, the running units.
 
     Args:
-        seconds: estimated seconds of work for one process, None where unknown.
+        units: everything that is to run, in any order.
 
     """
 
-    def __init__(self, total: int, slots: int, seconds: float | None, console: Console) -> None:
-        self._running: dict[str, _Live] = {}
-        self._bar = Progress(
-            TextColumn("[bold]units"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"), console=console,
-        )  # fmt: skip
-        self._task: TaskID = self._bar.add_task("units", total=total, left="")
-        self._start, self._slots, self._seconds = time.monotonic(), slots, seconds
+    def __init__(self, units: Sequence[Unit]) -> None:
+        self.stages = sum(isinstance(unit, StageUnit) for unit in units)
+        self.trials = len(units) - self.stages
+        self.stages_done = self.trials_done = 0
+        self._steps = sum(unit.stage.steps for unit in units if isinstance(unit, StageUnit))
+        self._steps_done = 0
+        self._first: tuple[int, float] | None = None
+        self.running: dict[str, _Live] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def started(self, unit: Unit, label: str) -> None:
+        """See `Listener`."""
+        steps = unit.stage.steps if isinstance(unit, StageUnit) else 0
+        self.running[unit.key] = _Live(label, time.monotonic(), steps=steps)
+
+    def message(self, unit: Unit, label: str, payload: dict[str, Any]) -> None:  # noqa: ARG002
+        """See `Listener`."""
+        live = self.running.get(unit.key)
+        if live is not None:
+            before = live.step
+            live.take(payload)
+            if isinstance(unit, StageUnit):
+                self._steps_done += live.step - before
+                if self._first is None:
+                    self._first = (self._steps_done, time.monotonic())
+
+    def ended(self, unit: Unit, label: str, status: Status) -> None:  # noqa: ARG002
+        """See `Listener`."""
+        live = self.running.pop(unit.key, None)
+        if status.state == "done":
+            if isinstance(unit, StageUnit):
+                self.stages_done += 1
+                self._steps_done += unit.stage.steps - (live.step if live else 0)
+            else:
+                self.trials_done += 1
+
+    def counts(self) -> str:
+        """How many trials and stages are done, of those to do."""
+        return f"trials {self.trials_done}/{self.trials}, stages {self.stages_done}/{self.stages}"
+
+    def share(self) -> float:
+        """Steps done over all steps, 0..1; of trials where there is nothing to train."""
+        return self._steps_done / self._steps if self._steps else self.trials_done / max(1, self.trials)
+
+    def left(self) -> float | None:
+        """Seconds left at the pace so far; None before there is a pace."""
+        if self._first is None or self._steps_done - self._first[0] < 0.01 * self._steps:
+            return None
+        pace = (time.monotonic() - self._first[1]) / (self._steps_done - self._first[0])
+        return (self._steps - self._steps_done) * pace
+
+
+class RichProgress(Progress):
+    """The live display: a bar over all steps, and a line for each running unit: step, loss, PSNR, time left."""
+
+    def __init__(self, units: Sequence[Unit], console: Console) -> None:
+        super().__init__(units)
+        self._start = time.monotonic()
         self._console = console
         self._live = Live(get_renderable=self.render, console=console, refresh_per_second=4, transient=True)
 
@@ -83,83 +138,60 @@ class RichProgress:
 
     def render(self) -> Group:
         """Return what is shown now."""
+        total = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total=1.0, completed=self.share(), width=30)
+        elapsed = clock(time.monotonic() - self._start)
+        total.add_row(f"[bold]{self.counts()}[/bold]", bar, elapsed, f"left about {clock(self.left())}")
         table = Table.grid(padding=(0, 2))
-        for live in list(self._running.values()):
+        for live in list(self.running.values()):
             loss = f"loss {live.loss:.3f}" if live.loss is not None else live.note
             psnr = f"val {live.psnr:.2f} dB" if live.psnr is not None else ""
             table.add_row(
                 f"  {escape(live.label)}", f"{live.step}/{live.steps}", loss, psnr, f"left {clock(live.left())}"
             )
-        return Group(self._bar, table)
-
-    def started(self, unit: Unit, label: str) -> None:
-        """See `Listener`."""
-        self._running[unit.key] = _Live(
-            label, time.monotonic(), steps=unit.stage.steps if isinstance(unit, StageUnit) else 0
-        )
-
-    def message(self, unit: Unit, label: str, payload: dict[str, Any]) -> None:  # noqa: ARG002
-        """See `Listener`."""
-        if unit.key in self._running:
-            self._running[unit.key].take(payload)
+        return Group(total, table)
 
     def ended(self, unit: Unit, label: str, status: Status) -> None:
-        """See `Listener`."""
-        self._running.pop(unit.key, None)
+        """See `Listener`; a failure is printed at once."""
+        super().ended(unit, label, status)
         if status.state == "failed":
-            self._console.print(
-                f"[red]failed[/red] {escape(label)}: {status.kind}: {escape(status.message or '')}", soft_wrap=True
-            )
-        left = ""
-        if self._seconds is not None:
-            rest = self._seconds / self._slots - (time.monotonic() - self._start)
-            left = f"about {clock(max(0.0, rest))} left"
-        self._bar.update(self._task, advance=1, left=left)
+            told = f"[red]failed[/red] {escape(label)}: {status.kind}: {escape(status.message or '')}"
+            self._console.print(told, soft_wrap=True)
 
 
-class PlainProgress:
+class PlainProgress(Progress):
     """A line when a unit starts, ends or fails, and one every half minute while it runs."""
 
-    def __init__(self, total: int) -> None:
-        self._total, self._ended = total, 0
-        self._running: dict[str, _Live] = {}
+    def __init__(self, units: Sequence[Unit]) -> None:
+        super().__init__(units)
         self._told: dict[str, float] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
     def _say(self, text: str) -> None:
-        print(f"[{self._ended}/{self._total}] {text}", flush=True, file=sys.stdout)
+        print(f"[{self.counts()}, left about {clock(self.left())}] {text}", flush=True)
 
     def started(self, unit: Unit, label: str) -> None:
         """See `Listener`."""
-        self._running[unit.key] = _Live(label, time.monotonic())
+        super().started(unit, label)
         self._told[unit.key] = time.monotonic()
-        self._say(f"start  {label}")
+        self._say(f"start {label}")
 
     def message(self, unit: Unit, label: str, payload: dict[str, Any]) -> None:
         """See `Listener`."""
-        live = self._running.get(unit.key)
-        if live is None:
+        super().message(unit, label, payload)
+        live = self.running.get(unit.key)
+        if live is None or live.loss is None or time.monotonic() - self._told[unit.key] < PLAIN_S:
             return
-        live.take(payload)
-        if time.monotonic() - self._told[unit.key] >= PLAIN_S and live.loss is not None:
-            self._told[unit.key] = time.monotonic()
-            psnr = f", val {live.psnr:.2f} dB" if live.psnr is not None else ""
-            self._say(
-                f"       {label}: step {live.step}/{live.steps}, loss {live.loss:.3f}{psnr}, left {clock(live.left())}"
-            )
+        self._told[unit.key] = time.monotonic()
+        psnr = f", val {live.psnr:.2f} dB" if live.psnr is not None else ""
+        self._say(f"{label}: step {live.step}/{live.steps}, loss {live.loss:.3f}{psnr}, left {clock(live.left())}")
 
     def ended(self, unit: Unit, label: str, status: Status) -> None:
         """See `Listener`."""
-        self._ended += 1
-        live = self._running.pop(unit.key, None)
-        took = clock(time.monotonic() - live.started) if live else "?"
+        live = self.running.get(unit.key)
+        super().ended(unit, label, status)
         if status.state == "failed":
             self._say(f"FAILED {label}: {status.kind}: {status.message}")
-        else:
-            psnr = f", val {live.psnr:.2f} dB" if live and live.psnr is not None else ""
-            self._say(f"{status.state:6} {label} in {took}{psnr}")
+            return
+        took = clock(time.monotonic() - live.started) if live else "?"
+        psnr = f", val {live.psnr:.2f} dB" if live and live.psnr is not None else ""
+        self._say(f"{status.state} {label} in {took}{psnr}")

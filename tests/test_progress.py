@@ -25,30 +25,42 @@ def plain(out):
 def test_the_live_display_shows_step_loss_psnr_and_what_failed():
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120)
-    with RichProgress(3, 2, 60.0, console) as progress:
+    with RichProgress([unit()], console) as progress:
         progress.started(unit(), "adapt · ρ=0.3 [x], seed 0")
         progress.message(unit(), "", {"step": 10, "steps": 200, "loss": 12.3456})
         progress.message(unit(), "", {"step": 20, "steps": 200, "val_psnr_y/bicubic": 28.914})
         console.print(progress.render())
         text = plain(out)
-        for shown in ("0/3", "adapt · ρ=0.3 [x], seed 0", "20/200", "loss 12.346", "val 28.91 dB"):
+        for shown in ("trials 0/0, stages 0/1", "adapt · ρ=0.3 [x], seed 0", "20/200", "loss 12.346", "val 28.91 dB"):
             assert shown in text, shown
         progress.ended(unit(), "adapt [x]", Status("failed", kind="oom", message="out of [memory]"))
-        console.print(progress.render())
     text = plain(out)
     assert "adapt [x]: oom: out of [memory]" in text
-    assert "1/3" in text
 
 
 def test_plain_lines_for_a_log(capsys):
-    with PlainProgress(2) as progress:
+    with PlainProgress([unit()]) as progress:
         progress.started(unit(), "pretrain, seed 0")
         progress.message(unit(), "pretrain, seed 0", {"step": 5, "loss": 1.0, "val_psnr_y/bd": 30.0})
         progress.ended(unit(), "pretrain, seed 0", Status("done"))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "[0/2] start  pretrain, seed 0"
-    assert lines[1] == "[1/2] done   pretrain, seed 0 in 0:00, val 30.00 dB"
+    assert lines[0] == "[trials 0/0, stages 0/1, left about ?] start pretrain, seed 0"
+    assert lines[1] == "[trials 0/0, stages 1/1, left about 0:00] done pretrain, seed 0 in 0:00, val 30.00 dB"
 
 
 def test_clocks():
     assert [clock(s) for s in (None, 0, 61.4, 3723)] == ["?", "0:00", "1:01", "1:02:03"]
+
+
+def test_the_time_left_is_the_pace_so_far(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("drnbench.progress.time.monotonic", lambda: now[0])
+    progress = PlainProgress([unit(), unit().model_copy(update={"key": "2" * 64})])
+    progress.started(unit(), "a")
+    progress.message(unit(), "a", {"step": 10})
+    assert progress.left() is None
+    now[0] += 9.0
+    progress.message(unit(), "a", {"step": 100})
+    assert progress.left() == 30.0
+    progress.ended(unit(), "a", Status("done"))
+    assert progress.share() == 0.5

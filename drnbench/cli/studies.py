@@ -93,11 +93,8 @@ def run_study(
     told = "unknown" if unknown else f"about {clock(seconds / slots)}"
     print(f"{name}, profile {profile}: {stages} stages to train, {len(left) - stages} trials to score; "
           f"{slots} at once on {devices[0].partition(':')[0]}; time {told}", flush=True)  # fmt: skip
-    progress = (
-        RichProgress(len(left), slots, None if unknown else seconds, console)
-        if console.is_terminal
-        else PlainProgress(len(left))
-    )
+    units = [item.unit for item in left]
+    progress = RichProgress(units, console) if console.is_terminal else PlainProgress(units)
     listeners: list[Any] = [progress]
     mirror = None
     if tracking_uri != "off":
