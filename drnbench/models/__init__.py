@@ -60,7 +60,7 @@ class Model:
 
 
 models: Registry[Model] = Registry(
-    "model", home=("drnbench.models.drn", "drnbench.models.classical"), group="drnbench.models"
+    "model", home=("drnbench.models.drn", "drnbench.models.edsr", "drnbench.models.classical"), group="drnbench.models"
 )
 
 

@@ -1,0 +1,63 @@
+"""EDSR (Lim et al., CVPRW 2017) at its baseline size: the field's common peer, with one output."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from drnbench.models import register
+from drnbench.models.drn import mean_shift
+
+
+class ResidualBlock(nn.Module):
+    """conv3x3, ReLU, conv3x3, plus the input; no normalisation."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(n, n, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(n, n, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape as the input."""
+        return x + cast("Tensor", self.body(x))
+
+
+def upsampler(scale: int, n: int) -> nn.Sequential:
+    """PixelShuffle stages: one of 2 for each 2x level, or one of 3."""
+    factors = [3] if scale == 3 else [2] * (scale.bit_length() - 1)
+    layers: list[nn.Module] = []
+    for factor in factors:
+        layers += [nn.Conv2d(n, factor**2 * n, 3, padding=1), nn.PixelShuffle(factor)]
+    return nn.Sequential(*layers)
+
+
+class EDSR(nn.Module):
+    """Residual blocks at LR size, one long skip, PixelShuffle.
+
+    Args:
+        scale: 2, 3, 4 or 8.
+        n_blocks: residual blocks.
+        n_feats: channels.
+
+    """
+
+    def __init__(self, scale: int, n_blocks: int, n_feats: int) -> None:
+        super().__init__()
+        self.sub_mean = mean_shift(-1)
+        self.head = nn.Sequential(nn.Conv2d(3, n_feats, 3, padding=1))
+        blocks = [ResidualBlock(n_feats) for _ in range(n_blocks)]
+        self.body = nn.Sequential(*blocks, nn.Conv2d(n_feats, n_feats, 3, padding=1))
+        self.tail = nn.Sequential(upsampler(scale, n_feats), nn.Conv2d(n_feats, 3, 3, padding=1))
+        self.add_mean = mean_shift(+1)
+
+    def forward(self, lr: Tensor) -> tuple[Tensor]:
+        """N x 3 x H x W in 0..255 -> one image of scale x the size; not clamped."""
+        x = self.head(self.sub_mean(lr))
+        x = x + self.body(x)
+        return (self.add_mean(self.tail(x)),)
+
+
+@register("edsr", "EDSR, baseline size (16 blocks of 64 channels), one output; sizes free", scales=(2, 3, 4, 8))
+def edsr(scale: int, n_blocks: int = 16, n_feats: int = 64) -> EDSR:
+    """Build an EDSR."""
+    return EDSR(scale, n_blocks, n_feats)

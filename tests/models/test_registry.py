@@ -1,0 +1,64 @@
+"""One contract for every registered model: what the harness relies on, third parties' models included."""
+
+import pytest
+import torch
+
+from drnbench import Data, Stage, models
+from drnbench.models import models as registry
+from drnbench.schemes import schemes
+from drnbench.schemes.base import Batch
+
+SMALL = {"n_blocks": 1, "n_feats": 4}
+TRAINED = [name for name in registry.list() if registry.get(name).scheme]
+CASES = [(name, scale) for name in registry.list() for scale in registry.get(name).scales or (1, 2, 3, 4)]
+
+
+def small(name, scale):
+    known = registry.get(name).options(scale, {})
+    torch.manual_seed(0)
+    return models.create(name, scale, **{k: v for k, v in SMALL.items() if k in known})
+
+
+@pytest.mark.parametrize(("name", "scale"), CASES)
+def test_the_last_output_is_sr_at_odd_sizes(name, scale):
+    with torch.no_grad():
+        outputs = small(name, scale).eval()(torch.rand(2, 3, 7, 5) * 255)
+    assert isinstance(outputs, tuple)
+    assert outputs[-1].shape == (2, 3, 7 * scale, 5 * scale)
+    assert outputs[-1].dtype == torch.float32
+    assert (len(outputs) > 1) is registry.get(name).multiscale
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("scheme", ["supervised", "paired"])
+def test_twenty_steps_lower_the_loss_and_the_state_round_trips(name, scheme, tmp_path):
+    dual = "chain" if registry.get(name).multiscale else "single"
+    stage = Stage("s", scheme=scheme, data=Data("photos/train"), steps=20, dual=dual)
+    made = schemes.get(scheme)(small(name, 2), 2, stage)
+    made.prepare(torch.device("cpu"))
+    hr = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 255
+    lr = torch.nn.functional.avg_pool2d(hr, 2)
+    batch = Batch(lr, {2: lr, 1: hr}, 2)
+    losses = [made.step(batch, 1e-3)["primary"].item() for _ in range(20)]
+    assert losses[-1] < losses[0]
+    torch.save(made.state_dict(), tmp_path / "s.pt")
+    other = schemes.get(scheme)(small(name, 2), 2, stage)
+    other.prepare(torch.device("cpu"))
+    other.load_state_dict(torch.load(tmp_path / "s.pt", weights_only=True))
+    assert made.step(batch, 1e-3)["total"] == other.step(batch, 1e-3)["total"]
+
+
+def test_edsr_has_its_authors_size():
+    assert sum(p.numel() for p in models.create("edsr", 4).parameters()) == 1_517_571 + 24
+
+
+def test_back_projection_agrees_better_with_the_lr_image():
+    from drnbench.degradations.resize import downsample
+
+    lr = torch.rand(1, 3, 12, 12) * 255
+    gaps = []
+    for iterations in (1, 5, 20):
+        (sr,) = models.create("ibp", 4, iterations=iterations)(lr)
+        gaps.append((downsample(sr, 4, border="symmetric") - lr).abs().mean().item())
+    assert gaps[0] > gaps[1] > gaps[2]
+    assert gaps[2] < 1.0
