@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from drnbench.errors import UsageError, nearest
-from drnbench.trial import Data, Evaluate, Stage, Trial
+from drnbench.trial import Data, Evaluate, Frozen, Stage, Trial
 
 M = TypeVar("M", bound=BaseModel)
 _CHILDREN: dict[str, type[BaseModel]] = {"data": Data, "unpaired": Data}
@@ -64,7 +64,7 @@ def explain(error: ValidationError, raw: dict[str, Any] | None = None) -> str:
 
 
 def _near_field(title: str, word: str) -> str:
-    fields = {model.__name__: model.model_fields for model in (Data, Stage, Evaluate, Trial)}
+    fields = {model.__name__: model.model_fields for model in Frozen.__subclasses__()}
     return f": {nearest(word, fields[title])}" if title in fields else ""
 
 

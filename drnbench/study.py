@@ -169,6 +169,8 @@ def expand(
     size = {**PROFILES.get(profile, {}), **study.profiles.get(profile, {})}
     wanted = dict(sets or {})
     seeds = size.pop("seeds", study.seeds)
+    if "seeds" not in study.profiles.get(profile, {}):
+        seeds = min(seeds, study.seeds)  # a built-in profile never asks for more than the study does
     seeds = wanted.pop("seeds", seeds)
     if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
         raise UsageError(f"{name}: seeds must be a whole number of at least 1 (got {seeds!r})")

@@ -20,6 +20,9 @@ def load(path: Path) -> tuple[Study, str, str]:
         UsageError: no such file, the file raises, it defines no `study`.
 
     """
+    if path.is_dir():
+        inside = sorted(p.name for p in path.glob("*.py"))
+        raise UsageError(f"{path} is a folder; name a study file in it: {', '.join(inside) or 'it has none'}")
     if not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
         hint = nearest(path.name, (p.name for p in folder.glob("*.py")))

@@ -55,6 +55,7 @@ def test_profiles_and_sets_apply_in_order():
     assert len(expand(s, "s", "?", "small").arms[0].trials) == 1
     assert expand(s, "s", "?", "small", {"adapt.steps": 9}).arms[0].trials[0].stages[0].steps == 9
     assert expand(s, "s", "?", "mine").arms[0].trials[0].stages[0].batch == 3
+    assert [len(expand(study(seeds=n), "s", "?", "tiny").arms[0].trials) for n in (1, 3)] == [1, 2]
     tiny = expand(s, "s", "?", "tiny").arms[0].trials[0].stages[0]
     assert (tiny.steps, tiny.data.crop, tiny.unpaired.crop) == (4, 96, 96)
 

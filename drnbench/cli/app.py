@@ -118,7 +118,17 @@ def evaluate(
     from drnbench.cli.evaluating import evaluate_method
 
     return evaluate_method(
-        method, scale, data, weights, kernel, metrics.split(","), json, sets or [], device, results, y_round=y_round
+        method,
+        scale,
+        data,
+        weights,
+        kernel,
+        [name.strip() for name in metrics.split(",")],
+        json,
+        sets or [],
+        device,
+        results,
+        y_round=y_round,
     )
 
 

@@ -32,6 +32,8 @@ def evaluate_method(
         raise UsageError(f"evaluate {method}: this method has no weights; leave --weights out")
     for metric in metrics:
         known_metrics.get(metric)
+    if len(set(metrics)) != len(metrics):
+        raise UsageError(f"--metrics {','.join(metrics)}: name each metric once")
     spec = canonical(kernel)
     if weights is not None and not weights.is_file():
         raise UsageError(f"--weights {weights}: no such file")
@@ -60,8 +62,7 @@ def _score(
     from rich.progress import track
 
     from drnbench.data.cache import fingerprint, hr_set, lr_set
-    from drnbench.evaluation import metrics as known_metrics
-    from drnbench.evaluation.evaluator import super_resolve
+    from drnbench.evaluation.evaluator import score_images, super_resolve
     from drnbench.models import models
     from drnbench.training.weights import load_weights
 
@@ -72,11 +73,11 @@ def _score(
     model = model.to(device).eval()
     lrs = lr_set(images, kernel, scale, store.cache, modulo=scale)
     scores: dict[str, list[float]] = {metric: [] for metric in metrics}
-    pairs = list(zip(lrs, hr_set(images), strict=True))
-    for lr, hr in track(pairs, description="scoring", transient=True, disable=not sys.stderr.isatty()):
+    pairs = list(zip(images, lrs, hr_set(images), strict=True))
+    for image, lr, hr in track(pairs, description="scoring", transient=True, disable=not sys.stderr.isatty()):
         sr = super_resolve(model, lr, torch.device(device))
         for metric in metrics:
-            scores[metric].append(known_metrics.get(metric).score(sr, hr, scale, protocol))
+            scores[metric] += [value for _, value in score_images([sr], [hr], [image.name], metric, scale, protocol)]
     return scores, [image.name for image in images]
 
 

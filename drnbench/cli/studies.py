@@ -15,7 +15,7 @@ from drnbench.errors import UsageError, nearest
 from drnbench.overrides import parse_value
 from drnbench.plan import Plan, make
 from drnbench.progress import PlainProgress, RichProgress, clock
-from drnbench.store import Store
+from drnbench.store import Store, read_json
 from drnbench.study import expand
 from drnbench.studyfile import load
 from drnbench.trial import short
@@ -78,6 +78,11 @@ def run_study(
     name = plan.study.name
     for warning in plan.warnings:
         print(f"warning: {warning}")
+    before = read_json(store.study(name) / "plan.json")
+    if before and {t["key"] for t in before["trials"]} != {t.unit.key for t in plan.trials}:
+        print(
+            f"note: the report in {store.study(name)} (profile {before['profile']}) is replaced; its trials stay in the store"
+        )
     record(plan, store)
     left = todo(plan, rerun)
     console = Console()
@@ -165,7 +170,8 @@ def _where(store: Store, name: str, files: list[Path], tracking_uri: str | None)
     print(f"files in {folder}:")
     print("  " + "  ".join(sorted(path.name for path in files)))
     if tracking_uri is None:
-        print("runs side by side: python -m drnbench ui")
+        where = "" if store.root == Path("results").absolute() else f" --results {store.root}"
+        print(f"runs side by side: python -m drnbench ui{where}")
 
 
 def write_report(study: Path, results: Path) -> int:

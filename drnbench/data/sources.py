@@ -108,6 +108,10 @@ def _resolve_one(name: str) -> Source:
     if folders:
         kinds = ", ".join(sorted(kind[1:] for kind in EXTENSIONS))
         raise DataError(f"{folders[0][0]} holds no images, nor does its folder HR: put {kinds} files there")
+    if _folder(name).is_file():
+        raise DataError(f"{name} is a file; name the folder it lies in")
+    if not named:
+        raise DataError(f"{name}: no such folder; looked in {_folder(name).absolute()}")
     raise DataError(_unknown(name))
 
 

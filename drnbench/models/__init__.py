@@ -52,11 +52,25 @@ class Model:
                 f"{self.name} cannot be built at scale {scale}: it exists at {', '.join(map(str, self.scales))}"
             )
         known = {p.name: p.default for p in inspect.signature(self.make).parameters.values() if p.name != "scale"}
-        for name in given:
+        for name, value in given.items():
             if name not in known:
                 raise UsageError(f"model {self.name!r} has no size {name!r}: {nearest(name, known)}")
+            self._check(name, value)
         defaults = self.sizes(scale)
         return {name: given.get(name, defaults.get(name, value)) for name, value in known.items()}
+
+    def _check(self, size: str, value: Any) -> None:
+        """Hold a size against the annotation of `make`: a wrong type would fail in the middle of a sweep."""
+        from pydantic import TypeAdapter, ValidationError
+
+        hint = inspect.signature(self.make, eval_str=True).parameters[size].annotation
+        if hint is inspect.Parameter.empty:
+            return
+        try:
+            TypeAdapter(hint).validate_python(value, strict=True)
+        except ValidationError as error:
+            message = error.errors()[0]["msg"].replace("Input should be", "must be")
+            raise UsageError(f"model {self.name!r}: size {size!r} {message} (got {value!r})") from error
 
 
 models: Registry[Model] = Registry(

@@ -129,8 +129,11 @@ def make(study: Expanded, store: Store) -> Plan:
             units = keys.stages(trial, where)
             for stage in units:
                 if stage.key not in stages:
-                    label = f"{stage.stage.name} · {arm.name}" if stage.before else stage.stage.name
-                    stages[stage.key] = _node(stage, f"{label}, seed {stage.seed}", store, costs)
+                    stages[stage.key] = _node(
+                        stage, f"{stage.stage.name} · {arm.name}, seed {stage.seed}", store, costs
+                    )
+                elif arm.name not in stages[stage.key].label:
+                    stages[stage.key].label = f"{stage.stage.name}, seed {stage.seed}"  # of several arms
                 stages[stage.key].used_by += 1
             unit = keys.evaluation(trial, units, where)
             trials.append(_trial(arm, trial, unit, [u.key for u in units], stages, store))

@@ -200,7 +200,7 @@ def _references(
     import seaborn as sns
 
     colours = sns.color_palette("colorblind", 10)
-    ax.axhline(0, color=GREY, linewidth=0.8, zorder=1, label=f"baseline, {scores.plan['baseline']}")
+    ax.axhline(0, color=GREY, linewidth=0.8, zorder=1, label=f"baseline, {scores.baseline_label}")
     bands, used = [], 0
     for arm in scores.arms:
         found = [results.get((arm.name, place, out["y"])) for place in places]
@@ -315,7 +315,7 @@ def _caption(scores: Scores, results: Results, out: dict[str, Any], axis: dict[s
         else "t over images, these checkpoints only"
     )
     words = (
-        f"{s.label} against {axis['title']}: mean paired difference to {scores.plan['baseline']} with its "
+        f"{s.label} against {axis['title']}: mean paired difference to {scores.baseline_label} with its "
         f"95 % interval ({how}; {seeds})."
     )
     if scores.plan["control"]:

@@ -110,6 +110,19 @@ class Scores:
         place = next((p for p in self.places if p.scale == scale), self.places[0])
         return place, self.metrics[place][0]
 
+    @property
+    def baseline_label(self) -> str:
+        """How a caption calls what arms are compared to: `ρ=0`, or `ρ=0 at the same scale` where there are several."""
+        compared = [self.baseline_of(arm) for arm in self.arms]
+        bases = {base.name: base for base in compared if base is not None}
+        if len(bases) < 2:
+            return str(next(iter(bases), self.plan["baseline"]))
+        titles = {axis["path"]: axis["title"] for axis in self.plan["axes"]}
+        values = {path: {repr(base.values.get(path)) for base in bases.values()} for path in titles}
+        one = next(iter(bases.values()))
+        same = [f"{titles[path]}={one.values[path]}" for path in titles if len(values[path]) == 1]
+        return f"{', '.join(same)} at the same {' and '.join(titles[p] for p in titles if len(values[p]) > 1)}"
+
     def baseline_of(self, arm: Arm) -> Arm | None:
         """Return what an arm is compared to, or None for a baseline itself.
 
@@ -120,8 +133,8 @@ class Scores:
         if base is None:
             return None
         if arm.scale != base.scale:
-            cell = {**base.values, "scale": arm.scale}  # noqa: PD011
-            base = next((a for a in self.arms if a.kind == "grid" and a.values == cell), None)  # noqa: PD011
+            cell = {**base.values, "scale": arm.scale}
+            base = next((a for a in self.arms if a.kind == "grid" and a.values == cell), None)
         return None if base is None or base.name == arm.name else base
 
     @property
@@ -141,7 +154,8 @@ def read(store: Store, name: str) -> Scores:
     plan = read_json(store.study(name) / "plan.json")
     if plan is None:
         known = sorted(p.parent.name for p in store.root.glob("*/plan.json"))
-        raise UsageError(f"no study {name!r} in {store.root}: run it first, or {nearest(name, known)}")
+        others = f"; {nearest(name, known)}" if known else ""
+        raise UsageError(f"no study {name!r} in {store.root}: run it first{others}")
     wanted = {t["key"]: _places(t) for t in plan["trials"]}
     stages = {key: _stage_failure(store, key) for key in plan["stages"]}
     arms = tuple(_arm(arm, plan, store, stages) for arm in plan["arms"])

@@ -144,7 +144,7 @@ def _lines(scores: Scores, path: str | None, others: list[dict[str, Any]], by_sc
             key, labels = (arm.kind, label), [*blank, label]
         line = lines.setdefault(key, _Line(labels, {}, arm.kind, block))
         line.arms[arm.scale] = arm
-        if arm.name == scores.plan["baseline"] and not by_scale:
+        if scores.baseline and arm.kind == "grid" and scores.baseline_of(arm) is None and not by_scale:
             line.labels[-1] += " (baseline)"
     axes = {a["path"]: a["values"] for a in scores.plan["axes"]}
     rank = {"reference": 0, "grid": 1, "named": 2}
@@ -203,15 +203,14 @@ def _means(found: list[Result | None], lines: list[_Line], s: text.MetricStyle) 
         tail = f"± {text.number(result.half_width, s.decimals)}" if result.half_width is not None else ""
         entries.append(Entry(text.number(result.mean, s.decimals), tail))
         trained.append(not any(arm.seedless for arm in line.arms.values()))
-    values = [float(e.main.replace("−", "-")) for e, t in zip(entries, trained, strict=True) if t]
-    if len(values) < 2:
-        return entries
-    best = (max if s.higher_is_better else min)(values)
-    # What looks equal in the table is equally bold.
-    return [
-        replace(e, bold=t and float(e.main.replace("−", "-")) == best) if t else e
-        for e, t in zip(entries, trained, strict=True)
-    ]
+    # Scales are different tasks: the best of each. What looks equal in the table is equally bold.
+    for scale in {result.place.scale for result in found if result is not None}:
+        mine = [i for i, t in enumerate(trained) if t and (r := found[i]) is not None and r.place.scale == scale]
+        shown = {i: float(entries[i].main.replace("−", "-")) for i in mine}
+        best = (max if s.higher_is_better else min)(shown.values(), default=None)
+        for i in mine if len(mine) > 1 else ():
+            entries[i] = replace(entries[i], bold=shown[i] == best)
+    return entries
 
 
 def _delta(result: Result | None, s: text.MetricStyle) -> Entry:
@@ -245,17 +244,30 @@ def caption(scores: Scores, seen: list[Result], *, by_scale: bool = False) -> st
     if any(e.left_out for e in there):
         told = {f"{r.left_out} of {r.arm} on {r.place.label}" for r in there if r.left_out}
         parts.append(f"Infinite values (SR equal to HR) are left out: {'; '.join(sorted(told))}.")
+    for reason, cells in _left_out(scores).items():
+        parts.append(f"Left out: {', '.join(cells)} ({reason.rstrip('.')}).")
     if text.reduces_pairs(scores):
         parts.append("Pairs get fewer as ρ grows: each batch of B holds (1−ρ)B pairs.")
     parts.append(Protocol(**plan["protocol"]).caption(scales[0] if len(scales) == 1 else None).rstrip(".") + ".")
     return " ".join(parts)
 
 
+def _left_out(scores: Scores) -> dict[str, list[str]]:
+    """Cells that the study excludes, by reason."""
+    out: dict[str, list[str]] = {}
+    for arm in scores.arms:
+        for reason in dict.fromkeys(reason for _, reason in arm.excluded):
+            seeds = [str(seed) for seed, why in arm.excluded if why == reason]
+            cell = f"{arm.name}, seed {' and '.join(seeds)}" if arm.trials else arm.name
+            out.setdefault(reason, []).append(cell)
+    return out
+
+
 def _statistics(scores: Scores, there: list[Result]) -> list[str]:
     if scores.baseline is None:
         return ["Bold: best trained arm of a column."]
     found = [r.difference for r in there if r.difference is not None]
-    base = scores.baseline.name
+    base = scores.baseline_label
     parts = [f"Δ: mean paired difference to {base}"]
     levels = {d.level for d in found}
     if levels == {"checkpoints"}:

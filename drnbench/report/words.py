@@ -20,13 +20,28 @@ def headline(scores: Scores, results: Results) -> str:
     if base is None:
         parts.append(_means(scores, column))
     elif not any(r.arm == base.name and r.n_seeds for r in column):
-        parts.append(f"The baseline {base.name} has no scores yet, so nothing is compared. {_means(scores, column)}")
+        parts.append(f"The baseline {base.name} has no scores, so nothing is compared. {_means(scores, column)}")
     else:
         control = scores.control
         sighted, sentence = _control(scores, results) if control else (True, "")
         parts += [sentence] if sentence else []
         parts.append(_arms(scores, column, with_place=not sentence, sighted=sighted))
+        parts.append(_below_reference(scores, column))
     return text.plain(" ".join(part for part in parts if part))
+
+
+def _below_reference(scores: Scores, column: list[Result]) -> str:
+    """Say so where no trained arm reaches the untrained reference: differences between failures mean little."""
+    sign = 1 if text.style(scores.primary[1]).higher_is_better else -1
+    shown = [r for r in column if r.mean is not None]
+    reference = [r for r in shown if scores.arm(r.arm).kind == "reference"]
+    trained = [r.mean for r in shown if not scores.arm(r.arm).seedless and r.mean is not None]
+    if not reference or not trained or reference[0].mean is None:
+        return ""
+    best = max(trained, key=lambda mean: sign * mean)
+    if sign * best >= sign * reference[0].mean:
+        return ""
+    return f"No trained arm reaches {reference[0].arm}, so these are differences between networks that are not trained enough."
 
 
 def _sample(d: Difference) -> str:
@@ -106,7 +121,7 @@ def _arms(scores: Scores, column: list[Result], *, with_place: bool, sighted: bo
         " The control shows no gain here, so what is not told apart is not shown to be equal." if not sighted else ""
     )
     if single:
-        caution += f" {text.count(len(single), 'more arm')} with one seed so far, not judged."
+        caution += f" {text.count(len(single), 'more arm')} with one seed, not judged."
     if len(others) == 1:
         r = others[0]
         verb = {1: "gains", -1: "loses", 0: "is not told apart from"}[_sign(r)]

@@ -20,9 +20,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file of other bytes makes the reader raise nearly anything
-        raise UsageError(
-            f"{path} holds no weights that can be read safely: {' '.join(str(error).split())[:160]}"
-        ) from error
+        first = " ".join(str(error).split()).partition(". ")[0][:120]
+        raise UsageError(f"{path} holds no weights that can be read safely ({first})") from error
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
         state = state["model"]
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):

@@ -70,6 +70,8 @@ def test_rho_above_1(refused, tmp_path):
         ("pretrain.steps=many", "pretrain.steps: must be a valid integer (got 'many')"),
         ("pretrain.steps", "write it as path=value"),
         ("adapt.rho=0.3", "is an axis of the study"),
+        ("model.n_blocks=foo", "size 'n_blocks' must be a valid integer"),
+        ("model.n_blocks=true", "size 'n_blocks' must be a valid integer"),
         ("evaluate.7.crop=9", "evaluate.0 to evaluate.1"),
     ],
 )
@@ -157,7 +159,13 @@ def test_patch_and_scale(refused, tmp_path):
             "did you mean 'psnr_y'",
         ),
         (["evaluate", "drn", "--scale", "4", "--data", "photos/test", "--weights", "none.pt"], "no such file"),
-        (["report", "studies/nothing.py"], "nothing"),
+        (
+            ["evaluate", "bicubic", "--scale", "4", "--data", "photos/test", "--metrics", "psnr_y, psnr_y"],
+            "each metric once",
+        ),
+        (["report", "studies/nothing.py"], "no study 'nothing'"),
+        (["plan", "."], "is a folder"),
+        (["evaluate", "bicubic", "--scale", "4", "--data", "/nowhere/HR"], "/nowhere/HR: no such folder"),
         (["ui"], "results"),
         (["sync"], "holds no study yet"),
     ],
@@ -201,3 +209,13 @@ def test_weights_of_another_network(refused, tmp_path):
     assert "another network: 'add_mean" not in refused(*args, "--set", "n_feats=4")
     (tmp_path / "junk.pt").write_bytes(b"junk")
     assert "no weights that can be read safely" in refused(*args[:-1], tmp_path / "junk.pt")
+
+
+def test_a_study_with_an_unknown_field_names_the_nearest(refused, tmp_path):
+    line = refused("run", edited(tmp_path, "baseline=", "baselin="))
+    assert "baselin: there is no such field: did you mean 'baseline'" in line
+
+
+def test_an_image_too_small_to_score_is_named(refused, tmp_path):
+    photographs(tmp_path / "hr", 1, 8)
+    assert "0: " in refused("evaluate", "bicubic", "--scale", 4, "--data", tmp_path / "hr")

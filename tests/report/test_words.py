@@ -66,7 +66,7 @@ def test_one_other_arm(store: Store, worth: float, verb: str) -> None:
 def test_a_baseline_that_is_not_there_yet(store: Store) -> None:
     fill(store, plan_of(rho_study()), gain, done=lambda t: t.arm.name != "ρ=0")
     text = report.write(store, "unpaired").headline
-    assert text.startswith("13 of 16 trials so far. The baseline ρ=0 has no scores yet, so nothing is compared.")
+    assert text.startswith("13 of 16 trials so far. The baseline ρ=0 has no scores, so nothing is compared.")
 
 
 def test_a_control_that_is_not_there_yet(store: Store) -> None:
@@ -78,7 +78,7 @@ def test_one_seed_among_arms_with_more_is_not_judged(store: Store) -> None:
     fill(store, plan_of(rho_study()), gain, done=lambda t: t.arm.name != "ρ=1" or t.trial.seed == 0)
     text = report.write(store, "unpaired").headline
     assert "worse" not in text
-    assert text.endswith("1 more arm with one seed so far, not judged.")
+    assert text.endswith("1 more arm with one seed, not judged.")
 
 
 @pytest.mark.parametrize(
