@@ -146,11 +146,6 @@ class Expanded:
     arms: tuple[Arm, ...]
     baseline: str | None
 
-    @property
-    def seeds(self) -> int:
-        """The largest number of seeds of any arm."""
-        return max(len(arm.trials) for arm in self.arms)
-
 
 def expand(
     study: Study, name: str, question: str, profile: str = "quick", sets: Mapping[str, Any] | None = None

@@ -17,13 +17,13 @@ def evaluate_method(
     sets: list[str], device: str, results: Path, *, y_round: bool,
 ) -> int:  # fmt: skip
     """Score a method on a set; returns the exit code."""
-    from drnbench.cli.studies import _overrides, pick_devices
+    from drnbench.cli.studies import pick_devices, read_sets
     from drnbench.degradations import canonical
     from drnbench.evaluation import metrics as known_metrics
     from drnbench.evaluation.protocol import Protocol
     from drnbench.methods import resolve
 
-    resolved = resolve(method, scale, _overrides(sets))
+    resolved = resolve(method, scale, read_sets(sets))
     if resolved.scheme is not None and weights is None:
         raise UsageError(
             f"evaluate {method}: a trained method needs its weights; give --weights FILE (a checkpoint.pt of the store)"

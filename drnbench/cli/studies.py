@@ -24,10 +24,11 @@ from drnbench.trial import short
 def planned(study: Path, profile: str, sets: list[str], store: Store) -> Plan:
     """Read a study file and build its plan; every error that can be known before work is raised here."""
     loaded, name, question = load(study)
-    return make(expand(loaded, name, question, profile, _overrides(sets)), store)
+    return make(expand(loaded, name, question, profile, read_sets(sets)), store)
 
 
-def _overrides(sets: list[str]) -> dict[str, Any]:
+def read_sets(sets: list[str]) -> dict[str, Any]:
+    """Read `--set path=value` arguments."""
     out = {}
     for item in sets:
         path, eq, value = item.partition("=")

@@ -183,6 +183,6 @@ def _warnings(stages: dict[str, StageNode], trials: list[PlannedTrial], store: S
     if len(signatures) > 1:
         warnings.append(
             f"the stored stages come from {len(signatures)} numerics signatures (torch version, processor or GPU, threads, "
-            "precision): one table would mix them; `show KEY` names each"
+            "precision): one table would mix them; the stage.json of each names its own"
         )
     return warnings
