@@ -1,6 +1,7 @@
 """Two caches: which pixels a source holds (fingerprints), and the LR images made of them.
 
-Both are filed by content, are safe with concurrent writers, and may be deleted at any time.
+Both are filed by content, are safe with concurrent writers, and may be deleted at any time. So may the third, the
+frames of videos (`drnbench.data.video`).
 """
 
 from __future__ import annotations
@@ -8,19 +9,20 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
+from drnbench.data.disk import lock, write
 from drnbench.data.images import center_crop, mod_crop, read_rgb, to_tensor, to_uint8
 from drnbench.data.sources import resolve
 from drnbench.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from drnbench.degradations.kernel import Kernel
 
 CACHE_VERSION = 1
 """Raised when the same kernel would make other pixels, so that old LR images are not found any more."""
@@ -48,7 +50,8 @@ class Fingerprint(NamedTuple):
 def fingerprint(source: str, cache_dir: Path) -> Fingerprint:
     """Return the fingerprint of a source's decoded pixels; this is the check of the images before any work.
 
-    A file whose path, size and time are in `cache_dir/fingerprints.json` is not decoded again.
+    A file whose path, size and time are in `cache_dir/fingerprints.json` is not decoded again. The frames of a video
+    become images in `cache_dir/frames` first.
 
     Raises:
         DataError: a source that does not exist, or an image that cannot be used.
@@ -58,16 +61,16 @@ def fingerprint(source: str, cache_dir: Path) -> Fingerprint:
     known = _load(store)
     fresh: dict[str, list[Any]] = {}
     images = []
-    for name, path in resolve(source).images:
+    for name, path in resolve(source, Path(cache_dir)).images:
         key, stamp = _stamp(path)
         if key not in fresh and not _valid(known.get(key), stamp):
             pixels = read_rgb(path)
             fresh[key] = [*stamp, _pixel_sha(pixels), *pixels.shape[:2]]
         images.append(ImageInfo(name, path, *(fresh.get(key) or known[key])[2:]))
     if fresh:
-        with _lock(Path(cache_dir), "fingerprints"):
+        with lock(Path(cache_dir), "fingerprints"):
             # Read again under the lock: another process may have added its images meanwhile.
-            _write(store, json.dumps(_load(store) | fresh, indent=0).encode())
+            write(store, json.dumps(_load(store) | fresh, indent=0).encode())
     listed = [[image.name, image.sha, image.height, image.width] for image in images]
     return Fingerprint(_sha(listed), tuple(images))
 
@@ -94,14 +97,16 @@ def lr_set(
     """Return the LR images, h x w x 3 uint8.
 
     Each is made once and kept as PNG at `cache_dir/lr/<key[:2]>/<key>.png`, where the key covers HR pixels,
-    kernel with all its parameters, scale and crops. Two processes that want one set do not both make it.
+    kernel with all its parameters, scale and crops. Two processes that want one set do not both make it. Noise is
+    drawn for each image by the sha of its pixels: the same in every set and order that holds the image. Images of
+    kernel `real` are LR already and come back as they are: neither cropped to the modulo nor cached.
 
     Args:
-        images: HR images with their fingerprints.
+        images: HR images with their fingerprints; LR images for kernel `real`.
         kernel: spec of the degradation.
         scale: HR size over LR size.
         cache_dir: the folder of both caches.
-        crop: use the central HR square of at most this many pixels.
+        crop: use the central HR square of at most this many pixels; LR pixels for kernel `real`.
         modulo: then crop HR to a multiple of this; none: the scale. The levels of an image pyramid share the
             modulo of the coarsest one, so that all cover the same HR pixels.
 
@@ -110,34 +115,35 @@ def lr_set(
         DataError: an image that cannot be read, has changed, or is smaller than the modulo.
 
     """
-    from drnbench.degradations import identity
+    from drnbench.degradations import parse
 
     modulo = scale if modulo is None else modulo
     if scale < 1 or modulo < 1 or modulo % scale:
         raise UsageError(f"HR cropped to a multiple of {modulo} does not fit scale {scale}")
-    what = identity(kernel)
+    degradation = parse(kernel)
+    if degradation.real:
+        return hr_set(images, crop)
+    what = degradation.identity()
     keys = [_sha([CACHE_VERSION, image.sha, what, scale, crop, modulo]) for image in images]
     files = [Path(cache_dir) / "lr" / key[:2] / f"{key}.png" for key in keys]
     found = [_cached(file) for file in files]
     if any(lr is None for lr in found):
-        with _lock(Path(cache_dir), _sha(keys)):
+        with lock(Path(cache_dir), _sha(keys)):
             # Look again under the lock: whoever held it has probably made the set.
             found = [_cached(file) if lr is None else lr for lr, file in zip(found, files, strict=True)]
             for i, lr in enumerate(found):
                 if lr is None:
-                    found[i] = _make(kernel, scale, _cut(images[i], crop, modulo), files[i])
+                    found[i] = _make(degradation, scale, _cut(images[i], crop, modulo), images[i].sha, files[i])
     return [lr for lr in found if lr is not None]
 
 
-def _make(kernel: str, scale: int, hr: Pixels, file: Path) -> Pixels:
+def _make(kernel: Kernel, scale: int, hr: Pixels, sha: str, file: Path) -> Pixels:
     from PIL import Image
 
-    from drnbench.degradations import parse
-
-    lr = to_uint8(parse(kernel).degrade(to_tensor(hr), scale))
+    lr = to_uint8(kernel.degrade(to_tensor(hr), scale, int(sha[:16], 16)))
     buffer = io.BytesIO()
     Image.fromarray(lr).save(buffer, format="PNG")
-    _write(file, buffer.getvalue())
+    write(file, buffer.getvalue())
     return lr
 
 
@@ -195,30 +201,3 @@ def _valid(entry: Any, stamp: list[int]) -> bool:
     if not isinstance(entry, list) or len(entry) != 5 or entry[:2] != stamp:
         return False
     return isinstance(entry[2], str) and all(isinstance(side, int) for side in entry[3:])
-
-
-def _lock(cache_dir: Path, name: str) -> FileLock:
-    folder = cache_dir / "locks"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cache {cache_dir} cannot be written ({error.strerror}): choose another --results") from None
-    return FileLock(folder / f"{name}.lock")  # held by the system: it is free again when its process dies
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Write under a temporary name and rename: a reader never sees half a file."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as out:
-                out.write(content)
-            Path(temporary).replace(file)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise UsageError(
-            f"{file} cannot be written ({error.strerror}): make room or choose another --results"
-        ) from None

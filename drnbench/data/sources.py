@@ -1,8 +1,9 @@
 """From the name of a set of images to its files.
 
-A source is `photos/train|unpaired|test`, the name of a folder under a data root (`Set5`), any folder, or
-several of them joined by `+`. Data roots are the folders of the environment variable DRNBENCH_DATA, or else
-the first that exists of ./data, ../data and ../shared/data. Images lie at ROOT/NAME/HR/* or ROOT/NAME/*.
+A source is `photos/train|unpaired|test`, the name of a folder or video under a data root (`Set5`, `clip.mp4`), any
+folder or video, or several of them joined by `+`. A video gives 32 of its frames, `clip.mp4@8` gives 8
+(`drnbench.data.video`). Data roots are the folders of the environment variable DRNBENCH_DATA, or else the first that
+exists of ./data, ../data and ../shared/data. Images lie at ROOT/NAME/HR/* or ROOT/NAME/*.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from drnbench.data import video
 from drnbench.data.photos import SPLITS, photos
 from drnbench.errors import DataError, nearest
 
@@ -19,7 +21,9 @@ DEFAULT_ROOTS = ("data", "../data", "../shared/data")
 STANDARD = {
     "B100": "100 test images of BSDS300 (Martin et al. 2001)",
     "BSDS200": "200 training images of BSDS300 (Martin et al. 2001)",
+    "DF2K": "DIV2K and Flickr2K together",
     "DIV2K": "2K photographs (Agustsson and Timofte 2017)",
+    "Flickr2K": "2650 photographs in 2K (Timofte et al. 2017; Lim et al. 2017)",
     "Manga109": "109 manga covers (Matsui et al. 2017), given out by its authors on application",
     "RealSRSet": "20 real LR images without HR (Zhang et al. 2021)",
     "Set14": "14 images (Zeyde et al. 2010)",
@@ -28,6 +32,9 @@ STANDARD = {
     "Urban100": "100 buildings (Huang et al. 2015)",
     "clip_city": "8 frames of a video clip of a city",
 }
+
+JOINED = {"DF2K": ("DIV2K", "Flickr2K")}
+"""Names that mean several sets, unless a folder has that name."""
 
 
 class ImageFile(NamedTuple):
@@ -45,23 +52,28 @@ class Source(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """A line of a listing: what to write, where it lies, how many images it holds."""
+    """A line of a listing: what to write, where it lies, how many images it holds (0: a video, not decoded here)."""
 
     name: str
     where: str
     images: int
 
 
-def resolve(source: str) -> Source:
-    """Return the images of a source: photographs in their listed order, folders sorted by file name.
+def resolve(source: str, cache: Path | None = None) -> Source:
+    """Return the images of a source: photographs in their listed order, folders sorted by file name, frames by time.
+
+    Args:
+        source: what to look for.
+        cache: folder in which the frames of videos are kept, and made if they are not there. None: nothing is decoded,
+            and the video file itself stands in the place of its frames: enough for the label.
 
     Raises:
-        DataError: unknown, empty, or two images of one name.
+        DataError: unknown, empty, or two images of one name; with a cache, a video that cannot be read.
 
     """
-    # A folder whose own name holds a plus is that folder.
-    parts = [source] if "+" not in source or _folder(source).is_dir() else source.split("+")
-    found = [_resolve_one(part.strip()) for part in parts]
+    # A folder or video whose own name holds a plus is that one.
+    parts = [source] if "+" not in source or _is_one(source) else source.split("+")
+    found = [_resolve_one(part.strip(), cache) for part in parts]
     label = "+".join(one.label for one in found)
     images = tuple(image for one in found for image in one.images)
     seen: dict[str, Path] = {}
@@ -81,17 +93,22 @@ def roots() -> list[Path]:
 
 
 def datasets() -> list[Dataset]:
-    """Return everything `resolve` knows by name: the photographs, then the folders under the roots."""
+    """Return everything `resolve` knows by name: the photographs, then folders and videos under the roots."""
     listed = {f"photos/{split}": Dataset(f"photos/{split}", "installed", len(SPLITS[split])) for split in SPLITS}
     for root in roots():
         for folder in sorted(root.iterdir()) if root.is_dir() else ():
             files = _images(folder, "HR", ".") if folder.is_dir() else []
             if files and folder.name not in listed:  # the first root wins, as in `resolve`
                 listed[folder.name] = Dataset(folder.name, str(files[0].parent), len(files))
+            elif _is_video(folder) and folder.name not in listed:
+                listed[folder.name] = Dataset(folder.name, f"video {folder}", 0)
+    for name, parts in JOINED.items():
+        if name not in listed and all(part in listed for part in parts):
+            listed[name] = Dataset(name, " + ".join(parts), sum(listed[part].images for part in parts))
     return list(listed.values())
 
 
-def _resolve_one(name: str) -> Source:
+def _resolve_one(name: str, cache: Path | None) -> Source:
     if not name:
         raise DataError("a source is empty: name images, such as photos/test, Set5 or a folder")
     if name == "photos" or name.startswith("photos/"):
@@ -105,14 +122,50 @@ def _resolve_one(name: str) -> Source:
         files = _images(folder, *order)
         if files:
             return Source(_label(folder), tuple(ImageFile(file.stem, file) for file in files))
+    if not folders and (clip := video.split(name)):
+        return _video(clip[0], clip[1], cache)
+    if not folders and name in JOINED:
+        return _join(name, cache)
     if folders:
         kinds = ", ".join(sorted(kind[1:] for kind in EXTENSIONS))
         raise DataError(f"{folders[0][0]} holds no images, nor does its folder HR: put {kinds} files there")
     if _folder(name).is_file():
-        raise DataError(f"{name} is a file; name the folder it lies in")
+        raise DataError(f"{name} is a file and no video; name the folder it lies in")
     if not named:
         raise DataError(f"{name}: no such folder; looked in {_folder(name).absolute()}")
     raise DataError(_unknown(name))
+
+
+def _video(name: str, count: int | None, cache: Path | None) -> Source:
+    named = [] if name[0] in ".~" or Path(name).is_absolute() else roots()
+    candidates = [root / name for root in named] + [_folder(name)]
+    path = next((file for file in candidates if file.is_file()), None)
+    if path is None:
+        raise DataError(f"{name}: no such video; looked in {', '.join(str(file.absolute()) for file in candidates)}")
+    if cache is None:
+        return Source(path.stem, (ImageFile(path.stem, path),))
+    files = video.frames(path, count, cache)
+    return Source(path.stem, tuple(ImageFile(f"{path.stem}_{file.stem}", file) for file in files))
+
+
+def _join(name: str, cache: Path | None) -> Source:
+    found, missing = [], []
+    for part in JOINED[name]:
+        try:
+            found.append(_resolve_one(part, cache))
+        except DataError as error:
+            missing.append(str(error))
+    if missing:
+        raise DataError(f"{name} is {'+'.join(JOINED[name])}; {'; '.join(missing)}")
+    return Source(name, tuple(image for one in found for image in one.images))
+
+
+def _is_one(source: str) -> bool:
+    return _folder(source).is_dir() or any(_is_video(_folder(name)) for name in (source, source.rpartition("@")[0]))
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in video.EXTENSIONS and not path.name.startswith(".") and path.is_file()
 
 
 def _folder(name: str) -> Path:

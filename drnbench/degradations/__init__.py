@@ -1,5 +1,7 @@
 """Kernels: degradations HR -> LR at any integer scale, named by short specs such as `bd:sigma=2.0,size=12`.
 
+Every kernel takes `noise` (gray levels) and `jpeg` (quality), which come after it: `bd:noise=5,jpeg=70`.
+
 A new kernel is a class derived from `drnbench.degradations.kernel.Kernel` under `@kernels.register("name")`,
 in a file listed in `home` below, or in another package through the entry-point group `drnbench.kernels`.
 """
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["canonical", "identity", "kernels", "parse"]
 
 # The module is called `kernel`: importing a submodule `kernels` would replace this registry in the package.
-kernels: Registry[type[Kernel]] = Registry("kernel", home=("drnbench.degradations.kernel",), group="drnbench.kernels")
+kernels: Registry[type[Kernel]] = Registry(
+    "kernel",
+    home=("drnbench.degradations.kernel", "drnbench.degradations.blur", "drnbench.degradations.file"),
+    group="drnbench.kernels",
+)
 
 
 def parse(spec: str) -> Kernel:
@@ -70,12 +76,13 @@ def canonical(spec: str) -> str:
 def identity(spec: str) -> dict[str, object]:
     """Return the name and every parameter, defaults included: what enters a hash.
 
+    `noise` and `jpeg` are there only where they are set, and the content of a file stands for its path.
+
     Raises:
-        UsageError: as `parse`.
+        UsageError: as `parse`, and a kernel file that cannot be used.
 
     """
-    kernel = parse(spec)
-    return {"name": kernel.name, **kernel.model_dump(mode="json")}
+    return parse(spec).identity()
 
 
 def _value(text: str) -> Any:

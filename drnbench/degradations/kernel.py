@@ -1,4 +1,4 @@
-"""The built-in kernels: what turns an HR image into an LR image.
+"""What every kernel has in common, and those that are no blur: bicubic, nearest, real.
 
 Every kernel states its phase: where in the scale x scale cell of HR pixels an LR pixel lies. With 0-based HR
 coordinates the centre of the first cell is (scale - 1) / 2; a kernel whose LR pixels lie there is
@@ -8,39 +8,82 @@ two of nearest at x4).
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
 from drnbench.degradations import kernels
-from drnbench.degradations.resize import Border, border_indices, downsample, round_half_up
+from drnbench.degradations.camera import add_noise, through_jpeg
+from drnbench.degradations.resize import Border, downsample, round_half_up
 from drnbench.errors import UsageError
 
-Sigma = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+LATER = ("noise", "jpeg")
+"""Fields that came after results had been filed: they enter a hash only where they are set."""
+
+
+class Taps(NamedTuple):
+    """The weights of the HR pixels in one LR pixel.
+
+    Attributes:
+        weights: float64, rows x columns; sum 1.
+        first: the HR row and column of `weights[0, 0]`, counted from the first pixel of the LR pixel's cell.
+
+    """
+
+    weights: Tensor
+    first: tuple[int, int]
 
 
 class Kernel(BaseModel):
-    """Base of all kernels: parameters as described fields, `make` for the work.
+    """Base of all kernels: parameters as described fields, `make` for the work, `taps` where it is linear.
 
     Attributes:
         name: what the registry calls it.
         summary: one line for `list`.
+        real: the images are LR already: there is no HR, and nothing to degrade.
 
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
     name: ClassVar[str]
     summary: ClassVar[str]
+    real: ClassVar[bool] = False
+    noise: Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)] | None = Field(
+        None,
+        description="standard deviation in gray levels of Gaussian noise added to the LR image, then rounded and "
+        "clipped; drawn for each image by its seed; none or 0: no noise",
+    )
+    jpeg: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None,
+        description="quality 1..100 of JPEG coding of the LR image, after the noise; chroma subsampled 4:2:0; "
+        "none: not coded",
+    )
 
-    def degrade(self, hr: Tensor, scale: int) -> Tensor:
-        """Return the LR batch.
+    @field_validator("noise", mode="after")
+    @classmethod
+    def _no_noise(cls, value: float | None) -> float | None:
+        """One spelling of none, so that a sweep that begins at 0 shares its results with the kernel alone."""
+        return value or None
+
+    @property
+    def seeded(self) -> bool:
+        """Whether `degrade` depends on its seed."""
+        return self.noise is not None
+
+    def identity(self) -> dict[str, object]:
+        """Return the name and every parameter that moves a pixel, defaults included: what enters a hash."""
+        fields: dict[str, Any] = self.model_dump(mode="json")
+        return {"name": self.name, **{k: v for k, v in fields.items() if k not in LATER or v is not None}}
+
+    def degrade(self, hr: Tensor, scale: int, seed: int = 0) -> Tensor:
+        """Return the LR batch: the kernel, then noise and JPEG where they are set.
 
         Args:
             hr: N x 3 x H x W, floating point, integers in 0..255; H and W are multiples of `scale`.
             scale: integer of at least 1.
+            seed: decides the noise; image i of the batch draws by (seed, i), on every device the same.
 
         Returns:
             N x 3 x H/scale x W/scale of the same dtype and device: integers in 0..255, as an image file has.
@@ -49,8 +92,7 @@ class Kernel(BaseModel):
             UsageError: a scale below 1, or a size that it does not divide.
 
         """
-        if scale < 1:
-            raise UsageError(f"kernel {self.name}: the scale is an integer of at least 1, not {scale}")
+        self._check_scale(scale)
         if hr.ndim != 4 or not hr.is_floating_point():
             raise UsageError(
                 f"kernel {self.name}: HR is a floating-point N x 3 x H x W, not {hr.dtype} {tuple(hr.shape)}"
@@ -62,11 +104,46 @@ class Kernel(BaseModel):
                 f"{scale}: crop it first"
             )
         # float64 on every device: a level that flips with the hardware would make LR sets differ.
-        return self.make(hr.double(), scale).to(hr.dtype)
+        lr = self.make(hr.double(), scale)
+        lr = lr if self.noise is None else add_noise(lr, self.noise, seed)
+        lr = lr if self.jpeg is None else through_jpeg(lr, self.jpeg)
+        return lr.to(hr.dtype)
 
     def make(self, hr: Tensor, scale: int) -> Tensor:
         """Return integers in 0..255 for a float64 batch of checked size; what a new kernel implements."""
         raise NotImplementedError
+
+    def taps(self, scale: int) -> Taps:  # noqa: ARG002 - for those that have weights
+        """Return the weights of the linear part of `make`; what a new kernel implements to have an impulse."""
+        raise UsageError(f"kernel {self.name!r} does not state its weights: it has no impulse")
+
+    def impulse(self, scale: int) -> Tensor:
+        """Return the weight of each HR pixel in one LR pixel of the interior, without rounding, noise and JPEG.
+
+        Returns:
+            float64 K x K, sum 1. K is even at even scales and odd at odd ones, so that the middle of the window is the
+            centre (scale - 1) / 2 of the LR pixel's cell: row and column i are those of the HR pixel at
+            i - (K - scale) / 2, counted from the first one of the cell, K - scale being even. A kernel that is not
+            phase-aligned stands off the middle.
+
+        Raises:
+            UsageError: a scale below 1, or a kernel that does not state its weights.
+
+        """
+        self._check_scale(scale)
+        weights, first = self.taps(scale)
+        # Twice the distance from the middle of the cell to the outermost taps: whole numbers at even scales too.
+        reach = [scale - 1 - 2 * f for f in first]
+        reach += [2 * (f + n - 1) - (scale - 1) for f, n in zip(first, weights.shape, strict=True)]
+        side = max(reach) + 1
+        top, left = (f + (side - scale) // 2 for f in first)
+        window = weights.new_zeros(side, side)
+        window[top : top + weights.shape[0], left : left + weights.shape[1]] = weights
+        return window
+
+    def _check_scale(self, scale: int) -> None:
+        if scale < 1:
+            raise UsageError(f"kernel {self.name}: the scale is an integer of at least 1, not {scale}")
 
 
 @kernels.register("bicubic")
@@ -84,6 +161,16 @@ class Bicubic(Kernel):
         """Shrink with rounding after each pass."""
         return downsample(hr, scale, border=self.border, quantize=True)
 
+    def taps(self, scale: int) -> Taps:
+        """Return the cubic of a = -0.5 stretched by the scale, both ways."""
+        size = 4 * scale - scale % 2  # at odd scales the outermost of 4 s + 1 taps are both 0: less than 2 s away
+        x = (torch.arange(size, dtype=torch.float64) - (size - 1) / 2).abs() / scale
+        near = 1.5 * x**3 - 2.5 * x**2 + 1
+        line = torch.where(x <= 1, near, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2)
+        line = line / line.sum()
+        first = (scale - size) // 2
+        return Taps(torch.outer(line, line), (first, first))
+
 
 @kernels.register("nearest")
 class Nearest(Kernel):
@@ -98,74 +185,31 @@ class Nearest(Kernel):
 
     def make(self, hr: Tensor, scale: int) -> Tensor:
         """Pick the pixels."""
-        offset = scale // 2 if self.offset == "half" else 0
+        offset = self._offset(scale)
         return round_half_up(hr[..., offset::scale, offset::scale])
 
+    def taps(self, scale: int) -> Taps:
+        """Return the whole cell, with the one pixel."""
+        weights = torch.zeros(scale, scale, dtype=torch.float64)
+        weights[self._offset(scale), self._offset(scale)] = 1
+        return Taps(weights, (0, 0))
 
-@kernels.register("bd")
-class BlurDown(Kernel):
-    """The field's BD: a Gaussian blur stored as uint8, then every s-th pixel."""
+    def _offset(self, scale: int) -> int:
+        return scale // 2 if self.offset == "half" else 0
 
-    name: ClassVar[str] = "bd"
+
+@kernels.register("real")
+class Real(Kernel):
+    """No kernel: the images came out of a camera at the size that is to be enlarged."""
+
+    name: ClassVar[str] = "real"
     summary: ClassVar[str] = (
-        "blur-down: Gaussian (sigma 1.6; 7x7 at odd, 12x12 at even factors), uint8, every s-th pixel"
+        "the images are LR already; no HR exists, so nothing is degraded and nothing scored against HR"
     )
-    sigma: Sigma = Field(1.6, description="standard deviation of the Gaussian in HR pixels")
-    size: Annotated[int, Field(ge=1, le=1001)] | None = Field(
-        None,
-        description="side of the kernel in HR pixels; none: 7 at odd factors, 12 at even ones; an even size "
-        "at an odd factor, or the reverse, moves the phase by half an HR pixel",
-    )
+    real: ClassVar[bool] = True
+    noise: None = Field(None, description="none: the images keep the noise they have")
+    jpeg: None = Field(None, description="none: the images keep the coding they have")
 
-    def make(self, hr: Tensor, scale: int) -> Tensor:
-        """Blur, edges replicated, and sample at 0-based offset (s-1)/2 at odd and s/2 - 1 at even factors."""
-        size = self.size or (7 if scale % 2 else 12)
-        taps = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
-        # MATLAB's imfilter puts the origin of a kernel at (size-1)//2, so an even kernel is centred half a
-        # pixel after the output pixel: 12 taps at offset s/2 - 1 are centred at s/2 - 1/2 = (s-1)/2, and so
-        # are 7 taps at an odd factor. That is why the odd-looking offset is right: both are phase-aligned
-        # with bicubic.
-        first = (scale - 1) // 2 - (size - 1) // 2
-        # Rounding is element-wise, so blurring only where a pixel is kept gives the levels of blurring the
-        # whole image, storing it as uint8 and sampling that.
-        return round_half_up(_filter_and_sample(hr, _gaussian(taps, self.sigma), first, scale))
-
-
-@kernels.register("gaussian")
-class Gaussian(Kernel):
-    """An isotropic Gaussian centred on each LR pixel, phase-aligned with bicubic at every scale."""
-
-    name: ClassVar[str] = "gaussian"
-    summary: ClassVar[str] = "isotropic Gaussian of a given sigma, phase-aligned with bicubic at every scale"
-    sigma: Sigma = Field(description="standard deviation in HR pixels; required")
-
-    def make(self, hr: Tensor, scale: int) -> Tensor:
-        """Sample the continuous Gaussian around (s-1)/2 of each cell, 4 sigma each way, edges replicated.
-
-        The centre lies on a pixel at odd scales and between two at even ones, so the number of taps is odd or
-        even with the scale: they are always symmetric about the centre, and cutting the tails moves nothing.
-        """
-        radius = math.ceil(4 * self.sigma)
-        size = 2 * radius + scale % 2
-        taps = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
-        first = (scale - size) // 2  # exact: size and scale are odd or even together
-        return round_half_up(_filter_and_sample(hr, _gaussian(taps, self.sigma), first, scale))
-
-
-def _gaussian(taps: Tensor, sigma: float) -> Tensor:
-    """Return weights that sum to 1; softmax, since exp underflows to 0/0 for a small sigma between pixels."""
-    return torch.softmax(-0.5 * (taps / sigma) ** 2, dim=0)
-
-
-def _filter_and_sample(x: Tensor, weights: Tensor, first: int, scale: int) -> Tensor:
-    """Return y[i, j] = sum over k, l of w[k] w[l] x[i scale + first + k, j scale + first + l]."""
-    batch, channels = x.shape[:2]
-    out = x.flatten(0, 1).unsqueeze(1)
-    for axis in (2, 3):
-        size = x.shape[axis]
-        after = (size // scale - 1) * scale + first + len(weights) - size
-        # A negative `before` or `after` crops: a kernel shorter than its offset reads nothing there.
-        out = out.index_select(axis, border_indices(size, -first, after, "replicate").to(x.device))
-        shape, stride = ([-1, 1], [scale, 1]) if axis == 2 else ([1, -1], [1, scale])
-        out = torch.conv2d(out, weights.to(x.device).view(1, 1, *shape), stride=stride)
-    return out.view(batch, channels, *out.shape[2:])
+    def degrade(self, hr: Tensor, scale: int, seed: int = 0) -> NoReturn:  # noqa: ARG002 - the base's signature
+        """Refuse."""
+        raise UsageError("images of kernel 'real' are LR already: name another kernel to make LR images of them")

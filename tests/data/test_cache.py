@@ -113,6 +113,51 @@ def test_lr_images_are_made_once_and_the_spelling_of_a_kernel_does_not_count(fol
     assert len(list((store / "lr").rglob("*.png"))) == 8
 
 
+def test_noise_is_drawn_for_each_image_by_its_pixels(folder, store, tmp_path):
+    for name in "cd":  # the same pixels once more
+        Image.open(folder / f"{'ab'['cd'.index(name)]}.png").save(folder / f"{name}.png")
+    images = fingerprint(str(folder), store).images
+    a, b, again, _ = lr_set(images, "nearest:noise=9,jpeg=90", 3, store)
+    assert (a == again).all()
+    # Alone, in another order, in another cache: the same noise.
+    (alone,) = lr_set(images[1:2], "nearest:jpeg=90,noise=9.0", 3, tmp_path / "other")
+    assert (alone == b).all()
+    noise = [lr_set(images, "nearest:noise=9", 3, store)[i] - lr_set(images, "nearest", 3, store)[i] for i in (0, 1)]
+    assert (noise[0] != noise[1]).any()
+
+
+def test_the_files_of_a_kernel_without_noise_are_found_under_the_old_key(store, tmp_path):
+    # sha256 of these pixels, of this kernel's fields and of the sizes: changing it would make every LR set again.
+    (tmp_path / "one").mkdir()
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(tmp_path / "one/x.png")
+    lr_set(fingerprint(str(tmp_path / "one"), store).images, "bd", 2, store)
+    assert [file.name for file in (store / "lr").rglob("*.png")] == [
+        "d894a41795efde0783c1e5284bb81c8e755af8b01608041efaecc0a1e040b47b.png"
+    ]
+
+
+def test_a_kernel_file_is_known_by_its_content(folder, store, tmp_path):
+    images = fingerprint(str(folder), store).images
+    np.save(tmp_path / "k.npy", np.eye(4))
+    first = lr_set(images, f"file:path={tmp_path / 'k.npy'}", 2, store)
+    (tmp_path / "k.npy").rename(tmp_path / "moved.npy")
+    again = lr_set(images, f"file:path={tmp_path / 'moved.npy'}", 2, store)
+    assert all((one == other).all() for one, other in zip(first, again, strict=True))
+    assert len(list((store / "lr").rglob("*.png"))) == 2
+    np.save(tmp_path / "moved.npy", np.ones((4, 4)))
+    lr_set(images, f"file:path={tmp_path / 'moved.npy'}", 2, store)
+    assert len(list((store / "lr").rglob("*.png"))) == 4
+
+
+def test_images_of_kernel_real_are_lr_already(folder, store):
+    images = fingerprint(str(folder), store).images
+    whole = lr_set(images, "real", 4, store, modulo=8)
+    assert all((lr == read_rgb(image.path)).all() for lr, image in zip(whole, images, strict=True))
+    cropped = lr_set(images, "real", 4, store, crop=10)
+    assert all((lr == center_crop(one, 10)).all() for lr, one in zip(cropped, whole, strict=True))
+    assert not (store / "lr").exists()
+
+
 def test_an_unreadable_lr_image_is_made_again(folder, store):
     images = fingerprint(str(folder), store).images
     first = lr_set(images, "nearest", 2, store)

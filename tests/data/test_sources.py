@@ -82,6 +82,22 @@ def test_folders(root, tmp_path):
     assert names("Set5") == ["a", "b"]
 
 
+def test_df2k_is_both_sets(root, tmp_path):
+    with pytest.raises(DataError, match=r"DF2K is DIV2K\+Flickr2K; .*'DIV2K'.*not here.*'Flickr2K'.*not here"):
+        resolve("DF2K")
+    put(root / "DIV2K/HR/0001.png", root / "DIV2K/HR/0002.png")
+    with pytest.raises(DataError, match=r"'Flickr2K'.*root/Flickr2K") as caught:
+        resolve("DF2K")
+    assert "'DIV2K'" not in str(caught.value)
+    put(root / "Flickr2K/000001.png")
+    assert resolve("DF2K").label == "DF2K"
+    assert names("DF2K") == names("DIV2K+Flickr2K") == ["0001", "0002", "000001"]
+    assert resolve("Set5+DF2K").label == "Set5+DF2K"
+    assert ("DF2K", "DIV2K + Flickr2K", 3) in datasets()
+    put(root / "DF2K/own.png")  # a folder of that name is meant first
+    assert names("DF2K") == ["own"]
+
+
 def test_the_first_root_wins_and_several_are_searched(root, tmp_path, monkeypatch):
     put(tmp_path / "second/Set5/c.png", tmp_path / "second/Mine/d.png")
     monkeypatch.setenv("DRNBENCH_DATA", f"{root}:{tmp_path / 'second'}")

@@ -20,7 +20,11 @@ specs = st.one_of(
     st.sampled_from(["bicubic", "bicubic:border=replicate", "nearest", "nearest:offset=zero", "bd"]),
     st.floats(0.05, 8).map(lambda sigma: f"gaussian:sigma={sigma!r}"),
     st.tuples(st.floats(0.05, 8), st.integers(1, 30)).map(lambda two: f"bd:size={two[1]},sigma={two[0]!r}"),
+    st.tuples(st.floats(0.05, 4), st.floats(0.05, 4), st.floats(-400, 400)).map(
+        lambda three: "anisotropic:sigma_x={!r},sigma_y={!r},angle={!r}".format(*three)
+    ),
 )
+camera = st.sampled_from(["", "noise=3.5", "jpeg=70", "jpeg=100,noise=0.25"])
 
 
 def ramp(scale: int, cells: int = 24, axis: int = 3) -> torch.Tensor:
@@ -42,7 +46,16 @@ def phase(spec: str, scale: int, axis: int) -> torch.Tensor:
 @pytest.mark.parametrize("axis", [2, 3])
 @pytest.mark.parametrize("scale", [1, 2, 3, 4, 5, 8])
 @pytest.mark.parametrize(
-    "spec", ["bicubic", "bicubic:border=replicate", "bd", "gaussian:sigma=1.3", "gaussian:sigma=0.2"]
+    "spec",
+    [
+        "bicubic",
+        "bicubic:border=replicate",
+        "bd",
+        "gaussian:sigma=1.3",
+        "gaussian:sigma=0.2",
+        "anisotropic:sigma_x=2.5,sigma_y=0.4,angle=30",
+        "anisotropic:sigma_x=0.1,sigma_y=0.2,angle=45",
+    ],
 )
 def test_phase_aligned_with_bicubic(spec, scale, axis):
     assert torch.equal(phase(spec, scale, axis), torch.full_like(phase(spec, scale, axis), (scale - 1) / 2))
@@ -109,8 +122,9 @@ def test_sizes_that_do_not_fit(spec, size, scale):
         parse(spec).degrade(torch.zeros(1, 3, *size), scale)
 
 
-@given(specs)
-def test_specs_round_trip(spec):
+@given(specs, camera)
+def test_specs_round_trip(spec, more):
+    spec += f"{',' if ':' in spec else ':'}{more}" if more else ""
     short = canonical(spec)
     assert canonical(short) == short
     assert parse(short) == parse(spec)
@@ -125,6 +139,9 @@ def test_specs_round_trip(spec):
         ("bd: size=12, sigma=2", "bd:sigma=2.0,size=12"),
         ("bicubic:border=symmetric", "bicubic"),
         ("gaussian:sigma=2", "gaussian:sigma=2.0"),
+        ("bd:jpeg=70,noise=5", "bd:jpeg=70,noise=5.0"),
+        ("bd:jpeg=none,noise=0", "bd"),
+        ("anisotropic:sigma_y=1,sigma_x=2,angle=0", "anisotropic:sigma_x=2.0,sigma_y=1.0"),
     ],
 )
 def test_canonical_drops_defaults_and_sorts(spec, short):
@@ -134,6 +151,14 @@ def test_canonical_drops_defaults_and_sorts(spec, short):
 def test_identity_holds_every_parameter():
     assert identity("bd") == {"name": "bd", "sigma": 1.6, "size": None}
     assert identity("bicubic") == {"name": "bicubic", "border": "symmetric"}
+    assert identity("real") == {"name": "real"}
+
+
+def test_noise_and_jpeg_are_in_the_identity_only_where_set():
+    assert identity("bd:noise=0,jpeg=none") == identity("bd")
+    assert identity("bd:noise=5") == {**identity("bd"), "noise": 5.0}
+    assert identity("bd:jpeg=70") == {**identity("bd"), "jpeg": 70}
+    assert [parse(spec).seeded for spec in ("bd", "bd:jpeg=70", "bd:noise=0", "bd:noise=5")] == [False] * 3 + [True]
 
 
 @pytest.mark.parametrize(
@@ -152,12 +177,44 @@ def test_identity_holds_every_parameter():
         ("bd:sigma=1,sigma=2", "twice"),
         ("gaussian", "required"),
         ("bicubic:border=mirror", "symmetric"),
+        ("bicubic:noise=-1", "greater than or equal to 0"),
+        ("bicubic:noise=nan", "valid number"),
+        ("bicubic:noise=NaN", "finite|greater"),
+        ("bicubic:jpeg=0", "greater than or equal to 1.*quality"),
+        ("bicubic:jpeg=101", "less than or equal to 100"),
+        ("bicubic:jpeg=7.5", "integer"),
+        ("anisotropic:sigma_x=1", "sigma_y: Field required"),
+        ("anisotropic:sigma_x=1,sigma_y=99", "less than or equal to 25"),
+        ("anisotropic:sigma_x=1,sigma_y=2,angle=Infinity", "finite"),
+        ("real:noise=5", "should be None.*keep the noise"),
+        ("file", "path: Field required.*npy"),
+        ("file:path=", "not parameter=value"),
+        ("file:path=3", "valid string"),
     ],
 )
 def test_bad_specs_are_one_line(spec, message):
     with pytest.raises(UsageError, match=message) as caught:
         parse(spec)
     assert "\n" not in str(caught.value)
+
+
+def test_real_images_are_not_degraded():
+    real = parse("real")
+    assert real.real
+    assert not parse("bicubic").real
+    with pytest.raises(UsageError, match="images of kernel 'real' are LR already"):
+        real.degrade(noise(8, 8), 2)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    "spec", ["bicubic", "bd:noise=5", "gaussian:sigma=1.3,jpeg=60", "anisotropic:sigma_x=2,sigma_y=1"]
+)
+def test_cuda_gives_the_levels_of_the_cpu(spec):
+    x = noise(64, 96)
+    made = parse(spec).degrade(x.cuda(), 4, 7)
+    assert made.is_cuda
+    assert torch.equal(made.cpu(), parse(spec).degrade(x, 4, 7))
 
 
 def test_every_kernel_is_described():

@@ -1,0 +1,131 @@
+"""A blur kernel that somebody measured or estimated, from a NumPy or MATLAB file."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from drnbench.degradations import kernels
+from drnbench.degradations.blur import sample
+from drnbench.degradations.kernel import Kernel, Taps
+from drnbench.degradations.resize import round_half_up
+from drnbench.errors import UsageError
+
+MAX_SIDE = 101
+_NUMERIC = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
+
+
+@kernels.register("file")
+class File(Kernel):
+    """The weights of a file, divided by their sum.
+
+    They are correlated with the image, as MATLAB's imfilter and every network do: the weight at the top left meets the
+    HR pixel at the top left. The middle of the array - not its centre of mass - lies on the centre (s-1)/2 of each
+    cell, so a symmetric kernel is phase-aligned with bicubic where its size is odd at odd scales, and even at even
+    ones. An odd size at an even scale (or the reverse) has no such place: its middle lies half an HR pixel before the
+    centre, up and to the left, at s/2 - 1 (0-based) for an odd size at an even scale. Pad the array by a row and a
+    column of your choice to place it otherwise.
+    """
+
+    name: ClassVar[str] = "file"
+    summary: ClassVar[str] = "blur kernel from a .npy or .mat file, up to 101 x 101, divided by its sum; correlation"
+    path: str = Field(
+        min_length=1,
+        description=".npy, or .mat with one 2-D numeric variable; a path without commas; required",
+    )
+
+    def identity(self) -> dict[str, object]:
+        """Return a sha256 of the array in place of its path.
+
+        Raises:
+            UsageError: a file that cannot be used.
+
+        """
+        fields = super().identity()
+        del fields["path"]
+        array = self._array
+        digest = hashlib.sha256(f"{array.shape}".encode() + array.astype("<f8").tobytes())
+        return {**fields, "sha256": digest.hexdigest()}
+
+    def make(self, hr: Tensor, scale: int) -> Tensor:
+        """Blur, edges replicated, where an LR pixel lies; round half up and clip."""
+        return round_half_up(sample(hr, self.taps(scale), scale))
+
+    def taps(self, scale: int) -> Taps:
+        """Return the weights divided by their sum.
+
+        Raises:
+            UsageError: a file that cannot be used.
+
+        """
+        weights = torch.from_numpy(self._array / self._array.sum())
+        rows, columns = ((scale - side) // 2 for side in weights.shape)  # downwards: half a pixel before
+        return Taps(weights, (rows, columns))
+
+    @functools.cached_property
+    def _array(self) -> NDArray[np.float64]:
+        """The weights as they stand in the file, read once: what is hashed is what is used."""
+        path = Path(self.path).expanduser()
+        array = _read(path)
+        if array.dtype.kind not in "biuf":
+            raise UsageError(f"{path} holds {array.dtype}: save the kernel as real numbers")
+        if array.ndim != 2 or not array.size or max(array.shape) > MAX_SIDE:
+            shape = " x ".join(map(str, array.shape)) or "a single number"
+            raise UsageError(f"{path} holds {shape}: a kernel is a 2-D array of up to {MAX_SIDE} x {MAX_SIDE}")
+        values = np.array(array, dtype=np.float64, order="C")  # a copy: a mapped file may change
+        if not np.isfinite(values).all():
+            raise UsageError(f"{path} holds weights that are not finite: make the kernel again")
+        # A sum that is nothing but rounding would blow the weights up instead of normalising them.
+        if values.sum() <= 1e-6 * np.abs(values).sum():
+            raise UsageError(f"{path} has weights of sum {values.sum():g}: a blur kernel's sum is positive")
+        return values
+
+
+def _read(path: Path) -> NDArray[Any]:
+    readers = {".npy": _npy, ".mat": _mat}
+    if path.suffix.lower() not in readers:
+        raise UsageError(f"{path} is no kernel file: save the 2-D array as .npy (numpy.save) or .mat")
+    try:
+        return readers[path.suffix.lower()](path)
+    except UsageError:
+        raise
+    except FileNotFoundError:
+        raise UsageError(f"{path} does not exist: check the path of the kernel") from None
+    except NotImplementedError:  # scipy's word for the HDF5 of MATLAB 7.3
+        raise UsageError(f"{path} is a MATLAB 7.3 file: save it with -v7") from None
+    except OSError as error:
+        why = error.strerror or " ".join(str(error).split())
+        raise UsageError(f"{path} cannot be read ({why}): check the file and its permissions") from None
+    except Exception as error:  # noqa: BLE001 - decoders raise anything on broken bytes
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(f"{path} is broken or truncated ({detail}): save the kernel again") from None
+
+
+def _npy(path: Path) -> NDArray[Any]:
+    # Mapped, so that a header that claims gigabytes costs nothing before the size is checked.
+    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(loaded, np.ndarray):
+        loaded.close()
+        raise UsageError(f"{path} is an archive of arrays: save the kernel alone with numpy.save")
+    return np.asarray(loaded)
+
+
+def _mat(path: Path) -> NDArray[Any]:
+    from scipy.io import loadmat, whosmat
+
+    listed = whosmat(path, appendmat=False)
+    # MATLAB keeps single numbers as 1 x 1 arrays: they are parameters, not kernels.
+    fitting = [name for name, shape, kind in listed if len(shape) == 2 and max(shape) > 1 and kind in _NUMERIC]
+    if len(fitting) != 1:
+        there = ", ".join(f"{name} ({'x'.join(map(str, shape))} {kind})" for name, shape, kind in listed) or "nothing"
+        raise UsageError(f"{path} has {len(fitting)} 2-D numeric variables (holds {there}): save the kernel alone")
+    array: NDArray[Any] = loadmat(path, appendmat=False, variable_names=fitting)[fitting[0]]
+    return array
