@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from drnbench import degradations, evaluation, models, schemes
-    from drnbench.study import Axis, Curve, Exclude, Study, Table
+    from drnbench.outputs import Curve, DualKernel, Gap, Heatmap, Table, Tradeoff
+    from drnbench.overrides import Ref
+    from drnbench.study import Axis, Exclude, Study
     from drnbench.trial import Data, Evaluate, Stage, Trial
 
     __version__: str
 
 __all__ = [
-    "Axis", "Curve", "Data", "Evaluate", "Exclude", "Stage", "Study", "Table", "Trial",
+    "Axis", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Gap", "Heatmap", "Ref", "Stage", "Study", "Table",
+    "Tradeoff", "Trial",
     "__version__", "degradations", "evaluation", "models", "schemes",
 ]  # fmt: skip
 
 _HOME = {
-    **dict.fromkeys(("Axis", "Curve", "Exclude", "Study", "Table"), "drnbench.study"),
+    **dict.fromkeys(("Axis", "Exclude", "Study"), "drnbench.study"),
+    **dict.fromkeys(("Curve", "DualKernel", "Gap", "Heatmap", "Table", "Tradeoff"), "drnbench.outputs"),
+    "Ref": "drnbench.overrides",
     **dict.fromkeys(("Data", "Evaluate", "Stage", "Trial"), "drnbench.trial"),
 }
 

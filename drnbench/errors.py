@@ -39,6 +39,10 @@ class DivergedError(UnitError):
     kind = "diverged"
 
 
+class PlugInWarning(UserWarning):
+    """A package that adds to a registry cannot be loaded; everything else goes on without it."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the end of an error message: the nearest known name, or all of them.
 

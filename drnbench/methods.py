@@ -50,6 +50,9 @@ METHODS: dict[str, Method] = {
     "drn-s": Method("drn", "DRN-S of the paper, 4.8 M parameters at x4", _small),
     "drn-l": Method("drn", "DRN-L of the paper, 9.8 M parameters at x4", _large),
     "no-dual": Method("drn", "the DRN network without the dual loss, sizes free", scheme="supervised"),
+    "dualgan": Method(
+        "cyclegan", "CycleGAN's networks under DualGAN's Wasserstein losses, sizes free", scheme="dualgan"
+    ),
 }
 
 

@@ -1,12 +1,14 @@
-"""Paths into a trial: `adapt.rho`, `*.steps`, `model.n_feats`, `evaluate.*.crop`, `scale`.
+"""Paths into a trial: `adapt.rho`, `*.steps`, `model.n_feats`, `evaluate.*.crop`, `scale`, `stages`.
 
-The first word is a stage's name, `*` for every stage, or a field of the trial. Overrides work on the plain
+The first word is a stage's name, `*` for every stage, or a field of the trial. `stages` takes the names of the declared
+stages that are used, in order. Overrides work on the plain
 dictionary of a trial and are validated again as a whole, so a wrong value is refused like a wrong constructor call.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,6 +18,13 @@ from drnbench.trial import Data, Evaluate, Frozen, Stage, Trial
 
 M = TypeVar("M", bound=BaseModel)
 _CHILDREN: dict[str, type[BaseModel]] = {"data": Data, "unpaired": Data}
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An override's value that is taken from another path, after all other overrides are set."""
+
+    path: str
 
 
 def parse_value(text: str) -> Any:
@@ -34,9 +43,43 @@ def apply(trial: Trial, overrides: dict[str, Any], where: str) -> Trial:
 
     """
     raw = trial.model_dump()
+    # Stages are chosen last: an override of one that is not used here is no error.
+    last = {"stages"} & overrides.keys()
     for path, value in overrides.items():
-        _set(raw, path, value, where)
+        if path not in last and not isinstance(value, Ref):
+            _set(raw, path, value, where)
+    for path, value in overrides.items():
+        if isinstance(value, Ref):
+            _set(raw, path, _get(raw, value.path, where), where)
+    if last:
+        raw["stages"] = _choose(raw["stages"], overrides["stages"], where)
     return validated(Trial, raw, where)
+
+
+def _choose(stages: list[dict[str, Any]], names: Any, where: str) -> list[dict[str, Any]]:
+    """Return the stages of these names, in this order."""
+    known = {stage["name"]: stage for stage in stages}
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"{where}: 'stages' takes a list of names of declared stages (got {names!r})")
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{where}: no stage {name!r} is declared: {nearest(name, known)}")
+    return [known[name] for name in names]
+
+
+def _get(raw: dict[str, Any], path: str, where: str) -> Any:
+    """Return the value at a path that names one place."""
+    stages = {stage["name"]: stage for stage in raw["stages"]}
+    value: Any = {**raw, **stages}
+    for part in path.split("."):
+        if isinstance(value, (list, tuple)) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        elif isinstance(value, dict) and part in value:
+            value = value[part]
+        else:
+            known = value if isinstance(value, dict) else []
+            raise UsageError(f"{where}: Ref({path!r}) finds no {part!r}: {nearest(part, known)}")
+    return value
 
 
 def validated(model: type[M], raw: dict[str, Any], where: str) -> M:
@@ -71,6 +114,10 @@ def _near_field(title: str, word: str) -> str:
 def _set(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
     head, _, rest = path.partition(".")
     stages = {stage["name"]: stage for stage in raw["stages"]}
+    if head == "stages":
+        raise UsageError(
+            f"{where}: no such path {path!r}: name the stage itself, as in {min(stages, default='train')}.steps"
+        )
     if head == "model" and rest:
         raw["model"] = {**raw["model"], rest: value}
     elif head == "protocol" and rest:
@@ -102,6 +149,9 @@ def _indices(index: str, n: int, path: str, where: str) -> range | list[int]:
 
 def _field(raw: dict[str, Any], path: str, value: Any, model: type[BaseModel], full: str, where: str) -> None:
     head, _, rest = path.partition(".")
+    if head == "options" and rest and model is Stage:
+        raw["options"] = {**raw["options"], rest: value}
+        return
     if head not in model.model_fields:
         raise UsageError(f"{where}: no such path {full!r}: {nearest(head, model.model_fields)}")
     if not rest:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
-from drnbench.errors import DrnbenchError, UsageError, nearest
+from drnbench.errors import DrnbenchError, PlugInWarning, UsageError, nearest
 
 T = TypeVar("T")
 
@@ -80,5 +80,6 @@ class Registry(Generic[T]):
                 warnings.warn(
                     f"plug-in {point.name!r} ({point.value}) for {self._group} cannot be loaded and is left out: "
                     f"{type(error).__name__}: {error}",
+                    PlugInWarning,
                     stacklevel=2,
                 )

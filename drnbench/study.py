@@ -10,8 +10,9 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from drnbench.errors import UsageError, nearest
+from drnbench.outputs import Output, axes_of
 from drnbench.overrides import apply, explain
-from drnbench.trial import Frozen, Scalar, Trial
+from drnbench.trial import Evaluate, Frozen, Scalar, Trial
 
 PROFILES: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -26,19 +27,41 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 
 class Axis(Frozen):
-    """One dimension of the grid: a path into the trial and the values it takes."""
+    """One dimension of the grid.
 
-    path: str = Field(description="override path, such as adapt.rho, scale, method, *.lam")
+    Its values are those of one path into the trial, or, given as a dictionary, named sets of overrides:
+    `Axis("loss", {"off": {"train.scheme": "supervised"}, "on": {"train.scheme": "paired"}})`.
+    """
+
+    path: str = Field(description="override path, such as adapt.rho, scale, *.lam; for named values any name")
     values: Annotated[tuple[Scalar, ...], Field(strict=False, min_length=1)] = Field(description="in table order")
+    choices: dict[Scalar, dict[str, Any]] = Field(default_factory=dict, description="overrides of each named value")
     label: str | None = Field(None, description="how tables and figures call it; none: the path's last word")
 
     def __init__(self, path: str, values: Any, **fields: Any) -> None:
+        if isinstance(values, Mapping):
+            fields = {"choices": dict(values), **fields}
+            values = tuple(values)
         super().__init__(**{"path": path, "values": values, **fields})
 
     @property
     def title(self) -> str:
         """The label, or the last word of the path."""
         return self.label or self.path.rpartition(".")[2]
+
+    def overrides(self, value: Any) -> dict[str, Any]:
+        """Return what a value sets in a trial."""
+        return self.choices[value] if self.choices else {self.path: value}
+
+    @property
+    def named(self) -> bool:
+        """Whether its values say what they are without the axis' name; `bicubic` alone would be the reference row."""
+        return bool(self.choices) and "bicubic" not in self.values and all(isinstance(v, str) for v in self.values)
+
+    @property
+    def paths(self) -> set[str]:
+        """Every path that some value sets."""
+        return {path for choice in self.choices.values() for path in choice} if self.choices else {self.path}
 
     @field_validator("values")
     @classmethod
@@ -66,22 +89,6 @@ class Exclude(Frozen):
         )
 
 
-class Table(Frozen):
-    """A table: one row an arm; columns for each kernel (or data set) and metric, with differences to the baseline."""
-
-    rows: str = Field(description="the axis whose values are the rows; named arms and bicubic follow")
-    columns: str = Field("kernel", pattern="^(kernel|dataset|scale)$", description="what the column groups are")
-    metrics: Annotated[tuple[str, ...], Field(strict=False)] = Field((), description="metrics shown; none: all")
-
-
-class Curve(Frozen):
-    """A figure: a metric against an axis, with intervals, one line for each evaluation."""
-
-    x: str = Field(description="path of the axis on the horizontal")
-    y: str = Field("psnr_y", description="metric")
-    log: bool = Field(False, description="logarithmic horizontal (symlog, so that 0 is shown)")
-
-
 class Study(Frozen):
     """A question, as a grid of trials. The study's name is the stem of its file."""
 
@@ -93,25 +100,39 @@ class Study(Frozen):
     baseline: dict[str, Any] = Field(
         default_factory=dict, description="axis values of the arm that all are compared to"
     )
-    control: str | None = Field(None, description="named arm that shows what could be gained: the positive control")
-    outputs: Annotated[tuple[Table | Curve, ...], Field(strict=False)] = Field((), description="tables and figures")
+    control: str | dict[str, Any] | None = Field(
+        None, description="the positive control, which shows what could be gained: a named arm, or axis values"
+    )
+    subject: dict[str, Any] = Field(
+        default_factory=dict, description="axis values of the arms that the question is about; none: all"
+    )
+    outputs: Annotated[tuple[Output, ...], Field(strict=False)] = Field((), description="tables and figures")
     profiles: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides of size by profile name")
 
     @model_validator(mode="after")
     def _paths_are_axes(self) -> Study:
-        paths = [axis.path for axis in self.axes]
-        for path in [*self.baseline, *(p for e in self.exclude for p in e.where if p != "seed")]:
-            if path not in paths:
-                raise ValueError(f"{path!r} is not an axis of this study: {nearest(path, paths)}")
+        axes = {axis.path: axis for axis in self.axes}
+        if len(axes) < len(self.axes):
+            raise ValueError("two axes share a path")
+        control = self.control if isinstance(self.control, dict) else {}
+        for path in [
+            *self.baseline,
+            *self.subject,
+            *control,
+            *(p for e in self.exclude for p in e.where if p != "seed"),
+        ]:
+            if path not in axes:
+                raise ValueError(f"{path!r} is not an axis of this study: {nearest(path, axes)}")
         for out in self.outputs:
-            path = out.rows if isinstance(out, Table) else out.x
-            if path not in paths:
-                raise ValueError(f"an output wants the axis {path!r}: {nearest(path, paths)}")
-        if self.control is not None and self.control not in self.arms:
+            for path in axes_of(out):
+                if path not in axes:
+                    raise ValueError(f"an output wants the axis {path!r}: {nearest(path, axes)}")
+        if isinstance(self.control, str) and self.control not in self.arms:
             raise ValueError(f"the control {self.control!r} is not a named arm: {nearest(self.control, self.arms)}")
-        for axis in self.axes:
-            if axis.path in self.baseline and self.baseline[axis.path] not in axis.values:
-                raise ValueError(f"the baseline's {axis.path} = {self.baseline[axis.path]!r} is not on the axis")
+        for what, cell in (("baseline", self.baseline), ("control", control), ("subject", self.subject)):
+            for path, value in cell.items():
+                if value not in axes[path].values:
+                    raise ValueError(f"the {what}'s {path} = {value!r} is not on the axis")
         return self
 
 
@@ -145,6 +166,7 @@ class Expanded:
     study: Study
     arms: tuple[Arm, ...]
     baseline: str | None
+    control: str | None
 
 
 def expand(
@@ -152,7 +174,8 @@ def expand(
 ) -> Expanded:
     """Turn a study into arms of frozen trials.
 
-    Overrides apply in this order, the later the stronger: built-in profile, the study's profile, `--set`, arm.
+    Overrides apply in this order, the later the stronger: built-in profile, the study's profile, `--set`, arm. A
+    profile may also give `seeds`, and `axes`: new values for some axes.
 
     Raises:
         UsageError: unknown profile, misspelt path, a value that is not allowed.
@@ -169,22 +192,37 @@ def expand(
     seeds = wanted.pop("seeds", seeds)
     if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
         raise UsageError(f"{name}: seeds must be a whole number of at least 1 (got {seeds!r})")
-    axes = {axis.path for axis in study.axes}
-    if clash := axes & set(wanted):
-        raise UsageError(f"--set {clash.pop()}: this path is an axis of the study; edit the axis instead")
+    study = _with_axes(study, size.pop("axes", {}), f"{name}, profile {profile!r}")
+    if clash := {path for axis in study.axes for path in axis.paths} & set(wanted):
+        raise UsageError(f"--set {min(clash)}: this path is an axis of the study, or set by one; edit the axis instead")
     base = apply(study.base, size, f"{name}, profile {profile!r}") if size else study.base
     base = apply(base, wanted, "--set") if wanted else base
 
-    arms = [*_grid(study, base, seeds, name), *_named(study, base, seeds, name), *_references(study, base, name)]
+    arms = [*_grid(study, base, seeds, name), *_named(study, base, seeds, name)]
+    arms += _references(base, arms, name)
     names = [arm.name for arm in arms]
     if len(set(names)) != len(names):
         raise UsageError(f"{name}: two arms share a name: {', '.join(names)}")
-    return Expanded(name, question, profile, study, tuple(arms), _baseline(study, arms, name))
+    control = study.control if isinstance(study.control, str) else _first(arms, study.control or {})
+    return Expanded(name, question, profile, study, tuple(arms), _first(arms, study.baseline), control)
+
+
+def _with_axes(study: Study, values: Mapping[str, Any], where: str) -> Study:
+    """Return the study with other values on some of its axes."""
+    if not values:
+        return study
+    known = {axis.path: axis for axis in study.axes}
+    for path in values:
+        if path not in known:
+            raise UsageError(f"{where}: axes: {path!r} is not an axis of this study: {nearest(path, known)}")
+    axes = [Axis(a.path, values[a.path], label=a.label) if a.path in values else a for a in study.axes]
+    return build({**{name: getattr(study, name) for name in Study.model_fields}, "axes": axes}, where)
 
 
 def arm_name(study: Study, values: Mapping[str, Any]) -> str:
-    """Return how a cell of the grid is called: `ρ=0.3`, or `ρ=0.3, scale=4` with several axes."""
-    return ", ".join(f"{axis.title}={_shown(values[axis.path])}" for axis in study.axes)
+    """Return how a cell of the grid is called: `ρ=0.3`, or `adapted, scale=4` with several axes, one of them named."""
+    cell = [(axis, values[axis.path]) for axis in study.axes]
+    return ", ".join(str(v) if a.named else f"{a.title}={_shown(v)}" for a, v in cell)
 
 
 def _shown(value: Any) -> str:
@@ -207,7 +245,8 @@ def _grid(study: Study, base: Trial, seeds: int, name: str) -> list[Arm]:
     for cell in itertools.product(*(axis.values for axis in study.axes)):
         values = dict(zip((axis.path for axis in study.axes), cell, strict=True))
         label = arm_name(study, values) if study.axes else "base"
-        trial = apply(base, values, f"{name}, arm {label!r}") if values else base
+        overrides = {p: v for axis in study.axes for p, v in axis.overrides(values[axis.path]).items()}
+        trial = apply(base, overrides, f"{name}, arm {label!r}") if overrides else base
         kept, excluded = _seeded(trial, seeds, values, study)
         arms.append(Arm(label, values, "grid", kept, excluded))
     return arms
@@ -217,33 +256,36 @@ def _named(study: Study, base: Trial, seeds: int, name: str) -> list[Arm]:
     # A named arm starts from the baseline's cell, so that it differs from the baseline by what it names alone.
     arms = []
     for label, overrides in study.arms.items():
-        trial = apply(base, {**study.baseline, **overrides}, f"{name}, arm {label!r}")
+        cell = {
+            p: v for a in study.axes if a.path in study.baseline for p, v in a.overrides(study.baseline[a.path]).items()
+        }
+        trial = apply(base, {**cell, **overrides}, f"{name}, arm {label!r}")
         kept, excluded = _seeded(trial, seeds, {}, study)
         arms.append(Arm(label, {}, "named", kept, excluded))
     return arms
 
 
-def _references(study: Study, base: Trial, name: str) -> list[Arm]:
-    """Bicubic interpolation at each scale of the study: the row that every table of the field begins with."""
-    scales = sorted({int(v) for axis in study.axes if axis.path == "scale" for v in axis.values} or {base.scale})  # type: ignore[arg-type]
-    arms = []
-    for scale in scales:
-        trial = apply(base, {"method": "bicubic", "scale": scale}, name).model_copy(update={"stages": (), "model": {}})
-        label = "bicubic" if len(scales) == 1 else f"bicubic x{scale}"
-        values = {"scale": scale} if len(scales) > 1 else {}
-        arms.append(Arm(label, values, "reference", (trial,), {}))
-    return arms
+def _references(base: Trial, arms: list[Arm], name: str) -> list[Arm]:
+    """Bicubic interpolation, wherever an arm is scored: the row that every table of the field begins with."""
+    wanted: dict[int, dict[str, Evaluate]] = {}
+    for arm in arms:
+        for trial in arm.trials:
+            for one in trial.evaluate:
+                wanted.setdefault(trial.scale, {})[one.model_dump_json()] = one
+    out = []
+    for scale, evaluations in sorted(wanted.items()):
+        trial = apply(base, {"method": "bicubic", "model": {}, "scale": scale}, name)
+        trial = trial.model_copy(update={"stages": (), "evaluate": tuple(evaluations.values())})
+        several = len(wanted) > 1
+        label = f"bicubic x{scale}" if several else "bicubic"
+        out.append(Arm(label, {"scale": scale} if several else {}, "reference", (trial,), {}))
+    return out
 
 
-def _baseline(study: Study, arms: list[Arm], name: str) -> str | None:
-    if not study.baseline:
-        return None
-    found = [
-        arm for arm in arms if arm.kind == "grid" and all(arm.values.get(k) == v for k, v in study.baseline.items())
-    ]
-    if len(found) > 1:
-        raise UsageError(f"{name}: the baseline fits {len(found)} arms; name a value for every axis")
-    return found[0].name
+def _first(arms: list[Arm], values: Mapping[str, Any]) -> str | None:
+    """Name the first arm of the grid that has these axis values."""
+    found = (arm for arm in arms if arm.kind == "grid" and all(arm.values.get(k) == v for k, v in values.items()))
+    return next((arm.name for arm in found), None) if values else None
 
 
 def build(fields: dict[str, Any], where: str) -> Study:

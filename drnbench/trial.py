@@ -36,8 +36,11 @@ class Data(Frozen):
         min_length=1,
         description="photos/train, photos/unpaired, photos/test; a standard name (Set5); a folder; or several with +",
     )
-    kernel: str = Field("bicubic", description="degradation HR -> LR, such as bicubic, bd, bicubic:border=replicate")
+    kernel: str = Field(
+        "bicubic", description="degradation HR -> LR, such as bicubic, bd, bicubic:noise=5; real: the images are LR"
+    )
     crop: int | None = Field(None, ge=1, description="use only a central HR square of this many pixels at most")
+    count: int | None = Field(None, ge=1, description="use only the first images, this many, after the hold-out")
 
     def __init__(self, source: str, **fields: Any) -> None:
         super().__init__(**{"source": source, **fields})
@@ -67,6 +70,15 @@ class Stage(Frozen):
         description="what an unpaired image is compared through: D0 only, all levels chained, or one dual s -> 1",
     )
     dual_feats: int = Field(16, ge=1, description="channels of the dual networks")
+    dual_of: Literal["shared", "own"] = Field(
+        "shared", description="one D for pairs and unpaired images, or a D of its own for the unpaired domain"
+    )
+    dual_frozen: bool = Field(False, description="D is not trained, only the P before it")
+    dual_weights: str | None = Field(None, description="file that D starts from: the authors' or a checkpoint.pt")
+    hr_lam: NonNegative = Field(0.0, description="weight of the HR-domain constraint y -> D -> P -> y")
+    aux: NonNegative = Field(1.0, description="weight of the outputs below the SR image in the primary loss")
+    weights: str | None = Field(None, description="file that the model starts from: the authors' or a checkpoint.pt")
+    options: dict[str, Scalar] = Field(default_factory=dict, description="further settings that the scheme declares")
     augment: bool = Field(True, description="flips and transposition, each with probability 1/2")
     holdout: int = Field(1, ge=0, description="training images held out for validation: the last ones of the source")
     validations: int = Field(
@@ -93,9 +105,10 @@ class Evaluate(Frozen):
     """One test set under one degradation, and what to measure on it."""
 
     source: str = Field(min_length=1, description="test images: a name or a folder, as in Data")
-    kernel: str = Field("bicubic", description="degradation that makes the LR inputs")
+    kernel: str = Field("bicubic", description="degradation that makes the LR inputs; real: the images are LR")
     metrics: Annotated[tuple[str, ...], Field(strict=False)] = Field(("psnr_y", "ssim_y"), description="metric names")
     crop: int | None = Field(None, ge=1, description="use only a central HR square of this many pixels at most")
+    count: int | None = Field(None, ge=1, description="score only the first images, this many")
 
     def __init__(self, source: str, **fields: Any) -> None:
         super().__init__(**{"source": source, **fields})

@@ -24,6 +24,8 @@ class StageUnit(Frozen):
     stage: Stage = Field(description="with its scheme filled in")
     data_digest: str = Field(description="fingerprint that the training data had when the key was made")
     unpaired_digest: str | None = None
+    weights_digest: str | None = Field(None, description="content of the stage's `weights` when the key was made")
+    dual_digest: str | None = Field(None, description="content of the stage's `dual_weights`")
 
 
 class Evaluation(Frozen):
@@ -35,6 +37,7 @@ class Evaluation(Frozen):
     images: str = Field(description="fingerprint that the images had when the key was made")
     kernel: str
     crop: int | None
+    count: int | None = None
     metric: str
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drnbench import Axis, Data, Evaluate, Exclude, Stage, Trial
+from drnbench import Axis, Data, Evaluate, Exclude, Ref, Stage, Trial
 from drnbench.errors import UsageError
 from drnbench.study import build, expand
 from drnbench.studyfile import load
@@ -91,3 +91,64 @@ def test_the_shipped_studies_expand_under_every_profile(name, pytestconfig):
     control = expand(loaded, name, question)
     if loaded.control:
         assert len(next(a for a in control.arms if a.name == loaded.control).trials) >= 3
+
+
+SWITCH = Axis("loss", {"off": {"adapt.scheme": "supervised"}, "on": {"adapt.rho": 0.5, "adapt.lam": 0.2}})
+
+
+def test_named_values_set_several_paths():
+    out = expand(study(axes=[SWITCH, Axis("scale", [2, 4])], seeds=1, baseline={"loss": "off"}), "s", "?")
+    assert [arm.name for arm in out.arms[:4]] == ["off, scale=2", "off, scale=4", "on, scale=2", "on, scale=4"]
+    on = out.arms[3].trials[0]
+    assert (on.stages[0].rho, on.stages[0].lam, on.scale) == (0.5, 0.2, 4)
+    assert out.baseline == "off, scale=2"
+    with pytest.raises(UsageError, match="or set by one"):
+        expand(study(axes=[SWITCH]), "s", "?", sets={"adapt.lam": 1.0})
+
+
+def test_a_value_called_bicubic_is_told_apart_from_the_reference():
+    kernels = {k: {"adapt.data.kernel": k, "evaluate.*.kernel": k} for k in ("bicubic", "bd")}
+    out = expand(study(axes=[Axis("kernel", kernels)], seeds=1), "s", "?")
+    assert [arm.name for arm in out.arms] == ["kernel=bicubic", "kernel=bd", "bicubic"]
+    # The reference is scored wherever an arm is.
+    assert [e.kernel for e in out.arms[2].trials[0].evaluate] == ["bicubic", "bd"]
+
+
+def test_a_ref_takes_the_value_of_another_path():
+    kernel = Axis("kernel", {"a": {"evaluate.0.kernel": "bd"}, "b": {"evaluate.0.kernel": "nearest"}})
+    pairs = Axis("pairs", {"source": {}, "true": {"adapt.data.kernel": Ref("evaluate.0.kernel")}})
+    out = expand(study(axes=[pairs, kernel], seeds=1), "s", "?")
+    assert [arm.trials[0].stages[0].data.kernel for arm in out.arms[:4]] == ["bicubic", "bicubic", "bd", "nearest"]
+    with pytest.raises(UsageError, match=r"Ref\('evaluate.0.kernle'\) finds no 'kernle': did you mean 'kernel'"):
+        expand(study(axes=[Axis("p", {"x": {"adapt.data.kernel": Ref("evaluate.0.kernle")}})]), "s", "?")
+
+
+def test_an_arm_may_use_some_of_the_stages():
+    more = Stage("fit", scheme="paired", data=Data("photos/train"), steps=5)
+    base = study().base.model_copy(update={"stages": (*study().base.stages, more)})
+    chosen = Axis("stages used", {"all": {}, "last": {"stages": ["fit"], "adapt.lr": 1e-3}})
+    out = expand(study(base=base, axes=[chosen], seeds=1), "s", "?", "tiny")
+    assert [[s.name for s in arm.trials[0].stages] for arm in out.arms[:2]] == [["adapt", "fit"], ["fit"]]
+    assert out.arms[1].trials[0].stages[0].steps == 4  # the profile reaches stages wherever they are used
+    with pytest.raises(UsageError, match="no stage 'fti' is declared: did you mean 'fit'"):
+        expand(study(base=base, axes=[Axis("p", {"x": {"stages": ["fti"]}})]), "s", "?")
+    with pytest.raises(UsageError, match="takes a list of names"):
+        expand(study(base=base, axes=[Axis("p", {"x": {"stages": "fit"}})]), "s", "?")
+
+
+def test_a_profile_may_give_an_axis_other_values():
+    out = expand(study(profiles={"small": {"axes": {"adapt.rho": [0, 0.1, 0.2]}, "seeds": 1}}), "s", "?", "small")
+    assert [arm.name for arm in out.arms] == ["ρ=0", "ρ=0.1", "ρ=0.2", "bicubic"]
+    with pytest.raises(UsageError, match=r"'adapt.roh' is not an axis"):
+        expand(study(profiles={"small": {"axes": {"adapt.roh": [0]}}}), "s", "?", "small")
+    with pytest.raises(UsageError, match=r"the baseline's adapt.rho = 0 is not on the axis"):
+        expand(study(baseline={"adapt.rho": 0}, profiles={"small": {"axes": {"adapt.rho": [1]}}}), "s", "?", "small")
+
+
+def test_control_and_subject_are_axis_values():
+    out = expand(study(axes=[SWITCH], control={"loss": "on"}, subject={"loss": "on"}), "s", "?")
+    assert out.control == "on"
+    with pytest.raises(UsageError, match="the control's loss = 'no' is not on the axis"):
+        study(axes=[SWITCH], control={"loss": "no"})
+    with pytest.raises(UsageError, match="'los' is not an axis"):
+        study(axes=[SWITCH], subject={"los": "on"})

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from drnbench.errors import DrnbenchError
+from drnbench.errors import DrnbenchError, PlugInWarning
 
 # typer carries its own click in newer releases; the base class of its errors is reached through typer either way.
 ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+_showwarning = warnings.showwarning
 
 app = typer.Typer(
     name="drnbench",
@@ -84,7 +87,9 @@ def report(study: StudyArg, results: ResultsOpt = Path("results")) -> int:
 def list_(
     what: Annotated[
         str | None,
-        typer.Argument(help="methods, models, schemes, kernels, datasets, metrics or studies", show_default=False),
+        typer.Argument(
+            help="methods, models, schemes, kernels, datasets, metrics, studies or costs", show_default=False
+        ),
     ] = None,
 ) -> int:
     """Show what there is, one line each."""
@@ -99,7 +104,11 @@ def evaluate(
     scale: Annotated[int, typer.Option(min=1, help="HR size over LR size")],
     data: Annotated[str, typer.Option(metavar="DIR_OR_NAME", help="HR test images: a name or a folder")],
     weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="checkpoint or state dict of a trainable method")
+        Path | None,
+        typer.Option(metavar="FILE", help="of a trainable method: checkpoint.pt, or the authors' DRNS4x.pt"),
+    ] = None,
+    dual_weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="of the dual network, for the metric dual_mae")
     ] = None,
     kernel: Annotated[str, typer.Option(help="degradation that makes the LR inputs")] = "bicubic",
     metrics: Annotated[str, typer.Option(help="metric names, with commas")] = "psnr_y,ssim_y",
@@ -115,21 +124,31 @@ def evaluate(
     results: ResultsOpt = Path("results"),
 ) -> int:
     """Score a method on a set of images."""
-    from drnbench.cli.evaluating import evaluate_method
+    from drnbench.cli.evaluating import Request, evaluate_method
 
     return evaluate_method(
-        method,
-        scale,
-        data,
-        weights,
-        kernel,
-        [name.strip() for name in metrics.split(",")],
-        json,
-        sets or [],
-        device,
-        results,
-        y_round=y_round,
-    )
+        Request(
+            method=method, scale=scale, data=data, weights=weights, dual_weights=dual_weights, kernel=kernel,
+            metrics=[name.strip() for name in metrics.split(",")], out=json, sets=sets or [], device=device,
+            results=results, y_round=y_round,
+        )
+    )  # fmt: skip
+
+
+@app.command(epilog="Example: python -m drnbench export 3f2a91 weights")
+def export(
+    key: Annotated[
+        str,
+        typer.Argument(help="stage or trial: at least 4 characters of its key, as `plan` shows it", show_default=False),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="folder for the files", show_default=False)],
+    results: ResultsOpt = Path("results"),
+    force: Annotated[bool, typer.Option("--force", help="overwrite files that are there")] = False,
+) -> int:
+    """Write trained weights as files that the authors' code loads."""
+    from drnbench.cli.exporting import export_weights
+
+    return export_weights(key, out, results, force=force)
 
 
 @app.command(epilog="Example: python -m drnbench sync")
@@ -162,7 +181,9 @@ def main(args: list[str] | None = None) -> int:
     """Run the command line and return the exit code; every error is one line on standard error."""
     command = typer.main.get_command(app)
     try:
-        code = command.main(args=args, prog_name="drnbench", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            code = command.main(args=args, prog_name="drnbench", standalone_mode=False)
     except DrnbenchError as error:
         return _refuse(str(error))
     except ClickException as error:
@@ -174,6 +195,14 @@ def main(args: list[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     return code if isinstance(code, int) else 0
+
+
+def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Print our own warnings as one line; leave others' as Python prints them."""
+    if issubclass(category, PlugInWarning):
+        print(f"drnbench: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    else:
+        _showwarning(message, category, *where, **more)
 
 
 def _refuse(message: str) -> int:

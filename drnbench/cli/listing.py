@@ -58,6 +58,21 @@ def _datasets() -> Rows:
         yield name, f"{count} images in {where}" if count else where
 
 
+def _costs() -> Rows:
+    from drnbench import methods
+    from drnbench.models import models
+    from drnbench.models.costs import LR_SIZE, costs
+
+    height, width = LR_SIZE
+    for name in methods.names():
+        for scale in models.get(methods.get(name).model).scales or (4,):
+            cost = costs(name, scale)
+            macs = (
+                "not a network" if cost.macs is None else f"{cost.macs / 1e9:.1f} GMACs at {width}x{height} LR pixels"
+            )
+            yield f"{name} x{scale}", f"{cost.parameters:,} parameters, {macs}"
+
+
 def _studies() -> Rows:
     for path in sorted(Path("studies").glob("*.py")):
         import ast
@@ -68,15 +83,17 @@ def _studies() -> Rows:
 
 KINDS: dict[str, Callable[[], Rows]] = {
     "methods": _methods, "models": _models, "schemes": _schemes, "kernels": _kernels,
-    "datasets": _datasets, "metrics": _metrics, "studies": _studies,
+    "datasets": _datasets, "metrics": _metrics, "studies": _studies, "costs": _costs,
 }  # fmt: skip
+SLOW = {"costs"}
+"""Kinds that are measured while one waits: shown where they are named, not with all the others."""
 
 
 def show(what: str | None) -> int:
-    """Print every entry of one kind, or of all."""
+    """Print every entry of one kind, or of all kinds that are at hand at once."""
     if what is not None and what not in KINDS:
         raise UsageError(f"cannot list {what!r}: {nearest(what, KINDS)}")
-    for kind in [what] if what else KINDS:
+    for kind in [what] if what else [kind for kind in KINDS if kind not in SLOW]:
         rows = list(KINDS[kind]())
         if what is None:
             print(f"{kind}:")

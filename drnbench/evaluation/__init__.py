@@ -17,4 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["metrics"]
 
 # The module is called `metric`: importing a submodule `metrics` would replace this registry in the package.
-metrics: Registry[Metric] = Registry("metric", home=("drnbench.evaluation.metric",), group="drnbench.metrics")
+metrics: Registry[Metric] = Registry(
+    "metric", home=("drnbench.evaluation.metric", "drnbench.evaluation.consistency"), group="drnbench.metrics"
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from torch import nn
 
-from drnbench.data.cache import fingerprint, hr_set, lr_set
+from drnbench.data.cache import ImageInfo, fingerprint, hr_set, lr_set
 from drnbench.data.images import to_tensor, to_uint8
+from drnbench.degradations import parse
 from drnbench.errors import DataError, UnitError
 from drnbench.evaluation import metrics
+from drnbench.evaluation.dual import load_dual, save_kernels
+from drnbench.evaluation.metric import Item
 from drnbench.evaluation.protocol import Protocol
 from drnbench.models import models
 from drnbench.store import Store, atomic
-from drnbench.units import EvaluateUnit, Evaluation
+from drnbench.units import EvaluateUnit
 
 COLUMNS = ("image", "dataset", "kernel", "scale", "metric", "value", "evaluation")
 SAMPLES = 3
@@ -50,16 +53,40 @@ def super_resolve(model: nn.Module, lr: Image, device: torch.device) -> Image:
     return to_uint8(model(to_tensor(lr).to(device))[-1])
 
 
-def score_images(
-    sr: Sequence[Image], hr: Sequence[Image], names: Sequence[str], metric: str, scale: int, protocol: Protocol
-) -> Iterable[tuple[str, float]]:
-    """Yield (image, value) for one metric; a pair that cannot be scored raises with the image's name."""
-    measure = metrics.get(metric)
-    for name, s, h in zip(names, sr, hr, strict=True):
-        try:
-            yield name, measure.score(s, h, scale, protocol)
-        except DataError as error:
-            raise UnitError(f"{name}: {error}") from error
+@torch.no_grad()
+def items(
+    model: nn.Module, images: Sequence[ImageInfo], kernel: str, scale: int, cache: Path, device: torch.device,
+    *, crop: int | None = None, dual: nn.Module | None = None,
+) -> Iterator[Item]:  # fmt: skip
+    """Super-resolve test images one by one.
+
+    Args:
+        model: LR batch -> outputs, the last is SR.
+        kernel: degradation that makes the LR inputs; `real` images are LR themselves.
+        cache: folder of LR images by content.
+        crop: use the central HR square of at most this many pixels.
+        dual: D, where a metric asks what it makes of HR.
+
+    Yields:
+        Everything that a metric may look at, for each image in order.
+
+    """
+    lrs = lr_set(images, kernel, scale, cache, crop=crop, modulo=scale)
+    hrs = [None] * len(lrs) if parse(kernel).real else hr_set(images, crop)
+    for image, lr, whole in zip(images, lrs, hrs, strict=True):
+        hr = None if whole is None else whole[: lr.shape[0] * scale, : lr.shape[1] * scale]
+        back = None
+        if dual is not None and hr is not None:
+            back = dual(to_tensor(hr).to(device))[0].double().cpu().permute(1, 2, 0).numpy()
+        yield Item(image.name, lr, super_resolve(model, lr, device), hr, scale, kernel, back)
+
+
+def measure(item: Item, metric: str, protocol: Protocol) -> float:
+    """Return one score; an image that cannot be scored raises with its name."""
+    try:
+        return metrics.get(metric).measure(item, protocol)
+    except DataError as error:
+        raise UnitError(f"{item.name}: {error}") from error
 
 
 def evaluate(
@@ -74,38 +101,35 @@ def evaluate(
     have = list(status.evaluations) if status else []
     missing = [e for e in unit.wanted if e.key not in have]
     model = load_model(unit, store, device)
+    asks_dual = any("dual" in metrics.get(e.metric).needs for e in missing)
+    dual = load_dual(store.stage(unit.stage), unit.scale, device) if asks_dual and unit.stage else None
     started, rows = time.time(), []
-    for done, ((source, dataset, kernel, crop, images), group) in enumerate(
-        groupby(missing, key=lambda e: (e.source, e.dataset, e.kernel, e.crop, e.images))
+    for done, ((source, dataset, kernel, crop, count, digest), group) in enumerate(
+        groupby(missing, key=lambda e: (e.source, e.dataset, e.kernel, e.crop, e.count, e.images))
     ):
         emit({"step": done, "steps": len(missing), "note": f"{dataset} {kernel}"})
-        rows += _one_set(unit, list(group), model, device, store, source, kernel, crop, images)
+        found = fingerprint(source, store.cache)
+        if found.digest != digest:
+            raise UnitError(f"the images of {source} changed since the plan was made; run the study again")
+        wanted = list(group)
+        asked = dual if any("dual" in metrics.get(e.metric).needs for e in wanted) else None
+        scored = list(
+            items(model, found.images[:count], kernel, unit.scale, store.cache, device, crop=crop, dual=asked)
+        )
+        samples = folder / "samples" / dataset / safe(kernel)
+        for item in scored[:SAMPLES]:
+            _save_crops(samples, item)
+        rows += [
+            (item.name, e.dataset, e.kernel, unit.scale, e.metric, measure(item, e.metric, unit.protocol), e.key)
+            for e in wanted
+            for item in scored
+        ]
+        if asked is not None and not (folder / "dual_kernel.npz").exists():
+            save_kernels(folder / "dual_kernel.npz", asked, scored, kernel, unit.scale, device)
     emit({"step": len(missing), "steps": len(missing), "seconds": time.time() - started})
     with FileLock(folder / ".lock"):
         _append(folder / "per_image.parquet", rows)
     return [*have, *(e.key for e in missing)]
-
-
-def _one_set(
-    unit: EvaluateUnit, wanted: list[Evaluation], model: nn.Module, device: torch.device, store: Store,
-    source: str, kernel: str, crop: int | None, digest: str,
-) -> list[Row]:  # fmt: skip
-    found = fingerprint(source, store.cache)
-    if found.digest != digest:
-        raise UnitError(f"the images of {source} changed since the plan was made; run the study again")
-    names = [image.name for image in found.images]
-    lrs = lr_set(found.images, kernel, unit.scale, store.cache, crop=crop, modulo=unit.scale)
-    hrs = hr_set(found.images, crop)
-    hrs = [hr[: lr.shape[0] * unit.scale, : lr.shape[1] * unit.scale] for hr, lr in zip(hrs, lrs, strict=True)]
-    srs = [super_resolve(model, lr, device) for lr in lrs]
-    folder = store.trial(unit.key) / "samples" / wanted[0].dataset / safe(kernel)
-    for name, lr, sr, hr in list(zip(names, lrs, srs, hrs, strict=True))[:SAMPLES]:
-        _save_crops(folder, name, lr, sr, hr, unit.scale)
-    return [
-        (name, e.dataset, e.kernel, unit.scale, e.metric, value, e.key)
-        for e in wanted
-        for name, value in score_images(srs, hrs, names, e.metric, unit.scale, unit.protocol)
-    ]
 
 
 def safe(name: str) -> str:
@@ -141,15 +165,19 @@ def busiest(hr: Image, scale: int, side: int = CROP) -> tuple[int, int]:
     return max(windows, key=detail)
 
 
-def _save_crops(folder: Path, name: str, lr: Image, sr: Image, hr: Image, scale: int) -> None:
-    side = min(CROP, *hr.shape[:2]) // scale * scale
-    row, column = busiest(hr, scale, side)
+def _save_crops(folder: Path, item: Item) -> None:
+    scale = item.scale
+    shown = item.sr if item.hr is None else item.hr
+    side = min(CROP, *shown.shape[:2]) // scale * scale
+    # Real LR images have no HR to choose by; the enlarged input shows every method the same window.
+    row, column = busiest(item.lr.repeat(scale, 0).repeat(scale, 1) if item.hr is None else item.hr, scale, side)
     small = side // scale
     cuts = {
-        "lr": lr[row // scale : row // scale + small, column // scale : column // scale + small],
-        "sr": sr[row : row + side, column : column + side],
-        "hr": hr[row : row + side, column : column + side],
+        "lr": item.lr[row // scale : row // scale + small, column // scale : column // scale + small],
+        "sr": item.sr[row : row + side, column : column + side],
     }
+    if item.hr is not None:
+        cuts["hr"] = item.hr[row : row + side, column : column + side]
     for kind, cut in cuts.items():
-        with atomic(folder / f"{name}_{kind}.png") as temporary:
+        with atomic(folder / f"{item.name}_{kind}.png") as temporary:
             Pillow.fromarray(np.ascontiguousarray(cut)).save(temporary, format="PNG")

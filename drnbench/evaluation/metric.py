@@ -1,4 +1,4 @@
-"""PSNR and SSIM as the field computes them, and the base of all metrics.
+"""PSNR and SSIM as the field computes them, the base of all metrics, and what a metric is given.
 
 What a report needs (label, unit, direction, decimals) is readable without torch or scikit-image.
 """
@@ -6,15 +6,40 @@ What a report needs (label, unit, direction, decimals) is readable without torch
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drnbench.errors import DataError
 from drnbench.evaluation import metrics
 from drnbench.evaluation.protocol import Pixels, Protocol
 
 SSIM_WINDOW = 11
+
+
+@dataclass(frozen=True)
+class Item:
+    """One test image with everything that a metric may look at; pixels are H x W x 3.
+
+    Attributes:
+        name: of the image.
+        lr, sr: uint8.
+        hr: uint8, cropped to a multiple of the scale; None for real LR images.
+        scale: HR size over LR size.
+        kernel: spec of the degradation that made LR.
+        back: D(HR), float64 and not rounded; None where the method has no dual network or nobody asks.
+
+    """
+
+    name: str
+    lr: Pixels
+    sr: Pixels
+    hr: Pixels | None
+    scale: int
+    kernel: str
+    back: NDArray[np.float64] | None = None
 
 
 class Metric:
@@ -27,6 +52,7 @@ class Metric:
         higher_is_better: the direction of an improvement.
         decimals: digits after the point in tables.
         summary: one line for `list`.
+        needs: what beside LR and SR must be there: "hr"; "dual", the method's dual network.
 
     """
 
@@ -36,6 +62,17 @@ class Metric:
     higher_is_better: ClassVar[bool] = True
     decimals: ClassVar[int] = 4
     summary: ClassVar[str] = ""
+    needs: ClassVar[frozenset[str]] = frozenset({"hr"})
+
+    def measure(self, item: Item, protocol: Protocol) -> float:
+        """Return the score of one image; a metric that looks at more than SR and HR overrides this.
+
+        Raises:
+            DataError: as `score`.
+
+        """
+        assert item.hr is not None  # the plan lets no metric that needs HR near images without
+        return self.score(item.sr, item.hr, item.scale, protocol)
 
     def score(self, sr: Pixels, hr: Pixels, scale: int, protocol: Protocol) -> float:
         """Return the score of one image; the score of a set is the mean over its images.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -213,8 +213,13 @@ def _distinct(trials: list[PlannedTrial]) -> list[PlannedTrial]:
         known = by_key.setdefault(trial.unit.key, trial)
         if known is not trial:
             extra = tuple(e for e in trial.unit.wanted if e.key not in {w.key for w in known.unit.wanted})
-            known.unit = known.unit.model_copy(update={"wanted": (*known.unit.wanted, *extra)})
-            known.missing = (*known.missing, *(k for k in trial.missing if k not in known.missing))
+            # A copy: what each arm wants stays its own in plan.json.
+            by_key[trial.unit.key] = replace(
+                known,
+                unit=known.unit.model_copy(update={"wanted": (*known.unit.wanted, *extra)}),
+                missing=(*known.missing, *(k for k in trial.missing if k not in known.missing)),
+                stale=known.stale or trial.stale,
+            )
     return list(by_key.values())
 
 

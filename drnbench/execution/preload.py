@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pandas as pd  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import skimage.metrics
@@ -11,10 +13,13 @@ import drnbench.evaluation.evaluator
 import drnbench.execution.worker
 import drnbench.training.loop  # noqa: F401
 from drnbench.degradations import kernels
+from drnbench.errors import PlugInWarning
 from drnbench.evaluation import metrics
 from drnbench.models import models
 from drnbench.schemes import schemes
 
+# The coordinator has named a broken plug-in; its workers do not repeat it.
+warnings.simplefilter("ignore", PlugInWarning)
 # Registries load when they are first asked, and scikit-image when a name is first used: do both before the fork.
 for registry in (models, schemes, kernels, metrics):
     registry.list()

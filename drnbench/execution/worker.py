@@ -101,11 +101,17 @@ def _work(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], 
     where = torch.device(device)
     if isinstance(unit, EvaluateUnit):
         from drnbench.evaluation.evaluator import evaluate
+        from drnbench.models.costs import LR_SIZE, costs
 
         status.evaluations = evaluate(unit, store, where, emit)
+        cost = costs(unit.model, unit.scale, unit.options)
         write_json(
             store.trial(unit.key) / "scores.json",
-            {**capture("evaluate"), "signature": signature(where.type, threads, "fp32", deterministic)},
+            {
+                **capture("evaluate"),
+                "signature": signature(where.type, threads, "fp32", deterministic),
+                "costs": {"parameters": cost.parameters, "macs": cost.macs, "lr_size": list(LR_SIZE)},
+            },
         )
         return "done"
 
@@ -132,8 +138,12 @@ class _Meter:
 
     def __init__(self, emit: Emit) -> None:
         self._emit, self._start, self._first, self._last = emit, time.monotonic(), None, 0
+        self._macs: int | None = None
 
     def __call__(self, message: dict[str, Any]) -> None:
+        if "macs" in message:
+            self._macs = message["macs"]
+            return
         if "loss" in message:
             if self._first is None:
                 self._first, self._start = message["step"], time.monotonic()
@@ -149,9 +159,11 @@ class _Meter:
             "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             "device": device,
         }
+        costs: dict[str, Any] = {"macs": self._macs}
         if done > 0:
             out["seconds_per_step"] = (time.monotonic() - self._start) / done
-        return {**out, "steps": steps}
+            costs["seconds"] = out["seconds_per_step"] * steps
+        return {**out, "steps": steps, "costs": costs}
 
 
 def _listen(line: Connection, stop: threading.Event) -> None:

@@ -74,7 +74,15 @@ class Model:
 
 
 models: Registry[Model] = Registry(
-    "model", home=("drnbench.models.drn", "drnbench.models.edsr", "drnbench.models.classical"), group="drnbench.models"
+    "model",
+    home=(
+        "drnbench.models.drn",
+        "drnbench.models.edsr",
+        "drnbench.models.dbpn",
+        "drnbench.models.gan",
+        "drnbench.models.classical",
+    ),
+    group="drnbench.models",
 )
 
 

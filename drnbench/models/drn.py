@@ -18,14 +18,17 @@ RGB_MEAN = (0.4488, 0.4371, 0.4040)
 SLOPE = 0.2
 
 
-def mean_shift(sign: int) -> nn.Conv2d:
-    """A 1x1 convolution that subtracts (-1) or adds (+1) the mean; trainable, as in the authors' code."""
+def mean_shift(sign: int, *, train_mean: bool = True) -> nn.Conv2d:
+    """A 1x1 convolution that subtracts (-1) or adds (+1) the mean.
+
+    Trainable, as in the authors' code (they set `requires_grad` on the module, which does nothing), or frozen.
+    """
     layer = nn.Conv2d(3, 3, 1)
     with torch.no_grad():
         layer.weight.copy_(torch.eye(3).view(3, 3, 1, 1))
         assert layer.bias is not None
         layer.bias.copy_(sign * 255.0 * torch.tensor(RGB_MEAN))
-    return layer
+    return layer.requires_grad_(train_mean)
 
 
 class Down(nn.Module):
@@ -77,15 +80,16 @@ class DRN(nn.Module):
         scale: 2, 4 or 8.
         n_blocks: RCABs at each level.
         n_feats: channels after the head; they double with each level down.
+        train_mean: mean shift layers trainable, as in the authors' code, or frozen.
 
     """
 
-    def __init__(self, scale: int, n_blocks: int, n_feats: int) -> None:
+    def __init__(self, scale: int, n_blocks: int, n_feats: int, *, train_mean: bool = True) -> None:
         super().__init__()
         levels = scale.bit_length() - 1
         self.scale = scale
         n = n_feats
-        self.sub_mean = mean_shift(-1)
+        self.sub_mean = mean_shift(-1, train_mean=train_mean)
         self.head = nn.Conv2d(3, n, 3, padding=1)
         self.down = nn.ModuleList(Down(n * 2**p, n * 2**p, n * 2 ** (p + 1)) for p in range(levels))
         self.up_blocks = nn.ModuleList()
@@ -100,7 +104,7 @@ class DRN(nn.Module):
             )
             tails.append(nn.Conv2d(2 * out, 3, 3, padding=1))
         self.tail = nn.ModuleList(tails)
-        self.add_mean = mean_shift(+1)
+        self.add_mean = mean_shift(+1, train_mean=train_mean)
 
     def forward(self, lr: Tensor) -> tuple[Tensor, ...]:
         """N x 3 x H x W in 0..255 -> images of 1x, 2x, ..., scale x the input size; not clamped.
@@ -126,7 +130,10 @@ def _default_sizes(scale: int) -> dict[str, int]:
 
 @register("drn", "DRN with free sizes (n_blocks, n_feats); DRN-S where none are given", scales=(2, 4, 8),
           scheme="paired", multiscale=True, sizes=_default_sizes)  # fmt: skip
-def drn(scale: int, n_blocks: int | None = None, n_feats: int | None = None) -> DRN:
-    """Build a DRN; sizes left out are DRN-S's at that scale."""
+def drn(scale: int, n_blocks: int | None = None, n_feats: int | None = None, train_mean: bool = True) -> DRN:
+    """Build a DRN; sizes left out are DRN-S's at that scale.
+
+    train_mean: mean shift layers trainable, as in the authors' code, or frozen.
+    """
     sizes = _default_sizes(scale)
-    return DRN(scale, n_blocks or sizes["n_blocks"], n_feats or sizes["n_feats"])
+    return DRN(scale, n_blocks or sizes["n_blocks"], n_feats or sizes["n_feats"], train_mean=train_mean)

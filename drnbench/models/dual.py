@@ -40,3 +40,17 @@ class DualSingle(nn.Module):
     def forward(self, hr: Tensor) -> Tensor:
         """N x 3 x sH x sW in 0..255 -> N x 3 x H x W."""
         return cast("Tensor", self.body(hr))
+
+
+class Chain(nn.Module):
+    """D from the SR size all the way to LR: per-level networks in a row, or the single one."""
+
+    def __init__(self, dual: nn.Module) -> None:
+        super().__init__()
+        self.dual = dual
+
+    def forward(self, hr: Tensor) -> Tensor:
+        """N x 3 x sH x sW in 0..255 -> N x 3 x H x W."""
+        for d in reversed(self.dual) if isinstance(self.dual, nn.ModuleList) else [self.dual]:
+            hr = d(hr)
+        return hr

@@ -38,17 +38,18 @@ class EDSR(nn.Module):
         scale: 2, 3, 4 or 8.
         n_blocks: residual blocks.
         n_feats: channels.
+        train_mean: mean shift layers trainable, as in DRN, or frozen.
 
     """
 
-    def __init__(self, scale: int, n_blocks: int, n_feats: int) -> None:
+    def __init__(self, scale: int, n_blocks: int, n_feats: int, *, train_mean: bool = True) -> None:
         super().__init__()
-        self.sub_mean = mean_shift(-1)
+        self.sub_mean = mean_shift(-1, train_mean=train_mean)
         self.head = nn.Sequential(nn.Conv2d(3, n_feats, 3, padding=1))
         blocks = [ResidualBlock(n_feats) for _ in range(n_blocks)]
         self.body = nn.Sequential(*blocks, nn.Conv2d(n_feats, n_feats, 3, padding=1))
         self.tail = nn.Sequential(upsampler(scale, n_feats), nn.Conv2d(n_feats, 3, 3, padding=1))
-        self.add_mean = mean_shift(+1)
+        self.add_mean = mean_shift(+1, train_mean=train_mean)
 
     def forward(self, lr: Tensor) -> tuple[Tensor]:
         """N x 3 x H x W in 0..255 -> one image of scale x the size; not clamped."""
@@ -58,6 +59,6 @@ class EDSR(nn.Module):
 
 
 @register("edsr", "EDSR, baseline size (16 blocks of 64 channels), one output; sizes free", scales=(2, 3, 4, 8))
-def edsr(scale: int, n_blocks: int = 16, n_feats: int = 64) -> EDSR:
-    """Build an EDSR."""
-    return EDSR(scale, n_blocks, n_feats)
+def edsr(scale: int, n_blocks: int = 16, n_feats: int = 64, train_mean: bool = True) -> EDSR:
+    """Build an EDSR; train_mean: mean shift layers trainable, as in DRN, or frozen."""
+    return EDSR(scale, n_blocks, n_feats, train_mean=train_mean)

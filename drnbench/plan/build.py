@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from drnbench.environment import code_fingerprint
+from drnbench.outputs import Gap, Output
 from drnbench.plan.costs import Costs
 from drnbench.plan.keys import Keys
 from drnbench.store import Status, Store, read_json
@@ -89,9 +90,15 @@ class Plan:
             "question": study.question,
             "profile": study.profile,
             "baseline": study.baseline,
-            "control": study.study.control,
-            "axes": [{"path": a.path, "title": a.title, "values": list(a.values)} for a in study.study.axes],
-            "outputs": [{"kind": type(o).__name__.lower(), **o.model_dump(mode="json")} for o in study.study.outputs],
+            "baseline_values": study.study.baseline,
+            "control": study.control,
+            "control_values": study.study.control if isinstance(study.study.control, dict) else {},
+            "subject": study.study.subject,
+            "axes": [
+                {"path": a.path, "title": a.title, "values": list(a.values), "named": a.named}
+                for a in study.study.axes
+            ],
+            "outputs": [_output(o, self.trials[0].trial) for o in study.study.outputs],
             "protocol": self.trials[0].trial.protocol.model_dump(mode="json"),
             "arms": [
                 {"name": a.name, "kind": a.kind, "values": a.values,
@@ -111,6 +118,15 @@ class Plan:
             ],
             "warnings": self.warnings,
         }  # fmt: skip
+
+
+def _output(out: Output, trial: Trial) -> dict[str, Any]:
+    """Return an output as plain data, with the sources of a gap filled in."""
+    fields = {"kind": type(out).__name__.lower(), **out.model_dump(mode="json")}
+    if isinstance(out, Gap):
+        sources = [e.source for e in trial.evaluate]
+        fields["train"], fields["test"] = out.train or sources[0], out.test or sources[min(1, len(sources) - 1)]
+    return fields
 
 
 def make(study: Expanded, store: Store) -> Plan:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drnbench.data.cache import Fingerprint, fingerprint
 from drnbench.data.sources import resolve as resolve_source
-from drnbench.degradations import canonical, identity
+from drnbench.degradations import canonical, identity, parse
 from drnbench.errors import DataError, UsageError
 from drnbench.evaluation import metrics
 from drnbench.methods import Resolved, resolve
@@ -21,7 +21,12 @@ from drnbench.schemes import schemes
 from drnbench.trial import Data, Evaluate, Stage, Trial, digest
 from drnbench.units import EvaluateUnit, Evaluation, StageUnit
 
-SCHEME_FIELDS = frozenset({"lam", "rho", "dual", "dual_feats", "unpaired"})
+if TYPE_CHECKING:
+    from drnbench.degradations.kernel import Kernel
+
+SCHEME_FIELDS = frozenset(
+    {"lam", "rho", "dual", "dual_feats", "dual_of", "dual_frozen", "dual_weights", "hr_lam", "aux", "unpaired"}
+)
 """Fields of a stage that count only where its scheme says so."""
 
 
@@ -34,6 +39,7 @@ class Keys:
     def __post_init__(self) -> None:
         self._prints: dict[str, Fingerprint] = {}
         self._resolved: dict[tuple[str, int, str], Resolved] = {}
+        self._files: dict[tuple[object, ...], str] = {}
 
     def resolve(self, trial: Trial) -> Resolved:
         """Model, sizes and default scheme of a trial's method."""
@@ -60,32 +66,49 @@ class Keys:
         for depth, declared in enumerate(trial.stages):
             here = f"{where}, {declared.name}"
             stage = declared.model_copy(update={"scheme": declared.scheme or method.scheme})
-            before = units[-1].key if units else None
+            before = units[-1] if units else None
             units.append(self._stage(trial, method, stage, depth, before, here))
         return units
 
     def _stage(
-        self, trial: Trial, method: Resolved, stage: Stage, depth: int, before: str | None, where: str
+        self, trial: Trial, method: Resolved, stage: Stage, depth: int, before: StageUnit | None, where: str
     ) -> StageUnit:
         assert stage.scheme is not None
         try:
             scheme = schemes.get(stage.scheme)
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from error
-        scheme.check(stage, where, multiscale=models.get(method.model).multiscale)
+        scheme.check(stage, where, model=models.get(method.model), scale=trial.scale)
+        scheme.check_start(stage, where, before.stage if before else None)
+        if stage.weights is not None and before is not None:
+            raise UsageError(
+                f"{where}.weights: this stage starts from the one before it; give weights to the first stage"
+            )
+        # With every default filled in, so that a default written out is the same stage.
+        stage = stage.model_copy(update={"options": scheme.settings(**stage.options).model_dump()})
         if stage.patch % trial.scale:
             raise UsageError(f"{where}.patch: {stage.patch} is not a multiple of the scale {trial.scale}")
         uses = scheme.uses(stage)
-        semantic = stage.model_dump(exclude={"name", "data", "unpaired", *(SCHEME_FIELDS - uses)})
+        semantic = stage.model_dump(
+            exclude={"name", "data", "unpaired", "weights", "dual_weights", *(SCHEME_FIELDS - uses)}
+        )
         if stage.dual == "level" and "dual" in uses and "unpaired" not in uses:
             semantic["dual"] = "chain"  # the readings differ on unpaired images alone
         # The cosine's end means nothing to a constant rate.
         if stage.schedule == "constant":
             del semantic["lr_min"]
+        if parse_kernel(stage.data.kernel, f"{where}.data").real:
+            raise UsageError(
+                f"{where}.data.kernel: 'real' images have no HR to learn from; use them as unpaired=Data(...)"
+            )
         data = self._data(stage.data, stage, trial.scale, stage.holdout, f"{where}.data")
         unpaired = None
         if stage.unpaired is not None and "unpaired" in uses:
             unpaired = self._data(stage.unpaired, stage, trial.scale, 0, f"{where}.unpaired")
+        weights = self._weights(method, trial.scale, stage.weights, f"{where}.weights")
+        dual = None
+        if stage.dual_weights is not None and "dual_weights" in uses:
+            dual = self._dual_weights(scheme, method, trial.scale, stage, f"{where}.dual_weights")
         key = digest(
             {
                 "kind": "stage",
@@ -93,15 +116,18 @@ class Keys:
                 "scale": trial.scale,
                 "seed": trial.seed,
                 "depth": depth,
-                "before": before,
+                "before": before.key if before else None,
                 "stage": semantic,
                 "data": data,
                 "unpaired": unpaired,
+                "weights": weights,
+                "dual_weights": dual,
             }
         )
         return StageUnit(
             key=key, model=method.model, options=method.options, scale=trial.scale, seed=trial.seed, depth=depth,
-            before=before, stage=stage, data_digest=data["images"], unpaired_digest=unpaired["images"] if unpaired else None,
+            before=before.key if before else None, stage=stage, data_digest=data["images"],
+            unpaired_digest=unpaired["images"] if unpaired else None, weights_digest=weights, dual_digest=dual,
         )  # fmt: skip
 
     def _data(self, data: Data, stage: Stage, scale: int, holdout: int, where: str) -> dict[str, Any]:
@@ -111,15 +137,63 @@ class Keys:
                 f"{where}: {data.source} has {len(found.images)} images and {holdout} are held out; "
                 "add images or set holdout = 0"
             )
+        real = parse_kernel(data.kernel, where).real
         for image in found.images:
             side = min(image.height, image.width, data.crop or image.height)
-            if side // scale * scale < stage.patch:
+            # Real LR images are cut at LR size.
+            usable, patch = (side, stage.patch // scale) if real else (side // scale * scale, stage.patch)
+            if usable < patch:
                 crop = f", cropped to {data.crop}" if data.crop else ""
+                real_patch = f", {patch} LR pixels" if real else ""
                 raise DataError(
                     f"{where}: {image.path} is {image.width}x{image.height}{crop}, too small for a patch of {stage.patch} "
-                    f"at scale {scale}; lower patch or take the image out"
+                    f"at scale {scale}{real_patch}; lower patch or take the image out"
                 )
-        return {"images": found.digest, "kernel": self._kernel(data.kernel, where), "crop": data.crop}
+        left = len(found.images) - holdout
+        if data.count is not None and data.count > left:
+            raise DataError(
+                f"{where}.count: {data.source} has {left} images{' after the hold-out' * bool(holdout)}, not {data.count}"
+            )
+        # A count that takes all is no count.
+        count = None if data.count is None or data.count == left else data.count
+        counted = {} if count is None else {"count": count}
+        return {"images": found.digest, "kernel": identity(data.kernel), "crop": data.crop, **counted}
+
+    def _weights(self, method: Resolved, scale: int, path: str | None, where: str) -> str | None:
+        """Check that a file of weights fits the model, and return the digest of its content."""
+        if path is None:
+            return None
+        from drnbench.training.weights import load_weights, state_digest
+
+        known = (path, method.model, repr(sorted(method.options.items())), scale)
+        if known not in self._files:
+            self._exists(path, where)
+            try:
+                load_weights(models.get(method.model).make(scale, **method.options), Path(path))
+                self._files[known] = state_digest(Path(path))
+            except UsageError as error:
+                raise UsageError(f"{where}: {error}") from error
+        return self._files[known]
+
+    def _dual_weights(self, scheme: Any, method: Resolved, scale: int, stage: Stage, where: str) -> str:
+        """Check that a file of dual weights fits the stage's D, and return the digest of its content."""
+        from drnbench.training.weights import load_dual, state_digest
+
+        path = str(stage.dual_weights)
+        known = (path, stage.dual, str(stage.dual_feats), scale)
+        if known not in self._files:
+            self._exists(path, where)
+            try:
+                made = scheme(models.get(method.model).make(scale, **method.options), scale, stage)
+                load_dual(made.extra[made.dual_name], Path(path))
+                self._files[known] = state_digest(Path(path))
+            except UsageError as error:
+                raise UsageError(f"{where}: {error}") from error
+        return self._files[known]
+
+    def _exists(self, path: str, where: str) -> None:
+        if not Path(path).is_file():
+            raise UsageError(f"{where}: no such file: {path}")
 
     def evaluation(self, trial: Trial, stages: list[StageUnit], where: str) -> EvaluateUnit:
         """Return the unit that scores a trial, with a key for each metric on each test set."""
@@ -128,39 +202,58 @@ class Keys:
         model = {"name": method.model, **method.options}
         # The seed of a model that nobody trains means nothing.
         trial_key = digest({"kind": "trial", "stage": last, **({} if last else {"model": model, "scale": trial.scale})})
+        dual = bool(stages) and "dual" in schemes.get(str(stages[-1].stage.scheme)).uses(stages[-1].stage)
+        have = frozenset({"dual"} if dual else ())
         wanted = [
             evaluation
             for i, evaluate in enumerate(trial.evaluate)
-            for evaluation in self._evaluations(evaluate, trial, trial_key, f"{where}, evaluate.{i}")
+            for evaluation in self._evaluations(evaluate, trial, trial_key, have, f"{where}, evaluate.{i}")
         ]
+        if not wanted:
+            raise UsageError(
+                f"{where}: nothing is measured: this arm has no dual network, and every metric asks for one"
+            )
         return EvaluateUnit(
             key=trial_key, stage=last, model=method.model, options=method.options, scale=trial.scale, seed=trial.seed,
             protocol=trial.protocol, wanted=tuple(wanted),
         )  # fmt: skip
 
-    def _evaluations(self, evaluate: Evaluate, trial: Trial, trial_key: str, where: str) -> list[Evaluation]:
+    def _evaluations(
+        self, evaluate: Evaluate, trial: Trial, trial_key: str, have: frozenset[str], where: str
+    ) -> list[Evaluation]:
         found = self._fingerprint(evaluate.source, where)
-        label = resolve_source(evaluate.source).label
-        kernel = self._kernel(evaluate.kernel, where)
+        label = resolve_source(evaluate.source, self.cache).label
+        real = parse_kernel(evaluate.kernel, where).real
+        if evaluate.count is not None and evaluate.count > len(found.images):
+            raise DataError(f"{where}.count: {evaluate.source} has {len(found.images)} images, not {evaluate.count}")
+        counted = {} if evaluate.count in {None, len(found.images)} else {"count": evaluate.count}
         out = []
-        for metric in evaluate.metrics:
-            metrics.get(metric)
+        for name in evaluate.metrics:
+            metric = metrics.get(name)
+            if "hr" in metric.needs and real:
+                raise UsageError(
+                    f"{where}: {name} compares with HR images, and 'real' LR images have none; use lr_psnr"
+                )
+            # A table may mix arms with and without a D, and bicubic stands in all of them: an empty cell, not an error.
+            if not metric.needs <= have | {"hr"}:
+                continue
             key = digest(
                 {
                     "kind": "evaluation",
                     "trial": trial_key,
                     "images": found.digest,
                     "dataset": label,
-                    "kernel": kernel,
+                    "kernel": identity(evaluate.kernel),
                     "crop": evaluate.crop,
-                    "metric": metric,
+                    "metric": name,
                     "protocol": trial.protocol.model_dump(),
+                    **counted,
                 }
             )
             out.append(
                 Evaluation(
                     key=key, source=evaluate.source, dataset=label, images=found.digest, kernel=canonical(evaluate.kernel),
-                    crop=evaluate.crop, metric=metric,
+                    crop=evaluate.crop, count=counted.get("count"), metric=name,
                 )
             )  # fmt: skip
         return out
@@ -173,8 +266,10 @@ class Keys:
                 raise DataError(f"{where}: {error}") from error
         return self._prints[source]
 
-    def _kernel(self, spec: str, where: str) -> dict[str, Any]:
-        try:
-            return identity(spec)
-        except UsageError as error:
-            raise UsageError(f"{where}.kernel: {error}") from error
+
+def parse_kernel(spec: str, where: str) -> Kernel:
+    """Return the kernel of a spec; an error begins with the place that asked for it."""
+    try:
+        return parse(spec)
+    except UsageError as error:
+        raise UsageError(f"{where}.kernel: {error}") from error

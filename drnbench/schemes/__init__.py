@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from drnbench.schemes.base import Scheme
 
 schemes: Registry[type[Scheme]] = Registry(
-    "scheme", home=("drnbench.schemes.supervised", "drnbench.schemes.dual"), group="drnbench.schemes"
+    "scheme",
+    home=(
+        "drnbench.schemes.supervised",
+        "drnbench.schemes.dual",
+        "drnbench.schemes.synth",
+        "drnbench.schemes.cyclegan",
+        "drnbench.schemes.dualgan",
+        "drnbench.schemes.cincgan",
+    ),
+    group="drnbench.schemes",
 )
 
 

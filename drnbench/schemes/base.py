@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar, cast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from drnbench.data.sampling import uniforms
 from drnbench.errors import UsageError
-from drnbench.trial import Stage
+from drnbench.models import Model
+from drnbench.overrides import validated
+from drnbench.trial import Frozen, Stage
+
+Chance = Callable[[str, tuple[int, ...]], NDArray[np.float64]]
+
+
+def _first_step(purpose: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    return uniforms(0, purpose, 0, shape)
+
+
+class Mix(NamedTuple):
+    """How many images of each kind the batch of a step holds: pairs, LR without HR, HR without LR."""
+
+    pairs: int
+    unpaired: int = 0
+    hr: int = 0
 
 
 @dataclass(frozen=True)
@@ -23,12 +42,17 @@ class Batch:
         lr: B x 3 x h x w; the first `n_pairs` have HR images, the others are unpaired.
         pyramid: targets of the pairs, coarse to fine: factor of HR size over target size -> n_pairs x 3 x H x W. Has
             `scale` (the LR images themselves) and 1 (HR), and every 2x level between where scale is a power of two.
+        hr: N x 3 x H x W, HR images whose LR images are not shown; N is 0 unless the scheme asks for them in `mix`.
+        chance: `chance(purpose, shape)`, uniform numbers in [0, 1): a function of (seed, purpose, step) like all
+            random numbers, so that a resumed stage draws the same ones.
 
     """
 
     lr: Tensor
     pyramid: dict[int, Tensor]
     n_pairs: int
+    hr: Tensor = field(default_factory=lambda: torch.zeros(0, 3, 0, 0))
+    chance: Chance = _first_step
 
 
 def l1_sum(a: Tensor, b: Tensor) -> Tensor:
@@ -39,27 +63,43 @@ def l1_sum(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).abs().mean((1, 2, 3)).sum()
 
 
+class Options(Frozen):
+    """Settings of a scheme beyond the fields of `Stage`; a scheme that has some derives a class from this."""
+
+
 class Scheme(ABC):
     """How a model is trained for one stage.
 
     A subclass builds its extra networks in `build_networks` and computes losses in `losses`; everything is optimised
     by one Adam a network, stepped together after one backward pass.
+
+    Attributes:
+        summary: one line for `list`.
+        unpaired_data: whether it can use LR images without HR.
+        settings: what `Stage.options` may hold, with defaults; all of it is in the stage's key.
+
     """
 
     summary: ClassVar[str]
     unpaired_data: ClassVar[bool] = False
+    settings: ClassVar[type[Options]] = Options
 
     @classmethod
     @abstractmethod
     def uses(cls, stage: Stage) -> frozenset[str]:
-        """Which of a stage's scheme fields (lam, rho, dual, dual_feats, unpaired) reach the numbers.
+        """Which of a stage's scheme fields (`SCHEME_FIELDS` in plan/keys.py) reach the numbers.
 
         The others stay out of the stage's key, so that λ = 0.1 and λ = 1 are one result where λ means nothing.
         """
 
     @classmethod
-    def check(cls, stage: Stage, where: str, *, multiscale: bool) -> None:  # noqa: ARG003
-        """Refuse a stage that this scheme cannot train; `multiscale`: the model has an output at each 2x level.
+    def mix(cls, stage: Stage, step: int) -> Mix:  # noqa: ARG003
+        """Return what the batch of a step (from 0) holds."""
+        return Mix(stage.batch)
+
+    @classmethod
+    def check(cls, stage: Stage, where: str, *, model: Model, scale: int) -> None:  # noqa: ARG003
+        """Refuse a stage that this scheme cannot train with this model at this scale.
 
         Raises:
             UsageError: with one line that begins with `where`.
@@ -69,11 +109,22 @@ class Scheme(ABC):
             raise UsageError(
                 f"{where}.rho: scheme {stage.scheme!r} uses no unpaired images; set rho = 0 or scheme = 'unpaired'"
             )
+        validated(cls.settings, stage.options, f"{where}.options")
+
+    @classmethod  # noqa: B027
+    def check_start(cls, stage: Stage, where: str, before: Stage | None) -> None:
+        """Refuse a stage that would start from networks that nobody trained; `before`: the stage before, if any.
+
+        Raises:
+            UsageError: with one line that begins with `where`.
+
+        """
 
     def __init__(self, model: nn.Module, scale: int, stage: Stage) -> None:
         self.model = model
         self.scale = scale
         self.stage = stage
+        self.options = validated(self.settings, stage.options, f"{stage.name}.options")
         self.extra = nn.ModuleDict(self.build_networks())
 
     def build_networks(self) -> dict[str, nn.Module]:
@@ -90,24 +141,23 @@ class Scheme(ABC):
         self.model.to(device)
         self.extra.to(device)
         # fused and foreach variants round differently from release to release; the plain loop is the reference.
-        self.optimisers = {
-            name: torch.optim.Adam(
-                network.parameters(),
-                lr=self.stage.lr,
-                betas=self.stage.betas,
-                eps=self.stage.eps,
-                foreach=device.type == "cuda",
-            )
-            for name, network in self._optimised()
-        }
+        self.optimisers = {name: self.optimiser(network) for name, network in self._optimised()}
+
+    def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimiser of one network: Adam with the stage's betas and epsilon."""
+        return torch.optim.Adam(
+            [p for p in network.parameters() if p.requires_grad],
+            lr=self.stage.lr, betas=self.stage.betas, eps=self.stage.eps, foreach=self.device.type == "cuda",
+        )  # fmt: skip
 
     def _optimised(self) -> list[tuple[str, nn.Module]]:
+        """Networks with something to train, by the name of their optimiser."""
         groups: list[tuple[str, nn.Module]] = [("model", self.model)]
         for name, network in self.extra.items():
             # A list of networks (one dual a level) has an optimiser each, as in the authors' code.
             parts = list(network) if isinstance(network, nn.ModuleList) else [network]
             groups += [(f"{name}.{i}" if len(parts) > 1 else name, part) for i, part in enumerate(parts)]
-        return groups
+        return [(name, part) for name, part in groups if any(p.requires_grad for p in part.parameters())]
 
     @contextlib.contextmanager
     def autocast(self) -> Iterator[None]:

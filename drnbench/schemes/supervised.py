@@ -11,15 +11,17 @@ from drnbench.schemes.base import Batch, Scheme, l1_sum
 from drnbench.trial import Stage
 
 
-def primary_loss(outputs: tuple[Tensor, ...], batch: Batch, scale: int) -> Tensor:
-    """Sum over outputs of L1 against the target of the same size, weight 1 each (the authors' multi-scale loss).
+def primary_loss(outputs: tuple[Tensor, ...], batch: Batch, scale: int, aux: float = 1.0) -> Tensor:
+    """Sum over outputs of L1 against the target of the same size: weight 1 for SR, `aux` for those below it.
+
+    With `aux` = 1 this is the authors' multi-scale loss.
 
     Sums over the pairs of the batch, divided by the whole batch: unpaired images count as zero here (Eq. 2).
     """
     size = len(batch.lr)
     width = batch.lr.shape[-1] * scale
     terms = [l1_sum(out[: batch.n_pairs], batch.pyramid[width // out.shape[-1]]) for out in outputs]
-    return sum(terms[1:], terms[0]) / size
+    return sum((aux * term for term in terms[:-1]), terms[-1]) / size
 
 
 @register("supervised")
@@ -30,10 +32,10 @@ class Supervised(Scheme):
 
     @classmethod
     def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003
-        """Nothing beyond the common fields."""
-        return frozenset()
+        """The weight of the auxiliary outputs."""
+        return frozenset({"aux"})
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """`total`: the primary loss."""
-        primary = primary_loss(self.run_model(batch.lr), batch, self.scale)
+        primary = primary_loss(self.run_model(batch.lr), batch, self.scale, self.stage.aux)
         return {"primary": primary, "total": primary}

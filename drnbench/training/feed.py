@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from drnbench.data.cache import ImageInfo, fingerprint, hr_set, lr_set
-from drnbench.data.sampling import patches, pyramid_factors, uniforms, unpaired_count
+from drnbench.data.sampling import patches, pyramid_factors, uniforms
+from drnbench.degradations import parse
 from drnbench.errors import UnitError
+from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch
 from drnbench.trial import Data
 from drnbench.units import StageUnit
 
 Image = NDArray[np.uint8]
+Pyramid = dict[int, Sequence[Image]]
 
 
 class Feed:
-    """Everything a stage reads: training pairs, unpaired LR images, held-out images for validation.
+    """Everything a stage reads: training pairs, unpaired LR images, HR images alone, held-out images for validation.
 
-    Images are decoded once and stay in memory as uint8.
+    Images are decoded once and stay in memory as uint8; what the scheme never asks for is never made.
 
     Raises:
         UnitError: the images changed since the plan was made.
@@ -30,38 +35,86 @@ class Feed:
     """
 
     def __init__(self, unit: StageUnit, cache: Path, device: torch.device) -> None:
+        self.unit, self.device, self.cache = unit, device, cache
         stage = unit.stage
-        self.unit, self.device = unit, device
+        assert stage.scheme is not None
+        self._mix = partial(schemes.get(stage.scheme).mix, stage)
         images = _read(stage.data, unit.data_digest, cache)
         cut = len(images) - stage.holdout
-        self.pyramid = _pyramid(images[:cut], stage.data, unit.scale, pyramid_factors(unit.scale), cache)
-        self.heldout = {stage.data.kernel: _pyramid(images[cut:], stage.data, unit.scale, (unit.scale, 1), cache)}
-        self.unpaired: dict[int, Sequence[Image]] = {}
+        self._images, self._held = images[:cut][: stage.data.count], images[cut:]
+        self._others: tuple[ImageInfo, ...] = ()
         if stage.unpaired is not None and unit.unpaired_digest is not None:
-            others = _read(stage.unpaired, unit.unpaired_digest, cache)
-            self.unpaired = _pyramid(others, stage.unpaired, unit.scale, (unit.scale,), cache)
-            # The held-out images under the other kernel too, to see the adaptation; no number depends on them.
-            other = stage.data.model_copy(update={"kernel": stage.unpaired.kernel})
-            self.heldout.setdefault(other.kernel, _pyramid(images[cut:], other, unit.scale, (unit.scale, 1), cache))
+            self._others = _read(stage.unpaired, unit.unpaired_digest, cache)[: stage.unpaired.count]
+        self._made: dict[str, Pyramid] = {}
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step (from 0), on the device."""
         stage, scale = self.unit.stage, self.unit.scale
-        m = unpaired_count(step, stage.rho, stage.batch) if self.unpaired else 0
-        n = stage.batch - m
-        draws = self._draws("pairs", step)[:n]
-        pyramid = patches(self.pyramid, stage.patch, draws, augment=stage.augment)
-        lr = pyramid[scale]
-        if m:
-            # The first m draws, so that more unpaired images extend the batch and do not replace it.
-            cuts = patches(self.unpaired, stage.patch, self._draws("unpaired", step)[:m], augment=stage.augment)
-            lr = np.concatenate([lr, cuts[scale]])
-        on = {factor: torch.from_numpy(stack).to(self.device, non_blocking=True) for factor, stack in pyramid.items()}
-        return Batch(torch.from_numpy(lr).to(self.device, non_blocking=True), on, n)
+        mix = self._mix(step)
+        pairs = self._cut("pairs", step, mix.pairs) if mix.pairs or not (mix.unpaired or mix.hr) else {}
+        lr = [pairs[scale]] if pairs else []
+        if mix.unpaired:
+            # The first draws, so that more unpaired images extend the batch and do not replace it.
+            lr.append(self._cut("unpaired", step, mix.unpaired)[scale])
+        hr = self._cut("hr", step, mix.hr)[1] if mix.hr else np.zeros((0, 3, stage.patch, stage.patch), np.float32)
+        pyramid = pairs or self._empty()
+        return Batch(
+            lr=self._on(np.concatenate(lr) if lr else self._empty()[scale]),
+            pyramid={factor: self._on(stack) for factor, stack in pyramid.items()},
+            n_pairs=mix.pairs,
+            hr=self._on(hr),
+            chance=lambda purpose, shape: uniforms(self.unit.seed, f"stage {self.unit.depth} {purpose}", step, shape),
+        )
 
-    def _draws(self, purpose: str, step: int) -> NDArray[np.float64]:
-        unit = self.unit
-        return uniforms(unit.seed, f"stage {unit.depth} {purpose}", step, (unit.stage.batch, 6))
+    def heldout(self) -> dict[str, Pyramid]:
+        """Return the held-out images by kernel: the stage's, and that of its unpaired images to see the adaptation.
+
+        No number depends on them. Real LR images have no HR to hold a result against, so they add no kernel.
+        """
+        stage, out = self.unit.stage, {}
+        for data in (stage.data, stage.unpaired if self._others else None):
+            if data is not None and not parse(data.kernel).real and data.kernel not in out:
+                shown = stage.data.model_copy(update={"kernel": data.kernel})
+                out[data.kernel] = self._pyramid(f"held {data.kernel}", self._held, shown, (self.unit.scale, 1))
+        return out
+
+    def _cut(self, purpose: str, step: int, n: int) -> dict[int, NDArray[np.float32]]:
+        """Cut `n` patches; the draws are made for a whole batch, so slot i is the same patch in every arm of a seed."""
+        unit, stage = self.unit, self.unit.stage
+        draws = uniforms(unit.seed, f"stage {unit.depth} {purpose}", step, (stage.batch, 6))[:n]
+        return patches(self._source(purpose), stage.patch, draws, augment=stage.augment)
+
+    def _source(self, purpose: str) -> Pyramid:
+        unit, stage = self.unit, self.unit.stage
+        if purpose == "unpaired":
+            assert stage.unpaired is not None
+            return self._pyramid(purpose, self._others, stage.unpaired, (unit.scale,))
+        factors = (1,) if purpose == "hr" else pyramid_factors(unit.scale)
+        return self._pyramid(purpose, self._images, stage.data, factors)
+
+    def _pyramid(self, name: str, images: Sequence[ImageInfo], data: Data, factors: Sequence[int]) -> Pyramid:
+        """All images at the given factors, cropped so that every factor covers the same HR pixels; made once."""
+        if name not in self._made:
+            scale = self.unit.scale
+            out: Pyramid = {}
+            for factor in factors:
+                if factor == 1:
+                    hr = hr_set(images, data.crop)
+                    out[1] = [img[: img.shape[0] // scale * scale, : img.shape[1] // scale * scale] for img in hr]
+                else:
+                    out[factor] = lr_set(images, data.kernel, factor, self.cache, crop=data.crop, modulo=scale)
+            self._made[name] = out
+        return self._made[name]
+
+    def _empty(self) -> dict[int, NDArray[np.float32]]:
+        stage = self.unit.stage
+        return {
+            f: np.zeros((0, 3, stage.patch // f, stage.patch // f), np.float32)
+            for f in pyramid_factors(self.unit.scale)
+        }
+
+    def _on(self, stack: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(stack).to(self.device, non_blocking=True)
 
 
 def _read(data: Data, digest: str, cache: Path) -> tuple[ImageInfo, ...]:
@@ -69,17 +122,3 @@ def _read(data: Data, digest: str, cache: Path) -> tuple[ImageInfo, ...]:
     if found.digest != digest:
         raise UnitError(f"the images of {data.source} changed since the plan was made; run the study again")
     return found.images
-
-
-def _pyramid(
-    images: Sequence[ImageInfo], data: Data, scale: int, factors: Sequence[int], cache: Path
-) -> dict[int, Sequence[Image]]:
-    """All images at the given factors, cropped so that every factor covers the same HR pixels."""
-    out: dict[int, Sequence[Image]] = {}
-    for factor in factors:
-        if factor == 1:
-            hr = hr_set(images, data.crop)
-            out[1] = [img[: img.shape[0] // scale * scale, : img.shape[1] // scale * scale] for img in hr]
-        else:
-            out[factor] = lr_set(images, data.kernel, factor, cache, crop=data.crop, modulo=scale)
-    return out

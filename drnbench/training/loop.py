@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -11,10 +12,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from drnbench.data.images import to_tensor, to_uint8
 from drnbench.data.sampling import derived_seed
-from drnbench.errors import DivergedError
+from drnbench.errors import DivergedError, UnitError
 from drnbench.evaluation import metrics
 from drnbench.evaluation.protocol import Protocol
 from drnbench.models import models
@@ -23,6 +25,7 @@ from drnbench.schemes.base import Scheme
 from drnbench.store import Store, atomic
 from drnbench.training.feed import Feed
 from drnbench.training.history import History
+from drnbench.training.weights import load_dual, load_weights, state_digest
 from drnbench.trial import Stage
 from drnbench.units import StageUnit
 
@@ -68,7 +71,8 @@ def train(
     """Train one stage in its folder, from its last checkpoint if there is one.
 
     Args:
-        emit: receives progress: {"step", "steps", "loss", ...}, and {"saved": step} after each checkpoint.
+        emit: receives progress: {"step", "steps", "loss", ...}, {"saved": step} after each checkpoint, and once {"macs":
+            multiply-adds of the first step, forward and backward, by image of the batch}.
         stop: asked after each step; when it says yes, the stage is checkpointed and left.
 
     Returns:
@@ -89,9 +93,8 @@ def train(
         history = History.read(folder / "history.parquet", step)
         history.sums = {name: list(entry) for name, entry in state["sums"].items()}
         print(f"resumed at step {step} of {stage.steps}", flush=True)
-    elif unit.before is not None:
-        fresh = scheme.load_networks(load_checkpoint(store.stage(unit.before) / "checkpoint.pt"))
-        print(f"started from stage {unit.before}; new networks: {', '.join(fresh) or 'none'}", flush=True)
+    else:
+        _start(scheme, unit, store)
     if step == stage.steps:
         return True
 
@@ -99,8 +102,14 @@ def train(
     validate_at, log_every = validation_steps(stage), max(1, stage.steps // 100)
     saved = time.monotonic()
     scheme.model.train()
+    counter: FlopCounterMode | None = FlopCounterMode(display=False)
     while step < stage.steps:
-        losses = scheme.step(feed.batch(step), learning_rate(stage, step))
+        # Counting sees every operation and changes none; it costs the first step some milliseconds.
+        with counter or contextlib.nullcontext():
+            losses = scheme.step(feed.batch(step), learning_rate(stage, step))
+        if counter is not None:
+            emit({"macs": counter.get_total_flops() // 2 // stage.batch})
+            counter = None
         step += 1
         # One transfer for all losses: each would be a synchronisation with the GPU.
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
@@ -127,6 +136,22 @@ def train(
     return step == stage.steps
 
 
+def _start(scheme: Scheme, unit: StageUnit, store: Store) -> None:
+    """Begin from the networks of the stage before, then from the files that the stage names."""
+    stage = unit.stage
+    if unit.before is not None:
+        fresh = scheme.load_networks(load_checkpoint(store.stage(unit.before) / "checkpoint.pt"))
+        print(f"started from stage {unit.before}; new networks: {', '.join(fresh) or 'none'}", flush=True)
+    for path, digest in ((stage.weights, unit.weights_digest), (stage.dual_weights, unit.dual_digest)):
+        if path is not None and digest is not None and state_digest(Path(path)) != digest:
+            raise UnitError(f"the weights in {path} changed since the plan was made; run the study again")
+    if stage.weights is not None:
+        load_weights(scheme.model, Path(stage.weights))
+    if stage.dual_weights is not None and unit.dual_digest is not None:
+        for name in (name for name in scheme.extra if name.startswith("dual")):
+            load_dual(scheme.extra[name], Path(stage.dual_weights))
+
+
 def _save(folder: Path, scheme: Scheme, step: int, history: History) -> None:
     # History first: rows beyond the checkpoint are dropped on resume, rows that are missing would be lost.
     state = {**scheme.state_dict(), "step": step, "sums": history.sums}
@@ -143,7 +168,7 @@ def validate(model: nn.Module, feed: Feed, unit: StageUnit) -> dict[str, float]:
     psnr, protocol = metrics.get("psnr_y"), Protocol()
     model.eval()
     out = {}
-    for kernel, pyramid in feed.heldout.items():
+    for kernel, pyramid in feed.heldout().items():
         scores = [
             psnr.score(to_uint8(model(to_tensor(lr).to(feed.device))[-1]), hr, unit.scale, protocol)
             for lr, hr in zip(pyramid[unit.scale], pyramid[1], strict=True)

@@ -1,13 +1,37 @@
-"""Loading weights from files: the store's checkpoints and plain state dicts, never code."""
+"""Loading weights from files: the store's checkpoints, plain state dicts and the authors' files; never code."""
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from drnbench.errors import UsageError
+from drnbench.models.dual import DualSingle, dual_per_level
+
+State = dict[str, Tensor]
+
+LEVEL = {"dual_module.0.0.weight", "dual_module.1.weight"}
+"""Parameters of one per-level dual network, in the authors' files and in ours."""
+
+
+def read_safely(path: Path) -> Any:
+    """Return what a file written by torch holds, on the CPU; tensors and plain containers only, never code.
+
+    Raises:
+        UsageError: anything else.
+
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a file of other bytes makes the reader raise nearly anything
+        first = " ".join(str(error).split()).partition(". ")[0][:120]
+        raise UsageError(f"{path} holds no weights that can be read safely ({first})") from error
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -17,26 +41,176 @@ def load_weights(model: nn.Module, path: Path) -> None:
         UsageError: not a file of weights, or of another network; the message names the first parameter that differs.
 
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file of other bytes makes the reader raise nearly anything
-        first = " ".join(str(error).split()).partition(". ")[0][:120]
-        raise UsageError(f"{path} holds no weights that can be read safely ({first})") from error
-    if isinstance(state, dict) and isinstance(state.get("model"), dict):
+    state = read_safely(path)
+    if is_checkpoint(state):
         state = state["model"]
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    elif _duals(state):
+        raise UsageError(
+            f"{path} holds dual networks (D), not the network P: give it as dual weights, and here a file such as "
+            "DRNS4x.pt or a checkpoint.pt of the store"
+        )
+    if not _is_state(state):
         raise UsageError(f"{path} holds no state dict: expected names and tensors, or a checkpoint.pt of the store")
+    _load(model, state, path, "check method, scale and sizes (--set)")
+
+
+def read_dual(path: Path) -> list[State]:
+    """Return the state dicts of the dual networks in a file, D0 (2x -> 1x) first; of a `DualSingle` the only one.
+
+    Reads the authors' `*_dual_model.pt` (a list of state dicts) and a checkpoint of the store; of one whose unpaired
+    images have a D of their own, that D.
+
+    Raises:
+        UsageError: not a file of weights, or one without dual networks.
+
+    """
+    content = read_safely(path)
+    if is_checkpoint(content):
+        extra = content.get("extra") or {}
+        names = ("dual_unpaired", "dual_single_unpaired", "dual", "dual_single")
+        found = _duals(next((extra[name] for name in names if extra.get(name)), None))
+        if not found:
+            raise UsageError(
+                f"{path} holds no dual networks: its stage was trained without; give a stage of scheme paired or unpaired"
+            )
+        return found
+    found = _duals(content)
+    if not found:
+        what = "the weights of another network (P?)" if _is_state(content) and content else "no dual networks"
+        raise UsageError(
+            f"{path} holds {what}: dual weights are a list of state dicts such as DRNS4x_dual_model.pt, "
+            "or a checkpoint.pt of the store"
+        )
+    return found
+
+
+def load_dual(duals: nn.Module, path: Path) -> None:
+    """Load a file of dual networks into `dual_per_level(...)` or a `DualSingle`.
+
+    Raises:
+        UsageError: as `read_dual`, or of another kind, scale or number of channels.
+
+    """
+    _load_duals(duals, read_dual(path), path)
+
+
+def dual_from_file(path: Path, scale: int) -> nn.ModuleList | DualSingle:
+    """Build the dual networks that a file holds, channels read off it, and load them.
+
+    A `DualSingle` of scale 2 and one of scale 3 have equal shapes: there the file cannot tell a wrong scale.
+
+    Raises:
+        UsageError: as `load_dual`; per-level networks at a scale that is no power of two.
+
+    """
+    states = read_dual(path)
+    single = _is_single(states[0])
+    if not single and scale & (scale - 1):
+        raise UsageError(f"{path} holds one dual network for each 2x level, which scale {scale} does not have")
+    n_feats = states[0]["body.0.0.weight" if single else "dual_module.0.0.weight"].shape[0]
+    duals = DualSingle(scale, n_feats) if single else dual_per_level(scale, n_feats)
+    _load_duals(duals, states, path)
+    return duals
+
+
+def state_digest(path: Path) -> str:
+    """Return the sha256 (hex) over names, shapes, dtypes and bytes of the tensors that can be loaded from a file.
+
+    A key of content: order, container types and pickle's bytes do not move it, nor do a checkpoint's optimisers and
+    counters.
+
+    Raises:
+        UsageError: not a file of weights.
+
+    """
+    content = read_safely(path)
+    if is_checkpoint(content):
+        content = {"model": content["model"], "extra": content.get("extra") or {}}
+    total, found = hashlib.sha256(), sorted(_tensors(content, ""), key=lambda item: item[0])
+    if not found:
+        raise UsageError(f"{path} holds no tensors: expected a state dict, dual networks or a checkpoint.pt")
+    for name, tensor in found:
+        total.update(f"{name}\0{tuple(tensor.shape)}\0{tensor.dtype}\0".encode())
+        total.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def _tensors(content: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(content, Tensor):
+        yield prefix, content
+    elif isinstance(content, (dict, list, tuple)):
+        for name, value in content.items() if isinstance(content, dict) else enumerate(content):
+            yield from _tensors(value, f"{prefix}/{name}")
+
+
+def is_checkpoint(content: Any) -> bool:
+    """Whether this is what a checkpoint.pt of the store holds: the model's state dict, extra networks, optimisers."""
+    return isinstance(content, dict) and isinstance(content.get("model"), dict)
+
+
+def _is_state(content: Any) -> bool:
+    return isinstance(content, dict) and all(isinstance(value, Tensor) for value in content.values())
+
+
+def _is_single(state: State) -> bool:
+    """Whether these are the names of a `DualSingle`."""
+    return "body.0.0.weight" in state and all(re.fullmatch(r"body\.\d+(\.0)?\.weight", name) for name in state)
+
+
+def _duals(content: Any) -> list[State]:
+    """Return the dual networks of a list, of a ModuleList's state dict or of a `DualSingle`; [] where it is none."""
+    if isinstance(content, (list, tuple)):
+        return list(content) if all(_is_state(state) and state.keys() == LEVEL for state in content) else []
+    if not _is_state(content):
+        return []
+    if _is_single(content):
+        return [content]
+    levels: dict[int, State] = {}
+    for name, value in content.items():
+        number, dot, rest = name.partition(".")
+        if not (number.isdigit() and dot and rest in LEVEL):
+            return []
+        levels.setdefault(int(number), {})[rest] = value
+    return [levels[level] for level in sorted(levels)]
+
+
+def _load_duals(duals: nn.Module, states: list[State], path: Path) -> None:
+    parts = list(duals) if isinstance(duals, nn.ModuleList) else [duals]
+    wanted = [part.state_dict() for part in parts]
+    if _is_single(states[0]) != _is_single(wanted[0]):
+        shape = ("one dual network straight from SR to LR", "one dual network for each 2x level")
+        given, other = shape if _is_single(states[0]) else shape[::-1]
+        mend = "dual = 'single'" if _is_single(states[0]) else "dual = 'level' or 'chain'"
+        raise UsageError(f"{path} holds {given}, and {other} is wanted; use {mend} with it, or another file")
+    have, need = _levels(states), _levels(wanted)
+    if have != need:
+        raise UsageError(
+            f"{path} holds dual networks over {have} 2x level(s), scale {2**have}, and {need}, scale {2**need}, "
+            "are wanted; give the file of that scale"
+        )
+    for part, state, want in zip(parts, states, wanted, strict=True):
+        first = min(want)
+        if state.keys() == want.keys() and state[first].shape[:1] != want[first].shape[:1]:
+            n, m = state[first].shape[0], want[first].shape[0]
+            raise UsageError(f"{path} holds dual networks of {n} channels, and {m} are wanted; set dual_feats = {n}")
+        _load(part, state, path, "check the scale and dual_feats")
+
+
+def _levels(states: list[State]) -> int:
+    """Return how often the networks halve: one a level, or all strided layers of a `DualSingle`."""
+    return len(states[0]) - 1 if _is_single(states[0]) else len(states)
+
+
+def _load(model: nn.Module, state: State, path: Path, mend: str) -> None:
     wanted = model.state_dict()
     for name in sorted(wanted.keys() | state.keys()):
         if name not in state:
-            raise UsageError(f"{path} is of another network: it lacks {name!r}; check method, scale and sizes (--set)")
+            raise UsageError(f"{path} is of another network: it lacks {name!r}; {mend}")
         if name not in wanted:
-            raise UsageError(
-                f"{path} is of another network: {name!r} has no place in it; check method, scale and sizes (--set)"
-            )
+            raise UsageError(f"{path} is of another network: {name!r} has no place in it; {mend}")
         if state[name].shape != wanted[name].shape:
             raise UsageError(
-                f"{path} is of another network: {name!r} is {tuple(state[name].shape)}, expected {tuple(wanted[name].shape)}; "
-                "check method, scale and sizes (--set)"
+                f"{path} is of another network: {name!r} is {tuple(state[name].shape)}, expected "
+                f"{tuple(wanted[name].shape)}; {mend}"
             )
     model.load_state_dict(state)

@@ -114,7 +114,7 @@ def test_lambda_0_still_leaves_the_primal_gradient_of_supervised():
 
 
 def test_twenty_steps_lower_the_loss_under_every_scheme():
-    for name in schemes.list():
+    for name in ("supervised", "paired", "unpaired"):
         scheme = make_scheme(name, make_stage(scheme=name))
         batch = make_batch(2, 0)
         losses = [scheme.step(batch, 1e-3)["primary"].item() for _ in range(20)]
@@ -138,3 +138,60 @@ def test_bf16_runs_and_stays_near_fp32():
     assert rough.dtype == torch.float32
     assert rough.item() == pytest.approx(exact.item(), rel=0.02)
     assert rough.item() != exact.item()
+
+
+def test_hr_constraint_adds_its_term_and_trains_both_networks():
+    batch = make_batch(2, 1)
+    scheme = make_scheme("unpaired", make_stage(scheme="unpaired", rho=0.5, hr_lam=0.5))
+    losses = scheme.losses(batch)
+    y, d = batch.pyramid[1], scheme.extra["dual"]
+    again = F.l1_loss(scheme.model(d[0](d[1](y)))[-1], y) * 2 / 3
+    assert losses["hr_dual"].item() == pytest.approx(again.item(), rel=1e-5)
+    expected = losses["primary"] + 0.1 * losses["dual"] + 0.5 * losses["hr_dual"]
+    assert losses["total"].item() == pytest.approx(expected.item(), rel=1e-6)
+    assert "hr_dual" not in make_scheme("paired", make_stage()).losses(batch)
+
+
+def test_auxiliary_outputs_are_weighted_and_sr_is_not():
+    batch = make_batch(2, 0)
+    by_weight = {
+        aux: make_scheme("supervised", make_stage(aux=aux)).losses(batch)["primary"].item() for aux in (0.0, 0.5, 1.0)
+    }
+    sr = make_scheme("supervised", make_stage()).model(batch.lr)[-1]
+    assert by_weight[0.0] == pytest.approx(F.l1_loss(sr, batch.pyramid[1]).item(), rel=1e-5)
+    assert by_weight[0.5] == pytest.approx((by_weight[0.0] + by_weight[1.0]) / 2, rel=1e-5)
+
+
+def test_a_frozen_dual_stays_and_still_teaches_the_model():
+    batch = make_batch(2, 0)
+    scheme = make_scheme("paired", make_stage(dual_frozen=True, lam=10.0))
+    before = [p.clone() for p in scheme.extra["dual"].parameters()]
+    free = [p.clone() for p in scheme.model.parameters()]
+    scheme.step(batch, 1e-3)
+    assert all(torch.equal(a, b) for a, b in zip(before, scheme.extra["dual"].parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(free, scheme.model.parameters(), strict=True))
+    assert set(scheme.optimisers) == {"model"}
+
+
+def test_the_unpaired_domain_may_have_a_dual_of_its_own():
+    stage = make_stage(scheme="unpaired", rho=0.5, dual_of="own")
+    first = make_scheme("paired", make_stage())
+    scheme = make_scheme("unpaired", stage)
+    fresh = scheme.load_networks({**first.state_dict()})
+    assert fresh == ["dual_unpaired"]
+    for name in ("dual", "dual_unpaired"):  # both start from the one that is there
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(first.extra["dual"].parameters(), scheme.extra[name].parameters(), strict=True)
+        )
+    only_unpaired = make_batch(0, 2)
+    scheme.losses(only_unpaired)["total"].backward()
+    assert all(p.grad is None or not p.grad.any() for p in scheme.extra["dual"].parameters())
+    assert any(p.grad.any() for p in scheme.extra["dual_unpaired"].parameters())
+
+
+def test_unpaired_counts_follow_rho_exactly():
+    stage = make_stage(scheme="unpaired", rho=0.3, batch=4)
+    mixes = [schemes.get("unpaired").mix(stage, step) for step in range(10)]
+    assert sum(m.unpaired for m in mixes) == 12
+    assert all(m.pairs + m.unpaired == 4 and m.hr == 0 for m in mixes)

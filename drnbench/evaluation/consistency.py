@@ -1,0 +1,78 @@
+"""Metrics that compare LR images: what SR becomes when it is degraded again, and what the dual network D makes of HR."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drnbench.data.images import to_tensor, to_uint8
+from drnbench.errors import DataError
+from drnbench.evaluation import metrics
+from drnbench.evaluation.metric import Item, Metric
+from drnbench.evaluation.protocol import Protocol
+
+DUAL_BORDER = 4
+"""LR pixels that `dual_mae` leaves out on each side: D pads with zeros, which biases its outer pixels."""
+
+
+@metrics.register("lr_psnr", lambda kind: kind())
+class LrPsnr(Metric):
+    """LR consistency: PSNR on Y between the input and the degraded SR image, in dB. Needs no HR image.
+
+    SR is degraded by the kernel that made the input, without its noise and JPEG. For real images, whose kernel nobody
+    knows, by MATLAB's bicubic. It says whether SR explains the input, not whether it is right: blurred bicubic
+    interpolation explains it well.
+    """
+
+    name: ClassVar[str] = "lr_psnr"
+    label: ClassVar[str] = "LR-PSNR"
+    unit: ClassVar[str] = "dB"
+    decimals: ClassVar[int] = 2
+    summary: ClassVar[str] = "PSNR on Y of the degraded SR against the LR input; needs no HR; dB, higher is better"
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def measure(self, item: Item, protocol: Protocol) -> float:
+        """Return dB; infinite where the degraded SR equals the input."""
+        from drnbench.degradations import parse
+
+        kernel = parse("bicubic" if parse(item.kernel).real else item.kernel)
+        again = to_uint8(
+            kernel.model_copy(update={"noise": None, "jpeg": None}).degrade(to_tensor(item.sr), item.scale)
+        )
+        border = math.ceil(protocol.shaved(item.scale) / item.scale)
+        error = float(np.mean((protocol.luma(_inner(again, border)) - protocol.luma(_inner(item.lr, border))) ** 2))
+        return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+@metrics.register("dual_mae", lambda kind: kind())
+class DualMae(Metric):
+    """Mean absolute difference between D(HR), not rounded, and the true LR image, in gray levels over RGB.
+
+    Four LR pixels are left out on each side. It says what D learned about the degradation, and nothing about P.
+    """
+
+    name: ClassVar[str] = "dual_mae"
+    label: ClassVar[str] = "D MAE"
+    unit: ClassVar[str] = "levels"
+    higher_is_better: ClassVar[bool] = False
+    decimals: ClassVar[int] = 2
+    summary: ClassVar[str] = "mean |D(HR) - LR| of the dual network, in gray levels; lower is better"
+    needs: ClassVar[frozenset[str]] = frozenset({"hr", "dual"})
+
+    def measure(self, item: Item, protocol: Protocol) -> float:  # noqa: ARG002
+        """Return gray levels, 0..255."""
+        assert item.back is not None
+        return float(np.abs(_inner(item.back, DUAL_BORDER) - _inner(item.lr, DUAL_BORDER)).mean())
+
+
+def _inner(image: NDArray[Any], border: int) -> NDArray[Any]:
+    height, width = image.shape[:2]
+    if min(height, width) <= 2 * border:
+        raise DataError(
+            f"an LR image of {width} x {height} pixels has nothing left when {border} are left out on each side: "
+            "use larger images"
+        )
+    return image[border : height - border, border : width - border]

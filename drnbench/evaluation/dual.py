@@ -1,0 +1,89 @@
+"""What the dual network learned: loading D of a trained stage, and its effective kernel as an image."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from drnbench.data.images import to_tensor
+from drnbench.degradations import parse
+from drnbench.errors import UsageError
+from drnbench.evaluation.metric import Item
+from drnbench.models.dual import Chain
+from drnbench.store import atomic
+from drnbench.training.weights import dual_from_file
+
+REACH = 8
+"""Side of the window of an effective kernel in LR pixels; D of 4x sees 19 HR pixels, D of 8x 43."""
+
+
+def load_dual(stage: Path, scale: int, device: torch.device) -> nn.Module:
+    """Return D of a trained stage, from the SR size all the way to LR: that of the unpaired domain where it has its own."""
+    return Chain(dual_from_file(stage / "checkpoint.pt", scale)).to(device).eval()
+
+
+def effective_kernel(dual: nn.Module, hr: Tensor, scale: int) -> tuple[Tensor, int]:
+    """Return what weight D gives to each HR pixel around an LR pixel, for gray images, summed over many LR pixels.
+
+    D is piecewise linear without biases: around an image it equals its Jacobian, and the Jacobian of one LR pixel, its
+    three channels averaged and the input's summed, is the kernel that a gray image sees there.
+
+    Args:
+        dual: N x 3 x sH x sW -> N x 3 x H x W.
+        hr: 1 x 3 x sH x sW in 0..255.
+        scale: HR size over LR size.
+
+    Returns:
+        K x K in HR pixels (K = 8 scale), the sum over the LR pixels looked at, with the centre of the LR pixel in the
+        middle of the window (between two HR pixels at even scales); and how many LR pixels those were.
+
+    """
+    hr = hr.clone().requires_grad_(True)
+    out = dual(hr).mean(1)[0]
+    # Windows of LR pixels that lie a window apart do not touch, so one backward pass gives them all.
+    rows, columns = (range(REACH // 2, size - REACH // 2, REACH) for size in out.shape)
+    picked = [out[row, column] for row in rows for column in columns]
+    # At odd scales the middle of the window is a pixel, so its side is odd, too.
+    side = REACH * scale + (REACH - 1) * scale % 2
+    total = torch.zeros(side, side, dtype=hr.dtype)
+    if not picked:
+        return total, 0
+    (gradient,) = torch.autograd.grad(torch.stack(picked).sum(), hr)
+    weights, before = gradient[0].sum(0).cpu(), (side - scale) // 2
+    for row in rows:
+        for column in columns:
+            top, left = row * scale - before, column * scale - before
+            total += weights[top : top + side, left : left + side]
+    return total, len(picked)
+
+
+def save_kernels(
+    path: Path, dual: nn.Module, items: Sequence[Item], kernel: str, scale: int, device: torch.device
+) -> None:
+    """Write `learned`, D's effective kernel averaged over the images, and `true`, that of the degradation, as .npz.
+
+    Both are K x K in HR pixels around the centre of an LR pixel; `true` sums to 1, and is absent where the degradation
+    does not state its weights.
+    """
+    found = [effective_kernel(dual, to_tensor(item.hr).to(device), scale) for item in items if item.hr is not None]
+    count = sum(n for _, n in found)
+    if not count:
+        return  # images of less than three windows show no interior
+    learned = torch.stack([total for total, n in found if n]).sum(0) / count
+    kernels: dict[str, Any] = {"learned": learned.double().numpy()}
+    with contextlib.suppress(UsageError):  # a kernel of another package may not state its weights
+        kernels["true"] = fit(parse(kernel).impulse(scale), len(learned)).numpy()
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **kernels)
+
+
+def fit(kernel: Tensor, side: int) -> Tensor:
+    """Cut or extend a square kernel with zeros about its centre; both sides are even or both odd."""
+    pad = (side - len(kernel)) // 2
+    return torch.nn.functional.pad(kernel, (pad, pad, pad, pad))

@@ -1,0 +1,84 @@
+"""What a network costs, counted by running it: parameters and multiply-adds."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from drnbench import models
+
+LR_SIZE = (96, 96)
+"""Height and width of the LR image that multiply-adds are stated for, as in the DRN papers."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Costs of one network.
+
+    Attributes:
+        parameters: all of them, trainable or frozen.
+        macs: multiply-adds of convolutions (transposed ones too) and matrix products in one forward pass of one image;
+            what works element by element is not counted, as in the field. None: not a network, it has no parameters.
+
+    """
+
+    parameters: int
+    macs: int | None
+
+
+def costs(method: str, scale: int, sizes: dict[str, Any] | None = None, lr_size: tuple[int, int] = LR_SIZE) -> Costs:
+    """Count a method's network on one LR image, 1 x 3 x H x W.
+
+    Args:
+        method: a method or a model, as `models.create` takes it.
+        scale: HR size over LR size.
+        sizes: sizes of the model; the defaults where left out.
+        lr_size: height and width of the LR image.
+
+    Raises:
+        UsageError: as `models.create`.
+
+    """
+    try:
+        # No memory and no arithmetic: shapes alone.
+        return _build_and_count(method, scale, sizes or {}, lr_size, torch.device("meta"))
+    except (NotImplementedError, RuntimeError, TypeError):
+        # A model that reads a value of a tensor cannot run without values.
+        return _build_and_count(method, scale, sizes or {}, lr_size, torch.device("cpu"))
+
+
+def _build_and_count(
+    method: str, scale: int, sizes: dict[str, Any], lr_size: tuple[int, int], device: torch.device
+) -> Costs:
+    with torch.random.fork_rng(devices=[]), device:
+        return _count(models.create(method, scale, **sizes), torch.zeros(1, 3, *lr_size))
+
+
+def module_costs(module: nn.Module, *inputs: Tensor) -> Costs:
+    """Count any module on the inputs that one forward pass takes, in evaluation mode; it is left as it was.
+
+    The batch is counted as it is: for the costs of one image give a batch of one.
+    """
+    try:
+        return _count(copy.deepcopy(module).to("meta"), *(x.to("meta") for x in inputs))
+    except (NotImplementedError, RuntimeError, TypeError):
+        training = [part for part in module.modules() if part.training]
+        try:
+            return _count(module, *inputs)
+        finally:
+            for part in training:
+                part.training = True
+
+
+def _count(module: nn.Module, *inputs: Tensor) -> Costs:
+    parameters = sum(p.numel() for p in module.parameters())
+    if not parameters:
+        return Costs(0, None)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module.eval()(*inputs)
+    return Costs(parameters, counter.get_total_flops() // 2)

@@ -1,0 +1,76 @@
+"""Published numbers, each with the place where it was read; a number seen in no source is not here.
+
+The CSV files of this folder are the data. Methods are called as their tables print them; B100 is printed BSDS100.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib.resources import files
+
+PRINTED = {"drn-s": "DRN-S", "drn-l": "DRN-L", "bicubic": "Bicubic"}
+"""Methods of the registry whose published namesake is the same network.
+
+Not here, though the names are in the tables: `edsr` is the baseline of 1.5 M parameters, the tables' EDSR has 43 M;
+`dbpn` is small, the tables' DBPN has 15 M; `drn` has free sizes; `no-dual` has no number that a source confirms.
+"""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published number.
+
+    Attributes:
+        method: as the table prints it.
+        metric: psnr_y in dB or ssim_y, our names.
+        text: the number with the digits it was printed with.
+        source: repository and commit.
+        table: where in the source.
+        protocol: what the source says of how it was measured.
+
+    """
+
+    method: str
+    dataset: str
+    scale: int
+    metric: str
+    text: str
+    source: str
+    table: str
+    protocol: str
+
+    @property
+    def value(self) -> Decimal:
+        """The number; a Decimal, so that 0.900 stays 0.900."""
+        return Decimal(self.text)
+
+
+def lookup(method: str, dataset: str, scale: int, metric: str) -> Published | None:
+    """Return the published number of a method of the registry, or of a name as printed; None where there is none."""
+    return _index().get((PRINTED.get(method, method), dataset, scale, metric))
+
+
+def table(scale: int) -> list[Published]:
+    """Return everything published at a scale, in the order of the sources; [] where there is nothing."""
+    return [row for row in _rows() if row.scale == scale]
+
+
+@functools.cache
+def _rows() -> tuple[Published, ...]:
+    found = sorted((f for f in files(__package__).iterdir() if f.name.endswith(".csv")), key=lambda f: f.name)
+    return tuple(
+        Published(
+            row["method"], row["dataset"], int(row["scale"]), row["metric"], row["value"],
+            row["source"], row["table"], row["protocol"],
+        )
+        for file in found
+        for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+    )  # fmt: skip
+
+
+@functools.cache
+def _index() -> dict[tuple[str, str, int, str], Published]:
+    return {(row.method, row.dataset, row.scale, row.metric): row for row in _rows()}

@@ -1,0 +1,198 @@
+"""What the unpaired adversarial schemes share: the alternating step, discriminators with image pools, their state.
+
+Weights follow papers whose images are in [-1, 1]. Here they are in 0..255, so every L1 term that has such a weight is
+taken of images / 127.5: mean absolute error in half ranges. Only `primary` is in gray levels.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar, NamedTuple, cast
+
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from drnbench.errors import UsageError
+from drnbench.models import Model
+from drnbench.models.gan import HALF_RANGE, SMALLEST, PatchGAN
+from drnbench.schemes.base import Batch, Mix, Options, Scheme
+from drnbench.trial import NonNegative, Stage
+
+
+def l1(a: Tensor, b: Tensor) -> Tensor:
+    """Mean absolute error of two batches of images in 0..255, in half ranges (gray levels / 127.5)."""
+    return (a - b).abs().mean() / HALF_RANGE
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Mean squared difference of neighbours down plus across, in half ranges: CinCGAN's smoothness term."""
+    x = image / HALF_RANGE
+    return x.diff(dim=2).square().mean() + x.diff(dim=3).square().mean()
+
+
+class ImagePool:
+    """Images that a generator made earlier, shown to its discriminator in half of the cases (Shrivastava et al. 2017).
+
+    A discriminator that sees only the latest images forgets earlier faults, and the two run in circles.
+
+    Args:
+        size: images kept; 0 for no pool.
+
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.images: list[Tensor] = []
+
+    def exchange(self, fresh: Tensor, draws: NDArray[Any]) -> Tensor:
+        """Return a batch for the discriminator, and keep some of the fresh images.
+
+        Until the pool is full each image is kept and returned. After that, with probability 1/2, a kept image is
+        returned and the fresh one takes its place; else the fresh one is returned and not kept.
+
+        Args:
+            fresh: N x 3 x H x W, without gradient.
+            draws: N x 2 in [0, 1): whether to exchange, and which one.
+
+        """
+        out = []
+        for image, (chance, place) in zip(fresh, draws, strict=True):
+            chosen = image
+            # Copies: a slice would keep the whole batch in memory.
+            if len(self.images) < self.size:
+                self.images.append(image.clone())
+            elif self.size and chance < 0.5:
+                slot = int(place * self.size)
+                chosen, self.images[slot] = self.images[slot], image.clone()
+            out.append(chosen)
+        return torch.stack(out)
+
+
+class AdversarialOptions(Options):
+    """Settings of every adversarial scheme: the networks beside the model, and the pool."""
+
+    d_feats: int = Field(64, ge=1, description="channels of a discriminator's first layer")
+    f_blocks: int = Field(6, ge=1, description="residual blocks of each network back to LR")
+    f_feats: int = Field(64, ge=1, description="channels of each network back to LR")
+    pool: int = Field(50, ge=0, description="images kept for each discriminator; 0: only the latest")
+    tv: NonNegative = Field(0.0, description="weight of the smoothness of the SR image")
+
+
+class Shown(NamedTuple):
+    """What the discriminator of a domain is shown: real images and a generator's, N x 3 x H x W each."""
+
+    real: Tensor
+    fake: Tensor
+
+
+class Adversarial(Scheme):
+    """Unpaired training: generators step together after one backward pass, then each discriminator on its own.
+
+    A subclass writes `build_networks`, where `discriminators` are two of them, and `generate`. HR patches and unpaired
+    LR patches are drawn independently; a batch has no pairs. With a model of several outputs only the last is used.
+    """
+
+    unpaired_data: ClassVar[bool] = True
+    settings: ClassVar[type[Options]] = AdversarialOptions
+    options: AdversarialOptions
+
+    @classmethod
+    def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003
+        """The unpaired LR images; λ, ρ and D of dual regression mean nothing here."""
+        return frozenset({"unpaired"})
+
+    @classmethod
+    def mix(cls, stage: Stage, step: int) -> Mix:  # noqa: ARG003
+        """No pairs: `batch` LR images and `batch` HR images that have nothing to do with them."""
+        return Mix(0, stage.batch, stage.batch)
+
+    @classmethod
+    def check(cls, stage: Stage, where: str, *, model: Model, scale: int) -> None:
+        """See `Scheme.check`."""
+        super().check(stage, where, model=model, scale=scale)
+        if stage.unpaired is None:
+            raise UsageError(f"{where}.unpaired: scheme {stage.scheme!r} needs unpaired=Data(...), the LR images")
+        if stage.patch // scale < SMALLEST:
+            raise UsageError(
+                f"{where}.patch: {stage.patch} leaves {stage.patch // scale} LR pixels at scale {scale}, and the LR "
+                f"discriminator needs {SMALLEST}; set patch to at least {SMALLEST * scale}"
+            )
+
+    def __init__(self, model: nn.Module, scale: int, stage: Stage) -> None:
+        super().__init__(model, scale, stage)
+        self.pools = {domain: ImagePool(self.options.pool) for domain in ("hr", "lr")}
+
+    def discriminators(self) -> dict[str, nn.Module]:
+        """Return `d_hr` and `d_lr`, as deep as the stage's patches allow."""
+        sides = {"d_hr": self.stage.patch, "d_lr": self.stage.patch // self.scale}
+        return {name: PatchGAN(side, self.options.d_feats) for name, side in sides.items()}
+
+    @abstractmethod
+    def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Shown]]:
+        """Return the generators' losses, `total` and `primary` among them, and what each discriminator is shown."""
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the generators' losses."""
+        return self.generate(batch)[0]
+
+    def step(self, batch: Batch, lr: float) -> dict[str, Tensor]:
+        """One step of the generators and then of the discriminators, which get no gradient from the former."""
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+            optimiser.zero_grad(set_to_none=True)
+        self._freeze_discriminators(frozen=True)
+        losses, shown = self.generate(batch)
+        losses["total"].backward()  # type: ignore[no-untyped-call]
+        for name, optimiser in self.optimisers.items():
+            if not name.startswith("d_"):
+                optimiser.step()
+        self._freeze_discriminators(frozen=False)
+        for domain, (real, fake) in shown.items():
+            old = self.pools[domain].exchange(fake.detach(), batch.chance(f"pool {domain}", (len(fake), 2)))
+            losses[f"d_{domain}"] = self.train_discriminator(domain, Shown(real, old), batch)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def train_discriminator(self, domain: str, shown: Shown, batch: Batch) -> Tensor:  # noqa: ARG002
+        """One step on the least-squares loss, half of which is for real images; returns the loss before it.
+
+        1/4 is a discriminator that cannot tell, 0 one that always can.
+        """
+        real, fake = self.judge(domain, shown.real), self.judge(domain, shown.fake)
+        loss = 0.5 * ((real - 1).square().mean() + fake.square().mean())
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimisers[f"d_{domain}"].step()
+        return loss
+
+    def fooled(self, domain: str, fake: Tensor) -> Tensor:
+        """Least-squares loss of a generator: 0 where its images are scored as real."""
+        return (self.judge(domain, fake) - 1).square().mean()
+
+    def judge(self, domain: str, image: Tensor) -> Tensor:
+        """Scores of the patches of an image in fp32: N x 1 x H x W."""
+        return self.run(f"d_{domain}", image)
+
+    def run(self, name: str, image: Tensor) -> Tensor:
+        """Output of an extra network in fp32."""
+        with self.autocast():
+            output = self.extra[name](image)
+        return cast("Tensor", output.float())
+
+    def _freeze_discriminators(self, *, frozen: bool) -> None:
+        for name, network in self.extra.items():
+            if name.startswith("d_"):
+                network.requires_grad_(not frozen)
+
+    def state_dict(self) -> dict[str, object]:
+        """Networks, optimisers and the images of the pools: domain -> n x 3 x H x W."""
+        kept = {domain: torch.stack(pool.images) for domain, pool in self.pools.items() if pool.images}
+        return {**super().state_dict(), "pools": kept}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Go on from a state of the same stage."""
+        super().load_state_dict(state)
+        kept = cast("dict[str, Tensor]", state["pools"])
+        for domain, pool in self.pools.items():
+            pool.images = list(kept[domain].to(self.device)) if domain in kept else []

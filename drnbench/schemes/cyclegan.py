@@ -1,0 +1,67 @@
+"""CycleGAN for super-resolution (Zhu et al., ICCV 2017): two generators, two discriminators, no pairs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from drnbench.degradations.resize import downsample
+from drnbench.models.gan import HALF_RANGE, Shrinker
+from drnbench.schemes import register
+from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, Shown, l1, total_variation
+from drnbench.schemes.base import Batch, Options
+from drnbench.trial import NonNegative
+
+
+class CycleGANOptions(AdversarialOptions):
+    """Weights of CycleGAN's losses; the defaults are those of its authors' code."""
+
+    gan: NonNegative = Field(1.0, description="weight of the least-squares adversarial loss, each way")
+    cycle: NonNegative = Field(10.0, description="weight of the cycle, each way: L1 in half ranges")
+    identity: NonNegative = Field(5.0, description="weight of L1(G(bicubic down y), y), in half ranges")
+
+
+@register("cyclegan")
+class CycleGAN(Adversarial):
+    """G is the model, LR -> HR; F: HR -> LR; D_hr and D_lr judge their images.
+
+    total = gan (LSGAN(D_hr(G x)) + LSGAN(D_lr(F y))) + cycle (L1(F(G x), x) + L1(G(F y), y)) + identity L1(G(down y), y)
+    + tv TV(G x). The domains differ in size, so G's identity is to bring back an HR image from its bicubic LR image,
+    which ties G's colours down; F has none. CycleGAN's Adam is lr = 2e-4, betas = (0.5, 0.999): the stage's business.
+    """
+
+    summary: ClassVar[str] = "CycleGAN: LSGAN both ways + 10 cycle both ways + 5 identity, no pairs"
+    settings: ClassVar[type[Options]] = CycleGANOptions
+    options: CycleGANOptions
+
+    def build_networks(self) -> dict[str, nn.Module]:
+        """`f`, and the discriminators."""
+        return {"f": Shrinker(self.scale, self.options.f_blocks, self.options.f_feats), **self.discriminators()}
+
+    def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Shown]]:
+        """Return `gan_g`, `gan_f`, `cycle_x`, `cycle_y`, `identity`, `tv` where it has a weight, `total`; `primary`.
+
+        All but `total` are before their weights; `primary` is the identity's L1 in gray levels.
+        """
+        x, y, weight = batch.lr, batch.hr, self.options
+        fake_y, fake_x = self.run_model(x)[-1], self.run("f", y)
+        small = downsample(y, self.scale, border="symmetric", quantize=True)
+        losses = {
+            "gan_g": self.fooled("hr", fake_y),
+            "gan_f": self.fooled("lr", fake_x),
+            "cycle_x": l1(self.run("f", fake_y), x),
+            "cycle_y": l1(self.run_model(fake_x)[-1], y),
+            "identity": l1(self.run_model(small)[-1], y),
+        }
+        total = (
+            weight.gan * (losses["gan_g"] + losses["gan_f"])
+            + weight.cycle * (losses["cycle_x"] + losses["cycle_y"])
+            + weight.identity * losses["identity"]
+        )
+        if weight.tv:
+            losses["tv"] = total_variation(fake_y)
+            total = total + weight.tv * losses["tv"]
+        primary = HALF_RANGE * losses["identity"].detach()
+        return {"primary": primary, **losses, "total": total}, {"hr": Shown(y, fake_y), "lr": Shown(x, fake_x)}

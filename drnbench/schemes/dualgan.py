@@ -1,0 +1,102 @@
+"""DualGAN for super-resolution (Yi et al., ICCV 2017): CycleGAN's parts under Wasserstein losses, no identity."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from drnbench.models.gan import HALF_RANGE, Shrinker
+from drnbench.schemes import register
+from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, Shown, l1, total_variation
+from drnbench.schemes.base import Batch, Options
+from drnbench.trial import NonNegative
+
+
+class DualGANOptions(AdversarialOptions):
+    """Weights of DualGAN's losses."""
+
+    pool: int = Field(0, ge=0, description="images kept for each critic; DualGAN keeps none")
+    gan: NonNegative = Field(1.0, description="weight of the Wasserstein adversarial loss, each way")
+    cycle: NonNegative = Field(500.0, description="weight of the reconstruction, each way: L1 in half ranges")
+    penalty: NonNegative = Field(10.0, description="weight of the critics' gradient penalty (WGAN-GP)")
+    critic: int = Field(1, ge=1, description="critic steps after each generator step, on the same images")
+    decay: float = Field(0.9, ge=0, lt=1, description="RMSProp's decay of the mean square")
+
+
+@register("dualgan")
+class DualGAN(Adversarial):
+    """Scores of the critics are means over their maps; WGAN-GP (Gulrajani et al. 2017) keeps them 1-Lipschitz.
+
+    total = -gan (D_hr(G x) + D_lr(F y)) + cycle (L1(F(G x), x) + L1(G(F y), y)) + tv TV(G x). DualGAN's rate is 5e-5, the
+    stage's business, as `eps` is; betas mean nothing to RMSProp. The paper makes 2 to 4 critic steps on new images
+    each; here a step has one batch, and further critic steps (`critic`) see the same images at other mixtures.
+    """
+
+    summary: ClassVar[str] = "DualGAN: WGAN-GP both ways + 500 reconstruction both ways, RMSProp, no pairs"
+    settings: ClassVar[type[Options]] = DualGANOptions
+    options: DualGANOptions
+
+    def build_networks(self) -> dict[str, nn.Module]:
+        """`f`, and the critics."""
+        return {"f": Shrinker(self.scale, self.options.f_blocks, self.options.f_feats), **self.discriminators()}
+
+    def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
+        """RMSProp with the stage's epsilon."""
+        return torch.optim.RMSprop(
+            [p for p in network.parameters() if p.requires_grad],
+            lr=self.stage.lr, alpha=self.options.decay, eps=self.stage.eps, foreach=self.device.type == "cuda",
+        )  # fmt: skip
+
+    def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Shown]]:
+        """Return `gan_g`, `gan_f`, `cycle_x`, `cycle_y`, `tv` where it has a weight, `total`; `primary`.
+
+        All but `total` are before their weights; `primary` is what DualGAN reconstructs: both cycles' L1, gray levels.
+        """
+        x, y, weight = batch.lr, batch.hr, self.options
+        fake_y, fake_x = self.run_model(x)[-1], self.run("f", y)
+        losses = {
+            "gan_g": self.fooled("hr", fake_y),
+            "gan_f": self.fooled("lr", fake_x),
+            "cycle_x": l1(self.run("f", fake_y), x),
+            "cycle_y": l1(self.run_model(fake_x)[-1], y),
+        }
+        cycle = losses["cycle_x"] + losses["cycle_y"]
+        total = weight.gan * (losses["gan_g"] + losses["gan_f"]) + weight.cycle * cycle
+        if weight.tv:
+            losses["tv"] = total_variation(fake_y)
+            total = total + weight.tv * losses["tv"]
+        losses |= {"primary": HALF_RANGE * cycle.detach(), "total": total}
+        return losses, {"hr": Shown(y, fake_y), "lr": Shown(x, fake_x)}
+
+    def fooled(self, domain: str, fake: Tensor) -> Tensor:
+        """Wasserstein loss of a generator: minus the critic's mean score."""
+        return -self.judge(domain, fake).mean()
+
+    def train_discriminator(self, domain: str, shown: Shown, batch: Batch) -> Tensor:
+        """Make the critic's steps; returns its loss before the last: fake - real + penalty, usually negative."""
+        loss = torch.zeros(())
+        optimiser = self.optimisers[f"d_{domain}"]
+        for mixture in batch.chance(f"penalty {domain}", (self.options.critic, len(shown.real))):
+            optimiser.zero_grad(set_to_none=True)
+            loss = self.judge(domain, shown.fake).mean() - self.judge(domain, shown.real).mean()
+            share = torch.from_numpy(mixture).to(shown.real).view(-1, 1, 1, 1)
+            loss = loss + self.options.penalty * self.penalty(domain, shown, share)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        return loss
+
+    def penalty(self, domain: str, shown: Shown, share: Tensor) -> Tensor:
+        """Mean over images of (|gradient of the score| - 1)^2 at share * real + (1 - share) * fake.
+
+        The gradient is with respect to the image in [-1, 1], the critic's own range.
+        """
+        mixed = (share * shown.real + (1 - share) * shown.fake).requires_grad_()
+        # The critic is given a copy: PyTorch's counter of operations hooks the inputs of networks, and a leaf of
+        # autograd.grad() cannot be hooked.
+        scores = self.judge(domain, mixed.clone()).mean((1, 2, 3)).sum()
+        slope: Tensor = torch.autograd.grad(scores, mixed, create_graph=True)[0]
+        # A root has no finite slope at 0, where a critic that is flat would stand.
+        return ((HALF_RANGE * slope).flatten(1).square().sum(1).add(1e-12).sqrt() - 1).square().mean()

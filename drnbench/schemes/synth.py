@@ -1,0 +1,131 @@
+"""The dual as an estimator of an unknown degradation: fit D on real LR images, then let it make the training pairs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from drnbench.degradations.resize import downsample, round_half_up
+from drnbench.errors import UsageError
+from drnbench.models import Model
+from drnbench.schemes import register
+from drnbench.schemes.base import Batch, Mix, l1_sum
+from drnbench.schemes.dual import SHAPE, Paired, dual_is_there
+from drnbench.schemes.supervised import primary_loss
+from drnbench.trial import Stage
+
+MARGIN = 4
+"""LR pixels by which a patch is extended before D sees it, so that D's zero padding reaches none that is kept."""
+
+
+@register("dual-fit")
+class DualFit(Paired):
+    """Fit D to unpaired LR images x with P held still: L1(D(P(x)), x). No HR image is shown.
+
+    What D learns is the degradation as P sees it: a P that was trained on another kernel makes SR images with that
+    kernel's traces, and D learns the way from them to x. How far that is from the truth is what studies ask.
+    """
+
+    summary: ClassVar[str] = "fit the dual D to unpaired LR images with P held still: L1(D(P(x)), x)"
+    unpaired_data: ClassVar[bool] = True
+
+    @classmethod
+    def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003
+        """The shape of D and the unpaired images."""
+        return (SHAPE - {"dual_frozen"}) | {"unpaired"}
+
+    @classmethod
+    def mix(cls, stage: Stage, step: int) -> Mix:  # noqa: ARG003
+        """Unpaired LR images alone."""
+        return Mix(0, stage.batch)
+
+    @classmethod
+    def check(cls, stage: Stage, where: str, *, model: Model, scale: int) -> None:
+        """See `Scheme.check`."""
+        super().check(stage, where, model=model, scale=scale)
+        if stage.unpaired is None:
+            raise UsageError(f"{where}.unpaired: scheme 'dual-fit' needs unpaired=Data(...), the LR images without HR")
+
+    @classmethod
+    def check_start(cls, stage: Stage, where: str, before: Stage | None) -> None:
+        """Refuse to fit D to the images of an untrained P."""
+        if before is None and stage.weights is None:
+            raise UsageError(f"{where}: scheme 'dual-fit' needs a trained P: a stage before, or weights = FILE")
+
+    def build_networks(self) -> dict[str, nn.Module]:
+        """D; P is held still."""
+        self.model.requires_grad_(False)
+        return {self.dual_name: self.make_dual()}
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """`dual` and `total`: L1(D(P(x)), x) in gray levels."""
+        with torch.no_grad():
+            sr = self.run_model(batch.lr)[-1]
+        dual = l1_sum(self.degrade(sr), batch.lr) / len(batch.lr)
+        return {"dual": dual, "total": dual}
+
+
+@register("dual-synth")
+class DualSynth(Paired):
+    """Supervised training of P on pairs that D makes: (D(y), y) for HR images y, D held still, its output as 8 bit."""
+
+    summary: ClassVar[str] = "supervised training on pairs that a fitted dual D makes of HR images: (D(y), y)"
+
+    @classmethod
+    def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003
+        """The shape of D."""
+        return (SHAPE - {"dual_frozen"}) | {"aux"}
+
+    @classmethod
+    def mix(cls, stage: Stage, step: int) -> Mix:  # noqa: ARG003
+        """HR images alone."""
+        return Mix(0, 0, stage.batch)
+
+    @classmethod
+    def check_start(cls, stage: Stage, where: str, before: Stage | None) -> None:
+        """Refuse a D that was never trained."""
+        if not dual_is_there(stage, before):
+            raise UsageError(
+                f"{where}: scheme 'dual-synth' needs a fitted D of its shape: a stage before with scheme 'dual-fit' "
+                "(or 'paired'), or dual_weights = FILE"
+            )
+
+    def build_networks(self) -> dict[str, nn.Module]:
+        """D, held still."""
+        network = self.make_dual()
+        network.requires_grad_(False)
+        return {self.dual_name: network}
+
+    @torch.no_grad()
+    def make_pairs(self, hr: Tensor) -> dict[int, Tensor]:
+        """Return the image pyramid of HR patches: N x 3 x H x W -> factor -> N x 3 x H/f x W/f, integers in 0..255.
+
+        LR, and every level that a per-level D passes on its way, come from D; with a single D the levels between are
+        bicubic, as no D makes them.
+        """
+        pad = MARGIN * self.scale
+        x, pyramid, factor = F.pad(hr, (pad, pad, pad, pad), mode="replicate"), {1: hr}, 1
+        network = self.extra[self.dual_name]
+        if isinstance(network, nn.ModuleList):
+            for d in reversed(list(network)):
+                with self.autocast():
+                    x = d(x)
+                factor, pad = factor * 2, pad // 2
+                pyramid[factor] = round_half_up(x.float()[..., pad:-pad, pad:-pad])
+        else:
+            lr = self.degrade(x)[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+            while factor * 2 < self.scale:
+                factor *= 2
+                pyramid[factor] = downsample(hr, factor, border="symmetric", quantize=True)
+            pyramid[self.scale] = round_half_up(lr)
+        return dict(sorted(pyramid.items(), reverse=True))
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """`primary` and `total`: the multi-scale L1 on the pairs that D makes."""
+        pyramid = self.make_pairs(batch.hr)
+        pairs = Batch(pyramid[self.scale], pyramid, len(batch.hr))
+        primary = primary_loss(self.run_model(pairs.lr), pairs, self.scale, self.stage.aux)
+        return {"primary": primary, "total": primary}

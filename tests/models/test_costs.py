@@ -1,0 +1,96 @@
+"""Parameters and multiply-adds: counted by running the network, equal to the authors' numbers."""
+
+import pytest
+import torch
+from torch import nn
+
+from drnbench import methods, models
+from drnbench.cli import listing, main
+from drnbench.models.costs import Costs, costs, module_costs
+from drnbench.models.dual import dual_per_level
+
+PRESETS = [
+    ("drn-s", 4, 4_804_065, 109.7),
+    ("drn-l", 4, 9_825_893, 224.4),
+    ("drn-s", 8, 5_403_000, 197.4),
+    ("drn-l", 8, 10_004_018, 365.6),
+]
+
+
+@pytest.mark.parametrize(("method", "scale", "parameters", "gmacs"), PRESETS)
+def test_the_presets_cost_what_the_authors_say(method, scale, parameters, gmacs):
+    found = costs(method, scale, {})
+    assert found.parameters == parameters
+    assert found.macs / 1e9 == pytest.approx(gmacs, rel=0.005)
+    assert costs(method, scale, {"train_mean": False}) == found
+
+
+def test_multiply_adds_grow_with_the_image():
+    sizes = {"n_blocks": 1, "n_feats": 4}
+    assert costs("edsr", 2, sizes, (20, 30)).macs == 600 * costs("edsr", 2, sizes, (1, 1)).macs
+
+
+def test_what_is_not_a_network_has_no_multiply_adds():
+    assert costs("bicubic", 4, {}) == costs("ibp", 4, {}) == Costs(0, None)
+
+
+def test_counting_costs_no_random_numbers():
+    before = torch.get_rng_state()
+    costs("edsr", 2, {"n_blocks": 1, "n_feats": 4})
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("layer", "macs"),
+    [
+        (nn.Conv2d(8, 4, 3, padding=1), 8 * 4 * 9 * 10 * 12),
+        (nn.Conv2d(8, 4, 6, 2, 2), 8 * 4 * 36 * 5 * 6),
+        # Every input pixel meets every weight once: the size of the output does not enter.
+        (nn.ConvTranspose2d(8, 4, 6, 2, 2), 8 * 4 * 36 * 10 * 12),
+        (nn.ConvTranspose2d(8, 4, 12, 8, 2), 8 * 4 * 144 * 10 * 12),
+        (nn.Linear(12, 5), 12 * 5 * 8 * 10),
+    ],
+)
+def test_layers_are_counted_as_by_hand(layer, macs):
+    found = module_costs(layer, torch.rand(1, 8, 10, 12))
+    assert found == Costs(sum(p.numel() for p in layer.parameters()), macs)
+
+
+def test_a_module_stays_as_it_was():
+    dual = dual_per_level(2, 16)[0]
+    assert module_costs(dual, torch.rand(1, 3, 8, 8)) == Costs(54 * 16, 2 * 27 * 16 * 16)
+    assert dual.training
+    assert next(dual.parameters()).device.type == "cpu"
+
+
+class Reads(nn.Module):
+    """A network that looks at a value, which the meta device does not have."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        return (self.layer(x) if x.sum().item() >= 0 else x,)
+
+
+def test_a_network_that_reads_values_is_run_for_real(monkeypatch):
+    reads = Reads()
+    assert module_costs(reads, torch.rand(1, 3, 4, 4)) == Costs(12, 9 * 16)
+    assert reads.training
+    monkeypatch.setattr(models, "create", lambda name, scale, **sizes: Reads())
+    assert costs("any", 2, {}, (4, 4)) == Costs(12, 9 * 16)
+
+
+def test_costs_are_listed_when_they_are_asked_for(capsys, monkeypatch):
+    monkeypatch.setattr(methods, "names", lambda: ["bicubic", "drn-s"])
+    assert main(["list", "costs"]) == 0
+    out = capsys.readouterr().out
+    assert "drn-s x4    4,804,065 parameters, 109.7 GMACs at 96x96 LR pixels\n" in out
+    assert "bicubic x4  0 parameters, not a network\n" in out
+    assert out.count("\n") == 1 + 3
+    monkeypatch.setattr(listing, "KINDS", {kind: listing.KINDS[kind] for kind in ("metrics", "costs")})
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    assert "psnr_y" in out
+    assert "costs" not in out

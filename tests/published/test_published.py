@@ -1,0 +1,58 @@
+"""Published numbers: each has a source, none stands beside a network that is not the published one."""
+
+from decimal import Decimal
+
+import pytest
+
+from drnbench import methods, published
+
+EVERY = [row for scale in (2, 3, 4, 8) for row in published.table(scale)]
+
+
+def test_every_row_has_a_source_and_a_sane_value():
+    assert len(EVERY) == 15 * 5 * 2 + 3 * 2
+    for row in EVERY:
+        assert " at " in row.source, row  # a repository at a commit
+        assert row.table, row
+        assert row.protocol.startswith("Y channel"), row
+        low, high = {"psnr_y": (20, 40), "ssim_y": (0.6, 0.95)}[row.metric]
+        assert low < row.value < high, row
+    keys = [(row.method, row.dataset, row.scale, row.metric) for row in EVERY]
+    assert len(set(keys)) == len(keys)
+
+
+def test_values_keep_their_digits():
+    found = published.lookup("DRN-S", "Set5", 4, "psnr_y")
+    assert found is not None
+    assert (found.text, found.value) == ("32.68", Decimal("32.68"))
+    assert published.lookup("RCAN", "Set5", 4, "ssim_y").text == "0.900"
+    assert "DRC at d374450" in found.source
+
+
+def test_bicubic_agrees_with_what_we_compute():
+    # Set5 at x4 with Y rounded gives 28.42; see shared/reference/protocol.md.
+    assert published.lookup("bicubic", "Set5", 4, "psnr_y").text == "28.42"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("drn-s", "Set5", 2, "psnr_y"),
+        ("drn-s", "Set14", 8, "psnr_y"),
+        ("nobody", "Set5", 4, "psnr_y"),
+        ("drn-s", "Set5", 4, "lpips"),
+        ("drn-s", "photos/test", 4, "psnr_y"),
+    ],
+)
+def test_what_was_not_published_is_none(asked):
+    assert published.lookup(*asked) is None
+
+
+def test_only_the_same_network_has_a_published_namesake():
+    found = {name for name in methods.names() if published.lookup(name, "Set5", 4, "psnr_y")}
+    assert found == set(published.PRINTED) == {"drn-s", "drn-l", "bicubic"}
+
+
+def test_what_is_second_hand_is_not_here():
+    # DRN-S without its dual loss, 32.53 on Set5: quoted by others, found in no source.
+    assert "32.53" not in {row.text for row in EVERY}

@@ -1,0 +1,92 @@
+"""Methods from other packages: installed with an entry point, trained by a study, and no trouble when one is broken."""
+
+import sys
+import zipfile
+from pathlib import Path
+from subprocess import run
+
+import pandas as pd
+import pytest
+
+from tests.house import call
+
+NET = """
+from torch import nn
+from torch.nn import functional as F
+
+from drnbench.models import register
+
+
+class Net(nn.Module):
+    def __init__(self, scale, n_feats):
+        super().__init__()
+        self.scale = scale
+        self.body = nn.Sequential(nn.Conv2d(3, n_feats, 3, padding=1), nn.ReLU(), nn.Conv2d(n_feats, 3, 3, padding=1))
+
+    def forward(self, lr):
+        up = F.interpolate(lr, scale_factor=float(self.scale), mode="nearest")
+        return (up + self.body(up / 255),)
+
+
+@register("outside-net", "a network of another package", scales=(2, 3, 4))
+def outside_net(scale: int, n_feats: int = 8) -> Net:
+    return Net(scale, n_feats)
+"""
+
+STUDY = '''"""Is the outside network better with a dual?"""
+
+from drnbench import Axis, Data, Evaluate, Stage, Study, Table, Trial
+
+train = Stage("train", data=Data("photos/train", crop=64), steps=4, batch=2, patch=32, lr=1e-3, dual="single", validations=1)
+study = Study(
+    base=Trial(method="outside-net", model={"n_feats": 4}, scale=2, stages=[train], evaluate=[Evaluate("photos/test", crop=48)]),
+    axes=[Axis("dual", {"off": {}, "on": {"train.scheme": "paired"}})], seeds=1, baseline={"dual": "off"},
+    outputs=[Table(rows="dual")],
+)
+'''
+
+
+def install(name: str, code: str, wheels: Path, site: Path) -> None:
+    """Build a wheel of one module with an entry point and install it with pip; no network, no build back end."""
+    wheel, info = wheels / f"{name}-1.0-py3-none-any.whl", f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(f"{name}.py", code)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/entry_points.txt", f"[drnbench.models]\n{name} = {name}\n")
+        archive.writestr(f"{info}/RECORD", "")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", site, wheel]
+    run([str(part) for part in command], check=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    wheels, site = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
+    install("outside_net", NET, wheels, site)
+    install("broken_net", "raise RuntimeError('no such library on this machine')\n", wheels, site)
+    return site
+
+
+@pytest.mark.real
+def test_a_study_runs_with_a_method_of_another_package(site, tmp_path):
+    (tmp_path / "outside.py").write_text(STUDY, encoding="utf-8")
+    done = call("run", "outside.py", "--results", "r", "--tracking-uri", "off", cwd=tmp_path, PYTHONPATH=str(site))
+    assert done.returncode == 0, done.stderr
+    summary = pd.read_csv(tmp_path / "r" / "outside" / "summary.csv")
+    scored = summary[(summary["metric"] == "psnr_y") & summary["arm"].isin(["off", "on"])]
+    assert len(scored) == 2
+    assert scored["mean"].between(5, 60).all()
+    # The broken neighbour is named once, and stops nobody.
+    warned = [line for line in done.stderr.splitlines() if "broken_net" in line]
+    assert len(warned) == 1
+    assert "cannot be loaded and is left out: RuntimeError: no such library on this machine" in warned[0]
+
+
+def test_it_is_listed_and_the_broken_one_is_named(site):
+    listed = call("list", "methods", PYTHONPATH=str(site))
+    assert listed.returncode == 0
+    assert any(line.startswith("outside-net ") and "scheme supervised" in line for line in listed.stdout.splitlines())
+    assert "broken_net" in listed.stderr
+    assert "Traceback" not in listed.stderr
