@@ -50,6 +50,11 @@ METHODS: dict[str, Method] = {
     "drn-s": Method("drn", "DRN-S of the paper, 4.8 M parameters at x4", _small),
     "drn-l": Method("drn", "DRN-L of the paper, 9.8 M parameters at x4", _large),
     "no-dual": Method("drn", "the DRN network without the dual loss, sizes free", scheme="supervised"),
+    "dual-synth": Method(
+        "drn",
+        "DRN trained on pairs that its dual makes, fitted to real LR images before (dual-fit)",
+        scheme="dual-synth",
+    ),
     "dualgan": Method(
         "cyclegan", "CycleGAN's networks under DualGAN's Wasserstein losses, sizes free", scheme="dualgan"
     ),

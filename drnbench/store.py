@@ -163,3 +163,8 @@ class Store:
                 f"{prefix!r} is not a key: give at least 4 of its hexadecimal characters, as `plan` shows them"
             )
         return sorted(p for kind in ("stages", "trials") for p in (self.root / kind).glob(f"{prefix}*"))
+
+
+def safe(name: str) -> str:
+    """Return a kernel's name as a file or folder may be called."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name)

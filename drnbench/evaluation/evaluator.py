@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -25,7 +24,7 @@ from drnbench.evaluation.dual import load_dual, save_kernels
 from drnbench.evaluation.metric import Item
 from drnbench.evaluation.protocol import Protocol
 from drnbench.models import models
-from drnbench.store import Store, atomic
+from drnbench.store import Store, atomic, safe
 from drnbench.units import EvaluateUnit
 
 COLUMNS = ("image", "dataset", "kernel", "scale", "metric", "value", "evaluation")
@@ -124,17 +123,12 @@ def evaluate(
             for e in wanted
             for item in scored
         ]
-        if asked is not None and not (folder / "dual_kernel.npz").exists():
-            save_kernels(folder / "dual_kernel.npz", asked, scored, kernel, unit.scale, device)
+        if asked is not None:
+            save_kernels(folder / "dual_kernel" / f"{safe(kernel)}.npz", asked, scored, kernel, unit.scale, device)
     emit({"step": len(missing), "steps": len(missing), "seconds": time.time() - started})
     with FileLock(folder / ".lock"):
         _append(folder / "per_image.parquet", rows)
     return [*have, *(e.key for e in missing)]
-
-
-def safe(name: str) -> str:
-    """Return a kernel's name as a folder may be called."""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", name)
 
 
 def _append(path: Path, rows: list[Row]) -> None:

@@ -1,6 +1,6 @@
 """The report: tables, figures, LaTeX macros and one HTML page, from the store alone, also while a sweep runs.
 
-    frame -> statistics -> summary -> tables, macros, figures, words -> html
+    reading -> frame -> statistics -> summary, costs -> tables, gaptable, macros, figures, words -> html
 
 `write` is all that other packages need. Every number goes through `summary`; what draws adds none.
 """
@@ -52,12 +52,14 @@ def current(store: Store, name: str) -> Report | None:
 def _made_from(store: Store, name: str) -> str:
     """A digest of everything a report reads: the plan, the scores and histories by size and time, this code."""
     total = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.iterdir()):
+    here = Path(__file__).parent
+    for path in sorted([*here.iterdir(), *(here.parent / "published").glob("*.csv")]):
         if path.is_file():
             total.update(path.read_bytes())
     plan = read_json(store.study(name) / "plan.json") or {}
     total.update(json.dumps(plan, sort_keys=True).encode())
-    files = [store.trial(trial["key"]) / "per_image.parquet" for trial in plan.get("trials", [])]
+    made = ("per_image.parquet", "scores.json")  # what D learned is written with the scores
+    files = [store.trial(trial["key"]) / file for trial in plan.get("trials", []) for file in made]
     files += [store.stage(key) / file for key in plan.get("stages", {}) for file in ("history.parquet", "stage.json")]
     for path in files:
         stat = path.stat() if path.exists() else None
@@ -72,24 +74,29 @@ def write(store: Store, name: str) -> Report:
         UsageError: the store has no plan of that study, or a metric of it is not known here.
 
     """
-    from drnbench.report import figures, frame, html, latex, macros, markdown, summary, tables, words
+    from drnbench.report import costs as costing
+    from drnbench.report import figures, gaptable, html, latex, macros, markdown, reading, summary, tables, words
 
-    scores = frame.read(store, name)
+    scores = reading.read(store, name)
     folder = store.study(name)
     results = summary.summarise(scores)
-    bodies = tables.bodies(scores, results)
-    texts = {"summary.csv": summary.to_csv(results), "macros.tex": macros.render(scores, results)}
+    costs = costing.read(scores, store)
+    bodies = [*tables.bodies(scores, results, costs), *gaptable.bodies(scores, results)]
+    texts = {"summary.csv": summary.to_csv(results), "costs.csv": costing.to_csv(costs)}
+    texts["macros.tex"] = macros.render(scores, results, costs)
     for n, body in enumerate(bodies):
         label = name if n == 0 else f"{name}-{body.name}"
         texts[f"table_{body.name}.md"] = markdown.render(body)
         texts[f"table_{body.name}.tex"] = latex.render(body, label)
-        texts[f"table_{body.name}.csv"] = summary.to_csv({(r.arm, r.place, r.metric): r for r in body.results})
+        texts[f"table_{body.name}.csv"] = body.csv or summary.to_csv(
+            {(r.arm, r.place, r.metric): r for r in body.results}
+        )
     files = []
     for file, text in texts.items():
         write_text(folder / file, text)
         files.append(folder / file)
     with figures.styled():
-        drawn = figures.draw(scores, results, store)
+        drawn = figures.draw(scores, results, costs, store)
         for figure in drawn:
             files += figures.save(figure, folder)
     headline = words.headline(scores, results)

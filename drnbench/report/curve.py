@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from drnbench.report import text
-from drnbench.report.figures import COLUMN_IN, GREY, PAGE_IN, Drawn, new
+from drnbench.report import horizontal, layout, text
+from drnbench.report.figures import COLUMN_IN, GREY, PAGE_IN, Drawn, legend, new
 from drnbench.report.frame import Arm, Place, Scores
 from drnbench.report.summary import Results
 
@@ -30,21 +30,11 @@ class Point:
     baseline: bool = False
 
 
-def wanted(scores: Scores) -> list[dict[str, Any]]:
-    """Return the curves that the study declares."""
-    return [out for out in scores.plan["outputs"] if out["kind"] == "curve"]
-
-
 def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
     """Return one panel for each evaluation; None where nothing is scored yet."""
     axis = next(a for a in scores.plan["axes"] if a["path"] == out["x"])
     s = text.style(out["y"])
-    panels: dict[tuple[Any, ...], list[Place]] = {}
-    for place in scores.places:
-        if out["y"] in scores.metrics[place]:
-            # With scale on the horizontal, the scales are points of one panel.
-            key = place[:2] if out["x"] == "scale" else tuple(place)
-            panels.setdefault(key, []).append(place)
+    panels = _panels(scores, out)
     deltas = _has_deltas(scores, results, out)
     shown = []
     for places in panels.values():
@@ -72,18 +62,19 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
     return Drawn(name, _caption(scores, results, out, axis, deltas=deltas), figure)
 
 
+def _panels(scores: Scores, out: dict[str, Any]) -> dict[layout.Slot, list[Place]]:
+    """One panel for each evaluation; what the horizontal moves (scale, a kernel) are points of one panel."""
+    fields = layout.moved(scores, [out["x"]])
+    panels: dict[layout.Slot, list[Place]] = {}
+    for arm in scores.arms:
+        for place, slot in layout.slots(arm, fields).items() if arm.kind != "reference" else ():
+            if out["y"] in scores.metrics[place] and place not in panels.setdefault(slot, []):
+                panels[slot].append(place)
+    return panels
+
+
 def _has_deltas(scores: Scores, results: Results, out: dict[str, Any]) -> bool:
     return any(r.difference and r.metric == out["y"] and scores.arm(r.arm).kind == "grid" for r in results.values())
-
-
-def _position(axis: dict[str, Any], value: Any) -> float:
-    if _numeric(axis):
-        return float(value)
-    return float(axis["values"].index(value))
-
-
-def _numeric(axis: dict[str, Any]) -> bool:
-    return all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in axis["values"])
 
 
 def _lines(
@@ -96,17 +87,23 @@ def _lines(
     deltas: bool,
 ) -> dict[str, list[Point]]:
     """One line for each combination of the other axes."""
-    lines: dict[str, list[Point]] = {}
-    others = [a for a in scores.plan["axes"] if a["path"] not in {out["x"], "scale"}]
+    lines: dict[tuple[str, ...], list[Point]] = {}
+    # Where an axis moves the places, the panel tells its value.
+    others = [a for a in scores.axes if a["path"] not in {out["x"], *layout.moving(scores)}]
     for arm in scores.arms:
         if arm.kind != "grid":
             continue
-        label = ", ".join(f"{a['title']}={text.shown(arm.values[a['path']])}" for a in others)
+        label = tuple(f"{a['title']}={text.shown(arm.values[a['path']], a['path'])}" for a in others)
+        x = horizontal.position(axis, arm.values[out["x"]])
         for place in places:
-            point = _point(scores, results, arm, place, out["y"], _position(axis, arm.values[out["x"]]), deltas=deltas)
+            point = _point(scores, results, arm, place, out["y"], x, deltas=deltas)
             if point is not None:
                 lines.setdefault(label, []).append(point)
-    return {label: sorted(points, key=lambda p: p.x) for label, points in lines.items()}
+    # Baselines lie on the zero line, which is drawn and named anyway.
+    telling = {label for label, points in lines.items() if not all(p.baseline for p in points)}
+    kept = {label: points for label, points in lines.items() if not telling or label in telling}
+    varied = [n for n in range(len(others)) if len({label[n] for label in kept}) > 1]
+    return {", ".join(k[n] for n in varied): sorted(points, key=lambda p: p.x) for k, points in kept.items()}
 
 
 def _point(
@@ -120,7 +117,7 @@ def _point(
         return Point(x, result.mean, result.mean - half, result.mean + half)
     d = result.difference
     if d is None:
-        return Point(x, 0.0, 0.0, 0.0, baseline=True) if scores.baseline_of(arm) is None else None
+        return Point(x, 0.0, 0.0, 0.0, baseline=True) if scores.is_baseline(arm) else None
     return Point(x, d.mean, d.mean if d.low is None else d.low, d.mean if d.high is None else d.high)
 
 
@@ -168,12 +165,12 @@ def _panel(
     width = max(p.x for p in points) - min(p.x for p in points) or 1.0
     for n, (label, line) in enumerate(lines.items()):
         # Lines over one another are told apart by a small step to the side.
-        step = 0.1 if not _numeric(axis) else 0.0 if out["log"] else 0.012 * width
+        step = 0.1 if horizontal.numbers(axis) is None else 0.0 if out["log"] else 0.012 * width
         shift = (n - (len(lines) - 1) / 2) * step
         colour = colours[n % 10]
         xs = [p.x + shift for p in line]
         heights = [float("nan") if p in far else p.value for p in line]
-        if _numeric(axis):
+        if horizontal.numbers(axis) is not None:
             # Between names there is nothing to connect.
             ax.plot(xs, heights, color=colour, alpha=0.55, linewidth=1.0, zorder=2)
         for p, x in zip(line, xs, strict=True):
@@ -189,7 +186,7 @@ def _panel(
         ax.set_ylim(low, high)
     for p in far:
         _arrow(ax, p, out["y"], points)
-    _horizontal(ax, axis, out)
+    horizontal.draw(ax, axis, log=out["log"])
     _title(ax, scores, results, out, places, deltas=deltas)
 
 
@@ -208,7 +205,7 @@ def _references(
         if arm.kind != "named" or d is None:
             continue
         low, high = (d.mean if edge is None else edge for edge in (d.low, d.high))
-        if arm.name == scores.plan["control"]:
+        if scores.is_control(arm):
             ax.axhspan(low, high, color=colours[2], alpha=0.15, linewidth=0, zorder=0)
             ax.axhline(
                 d.mean,
@@ -244,49 +241,16 @@ def _arrow(ax: Axes, p: Point, metric: str, points: list[Point]) -> None:
     )  # fmt: skip
 
 
-def _horizontal(ax: Axes, axis: dict[str, Any], out: dict[str, Any]) -> None:
-    ax.set_xlabel(axis["title"])
-    values = axis["values"]
-    if not _numeric(axis):
-        turned = sum(len(str(v)) for v in values) > 30
-        ax.set_xticks(
-            range(len(values)),
-            [str(v) for v in values],
-            rotation=30 if turned else 0,
-            ha="right" if turned else "center",
-        )
-        ax.set_xlim(-0.5, len(values) - 0.5)
-        return
-    ordered = sorted(float(v) for v in values)
-    if out["log"]:
-        positive = [v for v in ordered if v > 0]
-        if positive:
-            # Linear below the smallest positive value, so that 0 has a place.
-            ax.set_xscale("symlog", linthresh=positive[0], linscale=0.5)
-            ax.set_xlim(positive[0] / 1.5 if ordered[0] > 0 else ordered[0] - 0.3 * positive[0], 1.5 * ordered[-1])
-        ax.set_xticks(ordered, [f"{v:g}" for v in ordered])
-        ax.minorticks_off()
-        return
-    gaps = np.diff(ordered)
-    if len(gaps) and gaps.min() >= 0.06 * (ordered[-1] - ordered[0]):
-        ax.set_xticks(ordered, [f"{v:g}" for v in ordered])
-
-
 def _title(
     ax: Axes, scores: Scores, results: Results, out: dict[str, Any], places: list[Place], *, deltas: bool
 ) -> None:
     s = text.style(out["y"])
-    name = places[0].label if len(places) == 1 else f"{places[0].dataset}, {places[0].kernel}"
+    name = places[0].label if len(places) == 1 else text.common(places)
     told = ""
     if deltas and len(places) == 1:
-        base = next(
-            (
-                a
-                for a in scores.arms
-                if a.scale == places[0].scale and a.kind == "grid" and scores.baseline_of(a) is None
-            ),
-            None,
-        )
+        bases = [a for a in scores.arms if places[0] in a.places and scores.is_baseline(a)]
+        # Of several baselines, none can stand in the title.
+        base = bases[0] if len(bases) == 1 else None
         result = results.get((base.name, places[0], out["y"])) if base else None
         if base and result and result.mean is not None:
             told = f"\n{base.name}: {text.number(result.mean, s.decimals)}{s.unit}"
@@ -298,9 +262,7 @@ def _legend(figure: Any, panels: Any) -> None:
     for ax in panels:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    if entries:
-        columns = 4 if figure.get_figwidth() > COLUMN_IN else 2
-        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=min(columns, len(entries)))
+    legend(figure, entries)
 
 
 def _caption(scores: Scores, results: Results, out: dict[str, Any], axis: dict[str, Any], *, deltas: bool) -> str:
@@ -318,6 +280,6 @@ def _caption(scores: Scores, results: Results, out: dict[str, Any], axis: dict[s
         f"{s.label} against {axis['title']}: mean paired difference to {scores.baseline_label} with its "
         f"95 % interval ({how}; {seeds})."
     )
-    if scores.plan["control"]:
+    if scores.control and scores.control.kind == "named":
         words += f" Dashed, with its interval: the positive control, {scores.plan['control']}."
     return words

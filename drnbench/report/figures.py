@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from drnbench.report.costs import Costs
 from drnbench.report.frame import Arm, Scores
-from drnbench.store import atomic
+from drnbench.report.summary import Results
+from drnbench.store import Store, atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,6 +61,19 @@ def new(width: float, height: float) -> Figure:
     return figure
 
 
+def legend(figure: Figure, entries: dict[str, Any]) -> None:
+    """Put a legend under a figure, in as many columns as its longest label leaves room for, and make room for it."""
+    if not entries:
+        return
+    width, height = figure.get_size_inches()
+    # A letter of 7 pt is about 0.055 in wide; handle and gaps take the rest.
+    each = 0.5 + 0.055 * max(map(len, entries))
+    columns = max(1, min(len(entries), int(width / each)))
+    rows = -(-len(entries) // columns)
+    figure.set_size_inches(width, height + 0.15 * max(0, rows - 2))
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)
+
+
 def palette(arms: tuple[Arm, ...]) -> dict[str, Any]:
     """Arm -> colour and line style; styles change where the colours begin again."""
     import seaborn as sns
@@ -81,14 +96,23 @@ def save(drawn: Drawn, folder: Path) -> list[Path]:
     return out
 
 
-def draw(scores: Scores, results: Any, store: Any) -> list[Drawn]:
-    """Return every figure that the scores so far can give."""
-    from drnbench.report import curve, strip, training
+def draw(scores: Scores, results: Results, costs: Costs, store: Store) -> list[Drawn]:
+    """Return every figure that the scores so far can give, those that the study declares first."""
+    from drnbench.report import curve, dualfigure, gapfigure, heatmap, strip, tradeoff, training
 
-    drawn = [f for f in (curve.draw(scores, results, out) for out in curve.wanted(scores)) if f]
+    kinds: dict[str, Callable[[dict[str, Any]], Drawn | None]] = {
+        "curve": lambda out: curve.draw(scores, results, out),
+        "heatmap": lambda out: heatmap.draw(scores, results, out),
+        "tradeoff": lambda out: tradeoff.draw(scores, results, costs, out),
+        "gap": lambda out: gapfigure.draw(scores, out),
+        "dualkernel": lambda out: dualfigure.draw(scores, results, store, out),
+    }
+    declared = [kinds[out["kind"]](out) for out in scores.plan["outputs"] if out["kind"] in kinds]
     names: set[str] = set()
     unique = []
-    for figure in drawn:
+    for figure in declared:
+        if figure is None:
+            continue
         name, n = figure.name, 1
         while name in names:
             n += 1

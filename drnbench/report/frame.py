@@ -1,20 +1,19 @@
-"""From the store to tidy scores: what a study planned, what is there of it, and every per-image value.
+"""A study and its scores as the report sees them: arms, places, and what is compared to what.
 
-Nothing but the store is read, so a report can be written while the sweep runs and on a machine that trained nothing.
+`reading.read` makes a `Scores` of the store; everything after it asks here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from drnbench.errors import UsageError, nearest
-from drnbench.store import Store, read_json
+from drnbench.report import labels
 
 if TYPE_CHECKING:
     import pandas as pd
-
-COLUMNS = ("arm", "kind", "seed", "dataset", "kernel", "scale", "image", "metric", "value")
 
 
 class Place(NamedTuple):
@@ -27,7 +26,7 @@ class Place(NamedTuple):
     @property
     def label(self) -> str:
         """How captions call it: `Set5, bd ×4`."""
-        return f"{self.dataset}, {self.kernel} ×{self.scale}"
+        return f"{self.dataset}, {labels.kernel(self.kernel)} ×{self.scale}"
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,8 @@ class Arm:
         values: axis values by path.
         seedless: nobody trains it, so one trial stands for every seed.
         excluded: (seed, reason) of what was left out on purpose.
+        places: where it is scored, in evaluation order.
+        config: its trial, seed aside; empty where every seed is excluded.
 
     """
 
@@ -67,6 +68,12 @@ class Arm:
     seedless: bool
     excluded: tuple[tuple[int, str], ...]
     trials: tuple[TrialState, ...]
+    places: tuple[Place, ...] = ()
+    config: Mapping[str, Any] | None = None
+
+    def has(self, values: Mapping[str, Any]) -> bool:
+        """Whether it is the cell, or one of the cells, with these axis values."""
+        return self.kind == "grid" and all(self.values.get(path) == value for path, value in values.items())
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,8 @@ class Scores:
         places: every (dataset, kernel, scale) that some arm is scored on, in evaluation order.
         metrics: of each place, in the order they were asked for.
         tables: (arm, place, metric) -> values, seeds x images (pandas DataFrame); absent where nothing is scored.
-        names: (arm, place) -> the data set's folder among the samples.
+        names: place -> the data set's folder among the samples.
+        sources: place -> the source of its Evaluate.
 
     """
 
@@ -88,54 +96,117 @@ class Scores:
     frame: pd.DataFrame
     tables: dict[tuple[str, Place, str], pd.DataFrame]
     names: dict[Place, str]
+    sources: dict[Place, str]
 
     def arm(self, name: str) -> Arm:
         """Return the arm of that name."""
-        return next(arm for arm in self.arms if arm.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Arm]:
+        return {arm.name: arm for arm in self.arms}
+
+    @property
+    def axes(self) -> list[dict[str, Any]]:
+        """The study's axes, as the plan has them."""
+        return list(self.plan["axes"])
 
     @property
     def baseline(self) -> Arm | None:
-        """The arm that all others are compared to, if the study declares one."""
+        """The first arm that others are compared to, if the study declares one."""
         return self.arm(self.plan["baseline"]) if self.plan["baseline"] else None
 
     @property
     def control(self) -> Arm | None:
-        """The positive control, if the study declares one."""
+        """The first positive control, if the study declares one."""
         return self.arm(self.plan["control"]) if self.plan["control"] else None
 
     @property
     def primary(self) -> tuple[Place, str]:
         """The first evaluation and metric of the baseline (or of the first arm): what the headline speaks of."""
-        scale = (self.baseline or self.arms[0]).scale
-        place = next((p for p in self.places if p.scale == scale), self.places[0])
+        place = self.primary_of(self.baseline or self.arms[0]) or self.places[0]
         return place, self.metrics[place][0]
+
+    @staticmethod
+    def primary_of(arm: Arm) -> Place | None:
+        """Return the first evaluation of an arm."""
+        return arm.places[0] if arm.places else None
+
+    @cached_property
+    def scale_axes(self) -> frozenset[str]:
+        """Axes whose values fix the scale: differences between their values mean nothing."""
+        found = set()
+        for axis in self.axes:
+            scales: dict[str, set[int]] = {}
+            for arm in self.arms:
+                if arm.kind == "grid":
+                    scales.setdefault(repr(arm.values[axis["path"]]), set()).add(arm.scale)
+            if all(len(s) == 1 for s in scales.values()) and len(set.union(set(), *scales.values())) > 1:
+                found.add(axis["path"])
+        return frozenset(found)
+
+    @cached_property
+    def compared_on(self) -> dict[str, Any]:
+        """Axis values that make an arm a baseline: what the study names, scale aside."""
+        return {p: v for p, v in self.plan["baseline_values"].items() if p not in self.scale_axes}
+
+    def is_baseline(self, arm: Arm) -> bool:
+        """Whether others are compared to this arm."""
+        return self.baseline is not None and arm.has(self.compared_on)
+
+    def baseline_of(self, arm: Arm, place: Place) -> Arm | None:
+        """Return what an arm is compared to on a place; None for a baseline itself and where it is not scored.
+
+        A cell of the grid is compared to the cell that has the baseline's values on the axes that the baseline names
+        and its own on all others; a reference or a named arm to the first baseline that is scored there.
+        """
+        if self.baseline is None or self.is_baseline(arm) or place not in arm.places:
+            return None
+        if arm.kind == "grid":
+            cell = {**arm.values, **self.compared_on}
+            found = (a for a in self.arms if a.kind == "grid" and a.values == cell)
+        else:
+            found = (a for a in self.arms if self.is_baseline(a))
+        return next((a for a in found if place in a.places), None)
+
+    def controls_of(self, arm: Arm, place: Place) -> list[Arm]:
+        """Return the positive controls that say whether a gain of this arm would be seen on this place."""
+        values = self.plan["control_values"]
+        if not values:
+            return [a for a in (self.control,) if a is not None and place in a.places]
+        cell = {**arm.values, **{p: v for p, v in values.items() if p not in self.scale_axes}}
+        return [a for a in self.arms if a.kind == "grid" and a.values == cell and place in a.places]
+
+    def is_control(self, arm: Arm) -> bool:
+        """Whether an arm is a positive control."""
+        values = {p: v for p, v in self.plan["control_values"].items() if p not in self.scale_axes}
+        return arm.has(values) if values else arm.name == self.plan["control"]
+
+    @property
+    def subject(self) -> list[Arm]:
+        """The arms that the question is about: neither baseline nor control, of the grid; named ones if it names none."""
+        values = self.plan["subject"]
+        kinds = {"grid"} if values else {"grid", "named"}
+        return [
+            arm
+            for arm in self.arms
+            if arm.kind in kinds
+            and (not values or arm.has(values))
+            and not self.is_baseline(arm)
+            and not self.is_control(arm)
+        ]
 
     @property
     def baseline_label(self) -> str:
         """How a caption calls what arms are compared to: `ρ=0`, or `ρ=0 at the same scale` where there are several."""
-        compared = [self.baseline_of(arm) for arm in self.arms]
-        bases = {base.name: base for base in compared if base is not None}
+        bases = {arm.name: arm for arm in self.arms if self.is_baseline(arm)}
         if len(bases) < 2:
             return str(next(iter(bases), self.plan["baseline"]))
-        titles = {axis["path"]: axis["title"] for axis in self.plan["axes"]}
-        values = {path: {repr(base.values.get(path)) for base in bases.values()} for path in titles}
-        one = next(iter(bases.values()))
-        same = [f"{titles[path]}={one.values[path]}" for path in titles if len(values[path]) == 1]
-        return f"{', '.join(same)} at the same {' and '.join(titles[p] for p in titles if len(values[p]) > 1)}"
-
-    def baseline_of(self, arm: Arm) -> Arm | None:
-        """Return what an arm is compared to, or None for a baseline itself.
-
-        Differences between scales mean nothing, so an arm at another scale is compared to the cell that has the
-        baseline's values on every other axis.
-        """
-        base = self.baseline
-        if base is None:
-            return None
-        if arm.scale != base.scale:
-            cell = {**base.values, "scale": arm.scale}
-            base = next((a for a in self.arms if a.kind == "grid" and a.values == cell), None)
-        return None if base is None or base.name == arm.name else base
+        first = next(iter(bases.values()))
+        titles = {axis["path"]: axis["title"] for axis in self.axes}
+        values = {path: {repr(base.values[path]) for base in bases.values()} for path in titles}
+        same = [f"{titles[p]}={_shown(first.values[p])}" for p in titles if len(values[p]) == 1]
+        return f"{', '.join(same)} at the same {_join([titles[p] for p in titles if len(values[p]) > 1])}"
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -144,118 +215,9 @@ class Scores:
         return states.count("done"), len(states)
 
 
-def read(store: Store, name: str) -> Scores:
-    """Read a study's plan and every score that the store has of it.
-
-    Raises:
-        UsageError: the store has no plan of that study.
-
-    """
-    plan = read_json(store.study(name) / "plan.json")
-    if plan is None:
-        known = sorted(p.parent.name for p in store.root.glob("*/plan.json"))
-        others = f"; {nearest(name, known)}" if known else ""
-        raise UsageError(f"no study {name!r} in {store.root}: run it first{others}")
-    wanted = {t["key"]: _places(t) for t in plan["trials"]}
-    stages = {key: _stage_failure(store, key) for key in plan["stages"]}
-    arms = tuple(_arm(arm, plan, store, stages) for arm in plan["arms"])
-    metrics: dict[Place, list[str]] = {}
-    names: dict[Place, str] = {}
-    for by_key in wanted.values():
-        for place, metric, folder in by_key.values():
-            listed = metrics.setdefault(place, [])
-            names.setdefault(place, folder)
-            if metric not in listed:
-                listed.append(metric)
-    frame = _frame(store, arms, wanted)
-    tables: dict[tuple[str, Place, str], pd.DataFrame] = {}
-    found: Any
-    for found, rows in frame.groupby(["arm", "dataset", "kernel", "scale", "metric"], sort=False):
-        arm, dataset, kernel, scale, metric = found
-        square = rows.set_index(["seed", "image"])["value"].unstack("image")  # noqa: PD010
-        tables[arm, Place(dataset, kernel, int(scale)), metric] = square.sort_index()
-    return Scores(plan, arms, tuple(metrics), {p: tuple(m) for p, m in metrics.items()}, frame, tables, names)
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _places(trial: dict[str, Any]) -> dict[str, tuple[Place, str, str]]:
-    """Evaluation key -> place, metric and sample folder; test sets that differ only in crop or source keep apart."""
-    found: dict[str, tuple[Place, str, str]] = {}
-    for e in trial["wanted"]:
-        alike = [
-            o
-            for o in trial["wanted"]
-            if (o["dataset"], o["kernel"], o["metric"]) == (e["dataset"], e["kernel"], e["metric"])
-        ]
-        label = e["dataset"]
-        if len(alike) > 1:
-            label += f" ({'whole' if e['crop'] is None else 'crop ' + str(e['crop'])})"
-            if len({o["source"] for o in alike}) > 1:
-                label = f"{label} of {e['source']}"
-        found[e["key"]] = (Place(label, e["kernel"], int(trial["scale"])), e["metric"], e["dataset"])
-    return found
-
-
-def _stage_failure(store: Store, key: str) -> str | None:
-    status = store.status(store.stage(key))
-    return f"{status.kind or 'error'}: {status.message}" if status and status.state == "failed" else None
-
-
-def _arm(arm: dict[str, Any], plan: dict[str, Any], store: Store, stages: dict[str, str | None]) -> Arm:
-    mine = [t for t in plan["trials"] if t["arm"] == arm["name"]]
-    excluded = tuple((e["seed"], e["reason"]) for e in arm["excluded"])
-    # An arm that is excluded whole has no trial that tells its scale.
-    scale = mine[0]["scale"] if mine else arm["values"].get("scale", plan["trials"][0]["scale"])
-    seedless = bool(mine) and not any(t["stages"] for t in mine)
-    trials = tuple(_trial(t, store, stages) for t in (mine[:1] if seedless else mine))
-    return Arm(arm["name"], arm["kind"], arm["values"], int(scale), seedless, excluded, trials)
-
-
-def _trial(trial: dict[str, Any], store: Store, stages: dict[str, str | None]) -> TrialState:
-    folder = store.trial(trial["key"])
-    status, state = store.status(folder), store.state(folder)
-    message = None
-    if status is not None and {e["key"] for e in trial["wanted"]} <= set(status.evaluations):
-        state = "done"
-    elif state == "failed" and status is not None:
-        message = f"{status.kind or 'error'}: {status.message}"
-    elif failures := [text for key in trial["stages"] if (text := stages.get(key))]:
-        state, message = "failed", failures[0]
-    elif state == "done":
-        state = "missing"  # scored before, but not on everything that is wanted now
-    return TrialState(trial["key"], int(trial["seed"]), state, message, tuple(trial["stages"]))
-
-
-def _frame(store: Store, arms: tuple[Arm, ...], wanted: dict[str, dict[str, tuple[Place, str, str]]]) -> pd.DataFrame:
-    import pandas as pd
-
-    parts = []
-    for arm in arms:
-        for trial in arm.trials:
-            path = store.trial(trial.key) / "per_image.parquet"
-            if not path.exists():
-                continue
-            rows = pd.read_parquet(path)
-            # A trial keeps the rows of evaluations that nobody wants today.
-            rows = rows[rows["evaluation"].isin(list(wanted[trial.key]))]
-            # Two images of one name stay two images.
-            again = rows.groupby(["evaluation", "image"]).cumcount()
-            image = (
-                rows["image"].astype(str).where(again == 0, rows["image"].astype(str) + "#" + (again + 1).astype(str))
-            )
-            found = [wanted[trial.key][key] for key in rows["evaluation"]]
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "arm": arm.name,
-                        "kind": arm.kind,
-                        "seed": trial.seed,
-                        "dataset": [place.dataset for place, _, _ in found],
-                        "kernel": [place.kernel for place, _, _ in found],
-                        "scale": [place.scale for place, _, _ in found],
-                        "image": image.to_numpy(),
-                        "metric": [metric for _, metric, _ in found],
-                        "value": rows["value"].to_numpy(dtype="float64"),
-                    }
-                )
-            )
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
+def _join(words: list[str]) -> str:
+    return ", ".join(words[:-1]) + (" and " if len(words) > 1 else "") + words[-1]

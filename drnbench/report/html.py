@@ -36,6 +36,7 @@ def render(
     done, planned = scores.counts
     return environment.get_template("report.html.j2").render(
         plan=scores.plan,
+        baseline=scores.baseline_label if scores.baseline else "none",
         headline=headline.replace(" -", " −").replace("[-", "[−"),
         done=done,
         planned=planned,

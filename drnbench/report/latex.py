@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from drnbench.report.tables import Body, Entry, Row
 
 SPECIAL = {
@@ -25,6 +27,12 @@ LATIN_CAPITALS = "ΑΒΕΖΗΙΚΜΝΡΤΧ"
 TEXT_PT, COLUMN_PT = 341.0, 232.0
 """Widths that a table may take: the text of a plain one-column article (345 pt, narrower than the 496 pt of a
 two-column page), and one column of a two-column paper (237 pt), with some slack."""
+PAGE_PT = 500.0
+"""Height that a float may take, of 550 pt of a plain article; a taller one would run into the foot of the page."""
+ROW_PT, RULE_PT, CAPTION_PT = 9.6, 5.0, 12.0
+"""Heights of a row, of a rule with its space and of a line of a caption."""
+CAPTION_EM, COLUMN_EM = 33.0, 22.0
+"""Widths of a line of a caption: over the page, and in one column."""
 SIZES = {r"\footnotesize": (8.0, 4.0), r"\scriptsize": (7.5, 3.0)}
 """Type size and half the gap between columns, in points. Small type is wider for its size: 7 counts as 7.5."""
 
@@ -77,7 +85,7 @@ def _entry(entry: Entry) -> str:
     return text + marks.get(entry.mark, "")
 
 
-def _tabular(body: Body, columns: list[int]) -> list[str]:
+def _tabular(body: Body, columns: list[int], rows: Sequence[Row]) -> list[str]:
     used = [body.columns[c] for c in columns]
     lines = [f"\\begin{{tabular}}{{@{{}}{''.join('l' if c.left else 'r' for c in used)}@{{}}}}", r"\toprule"]
     heads, rules, at = [], [], 0
@@ -93,8 +101,8 @@ def _tabular(body: Body, columns: list[int]) -> list[str]:
     if rules:
         lines += [" & ".join(heads) + r" \\", "".join(rules)]
     lines += [" & ".join(escape(c.header) for c in used) + r" \\", r"\midrule"]
-    for row in body.rows:
-        lines += _row(row, columns)
+    for n, row in enumerate(rows):
+        lines += _row(row, columns)[0 if n else -1 :]  # a rule stands above the first row anyway
     return [*lines, r"\bottomrule", r"\end{tabular}%"]
 
 
@@ -123,29 +131,62 @@ def _blocks(body: Body) -> tuple[str, list[list[int]]]:
     return size, blocks or [whole]
 
 
+def _height(rows: Sequence[Row]) -> float:
+    """Return about how tall a block is: a head of two lines, the rows, the space before the next block."""
+    rules = 3 + sum(row.rule for row in rows)
+    return (2 + len(rows)) * ROW_PT + rules * RULE_PT + 8
+
+
+def _cut(rows: Sequence[Row], room: float) -> list[Sequence[Row]]:
+    """Cut rows so that each part fits a page, where there is a rule if that is not too early."""
+    out = []
+    while _height(rows) > room:
+        most = max(n for n in range(1, len(rows)) if n == 1 or _height(rows[:n]) <= room)
+        at = next((n for n in range(most, most // 2, -1) if rows[n].rule), most)
+        out.append(rows[:at])
+        rows = rows[at:]
+    return [*out, rows]
+
+
+def _floats(body: Body, blocks: list[list[int]], *, narrow: bool) -> list[list[tuple[list[int], Sequence[Row]]]]:
+    """Share blocks out over as many floats as their heights ask for."""
+    caption = CAPTION_PT * (1 + width(body.caption) // (COLUMN_EM if narrow else CAPTION_EM))
+    floats: list[list[tuple[list[int], Sequence[Row]]]] = [[]]
+    left = PAGE_PT - caption
+    for columns in blocks:
+        for rows in _cut(body.rows, PAGE_PT - caption):
+            if floats[-1] and _height(rows) > left:
+                floats.append([])
+                left = PAGE_PT - 2 * CAPTION_PT
+            floats[-1].append((columns, rows))
+            left -= _height(rows)
+    return floats
+
+
 def render(body: Body, label: str) -> str:
     r"""Return a float with caption and `\label{tab:...}`; needs booktabs alone.
 
-    Columns that do not fit the page stand in a second block below. Where the text is narrower than a two-column
-    paper's (a plain article), the table is scaled to it if the paper loads graphicx.
+    Columns that do not fit the page stand in a second block below, and blocks that do not fit it in a second float.
+    Where the text is narrower than a two-column paper's (a plain article), the table is scaled to it if the paper
+    loads graphicx.
     """
     size, blocks = _blocks(body)
     narrow = len(blocks) == 1 and _total(body, blocks[0], size) <= COLUMN_PT
     environment, line = ("table", r"\columnwidth") if narrow else ("table*", r"\textwidth")
-    lines = [
-        r"% needs \usepackage{booktabs}; with graphicx, it is scaled where it would be wider than the text",
-        f"\\begin{{{environment}}}[t]",
-        r"\centering",
-        f"\\caption{{{escape(body.caption)}}}",
-        f"\\label{{tab:{label}}}",
-        size,
-        f"\\setlength{{\\tabcolsep}}{{{SIZES[size][1]:g}pt}}",
-    ]
-    for n, columns in enumerate(blocks):
-        lines.append(r"\par\medskip" if n else r"\vspace{4pt}")
-        lines += [r"\sbox0{%", *_tabular(body, columns), "}%"]
-        lines += [
-            f"\\ifdim\\wd0>{line}\\ifdefined\\resizebox\\resizebox{{{line}}}{{!}}{{\\usebox0}}%",
-            r"\else\usebox0\fi\else\usebox0\fi",
-        ]
-    return "\n".join([*lines, f"\\end{{{environment}}}", ""])
+    lines = [r"% needs \usepackage{booktabs}; with graphicx, it is scaled where it would be wider than the text"]
+    for n, parts in enumerate(_floats(body, blocks, narrow=narrow)):
+        lines += [f"\\begin{{{environment}}}[t]", r"\centering"]
+        if n:
+            lines.append(f"{{\\small Table~\\ref{{tab:{label}}}, continued.}}")
+        else:
+            lines += [f"\\caption{{{escape(body.caption)}}}", f"\\label{{tab:{label}}}"]
+        lines += [size, f"\\setlength{{\\tabcolsep}}{{{SIZES[size][1]:g}pt}}"]
+        for m, (columns, rows) in enumerate(parts):
+            lines.append(r"\par\medskip" if m or n else r"\vspace{4pt}")
+            lines += [r"\sbox0{%", *_tabular(body, columns, rows), "}%"]
+            lines += [
+                f"\\ifdim\\wd0>{line}\\ifdefined\\resizebox\\resizebox{{{line}}}{{!}}{{\\usebox0}}%",
+                r"\else\usebox0\fi\else\usebox0\fi",
+            ]
+        lines.append(f"\\end{{{environment}}}")
+    return "\n".join([*lines, ""])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from drnbench.report import text
+from drnbench.report import gap, text
+from drnbench.report.costs import Costs
 from drnbench.report.frame import Place, Scores
 from drnbench.report.latex import GREEK, escape
 from drnbench.report.summary import Result, Results
@@ -50,7 +51,59 @@ def _numbers(result: Result, has_baseline: bool) -> list[tuple[str, str]]:
     return found
 
 
-def render(scores: Scores, results: Results) -> str:
+class _Names:
+    """Names that no number has yet: those that differ in punctuation alone are told apart by a letter, A for the second."""
+
+    def __init__(self) -> None:
+        self._used: dict[str, int] = {}
+
+    def unique(self, name: str) -> str:
+        """Return the name, with `AltA` for its second use, `AltB` for its third."""
+        self._used[name] = self._used.get(name, 0) + 1
+        return name + ("" if self._used[name] == 1 else f"Alt{chr(ord('A') + self._used[name] - 2)}")
+
+
+def _command(name: str, value: str) -> str:
+    return f"\\newcommand{{\\drn{name}}}{{{value}}}"
+
+
+def _costs(scores: Scores, costs: Costs) -> list[str]:
+    lines, names = [], _Names()
+    for arm in scores.arms:
+        name, cost = names.unique(letters(arm.name)), costs[arm.name]
+        lines.append(f"% {escape(arm.name)}, costs")
+        lines += [
+            _command(f"Parameters{name}", MISSING if cost.parameters is None else f"\\ensuremath{{{cost.parameters}}}"),
+            _command(f"Macs{name}", MISSING if cost.macs is None else f"\\ensuremath{{{cost.macs}}}"),
+        ]
+        if not arm.seedless:
+            lines.append(_command(f"StepMacs{name}", _value(cost.step_macs, 0)))
+            lines.append(_command(f"Seconds{name}", _value(cost.seconds, 1)))
+    return lines
+
+
+def _gaps(scores: Scores) -> list[str]:
+    lines, names = [], _Names()
+    for out in gap.wanted(scores):
+        found, n = gap.gaps(scores, out), text.style(out["metric"]).delta_decimals
+        for one in found.values():
+            name = names.unique(_name(scores, one.test, one.arm, one.metric))
+            lines.append(f"% {escape(one.arm)}, {one.train.dataset} minus {one.test.label}, {one.metric}")
+            lines += [
+                _command(f"Gap{name}", _value(one.value, n, sign=True)),
+                _command(f"GapHalfWidth{name}", _value(one.half, n)),
+            ]
+            arm = scores.arm(one.arm)
+            if not arm.seedless and scores.baseline_of(arm, one.test) is not None:
+                lines += [
+                    _command(f"GapDelta{name}", _value(one.delta, n, sign=True)),
+                    _command(f"GapDeltaLow{name}", _value(one.low, n, sign=True)),
+                    _command(f"GapDeltaHigh{name}", _value(one.high, n, sign=True)),
+                ]
+    return lines
+
+
+def render(scores: Scores, results: Results, costs: Costs) -> str:
     """Return macros.tex. Names are unique; a number that is not there yet is a bold ?? and not an error."""
     base = scores.baseline
     lines = [
@@ -61,6 +114,8 @@ def render(scores: Scores, results: Results) -> str:
         "%   Mean, HalfWidth         mean over images and seeds; 95 % half-width over the seeds' test-set means",
         "%   Delta, DeltaLow, DeltaHigh  mean paired difference to the baseline and its 95 % interval (crossed t)",
         "%   Won                     share of images on which the arm is better than the baseline",
+        "%   Parameters, Macs, StepMacs, Seconds  of an arm: as in costs.csv",
+        "%   Gap, GapHalfWidth, GapDelta, GapDeltaLow, GapDeltaHigh  training minus test images, and that to the baseline's",
         "% Units: dB for PSNR, none for SSIM and LPIPS. ?? is a number that is not there (yet).",
         "% For two studies in one paper, \\input each inside a group: {\\input{a/macros} ... }",
         f"\\newcommand{{\\drnStudy}}{{{escape(scores.plan['study'])}}}",
@@ -69,17 +124,14 @@ def render(scores: Scores, results: Results) -> str:
         f"\\newcommand{{\\drnTrialsDone}}{{{scores.counts[0]}}}",
         f"\\newcommand{{\\drnTrialsPlanned}}{{{scores.counts[1]}}}",
     ]
-    used: dict[str, int] = {}
+    names = _Names()
     for result in results.values():
         arm = scores.arm(result.arm)
-        name = _name(scores, result.place, result.arm, result.metric)
-        used[name] = used.get(name, 0) + 1
-        # Names that differ in punctuation alone are told apart by a letter: A for the second, B for the third.
-        name += "" if used[name] == 1 else f"Alt{chr(ord('A') + used[name] - 2)}"
+        name = names.unique(_name(scores, result.place, result.arm, result.metric))
         sizes = f"{text.count(result.n_seeds, 'seed')}, {text.count(result.n_images, 'image')}"
         lines.append(f"% {escape(result.arm)}, {result.place.label}, {result.metric}; {sizes}")
         lines += [
-            f"\\newcommand{{\\drn{quantity}{name}}}{{{value}}}"
-            for quantity, value in _numbers(result, scores.baseline_of(arm) is not None)
+            _command(f"{quantity}{name}", value)
+            for quantity, value in _numbers(result, scores.baseline_of(arm, result.place) is not None)
         ]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *_costs(scores, costs), *_gaps(scores), ""])

@@ -1,16 +1,15 @@
-"""Figure: the same crop through every arm, with the PSNR-Y of its whole image below."""
+"""Figure: the same crop through every arm, with the score of its whole image below."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drnbench.report import text
+from drnbench.report import layout, text
 from drnbench.report.figures import GREY, PAGE_IN, Drawn, new
 from drnbench.report.frame import Arm, Place, Scores
-from drnbench.store import Store
+from drnbench.store import Store, safe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,8 +28,7 @@ class _Shown:
 
 
 def _folder(store: Store, scores: Scores, key: str, place: Place) -> Path:
-    kernel = re.sub(r"[^A-Za-z0-9._-]", "-", place.kernel)
-    return store.trial(key) / "samples" / scores.names[place] / kernel
+    return store.trial(key) / "samples" / scores.names[place] / safe(place.kernel)
 
 
 def choose(scores: Scores) -> list[Arm]:
@@ -39,13 +37,15 @@ def choose(scores: Scores) -> list[Arm]:
     At most ARMS + 1; where there are more, the baseline, the control and the ends stay and the rest is thinned evenly.
     """
     place, _ = scores.primary
-    at = [arm for arm in scores.arms if arm.scale == place.scale]
+    at = [arm for arm in scores.arms if place in arm.places]
     base = (scores.baseline or next((a for a in at if a.kind == "grid"), at[0])).values
-    axes = [a["path"] for a in scores.plan["axes"]]
+    axes = [a["path"] for a in scores.axes]
     main = next((out["rows"] for out in scores.plan["outputs"] if out["kind"] == "table"), axes[0] if axes else None)
-    # A study over scales alone shows the primary scale, on which it has one arm.
-    fixed = [path for path in axes if path != main]
-    grid = [a for a in at if a.kind == "grid" and all(a.values[p] == base.get(p) for p in fixed if p != "scale")]
+    varied = {main, *layout.moving(scores)}
+    if set(scores.plan["baseline_values"]) < set(axes):
+        # What is compared within each cell is what the strip must show.
+        varied |= set(scores.compared_on)
+    grid = [a for a in at if a.kind == "grid" and all(a.values[p] == base.get(p) for p in axes if p not in varied)]
     references, named = [a for a in at if a.kind == "reference"], [a for a in at if a.kind == "named"]
     middle = [*grid, *named]
     if len(middle) > ARMS:
@@ -59,28 +59,31 @@ def choose(scores: Scores) -> list[Arm]:
 
 def draw(scores: Scores, store: Store) -> Drawn | None:
     """Return the strip of the primary evaluation, first seed; None where no samples are stored."""
-    place, _ = scores.primary
+    place, metric = scores.primary
+    s = text.style(metric)
     shown = []
     for arm in choose(scores):
         trial = next((t for t in arm.trials if _folder(store, scores, t.key, place).is_dir()), None)
         if trial is not None:
             shown.append(_Shown(arm, _folder(store, scores, trial.key, place), trial.seed))
-    images = sorted({p.name.removesuffix("_hr.png") for s in shown for p in s.folder.glob("*_hr.png")})[:ROWS]
+    images = sorted({p.name.removesuffix("_sr.png") for one in shown for p in one.folder.glob("*_sr.png")})[:ROWS]
     if not images:
         return None
     figure = new(PAGE_IN, 1.0)
     figure.set_layout_engine("none")
-    columns = len(shown) + 2
+    # Real LR images have no HR.
+    known = any((one.folder / f"{image}_hr.png").exists() for one in shown for image in images)
+    columns = len(shown) + 1 + known
     side = (PAGE_IN - MARGIN_IN - GAP_IN * (columns - 1)) / columns
-    heads = [_wrap(head, side) for head in ("LR", *(_head(s.arm) for s in shown), "HR")]
+    heads = [_wrap(head, side) for head in ("LR", *(_heads(scores, shown)), *["HR"] * known)]
     top = LINE_IN * max(1 + head.count("\n") for head in heads) + 0.03
     height = top + len(images) * (side + BELOW_IN)
     figure.set_size_inches(PAGE_IN, height)
     for row, image in enumerate(images):
-        source = next(s for s in shown if (s.folder / f"{image}_hr.png").exists())
-        cells = [(source.folder / f"{image}_lr.png", "PSNR-Y (dB)")]
-        cells += [(s.folder / f"{image}_sr.png", _score(scores, s, image, place)) for s in shown]
-        cells.append((source.folder / f"{image}_hr.png", ""))
+        source = next(one for one in shown if (one.folder / f"{image}_sr.png").exists())
+        cells = [(source.folder / f"{image}_lr.png", f"{s.label}{f' ({s.unit.strip()})' if s.unit else ''}")]
+        cells += [(one.folder / f"{image}_sr.png", _score(scores, one, image, place, metric)) for one in shown]
+        cells += [(source.folder / f"{image}_hr.png", "")] * known
         bottom = height - top - side - row * (side + BELOW_IN)
         for column, (path, below) in enumerate(cells):
             left = MARGIN_IN + column * (side + GAP_IN)
@@ -90,20 +93,23 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
                 ax.set_title(heads[column], fontsize=6.5, pad=2)
             if column == 0:
                 ax.set_ylabel(image if len(image) < 16 else f"{image[:14]}…", fontsize=6, labelpad=2)
-    seeds = sorted({s.seed for s in shown if not s.arm.seedless})
+    seeds = sorted({one.seed for one in shown if not one.arm.seedless})
     words = (
-        f"Crops of test images ({place.label}), PSNR-Y in dB of the whole image below each; "
+        f"Crops of test images ({place.label}), {s.label}{f' in{s.unit}' if s.unit else ''} of the whole image below each; "
         f"{'seed ' + str(seeds[0]) if len(seeds) == 1 else 'the first seed of each arm'}, "
         "LR enlarged without interpolation."
     )
-    left = len([a for a in scores.arms if a.scale == place.scale]) - len(shown)
+    left = len([a for a in scores.arms if place in a.places]) - len(shown)
+    if not known:
+        words += " Real LR images: there is no HR."
     if left > 0:
         words += f" {text.count(left, 'arm')} not shown."
     return Drawn("figure_strip", words, figure)
 
 
-def _head(arm: Arm) -> str:
-    return "bicubic" if arm.kind == "reference" else arm.name
+def _heads(scores: Scores, shown: list[_Shown]) -> list[str]:
+    arms = [one.arm for one in shown]
+    return [text.arm_label(scores, arm, arms) for arm in arms]
 
 
 def _wrap(head: str, width: float) -> str:
@@ -113,12 +119,12 @@ def _wrap(head: str, width: float) -> str:
     return "\n".join(textwrap.wrap(head, max(6, int(width * 17)), break_long_words=True))
 
 
-def _score(scores: Scores, shown: _Shown, image: str, place: Place) -> str:
-    table = scores.tables.get((shown.arm.name, place, "psnr_y"))
+def _score(scores: Scores, shown: _Shown, image: str, place: Place, metric: str) -> str:
+    table = scores.tables.get((shown.arm.name, place, metric))
     if table is None or image not in table.columns or shown.seed not in table.index:
         return ""
     value = float(table[image].to_dict()[shown.seed])
-    return "∞" if value == float("inf") else text.number(value, 2)
+    return "∞" if value == float("inf") else text.number(value, text.style(metric).decimals)
 
 
 def _cell(ax: Axes, path: Path, below: str) -> None:

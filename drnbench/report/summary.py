@@ -48,11 +48,11 @@ Results = dict[tuple[str, Place, str], Result]
 
 
 def summarise(scores: Scores) -> Results:
-    """Return the results of every arm on every place of its scale, in table order, also where nothing is scored yet."""
+    """Return the results of every arm on every place of its own, in table order, also where nothing is scored yet."""
     results: Results = {}
     for place in scores.places:
         for metric in scores.metrics[place]:
-            column = [_result(scores, arm, place, metric) for arm in scores.arms if arm.scale == place.scale]
+            column = [_result(scores, arm, place, metric) for arm in scores.arms if place in arm.places]
             results |= {(r.arm, place, metric): r for r in _adjust(scores, column)}
     order = {arm.name: n for n, arm in enumerate(scores.arms)}
     return dict(sorted(results.items(), key=lambda item: order[item[0][0]]))
@@ -78,12 +78,14 @@ def _result(scores: Scores, arm: Arm, place: Place, metric: str) -> Result:
 
 
 def _difference(scores: Scores, arm: Arm, place: Place, metric: str) -> Difference | None:
-    base = scores.baseline_of(arm)
+    base = scores.baseline_of(arm, place)
     theirs = scores.tables.get((base.name, place, metric)) if base else None
     if base is None or theirs is None:
         return None
     mine = scores.tables[arm.name, place, metric]
     images = mine.columns.intersection(theirs.columns)
+    if arm.kind == "reference" and len(images) < len(mine.columns):
+        return None  # it stands for arms of several sizes of test set, and its mean is not over this baseline's images
     # What nobody trains has one value for every seed of the other.
     if arm.seedless and not base.seedless:
         mine = mine.iloc[[0] * len(theirs)].set_axis(theirs.index)

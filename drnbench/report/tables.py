@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from drnbench.report import text
-from drnbench.report.frame import Arm, Place, Scores
-from drnbench.report.statistics import STAR_SEEDS
+from drnbench.report import costs as costing
+from drnbench.report import printed, text
+from drnbench.report.captions import caption
+from drnbench.report.costs import Costs
+from drnbench.report.frame import Place, Scores
+from drnbench.report.lines import Group, Line, Skeleton, find, skeleton
 from drnbench.report.summary import Result, Results
+
+if TYPE_CHECKING:
+    from drnbench.published import Published
 
 EMPTY = "–"
 MARKS = {"better": "*", "worse": "†", "": ""}
@@ -49,151 +55,153 @@ class Row:
 
 @dataclass(frozen=True)
 class Body:
-    """A table ready to be drawn, and the results it shows."""
+    """A table ready to be drawn, and the results it shows; `csv`: its numbers, where they are no results."""
 
     name: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    results: tuple[Result, ...]
+    results: tuple[Result, ...] = ()
+    csv: str | None = None
 
 
-@dataclass
-class _Line:
-    """Arms that share a row: one, or one for each scale where scales are columns."""
+def named(stem: str, taken: Sequence[Body]) -> str:
+    """Return a name that no table has yet: `rho`, `rho_2`."""
+    name, n = stem, 1
+    while name in {body.name for body in taken}:
+        n += 1
+        name = f"{stem}_{n}"
+    return name
 
-    labels: list[str]
-    arms: dict[int, Arm]
-    kind: str
-    block: tuple[Any, ...] = field(default_factory=tuple)
 
-
-def bodies(scores: Scores, results: Results) -> list[Body]:
+def bodies(scores: Scores, results: Results, costs: Costs) -> list[Body]:
     """Return the tables a study declares; one of all its arms where it declares none."""
     declared = [out for out in scores.plan["outputs"] if out["kind"] == "table"]
-    axes = scores.plan["axes"]
+    axes = scores.axes
     if not declared:
         declared = [{"rows": axes[0]["path"] if axes else None, "columns": "kernel", "metrics": ()}]
     out: list[Body] = []
     for table in declared:
-        stem = name = text.slug(table["rows"].rpartition(".")[2] if table["rows"] else "arms")
-        n = 1
-        while name in {body.name for body in out}:
-            n += 1
-            name = f"{stem}_{n}"
-        out.append(_body(scores, results, table, name))
+        stem = text.slug(table["rows"].rpartition(".")[2] if table["rows"] else "arms")
+        out.append(_Table(scores, results, costs, table).body(named(stem, out)))
     return out
 
 
-def _body(scores: Scores, results: Results, table: dict[str, Any], name: str) -> Body:
-    by_scale = table["columns"] == "scale"
-    others = [a for a in scores.plan["axes"] if a["path"] != table["rows"] and not (by_scale and a["path"] == "scale")]
-    lines = _lines(scores, table["rows"], others, by_scale)
-    groups = _groups(scores, table["columns"])
-    columns = [Column(a["title"], left=True) for a in others]
-    columns.append(Column(_title(scores, table["rows"]), left=True))
-    columns.append(Column("seeds"))
-    rows = [[*(Entry(label) for label in line.labels), _seeds(line, groups, results)] for line in lines]
-    seen: list[Result] = []
-    for head, places in groups:
-        metrics = list(dict.fromkeys(m for p in places for m in scores.metrics[p]))
-        metrics = [m for m in table["metrics"] if m in metrics] or metrics
-        for position, metric in enumerate(metrics):
-            found = [_find(line, places, metric, results) for line in lines]
-            seen += [r for r in found if r is not None]
+def head(s: text.MetricStyle, what: str | None = None) -> str:
+    """Return the head of a column of a metric: `PSNR-Y (dB) ↑`."""
+    unit = f" ({s.unit.strip()})" if s.unit else ""
+    return f"{what or s.label}{unit}" + ("" if what else f" {'↑' if s.higher_is_better else '↓'}")
+
+
+class _Table:
+    """One declared table, column by column."""
+
+    def __init__(self, scores: Scores, results: Results, costs: Costs, table: dict[str, Any]) -> None:
+        self.scores, self.results, self.costs, self.table = scores, results, costs, table
+        self.frame: Skeleton = skeleton(scores, table["rows"], table["columns"])
+        self.lines = self.frame.lines
+        self.columns = [Column(a["title"], left=True) for a in self.frame.others]
+        self.columns += [Column(text.title(scores, table["rows"]), left=True), Column("seeds")]
+        self.rows = [[*map(Entry, line.labels), self._seeds(line)] for line in self.lines]
+        self.peers: list[list[Entry]] = []
+        self.seen: list[Result] = []
+        self.published: list[Published] = []
+
+    def body(self, name: str) -> Body:
+        self._peers()
+        for group in self.frame.groups:
+            self._group(group)
+        extra = printed.sentences(self.published)
+        wanted = self.table.get("costs", ())
+        for what in wanted:
+            self._cost(what)
+        extra += [costing.WORDS[what] for what in wanted]
+        by_scale = bool(set(self.frame.across) & self.scores.scale_axes)
+        kinds = [(line.kind, line.block) for line in self.lines]
+        rows = [Row(tuple(row), rule=n > 0 and kinds[n] != kinds[n - 1]) for n, row in enumerate(self.rows)]
+        rows += [Row(tuple(row), rule=n == 0) for n, row in enumerate(self.peers)]
+        words = caption(self.scores, self.seen, by_scale=by_scale, extra=extra)
+        return Body(name, words, tuple(self.columns), tuple(rows), tuple(self.seen))
+
+    def _put(self, column: Column, entries: Sequence[Entry], peers: Sequence[Entry] | None = None) -> None:
+        self.columns.append(column)
+        for row, entry in zip(self.rows, entries, strict=True):
+            row.append(entry)
+        for row, entry in zip(self.peers, peers or [Entry()] * len(self.peers), strict=True):
+            row.append(entry)
+
+    def _metrics(self, group: Group) -> list[str]:
+        metrics = list(dict.fromkeys(m for p in group.places for m in self.scores.metrics[p]))
+        return [m for m in self.table["metrics"] if m in metrics] or metrics
+
+    def _group(self, group: Group) -> None:
+        for position, metric in enumerate(self._metrics(group)):
+            found = [find(line, group, metric, self.results) for line in self.lines]
+            self.seen += [r for r in found if r is not None]
             s = text.style(metric)
-            columns.append(
-                Column(
-                    f"{s.label}{f' ({s.unit.strip()})' if s.unit else ''} {'↑' if s.higher_is_better else '↓'}",
-                    head,
-                )
+            self._put(Column(head(s), group.head), means(found, self.lines, s))
+            self._printed(group, metric, found)
+            if position == 0 and any(
+                self.scores.baseline_of(self.scores.arm(r.arm), r.place) for r in found if r is not None
+            ):
+                self._put(Column(f"{head(s, 'Δ')} [95 %]", group.head), [_delta(result, s) for result in found])
+
+    def _printed(self, group: Group, metric: str, found: Sequence[Result | None]) -> None:
+        mine = [
+            printed.of_arm(self.scores, self.scores.arm(r.arm), r.place, metric) if r is not None else None
+            for r in found
+        ]
+        peers = [printed.of_peer(self.scores, name, group.places, metric) for name in self._peer_names]
+        known = [one for one in (*mine, *peers) if one is not None]
+        if known:
+            self.published += known
+            self._put(Column("published", group.head), *([_published(o) for o in side] for side in (mine, peers)))
+
+    def _peers(self) -> None:
+        """Rows of methods that are known from papers alone."""
+        self._peer_names = [
+            name
+            for name in self.table.get("peers", ())
+            if any(
+                printed.of_peer(self.scores, name, group.places, metric)
+                for group in self.frame.groups
+                for metric in self._metrics(group)
             )
-            for row, entry in zip(rows, _means(found, lines, s), strict=True):
-                row.append(entry)
-            if position == 0 and scores.baseline is not None:
-                columns.append(Column(f"Δ{f' ({s.unit.strip()})' if s.unit else ''} [95 %]", head))
-                for row, result in zip(rows, found, strict=True):
-                    row.append(_delta(result, s))
-    ruled = tuple(
-        Row(
-            tuple(row),
-            rule=n > 0 and (lines[n].kind, lines[n].block) != (lines[n - 1].kind, lines[n - 1].block),
-        )
-        for n, row in enumerate(rows)
-    )
-    return Body(name, caption(scores, seen, by_scale=by_scale), tuple(columns), ruled, tuple(seen))
+        ]
+        blank = [Entry("")] * len(self.frame.others)
+        self.peers = [[*blank, Entry(name), Entry()] for name in self._peer_names]
+
+    def _cost(self, what: str) -> None:
+        found = [[self.costs[arm.name].get(what) for arm in line.arms] for line in self.lines]
+        label, divisor = costing.unit(what, [value for line in found for value in line if value is not None])
+        self._put(Column(label, "cost"), [_span([v / divisor for v in line if v is not None]) for line in found])
+
+    def _seeds(self, line: Line) -> Entry:
+        if line.seedless:
+            return Entry(EMPTY)
+        names, most = {arm.name for arm in line.arms}, dict[tuple[str, Place], int]()
+        for r in self.results.values():
+            # An arm without D has no seeds in a metric of D.
+            if r.arm in names:
+                most[r.arm, r.place] = max(most.get((r.arm, r.place), 0), r.n_seeds)
+        seen = sorted(set(most.values()))
+        return Entry(str(seen[0]) if len(seen) == 1 else f"{seen[0]}–{seen[-1]}" if seen else "0")
 
 
-def _title(scores: Scores, path: str | None) -> str:
-    return next((str(a["title"]) for a in scores.plan["axes"] if a["path"] == path), "arm")
+def _published(one: Published | None) -> Entry:
+    return Entry() if one is None else Entry(one.text)
 
 
-def _lines(scores: Scores, path: str | None, others: list[dict[str, Any]], by_scale: bool) -> list[_Line]:
-    """Bicubic first, as the field has it; then the grid in blocks of the other axes; then named arms."""
-    lines: dict[tuple[Any, ...], _Line] = {}
-    blank = [""] * len(others)
-    for arm in scores.arms:
-        block: tuple[Any, ...] = ()
-        if arm.kind == "grid":
-            block = tuple(arm.values[a["path"]] for a in others)
-            label = text.shown(arm.values[path]) if path is not None else arm.name
-            key: tuple[Any, ...] = ("grid", block, label)
-            labels = [*(text.shown(v) for v in block), label]
-        else:
-            label = "bicubic" if by_scale and arm.kind == "reference" else arm.name
-            key, labels = (arm.kind, label), [*blank, label]
-        line = lines.setdefault(key, _Line(labels, {}, arm.kind, block))
-        line.arms[arm.scale] = arm
-        if scores.baseline and arm.kind == "grid" and scores.baseline_of(arm) is None and not by_scale:
-            line.labels[-1] += " (baseline)"
-    axes = {a["path"]: a["values"] for a in scores.plan["axes"]}
-    rank = {"reference": 0, "grid": 1, "named": 2}
-    # The rows' axis runs fastest, whichever order the study names its axes in.
-    ordered = sorted(
-        lines.values(),
-        key=lambda line: (
-            rank[line.kind],
-            [axes[a["path"]].index(v) for a, v in zip(others, line.block, strict=False)],
-        ),
-    )
-    for before, line in reversed(list(itertools.pairwise(ordered))):
-        if line.block and line.block == before.block:
-            line.labels[: len(others)] = blank
-    return ordered
+def _span(values: list[float]) -> Entry:
+    """Write a cost; of several arms in one row, from the least to the most."""
+    if not values:
+        return Entry()
+    ends = [costing.written(min(values)), costing.written(max(values))]
+    return Entry(ends[0] if ends[0] == ends[1] else "–".join(ends))
 
 
-def _groups(scores: Scores, columns: str) -> list[tuple[str, list[Place]]]:
-    """Column groups: a head, and the places whose results stand under it (one for each scale)."""
-    groups: dict[tuple[Any, ...], tuple[str, list[Place]]] = {}
-    several = len({(p.dataset, p.kernel) for p in scores.places}) > 1
-    for place in scores.places:
-        if columns == "scale":
-            head = f"×{place.scale}" + (f", {text.place_label(scores, place)}" if several else "")
-            groups.setdefault((place.scale, place.dataset, place.kernel), (head, []))[1].append(place)
-        else:
-            same = len({p.kernel for p in scores.places}) == 1
-            head = place.dataset if columns == "dataset" and same else text.place_label(scores, place)
-            groups.setdefault((place.dataset, place.kernel), (head, []))[1].append(place)
-    return list(groups.values())
-
-
-def _find(line: _Line, places: list[Place], metric: str, results: Results) -> Result | None:
-    for place in places:
-        arm = line.arms.get(place.scale)
-        if arm is not None and (arm.name, place, metric) in results:
-            return results[arm.name, place, metric]
-    return None
-
-
-def _seeds(line: _Line, groups: list[tuple[str, list[Place]]], results: Results) -> Entry:
-    if all(arm.seedless for arm in line.arms.values()):
-        return Entry(EMPTY)
-    names = {arm.name for arm in line.arms.values()}
-    seen = sorted({r.n_seeds for r in results.values() if r.arm in names and any(r.place in ps for _, ps in groups)})
-    return Entry(str(seen[0]) if len(seen) == 1 else f"{seen[0]}–{seen[-1]}" if seen else "0")
-
-
-def _means(found: list[Result | None], lines: list[_Line], s: text.MetricStyle) -> list[Entry]:
+def means(found: Sequence[Result | None], lines: Sequence[Line], s: text.MetricStyle) -> list[Entry]:
+    """Return a column of means with half-widths, the best trained arm of each place in bold."""
     entries, trained = [], []
     for result, line in zip(found, lines, strict=True):
         if result is None or result.mean is None:
@@ -202,10 +210,10 @@ def _means(found: list[Result | None], lines: list[_Line], s: text.MetricStyle) 
             continue
         tail = f"± {text.number(result.half_width, s.decimals)}" if result.half_width is not None else ""
         entries.append(Entry(text.number(result.mean, s.decimals), tail))
-        trained.append(not any(arm.seedless for arm in line.arms.values()))
-    # Scales are different tasks: the best of each. What looks equal in the table is equally bold.
-    for scale in {result.place.scale for result in found if result is not None}:
-        mine = [i for i, t in enumerate(trained) if t and (r := found[i]) is not None and r.place.scale == scale]
+        trained.append(not line.seedless)
+    # Places are different tasks: the best of each. What looks equal in the table is equally bold.
+    for place in {result.place for result in found if result is not None}:
+        mine = [i for i, t in enumerate(trained) if t and (r := found[i]) is not None and r.place == place]
         shown = {i: float(entries[i].main.replace("−", "-")) for i in mine}
         best = (max if s.higher_is_better else min)(shown.values(), default=None)
         for i in mine if len(mine) > 1 else ():
@@ -218,73 +226,3 @@ def _delta(result: Result | None, s: text.MetricStyle) -> Entry:
     if result is None or d is None:
         return Entry()
     return Entry(text.signed(d.mean, s.delta_decimals), text.interval(d, s.delta_decimals), MARKS[result.verdict])
-
-
-def caption(scores: Scores, seen: list[Result], *, by_scale: bool = False) -> str:
-    """Return what a reader must know to trust the table: what was measured, how, and what a star means."""
-    from drnbench.evaluation.protocol import Protocol
-
-    plan, there = scores.plan, [r for r in seen if r.n_seeds]
-    scales = sorted({r.place.scale for r in seen})
-    sets = list(dict.fromkeys(r.place.dataset for r in seen))
-    parts = [plan["question"] or f"Study {plan['study']}."]
-    parts.append(
-        f"Scores on {', '.join(sets)}" + ("" if by_scale else f" at {', '.join(f'×{s}' for s in scales)}") + "."
-    )
-    done, planned = scores.counts
-    if done < planned:
-        parts.append(f"Unfinished: {done} of {text.count(planned, 'trial')} so far; stars may change.")
-    if any(r.half_width is not None for r in there):
-        parts.append("Mean ± 95 % half-width (t interval over the seeds' test-set means).")
-    parts += _statistics(scores, there)
-    trained = [r.n_seeds for r in there if not scores.arm(r.arm).seedless]
-    sizes = [text.span(trained, "seed")] if trained else []
-    sizes += [text.span([r.n_images for r in there], "image")] if there else []
-    parts.append(f"{', '.join([*sizes, 'profile ' + plan['profile']])}.")
-    if any(e.left_out for e in there):
-        told = {f"{r.left_out} of {r.arm} on {r.place.label}" for r in there if r.left_out}
-        parts.append(f"Infinite values (SR equal to HR) are left out: {'; '.join(sorted(told))}.")
-    for reason, cells in _left_out(scores).items():
-        parts.append(f"Left out: {', '.join(cells)} ({reason.rstrip('.')}).")
-    if text.reduces_pairs(scores):
-        parts.append("Pairs get fewer as ρ grows: each batch of B holds (1−ρ)B pairs.")
-    parts.append(Protocol(**plan["protocol"]).caption(scales[0] if len(scales) == 1 else None).rstrip(".") + ".")
-    return " ".join(parts)
-
-
-def _left_out(scores: Scores) -> dict[str, list[str]]:
-    """Cells that the study excludes, by reason."""
-    out: dict[str, list[str]] = {}
-    for arm in scores.arms:
-        for reason in dict.fromkeys(reason for _, reason in arm.excluded):
-            seeds = [str(seed) for seed, why in arm.excluded if why == reason]
-            cell = f"{arm.name}, seed {' and '.join(seeds)}" if arm.trials else arm.name
-            out.setdefault(reason, []).append(cell)
-    return out
-
-
-def _statistics(scores: Scores, there: list[Result]) -> list[str]:
-    if scores.baseline is None:
-        return ["Bold: best trained arm of a column."]
-    found = [r.difference for r in there if r.difference is not None]
-    base = scores.baseline_label
-    parts = [f"Δ: mean paired difference to {base}"]
-    levels = {d.level for d in found}
-    if levels == {"checkpoints"}:
-        parts[0] += (
-            " with its 95 % t interval over images: one seed, so it speaks of these checkpoints and not of the methods."
-        )
-    elif found:
-        parts[0] += " with its 95 % interval (crossed seed-by-image random-effects t)."
-        if "checkpoints" in levels:
-            parts.append("Arms with one common seed: t interval over images, these checkpoints only.")
-    else:
-        parts[0] += "."
-    stars = [r for r in there if r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS]
-    if stars:
-        parts.append("* better, † worse than it: Holm-adjusted p < 0.05 within a column.")
-    elif found:
-        parts.append(f"Under {STAR_SEEDS} seeds nothing is starred.")
-    if any(scores.arm(r.arm).seedless and r.difference for r in there):
-        parts.append("Bicubic has no seeds and is not tested.")
-    return [*parts, "Bold: best trained arm of a column."]

@@ -5,10 +5,13 @@ A minus is U+2212 here; `plain` makes it a hyphen for terminals and Markdown, `l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from drnbench.report.frame import Place, Scores
+from drnbench.report import labels
+from drnbench.report.frame import Arm, Place, Scores
+from drnbench.report.layout import Slot
 from drnbench.report.statistics import Difference
 
 
@@ -74,8 +77,10 @@ def delta(found: Difference, metric: str) -> str:
     return f"{signed(found.mean, s.delta_decimals)}{s.unit}" + (f" {between}" if between else "")
 
 
-def shown(value: Any) -> str:
-    """Write an axis value as arm names do."""
+def shown(value: Any, path: str = "") -> str:
+    """Write an axis value as arm names do; one of an axis of kernels by its short label."""
+    if path.rpartition(".")[2] == "kernel" and isinstance(value, str):
+        return labels.kernel(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -90,10 +95,44 @@ def span(numbers: list[int], what: str) -> str:
     return count(high, what) if low == high else f"{low}–{high} {what}s"
 
 
-def place_label(scores: Scores, place: Place) -> str:
-    """Return the shortest name of a place that is unique in the study; the scale is left to the caption."""
-    several = len({p.dataset for p in scores.places}) > 1
-    return f"{place.dataset}, {place.kernel}" if several else place.kernel
+def slot_label(scores: Scores, slot: Slot | Place, *, scale: bool = False) -> str:
+    """Return the shortest name of a place that is unique in the study; `scale`: with the scale."""
+    parts = []
+    if slot.dataset is not None and (slot.kernel is None or len({p.dataset for p in scores.places}) > 1):
+        parts.append(slot.dataset)
+    if slot.kernel is not None:
+        parts.append(labels.kernel(slot.kernel))
+    label = ", ".join(parts) or "score"
+    return f"{label} ×{slot.scale}" if scale and slot.scale is not None else label
+
+
+def title(scores: Scores, path: str | None) -> str:
+    """Return how an axis is called; `arm` where there is none."""
+    return next((str(a["title"]) for a in scores.axes if a["path"] == path), "arm")
+
+
+def common(places: Sequence[Place]) -> str:
+    """Return what places share: `photos-test, bd ×4`, `photos-test ×4`."""
+    first = places[0]
+    parts = [first.dataset] if len({p.dataset for p in places}) == 1 else []
+    parts += [labels.kernel(first.kernel)] if len({p.kernel for p in places}) == 1 else []
+    scale = f"×{first.scale}" if len({p.scale for p in places}) == 1 else ""
+    return " ".join(part for part in (", ".join(parts), scale) if part)
+
+
+def arm_label(scores: Scores, arm: Arm, among: Sequence[Arm]) -> str:
+    """Return an arm's name without the axis values that all of some arms share."""
+    if arm.kind == "reference":
+        return "bicubic"
+    if arm.kind != "grid":
+        return arm.name
+    told = []
+    for axis in scores.axes:
+        path = axis["path"]
+        if len({repr(a.values[path]) for a in among if a.kind == "grid"}) > 1:
+            value = shown(arm.values[path], path)
+            told.append(value if axis.get("named") or path == "method" else f"{axis['title']}={value}")
+    return ", ".join(told) or arm.name
 
 
 def reduces_pairs(scores: Scores) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from drnbench.report import text
-from drnbench.report.figures import COLUMN_IN, GREY, PAGE_IN, Drawn, new, palette
+from drnbench.report import labels, text
+from drnbench.report.figures import COLUMN_IN, GREY, PAGE_IN, Drawn, legend, new, palette
 from drnbench.report.frame import Scores
 from drnbench.store import Store
 
@@ -46,7 +46,7 @@ def _label(name: str) -> str:
     metric, _, kernel = name.removeprefix(VALIDATION).partition("/")
     s = text.style(metric)
     unit = f" ({s.unit.strip()})" if s.unit else ""
-    return f"validation {s.label}{unit}" + (f"\n{kernel}" if kernel else "")
+    return f"validation {s.label}{unit}" + (f"\n{labels.kernel(kernel)}" if kernel else "")
 
 
 def draw(scores: Scores, store: Store) -> Drawn | None:
@@ -59,7 +59,8 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
     if not wanted:
         return None
     stages = list(dict.fromkeys(s["name"] for s in scores.plan["stages"].values() if s["name"] in set(frame["stage"])))
-    width = COLUMN_IN if len(stages) == 1 else PAGE_IN
+    # Many arms ask for a wide legend.
+    width = COLUMN_IN if len(stages) == 1 and frame["arm"].nunique() <= 8 else PAGE_IN
     figure = new(width, 1.6 * len(wanted) + 0.6)
     grid = figure.subplots(len(wanted), len(stages), squeeze=False)
     styles: dict[str, Any] = {SHARED: {"color": GREY, "linestyle": "-"}, **palette(scores.arms)}
@@ -79,8 +80,9 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
                 ax.set_ylabel(_label(name))
                 labelled = True
     order = [n for n in styles if n in entries]
-    columns = min(len(order), 5 if width == PAGE_IN else 3)
-    figure.legend([entries[n] for n in order], order, loc="outside lower center", ncols=columns)
+    trained = [arm for arm in scores.arms if not arm.seedless]
+    short = {arm.name: text.arm_label(scores, arm, trained) for arm in trained}
+    legend(figure, {short.get(n, n): entries[n] for n in order})
     words = "Training curves of each stage. Light: one seed; bold: mean of the seeds."
     if text.reduces_pairs(scores):
         words += " Losses of different ρ are sums of different terms."

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from drnbench.report import text
+from drnbench.report import cells, claims, measured, text
+from drnbench.report.claims import amount, sign
 from drnbench.report.frame import Scores
-from drnbench.report.statistics import STAR_SEEDS, Difference
+from drnbench.report.statistics import STAR_SEEDS
 from drnbench.report.summary import Result, Results
 
 
@@ -13,48 +14,55 @@ def headline(scores: Scores, results: Results) -> str:
     done, planned = scores.counts
     if not any(r.n_seeds for r in results.values()):
         return f"No scores yet: {done} of {text.count(planned, 'trial')} done."
-    place, metric = scores.primary
-    column = [r for r in results.values() if r.place == place and r.metric == metric]
     parts = [f"{done} of {text.count(planned, 'trial')} so far."] if done < planned else []
-    base = scores.baseline
-    if base is None:
-        parts.append(_means(scores, column))
-    elif not any(r.arm == base.name and r.n_seeds for r in column):
-        parts.append(f"The baseline {base.name} has no scores, so nothing is compared. {_means(scores, column)}")
+    outputs = scores.plan["outputs"]
+    gap = next(
+        (said for out in outputs if out["kind"] == "gap" and (said := measured.gap_sentences(scores, out))), None
+    )
+    if gap:
+        parts += gap
     else:
-        control = scores.control
-        sighted, sentence = _control(scores, results) if control else (True, "")
-        parts += [sentence] if sentence else []
-        parts.append(_arms(scores, column, with_place=not sentence, sighted=sighted))
-        parts.append(_below_reference(scores, column))
+        dual = measured.dual_sentence(scores, results) if any(out["kind"] == "dualkernel" for out in outputs) else ""
+        parts.append(dual)
+        if scores.baseline is None:
+            parts += [] if dual else _one_cell(scores, results)
+        elif _simple(scores):
+            parts += _one_cell(scores, results)
+        elif not dual or cells.cells(scores, results):
+            parts += cells.sentences(scores, results)
     return text.plain(" ".join(part for part in parts if part))
 
 
-def _below_reference(scores: Scores, column: list[Result]) -> str:
-    """Say so where no trained arm reaches the untrained reference: differences between failures mean little."""
-    sign = 1 if text.style(scores.primary[1]).higher_is_better else -1
-    shown = [r for r in column if r.mean is not None]
-    reference = [r for r in shown if scores.arm(r.arm).kind == "reference"]
-    trained = [r.mean for r in shown if not scores.arm(r.arm).seedless and r.mean is not None]
-    if not reference or not trained or reference[0].mean is None:
-        return ""
-    best = max(trained, key=lambda mean: sign * mean)
-    if sign * best >= sign * reference[0].mean:
-        return ""
-    return f"No trained arm reaches {reference[0].arm}, so these are differences between networks that are not trained enough."
+def _simple(scores: Scores) -> bool:
+    """Whether everything is compared to one baseline on one place, and the question is about all of it."""
+    if scores.plan["subject"]:
+        return False
+    pairs = set()
+    for arm in scores.arms:
+        place = scores.primary_of(arm)
+        if arm.kind != "reference" and place is not None and (base := scores.baseline_of(arm, place)):
+            pairs.add((base.name, place))
+    return len(pairs) <= 1 and len([a for a in scores.arms if scores.is_baseline(a)]) <= 1
 
 
-def _sample(d: Difference) -> str:
-    if d.level == "method":
-        return f"{text.count(d.seeds, 'seed')}, {text.count(d.images, 'image')}"
-    return f"one seed, so these checkpoints only, {text.count(d.images, 'image')}"
-
-
-def effect(d: Difference, metric: str) -> int:
-    """Return +1 where the whole interval is a gain, -1 where it is a loss, 0 where it holds zero or is missing."""
-    if d.low is None or d.high is None or d.low <= 0 <= d.high:
-        return 0
-    return 1 if (d.low > 0) == text.style(metric).higher_is_better else -1
+def _one_cell(scores: Scores, results: Results) -> list[str]:
+    """Sentences on the arms of the primary place."""
+    place, metric = scores.primary
+    column = [r for r in results.values() if r.place == place and r.metric == metric]
+    base = scores.baseline
+    if base is None:
+        return [_means(scores, column)]
+    if not any(r.arm == base.name and r.n_seeds for r in column):
+        return [f"The baseline {base.name} has no scores, so nothing is compared. {_means(scores, column)}"]
+    sighted, sentence = _control(scores, results) if scores.control else (True, "")
+    below = claims.below_reference(scores, results, place, metric)
+    return [
+        sentence,
+        _arms(scores, column, with_place=not sentence, sighted=sighted),
+        f"No trained arm reaches {below}, so these are differences between networks that are not trained enough."
+        if below
+        else "",
+    ]
 
 
 def _control(scores: Scores, results: Results) -> tuple[bool, str]:
@@ -70,27 +78,18 @@ def _control(scores: Scores, results: Results) -> tuple[bool, str]:
             False,
             f"The positive control {name!r} has no scores yet, so whether a gain would be seen is open.",
         )
-    where = f"{base} on {place.label} ({_sample(d)})"
-    amount = text.delta(d, metric)
-    found = effect(d, metric)
+    where = f"{base} on {claims.where(place.label, metric)} ({claims.sample(d)})"
+    size = text.delta(d, metric)
+    found = claims.effect(d, metric)
     if found > 0:
         sees = "The instrument can see" if d.level == "method" else "With one seed the instrument seems to see"
-        return True, f"{sees}: {name!r} gains {amount} over {where}."
+        return True, f"{sees}: {name!r} gains {size} over {where}."
     if found < 0:
         return (
             False,
-            f"The instrument is in doubt: {name!r}, the positive control, loses {amount} against {where}.",
+            f"The instrument is in doubt: {name!r}, the positive control, loses {size} against {where}.",
         )
-    return False, f"The instrument cannot see: {name!r}, the positive control, is at {amount} from {where}."
-
-
-def _sign(result: Result) -> int:
-    """What may be said of an arm: by its star where one can be had, else by its interval."""
-    d = result.difference
-    assert d is not None
-    if d.seeds >= STAR_SEEDS and result.p_holm is not None:
-        return {"better": 1, "worse": -1, "": 0}[result.verdict]
-    return effect(d, result.metric)
+    return False, f"The instrument cannot see: {name!r}, the positive control, is at {size} from {where}."
 
 
 def _arms(scores: Scores, column: list[Result], *, with_place: bool, sighted: bool) -> str:
@@ -101,21 +100,23 @@ def _arms(scores: Scores, column: list[Result], *, with_place: bool, sighted: bo
     others = [
         r for r in column if r.arm not in skip and r.difference is not None and scores.arm(r.arm).kind != "reference"
     ]
+    # What nobody trains is a reference by another name, unless there is nothing else.
+    others = [r for r in others if not scores.arm(r.arm).seedless] or others
     if not others:
         return "" if not with_place else f"No other arm has scores to compare with {base.name} yet."
     others.sort(key=lambda r: r.difference.mean if r.difference else 0.0, reverse=s.higher_is_better)
     where = ""
     if with_place and others[0].difference:
-        where = f" on {place.label} ({_sample(others[0].difference)})"
+        where = f" on {claims.where(place.label, metric)} ({claims.sample(others[0].difference)})"
     # One seed tells nothing of a method: among arms with more, such an arm is only counted.
     single = [r for r in others if r.difference and r.difference.seeds < 2]
-    caution = _caution(others)
+    caution = claims.caution(others)
     if len(single) < len(others):
         others = [r for r in others if r not in single]
     else:
         single = []
-    gains, losses = [r for r in others if _sign(r) > 0], [r for r in others if _sign(r) < 0]
-    level = [r for r in others if _sign(r) == 0]
+    gains, losses = [r for r in others if sign(r) > 0], [r for r in others if sign(r) < 0]
+    level = [r for r in others if sign(r) == 0]
     told = _told(scores, others)
     blind = (
         " The control shows no gain here, so what is not told apart is not shown to be equal." if not sighted else ""
@@ -124,12 +125,12 @@ def _arms(scores: Scores, column: list[Result], *, with_place: bool, sighted: bo
         caution += f" {text.count(len(single), 'more arm')} with one seed, not judged."
     if len(others) == 1:
         r = others[0]
-        verb = {1: "gains", -1: "loses", 0: "is not told apart from"}[_sign(r)]
-        if _sign(r):
-            return f"{r.arm} {verb} {_amount(r)} against {base.name}{where}.{blind if not _sign(r) else ''}{caution}"
-        return f"{r.arm} {verb} {base.name}{where}: {_amount(r)}.{blind}{caution}"
+        verb = {1: "gains", -1: "loses", 0: "is not told apart from"}[sign(r)]
+        if sign(r):
+            return f"{r.arm} {verb} {amount(r)} against {base.name}{where}.{blind if not sign(r) else ''}{caution}"
+        return f"{r.arm} {verb} {base.name}{where}: {amount(r)}.{blind}{caution}"
     if not gains and not losses:
-        ends = f"best {others[0].arm} with {_amount(others[0])}, worst {others[-1].arm} with {_amount(others[-1])}"
+        ends = f"best {others[0].arm} with {amount(others[0])}, worst {others[-1].arm} with {amount(others[-1])}"
         # A single interval may leave zero out and still not survive the correction for the whole family.
         corrected = " after Holm's correction" if min(r.n_seeds for r in others) >= STAR_SEEDS else ""
         return f"None of the {told} is told apart from {base.name}{where}{corrected}: {ends}.{blind}{caution}"
@@ -143,23 +144,10 @@ def _arms(scores: Scores, column: list[Result], *, with_place: bool, sighted: bo
     return f"Of the {told}, against {base.name}{where}: {'; '.join(parts)}.{blind if level else ''}{caution}"
 
 
-def _caution(others: list[Result]) -> str:
-    """Return what limits every claim on these arms: one seed, or two."""
-    most = max(r.difference.seeds for r in others if r.difference)
-    if most < 2:
-        return " One seed: these are differences of checkpoints, not of methods."
-    return "" if most >= STAR_SEEDS else " Two seeds: judged by intervals, not tested."
-
-
 def _some(some: list[Result], others: list[Result], what: str, extreme: str, which: Result) -> str:
     """Write `2 better (best ρ=0.3 with ...)`."""
     n = "all" if len(some) == len(others) else str(len(some))
-    return f"{n} {what} ({extreme + ' ' if len(some) > 1 else ''}{which.arm} with {_amount(which)})"
-
-
-def _amount(result: Result) -> str:
-    assert result.difference is not None
-    return text.delta(result.difference, result.metric)
+    return f"{n} {what} ({extreme + ' ' if len(some) > 1 else ''}{which.arm} with {amount(which)})"
 
 
 def _told(scores: Scores, others: list[Result]) -> str:

@@ -104,9 +104,10 @@ def train(
     scheme.model.train()
     counter: FlopCounterMode | None = FlopCounterMode(display=False)
     while step < stage.steps:
+        batch = feed.batch(step)  # the first one may make LR images, which is no work of the step
         # Counting sees every operation and changes none; it costs the first step some milliseconds.
         with counter or contextlib.nullcontext():
-            losses = scheme.step(feed.batch(step), learning_rate(stage, step))
+            losses = scheme.step(batch, learning_rate(stage, step))
         if counter is not None:
             emit({"macs": counter.get_total_flops() // 2 // stage.batch})
             counter = None

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from drnbench.outputs import Curve, Table
 from drnbench.store import Store
-from drnbench.study import Axis, Curve, Study, Table
+from drnbench.study import Axis, Study
 from tests.report.stores import base, fill, plan_of
 
 RHO = [0, 0.1, 0.3, 1.0]

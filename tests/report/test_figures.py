@@ -5,9 +5,10 @@ from pathlib import Path
 from PIL import Image
 
 from drnbench import report
+from drnbench.outputs import Curve
 from drnbench.report.curve import Point, limits
 from drnbench.store import Store
-from drnbench.study import Axis, Curve
+from drnbench.study import Axis
 from tests.report.conftest import gain, rho_study
 from tests.report.stores import fill, plan_of
 

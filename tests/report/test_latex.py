@@ -10,13 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drnbench import report
+from drnbench.outputs import Table
 from drnbench.report.latex import escape
 from drnbench.report.macros import letters
 from drnbench.store import Store
-from drnbench.study import Axis, Table
+from drnbench.study import Axis
 from drnbench.trial import Evaluate
 from tests.report.conftest import gain, rho_study
-from tests.report.stores import base, fill, plan_of
+from tests.report.shapes import adapt_study, dual_study, gap_study
+from tests.report.stores import PRETRAIN, base, fill, plan_of
+from tests.report.test_outputs import published_study
 
 
 def test_escape() -> None:
@@ -73,11 +76,58 @@ Text \drnDeltaTruePairsBdPsnrY, \drnMeanTruePairsBdPsnrY, \drnWonTruePairsBdPsnr
 """
 
 
+def compiled(folder: Path, document: str) -> str:
+    """Return what pdflatex says of a paper that compiles."""
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed: apt-get install texlive-latex-recommended")
+    (folder / "paper.tex").write_text(document)
+    run = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
+        cwd=folder, capture_output=True, text=True, errors="replace", check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout[-2000:]
+    return run.stdout
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("shape", ["dual", "gap", "adapt", "published"])
+def test_tables_of_every_shape_compile_and_fit(store: Store, shape: str) -> None:
+    costs = ("parameters", "macs", "step_macs", "seconds")
+    study = {
+        "dual": lambda: dual_study(outputs=[Table(rows="loss", costs=costs), Table(rows="kernel", costs=costs)]),
+        "gap": gap_study,
+        "adapt": lambda: adapt_study(outputs=[Table(rows="training", costs=costs)]),
+        "published": lambda: published_study(outputs=[Table(rows="network", costs=costs, peers=("RCAN", "SAN"))]),
+    }[shape]()
+    fill(store, plan_of(study, shape), lambda arm, kernel: 0.0, costs=True)
+    report.write(store, shape)
+    folder = store.study(shape)
+    tables = "".join(f"\\input{{{path.stem}}}\n" for path in sorted(folder.glob("table_*.tex")))
+    said = compiled(
+        folder, re.sub(r"Text .*\n|\\input{table_rho}\n", "", DOCUMENT).replace("\\end{d", f"{tables}\\end{{d")
+    )
+    for complaint in ("Overfull", "Missing character", "Float too large"):
+        assert complaint not in said
+
+
+@pytest.mark.real
+def test_a_table_longer_than_a_page_goes_on_in_a_second_float(store: Store) -> None:
+    study = dual_study(
+        base=base(stages=[PRETRAIN], evaluate=[Evaluate("photos/test")], method="drn"),
+        axes=[Axis("pretrain.lam", [n / 100 for n in range(70)], label="λ")],
+        baseline={"pretrain.lam": 0.0}, subject={}, outputs=[Table(rows="pretrain.lam")], seeds=1,
+    )  # fmt: skip
+    fill(store, plan_of(study, "long"), lambda arm, kernel: 0.0)
+    report.write(store, "long")
+    folder = store.study("long")
+    assert (folder / "table_lam.tex").read_text().count("continued") == 1
+    said = compiled(folder, re.sub(r"Text .*\n", "", DOCUMENT).replace("table_rho", "table_lam"))
+    assert "Float too large" not in said
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("sets", [1, 3])
 def test_the_table_compiles_and_fits(store: Store, tmp_path: Path, sets: int) -> None:
-    if shutil.which("pdflatex") is None:
-        pytest.skip("pdflatex is not installed: apt-get install texlive-latex-recommended")
     kernels = ["bd", "bicubic:border=replicate", "gaussian:sigma=2.4"][:sets]
     study = rho_study(
         base=base(evaluate=[Evaluate("photos/test", kernel=k) for k in kernels]),
@@ -89,11 +139,6 @@ def test_the_table_compiles_and_fits(store: Store, tmp_path: Path, sets: int) ->
     fill(store, plan_of(study, question="Does λ×ρ matter, by more than ±5 % & so on_?"), gain)
     report.write(store, "unpaired")
     folder = store.study("unpaired")
-    (folder / "paper.tex").write_text(DOCUMENT)
-    run = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
-        cwd=folder, capture_output=True, text=True, errors="replace", check=False,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stdout[-2000:]
-    assert "Overfull" not in run.stdout
-    assert "Missing character" not in run.stdout
+    said = compiled(folder, DOCUMENT)
+    for complaint in ("Overfull", "Missing character", "Float too large"):
+        assert complaint not in said

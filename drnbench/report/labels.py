@@ -1,0 +1,36 @@
+"""Short readable names of degradations, for heads of columns, axes and sentences; the specs stay in files."""
+
+from __future__ import annotations
+
+NUMBERED = {"noise": "noise {}", "jpeg": "JPEG {}"}
+"""Parameters that are written as words."""
+
+
+def _number(text: str) -> str:
+    try:
+        return f"{float(text):g}"
+    except ValueError:
+        return text
+
+
+def kernel(spec: str) -> str:
+    """Return how a kernel is called where there is little room.
+
+    `gaussian:sigma=2.0` is `gaussian σ=2`, `anisotropic:angle=45,sigma_x=3.0,sigma_y=1.0` is `anisotropic 3×1, 45°`.
+    Every parameter of the spec is in it, so two kernels do not share a label; of a file only the name is.
+    """
+    name, _, text = spec.partition(":")
+    pairs = [part.partition("=") for part in text.split(",")] if text else []
+    given = {key.strip(): _number(value.strip()) for key, _, value in pairs}
+    head, tail = name, []
+    if {"sigma_x", "sigma_y"} <= given.keys():
+        head += f" {given.pop('sigma_x')}×{given.pop('sigma_y')}"
+        if "angle" in given:
+            tail.append(f"{given.pop('angle')}°")
+    elif "sigma" in given:
+        head += f" σ={given.pop('sigma')}"
+    if "path" in given:
+        # The folder of a kernel file says little and takes much room.
+        head += f" {given.pop('path').rpartition('/')[2]}"
+    tail += [NUMBERED[k].format(v) if k in NUMBERED else f"{k}={v}" for k, v in given.items()]
+    return ", ".join([head, *tail])

@@ -1,0 +1,200 @@
+"""From the store to tidy scores: what a study planned, what is there of it, and every per-image value.
+
+Nothing but the store is read, so a report can be written while the sweep runs and on a machine that trained nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from drnbench.errors import UsageError, nearest
+from drnbench.report.frame import Arm, Place, Scores, TrialState
+from drnbench.store import Store, read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("arm", "kind", "seed", "dataset", "kernel", "scale", "image", "metric", "value")
+
+
+class _Wanted(NamedTuple):
+    """What one evaluation key of one arm stands for."""
+
+    place: Place
+    metric: str
+    folder: str
+    source: str
+
+
+Wanted = dict[tuple[str, str], dict[str, _Wanted]]
+"""(arm, trial key) -> evaluation key -> what it is. Arms that differ in their test set alone share a trial."""
+
+
+def read(store: Store, name: str) -> Scores:
+    """Read a study's plan and every score that the store has of it.
+
+    Raises:
+        UsageError: the store has no plan of that study.
+
+    """
+    plan = read_json(store.study(name) / "plan.json")
+    if plan is None:
+        known = sorted(p.parent.name for p in store.root.glob("*/plan.json"))
+        others = f"; {nearest(name, known)}" if known else ""
+        raise UsageError(f"no study {name!r} in {store.root}: run it first{others}")
+    _complete(plan)
+    label = _Labels(plan)
+    wanted: Wanted = {
+        (t["arm"], t["key"]): {
+            e["key"]: _Wanted(label.place(t["scale"], e), e["metric"], e["dataset"], e["source"]) for e in t["wanted"]
+        }
+        for t in plan["trials"]
+    }
+    stages = {key: _stage_failure(store, key) for key in plan["stages"]}
+    arms = _placed([_arm(arm, plan, store, stages, wanted) for arm in plan["arms"]])
+    metrics: dict[Place, list[str]] = {}
+    names: dict[Place, str] = {}
+    sources: dict[Place, str] = {}
+    for one in (one for by_key in wanted.values() for one in by_key.values()):
+        listed = metrics.setdefault(one.place, [])
+        names.setdefault(one.place, one.folder)
+        sources.setdefault(one.place, one.source)
+        if one.metric not in listed:
+            listed.append(one.metric)
+    frame = _frame(store, arms, wanted)
+    tables: dict[tuple[str, Place, str], pd.DataFrame] = {}
+    found: Any
+    for found, rows in frame.groupby(["arm", "dataset", "kernel", "scale", "metric"], sort=False):
+        arm, dataset, kernel, scale, metric = found
+        square = rows.set_index(["seed", "image"])["value"].unstack("image")  # noqa: PD010
+        tables[arm, Place(dataset, kernel, int(scale)), metric] = square.sort_index()
+    return Scores(plan, arms, tuple(metrics), {p: tuple(m) for p, m in metrics.items()}, frame, tables, names, sources)
+
+
+def _complete(plan: dict[str, Any]) -> None:
+    """Fill in what plans of earlier versions do not say."""
+    values = {arm["name"]: arm["values"] for arm in plan["arms"]}
+    plan.setdefault("baseline_values", values.get(plan["baseline"], {}))
+    plan.setdefault("control_values", {})
+    plan.setdefault("subject", {})
+
+
+class _Labels:
+    """Names of places: test sets that differ only in crop or source keep apart, also between arms."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self._crops: dict[tuple[Any, ...], set[Any]] = {}
+        self._sources: dict[tuple[Any, ...], set[str]] = {}
+        self._counted: set[tuple[Any, ...]] = set()
+        reference = {arm["name"] for arm in plan["arms"] if arm["kind"] == "reference"}
+        for trial in plan["trials"]:
+            counts: dict[tuple[Any, ...], set[Any]] = {}
+            for e in trial["wanted"]:
+                key = self._key(trial["scale"], e)
+                self._crops.setdefault(key, set()).add(e["crop"])
+                self._sources.setdefault(key, set()).add(e["source"])
+                counts.setdefault(key, set()).add(e.get("count"))
+            # Arms may be scored on as many images as they were trained on; that is one place. A reference is scored
+            # wherever an arm is, and tells nothing of its own.
+            if trial["arm"] not in reference:
+                self._counted |= {key for key, found in counts.items() if len(found) > 1}
+
+    @staticmethod
+    def _key(scale: int, e: dict[str, Any]) -> tuple[Any, ...]:
+        return scale, e["dataset"], e["kernel"]
+
+    def place(self, scale: int, e: dict[str, Any]) -> Place:
+        key, label = self._key(scale, e), e["dataset"]
+        notes = []
+        if len(self._crops[key]) > 1 or len(self._sources[key]) > 1:
+            notes.append("whole" if e["crop"] is None else f"crop {e['crop']}")
+        if key in self._counted:
+            notes.append("all" if e.get("count") is None else f"first {e['count']}")
+        label += f" ({', '.join(notes)})" if notes else ""
+        label += f" of {e['source']}" if len(self._sources[key]) > 1 else ""
+        return Place(label, e["kernel"], int(scale))
+
+
+def _stage_failure(store: Store, key: str) -> str | None:
+    status = store.status(store.stage(key))
+    return f"{status.kind or 'error'}: {status.message}" if status and status.state == "failed" else None
+
+
+def _arm(arm: dict[str, Any], plan: dict[str, Any], store: Store, stages: dict[str, str | None], wanted: Wanted) -> Arm:
+    mine = [t for t in plan["trials"] if t["arm"] == arm["name"]]
+    excluded = tuple((e["seed"], e["reason"]) for e in arm["excluded"])
+    # An arm that is excluded whole has no trial that tells its scale.
+    scale = mine[0]["scale"] if mine else arm["values"].get("scale", plan["trials"][0]["scale"])
+    seedless = bool(mine) and not any(t["stages"] for t in mine)
+    trials = tuple(_trial(t, store, stages) for t in (mine[:1] if seedless else mine))
+    places = dict.fromkeys(one.place for t in mine for one in wanted[t["arm"], t["key"]].values())
+    return Arm(
+        arm["name"], arm["kind"], arm["values"], int(scale), seedless, excluded, trials, tuple(places),
+        mine[0].get("config") if mine else None,
+    )  # fmt: skip
+
+
+def _placed(arms: list[Arm]) -> tuple[Arm, ...]:
+    """Give arms that are excluded whole the places of the arm most like them, so that their rows show the gap."""
+
+    def likeness(one: Arm, other: Arm) -> int:
+        return sum(other.values.get(path) == value for path, value in one.values.items())
+
+    known = [arm for arm in arms if arm.trials and arm.kind != "reference"] or arms
+    return tuple(
+        arm if arm.trials else replace(arm, places=max(known, key=lambda other: likeness(arm, other)).places)
+        for arm in arms
+    )
+
+
+def _trial(trial: dict[str, Any], store: Store, stages: dict[str, str | None]) -> TrialState:
+    folder = store.trial(trial["key"])
+    status, state = store.status(folder), store.state(folder)
+    message = None
+    if status is not None and {e["key"] for e in trial["wanted"]} <= set(status.evaluations):
+        state = "done"
+    elif state == "failed" and status is not None:
+        message = f"{status.kind or 'error'}: {status.message}"
+    elif failures := [text for key in trial["stages"] if (text := stages.get(key))]:
+        state, message = "failed", failures[0]
+    elif state == "done":
+        state = "missing"  # scored before, but not on everything that is wanted now
+    return TrialState(trial["key"], int(trial["seed"]), state, message, tuple(trial["stages"]))
+
+
+def _frame(store: Store, arms: tuple[Arm, ...], wanted: Wanted) -> pd.DataFrame:
+    import pandas as pd
+
+    parts = []
+    for arm in arms:
+        for trial in arm.trials:
+            path = store.trial(trial.key) / "per_image.parquet"
+            if not path.exists():
+                continue
+            rows = pd.read_parquet(path)
+            mine = wanted[arm.name, trial.key]
+            # A trial keeps the rows of evaluations that nobody wants today.
+            rows = rows[rows["evaluation"].isin(list(mine))]
+            # Two images of one name stay two images.
+            again = rows.groupby(["evaluation", "image"]).cumcount()
+            image = (
+                rows["image"].astype(str).where(again == 0, rows["image"].astype(str) + "#" + (again + 1).astype(str))
+            )
+            found = [mine[key] for key in rows["evaluation"]]
+            part = pd.DataFrame(
+                {
+                    "arm": arm.name,
+                    "kind": arm.kind,
+                    "seed": trial.seed,
+                    "dataset": [one.place.dataset for one in found],
+                    "kernel": [one.place.kernel for one in found],
+                    "scale": [one.place.scale for one in found],
+                    "image": image.to_numpy(),
+                    "metric": [one.metric for one in found],
+                    "value": rows["value"].to_numpy(dtype="float64"),
+                }
+            )
+            # A reference that stands for arms with few and with many images of one set has scored some twice.
+            parts.append(part.drop_duplicates(["seed", "dataset", "kernel", "scale", "image", "metric"]))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))

@@ -1,0 +1,46 @@
+"""Which method gives the best SR for what it costs, when all are trained equally long on the same images?"""
+
+from drnbench import Axis, Data, Evaluate, Stage, Study, Table, Tradeoff, Trial
+
+small = {"data": Data("photos/train"), "batch": 4, "patch": 64, "steps": 300, "validations": 2}
+train = Stage("train", scheme="supervised", lr=1e-3, **small)
+# The adversarial methods see no pair: HR images of one set, LR images of another.
+gan = Stage("gan", unpaired=Data("photos/unpaired"), lr=2e-4, betas=(0.5, 0.999), **small)
+
+
+def methods(drn: dict, peer: dict, dbpn: dict, generator: dict, options: dict) -> dict:
+    """Every system of the argument; those that nobody trains first."""
+    pairs, alone = {"stages": ["train"]}, {"stages": ["gan"], "gan.options": options}
+    return {
+        "ibp": {"method": "ibp", "stages": []},
+        "edsr": {**pairs, "method": "edsr", "model": peer},
+        "edsr + dual": {**pairs, "method": "edsr", "model": peer, "train.scheme": "paired", "train.dual": "single"},
+        "dbpn": {**pairs, "method": "dbpn", "model": dbpn},
+        "no-dual": {**pairs, **drn, "train.lr": 2e-3},
+        "drn": {**pairs, **drn, "train.lr": 2e-3, "train.scheme": "paired"},
+        "cyclegan": {**alone, "method": "cyclegan", "model": generator, "gan.scheme": "cyclegan"},
+        "cincgan": {**alone, "method": "cincgan", "model": generator, "gan.scheme": "cincgan", "gan.options": {**options, "gan": 0.1}},
+        "dualgan": {**alone, "method": "dualgan", "model": generator, "gan.scheme": "dualgan", "gan.lr": 5e-5},
+    }  # fmt: skip
+
+
+quick = methods({"method": "drn", "model": {"n_blocks": 1, "n_feats": 8}}, {"n_blocks": 4, "n_feats": 16},
+                {"n_blocks": 2, "n_feats": 32, "n_base": 16}, {"n_blocks": 4, "n_feats": 16},
+                {"d_feats": 8, "f_blocks": 2, "f_feats": 16})  # fmt: skip
+sets = ("Set5", "Set14", "B100")
+
+study = Study(
+    base=Trial(method="drn", scale=4, stages=[train, gan], evaluate=[Evaluate("photos/test")]),
+    axes=[Axis("method", quick)],
+    seeds=3, baseline={"method": "no-dual"},
+    outputs=[Table(rows="method", costs=("parameters", "macs", "seconds"), peers=("EDSR", "RCAN", "SwinIR", "DRN-S", "DRN-L")),
+             Tradeoff(x="macs")],
+    profiles={
+        "small": {"axes": {"method": methods({"method": "drn", "model": {"n_blocks": 4, "n_feats": 16}}, {}, {}, {}, {})},
+                  "*.data.source": "BSDS200", "*.unpaired.source": "T91", "*.steps": 20_000, "*.batch": 16,
+                  "evaluate": [Evaluate(s) for s in sets]},
+        "paper": {"axes": {"method": methods({"method": "drn-s"}, {}, {}, {}, {})}, "*.data.source": "DF2K", "*.unpaired.source": "T91",
+                  "*.steps": 1_000_000, "*.batch": 32, "*.patch": 384,
+                  "evaluate": [Evaluate(s) for s in (*sets, "Urban100", "Manga109")]},
+    },
+)  # fmt: skip

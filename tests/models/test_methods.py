@@ -1,0 +1,72 @@
+"""One contract for every method, presets and third parties' included, each under the scheme it is trained with."""
+
+import pytest
+import torch
+
+from drnbench import Data, Stage, methods, models
+from drnbench.data.sampling import uniforms
+from drnbench.models import models as registry
+from drnbench.schemes import schemes
+from drnbench.schemes.base import Batch
+from tests.house import same
+
+SMALL = {"n_blocks": 1, "n_feats": 4, "inner_blocks": 1}
+LARGE = {"drn-s", "drn-l"}
+"""Presets cannot be made small: they take the slower half of the tests."""
+OPTIONS = {"d_feats": 4, "f_blocks": 1, "f_feats": 4}
+NAMES = [pytest.param(name, marks=[pytest.mark.real] if name in LARGE else []) for name in methods.names()]
+TRAINED = [p for p in NAMES if methods.resolve(p.values[0], 2, {}).scheme is not None]
+
+
+def sizes(name):
+    known = methods.resolve(name, 2, {}).options
+    return {} if name in LARGE else {k: v for k, v in SMALL.items() if k in known}
+
+
+def make(name):
+    resolved = methods.resolve(name, 2, sizes(name))
+    kind = schemes.get(resolved.scheme)
+    options = {k: v for k, v in OPTIONS.items() if k in kind.settings.model_fields}
+    dual = "chain" if registry.get(resolved.model).multiscale else "single"
+    stage = Stage("s", data=Data("photos/train"), steps=20, patch=16, dual=dual, options=options)
+    torch.manual_seed(0)
+    scheme = kind(models.create(name, 2, **sizes(name)), 2, stage)
+    scheme.prepare(torch.device("cpu"))
+    return scheme
+
+
+def batch(scheme, step):
+    """One fixed batch, with everything that the scheme asks for; chance alone moves with the step."""
+    hr = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 255
+    lr = torch.nn.functional.avg_pool2d(hr, 2)
+    mix = scheme.mix(scheme.stage.model_copy(update={"batch": 4}), step)
+    pyramid = {2: lr[: mix.pairs], 1: hr[: mix.pairs]}
+    return Batch(
+        lr[: mix.pairs + mix.unpaired], pyramid, mix.pairs, hr=hr[: mix.hr],
+        chance=lambda purpose, shape: uniforms(0, purpose, step, shape),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_built_at_every_scale_it_declares_and_sr_has_the_right_size(name):
+    for scale in registry.get(methods.resolve(name, 2, {}).model).scales or (2, 3, 4, 8):
+        with torch.no_grad():
+            sr = models.create(name, scale, **sizes(name)).eval()(torch.rand(1, 3, 5, 7) * 255)[-1]
+        assert sr.shape == (1, 3, 5 * scale, 7 * scale)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_twenty_steps_lower_the_reconstruction_loss_and_resume_is_bit_exact(name, tmp_path):
+    whole = make(name)
+    losses = [whole.step(batch(whole, step), 1e-3)["primary"].item() for step in range(20)]
+    assert losses[-1] < losses[0]
+
+    first = make(name)
+    for step in range(10):
+        first.step(batch(first, step), 1e-3)
+    torch.save(first.state_dict(), tmp_path / "half.pt")
+    second = make(name)
+    second.load_state_dict(torch.load(tmp_path / "half.pt", weights_only=True))
+    again = [second.step(batch(second, step), 1e-3)["primary"].item() for step in range(10, 20)]
+    assert again == losses[10:]
+    assert same(second.state_dict(), whole.state_dict())

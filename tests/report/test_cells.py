@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from drnbench import report
+from drnbench.report import reading, summary, words
+from drnbench.store import Store
+from drnbench.study import Axis
+from tests.report.shapes import LOSS, NETWORKS, adapt_study, dual_study
+from tests.report.stores import fill, plan_of
+from tests.report.test_words import matches
+
+
+def said(store: Store, study, effect, **options) -> str:
+    fill(store, plan_of(study, "study"), effect, **options)
+    scores = reading.read(store, "study")
+    return words.headline(scores, summary.summarise(scores))
+
+
+def small(**fields):
+    return dual_study(**{"axes": [Axis("network", NETWORKS), Axis("loss", LOSS)], "outputs": [], **fields})
+
+
+def helps_small(arm, kernel: str) -> float:
+    return 0.5 if arm.values.get("loss") == "on" and arm.values["network"] == "S" else 0.0
+
+
+def test_up_to_four_cells_are_named(store: Store) -> None:
+    text = said(store, small(), helps_small)
+    assert matches(
+        text,
+        r"loss on against off, on photos-test, bicubic ×4 \(3 seeds, 5 images\): "
+        r"1 of 2 better \(network=S with #\); 1 of 2 not told apart \(network=L with #\)\.",
+    ), text
+
+
+def test_many_cells_are_counted_with_their_ends(store: Store) -> None:
+    text = said(store, dual_study(outputs=[]), lambda arm, kernel: 0.5 if arm.values.get("loss") == "on" else 0.0)
+    assert text.startswith("loss on against off, on photos-test (3 seeds, 5 images): all 12 better (best network=")
+    assert "; worst network=" in text
+
+
+def test_one_cell_is_a_plain_sentence(store: Store) -> None:
+    text = said(store, small(subject={"loss": "on", "network": "S"}), helps_small)
+    assert matches(text, r"loss on against off gains # on photos-test, bicubic ×4 \(3 seeds, 5 images\)\."), text
+
+
+def test_several_values_of_the_compared_axis_are_named(store: Store) -> None:
+    loss = {**LOSS, "more": {"pretrain.lam": 1.0}}
+    study = small(axes=[Axis("network", NETWORKS), Axis("loss", loss)], subject={})
+    text = said(store, study, helps_small)
+    assert text.startswith(
+        "Against loss=off at the same network on photos-test, bicubic ×4 (3 seeds, 5 images): 1 of 4"
+    )
+    assert "network=S, loss=on with +0." in text
+
+
+def worth(arm, kernel: str) -> float:
+    """Pairs help on bd alone, adapting on both a little or not."""
+    gains = {"pairs": 0.4 if kernel == "bd" else 0.0, "adapted": 0.2 if kernel == "bd" else 0.01}
+    return gains.get(arm.values.get("training"), 0.0)
+
+
+def test_a_control_in_each_cell_says_where_the_instrument_sees(store: Store) -> None:
+    text = said(store, adapt_study(outputs=[]), worth)
+    assert matches(
+        text,
+        r"The instrument can see in 1 of 2 cells: training=pairs gains # for kernel=bd; "
+        r"it cannot where the control is at # for kernel=skewed\. "
+        r"training adapted against source, on photos-test ×4 \(3 seeds, 5 images\): "
+        r"1 of 2 better \(kernel=bd with #\); 1 of 2 not told apart( after Holm's correction)? \(kernel=skewed with #\)\."
+        r" The control shows no gain here, so what is not told apart is not shown to be equal\.",
+    ), text
+
+
+def test_a_control_that_sees_everywhere_and_one_that_sees_nowhere(store: Store) -> None:
+    always = said(store, adapt_study(outputs=[]), lambda arm, kernel: 0.4 * (arm.values.get("training") == "pairs"))
+    assert always.startswith("The instrument can see in 2 of 2 cells: training=pairs gains ")
+    assert "not shown to be equal" not in always
+    never = said(store, adapt_study(outputs=[]), lambda arm, kernel: 0.0)
+    assert never.startswith("The instrument cannot see: training=pairs, the positive control, is at ")
+
+
+def test_what_d_learned_comes_first(store: Store) -> None:
+    text = said(store, adapt_study(), worth)
+    assert text.startswith("D is within 1.32 to 1.51 gray levels of the true degradation (3 seeds, 5 images): 1.32")
+    assert "for kernel=bd" in text
+
+
+def test_one_seed_in_every_cell_is_said(store: Store) -> None:
+    text = said(store, small(seeds=1), helps_small)
+    assert "one seed, so these checkpoints only" in text
+    assert text.endswith("One seed: these are differences of checkpoints, not of methods.")
+
+
+def test_cells_that_are_not_there_yet(store: Store) -> None:
+    study = small()
+    text = said(store, study, helps_small, done=lambda t: t.arm.values.get("loss") == "off")
+    assert text.endswith("No arm has scores to compare with loss=off at the same network yet.")
+    fill(store, plan_of(study, "study"), helps_small, done=lambda t: t.arm.name != "S, off")
+    assert "not told apart" in report.write(store, "study").headline

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from drnbench import report
+from drnbench.outputs import Table
+from drnbench.report import labels, layout, lines, reading, summary
+from drnbench.report.frame import Place, Scores
+from drnbench.store import Store, read_json, write_json
+from drnbench.study import Axis, Study
+from drnbench.trial import Evaluate
+from tests.report.conftest import rho_study
+from tests.report.shapes import SKEWED, adapt_study, dual_study, gap_study
+from tests.report.stores import base, fill, plan_of
+
+
+def scores_of(store: Store, study: Study, **options) -> Scores:
+    fill(store, plan_of(study, "study"), lambda arm, kernel: 0.0, **options)
+    return reading.read(store, "study")
+
+
+@pytest.mark.parametrize(
+    ("spec", "label"),
+    [
+        ("bd", "bd"), ("gaussian:sigma=2.0", "gaussian σ=2"), (SKEWED, "anisotropic 3×1, 45°"),
+        ("bicubic:noise=10", "bicubic, noise 10"), ("bicubic:jpeg=40,noise=2.5", "bicubic, JPEG 40, noise 2.5"),
+        ("bicubic:border=replicate", "bicubic, border=replicate"), ("file:path=a/b/k.npy", "file k.npy"),
+    ],
+)  # fmt: skip
+def test_short_labels_of_kernels(spec: str, label: str) -> None:
+    assert labels.kernel(spec) == label
+
+
+def test_a_cell_is_compared_with_the_baseline_in_the_same_cell(store: Store) -> None:
+    scores = scores_of(store, dual_study())
+    arm = next(a for a in scores.arms if a.has({"network": "L", "loss": "on", "kernel": "skewed", "scale": 4}))
+    place = Place("photos-test", SKEWED, 4)
+    assert arm.places == (place,)
+    found = scores.baseline_of(arm, place)
+    assert found is not None
+    assert found.values == {**arm.values, "loss": "off"}
+    assert scores.baseline_of(found, place) is None
+    assert scores.is_baseline(found)
+    assert scores.baseline_of(arm, Place("photos-test", "bd", 4)) is None
+    bicubic = next(a for a in scores.arms if a.kind == "reference" and a.scale == 4)
+    assert len(bicubic.places) == 3
+    against = scores.baseline_of(bicubic, place)
+    assert against is not None
+    assert against.values == {"network": "S", "loss": "off", "kernel": "skewed", "scale": 4}
+    assert scores.baseline_label == "loss=off at the same network, kernel and scale"
+
+
+def test_results_stand_where_an_arm_is_scored_and_nowhere_else(store: Store) -> None:
+    scores = scores_of(store, adapt_study())
+    results = summary.summarise(scores)
+    assert ("adapted, bd", Place("photos-test", "bd", 4), "psnr_y") in results
+    assert ("adapted, bd", Place("photos-test", SKEWED, 4), "psnr_y") not in results
+    # Two cells that share a trial (the source network, scored on two kernels) keep their own rows.
+    trials = {t.key for a in scores.arms if a.has({"training": "source"}) for t in a.trials}
+    assert len(trials) == 6 or len(trials) == 3
+    assert all(r.n_images == 5 for r in results.values() if r.n_seeds and r.metric == "psnr_y")
+
+
+def test_arms_that_share_a_trial_are_scored_each_on_its_own(store: Store) -> None:
+    scores = scores_of(store, dual_study())
+    keys = [t.key for a in scores.arms if a.kind == "grid" for t in a.trials]
+    assert len(set(keys)) * 3 == len(keys)
+    results = summary.summarise(scores)
+    assert all(r.n_seeds == 3 for r in results.values() if scores.arm(r.arm).kind == "grid")
+
+
+def test_axes_that_move_the_places(store: Store) -> None:
+    scores = scores_of(store, dual_study())
+    assert layout.moving(scores) == ["kernel", "scale"]
+    assert layout.moved(scores, ["kernel"]) == {"kernel"}
+    assert layout.moved(scores, ["kernel", "scale"]) == {"kernel", "scale"}
+    assert layout.moved(scores, ["loss"]) == frozenset()
+
+
+def test_such_axes_are_columns_and_the_others_blocks(store: Store) -> None:
+    scores = scores_of(store, dual_study())
+    frame = lines.skeleton(scores, "loss")
+    assert [a["path"] for a in frame.others] == ["network"]
+    assert frame.across == ["kernel", "scale"]
+    assert [group.head for group in frame.groups][:3] == ["bd ×2", "bd ×4", "gaussian σ=2 ×2"]
+    assert [line.labels for line in frame.lines] == [
+        ["", "bicubic"], ["S", "off (baseline)"], ["", "on"], ["L", "off (baseline)"], ["", "on"],
+    ]  # fmt: skip
+    assert [len(line.arms) for line in frame.lines] == [2, 6, 6, 6, 6]
+
+
+def test_where_they_are_the_rows_the_columns_join(store: Store) -> None:
+    scores = scores_of(store, dual_study())
+    frame = lines.skeleton(scores, "kernel")
+    assert [group.head for group in frame.groups] == ["photos-test ×2", "photos-test ×4"]
+    assert [line.labels[-1] for line in frame.lines[:4]] == [
+        "bicubic, kernel=bd", "bicubic, kernel=gaussian", "bicubic, kernel=skewed", "bd",
+    ]  # fmt: skip
+    results = summary.summarise(scores)
+    found = lines.find(frame.lines[1], frame.groups[1], "psnr_y", results)
+    assert found is not None
+    assert found.place == Place("photos-test", "gaussian:sigma=2.0", 4)
+
+
+def test_a_baseline_on_another_axis_is_marked_in_its_column(store: Store) -> None:
+    scores = scores_of(store, dual_study(outputs=[Table(rows="network")]))
+    frame = lines.skeleton(scores, "network")
+    assert [line.labels for line in frame.lines] == [
+        ["", "bicubic"], ["off (baseline)", "S"], ["", "L"], ["on", "S"], ["", "L"],
+    ]  # fmt: skip
+
+
+def test_counts_of_images_are_one_place_and_counted_once(store: Store) -> None:
+    scores = scores_of(store, gap_study(), images=40)
+    place = next(p for p in scores.places if p.dataset == "photos-train")
+    assert scores.sources[place] == "photos/train"
+    bicubic = next(a for a in scores.arms if a.kind == "reference")
+    assert scores.tables[bicubic.name, place, "psnr_y"].shape == (1, 32)
+    few = next(a for a in scores.arms if a.values.get("size") == "2")
+    assert scores.tables[few.name, place, "psnr_y"].shape == (3, 2)
+
+
+def test_counts_within_one_arm_are_two_places(store: Store) -> None:
+    both = base(evaluate=[Evaluate("photos/test"), Evaluate("photos/test", count=2)])
+    scores = scores_of(store, Study(base=both, seeds=1))
+    assert [p.dataset for p in scores.places] == ["photos-test (all)", "photos-test (first 2)"]
+
+
+def test_crops_that_differ_between_arms_are_two_places(store: Store) -> None:
+    axis = Axis("crop", {"whole": {}, "cut": {"evaluate.0.crop": 64}})
+    scores = scores_of(store, Study(base=base(evaluate=[Evaluate("photos/test")]), axes=[axis], seeds=1))
+    assert [p.dataset for p in scores.places] == ["photos-test (whole)", "photos-test (crop 64)"]
+
+
+def test_full_specs_stand_once_in_the_caption(store: Store) -> None:
+    fill(store, plan_of(dual_study(outputs=[Table(rows="loss")]), "study"), lambda arm, kernel: 0.0)
+    report.write(store, "study")
+    text = (store.study("study") / "table_loss.md").read_text()
+    assert text.count(SKEWED) == 1
+    assert f"anisotropic 3×1, 45° is {SKEWED}" in text
+    assert "gaussian σ=2 ×4: PSNR-Y" in text
+
+
+def test_a_plan_of_an_earlier_version_is_read(store: Store, tmp_path: Path) -> None:
+    fill(store, plan_of(rho_study()), lambda arm, kernel: 0.0)
+    path = store.study("unpaired") / "plan.json"
+    plan = read_json(path)
+    write_json(path, {k: v for k, v in plan.items() if k not in {"baseline_values", "control_values", "subject"}})
+    scores = reading.read(store, "unpaired")
+    assert scores.compared_on == {"adapt.rho": 0}
