@@ -5,7 +5,7 @@ from drnbench import Axis, Data, Evaluate, Stage, Study, Table, Trial
 target = "gaussian:sigma=2.0"
 small = {"data": Data("photos/train"), "batch": 4, "patch": 64, "validations": 2}
 unpaired = Data("photos/unpaired", kernel=target)
-pretrain = Stage("pretrain", scheme="paired", steps=700, lr=2e-3, **small)
+pretrain = Stage("pretrain", scheme="paired", steps=600, lr=2e-3, **small)
 fit = Stage("fit", scheme="dual-fit", unpaired=unpaired, steps=200, lr=2e-3, **small)
 adapt = Stage("adapt", scheme="unpaired", unpaired=unpaired, steps=200, lr=5e-4, **small)
 metrics = ["psnr_y", "ssim_y", "dual_mae"]

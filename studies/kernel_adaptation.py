@@ -5,9 +5,9 @@ from drnbench import Axis, Data, Evaluate, Ref, Stage, Study, Table, Trial
 kernels = ("nearest", "bd", "anisotropic:sigma_x=3.0,sigma_y=1.0,angle=45", "bicubic:noise=8")
 small = {"data": Data("photos/train"), "batch": 4, "patch": 64, "validations": 2}
 unpaired = Data("photos/unpaired", kernel=kernels[0])
-pretrain = Stage("pretrain", scheme="paired", steps=700, lr=2e-3, **small)
+pretrain = Stage("pretrain", scheme="paired", steps=600, lr=2e-3, **small)
 adapt = Stage("adapt", scheme="unpaired", unpaired=unpaired, steps=100, lr=5e-4, **small)
-gan = Stage("gan", scheme="cyclegan", unpaired=unpaired, steps=150, lr=2e-4, betas=(0.5, 0.999), **small)
+gan = Stage("gan", scheme="cyclegan", unpaired=unpaired, steps=120, lr=2e-4, betas=(0.5, 0.999), **small)
 
 
 def rows(*, gan_model: dict, gan_options: dict) -> dict:
@@ -23,15 +23,15 @@ def rows(*, gan_model: dict, gan_options: dict) -> dict:
 
 
 quick = rows(gan_model={"n_blocks": 4, "n_feats": 16}, gan_options={"d_feats": 8, "f_blocks": 2, "f_feats": 16})
-large = {"*.data.source": "BSDS200", "*.unpaired.source": "T91", "axes": {"arm": rows(gan_model={}, gan_options={})},
+large = {"*.data.source": "BSDS200", "*.unpaired.source": "T91", "axes": {"method": rows(gan_model={}, gan_options={})},
          "evaluate": [Evaluate(s, kernel=kernels[0]) for s in ("Set5", "Set14", "B100")]}  # fmt: skip
 
 study = Study(
     base=Trial(method="drn", model={"n_blocks": 1, "n_feats": 8}, scale=4, stages=[pretrain, adapt, gan],
                evaluate=[Evaluate("photos/test", kernel=kernels[0])]),
-    axes=[Axis("arm", quick), Axis("kernel", {k: {"*.unpaired.kernel": k, "evaluate.*.kernel": k} for k in kernels})],
-    seeds=3, baseline={"arm": "unadapted"}, subject={"arm": "adapted"}, control={"arm": "true pairs"},
-    outputs=[Table(rows="arm")],
+    axes=[Axis("method", quick), Axis("kernel", {k: {"*.unpaired.kernel": k, "evaluate.*.kernel": k} for k in kernels})],
+    seeds=3, baseline={"method": "unadapted"}, subject={"method": "adapted"}, control={"method": "true pairs"},
+    outputs=[Table(rows="method")],
     profiles={
         "small": {**large, "model": {"n_blocks": 4, "n_feats": 16}, "*.batch": 16, "pretrain.steps": 20_000, "adapt.steps": 5_000,
                   "gan.steps": 20_000},

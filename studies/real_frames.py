@@ -6,7 +6,7 @@ A folder or a video takes the place of the photographs: `--set '*.unpaired.sourc
 from drnbench import Axis, Data, Evaluate, Stage, Study, Table, Trial
 
 small = {"data": Data("photos/train"), "batch": 4, "patch": 64, "validations": 2}
-pretrain = Stage("pretrain", scheme="paired", steps=700, lr=2e-3, **small)
+pretrain = Stage("pretrain", scheme="paired", steps=600, lr=2e-3, **small)
 adapt = Stage("adapt", scheme="unpaired", unpaired=Data("photos/test", kernel="real"), steps=200, lr=5e-4, **small)
 # The images are LR at their own size; no HR exists. What can be scored is whether SR explains its input.
 large = {"*.data.source": "T91+BSDS200", "*.unpaired.source": "clip_city",

@@ -4,7 +4,7 @@ from drnbench import Axis, Curve, Data, Evaluate, Stage, Study, Table, Trial
 
 target = "gaussian:sigma=2.0"
 pretrain = Stage(
-    "pretrain", scheme="paired", data=Data("photos/train"), steps=700, batch=4, patch=64, lr=2e-3, validations=2
+    "pretrain", scheme="paired", data=Data("photos/train"), steps=600, batch=4, patch=64, lr=2e-3, validations=2
 )
 adapt = Stage("adapt", scheme="unpaired", rho=0.0, data=Data("photos/train"), patch=64, steps=160, lr=5e-4,
               unpaired=Data("photos/unpaired", kernel=target), validations=2)  # fmt: skip

@@ -138,8 +138,9 @@ def _control(scores: Scores, results: Results, found: list[Cell]) -> tuple[list[
     if scores.control is None:
         return [], ""
     values = scores.plan["control_values"]
-    titles = {a["path"]: a["title"] for a in scores.axes}
-    name = ", ".join(f"{titles[p]}={text.shown(v, p)}" for p, v in values.items()) or repr(scores.control.name)
+    axes = {a["path"]: a for a in scores.axes}
+    told = [repr(v) if axes[p].get("named") else f"{axes[p]['title']}={text.shown(v, p)}" for p, v in values.items()]
+    name = ", ".join(told) or repr(scores.control.name)
     seen: dict[tuple[str, Place], Result] = {}
     blind, asked = [], set()
     for cell in found:

@@ -63,7 +63,7 @@ def test_a_control_in_each_cell_says_where_the_instrument_sees(store: Store) -> 
     text = said(store, adapt_study(outputs=[]), worth)
     assert matches(
         text,
-        r"The instrument can see in 1 of 2 cells: training=pairs gains # for kernel=bd; "
+        r"The instrument can see in 1 of 2 cells: 'pairs' gains # for kernel=bd; "
         r"it cannot where the control is at # for kernel=skewed\. "
         r"training adapted against source, on photos-test ×4 \(3 seeds, 5 images\): "
         r"1 of 2 better \(kernel=bd with #\); 1 of 2 not told apart( after Holm's correction)? \(kernel=skewed with #\)\."
@@ -73,10 +73,10 @@ def test_a_control_in_each_cell_says_where_the_instrument_sees(store: Store) -> 
 
 def test_a_control_that_sees_everywhere_and_one_that_sees_nowhere(store: Store) -> None:
     always = said(store, adapt_study(outputs=[]), lambda arm, kernel: 0.4 * (arm.values.get("training") == "pairs"))
-    assert always.startswith("The instrument can see in 2 of 2 cells: training=pairs gains ")
+    assert always.startswith("The instrument can see in 2 of 2 cells: 'pairs' gains ")
     assert "not shown to be equal" not in always
     never = said(store, adapt_study(outputs=[]), lambda arm, kernel: 0.0)
-    assert never.startswith("The instrument cannot see: training=pairs, the positive control, is at ")
+    assert never.startswith("The instrument cannot see: 'pairs', the positive control, is at ")
 
 
 def test_what_d_learned_comes_first(store: Store) -> None:
