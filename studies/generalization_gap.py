@@ -8,7 +8,7 @@ def first(*counts: int) -> dict[int, dict[str, int]]:
     return {n: {"train.data.count": n, "evaluate.0.count": n} for n in counts}
 
 
-train = Stage("train", scheme="paired", data=Data("photos/train"), holdout=0, steps=400, batch=4, patch=64, lr=2e-3)
+train = Stage("train", scheme="paired", data=Data("photos/train"), holdout=0, steps=300, batch=4, patch=64, lr=2e-3)
 large = {"*.data.source": "BSDS200", "evaluate": [Evaluate("BSDS200", count=1), Evaluate("B100")],
          "axes": {"images": first(5, 20, 80, 200)}}  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from drnbench import Axis, Curve, Data, Evaluate, Stage, Study, Table, Trial
 
-train = Stage("train", scheme="paired", data=Data("photos/train"), steps=500, batch=4, patch=64, lr=2e-3, validations=4)
+train = Stage("train", scheme="paired", data=Data("photos/train"), steps=400, batch=4, patch=64, lr=2e-3, validations=4)
 
 study = Study(
     base=Trial(method="drn", model={"n_blocks": 1, "n_feats": 8}, scale=4, stages=[train], evaluate=[Evaluate("photos/test")]),

@@ -2,10 +2,10 @@
 
 from drnbench import Axis, Data, Evaluate, Stage, Study, Table, Tradeoff, Trial
 
-small = {"data": Data("photos/train"), "batch": 4, "patch": 64, "steps": 300, "validations": 2}
-train = Stage("train", scheme="supervised", lr=1e-3, **small)
+small = {"data": Data("photos/train"), "batch": 4, "patch": 64, "validations": 2}
+train = Stage("train", scheme="supervised", steps=500, lr=1e-3, **small)
 # The adversarial methods see no pair: HR images of one set, LR images of another.
-gan = Stage("gan", unpaired=Data("photos/unpaired"), lr=2e-4, betas=(0.5, 0.999), **small)
+gan = Stage("gan", unpaired=Data("photos/unpaired"), steps=250, lr=2e-4, betas=(0.5, 0.999), **small)
 
 
 def methods(drn: dict, peer: dict, dbpn: dict, generator: dict, options: dict) -> dict:

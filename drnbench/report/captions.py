@@ -97,5 +97,5 @@ def _statistics(scores: Scores, there: list[Result]) -> list[str]:
     elif found:
         parts.append(f"Under {STAR_SEEDS} seeds nothing is starred.")
     if any(scores.arm(r.arm).seedless and r.difference for r in there):
-        parts.append("Bicubic has no seeds and is not tested.")
+        parts.append("What is not trained has no seeds and is not tested.")
     return [*parts, "Bold: best trained arm of a column."]
