@@ -3,11 +3,11 @@
 from drnbench import Axis, Data, Evaluate, Ref, Stage, Study, Table, Trial
 
 kernels = ("nearest", "bd", "anisotropic:sigma_x=3.0,sigma_y=1.0,angle=45", "bicubic:noise=8")
-small = {"data": Data("photos/train"), "batch": 4, "patch": 64, "validations": 2}
+small = {"data": Data("photos/train"), "batch": 4, "patch": 64}
 unpaired = Data("photos/unpaired", kernel=kernels[0])
-pretrain = Stage("pretrain", scheme="paired", steps=600, lr=2e-3, **small)
-adapt = Stage("adapt", scheme="unpaired", unpaired=unpaired, steps=100, lr=5e-4, **small)
-gan = Stage("gan", scheme="cyclegan", unpaired=unpaired, steps=120, lr=2e-4, betas=(0.5, 0.999), **small)
+pretrain = Stage("pretrain", scheme="paired", steps=600, lr=2e-3, validations=2, **small)
+adapt = Stage("adapt", scheme="unpaired", unpaired=unpaired, steps=80, lr=5e-4, validations=1, **small)
+gan = Stage("gan", scheme="cyclegan", unpaired=unpaired, steps=100, lr=2e-4, betas=(0.5, 0.999), validations=1, **small)
 
 
 def rows(*, gan_model: dict, gan_options: dict) -> dict:

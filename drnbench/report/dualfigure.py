@@ -22,6 +22,8 @@ METRIC = "dual_mae"
 FAINT = 0.03
 """Weights below this share of a column's largest are cut off around the middle: a kernel of 33 pixels is mostly zero."""
 ROWS = 6
+SATURATED = 2.0
+"""Colours end at this many times the largest learned weight at most."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,10 @@ def _frame(down: int, across: int, lines: int) -> tuple[Any, list[list[Axes]], l
 
 
 def _top(learned: Array, true: Array | None) -> float:
-    return max(float(np.abs(learned).max()), float(np.abs(true).max()) if true is not None else 0.0) or 1.0
+    """Return where the colours end: a single bright pixel (nearest) may not leave the learned kernel blank."""
+    peak = float(np.abs(learned).max())
+    sharp = float(np.abs(true).max()) if true is not None else 0.0
+    return max(peak, min(sharp, SATURATED * peak) if peak else sharp) or 1.0
 
 
 def _extent(kernel: Array, least: float) -> int:
@@ -193,7 +198,7 @@ def _caption(scores: Scores, rows: dict[str, dict[int, Kernels]], title: str) ->
     seeds = text.span([one.seeds for one in shown], "seed")
     parts = [f"Effective kernel of the learned D for each {title}; above, the true kernel."]
     parts.append(f"HR pixels around the centre of an LR pixel (+), mean over colours and {seeds}.")
-    parts.append("One scale in a column: red is positive, blue negative.")
+    parts.append("One scale in a column: red is positive, blue negative, the darkest also what lies beyond the scale.")
     errors = [one.error for one in shown if one.error is not None and one.error.mean is not None]
     if errors:
         unit = f" in{s.unit}" if s.unit else ""
