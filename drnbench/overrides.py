@@ -8,6 +8,7 @@ dictionary of a trial and are validated again as a whole, so a wrong value is re
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -77,7 +78,11 @@ def _get(raw: dict[str, Any], path: str, where: str) -> Any:
         elif isinstance(value, dict) and part in value:
             value = value[part]
         else:
-            known = value if isinstance(value, dict) else []
+            known = (
+                value
+                if isinstance(value, dict)
+                else map(str, range(len(value) if isinstance(value, (list, tuple)) else 0))
+            )
             raise UsageError(f"{where}: Ref({path!r}) finds no {part!r}: {nearest(part, known)}")
     return value
 
@@ -107,8 +112,14 @@ def explain(error: ValidationError, raw: dict[str, Any] | None = None) -> str:
 
 
 def _near_field(title: str, word: str) -> str:
-    fields = {model.__name__: model.model_fields for model in Frozen.__subclasses__()}
+    fields = {model.__name__: model.model_fields for model in _family(Frozen)}
     return f": {nearest(word, fields[title])}" if title in fields else ""
+
+
+def _family(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _family(child)
 
 
 def _set(raw: dict[str, Any], path: str, value: Any, where: str) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from drnbench.errors import UsageError, nearest
-from drnbench.outputs import Output, axes_of
+from drnbench.outputs import Heatmap, Output, axes_of
 from drnbench.overrides import apply, explain
 from drnbench.trial import Evaluate, Frozen, Scalar, Trial
 
@@ -114,6 +114,11 @@ class Study(Frozen):
         axes = {axis.path: axis for axis in self.axes}
         if len(axes) < len(self.axes):
             raise ValueError("two axes share a path")
+        for one, other in itertools.combinations(self.axes, 2):
+            if both := one.paths & other.paths:
+                raise ValueError(
+                    f"the axes {one.path!r} and {other.path!r} both set {min(both)!r}: one would undo the other"
+                )
         control = self.control if isinstance(self.control, dict) else {}
         for path in [
             *self.baseline,
@@ -133,7 +138,22 @@ class Study(Frozen):
             for path, value in cell.items():
                 if value not in axes[path].values:
                     raise ValueError(f"the {what}'s {path} = {value!r} is not on the axis")
+            if what != "baseline" and cell and all(self.baseline.get(path) == value for path, value in cell.items()):
+                raise ValueError(f"the {what} is the baseline itself: {cell}")
+        for out in self.outputs:
+            if isinstance(out, Heatmap):
+                self._check_heatmap(out)
         return self
+
+    def _check_heatmap(self, out: Heatmap) -> None:
+        if out.x == out.y:
+            raise ValueError(f"a Heatmap wants two axes, and both of its are {out.x!r}")
+        if not self.baseline:
+            raise ValueError("a Heatmap shows differences to a baseline: give the study one")
+        if clash := {out.x, out.y} & set(self.baseline):
+            raise ValueError(
+                f"a Heatmap over {min(clash)!r} has no baseline to compare with: the baseline is on that axis"
+            )
 
 
 @dataclass(frozen=True)
@@ -211,6 +231,8 @@ def _with_axes(study: Study, values: Mapping[str, Any], where: str) -> Study:
     """Return the study with other values on some of its axes."""
     if not values:
         return study
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{where}: axes takes a dictionary of axis paths and their values (got {values!r})")
     known = {axis.path: axis for axis in study.axes}
     for path in values:
         if path not in known:

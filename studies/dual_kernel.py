@@ -13,8 +13,8 @@ study = Study(
     seeds=3,
     outputs=[Table(rows="kernel"), DualKernel(x="kernel")],
     profiles={
-        "small": {"scale": 4, "model": {"n_blocks": 4, "n_feats": 16}, "train.data.source": "T91+BSDS200", "train.steps": 20_000, "*.batch": 16,
-                  "evaluate": [Evaluate(s, metrics=metrics) for s in ("Set5", "B100")]},
+        "small": {"scale": 4, "model": {"n_blocks": 4, "n_feats": 16}, "train.data.source": "T91+BSDS200", "train.steps": 20_000,
+                  "*.batch": 16, "evaluate": [Evaluate(s, metrics=metrics) for s in ("Set5", "B100")]},
         "paper": {"scale": 4, "method": "drn-s", "model": {}, "train.data.source": "DF2K", "train.steps": 1_000_000, "train.lr": 1e-4,
                   "*.batch": 32, "*.patch": 384, "evaluate": [Evaluate(s, metrics=metrics) for s in ("Set5", "B100")]},
     },

@@ -143,5 +143,11 @@ def _print(record: dict[str, Any], metrics: list[str]) -> None:
         print(f"{row['image']:<{width}}  {cells}")
     from drnbench.evaluation.protocol import Protocol
 
-    protocol = Protocol(**record["protocol"]).caption(record["scale"])
-    print(f"{record['model']} x{record['scale']}, {record['data']}, {record['kernel']}. {protocol}")
+    told = [
+        f"{known_metrics.get(m).label}: {known_metrics.get(m).summary}"
+        for m in metrics
+        if m not in {"psnr_y", "ssim_y"}
+    ]
+    if len(told) < len(metrics):
+        told.append(Protocol(**record["protocol"]).caption(record["scale"]))
+    print(f"{record['model']} x{record['scale']}, {record['data']}, {record['kernel']}. {'. '.join(told)}")

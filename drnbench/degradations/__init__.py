@@ -57,7 +57,9 @@ def parse(spec: str) -> Kernel:
         got = "" if first["type"] == "missing" else f", not {given[key]!r}" if key in given else ""
         about = kind.model_fields[key].description if key in kind.model_fields else None
         hint = f" ({about.split(';')[0]})" if about else ""
-        raise UsageError(f"kernel {spec!r}: {key}: {first['msg']}{got}{hint}") from None
+        raise UsageError(
+            f"kernel {spec!r}: {key}: {first['msg'].replace('Input should be', 'must be')}{got}{hint}"
+        ) from None
 
 
 def canonical(spec: str) -> str:

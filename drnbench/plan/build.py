@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from drnbench.environment import code_fingerprint
-from drnbench.outputs import Gap, Output
 from drnbench.plan.costs import Costs
 from drnbench.plan.keys import Keys
+from drnbench.plan.outputs import check, plain
 from drnbench.store import Status, Store, read_json
 from drnbench.study import Arm, Expanded
 from drnbench.trial import Trial
@@ -98,7 +98,7 @@ class Plan:
                 {"path": a.path, "title": a.title, "values": list(a.values), "named": a.named}
                 for a in study.study.axes
             ],
-            "outputs": [_output(o, self.trials[0].trial) for o in study.study.outputs],
+            "outputs": [plain(o, self.trials[0].trial) for o in study.study.outputs],
             "protocol": self.trials[0].trial.protocol.model_dump(mode="json"),
             "arms": [
                 {"name": a.name, "kind": a.kind, "values": a.values,
@@ -118,15 +118,6 @@ class Plan:
             ],
             "warnings": self.warnings,
         }  # fmt: skip
-
-
-def _output(out: Output, trial: Trial) -> dict[str, Any]:
-    """Return an output as plain data, with the sources of a gap filled in."""
-    fields = {"kind": type(out).__name__.lower(), **out.model_dump(mode="json")}
-    if isinstance(out, Gap):
-        sources = [e.source for e in trial.evaluate]
-        fields["train"], fields["test"] = out.train or sources[0], out.test or sources[min(1, len(sources) - 1)]
-    return fields
 
 
 def make(study: Expanded, store: Store) -> Plan:
@@ -153,6 +144,7 @@ def make(study: Expanded, store: Store) -> Plan:
                 stages[stage.key].used_by += 1
             unit = keys.evaluation(trial, units, where)
             trials.append(_trial(arm, trial, unit, [u.key for u in units], stages, store))
+    check(study.study.outputs, trials, study.name)
     return Plan(study, trials, stages, _warnings(stages, trials, store))
 
 

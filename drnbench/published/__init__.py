@@ -53,6 +53,11 @@ def lookup(method: str, dataset: str, scale: int, metric: str) -> Published | No
     return _index().get((PRINTED.get(method, method), dataset, scale, metric))
 
 
+def methods() -> set[str]:
+    """Return every method with a published number, as printed."""
+    return {row.method for row in _rows()}
+
+
 def table(scale: int) -> list[Published]:
     """Return everything published at a scale, in the order of the sources; [] where there is nothing."""
     return [row for row in _rows() if row.scale == scale]

@@ -36,8 +36,17 @@ def caption(scores: Scores, seen: list[Result], *, by_scale: bool = False, extra
         parts.append("Pairs get fewer as ρ grows: each batch of B holds (1−ρ)B pairs.")
     parts += specs({r.place: None for r in seen})
     parts += extra
-    parts.append(protocol(scores, scales))
+    parts += measured(scores, {r.metric for r in seen}, scales)
     return " ".join(parts)
+
+
+def measured(scores: Scores, metrics: set[str], scales: list[int]) -> list[str]:
+    """Return how images are compared: the protocol where PSNR or SSIM is shown, and what other metrics are."""
+    from drnbench.evaluation import metrics as known
+
+    usual = {"psnr_y", "ssim_y"}
+    others = [f"{known.get(m).label}: {known.get(m).summary}." for m in sorted(metrics - usual)]
+    return [*others, protocol(scores, scales)] if metrics & usual else others
 
 
 def unfinished(scores: Scores) -> list[str]:

@@ -97,7 +97,11 @@ def _group(scores: Scores, group: list[Cell], found: list[Cell], word: str) -> s
 
     higher = text.style(group[0].result.metric).higher_is_better
     ordered = sorted(group, key=lambda c: c.result.difference.mean if c.result.difference else 0.0, reverse=higher)
-    many = f"all {len(found)}" if len(group) == len(found) else f"{len(group)} of {len(found)}"
+    many = f"{len(group)} of {len(found)}"
+    if len(group) == len(found):
+        many = "both" if len(found) == 2 else f"all {len(found)}"
+        if word.startswith("not "):
+            many, word = "neither" if len(found) == 2 else f"none of {len(found)}", word.removeprefix("not ")
     if len(found) <= NAMED or len(group) == 1:
         return f"{many} {word} ({', '.join(one(c) for c in ordered)})"
     return f"{many} {word} (best {one(ordered[0])}; worst {one(ordered[-1])})"

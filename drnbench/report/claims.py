@@ -12,7 +12,11 @@ from drnbench.report.summary import Result, Results
 
 def effect(d: Difference, metric: str) -> int:
     """Return +1 where the whole interval is a gain, -1 where it is a loss, 0 where it holds zero or is missing."""
-    if d.low is None or d.high is None or d.low <= 0 <= d.high:
+    if d.low is None or d.high is None:
+        return 0
+    # As printed: a bound that reads 0.000 is no gain.
+    decimals = text.style(metric).delta_decimals
+    if round(d.low, decimals) <= 0 <= round(d.high, decimals):
         return 0
     return 1 if (d.low > 0) == text.style(metric).higher_is_better else -1
 

@@ -158,7 +158,8 @@ class Scores:
         """Return what an arm is compared to on a place; None for a baseline itself and where it is not scored.
 
         A cell of the grid is compared to the cell that has the baseline's values on the axes that the baseline names
-        and its own on all others; a reference or a named arm to the first baseline that is scored there.
+        and its own on all others; a named arm to the first baseline that is scored there; a reference to the only one,
+        as among several none is its own.
         """
         if self.baseline is None or self.is_baseline(arm) or place not in arm.places:
             return None
@@ -167,7 +168,10 @@ class Scores:
             found = (a for a in self.arms if a.kind == "grid" and a.values == cell)
         else:
             found = (a for a in self.arms if self.is_baseline(a))
-        return next((a for a in found if place in a.places), None)
+        there = [a for a in found if place in a.places]
+        if arm.kind == "reference" and len(there) > 1:
+            return None
+        return there[0] if there else None
 
     def controls_of(self, arm: Arm, place: Place) -> list[Arm]:
         """Return the positive controls that say whether a gain of this arm would be seen on this place."""
