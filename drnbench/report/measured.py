@@ -81,7 +81,7 @@ def _subject(scores: Scores, first: dict[str, gaps.Gap]) -> str:
         group.sort(key=lambda pair: pair[1].delta or 0.0)
         if group:
             shown = group if len(found) <= NAMED or len(group) < 2 else [group[0], group[-1]]
-            parts.append(f"{len(group)} of {len(found)} {word} ({_list(scores, shown, arms)})")
+            parts.append(f"{word} in {len(group)} of {len(found)} ({_list(scores, shown, arms)})")
     if len(found) == 1:
         gap = found[0][1]
         parts = [f"{ {-1: 'smaller', 1: 'larger', 0: 'not told apart'}[gap.sign] }, {_amount(gap)}"]

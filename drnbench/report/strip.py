@@ -102,9 +102,22 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
     left = len([a for a in scores.arms if place in a.places]) - len(shown)
     if not known:
         words += " Real LR images: there is no HR."
+    if fixed := _fixed(scores, [one.arm for one in shown], [a for a in scores.arms if place in a.places]):
+        words += f" All with {fixed}."
     if left > 0:
         words += f" {text.count(left, 'arm')} not shown."
     return Drawn("figure_strip", words, figure)
+
+
+def _fixed(scores: Scores, shown: list[Arm], there: list[Arm]) -> str:
+    """Return the axis values that all pictures share and other arms of the place do not: `network=S`."""
+    told = []
+    for axis in scores.axes:
+        mine, all_ = ({repr(a.values[axis["path"]]) for a in arms if a.kind == "grid"} for arms in (shown, there))
+        if len(mine) == 1 < len(all_):
+            value = next(a.values[axis["path"]] for a in shown if a.kind == "grid")
+            told.append(f"{axis['title']}={text.shown(value, axis['path'])}")
+    return ", ".join(told)
 
 
 def _heads(scores: Scores, shown: list[_Shown]) -> list[str]:

@@ -30,8 +30,9 @@ def read_safely(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file of other bytes makes the reader raise nearly anything
-        first = " ".join(str(error).split()).partition(". ")[0][:120]
-        raise UsageError(f"{path} holds no weights that can be read safely ({first})") from error
+        raise UsageError(
+            f"{path} holds no weights that can be read safely: give a checkpoint.pt of the store, or a state dict that torch.save wrote"
+        ) from error
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -237,7 +237,7 @@ def test_the_gap_is_written_and_drawn(store: Store) -> None:
     macros = (folder / "macros.tex").read_text()
     assert re.search(r"\\drnGapDeltaTwoOnPhotosTestBicubicPsnrY\}\{\\ensuremath\{-0\.\d{3}\}\}", macros)
     assert written.headline.startswith("The gap in PSNR-Y between training and test images of loss=off falls from +")
-    assert "With loss=on it is 3 of 3 smaller (images=2 with -" in written.headline
+    assert "With loss=on it is smaller in 3 of 3 (images=2 with -" in written.headline
 
 
 def test_kernels_of_the_learned_d(store: Store) -> None:
