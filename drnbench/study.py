@@ -150,10 +150,6 @@ class Study(Frozen):
             raise ValueError(f"a Heatmap wants two axes, and both of its are {out.x!r}")
         if not self.baseline:
             raise ValueError("a Heatmap shows differences to a baseline: give the study one")
-        if clash := {out.x, out.y} & set(self.baseline):
-            raise ValueError(
-                f"a Heatmap over {min(clash)!r} has no baseline to compare with: the baseline is on that axis"
-            )
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def test_noise_and_jpeg_are_in_the_identity_only_where_set():
         ("anisotropic:sigma_x=1", "sigma_y: Field required"),
         ("anisotropic:sigma_x=1,sigma_y=99", "less than or equal to 25"),
         ("anisotropic:sigma_x=1,sigma_y=2,angle=Infinity", "finite"),
-        ("real:noise=5", "should be None.*keep the noise"),
+        ("real:noise=5", "must be None.*keep the noise"),
         ("file", "path: Field required.*npy"),
         ("file:path=", "not parameter=value"),
         ("file:path=3", "valid string"),

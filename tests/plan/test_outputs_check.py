@@ -50,10 +50,6 @@ def test_a_dual_kernel_wants_an_arm_with_a_dual(tmp_path):
     [
         ({"outputs": [Heatmap(x="train.lam", y="train.batch")]}, "give the study one"),
         ({"outputs": [Heatmap(x="train.lr", y="train.lr")], "baseline": {"train.lam": 0}}, "wants two axes"),
-        (
-            {"outputs": [Heatmap(x="train.lam", y="train.lr")], "baseline": {"train.lam": 0}},
-            "the baseline is on that axis",
-        ),
         ({"baseline": {"train.lam": 0}, "subject": {"train.lam": 0}}, "the subject is the baseline itself"),
         ({"axes": [Axis("a", {"x": {"train.lr": 1.0}}), Axis("train.lr", [1.0])]}, "both set 'train.lr'"),
         ({"profiles": {"quick": {"axes": [0, 1]}}}, "axes takes a dictionary of axis paths"),
