@@ -2,7 +2,7 @@
 
 from drnbench import Axis, Data, Evaluate, Heatmap, Stage, Study, Table, Trial
 
-train = Stage("train", scheme="paired", data=Data("photos/train"), steps=250, batch=4, patch=64, lr=2e-3, validations=2)
+train = Stage("train", scheme="paired", data=Data("photos/train"), steps=200, batch=4, patch=64, lr=2e-3, validations=2)
 kernels = ("bicubic", "bd", "nearest", "gaussian:sigma=2.0")
 
 study = Study(
