@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from drnbench.data.images import to_tensor, to_uint8
 from drnbench.errors import DataError
 from drnbench.evaluation import metrics
-from drnbench.evaluation.metric import Item, Metric
+from drnbench.evaluation.metric import Item, Metric, psnr
 from drnbench.evaluation.protocol import Protocol
 
 DUAL_BORDER = 4
@@ -43,8 +43,7 @@ class LrPsnr(Metric):
             kernel.model_copy(update={"noise": None, "jpeg": None}).degrade(to_tensor(item.sr), item.scale)
         )
         border = math.ceil(protocol.shaved(item.scale) / item.scale)
-        error = float(np.mean((protocol.luma(_inner(again, border)) - protocol.luma(_inner(item.lr, border))) ** 2))
-        return 10 * math.log10(255**2 / error) if error else math.inf
+        return psnr(protocol.luma(_inner(again, border)), protocol.luma(_inner(item.lr, border)))
 
 
 @metrics.register("dual_mae", lambda kind: kind())

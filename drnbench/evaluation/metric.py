@@ -42,6 +42,12 @@ class Item:
     back: NDArray[np.float64] | None = None
 
 
+def psnr(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return the peak signal-to-noise ratio of two arrays of one shape, in dB with peak 255; infinite where equal."""
+    error = float(np.mean((a - b) ** 2))
+    return 10 * math.log10(255**2 / error) if error else math.inf
+
+
 class Metric:
     """Base of all metrics.
 
@@ -103,8 +109,7 @@ class PsnrY(Metric):
     def score(self, sr: Pixels, hr: Pixels, scale: int, protocol: Protocol) -> float:
         """Return dB."""
         sr, hr = protocol.prepare(sr, hr, scale)
-        error = float(np.mean((protocol.luma(sr) - protocol.luma(hr)) ** 2))
-        return 10 * math.log10(255**2 / error) if error else math.inf
+        return psnr(protocol.luma(sr), protocol.luma(hr))
 
 
 @metrics.register("ssim_y", lambda kind: kind())
