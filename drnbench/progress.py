@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -18,6 +19,26 @@ from drnbench.units import StageUnit, Unit
 
 PLAIN_S = 30.0
 """Seconds between plain lines about one unit."""
+
+
+T = TypeVar("T")
+
+
+def watch(found: Iterable[T], total: int, title: str) -> Iterator[T]:
+    """Yield everything unchanged, with a bar on standard error on a terminal, else a line there every half minute."""
+    if sys.stderr.isatty():
+        from rich.progress import track
+
+        yield from track(found, description=title, total=total, console=Console(stderr=True), transient=True)
+        return
+    start = told = time.monotonic()
+    for done, one in enumerate(found, 1):
+        yield one
+        now = time.monotonic()
+        if now - told > PLAIN_S and done < total:
+            told = now
+            left = clock((now - start) / done * (total - done))
+            print(f"{title}: {done}/{total}, left about {left}", file=sys.stderr, flush=True)
 
 
 def clock(seconds: float | None) -> str:

@@ -1,0 +1,131 @@
+"""The same work on many images, in this process or in several: one result an image, in order, with progress."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import Any, Generic, TypeVar
+
+from drnbench.errors import UnitError, UsageError
+from drnbench.progress import watch
+
+T = TypeVar("T")
+R = TypeVar("R")
+T_contra = TypeVar("T_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
+WORTH = 16
+"""Images a process that make up for starting it, where nobody says how many processes there should be."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """What stands in the place of the result of an image that cannot be used: one line that names it."""
+
+    message: str
+
+
+class Work(Generic[T_contra, R_co]):
+    """What is done to each item: pickled once a process, `start` called there once, then the object with each item.
+
+    A `UsageError` or `UnitError` of one item stops nobody else.
+    """
+
+    def start(self) -> None:
+        """Build what every item needs and what is too large to send, such as a network."""
+
+    def __call__(self, item: T_contra) -> R_co:
+        """Return the result of one item."""
+        raise NotImplementedError
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def each(work: Work[T, R], items: Sequence[T], jobs: int | None, title: str) -> Iterator[R | Failed]:
+    """Yield the result of every item, in order.
+
+    Args:
+        work: what to do.
+        items: what to do it to; picklable.
+        jobs: processes at once; none: one a core where there is enough to do, 1: all in this process.
+        title: what the progress display says.
+
+    Raises:
+        UnitError: a process was killed, for want of memory as a rule.
+
+    """
+    wanted = min(cores(), -(-len(items) // WORTH)) if jobs is None else min(jobs, len(items))
+    run = _here(work, items) if wanted <= 1 else _pool(work, items, wanted)
+    return watch(run, len(items), title)
+
+
+def _here(work: Work[T, R], items: Sequence[T]) -> Iterator[R | Failed]:
+    work.start()
+    for item in items:
+        yield _one(work, item)
+
+
+def _one(work: Callable[[T], R], item: T) -> R | Failed:
+    try:
+        return work(item)
+    except (UsageError, UnitError) as error:
+        return Failed(str(error))
+
+
+def _pool(work: Work[T, R], items: Sequence[T], jobs: int) -> Iterator[R | Failed]:
+    context = multiprocessing.get_context("forkserver")
+    # The fork server is shared with the workers of studies, so both ask for the same preload; what does without torch
+    # does not wait for it.
+    heavy = "torch" in sys.modules
+    context.set_forkserver_preload(["drnbench.execution.preload" if heavy else type(work).__module__])
+    with ProcessPoolExecutor(jobs, context, _begin, (work,)) as pool:
+        try:
+            futures: list[Future[Any]] = [pool.submit(_task, item) for item in items]
+            for future in futures:
+                yield future.result()
+        except BrokenProcessPool:
+            raise UnitError(
+                "a process was killed, perhaps for want of memory: run again with fewer processes (--jobs 1)"
+            ) from None
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+_work: Work[Any, Any] | None = None
+
+
+def _begin(work: Work[Any, Any]) -> None:
+    global _work  # noqa: PLW0603 - one a process: what the pool's initialiser is for
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    threading.Thread(target=_follow, daemon=True).start()
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(1)  # processes share the cores, threads would fight over them
+    work.start()
+    _work = work
+
+
+def _follow() -> None:
+    """End with the parent, also when it is killed: nobody would read the results."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _task(item: Any) -> Any:
+    assert _work is not None
+    return _one(_work, item)

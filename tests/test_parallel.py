@@ -1,0 +1,69 @@
+"""The same work on many items: in order, one error stops nobody, a killed process is told, nobody is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from drnbench.errors import DataError, UnitError
+from drnbench.parallel import Failed, Work, each
+from tests.house import until
+
+
+class Square(Work[int, tuple[int, int]]):
+    def start(self):
+        self.added = 1
+
+    def __call__(self, item):
+        if item == 3:
+            raise DataError("three.png is broken")
+        if item == 99:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return item**2 + self.added, os.getpid()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_results_come_in_order_and_one_error_stops_nobody(jobs):
+    found = list(each(Square(), range(8), jobs, "squaring"))
+    assert found[3] == Failed("three.png is broken")
+    assert [one[0] for one in found if not isinstance(one, Failed)] == [1, 2, 5, 17, 26, 37, 50]
+    pids = {one[1] for one in found if not isinstance(one, Failed)}
+    assert (os.getpid() in pids) == (jobs == 1)
+
+
+def test_nothing_to_do():
+    assert list(each(Square(), [], None, "squaring")) == []
+
+
+def test_a_killed_process_is_told():
+    with pytest.raises(UnitError, match="killed"):
+        list(each(Square(), [1, 99, 2, 4], 2, "squaring"))
+
+
+@pytest.mark.real
+def test_processes_end_with_their_parent(tmp_path):
+    script = tmp_path / "main.py"
+    script.write_text(
+        "import pathlib, threading\n"
+        "from drnbench.parallel import Work, each\n"
+        "class Wait(Work):\n"
+        "    def __call__(self, item):\n"
+        f"        (pathlib.Path({str(tmp_path)!r}) / f'{{__import__(\"os\").getpid()}}.pid').touch()\n"
+        "        threading.Event().wait()\n"
+        "if __name__ == '__main__':\n"
+        "    list(each(Wait(), range(4), 2, 'waiting'))\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(script)])
+    try:
+        until(lambda: len(list(tmp_path.glob("*.pid"))) == 2 or parent.poll() is not None)
+        assert parent.poll() is None
+        children = [psutil.Process(int(path.stem)) for path in tmp_path.glob("*.pid")]
+    finally:
+        parent.kill()
+        parent.wait()
+    until(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children))
