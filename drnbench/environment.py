@@ -62,7 +62,18 @@ def signature(device: str, threads: int, precision: str, deterministic: bool) ->
 
 def capture(kind: str) -> dict[str, Any]:
     """Return versions, hardware, git state and the code's fingerprint for a kind of unit."""
-    packages = ("drnbench", "torch", "numpy", "scikit-image", "pillow", "pandas", "mlflow")
+    packages = (
+        "drnbench",
+        "torch",
+        "numpy",
+        "scikit-image",
+        "pillow",
+        "pandas",
+        "mlflow",
+        "lpips",
+        "spandrel",
+        "torchvision",
+    )
     return {
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
         "hardware": {"processor": processor(), "cores": os.cpu_count(), "system": platform.system()},

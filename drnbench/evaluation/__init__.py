@@ -18,5 +18,12 @@ __all__ = ["metrics"]
 
 # The module is called `metric`: importing a submodule `metrics` would replace this registry in the package.
 metrics: Registry[Metric] = Registry(
-    "metric", home=("drnbench.evaluation.metric", "drnbench.evaluation.consistency"), group="drnbench.metrics"
+    "metric",
+    home=(
+        "drnbench.evaluation.metric",
+        "drnbench.evaluation.consistency",
+        "drnbench.evaluation.perceptual",
+        "drnbench.evaluation.niqe",
+    ),
+    group="drnbench.metrics",
 )

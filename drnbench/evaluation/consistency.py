@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drnbench.data.images import to_tensor, to_uint8
-from drnbench.errors import DataError
 from drnbench.evaluation import metrics
 from drnbench.evaluation.metric import Item, Metric, psnr
-from drnbench.evaluation.protocol import Protocol
+from drnbench.evaluation.protocol import Protocol, shaved
 
 DUAL_BORDER = 4
 """LR pixels that `dual_mae` leaves out on each side: D pads with zeros, which biases its outer pixels."""
@@ -32,18 +30,20 @@ class LrPsnr(Metric):
     unit: ClassVar[str] = "dB"
     decimals: ClassVar[int] = 2
     summary: ClassVar[str] = "PSNR on Y of the degraded SR against the LR input; needs no HR; dB, higher is better"
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset({"lr"})
+    reads: ClassVar[frozenset[str]] = frozenset({"y_round", "border"})
 
     def measure(self, item: Item, protocol: Protocol) -> float:
         """Return dB; infinite where the degraded SR equals the input."""
         from drnbench.degradations import parse
 
+        assert item.lr is not None
         kernel = parse("bicubic" if parse(item.kernel).real else item.kernel)
         again = to_uint8(
             kernel.model_copy(update={"noise": None, "jpeg": None}).degrade(to_tensor(item.sr), item.scale)
         )
         border = math.ceil(protocol.shaved(item.scale) / item.scale)
-        return psnr(protocol.luma(_inner(again, border)), protocol.luma(_inner(item.lr, border)))
+        return psnr(protocol.luma(shaved(again, border)), protocol.luma(shaved(item.lr, border)))
 
 
 @metrics.register("dual_mae", lambda kind: kind())
@@ -59,19 +59,11 @@ class DualMae(Metric):
     higher_is_better: ClassVar[bool] = False
     decimals: ClassVar[int] = 2
     summary: ClassVar[str] = "mean |D(HR) - LR| of the dual network, in gray levels; lower is better"
-    needs: ClassVar[frozenset[str]] = frozenset({"hr", "dual"})
+    needs: ClassVar[frozenset[str]] = frozenset({"hr", "lr", "dual"})
+    reads: ClassVar[frozenset[str]] = frozenset()
 
     def measure(self, item: Item, protocol: Protocol) -> float:  # noqa: ARG002
         """Return gray levels, 0..255."""
         assert item.back is not None
-        return float(np.abs(_inner(item.back, DUAL_BORDER) - _inner(item.lr, DUAL_BORDER)).mean())
-
-
-def _inner(image: NDArray[Any], border: int) -> NDArray[Any]:
-    height, width = image.shape[:2]
-    if min(height, width) <= 2 * border:
-        raise DataError(
-            f"an LR image of {width} x {height} pixels has nothing left when {border} are left out on each side: "
-            "use larger images"
-        )
-    return image[border : height - border, border : width - border]
+        assert item.lr is not None
+        return float(np.abs(shaved(item.back, DUAL_BORDER) - shaved(item.lr, DUAL_BORDER)).mean())

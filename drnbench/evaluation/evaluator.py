@@ -16,51 +16,52 @@ from PIL import Image as Pillow
 from torch import nn
 
 from drnbench.data.cache import ImageInfo, fingerprint, hr_set, lr_set
-from drnbench.data.images import to_tensor, to_uint8
+from drnbench.data.images import quantise, to_tensor
 from drnbench.degradations import parse
-from drnbench.errors import DataError, UnitError
+from drnbench.errors import UnitError, UsageError
 from drnbench.evaluation import metrics
 from drnbench.evaluation.dual import load_dual, save_kernels
-from drnbench.evaluation.metric import Item
-from drnbench.evaluation.protocol import Protocol
+from drnbench.evaluation.inference import Upscaler
+from drnbench.evaluation.metric import Item, measure
 from drnbench.models import models
 from drnbench.store import Store, atomic, safe
 from drnbench.units import EvaluateUnit
 
-COLUMNS = ("image", "dataset", "kernel", "scale", "metric", "value", "evaluation")
+COLUMNS = ("image", "dataset", "kernel", "scale", "metric", "value", "evaluation", "protocol")
 SAMPLES = 3
 """Images of each test set of which crops are kept."""
 CROP = 96
 """Side of a crop in HR pixels."""
 
 Image = NDArray[np.uint8]
-Row = tuple[str, str, str, int, str, float, str]
+Row = tuple[str, str, str, int, str, float, str, str]
 
 
 def load_model(unit: EvaluateUnit, store: Store, device: torch.device) -> nn.Module:
     """Return the model of a unit with the weights of its last stage, ready to evaluate."""
-    model = models.get(unit.model).make(unit.scale, **unit.options)
+    registered = models.get(unit.model)
+    try:
+        same = registered.contents(unit.options) == unit.files_digest
+    except UsageError as error:
+        raise UnitError(f"{unit.model}: {error}") from error
+    if not same:
+        raise UnitError(f"a file that {unit.model} reads changed since the plan was made; run the study again")
+    model = registered.make(unit.scale, **unit.options)
     if unit.stage is not None:
         state = torch.load(store.stage(unit.stage) / "checkpoint.pt", map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
     return model.to(device).eval()
 
 
-@torch.no_grad()
-def super_resolve(model: nn.Module, lr: Image, device: torch.device) -> Image:
-    """H x W x 3 uint8 LR -> sH x sW x 3 uint8 SR, clamped and rounded."""
-    return to_uint8(model(to_tensor(lr).to(device))[-1])
-
-
-@torch.no_grad()
 def items(
-    model: nn.Module, images: Sequence[ImageInfo], kernel: str, scale: int, cache: Path, device: torch.device,
-    *, crop: int | None = None, dual: nn.Module | None = None,
+    upscaler: Upscaler, images: Sequence[ImageInfo], kernel: str, cache: Path, *, crop: int | None = None,
+    dual: nn.Module | None = None,
 ) -> Iterator[Item]:  # fmt: skip
     """Super-resolve test images one by one.
 
     Args:
-        model: LR batch -> outputs, the last is SR.
+        upscaler: the model, ready to run.
+        images: HR images; LR images for kernel `real`.
         kernel: degradation that makes the LR inputs; `real` images are LR themselves.
         cache: folder of LR images by content.
         crop: use the central HR square of at most this many pixels.
@@ -70,22 +71,24 @@ def items(
         Everything that a metric may look at, for each image in order.
 
     """
+    scale = upscaler.scale
     lrs = lr_set(images, kernel, scale, cache, crop=crop, modulo=scale)
     hrs = [None] * len(lrs) if parse(kernel).real else hr_set(images, crop)
     for image, lr, whole in zip(images, lrs, hrs, strict=True):
         hr = None if whole is None else whole[: lr.shape[0] * scale, : lr.shape[1] * scale]
-        back = None
-        if dual is not None and hr is not None:
-            back = dual(to_tensor(hr).to(device))[0].double().cpu().permute(1, 2, 0).numpy()
-        yield Item(image.name, lr, super_resolve(model, lr, device), hr, scale, kernel, back)
+        yield item(upscaler, image.name, lr, hr, kernel, dual)
 
 
-def measure(item: Item, metric: str, protocol: Protocol) -> float:
-    """Return one score; an image that cannot be scored raises with its name."""
-    try:
-        return metrics.get(metric).measure(item, protocol)
-    except DataError as error:
-        raise UnitError(f"{item.name}: {error}") from error
+@torch.no_grad()
+def item(
+    upscaler: Upscaler, name: str, lr: Image, hr: Image | None, kernel: str, dual: nn.Module | None = None
+) -> Item:
+    """Super-resolve one image; returns all that a metric may look at."""
+    exact = upscaler(lr)
+    back = None
+    if dual is not None and hr is not None:
+        back = dual(to_tensor(hr).to(upscaler.device))[0].double().cpu().permute(1, 2, 0).numpy()
+    return Item(name, lr, quantise(exact), hr, upscaler.scale, kernel, back, exact)
 
 
 def evaluate(
@@ -99,7 +102,7 @@ def evaluate(
     status = store.status(folder)
     have = list(status.evaluations) if status else []
     missing = [e for e in unit.wanted if e.key not in have]
-    model = load_model(unit, store, device)
+    upscaler = Upscaler(load_model(unit, store, device), unit.scale, device)
     asks_dual = any("dual" in metrics.get(e.metric).needs for e in missing)
     dual = load_dual(store.stage(unit.stage), unit.scale, device) if asks_dual and unit.stage else None
     started, rows = time.time(), []
@@ -112,17 +115,16 @@ def evaluate(
             raise UnitError(f"the images of {source} changed since the plan was made; run the study again")
         wanted = list(group)
         asked = dual if any("dual" in metrics.get(e.metric).needs for e in wanted) else None
-        scored = list(
-            items(model, found.images[:count], kernel, unit.scale, store.cache, device, crop=crop, dual=asked)
-        )
+        scored = list(items(upscaler, found.images[:count], kernel, store.cache, crop=crop, dual=asked))
         samples = folder / "samples" / dataset / safe(kernel)
-        for item in scored[:SAMPLES]:
-            _save_crops(samples, item)
+        for one in scored[:SAMPLES]:
+            _save_crops(samples, one)
         rows += [
-            (item.name, e.dataset, e.kernel, unit.scale, e.metric, measure(item, e.metric, unit.protocol), e.key)
+            (one.name, e.dataset, e.kernel, unit.scale, e.metric, measure(one, e.metric, unit.protocol), e.key,
+             unit.protocol.tag({e.metric: metrics.get(e.metric)}, unit.scale))
             for e in wanted
-            for item in scored
-        ]
+            for one in scored
+        ]  # fmt: skip
         if asked is not None:
             save_kernels(folder / "dual_kernel" / f"{safe(kernel)}.npz", asked, scored, kernel, unit.scale, device)
     emit({"step": len(missing), "steps": len(missing), "seconds": time.time() - started})
@@ -161,6 +163,7 @@ def busiest(hr: Image, scale: int, side: int = CROP) -> tuple[int, int]:
 
 def _save_crops(folder: Path, item: Item) -> None:
     scale = item.scale
+    assert item.lr is not None  # what a study scores has an input
     shown = item.sr if item.hr is None else item.hr
     side = min(CROP, *shown.shape[:2]) // scale * scale
     # Real LR images have no HR to choose by; the enlarged input shows every method the same window.

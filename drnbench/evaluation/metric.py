@@ -6,17 +6,18 @@ What a report needs (label, unit, direction, decimals) is readable without torch
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drnbench.errors import DataError
+from drnbench.errors import DataError, UnitError
 from drnbench.evaluation import metrics
 from drnbench.evaluation.protocol import Pixels, Protocol
 
 SSIM_WINDOW = 11
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -25,24 +26,45 @@ class Item:
 
     Attributes:
         name: of the image.
-        lr, sr: uint8.
-        hr: uint8, cropped to a multiple of the scale; None for real LR images.
+        lr: uint8; None where images made elsewhere are scored and no metric asks for it.
+        sr: uint8, as a file holds it.
+        hr: uint8, at most `scale` - 1 pixels larger than SR each way; None for real LR images.
         scale: HR size over LR size.
         kernel: spec of the degradation that made LR.
         back: D(HR), float64 and not rounded; None where the method has no dual network or nobody asks.
+        exact: SR in 0..255 before it was rounded; None where only a file is there.
 
     """
 
     name: str
-    lr: Pixels
+    lr: Pixels | None
     sr: Pixels
     hr: Pixels | None
     scale: int
     kernel: str
-    back: NDArray[np.float64] | None = None
+    back: Array | None = None
+    exact: NDArray[np.float32] | None = None
+    _seen: dict[tuple[Protocol, str], tuple[Array, Array]] = field(default_factory=dict, repr=False, compare=False)
+
+    def result(self, protocol: Protocol) -> NDArray[Any]:
+        """Return the SR image that a protocol looks at: rounded to 8 bits, or as it came out of the network."""
+        return self.sr if protocol.quantise or self.exact is None else self.exact
+
+    def compared(self, protocol: Protocol, color: str) -> tuple[Array, Array]:
+        """Return SR and HR, aligned and shaved, in the planes of a colour; computed once for all metrics of an image.
+
+        Raises:
+            DataError: sizes that do not fit, or nothing left without the border.
+
+        """
+        assert self.hr is not None  # the plan lets no metric that needs HR near images without
+        if (protocol, color) not in self._seen:
+            sr, hr = protocol.prepare(self.result(protocol), self.hr, self.scale)
+            self._seen[protocol, color] = protocol.planes(sr, color), protocol.planes(hr, color)
+        return self._seen[protocol, color]
 
 
-def psnr(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def psnr(a: Array, b: Array) -> float:
     """Return the peak signal-to-noise ratio of two arrays of one shape, in dB with peak 255; infinite where equal."""
     error = float(np.mean((a - b) ** 2))
     return 10 * math.log10(255**2 / error) if error else math.inf
@@ -58,7 +80,11 @@ class Metric:
         higher_is_better: the direction of an improvement.
         decimals: digits after the point in tables.
         summary: one line for `list`.
-        needs: what beside LR and SR must be there: "hr"; "dual", the method's dual network.
+        needs: what beside SR must be there: "hr"; "lr"; "dual", the method's dual network.
+        version: raised when the same images would get another score; it enters the keys of scores.
+        reads: fields of the protocol that move the score; they enter its key.
+        color: what is compared: "y", "rgb", or nothing to tell.
+        kind: "PSNR" or "SSIM", where the protocol's sentence in captions describes the metric; else its summary does.
 
     """
 
@@ -69,6 +95,18 @@ class Metric:
     decimals: ClassVar[int] = 4
     summary: ClassVar[str] = ""
     needs: ClassVar[frozenset[str]] = frozenset({"hr"})
+    version: ClassVar[str] = "1"
+    reads: ClassVar[frozenset[str]] = frozenset(Protocol.model_fields)
+    color: ClassVar[str | None] = None
+    kind: ClassVar[str] = ""
+
+    def ready(self) -> None:
+        """Check, before any work, that the metric can be computed on this machine.
+
+        Raises:
+            UsageError: a package or a file of weights that it needs is not here.
+
+        """
 
     def measure(self, item: Item, protocol: Protocol) -> float:
         """Return the score of one image; a metric that looks at more than SR and HR overrides this.
@@ -78,13 +116,13 @@ class Metric:
 
         """
         assert item.hr is not None  # the plan lets no metric that needs HR near images without
-        return self.score(item.sr, item.hr, item.scale, protocol)
+        return self.score(item.result(protocol), item.hr, item.scale, protocol)
 
-    def score(self, sr: Pixels, hr: Pixels, scale: int, protocol: Protocol) -> float:
+    def score(self, sr: NDArray[Any], hr: Pixels, scale: int, protocol: Protocol) -> float:
         """Return the score of one image; the score of a set is the mean over its images.
 
         Args:
-            sr: H x W x 3 uint8 RGB.
+            sr: H x W x 3 RGB in 0..255.
             hr: H' x W' x 3 uint8 RGB; cropped to a multiple of the scale here.
             scale: HR size over LR size.
             protocol: border and rounding.
@@ -96,49 +134,120 @@ class Metric:
         raise NotImplementedError
 
 
-@metrics.register("psnr_y", lambda kind: kind())
-class PsnrY(Metric):
-    """Peak signal-to-noise ratio on Y, in dB with peak 255; infinite for identical images."""
+def measure(item: Item, metric: str, protocol: Protocol) -> float:
+    """Return one score of an image by the name of the metric.
 
-    name: ClassVar[str] = "psnr_y"
-    label: ClassVar[str] = "PSNR-Y"
+    Raises:
+        UnitError: the image cannot be scored; the message begins with its name.
+
+    """
+    try:
+        return metrics.get(metric).measure(item, protocol)
+    except DataError as error:
+        raise UnitError(f"{item.name}: {error}") from error
+
+
+class Compared(Metric):
+    """A metric of the planes of one colour, aligned and shaved by the protocol; `compare` is what a new one implements."""
+
+    def measure(self, item: Item, protocol: Protocol) -> float:
+        """See `Metric.measure`."""
+        assert self.color is not None
+        return self.compare(*item.compared(protocol, self.color))
+
+    def score(self, sr: NDArray[Any], hr: Pixels, scale: int, protocol: Protocol) -> float:
+        """See `Metric.score`."""
+        assert self.color is not None
+        a, b = protocol.prepare(sr, hr, scale)
+        return self.compare(protocol.planes(a, self.color), protocol.planes(b, self.color))
+
+    def compare(self, sr: Array, hr: Array) -> float:
+        """Return the score of two arrays of one shape, H x W or H x W x 3, in 0..255."""
+        raise NotImplementedError
+
+
+class Psnr(Compared):
+    """Peak signal-to-noise ratio in dB with peak 255; infinite for identical images."""
+
     unit: ClassVar[str] = "dB"
     decimals: ClassVar[int] = 2
-    summary: ClassVar[str] = "PSNR on Y of BT.601, border shaved, peak 255; dB, higher is better"
+    kind: ClassVar[str] = "PSNR"
 
-    def score(self, sr: Pixels, hr: Pixels, scale: int, protocol: Protocol) -> float:
-        """Return dB."""
-        sr, hr = protocol.prepare(sr, hr, scale)
-        return psnr(protocol.luma(sr), protocol.luma(hr))
+    def compare(self, sr: Array, hr: Array) -> float:
+        """Return dB, of the mean over all pixels and colours."""
+        return psnr(sr, hr)
 
 
-@metrics.register("ssim_y", lambda kind: kind())
-class SsimY(Metric):
-    """Structural similarity on Y (Wang et al. 2004): 11 x 11 Gaussian window, sigma 1.5, valid region."""
+class Ssim(Compared):
+    """Structural similarity (Wang et al. 2004): 11 x 11 Gaussian window, sigma 1.5, valid region; mean of the colours."""
 
-    name: ClassVar[str] = "ssim_y"
-    label: ClassVar[str] = "SSIM-Y"
-    summary: ClassVar[str] = "SSIM on Y of BT.601, border shaved, 11x11 Gaussian window; higher is better"
+    kind: ClassVar[str] = "SSIM"
 
-    def score(self, sr: Pixels, hr: Pixels, scale: int, protocol: Protocol) -> float:
-        """Return a number of at most 1."""
+    def compare(self, sr: Array, hr: Array) -> float:
+        """Return a number of at most 1.
+
+        Raises:
+            DataError: images smaller than the window.
+
+        """
         from skimage.metrics import structural_similarity
 
-        sr, hr = protocol.prepare(sr, hr, scale)
         height, width = hr.shape[:2]
         if min(height, width) < SSIM_WINDOW:
             raise DataError(
-                f"SSIM looks through an {SSIM_WINDOW} x {SSIM_WINDOW} window, but {width} x {height} "
-                f"pixels are left of an image when its border of {protocol.shaved(scale)} is shaved: "
-                "use larger images, or leave out ssim_y"
+                f"SSIM looks through an {SSIM_WINDOW} x {SSIM_WINDOW} window, but {width} x {height} pixels are left of "
+                f"an image when its border is shaved: use larger images, or leave out {self.name}"
             )
         return float(
             structural_similarity(  # type: ignore[no-untyped-call]
-                protocol.luma(sr),
-                protocol.luma(hr),
+                sr,
+                hr,
                 gaussian_weights=True,
                 sigma=1.5,
                 use_sample_covariance=False,
                 data_range=255,
+                channel_axis=2 if sr.ndim == 3 else None,
             )
         )
+
+
+@metrics.register("psnr_y", lambda kind: kind())
+class PsnrY(Psnr):
+    """PSNR on Y of BT.601, studio range: what the tables of the field print."""
+
+    name: ClassVar[str] = "psnr_y"
+    label: ClassVar[str] = "PSNR-Y"
+    color: ClassVar[str] = "y"
+    summary: ClassVar[str] = "PSNR on Y of BT.601, border shaved, peak 255; dB, higher is better"
+
+
+@metrics.register("ssim_y", lambda kind: kind())
+class SsimY(Ssim):
+    """SSIM on Y of BT.601, studio range."""
+
+    name: ClassVar[str] = "ssim_y"
+    label: ClassVar[str] = "SSIM-Y"
+    color: ClassVar[str] = "y"
+    summary: ClassVar[str] = "SSIM on Y of BT.601, border shaved, 11x11 Gaussian window; higher is better"
+
+
+@metrics.register("psnr_rgb", lambda kind: kind())
+class PsnrRgb(Psnr):
+    """PSNR over R, G and B together: one mean squared error over all three."""
+
+    name: ClassVar[str] = "psnr_rgb"
+    label: ClassVar[str] = "PSNR-RGB"
+    color: ClassVar[str] = "rgb"
+    reads: ClassVar[frozenset[str]] = frozenset({"border", "quantise"})
+    summary: ClassVar[str] = "PSNR over R, G and B, border shaved, peak 255; dB, higher is better"
+
+
+@metrics.register("ssim_rgb", lambda kind: kind())
+class SsimRgb(Ssim):
+    """SSIM of R, G and B, their mean."""
+
+    name: ClassVar[str] = "ssim_rgb"
+    label: ClassVar[str] = "SSIM-RGB"
+    color: ClassVar[str] = "rgb"
+    reads: ClassVar[frozenset[str]] = frozenset({"border", "quantise"})
+    summary: ClassVar[str] = "mean SSIM of R, G and B, border shaved, 11x11 Gaussian window; higher is better"

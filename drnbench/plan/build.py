@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from drnbench.environment import code_fingerprint
+from drnbench.evaluation import metrics
 from drnbench.plan.costs import Costs
 from drnbench.plan.keys import Keys
 from drnbench.plan.outputs import check, plain
@@ -100,6 +101,7 @@ class Plan:
             ],
             "outputs": [plain(o, self.trials[0].trial) for o in study.study.outputs],
             "protocol": self.trials[0].trial.protocol.model_dump(mode="json"),
+            "measured": _measured(self.trials, None),
             "arms": [
                 {"name": a.name, "kind": a.kind, "values": a.values,
                  "excluded": [{"seed": s, "reason": r} for s, r in a.excluded.items()]}
@@ -112,7 +114,8 @@ class Plan:
             },
             "trials": [
                 {"key": t.unit.key, "arm": t.arm.name, "seed": t.trial.seed, "state": t.state, "stages": t.stages,
-                 "scale": t.trial.scale, "wanted": [e.model_dump(mode="json") for e in t.unit.wanted],
+                 "scale": t.trial.scale, "measured": _measured([t], t.trial.scale),
+                 "wanted": [e.model_dump(mode="json") for e in t.unit.wanted],
                  "config": t.trial.model_dump(mode="json")}
                 for t in self.trials
             ],
@@ -145,7 +148,15 @@ def make(study: Expanded, store: Store) -> Plan:
             unit = keys.evaluation(trial, units, where)
             trials.append(_trial(arm, trial, unit, [u.key for u in units], stages, store))
     check(study.study.outputs, trials, study.name)
+    for name in sorted({e.metric for t in trials for e in t.unit.wanted if e.key in t.missing}):
+        metrics.get(name).ready()
     return Plan(study, trials, stages, _warnings(stages, trials, store))
+
+
+def _measured(trials: list[PlannedTrial], scale: int | None) -> str:
+    """Return one line on how every metric is measured; the protocol is that of the first trial."""
+    names = dict.fromkeys(e.metric for t in trials for e in t.unit.wanted)
+    return trials[0].trial.protocol.tag({name: metrics.get(name) for name in names}, scale)
 
 
 def _node(unit: StageUnit, label: str, store: Store, costs: Costs) -> StageNode:

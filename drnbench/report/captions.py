@@ -44,9 +44,8 @@ def measured(scores: Scores, metrics: set[str], scales: list[int]) -> list[str]:
     """Return how images are compared: the protocol where PSNR or SSIM is shown, and what other metrics are."""
     from drnbench.evaluation import metrics as known
 
-    usual = {"psnr_y", "ssim_y"}
-    others = [f"{known.get(m).label}: {known.get(m).summary}." for m in sorted(metrics - usual)]
-    return [*others, protocol(scores, scales)] if metrics & usual else others
+    others = [f"{known.get(m).label}: {known.get(m).summary}." for m in sorted(metrics) if not known.get(m).kind]
+    return [*others, *protocol(scores, metrics, scales)]
 
 
 def unfinished(scores: Scores) -> list[str]:
@@ -57,12 +56,14 @@ def unfinished(scores: Scores) -> list[str]:
     return [f"Unfinished: {done} of {text.count(planned, 'trial')} so far; stars may change."]
 
 
-def protocol(scores: Scores, scales: list[int]) -> str:
-    """Return the sentence on how images are compared."""
+def protocol(scores: Scores, metrics: set[str], scales: list[int]) -> list[str]:
+    """Return the sentence on how PSNR and SSIM are measured; nothing where neither is shown."""
+    from drnbench.evaluation import metrics as known
     from drnbench.evaluation.protocol import Protocol
 
-    sentence = Protocol(**scores.plan["protocol"]).caption(scales[0] if len(scales) == 1 else None)
-    return sentence.rstrip(".") + "."
+    scale = scales[0] if len(scales) == 1 else None
+    sentence = Protocol(**scores.plan["protocol"]).caption([known.get(m) for m in sorted(metrics)], scale)
+    return [sentence.rstrip(".") + "."] if sentence else []
 
 
 def specs(places: Iterable[Place]) -> list[str]:

@@ -167,7 +167,9 @@ def caption(scores: Scores, out: dict[str, Any], found: Gaps) -> str:
     parts.append(f"{', '.join([*([text.span(seeds, 'seed')] if seeds else []), 'profile ' + scores.plan['profile']])}.")
     parts += captions.left_out(scores)
     parts += captions.specs(_sides(found)[1])
-    return " ".join([*parts, captions.protocol(scores, sorted({gap.test.scale for gap in found.values()}))])
+    return " ".join(
+        [*parts, *captions.measured(scores, {out["metric"]}, sorted({g.test.scale for g in found.values()}))]
+    )
 
 
 def _sides(found: Gaps) -> tuple[list[Place], list[Place]]:

@@ -78,6 +78,10 @@ def _complete(plan: dict[str, Any]) -> None:
     plan.setdefault("baseline_values", values.get(plan["baseline"], {}))
     plan.setdefault("control_values", {})
     plan.setdefault("subject", {})
+    # What is compared stands in the metrics' names since; a Protocol knows no such field.
+    plan["protocol"].pop("color", None)
+    for trial in plan["trials"]:
+        trial["config"]["protocol"].pop("color", None)
 
 
 class _Labels:

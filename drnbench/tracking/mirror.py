@@ -89,7 +89,7 @@ class Mirror:
             points = 0
             for view in views:
                 if view.state != "untouched":
-                    points += self._child(experiment, parent, plan, view)
+                    points += self._child(experiment, parent, view)
             if final:
                 _retire(experiment, views)
             return SyncResult(1 + len(experiment.children), experiment.created - made, points)
@@ -124,7 +124,7 @@ class Mirror:
         parent.describe(
             {
                 "mlflow.note.content": str(plan["question"]),
-                "drnbench.protocol": names.protocol(plan["protocol"]),
+                "drnbench.protocol": names.clipped(plan["measured"], names.TAG_LENGTH),
                 "drnbench.trials": counts,
             },
             {"profile": plan["profile"], "question": names.clipped(str(plan["question"]), names.PARAM_LENGTH)},
@@ -138,7 +138,7 @@ class Mirror:
                 parent.attach(f"files{suffix}", [path for path in files if path.suffix == suffix], folder)
         return parent
 
-    def _child(self, experiment: Experiment, parent: Run, plan: dict[str, Any], view: TrialView) -> int:
+    def _child(self, experiment: Experiment, parent: Run, view: TrialView) -> int:
         stamp = reading.stamp(view)
         run = experiment.children.get(view.identity)
         if run is not None and run.mirrored.get("trial") == stamp:
@@ -160,7 +160,7 @@ class Mirror:
         scores = reading.scores(view)
         tags = {
             "drnbench.state": view.state,
-            "drnbench.protocol": names.protocol(plan["protocol"]),
+            "drnbench.protocol": names.clipped(view.plan["measured"], names.TAG_LENGTH),
             **scores.infinite,
         }
         if view.message is not None or "drnbench.message" in run.tags:

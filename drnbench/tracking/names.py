@@ -52,11 +52,6 @@ def params(config: Mapping[str, Any], arm: str, values: Mapping[str, Any]) -> di
     return {safe(k): clipped(_text(v), PARAM_LENGTH) for k, v in found.items() if v is not None}
 
 
-def protocol(fields: Mapping[str, Any]) -> str:
-    """Return the protocol as one line: `border=scale, y=bt601, ...`."""
-    return clipped(", ".join(f"{k}={_text(v)}" for k, v in fields.items()), TAG_LENGTH)
-
-
 def _flatten(what: Mapping[str, Any], prefix: str, into: dict[str, Any]) -> None:
     for key, value in what.items():
         if isinstance(value, Mapping):

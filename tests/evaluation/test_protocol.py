@@ -125,13 +125,50 @@ def test_an_image_too_small_for_the_window():
 
 
 def test_captions_say_what_was_done():
-    assert Protocol().caption(4) == (
+    usual = [metrics.get("psnr_y"), metrics.get("ssim_y")]
+    assert Protocol().caption(usual, 4) == (
         "PSNR and SSIM on Y of BT.601 (studio range, float64, not rounded), border of 4 pixels shaved, "
         "SR rounded to 8 bit, mean over images"
     )
-    assert "rounded to integers), border of 1 pixel shaved" in Protocol(y_round=True).caption(1)
-    assert "no border shaved" in Protocol(border=0).caption(8)
-    assert "as many pixels as the scale" in Protocol().caption()
+    assert "rounded to integers), border of 1 pixel shaved" in Protocol(y_round=True).caption(usual, 1)
+    assert "no border shaved" in Protocol(border=0).caption(usual, 8)
+    assert "as many pixels as the scale" in Protocol().caption(usual)
+    assert "clamped to 0..255 and not rounded" in Protocol(quantise=False).caption(usual, 4)
+    both = Protocol().caption([*usual, metrics.get("psnr_rgb")], 4)
+    assert both.startswith("PSNR and SSIM on Y of BT.601 (studio range, float64, not rounded); PSNR on RGB, border")
+    assert Protocol().caption([metrics.get("lr_psnr")], 4) == ""
+
+
+def test_a_tag_says_for_each_metric_what_reaches_it():
+    shown = {name: metrics.get(name) for name in ("psnr_y", "ssim_rgb", "lr_psnr")}
+    assert Protocol(y_round=True).tag(shown, 4) == (
+        "psnr_y v1: Y of BT.601 y_round=true border=4 quantise=true; ssim_rgb v1: RGB border=4 quantise=true; "
+        "lr_psnr v1: y_round=true border=4"
+    )
+    assert "border=scale" in Protocol().tag(shown)
+    assert Protocol(y_round=True).reaching(metrics.get("psnr_rgb")) == Protocol().reaching(metrics.get("psnr_rgb"))
+
+
+def test_rgb_scores_are_means_over_the_colours():
+    a, b = NOISE
+    planes = [np.repeat(x[..., None], 3, 2) for x in np.moveaxis(np.stack([a, b]), -1, 0).reshape(6, 40, 52)]
+    red, green, blue = [(planes[2 * i], planes[2 * i + 1]) for i in range(3)]
+    ssim, protocol = metrics.get("ssim_rgb"), Protocol()
+    each = [ssim.score(x, y, 2, protocol) for x, y in (red, green, blue)]
+    assert ssim.score(a, b, 2, protocol) == pytest.approx(np.mean(each), abs=1e-12)
+    errors = [255**2 / 10 ** (metrics.get("psnr_rgb").score(x, y, 2, protocol) / 10) for x, y in (red, green, blue)]
+    assert metrics.get("psnr_rgb").score(a, b, 2, protocol) == pytest.approx(
+        10 * math.log10(255**2 / np.mean(errors)), abs=1e-9
+    )
+
+
+def test_sr_may_be_compared_before_it_is_rounded():
+    hr = NOISE[0]
+    sr = hr.astype(np.float32).clip(1, 254) + np.float32(0.4)
+    assert metrics.get("psnr_y").score(sr, hr, 1, Protocol(quantise=False)) < 60
+    clipped = np.where(hr > 127, 300.0, -20.0).astype(np.float32)
+    black = np.where(hr > 127, 255, 0).astype(np.uint8)
+    assert metrics.get("psnr_rgb").score(clipped, black, 1, Protocol(quantise=False)) == math.inf
 
 
 def test_a_protocol_is_strict():

@@ -55,7 +55,7 @@ def test_the_dual_study_is_drawn_whole(store: Store) -> None:
     assert {f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png")} <= names
     assert {"costs.csv", "table_loss.tex", "table_kernel.tex"} <= names
     page = (store.study("dual") / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/png;base64,") == 6
     macros = (store.study("dual") / "macros.tex").read_text()
     found = re.findall(r"\\newcommand\{\\(\w+)\}", macros)
     assert len(found) == len(set(found))

@@ -173,7 +173,7 @@ def test_the_page_is_whole_and_escaped(store: Store) -> None:
     page = (store.study("unpaired") / "report.html").read_text()
     assert "<script" not in page
     assert "diverged &lt;b&gt;&amp; so on" in page
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 4
     assert not re.search(r'(src|href)="https?:', page)
     for path in written.files:
         assert path.exists()

@@ -8,6 +8,7 @@ from drnbench import models
 from drnbench.data.cache import fingerprint
 from drnbench.evaluation import metrics
 from drnbench.evaluation.evaluator import items, load_model
+from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.protocol import Protocol
 from drnbench.plan.keys import Keys
 from drnbench.store import Store
@@ -41,7 +42,7 @@ def test_it_trains_stably_from_unpaired_images_alone(tmp_path):
     trained = load_model(keys.evaluation(trial, [unit], "here"), store, torch.device("cpu"))
     means = []
     for model in (trained, models.create("bicubic", 4)):
-        found = items(model, images, "bicubic", 4, store.cache, torch.device("cpu"))
+        found = items(Upscaler(model, 4, torch.device("cpu")), images, "bicubic", store.cache)
         scores = [metrics.get("psnr_y").measure(item, Protocol()) for item in found]
         means.append(sum(scores) / len(scores))
     assert means[0] > means[1] - 3

@@ -90,7 +90,7 @@ class Written:
             "stages": stages, "evaluate": [{"source": "photos/test"}], "protocol": {"border": None}, "seed": seed,
         }  # fmt: skip
         self.trials.append({"key": trial, "arm": arm, "seed": seed, "state": "missing", "stages": keys, "scale": 4,
-                            "wanted": wanted, "config": config})  # fmt: skip
+                            "measured": "psnr_y v1: border=4", "wanted": wanted, "config": config})  # fmt: skip
 
     def plan(self) -> None:
         """Write plan.json."""
@@ -98,7 +98,7 @@ class Written:
             self.store.study(self.name) / "plan.json",
             {"study": self.name, "question": "Do unpaired images help?", "profile": self.profile, "baseline": "ρ=0",
              "axes": [{"path": "adapt.rho", "title": "ρ", "values": [0.0, 0.5]}], "outputs": [],
-             "protocol": {"color": "y", "border": None}, "arms": self.arms, "stages": self.stages,
+             "protocol": {"border": None}, "measured": "psnr_y v1: border=scale", "arms": self.arms, "stages": self.stages,
              "trials": self.trials, "warnings": []},
         )  # fmt: skip
 

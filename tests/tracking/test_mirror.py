@@ -37,7 +37,7 @@ def test_a_study_becomes_a_parent_and_children(written: Written) -> None:
     run = found["ρ=0.5, seed 1"]
     assert run.data.params["adapt.rho"] == "0.5"
     assert run.data.tags["drnbench.key"] == written.trials[3]["key"]
-    assert run.data.tags["drnbench.protocol"] == "color=y, border=null"
+    assert run.data.tags["drnbench.protocol"] == "psnr_y v1: border=4"
     assert run.data.metrics["psnr_y/Set5/bd:sigma_2.0"] == pytest.approx(30.8)
     assert (run.info.start_time, run.info.end_time) == (T0 * 1000, (T0 + 25) * 1000)
 

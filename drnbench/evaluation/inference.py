@@ -1,0 +1,119 @@
+"""From an LR image to an SR image: whole or in tiles, once or as the mean of eight flips and turns."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from drnbench.data.images import to_tensor
+from drnbench.errors import DataError, UsageError
+
+TILE_OVERLAP = 16
+"""LR pixels that a tile sees beyond its own, on each side."""
+
+
+class Upscaler:
+    """A model that is ready to enlarge one image after another.
+
+    Tiles: the LR image is cut into squares of `tile` pixels, each is enlarged with `overlap` more pixels around it
+    where the image has them, and of the result only the square is kept. A network that sees no further than `overlap`
+    gives the same image as without tiles. One that averages over the whole image, as channel attention does (DRN,
+    RCAN), does not: `seam` measures by how much.
+
+    Self-ensemble (Timofte et al. 2016; the `+` in EDSR+): the mean over the eight flips and quarter turns of the input,
+    each turned back, before rounding.
+
+    Args:
+        model: N x 3 x H x W in 0..255 -> outputs, the last is SR; in evaluation mode, on `device`.
+        scale: HR size over LR size.
+        device: where the model is.
+        tile: side of a tile in LR pixels; none: the whole image at once.
+        overlap: LR pixels around each tile.
+        self_ensemble: whether to take the mean of eight.
+
+    Raises:
+        UsageError: a tile below 1 or an overlap below 0.
+
+    """
+
+    def __init__(
+        self, model: nn.Module, scale: int, device: torch.device, *, tile: int | None = None,
+        overlap: int = TILE_OVERLAP, self_ensemble: bool = False,
+    ) -> None:  # fmt: skip
+        if (tile is not None and tile < 1) or overlap < 0:
+            raise UsageError(f"a tile has at least 1 pixel and an overlap at least 0, not {tile} and {overlap}")
+        self.model, self.scale, self.device = model, scale, device
+        self.tile, self.overlap, self.self_ensemble = tile, overlap, self_ensemble
+
+    @torch.no_grad()
+    def __call__(self, lr: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """H x W x 3 uint8 -> sH x sW x 3 in 0..255, clamped and not rounded.
+
+        Raises:
+            DataError: the model's output has another size or is not finite.
+
+        """
+        return _pixels(self._enlarge(to_tensor(lr).to(self.device)))
+
+    @torch.no_grad()
+    def seam(self, lr: NDArray[np.uint8]) -> float | None:
+        """Return the largest difference that tiles make, in gray levels; None where the image is a single tile.
+
+        Measured on the centre of the image, at most two tiles a side: tiles are for images that do not fit whole.
+        """
+        if self.tile is None or max(lr.shape[:2]) <= self.tile:
+            return None
+        height, width = (min(size, 2 * self.tile) for size in lr.shape[:2])
+        top, left = (lr.shape[0] - height) // 2, (lr.shape[1] - width) // 2
+        x = to_tensor(lr[top : top + height, left : left + width]).to(self.device)
+        return float(np.abs(_pixels(self._tiled(x)) - _pixels(self._whole(x))).max())
+
+    def _enlarge(self, x: Tensor) -> Tensor:
+        once = self._whole if self.tile is None or max(x.shape[-2:]) <= self.tile else self._tiled
+        if not self.self_ensemble:
+            return once(x)
+        total: Tensor | None = None
+        for turns in range(4):
+            for flip in (False, True):
+                seen = torch.rot90(x.flip(-1) if flip else x, turns, (-2, -1))
+                back = torch.rot90(once(seen), -turns, (-2, -1)).double()
+                back = back.flip(-1) if flip else back
+                total = back if total is None else total + back
+        assert total is not None
+        return total / 8
+
+    def _whole(self, x: Tensor) -> Tensor:
+        out: Tensor = self.model(x)[-1]
+        height, width = x.shape[-2:]
+        if out.shape[-2:] != (height * self.scale, width * self.scale):
+            raise DataError(
+                f"the model made {out.shape[-1]} x {out.shape[-2]} pixels of {width} x {height}, which is not scale "
+                f"{self.scale}"
+            )
+        return out
+
+    def _tiled(self, x: Tensor) -> Tensor:
+        assert self.tile is not None
+        s, (height, width) = self.scale, x.shape[-2:]
+        out = x.new_empty(1, 3, height * s, width * s)
+        for top in range(0, height, self.tile):
+            bottom = min(top + self.tile, height)
+            y0, y1 = max(0, top - self.overlap), min(height, bottom + self.overlap)
+            for left in range(0, width, self.tile):
+                right = min(left + self.tile, width)
+                x0, x1 = max(0, left - self.overlap), min(width, right + self.overlap)
+                made = self._whole(x[..., y0:y1, x0:x1])
+                kept = made[..., (top - y0) * s : (bottom - y0) * s, (left - x0) * s : (right - x0) * s]
+                out[..., top * s : bottom * s, left * s : right * s] = kept
+        return out
+
+
+def _pixels(image: Tensor) -> NDArray[np.float32]:
+    out = image[0].permute(1, 2, 0).float().cpu().numpy()
+    if not np.isfinite(out).all():
+        raise DataError(
+            "the SR image holds numbers that are not finite: the network has diverged, or its weights are not for it"
+        )
+    return np.ascontiguousarray(out.clip(0, 255))

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drnbench import degradations, report
+from drnbench.degradations import kernels, parse
+from drnbench.degradations.kernel import Kernel
+from drnbench.report import kernelfigure, reading
+from drnbench.report.frame import Scores
+from drnbench.store import Store, write_json
+from drnbench.study import Axis, Study
+from drnbench.trial import Data, Evaluate
+from tests.report.conftest import gain, rho_study
+from tests.report.shapes import KERNELS, SKEWED, dual_study, one_stage, real_study
+from tests.report.stores import PRETRAIN, fill, plan_of
+
+FOUR = ("bicubic", "bd", "nearest", "gaussian:sigma=2.0")
+
+
+def scored_on(*specs: str, scale: int = 4, **fields: Any) -> Study:
+    """Trained on bicubic pairs, tested on some kernels."""
+    evaluate = [Evaluate("photos/test", kernel=spec) for spec in specs]
+    wanted: dict[str, Any] = {
+        "base": one_stage(scale=scale, evaluate=evaluate), "axes": [Axis("pretrain.lam", [0, 0.1])], "seeds": 1,
+        "baseline": {"pretrain.lam": 0},
+    }  # fmt: skip
+    return Study(**{**wanted, **fields})
+
+
+def grid(scales: list[int]) -> Study:
+    """Kernels times scales, as studies/kernel_scale_grid.py has them."""
+    by_name = {k: {"pretrain.data.kernel": k, "evaluate.*.kernel": k} for k in FOUR}
+    return scored_on("bicubic", axes=[Axis("kernel", by_name), Axis("scale", scales)], baseline={"kernel": "bicubic"})
+
+
+def planned(store: Store, study: Study, name: str = "kernels") -> Scores:
+    """A study that is planned and of which nothing has run."""
+    fill(store, plan_of(study, name), gain, done=lambda trial: False)
+    return reading.read(store, name)
+
+
+def drawn(scores: Scores, store: Store) -> Any:
+    found = kernelfigure.draw(scores, store)
+    assert found is not None
+    return found
+
+
+def words(scores: Scores, store: Store) -> str:
+    return "\n".join(t.get_text() for t in drawn(scores, store).figure.axes[0].texts)
+
+
+def test_a_report_has_the_figure_before_anything_ran(store: Store) -> None:
+    planned(store, rho_study(), "unpaired")
+    written = report.write(store, "unpaired")
+    assert {"figure_kernels.pdf", "figure_kernels.png"} <= {path.name for path in written.files}
+    assert written.incomplete == 16
+    folder = store.study("unpaired")
+    assert b"/Type3" not in (folder / "figure_kernels.pdf").read_bytes()
+    with Image.open(folder / "figure_kernels.png") as picture:
+        assert picture.width == 680
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "figure_kernels.pdf" in page
+    assert "Degradation kernels of the study" in page
+
+
+def test_panels_are_the_kernels_of_the_plan_with_their_roles(store: Store) -> None:
+    shown = kernelfigure.panels(planned(store, rho_study()), store)
+    # The control alone trains on pairs of bd.
+    assert [(p.spec, p.scale, p.roles) for p in shown] == [
+        ("bicubic", 4, ("train", "test")), ("bd", 4, ("train", "unpaired", "test")),
+    ]  # fmt: skip
+    shown = kernelfigure.panels(planned(store, dual_study(), "dual"), store)
+    skewed = "anisotropic:angle=45.0,sigma_x=3.0,sigma_y=1.0"
+    specs = ["bicubic", "bd", "gaussian:sigma=2.0", skewed]
+    assert [(p.spec, p.scale) for p in shown] == [(spec, scale) for scale in (2, 4) for spec in specs]
+    assert len(KERNELS) + 1 == len(specs)
+    assert all(p.roles == (("train",) if p.spec == "bicubic" else ("test",)) for p in shown)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_weights_are_the_impulse_also_from_the_cache(store: Store, scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = planned(store, scored_on(*FOUR, SKEWED, "bicubic:noise=8", scale=scale))
+    want = {p.spec: parse(p.spec).impulse(scale).numpy() for p in kernelfigure.panels(scores, store)}
+    assert len(want) == 6
+
+    def unwanted(spec: str) -> Kernel:
+        raise AssertionError(f"{spec} is made again")
+
+    monkeypatch.setattr(degradations, "parse", unwanted)
+    again = kernelfigure.panels(scores, store)
+    assert {p.spec for p in again} == want.keys()
+    for panel in again:
+        assert panel.weights is not None
+        assert panel.weights.dtype == np.float64
+        np.testing.assert_array_equal(panel.weights, want[panel.spec])
+
+
+def test_pictures_are_the_weights_and_negative_ones_are_seen(store: Store) -> None:
+    scores = planned(store, scored_on("bicubic", "gaussian:sigma=2.0"))
+    pictures = drawn(scores, store).figure.axes[0].images
+    shown = kernelfigure.panels(scores, store)
+    assert len(pictures) == len(shown) == 2
+    for picture, panel in zip(pictures, shown, strict=True):
+        assert panel.weights is not None
+        pixels = np.asarray(picture.get_array())
+        assert pixels.shape == (16, 16)
+        np.testing.assert_allclose(pixels, panel.weights / panel.weights.max(), atol=1e-15)
+    lobe = float(np.asarray(pictures[0].get_array()).min())
+    assert lobe < -0.05
+    red, _, blue, _ = pictures[0].cmap(pictures[0].norm(lobe))
+    assert blue - red > 0.15
+    middle = pictures[0].cmap(pictures[0].norm(0.0))
+    assert min(middle[:3]) > 0.95
+
+
+def test_two_spellings_are_one_panel(store: Store) -> None:
+    turned = "anisotropic:sigma_x=3,sigma_y=1,angle=45"
+    shown = kernelfigure.panels(planned(store, scored_on("bd:sigma=1.6", "bd", SKEWED, turned)), store)
+    assert [p.spec for p in shown] == ["bicubic", "bd", "anisotropic:angle=45.0,sigma_x=3.0,sigma_y=1.0"]
+
+
+def test_real_images_have_no_picture_and_the_caption_says_so(store: Store) -> None:
+    scores = planned(store, real_study())
+    shown = {p.spec: p for p in kernelfigure.panels(scores, store)}
+    assert shown["real"].weights is None
+    assert shown["real"].roles == ("test",)
+    found = drawn(scores, store)
+    assert len(found.figure.axes[0].images) == 2  # bicubic and bd
+    assert "Without a picture: real (test: the images are LR already)." in found.caption
+    assert "real" not in words(scores, store)
+
+
+def test_a_study_of_real_images_alone_has_no_figure(store: Store) -> None:
+    scores = planned(store, real_study())
+    for trial in scores.plan["trials"]:
+        trial["config"] = None
+    assert [p.spec for p in kernelfigure.panels(scores, store)] == ["real"]
+    assert kernelfigure.draw(scores, store) is None
+
+
+def test_parameters_and_roles_stand_below(store: Store) -> None:
+    told = words(planned(store, scored_on("bd:sigma=2.4,size=9", "bicubic:border=replicate,noise=10,jpeg=60")), store)
+    lines = [" ".join(line.split()) for line in told.splitlines()]
+    for line in ("σ=2.4, size=9", "9 × 9, largest 0.031", "border=symmetric", "border=replicate", "train", "test"):
+        assert line in lines
+    assert "then noise σ=10 and JPEG 60" in " ".join(lines)
+
+
+def test_noise_and_jpeg_are_told_in_the_caption_where_there_are_some(store: Store) -> None:
+    with_some = drawn(planned(store, scored_on("bd:jpeg=60"), "some"), store).caption
+    assert "JPEG (quality) follow the kernel" in with_some
+    assert "JPEG" not in drawn(planned(store, scored_on("bd"), "none"), store).caption
+
+
+def test_a_grid_has_a_row_for_each_scale_and_a_column_for_each_kernel(store: Store) -> None:
+    scores = planned(store, grid([2, 4]))
+    found = drawn(scores, store)
+    boxes = [tuple(round(float(v), 6) for v in p.get_extent()) for p in found.figure.axes[0].images]
+    assert len(boxes) == 8
+    assert len({left for left, *_ in boxes}) == 4
+    bottoms = [bottom for _, _, bottom, _ in boxes]
+    assert bottoms[:4] == [max(bottoms)] * 4  # ×2 above
+    assert bottoms[4:] == [min(bottoms)] * 4
+    sides = [p.get_array().shape[0] for p in found.figure.axes[0].images]
+    assert sides == [14] * 4 + [16] * 4
+    assert "14 × 14 at ×2, 16 × 16 at ×4" in found.caption
+    assert {"×2", "×4"} <= set(words(scores, store).splitlines())
+
+
+def test_many_kernels_wrap_within_the_page(store: Store) -> None:
+    specs = [f"gaussian:sigma={sigma / 2}" for sigma in range(1, 8)]
+    found = drawn(planned(store, scored_on(*specs)), store)
+    width, height = found.figure.get_size_inches()
+    assert width <= 7.0
+    boxes = [p.get_extent() for p in found.figure.axes[0].images]
+    bottoms = [round(float(bottom), 6) for _, _, bottom, _ in boxes]
+    assert [bottoms.count(b) for b in dict.fromkeys(bottoms)] == [5, 3]
+    assert all(left >= 0 and right <= width and bottom >= 0 and top <= height for left, right, bottom, top in boxes)
+
+
+@pytest.mark.parametrize("study", [grid([2, 4]), scored_on("bicubic"), scored_on(SKEWED, "bicubic:noise=8,jpeg=60")])
+def test_nothing_is_clipped_and_no_words_overlap(store: Store, study: Study) -> None:
+    figure = drawn(planned(store, study), store).figure
+    figure.canvas.draw()
+    boxes = [t.get_window_extent() for t in figure.axes[0].texts]
+    for n, box in enumerate(boxes):
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+        assert 0 <= box.y0 < box.y1 <= figure.bbox.height
+        for other in boxes[:n]:
+            assert not box.overlaps(other)
+
+
+def test_a_single_kernel_is_small(store: Store) -> None:
+    width, height = drawn(planned(store, scored_on("bicubic")), store).figure.get_size_inches()
+    assert width == pytest.approx(3.4)
+    assert height < 1.6
+    # At several scales it stays one row.
+    study = scored_on("bicubic", axes=[Axis("scale", [2, 4, 8])], baseline={"scale": 2})
+    again = drawn(planned(store, study, "scales"), store)
+    assert again.figure.get_size_inches()[1] == pytest.approx(height)
+    assert [p.get_array().shape[0] for p in again.figure.axes[0].images] == [10, 16, 32]
+    assert "10 × 10 at ×2, 16 × 16 at ×4, 32 × 32 at ×8" in again.caption
+
+
+def test_a_window_loses_faint_weights_alone(store: Store) -> None:
+    scores = planned(store, scored_on("bd", SKEWED, "gaussian:sigma=4.0"))
+    shown = kernelfigure.panels(scores, store)
+    side = kernelfigure.window(shown)
+    for panel in shown:
+        assert panel.weights is not None
+        cut = (len(panel.weights) - side) // 2
+        outside = panel.weights.copy()
+        if cut > 0:
+            outside[cut:-cut, cut:-cut] = 0
+            assert np.abs(outside).max() < 0.01 * panel.weights.max()
+    assert max(len(p.weights) for p in shown if p.weights is not None) >= side
+    assert side % 2 == 0
+    only = [p for p in shown if p.spec == "bd"]
+    assert kernelfigure.window(only) < side
+    skewed = drawn(planned(store, scored_on(SKEWED), "skewed"), store)
+    assert "below 1 % of a kernel's largest weight, and at most 0.1 % of its absolute weight" in skewed.caption
+    assert "cut off" not in drawn(planned(store, scored_on("nearest"), "whole"), store).caption
+
+
+def test_a_kernel_file_that_changes_is_read_again_and_one_that_is_gone_is_told(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "blur.npy"
+    np.save(path, np.eye(4))
+    scores = planned(store, scored_on(f"file:path={path}"))
+    _, before = kernelfigure.panels(scores, store)
+    np.save(path, np.ones((6, 6)))
+    _, after = kernelfigure.panels(scores, store)
+    assert before.weights is not None
+    assert after.weights is not None
+    np.testing.assert_allclose(before.weights, np.eye(4) / 4)
+    np.testing.assert_allclose(after.weights, np.full((6, 6), 1 / 36))
+    path.unlink()
+    assert f"file blur.npy (test: {path} does not exist" in drawn(scores, store).caption
+
+
+@pytest.fixture
+def plug_in(monkeypatch: pytest.MonkeyPatch) -> type[Kernel]:
+    """A kernel of another package, which does not state its weights."""
+    kernels.list()
+    monkeypatch.setattr(kernels, "_entries", dict(kernels._entries))
+
+    @kernels.register("outside")
+    class Outside(Kernel):
+        name: ClassVar[str] = "outside"
+        summary: ClassVar[str] = "of another package"
+
+    return Outside
+
+
+def test_a_plug_in_is_drawn_where_it_states_its_weights(
+    store: Store, plug_in: type[Kernel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = planned(store, scored_on("outside"))
+    assert "outside (test: kernel 'outside' does not state its weights" in drawn(scores, store).caption
+    # Its code may change without a trace in the store, so nothing of it is kept.
+    bd = parse("bd")
+    monkeypatch.setattr(plug_in, "taps", lambda self, scale: bd.taps(scale))
+    shown = {p.spec: p.weights for p in kernelfigure.panels(scores, store)}["outside"]
+    assert shown is not None
+    np.testing.assert_array_equal(shown, bd.impulse(4).numpy())
+    monkeypatch.setattr(plug_in, "taps", lambda self, scale: 1 / 0)
+    assert "outside (test: its weights fail with ZeroDivisionError" in drawn(scores, store).caption
+
+
+def test_a_plug_in_that_is_not_installed_here_is_told(store: Store) -> None:
+    study = scored_on("bd", base=one_stage(evaluate=[Evaluate("photos/test", kernel="elsewhere:a=1")]))
+    scores = planned(store, study)
+    assert "elsewhere, a=1 (test: unknown kernel 'elsewhere'" in drawn(scores, store).caption
+
+
+def test_a_plan_of_an_earlier_version_shows_what_is_tested_on(store: Store) -> None:
+    stage = PRETRAIN.model_copy(update={"data": Data("photos/train", kernel="nearest")})
+    planned(store, scored_on("bd", base=one_stage(stages=[stage], evaluate=[Evaluate("photos/test", kernel="bd")])))
+    path = store.study("kernels") / "plan.json"
+    plan = json.loads(path.read_text(encoding="utf-8"))
+    for trial in plan["trials"]:
+        del trial["config"]
+    write_json(path, plan)
+    shown = kernelfigure.panels(reading.read(store, "kernels"), store)
+    assert [(p.spec, p.roles) for p in shown] == [("bd", ("test",))]
