@@ -49,6 +49,9 @@ class EvaluateUnit(Frozen):
     stage: str | None = Field(description="key of the stage to score; None for a model that is not trained")
     model: str
     options: dict[str, Scalar]
+    files_digest: dict[str, str] = Field(
+        default_factory=dict, description="content of each file that the options name, when the key was made"
+    )
     scale: int
     seed: int
     protocol: Protocol

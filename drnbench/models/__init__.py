@@ -6,12 +6,14 @@ A model is a function `name(scale, **sizes) -> nn.Module` under `@models.registe
 
 from __future__ import annotations
 
+import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drnbench.errors import UsageError, nearest
+from drnbench.errors import DrnbenchError, UsageError, nearest
 from drnbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ class Model:
         scheme: how it is trained where nobody says otherwise; None for a model that is not trained.
         multiscale: whether it has an output at each 2x level, as the per-level dual networks need.
         sizes: defaults at a scale for the parameters of `make` whose default is None.
+        files: parameters of `make` that name a file, such as the weights of somebody else's network. The content of the
+            file enters the keys, its path does not. Only for models that are not trained.
 
     """
 
@@ -39,6 +43,33 @@ class Model:
     scheme: str | None = "supervised"
     multiscale: bool = False
     sizes: Callable[[int], dict[str, Any]] = lambda scale: {}  # noqa: ARG005
+    files: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # A stage does not look whether the content changed since the plan, as an evaluation does.
+        if self.files and self.scheme is not None:
+            raise DrnbenchError(
+                f"model {self.name!r} reads files, so it cannot be trained: register it with scheme=None"
+            )
+
+    def contents(self, options: Mapping[str, Any]) -> dict[str, str]:
+        """Return the sha256 (hex) of every file that the options name, by option: what stands for it in a key.
+
+        Raises:
+            UsageError: no such file.
+
+        """
+        out = {}
+        for name in self.files:
+            if (path := options.get(name)) is not None:
+                try:
+                    with Path(path).open("rb") as file:
+                        out[name] = hashlib.file_digest(file, "sha256").hexdigest()
+                except OSError as error:
+                    raise UsageError(
+                        f"{name}: cannot read {path} ({error.strerror}); give the path of a file"
+                    ) from error
+        return out
 
     def options(self, scale: int, given: dict[str, Any]) -> dict[str, Any]:
         """Return every size with its value, defaults filled in, so that equal networks have equal keys.
@@ -81,6 +112,7 @@ models: Registry[Model] = Registry(
         "drnbench.models.dbpn",
         "drnbench.models.gan",
         "drnbench.models.classical",
+        "drnbench.models.spandrel",
     ),
     group="drnbench.models",
 )

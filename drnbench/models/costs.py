@@ -56,7 +56,8 @@ def _build_and_count(
     method: str, scale: int, sizes: dict[str, Any], lr_size: tuple[int, int], device: torch.device
 ) -> Costs:
     with torch.random.fork_rng(devices=[]), device:
-        return _count(models.create(method, scale, **sizes), torch.zeros(1, 3, *lr_size))
+        # A model that reads its weights from a file is made where they are.
+        return _count(models.create(method, scale, **sizes).to(device), torch.zeros(1, 3, *lr_size))
 
 
 def module_costs(module: nn.Module, *inputs: Tensor) -> Costs:

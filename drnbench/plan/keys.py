@@ -40,6 +40,7 @@ class Keys:
         self._prints: dict[str, Fingerprint] = {}
         self._resolved: dict[tuple[str, int, str], Resolved] = {}
         self._files: dict[tuple[object, ...], str] = {}
+        self._contents: dict[tuple[object, ...], dict[str, str]] = {}
 
     def resolve(self, trial: Trial) -> Resolved:
         """Model, sizes and default scheme of a trial's method."""
@@ -191,6 +192,21 @@ class Keys:
                 raise UsageError(f"{where}: {error}") from error
         return self._files[known]
 
+    def _model_files(self, method: Resolved, scale: int, where: str) -> dict[str, str]:
+        """Check that a model can be made from the files that its options name; return the digest of each content."""
+        model = models.get(method.model)
+        if not model.files:
+            return {}
+        known = (method.model, repr(sorted(method.options.items())), scale)
+        if known not in self._contents:
+            try:
+                digests = model.contents(method.options)
+                model.make(scale, **method.options)
+            except UsageError as error:
+                raise UsageError(f"{where}: {error}") from error
+            self._contents[known] = digests
+        return self._contents[known]
+
     def _exists(self, path: str, where: str) -> None:
         if not Path(path).is_file():
             raise UsageError(f"{where}: no such file: {path}")
@@ -199,7 +215,8 @@ class Keys:
         """Return the unit that scores a trial, with a key for each metric on each test set."""
         method = self.resolve(trial)
         last = stages[-1].key if stages else None
-        model = {"name": method.model, **method.options}
+        files = self._model_files(method, trial.scale, where)
+        model = {"name": method.model, **method.options, **files}
         # The seed of a model that nobody trains means nothing.
         trial_key = digest({"kind": "trial", "stage": last, **({} if last else {"model": model, "scale": trial.scale})})
         dual = bool(stages) and "dual" in schemes.get(str(stages[-1].stage.scheme)).uses(stages[-1].stage)
@@ -214,8 +231,8 @@ class Keys:
                 f"{where}: nothing is measured: this arm has no dual network, and every metric asks for one"
             )
         return EvaluateUnit(
-            key=trial_key, stage=last, model=method.model, options=method.options, scale=trial.scale, seed=trial.seed,
-            protocol=trial.protocol, wanted=tuple(wanted),
+            key=trial_key, stage=last, model=method.model, options=method.options, files_digest=files, scale=trial.scale,
+            seed=trial.seed, protocol=trial.protocol, wanted=tuple(wanted),
         )  # fmt: skip
 
     def _evaluations(
@@ -235,7 +252,7 @@ class Keys:
                     f"{where}: {name} compares with HR images, and 'real' LR images have none; use lr_psnr"
                 )
             # A table may mix arms with and without a D, and bicubic stands in all of them: an empty cell, not an error.
-            if not metric.needs <= have | {"hr"}:
+            if not metric.needs <= have | {"hr", "lr"}:
                 continue
             key = digest(
                 {
@@ -245,8 +262,8 @@ class Keys:
                     "dataset": label,
                     "kernel": identity(evaluate.kernel),
                     "crop": evaluate.crop,
-                    "metric": name,
-                    "protocol": trial.protocol.model_dump(),
+                    "metric": {"name": name, "version": metric.version},
+                    "protocol": trial.protocol.reaching(metric),
                     **counted,
                 }
             )

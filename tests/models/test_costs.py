@@ -94,3 +94,9 @@ def test_costs_are_listed_when_they_are_asked_for(capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "psnr_y" in out
     assert "costs" not in out
+
+
+def test_a_model_that_needs_a_file_is_left_out_of_the_list(capsys, monkeypatch):
+    monkeypatch.setattr(methods, "names", lambda: ["bicubic", "spandrel"])
+    assert main(["list", "costs"]) == 0
+    assert capsys.readouterr().out == "bicubic x4  0 parameters, not a network\n"

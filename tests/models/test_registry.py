@@ -10,7 +10,9 @@ from drnbench.schemes.base import Batch
 
 SMALL = {"n_blocks": 1, "n_feats": 4}
 TRAINED = [name for name in registry.list() if registry.get(name).scheme]
-CASES = [(name, scale) for name in registry.list() for scale in registry.get(name).scales or (1, 2, 3, 4)]
+# A model that reads its network from a file has tests of its own, where the file is.
+BUILT = [name for name in registry.list() if not registry.get(name).files]
+CASES = [(name, scale) for name in BUILT for scale in registry.get(name).scales or (1, 2, 3, 4)]
 
 
 def small(name, scale):

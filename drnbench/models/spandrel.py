@@ -1,0 +1,143 @@
+"""Networks of other authors, read from their files of weights by the package spandrel: RCAN, SwinIR, HAT, ESRGAN, ...
+
+spandrel finds architecture and sizes in the names and shapes of the parameters. It is an extra and brings torchvision;
+neither is imported before a network is asked for.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from drnbench.errors import UsageError
+from drnbench.models import register
+
+
+class Published(nn.Module):
+    """A network that spandrel knows, under the contract of this package.
+
+    spandrel pads an image to a size that the network takes, crops the output to the scale, and clamps it. The numbers
+    are float32, also where the file holds half precision. Nothing is trained: there are no gradients.
+
+    Attributes:
+        network: the module itself, with the names of its authors.
+        architecture: what spandrel calls it, such as "ESRGAN".
+
+    """
+
+    def __init__(self, descriptor: Any) -> None:
+        super().__init__()
+        self.network: nn.Module = descriptor.model.float().requires_grad_(requires_grad=False)
+        self.architecture: str = descriptor.architecture.name
+        self._descriptor = descriptor  # holds `network` too, and moves with it
+
+    def forward(self, lr: Tensor) -> tuple[Tensor]:
+        """N x 3 x H x W float32 in 0..255 -> one image of scale x the size in 0..255, not rounded."""
+        # Some networks (AuraSR) draw noise when they run: the same for every image, so a score can be had again.
+        with torch.random.fork_rng(devices=[lr.device] if lr.is_cuda else []):
+            out = [self._one(image[None]) for image in (lr / 255).unbind()]  # spandrel promises one at a time
+        return (torch.cat(out) * 255,)
+
+    def _one(self, image: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        sr: Tensor = self._descriptor(image)
+        return sr
+
+
+@register(
+    "spandrel",
+    "a published network from its weights=FILE: RCAN, SwinIR, HAT, ESRGAN and others that spandrel knows; not trained",
+    scheme=None,
+    files=("weights",),
+)
+def spandrel(scale: int, weights: str | None = None) -> Published:
+    """Build the network that a file of weights (.pth, .pt, .ckpt, .safetensors) holds.
+
+    Nothing in the file is run: only tensors and plain containers are read, so TorchScript is refused.
+
+    Raises:
+        UsageError: no file, not one that can be read safely, no network that spandrel knows, another scale, not RGB, not
+            for super-resolution (at scale 1: or restoration); spandrel or its torchvision cannot be imported.
+
+    """
+    if weights is None:
+        raise UsageError(
+            "spandrel takes the network from its file of weights: give --weights FILE, or model={'weights': 'FILE'} in a study"
+        )
+    path = Path(weights)
+    if not path.is_file():
+        raise UsageError(f"weights: no such file: {path}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about the authors' code, which is not ours to mend
+        package = _package()
+        found = _network(package, path)
+    if problem := _unfit(package, found, scale):
+        raise UsageError(f"{path} holds {found.architecture.name}, {problem}")
+    return Published(found)
+
+
+def _package() -> Any:
+    try:
+        import spandrel as package
+    except Exception as error:  # a torchvision of another torch raises a RuntimeError
+        if isinstance(error, ModuleNotFoundError) and error.name == "spandrel":
+            raise UsageError("spandrel is not installed: pip install 'drnbench[spandrel]'") from error
+        raise UsageError(
+            f"spandrel cannot be imported ({_line(error)}); install a torchvision that fits torch {torch.__version__}"
+        ) from error
+    return package
+
+
+def _network(package: Any, path: Path) -> Any:
+    """Return spandrel's descriptor of the network in a file, on the CPU."""
+    state = _read(path)
+    try:
+        # Also where a caller has made another device the default, as counting costs does.
+        with torch.device("cpu"):
+            return package.ModelLoader().load_from_state_dict(state)
+    except package.UnsupportedModelError as error:
+        raise UsageError(
+            f"{path} holds no network that spandrel {package.__version__} knows; its documentation lists those it does"
+        ) from error
+    except Exception as error:  # what the names promise, the shapes do not keep: any error of any architecture
+        raise UsageError(f"{path} cannot be made into a network by spandrel ({_line(error)}); is it whole?") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read tensors and plain containers; not by spandrel's reader, which also runs TorchScript's loader."""
+    try:
+        if path.suffix.lower() == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(path, device="cpu"))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a file of other bytes makes the readers raise nearly anything
+        raise UsageError(
+            f"{path} holds no weights that can be read safely: give a state dict that torch.save wrote, or a .safetensors"
+        ) from error
+    if not isinstance(state, dict):
+        raise UsageError(f"{path} holds no state dict: expected names and tensors")
+    return state
+
+
+def _unfit(package: Any, found: Any, scale: int) -> str | None:
+    """Say why a network cannot be scored at a scale; None where it can."""
+    if not isinstance(found, package.ImageModelDescriptor) or found.purpose not in {"SR", "Restoration"}:
+        return f"a network for {found.purpose}; super-resolution networks are scored here"
+    if found.scale != scale:
+        what = " (restoration)" if found.purpose == "Restoration" else ""
+        return f"a network of scale {found.scale}{what}, and scale {scale} is asked for; give a file of that scale"
+    if (found.input_channels, found.output_channels) != (3, 3):
+        return (
+            f"a network from {found.input_channels} channel(s) to {found.output_channels}; "
+            "images are RGB here: give one from 3 to 3"
+        )
+    return None
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
