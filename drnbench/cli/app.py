@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from drnbench.errors import DrnbenchError, PlugInWarning
+from drnbench.errors import DrnbenchError, PlugInWarning, UsageError
 
 # typer carries its own click in newer releases; the base class of its errors is reached through typer either way.
 ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -20,11 +21,17 @@ app = typer.Typer(
     name="drnbench",
     help="Ablation studies for super-resolution: one study file, one command, tables and figures for a paper.",
     epilog="Example: python -m drnbench run studies/rho_sweep.py --profile tiny",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback(invoke_without_command=True)
+def _help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
 
 StudyArg = Annotated[Path, typer.Argument(metavar="STUDY.py", help="the study file", show_default=False)]
 ProfileOpt = Annotated[str, typer.Option(help="size of the study: tiny, quick, small, paper, or one of its own")]
@@ -40,6 +47,26 @@ TrackOpt = Annotated[
     str | None, typer.Option(metavar="URI|off", help="MLflow server or store; none: results/mlflow.db; off: no mirror")
 ]
 
+DataRootOpt = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--data-root",
+        metavar="DIR",
+        help="where sets of images lie; repeatable; none: DRNBENCH_DATA, or ./data",
+        show_default=False,
+    ),
+]
+
+MetricsOpt = Annotated[str, typer.Option(help="metric names, with commas")]
+RoundOpt = Annotated[bool, typer.Option("--y-round", help="round Y, as MATLAB does on uint8")]
+BorderOpt = Annotated[int | None, typer.Option(min=0, help="pixels shaved on each side; none: the scale")]
+JsonOpt = Annotated[Path | None, typer.Option(metavar="FILE", help="write the scores there; - for standard output")]
+JobsOpt = Annotated[int | None, typer.Option(min=1, help="processes at once; none: one a core where it is worth it")]
+AlphaOpt = Annotated[
+    str | None, typer.Option(metavar="COLOUR", help="lay transparent images onto white, black or #rrggbb; none: refuse")
+]
+ForceOpt = Annotated[bool, typer.Option("--force", help="overwrite files that are there")]
+
 
 @app.command(epilog="Example: python -m drnbench run studies/rho_sweep.py --profile tiny --jobs 2")
 def run(
@@ -53,10 +80,12 @@ def run(
     tracking_uri: TrackOpt = None,
     rerun: Annotated[str | None, typer.Option(help="run again: failed, stale or all")] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="stop at the first failure")] = False,
+    data_root: DataRootOpt = None,
 ) -> int:
     """Run what is missing of a study, then report."""
     from drnbench.cli.studies import run_study
 
+    _use_data_roots(data_root)
     return run_study(
         study, profile, sets or [], jobs, executor, device, results, tracking_uri, rerun, fail_fast=fail_fast
     )
@@ -68,10 +97,12 @@ def plan(
     profile: ProfileOpt = "quick",
     sets: SetOpt = None,
     results: ResultsOpt = Path("results"),
+    data_root: DataRootOpt = None,
 ) -> int:
     """Show what `run` would do: trials, stages, states, time; runs nothing."""
     from drnbench.cli.studies import show_plan
 
+    _use_data_roots(data_root)
     return show_plan(study, profile, sets or [], results)
 
 
@@ -91,10 +122,12 @@ def list_(
             help="methods, models, schemes, kernels, datasets, metrics, studies or costs", show_default=False
         ),
     ] = None,
+    data_root: DataRootOpt = None,
 ) -> int:
     """Show what there is, one line each."""
     from drnbench.cli.listing import show
 
+    _use_data_roots(data_root)
     return show(what)
 
 
@@ -110,29 +143,101 @@ def evaluate(
     dual_weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="of the dual network, for the metric dual_mae")
     ] = None,
-    kernel: Annotated[str, typer.Option(help="degradation that makes the LR inputs")] = "bicubic",
-    metrics: Annotated[str, typer.Option(help="metric names, with commas")] = "psnr_y,ssim_y",
-    y_round: Annotated[bool, typer.Option("--y-round", help="round Y, as MATLAB does on uint8")] = False,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="write the scores there; - for standard output")
+    kernel: Annotated[
+        str, typer.Option(help="degradation that makes the LR inputs; real: the images are LR")
+    ] = "bicubic",
+    lr: Annotated[
+        str | None,
+        typer.Option(metavar="DIR_OR_NAME", help="ready-made LR images, matched by name, instead of --kernel"),
     ] = None,
+    metrics: MetricsOpt = "psnr_y,ssim_y",
+    y_round: RoundOpt = False,
+    border: BorderOpt = None,
+    no_quantise: Annotated[
+        bool, typer.Option("--no-quantise", help="compare SR before it is rounded to 8 bits")
+    ] = False,
+    json: JsonOpt = None,
+    save: Annotated[Path | None, typer.Option(metavar="DIR", help="write the SR images there, as PNG")] = None,
+    force: ForceOpt = False,
+    tile: Annotated[
+        int | None, typer.Option(min=1, help="enlarge in tiles of this many LR pixels a side: less memory")
+    ] = None,
+    overlap: Annotated[int, typer.Option(min=0, help="LR pixels that a tile sees beyond its own")] = 16,
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="mean of the eight flips and turns; the + of EDSR+")
+    ] = False,
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="SIZE=VALUE", help="size of the model, such as n_feats=8; repeatable"),
     ] = None,
     device: DeviceOpt = "auto",
-    results: ResultsOpt = Path("results"),
+    jobs: JobsOpt = None,
+    alpha: AlphaOpt = None,
+    data_root: DataRootOpt = None,
 ) -> int:
     """Score a method on a set of images."""
     from drnbench.cli.evaluating import Request, evaluate_method
+    from drnbench.cli.scores import colour
+    from drnbench.evaluation.protocol import Protocol
 
+    _use_data_roots(data_root)
     return evaluate_method(
         Request(
-            method=method, scale=scale, data=data, weights=weights, dual_weights=dual_weights, kernel=kernel,
-            metrics=[name.strip() for name in metrics.split(",")], out=json, sets=sets or [], device=device,
-            results=results, y_round=y_round,
+            method=method, scale=scale, data=data, weights=weights, dual_weights=dual_weights, kernel=kernel, lr=lr,
+            metrics=metrics, out=json, save=save, force=force, tile=tile, overlap=overlap, self_ensemble=self_ensemble,
+            sets=sets or [], device=device, jobs=jobs, alpha=colour(alpha),
+            protocol=Protocol(y_round=y_round, border=border, quantise=not no_quantise),
         )
     )  # fmt: skip
+
+
+@app.command(epilog="Example: python -m drnbench score sr/ Set5 --scale 4 --metrics psnr_y,ssim_y,lpips")
+def score(
+    sr: Annotated[str, typer.Argument(metavar="SR_DIR", help="SR images made elsewhere", show_default=False)],
+    scale: Annotated[int, typer.Option(min=1, help="HR size over LR size; 1: images of any origin")],
+    hr: Annotated[
+        str | None,
+        typer.Argument(metavar="HR_DIR", help="HR images: a folder or a name; not for niqe", show_default=False),
+    ] = None,
+    metrics: MetricsOpt = "psnr_y,ssim_y",
+    kernel: Annotated[str, typer.Option(help="for lr_psnr: the degradation that made the LR inputs")] = "bicubic",
+    y_round: RoundOpt = False,
+    border: BorderOpt = None,
+    json: JsonOpt = None,
+    alpha: AlphaOpt = None,
+    jobs: JobsOpt = None,
+    data_root: DataRootOpt = None,
+) -> int:
+    """Score SR images made elsewhere; pairs by name, such as baby_RCAN_x4.png with baby.png."""
+    from drnbench.cli.scores import colour
+    from drnbench.cli.scoring import score_folder
+    from drnbench.evaluation.protocol import Protocol
+
+    _use_data_roots(data_root)
+    protocol = Protocol(y_round=y_round, border=border)
+    return score_folder(sr, hr, scale, metrics, kernel, protocol, json, colour(alpha), jobs)
+
+
+@app.command(epilog="Example: python -m drnbench degrade Set5 Set5/LR_bicubic/X4 --kernel bicubic --scale 4")
+def degrade(
+    hr: Annotated[str, typer.Argument(metavar="HR_DIR", help="HR images: a folder or a name", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="folder for <stem>.png", show_default=False)],
+    kernel: Annotated[str, typer.Option(help="as `list kernels` shows them: bicubic, bd, gaussian:sigma=2.0, ...")],
+    scale: Annotated[int, typer.Option(min=1, help="HR size over LR size")],
+    border: Annotated[
+        str | None, typer.Option(help="beyond the edge: symmetric (MATLAB today) or replicate (older MATLAB)")
+    ] = None,
+    alpha: AlphaOpt = None,
+    jobs: JobsOpt = None,
+    force: ForceOpt = False,
+    data_root: DataRootOpt = None,
+) -> int:
+    """Write LR images, without MATLAB."""
+    from drnbench.cli.degrading import degrade_folder
+    from drnbench.cli.scores import colour
+
+    _use_data_roots(data_root)
+    return degrade_folder(hr, out, kernel, scale, border, colour(alpha), jobs, force=force)
 
 
 @app.command(epilog="Example: python -m drnbench export 3f2a91 weights")
@@ -177,6 +282,55 @@ def ui(
     return serve_ui(results, host, port)
 
 
+data_app = typer.Typer(
+    help="Fetch published sets of images, and the weights that LPIPS needs.",
+    epilog="Example: python -m drnbench data fetch DIV2K --to ~/data",
+    rich_markup_mode=None,
+)
+app.add_typer(data_app, name="data")
+
+
+@data_app.callback(invoke_without_command=True)
+def data_(context: typer.Context) -> None:
+    """Show the help where no command is given."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@data_app.command(epilog="Example: python -m drnbench data fetch Set5 Set14 B100 --to ~/data")
+def fetch(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME", help="as `list datasets` shows them; alexnet, vgg16", show_default=False),
+    ],
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="ROOT", help="images go to ROOT/NAME/HR; none: the first data root, or ./data"),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="MIRROR", help="take the file from there; the checksum stays the same")
+    ] = None,
+) -> int:
+    """Download sets of images, checked and resumable; what is there is left alone."""
+    from drnbench.cli.fetching import fetch_data
+
+    return fetch_data(names, to, url)
+
+
+@app.command(epilog="Example: python -m drnbench bench --only score")
+def bench(
+    only: Annotated[
+        str | None, typer.Option(metavar="PART", help="score, degrade, enlarge or train; none: all of them")
+    ] = None,
+    json: JsonOpt = None,
+    device: DeviceOpt = "auto",
+) -> int:
+    """Measure how fast this machine scores, degrades, enlarges and trains."""
+    from drnbench.cli.benching import bench as measure
+
+    return measure(device, only, json)
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the command line and return the exit code; every error is one line on standard error."""
     command = typer.main.get_command(app)
@@ -195,6 +349,17 @@ def main(args: list[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     return code if isinstance(code, int) else 0
+
+
+def _use_data_roots(roots: list[Path] | None) -> None:
+    """Put --data-root into the environment: worker processes look there too."""
+    for root in roots or []:
+        if not root.expanduser().is_dir():
+            raise UsageError(f"--data-root {root}: no such folder; name the one that holds Set5, DIV2K, ...")
+        if os.pathsep in str(root):
+            raise UsageError(f"--data-root {root}: a data root has no {os.pathsep!r} in its name: give a link to it")
+    if roots:
+        os.environ["DRNBENCH_DATA"] = os.pathsep.join(str(root.expanduser().absolute()) for root in roots)
 
 
 def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:

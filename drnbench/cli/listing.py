@@ -52,10 +52,11 @@ def _metrics() -> Rows:
 
 
 def _datasets() -> Rows:
-    from drnbench.data.sources import datasets
+    from drnbench.data.sources import absent, datasets
 
     for name, where, count in datasets():
         yield name, f"{count} images in {where}" if count else where
+    yield from absent()
 
 
 def _costs() -> Rows:
@@ -65,7 +66,10 @@ def _costs() -> Rows:
 
     height, width = LR_SIZE
     for name in methods.names():
-        for scale in models.get(methods.get(name).model).scales or (4,):
+        model = models.get(methods.get(name).model)
+        if model.files:  # the network is in a file that nobody has named
+            continue
+        for scale in model.scales or (4,):
             cost = costs(name, scale)
             macs = (
                 "not a network" if cost.macs is None else f"{cost.macs / 1e9:.1f} GMACs at {width}x{height} LR pixels"

@@ -19,12 +19,17 @@ from drnbench.store import Store, read_json
 from drnbench.study import expand
 from drnbench.studyfile import load
 from drnbench.trial import short
+from drnbench.units import Unit
 
 
 def planned(study: Path, profile: str, sets: list[str], store: Store) -> Plan:
     """Read a study file and build its plan; every error that can be known before work is raised here."""
+    from drnbench.training.prepare import foresee
+
     loaded, name, question = load(study)
-    return make(expand(loaded, name, question, profile, read_sets(sets)), store)
+    expanded = expand(loaded, name, question, profile, read_sets(sets))
+    foresee((trial for arm in expanded.arms for trial in arm.trials), store.cache)
+    return make(expanded, store)
 
 
 def read_sets(sets: list[str]) -> dict[str, Any]:
@@ -92,6 +97,7 @@ def run_study(
         return _finish(plan, store, tracking_uri, failed=[], ran=False)
 
     from drnbench.execution.local import LocalExecutor
+    from drnbench.training.prepare import prepare
 
     devices, slots = pick_devices(device, jobs)
     stages = sum(item.unit.kind == "stage" for item in left)
@@ -100,6 +106,7 @@ def run_study(
     print(f"{name}, profile {profile}: {stages} stages to train, {len(left) - stages} trials to score; "
           f"{slots} at once on {devices[0].partition(':')[0]}; time {told}", flush=True)  # fmt: skip
     units = [item.unit for item in left]
+    prepare(_unscored(left, plan), store.cache)
     progress = RichProgress(units, console) if console.is_terminal else PlainProgress(units)
     listeners: list[Any] = [progress]
     mirror = None
@@ -124,6 +131,20 @@ def run_study(
     plan = planned(study, profile, sets, store)
     record(plan, store)
     return _finish(plan, store, tracking_uri if mirrored else "off", outcome.failed, ran=True)
+
+
+def _unscored(left: list[Any], plan: Plan) -> list[Unit]:
+    """Return the units to run, without the scores that their trials have: nobody reads the images of these."""
+    missing: dict[str, set[str]] = {}
+    for trial in plan.trials:  # two arms may be one trial
+        missing.setdefault(trial.unit.key, set()).update(trial.missing)
+    out: list[Unit] = []
+    for item in left:
+        unit = item.unit
+        if unit.kind == "evaluate" and not item.again:
+            unit = unit.model_copy(update={"wanted": tuple(e for e in unit.wanted if e.key in missing[unit.key])})
+        out.append(unit)
+    return out
 
 
 class _Mirrored:
@@ -188,6 +209,9 @@ def write_report(study: Path, results: Path) -> int:
 
 def show_plan(study: Path, profile: str, sets: list[str], results: Path) -> int:
     """Print the plan."""
+    from drnbench.execution.coordinator import todo
+    from drnbench.training.prepare import outlook
+
     store = Store(results)
     plan = planned(study, profile, sets, store)
     console = Console(soft_wrap=True) if not sys.stdout.isatty() else Console()
@@ -219,6 +243,9 @@ def show_plan(study: Path, profile: str, sets: list[str], results: Path) -> int:
     if left:
         unsure = f"; {unknown} stages of unknown cost (none like them was measured yet)" if unknown else ""
         console.print(f"time for one process: {clock(seconds) if unknown < len(left) else 'unknown'}{unsure}")
+    ahead = outlook(_unscored(todo(plan, None), plan), store.cache)
+    if ahead:
+        console.print(f"made before the run: {escape(ahead)}")
     for warning in plan.warnings:
         console.print(f"[yellow]warning[/yellow]: {escape(warning)}")
     return 0

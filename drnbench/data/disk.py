@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from drnbench.errors import UsageError
+
+PATIENCE_S = 2.0
+"""Seconds of waiting for another process before a person is told."""
 
 
 def lock(cache_dir: Path, name: str) -> FileLock:
@@ -26,25 +33,66 @@ def lock(cache_dir: Path, name: str) -> FileLock:
     return FileLock(folder / f"{name}.lock")
 
 
-def write(file: Path, content: bytes) -> None:
+@contextmanager
+def building(cache_dir: Path, name: str, title: str) -> Iterator[Path]:
+    """Hold a lock and give a folder for half-written files; what a killed process left there goes first.
+
+    Args:
+        cache_dir: the cache's folder.
+        name: of the lock; whoever makes the same files gives the same one.
+        title: what is being made, for whoever has to wait.
+
+    Raises:
+        UsageError: the cache cannot be written.
+
+    """
+    held, parts = lock(cache_dir, name), cache_dir / "parts" / name
+    try:
+        held.acquire(timeout=PATIENCE_S)
+    except Timeout:
+        print(f"{title}: waiting for another process that does it", file=sys.stderr, flush=True)
+        held.acquire()
+    try:
+        shutil.rmtree(parts, ignore_errors=True)
+        yield parts
+    finally:
+        shutil.rmtree(parts, ignore_errors=True)
+        held.release()
+
+
+def write(file: Path, *content: bytes | memoryview, parts: Path | None = None) -> None:
     """Write under a temporary name and rename: a reader never sees half a file.
+
+    Args:
+        file: the name it gets.
+        content: the bytes, one piece after the other.
+        parts: folder of the temporary name, on the same disk; none: that of the file.
 
     Raises:
         UsageError: the file cannot be written.
 
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".tmp")
         try:
-            with os.fdopen(handle, "wb") as out:
-                out.write(content)
-            Path(temporary).replace(file)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+            _write(file, content, parts or file.parent)
+        except FileNotFoundError:  # the cache was deleted between two of the steps: begin again
+            _write(file, content, parts or file.parent)
     except OSError as error:
         raise unwritable(file, error) from None
+
+
+def _write(file: Path, content: tuple[bytes | memoryview, ...], parts: Path) -> None:
+    parts.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=parts, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            for chunk in content:
+                out.write(chunk)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def unwritable(file: Path, error: OSError) -> UsageError:

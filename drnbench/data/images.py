@@ -1,6 +1,6 @@
 """Reading image files strictly, and cropping and converting pixels.
 
-An image the field would read differently from us (transparency, 16 bit, CMYK) is refused instead of
+An image the field would read differently from us (transparency, palette, 16 bit, CMYK) is refused instead of
 converted: a silent conversion changes scores and nobody sees why.
 """
 
@@ -21,16 +21,25 @@ if TYPE_CHECKING:
 MAX_PIXELS = 100_000_000
 """Larger headers are refused before decoding: a few bytes can claim gigabytes."""
 
-_PLAIN = {"1", "L", "P", "RGB", "YCbCr"}
-"""Pillow modes of 8 bits or less without transparency: gray, palette, colour (YCbCr: JPEG inside TIFF)."""
+_PLAIN = {"1", "L", "RGB", "YCbCr"}
+"""Pillow modes of 8 bits or less without transparency: bilevel, gray, colour (YCbCr: JPEG inside TIFF)."""
+
+_ALPHA = {"RGBA", "LA", "PA"}
+
+Colour = tuple[int, int, int]
+"""Red, green and blue in 0..255."""
 
 
-def read_rgb(path: str | Path) -> NDArray[np.uint8]:
-    """Return H x W x 3 uint8 RGB: gray repeated, palettes looked up, turned upright as EXIF says.
+def read_rgb(path: str | Path, alpha: Colour | None = None) -> NDArray[np.uint8]:
+    """Return H x W x 3 uint8 RGB: gray repeated, turned upright as EXIF says.
+
+    Args:
+        path: the image file.
+        alpha: the colour onto which a transparent image is laid; None: it is refused.
 
     Raises:
-        DataError: missing, empty, broken or truncated, no image, transparent, more than 8 bits, CMYK, several
-            pictures in one file, or more than 100 megapixels.
+        DataError: missing, empty, broken or truncated, no image, transparent with no colour given, with a palette, more
+            than 8 bits, CMYK, several pictures in one file, or more than 100 megapixels.
 
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -41,9 +50,11 @@ def read_rgb(path: str | Path) -> NDArray[np.uint8]:
             # Pillow's remarks on size and metadata: what matters of them is checked below.
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
-                _refuse(path, image)
+                _refuse(path, image, alpha)
                 image.load()
                 upright = ImageOps.exif_transpose(image)
+                if alpha is not None and _transparent(image):
+                    return _flatten(np.array(upright.convert("RGBA"), dtype=np.uint8), alpha)
                 return np.array(upright.convert("RGB"), dtype=np.uint8)
     except (DataError, MemoryError):
         raise
@@ -62,23 +73,41 @@ def read_rgb(path: str | Path) -> NDArray[np.uint8]:
         raise DataError(f"{path} is broken or truncated ({detail}): fetch or export it again") from None
 
 
-def _refuse(path: Path, image: Any) -> None:
+def _transparent(image: Any) -> bool:
+    return image.mode in _ALPHA or "transparency" in image.info
+
+
+def _flatten(image: NDArray[np.uint8], onto: Colour) -> NDArray[np.uint8]:
+    """Return H x W x 3 of H x W x 4 straight RGBA laid onto a colour: round((a fg + (255 - a) bg) / 255)."""
+    fore, a = image[..., :3].astype(np.uint32), image[..., 3:].astype(np.uint32)
+    # Exact in integers; 255 is odd, so there is no half to round.
+    return ((a * fore + (255 - a) * np.array(onto, dtype=np.uint32) + 127) // 255).astype(np.uint8)
+
+
+def _refuse(path: Path, image: Any, alpha: Colour | None) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise DataError(f"{path} claims to have {width} x {height} pixels, more than 100 megapixels: cut it into parts")
-    if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
-        raise DataError(f"{path} has an alpha channel: flatten it onto a background and save it without transparency")
-    if image.mode.startswith(("I", "F")) or _png_depth(path, image) > 8:
+    if alpha is None and _transparent(image):
+        raise DataError(
+            f"{path} has an alpha channel: lay it onto a colour with --alpha white, or save it without transparency"
+        )
+    if image.mode.startswith(("I", "F")) or _depth(path, image) > 8:
         raise DataError(f"{path} has more than 8 bits a channel: save it with 8 bits")
-    if image.mode not in _PLAIN:
+    if image.mode == "P" and not _transparent(image):
+        # MATLAB's imread gives the indices, other readers look the colours up: no two scores would agree.
+        raise DataError(f"{path} is a palette image: save it as RGB")
+    if image.mode not in _PLAIN and not _transparent(image):
         raise DataError(f"{path} is in colour mode {image.mode}: save it as RGB")
     # MPO is what many cameras call a JPEG with a preview behind the picture: the first one is meant.
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         raise DataError(f"{path} holds {image.n_frames} pictures: save the one you mean on its own")
 
 
-def _png_depth(path: Path, image: Any) -> int:
-    """Return the bits a channel of a PNG: Pillow cuts 16-bit colour down to mode RGB and does not say so."""
+def _depth(path: Path, image: Any) -> int:
+    """Return the bits a channel: Pillow cuts 16-bit colour of PNG and TIFF down to mode RGB and does not say so."""
+    if image.format == "TIFF":
+        return int(max(image.tag_v2.get(258, (8,))))  # BitsPerSample, one for every channel
     if image.format != "PNG":
         return 8
     with path.open("rb") as file:
@@ -119,10 +148,20 @@ def quantise(image: NDArray[Any]) -> NDArray[np.uint8]:
     """
     if image.dtype == np.uint8:
         return image
+    return np.clip(np.floor(finite(image) + 0.5), 0, 255).astype(np.uint8)
+
+
+def finite(image: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the image as float64.
+
+    Raises:
+        DataError: numbers that are not finite.
+
+    """
     values = image.astype(np.float64)
     if not np.isfinite(values).all():
         raise DataError("an image holds numbers that are not finite: the network that made it has diverged")
-    return np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
+    return values
 
 
 def to_tensor(image: NDArray[np.uint8]) -> Tensor:

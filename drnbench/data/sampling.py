@@ -56,12 +56,13 @@ def patches(
     out: dict[int, list[NDArray[np.float32]]] = {factor: [] for factor in images}
     for image, row, column, flip_h, flip_v, transpose in draws:
         i = int(image * count)
-        height, width = images[coarse][i].shape[:2]
+        shown = {factor: stack[i] for factor, stack in images.items()}  # each once: it may be a file that is mapped
+        height, width = shown[coarse].shape[:2]
         small = patch // coarse
         top, left = int(row * (height - small + 1)), int(column * (width - small + 1))
-        for factor, stack in images.items():
+        for factor, pixels in shown.items():
             k, side = coarse // factor, patch // factor
-            cut = stack[i][top * k : top * k + side, left * k : left * k + side]
+            cut = pixels[top * k : top * k + side, left * k : left * k + side]
             if augment:
                 cut = cut[:, ::-1] if flip_h < 0.5 else cut
                 cut = cut[::-1] if flip_v < 0.5 else cut

@@ -2,8 +2,9 @@
 
 A source is `photos/train|unpaired|test`, the name of a folder or video under a data root (`Set5`, `clip.mp4`), any
 folder or video, or several of them joined by `+`. A video gives 32 of its frames, `clip.mp4@8` gives 8
-(`drnbench.data.video`). Data roots are the folders of the environment variable DRNBENCH_DATA, or else the first that
-exists of ./data, ../data and ../shared/data. Images lie at ROOT/NAME/HR/* or ROOT/NAME/*.
+(`drnbench.data.video`). Data roots are the folders of the environment variable DRNBENCH_DATA, which `--data-root` sets,
+or else the first that exists of ./data, ../data and ../shared/data. Images lie at ROOT/NAME/HR/* or ROOT/NAME/*;
+standard names are also found where EDSR and the sets' authors keep them (`drnbench.data.layouts`).
 """
 
 from __future__ import annotations
@@ -12,29 +13,13 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from drnbench.data import video
+from drnbench.data import layouts, video
+from drnbench.data.catalogue import how
+from drnbench.data.layouts import EXTENSIONS, JOINED, STANDARD
 from drnbench.data.photos import SPLITS, photos
 from drnbench.errors import DataError, nearest
 
-EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 DEFAULT_ROOTS = ("data", "../data", "../shared/data")
-STANDARD = {
-    "B100": "100 test images of BSDS300 (Martin et al. 2001)",
-    "BSDS200": "200 training images of BSDS300 (Martin et al. 2001)",
-    "DF2K": "DIV2K and Flickr2K together",
-    "DIV2K": "2K photographs (Agustsson and Timofte 2017)",
-    "Flickr2K": "2650 photographs in 2K (Timofte et al. 2017; Lim et al. 2017)",
-    "Manga109": "109 manga covers (Matsui et al. 2017), given out by its authors on application",
-    "RealSRSet": "20 real LR images without HR (Zhang et al. 2021)",
-    "Set14": "14 images (Zeyde et al. 2010)",
-    "Set5": "5 images (Bevilacqua et al. 2012)",
-    "T91": "91 training images (Yang et al. 2010)",
-    "Urban100": "100 buildings (Huang et al. 2015)",
-    "clip_city": "8 frames of a video clip of a city",
-}
-
-JOINED = {"DF2K": ("DIV2K", "Flickr2K")}
-"""Names that mean several sets, unless a folder has that name."""
 
 
 class ImageFile(NamedTuple):
@@ -96,16 +81,34 @@ def datasets() -> list[Dataset]:
     """Return everything `resolve` knows by name: the photographs, then folders and videos under the roots."""
     listed = {f"photos/{split}": Dataset(f"photos/{split}", "installed", len(SPLITS[split])) for split in SPLITS}
     for root in roots():
-        for folder in sorted(root.iterdir()) if root.is_dir() else ():
-            files = _images(folder, "HR", ".") if folder.is_dir() else []
-            if files and folder.name not in listed:  # the first root wins, as in `resolve`
-                listed[folder.name] = Dataset(folder.name, str(files[0].parent), len(files))
-            elif _is_video(folder) and folder.name not in listed:
-                listed[folder.name] = Dataset(folder.name, f"video {folder}", 0)
+        for name, dataset in sorted(_under(root).items()):
+            listed.setdefault(name, dataset)  # the first root wins, as in `resolve`
     for name, parts in JOINED.items():
         if name not in listed and all(part in listed for part in parts):
             listed[name] = Dataset(name, " + ".join(parts), sum(listed[part].images for part in parts))
     return list(listed.values())
+
+
+def absent() -> list[tuple[str, str]]:
+    """Return the standard sets that are not under the roots: name, and what it is with the way to get it."""
+    here = {one.name for one in datasets()}
+    ways = {name: how(name) for name in STANDARD if name not in here}
+    return [(name, f"not here: {STANDARD[name]}; {way}") for name, way in ways.items() if way]
+
+
+def _under(root: Path) -> dict[str, Dataset]:
+    if not root.is_dir():
+        return {}
+    standard = {name: files for name in STANDARD if (files := layouts.find(name, root))}
+    found = {name: Dataset(name, str(files[0].parent), len(files)) for name, files in standard.items()}
+    told = {files[0].parent for files in standard.values()}
+    for folder in root.iterdir():
+        files = layouts.images(folder, "HR", ".") if folder.is_dir() and folder.name not in STANDARD else []
+        if files and files[0].parent not in told:  # BSD100 is listed as B100 already
+            found[folder.name] = Dataset(folder.name, str(files[0].parent), len(files))
+        elif _is_video(folder):
+            found[folder.name] = Dataset(folder.name, f"video {folder}", 0)
+    return found
 
 
 def _resolve_one(name: str, cache: Path | None) -> Source:
@@ -116,17 +119,21 @@ def _resolve_one(name: str, cache: Path | None) -> Source:
         return Source(f"photos-{split}", tuple(ImageFile(*photo) for photo in photos(split)))
     # ./x, ~/x and /x are spelt as folders and mean nothing under a root.
     named = [] if name[0] in ".~" or Path(name).is_absolute() else roots()
+    for root in named if name in STANDARD else ():
+        if found := layouts.find(name, root):
+            return Source(name, tuple(ImageFile(file.stem, file) for file in found))
     candidates = [(root / name, ("HR", ".")) for root in named] + [(_folder(name), (".", "HR"))]
     folders = [(folder, order) for folder, order in candidates if folder.is_dir()]
-    for folder, order in folders:
-        files = _images(folder, *order)
-        if files:
-            return Source(_label(folder), tuple(ImageFile(file.stem, file) for file in files))
+    # Under a root a standard set was looked for above, and not every image of its folder need belong to it.
+    for folder, order in candidates[-1:] if name in STANDARD else folders:
+        if files := layouts.images(folder, *order):
+            label = name if name in STANDARD else _label(folder)
+            return Source(label, tuple(ImageFile(file.stem, file) for file in files))
     if not folders and (clip := video.split(name)):
         return _video(clip[0], clip[1], cache)
     if not folders and name in JOINED:
         return _join(name, cache)
-    if folders:
+    if folders and name not in STANDARD:
         kinds = ", ".join(sorted(kind[1:] for kind in EXTENSIONS))
         raise DataError(f"{folders[0][0]} holds no images, nor does its folder HR: put {kinds} files there")
     if _folder(name).is_file():
@@ -172,17 +179,6 @@ def _folder(name: str) -> Path:
     return Path(name).expanduser()
 
 
-def _images(folder: Path, *order: str) -> list[Path]:
-    """Return the images of the first subfolder that has any; hidden files are other programs' leftovers."""
-    for sub in order:
-        inside = folder / sub
-        files = inside.iterdir() if inside.is_dir() else ()
-        images = [f for f in files if f.suffix.lower() in EXTENSIONS and f.name[0] != "." and f.is_file()]
-        if images:
-            return sorted(images, key=lambda file: file.name)
-    return []
-
-
 def _label(folder: Path) -> str:
     folder = folder.resolve()
     # "HR" says nothing in a table: .../Set5/HR is Set5.
@@ -193,7 +189,8 @@ def _unknown(name: str) -> str:
     looked = [str(root / name) for root in roots()] or [f"{root}/{name}" for root in DEFAULT_ROOTS]
     what = f"{name!r}, {STANDARD[name]}, is not here" if name in STANDARD else f"unknown images {name!r}"
     known = "" if name in STANDARD else f"; {nearest(name, [one.name for one in datasets()])}"
+    way = how(name)
     return (
-        f"{what}: looked in {', '.join(looked)} and for a folder of that path{known}; put the images at "
-        f"ROOT/{Path(name).name}/HR and set DRNBENCH_DATA=ROOT, or give a folder"
+        f"{what}: looked in {', '.join(looked)} and for a folder of that path{known}; {f'{way}, or ' if way else ''}"
+        f"put the images at ROOT/{Path(name).name}/HR and name ROOT with --data-root or DRNBENCH_DATA, or give a folder"
     )

@@ -1,4 +1,4 @@
-"""From a stage's description to batches: image pyramids in memory, patches by (seed, step)."""
+"""From a stage's description to batches: image pyramids, patches by (seed, step)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch import Tensor
 
 from drnbench.data.cache import ImageInfo, fingerprint, hr_set, lr_set
 from drnbench.data.sampling import patches, pyramid_factors, uniforms
-from drnbench.degradations import parse
 from drnbench.errors import UnitError
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch
+from drnbench.training.reads import stage_reads
 from drnbench.trial import Data
 from drnbench.units import StageUnit
 
@@ -27,7 +27,9 @@ Pyramid = dict[int, Sequence[Image]]
 class Feed:
     """Everything a stage reads: training pairs, unpaired LR images, HR images alone, held-out images for validation.
 
-    Images are decoded once and stay in memory as uint8; what the scheme never asks for is never made.
+    HR images of small sources are decoded once and stay in memory as uint8; those of large ones, and all LR images, are
+    files that are mapped for as long as a patch is cut (`drnbench.data.packed`). What the scheme never asks for is never
+    made.
 
     Raises:
         UnitError: the images changed since the plan was made.
@@ -39,12 +41,10 @@ class Feed:
         stage = unit.stage
         assert stage.scheme is not None
         self._mix = partial(schemes.get(stage.scheme).mix, stage)
-        images = _read(stage.data, unit.data_digest, cache)
-        cut = len(images) - stage.holdout
-        self._images, self._held = images[:cut][: stage.data.count], images[cut:]
-        self._others: tuple[ImageInfo, ...] = ()
+        self._reads = stage_reads(stage, unit.scale, unpaired=unit.unpaired_digest is not None)
+        self._images = {stage.data.source: _read(stage.data, unit.data_digest, cache)}
         if stage.unpaired is not None and unit.unpaired_digest is not None:
-            self._others = _read(stage.unpaired, unit.unpaired_digest, cache)[: stage.unpaired.count]
+            self._images[stage.unpaired.source] = _read(stage.unpaired, unit.unpaired_digest, cache)
         self._made: dict[str, Pyramid] = {}
 
     def batch(self, step: int) -> Batch:
@@ -69,42 +69,29 @@ class Feed:
     def heldout(self) -> dict[str, Pyramid]:
         """Return the held-out images by kernel: the stage's, and that of its unpaired images to see the adaptation.
 
-        No number depends on them. Real LR images have no HR to hold a result against, so they add no kernel.
+        No number depends on them.
         """
-        stage, out = self.unit.stage, {}
-        for data in (stage.data, stage.unpaired if self._others else None):
-            if data is not None and not parse(data.kernel).real and data.kernel not in out:
-                shown = stage.data.model_copy(update={"kernel": data.kernel})
-                out[data.kernel] = self._pyramid(f"held {data.kernel}", self._held, shown, (self.unit.scale, 1))
-        return out
+        kernels = [purpose.removeprefix("held ") for purpose in self._reads if purpose.startswith("held ")]
+        return {kernel: self._pyramid(f"held {kernel}") for kernel in kernels}
 
     def _cut(self, purpose: str, step: int, n: int) -> dict[int, NDArray[np.float32]]:
         """Cut `n` patches; the draws are made for a whole batch, so slot i is the same patch in every arm of a seed."""
         unit, stage = self.unit, self.unit.stage
         draws = uniforms(unit.seed, f"stage {unit.depth} {purpose}", step, (stage.batch, 6))[:n]
-        return patches(self._source(purpose), stage.patch, draws, augment=stage.augment)
+        return patches(self._pyramid(purpose), stage.patch, draws, augment=stage.augment)
 
-    def _source(self, purpose: str) -> Pyramid:
-        unit, stage = self.unit, self.unit.stage
-        if purpose == "unpaired":
-            assert stage.unpaired is not None
-            return self._pyramid(purpose, self._others, stage.unpaired, (unit.scale,))
-        factors = (1,) if purpose == "hr" else pyramid_factors(unit.scale)
-        return self._pyramid(purpose, self._images, stage.data, factors)
-
-    def _pyramid(self, name: str, images: Sequence[ImageInfo], data: Data, factors: Sequence[int]) -> Pyramid:
-        """All images at the given factors, cropped so that every factor covers the same HR pixels; made once."""
-        if name not in self._made:
-            scale = self.unit.scale
-            out: Pyramid = {}
-            for factor in factors:
-                if factor == 1:
-                    hr = hr_set(images, data.crop)
-                    out[1] = [img[: img.shape[0] // scale * scale, : img.shape[1] // scale * scale] for img in hr]
-                else:
-                    out[factor] = lr_set(images, data.kernel, factor, self.cache, crop=data.crop, modulo=scale)
-            self._made[name] = out
-        return self._made[name]
+    def _pyramid(self, purpose: str) -> Pyramid:
+        """All images for a purpose at its factors, cropped so that every factor covers the same HR pixels; made once."""
+        if purpose not in self._made:
+            read = self._reads[purpose]
+            data, images = read.data, read.select(self._images[read.data.source])
+            self._made[purpose] = {
+                factor: hr_set(images, data.crop, modulo=read.scale)
+                if factor == 1
+                else lr_set(images, data.kernel, factor, self.cache, crop=data.crop, modulo=read.scale)
+                for factor in read.factors
+            }
+        return self._made[purpose]
 
     def _empty(self) -> dict[int, NDArray[np.float32]]:
         stage = self.unit.stage

@@ -9,7 +9,7 @@ import pytest
 from drnbench.cli import main
 from tests.house import call, command, write_study
 
-VERBS = ("run", "plan", "report", "list", "evaluate", "export", "sync", "ui")
+VERBS = ("run", "plan", "report", "list", "evaluate", "score", "degrade", "export", "sync", "ui", "bench", "data")
 
 
 def test_help_imports_nothing_heavy():

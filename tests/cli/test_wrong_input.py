@@ -218,4 +218,4 @@ def test_a_study_with_an_unknown_field_names_the_nearest(refused, tmp_path):
 
 def test_an_image_too_small_to_score_is_named(refused, tmp_path):
     photographs(tmp_path / "hr", 1, 8)
-    assert "0: " in refused("evaluate", "bicubic", "--scale", 4, "--data", tmp_path / "hr")
+    assert "0.png: " in refused("evaluate", "bicubic", "--scale", 4, "--data", tmp_path / "hr")

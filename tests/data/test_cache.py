@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drnbench.data import cache
+from drnbench.data import making
 from drnbench.data.cache import fingerprint, hr_set, lr_set
 from drnbench.data.images import center_crop, mod_crop, read_rgb, to_tensor, to_uint8
 from drnbench.degradations import parse
@@ -42,7 +44,7 @@ def decoded(monkeypatch):
         seen.append(Path(path).name)
         return read_rgb(path)
 
-    monkeypatch.setattr(cache, "read_rgb", spy)
+    monkeypatch.setattr(making, "read_rgb", spy)
     return seen
 
 
@@ -100,7 +102,7 @@ def test_lr_images_are_crop_modcrop_and_kernel(folder, store):
 def test_lr_images_are_made_once_and_the_spelling_of_a_kernel_does_not_count(folder, store, decoded):
     images = fingerprint(str(folder), store).images
     first = lr_set(images, "bd", 4, store)
-    files = sorted((store / "lr").rglob("*.png"))
+    files = sorted((store / "lr").rglob("*.npy"))
     assert len(files) == 2
     assert all(file.parent.name == file.stem[:2] for file in files)
     decoded.clear()
@@ -110,7 +112,7 @@ def test_lr_images_are_made_once_and_the_spelling_of_a_kernel_does_not_count(fol
     lr_set(images, "bd:sigma=2.0", 4, store)
     lr_set(images, "bd", 2, store)
     lr_set(images, "bd", 4, store, crop=16)
-    assert len(list((store / "lr").rglob("*.png"))) == 8
+    assert len(list((store / "lr").rglob("*.npy"))) == 8
 
 
 def test_noise_is_drawn_for_each_image_by_its_pixels(folder, store, tmp_path):
@@ -126,13 +128,13 @@ def test_noise_is_drawn_for_each_image_by_its_pixels(folder, store, tmp_path):
     assert (noise[0] != noise[1]).any()
 
 
-def test_the_files_of_a_kernel_without_noise_are_found_under_the_old_key(store, tmp_path):
+def test_the_key_of_a_kernel_without_noise_stays(store, tmp_path):
     # sha256 of these pixels, of this kernel's fields and of the sizes: changing it would make every LR set again.
     (tmp_path / "one").mkdir()
     Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(tmp_path / "one/x.png")
     lr_set(fingerprint(str(tmp_path / "one"), store).images, "bd", 2, store)
-    assert [file.name for file in (store / "lr").rglob("*.png")] == [
-        "d894a41795efde0783c1e5284bb81c8e755af8b01608041efaecc0a1e040b47b.png"
+    assert [file.name for file in (store / "lr").rglob("*.npy")] == [
+        "eee18959529683d1b0da445b0b9623a34f84cdf9d7a395687c795a943ba8044a.npy"
     ]
 
 
@@ -143,10 +145,10 @@ def test_a_kernel_file_is_known_by_its_content(folder, store, tmp_path):
     (tmp_path / "k.npy").rename(tmp_path / "moved.npy")
     again = lr_set(images, f"file:path={tmp_path / 'moved.npy'}", 2, store)
     assert all((one == other).all() for one, other in zip(first, again, strict=True))
-    assert len(list((store / "lr").rglob("*.png"))) == 2
+    assert len(list((store / "lr").rglob("*.npy"))) == 2
     np.save(tmp_path / "moved.npy", np.ones((4, 4)))
     lr_set(images, f"file:path={tmp_path / 'moved.npy'}", 2, store)
-    assert len(list((store / "lr").rglob("*.png"))) == 4
+    assert len(list((store / "lr").rglob("*.npy"))) == 4
 
 
 def test_images_of_kernel_real_are_lr_already(folder, store):
@@ -158,15 +160,51 @@ def test_images_of_kernel_real_are_lr_already(folder, store):
     assert not (store / "lr").exists()
 
 
-def test_an_unreadable_lr_image_is_made_again(folder, store):
+@pytest.mark.parametrize("damage", [lambda b: b[:40], lambda b: b[:-1], lambda b: b"?" + b[1:], lambda b: b + b"0"])
+def test_a_damaged_lr_image_is_made_again(folder, store, damage):
     images = fingerprint(str(folder), store).images
     first = lr_set(images, "nearest", 2, store)
-    file = next((store / "lr").rglob("*.png"))
+    file = next((store / "lr").rglob("*.npy"))
     whole = file.read_bytes()
-    file.write_bytes(whole[:40])
+    file.write_bytes(damage(whole))
     again = lr_set(images, "nearest", 2, store)
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
     assert file.read_bytes() == whole
+
+
+def test_lr_files_are_plain_arrays_and_what_comes_back_cannot_be_written_to(folder, store):
+    images = fingerprint(str(folder), store).images
+    made = lr_set(images, "bd", 2, store)
+    assert len(made) == 2
+    assert [lr.shape for lr in made[1:]] == [(10, 15, 3)]
+    assert sorted(np.load(file).tobytes() for file in (store / "lr").rglob("*.npy")) == sorted(
+        lr.tobytes() for lr in made
+    )
+    with pytest.raises(ValueError, match="read-only"):
+        made[0][0, 0] = 0
+    with pytest.raises(IndexError):
+        made[2]
+
+
+def test_a_cache_deleted_under_the_hands_of_a_reader_is_made_again(folder, store):
+    images = fingerprint(str(folder), store).images
+    made = lr_set(images, "bd", 2, store)
+    before = [lr.copy() for lr in made]
+    shutil.rmtree(store)
+    assert all((a == b).all() for a, b in zip(before, made, strict=True))
+    assert len(list((store / "lr").rglob("*.npy"))) == 2
+
+
+def test_all_bad_images_are_named_at_once_and_the_good_ones_are_kept(folder, store, decoded):
+    (folder / "_.png").write_bytes((folder / "a.png").read_bytes()[:-200])
+    (folder / "c.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"^\S*_\.png .*\(and 1 more of set cannot be used: \S*c\.png is empty"):
+        fingerprint(str(folder), store)
+    decoded.clear()
+    (folder / "_.png").unlink()
+    (folder / "c.png").unlink()
+    assert len(fingerprint(str(folder), store).images) == 2
+    assert decoded == []
 
 
 def test_an_image_that_changes_under_a_run_is_noticed(folder, store):
@@ -184,6 +222,8 @@ def test_impossible_requests(folder, store, tmp_path):
         lr_set(images, "bicubic", 32, store)
     with pytest.raises(UsageError, match="does not fit scale 4"):
         lr_set(images, "bicubic", 4, store, modulo=6)
+    with pytest.raises(DataError, match=r"a\.png.*too small for scale 32"):
+        hr_set(images, modulo=32)
     with pytest.raises(UsageError, match="did you mean 'bicubic'"):
         lr_set(images, "bicubics", 4, store)
     (tmp_path / "file").touch()
@@ -194,37 +234,47 @@ def test_impossible_requests(folder, store, tmp_path):
 RACE = """
 import sys
 from pathlib import Path
-from drnbench.data import cache
+from drnbench.data import cache, making
 from drnbench.degradations.kernel import Kernel
 folder, store = sys.argv[1], Path(sys.argv[2])
-made, degrade = [], Kernel.degrade
+made, degrade, read, reads = [], Kernel.degrade, making.read_rgb, []
 def counted(*given):
     made.append(given)
     return degrade(*given)
-Kernel.degrade = counted
+def reading(path):
+    reads.append(path)
+    return read(path)
+Kernel.degrade, making.read_rgb = counted, reading
 print("ready", flush=True)
 sys.stdin.readline()
 images = cache.fingerprint(folder, store).images
+first = len(reads)
 lrs = cache.lr_set(images, "bd", 4, store)
-print(len(made), [int(lr.sum()) for lr in lrs])
+print(first, len(made), [int(lr.sum()) for lr in lrs])
 """
 
 
-def test_two_processes_make_a_set_once(folder, store):
+@pytest.mark.parametrize("pack", [pytest.param("0", marks=pytest.mark.real), "512"])
+def test_two_processes_make_a_set_once(folder, store, pack):
     command = [sys.executable, "-c", RACE, str(folder), str(store)]
+    env = {**os.environ, "DRNBENCH_PACK_MB": pack}
     with ExitStack() as stack:
         racers = [
-            stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+            )
             for _ in range(2)
         ]
         assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * 2
         for racer in racers:
             racer.stdin.write("go\n")
             racer.stdin.flush()
-        answers = [racer.communicate(timeout=120)[0].strip().split(" ", 1) for racer in racers]
+        answers = [racer.communicate(timeout=120)[0].strip().split(" ", 2) for racer in racers]
     assert [racer.returncode for racer in racers] == [0, 0]
-    (first, sums), (second, same) = answers
-    assert int(first) + int(second) == 2  # two images, each degraded by one of the two
+    (decoded, made, sums), (redecoded, remade, same) = answers
+    assert int(decoded) + int(redecoded) == 2  # two images, each decoded by one of the two
+    assert int(made) + int(remade) == 2  # and degraded
     assert sums == same
+    assert len(list((store / "pixels").rglob("*.npy"))) == (2 if pack == "0" else 0)
     assert not list(store.rglob("*.tmp"))
     assert len(json.loads((store / "fingerprints.json").read_text())) == 2

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from drnbench.data import photos as photos_module
 from drnbench.data.photos import SPLITS
-from drnbench.data.sources import datasets, resolve
+from drnbench.data.sources import absent, datasets, resolve
 from drnbench.errors import DataError
 
 
@@ -106,6 +108,101 @@ def test_the_first_root_wins_and_several_are_searched(root, tmp_path, monkeypatc
     assert [(one.name, one.images) for one in datasets()] == [
         ("photos/train", 8), ("photos/unpaired", 4), ("photos/test", 5), ("Set5", 2), ("T91", 2), ("Mine", 1),
     ]  # fmt: skip
+
+
+def paths(source):
+    return [image.path for image in resolve(source).images]
+
+
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        ("Set14", ["Set14/HR", "Set14", "benchmark/Set14/HR", "benchmark/Set14", "set14"]),
+        ("B100", ["B100/HR", "benchmark/B100/HR", "BSDS300/images/test", "BSD100", "BSDS100/HR", "benchmark/BSDS100"]),
+        ("BSDS200", ["BSDS200", "BSDS300/images/train", "bsd200"]),
+        ("Manga109", ["benchmark/Manga109/HR", "manga109/HR", "manga109"]),
+        ("Urban100", ["benchmark/Urban100/HR", "urban100"]),
+        ("DIV2K", ["DIV2K/HR", "DIV2K", "DIV2K/DIV2K_train_HR", "DIV2K_train_HR"]),
+        ("DIV2K-valid", ["DIV2K-valid/HR", "DIV2K/DIV2K_valid_HR", "DIV2K_valid_HR", "DIV2K_valid"]),
+        ("Flickr2K", ["Flickr2K", "Flickr2K/Flickr2K_HR", "Flickr2K_HR"]),
+        ("DF2K", ["DF2K/HR", "DF2K/DF2K_HR", "DF2K_HR"]),
+        ("T91", ["T91", "91-image", "91-images/HR"]),
+    ],
+)
+def test_the_usual_layouts_are_found_by_standard_name(tmp_path, monkeypatch, name, places):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DRNBENCH_DATA", "root")
+    # The first of them wins, so each is seen once all before it are gone.
+    for i, place in enumerate(places):
+        put(Path("root", place, f"{i}.png"))
+    for i, place in enumerate(places):
+        assert paths(name) == [Path("root", place, f"{i}.png")]
+        assert resolve(name).label == name
+        assert (name, str(Path("root", place)), 1) in datasets()
+        Path("root", place, f"{i}.png").unlink()
+    with pytest.raises(DataError, match="is not here"):
+        resolve(name)
+
+
+def test_lr_folders_and_cropped_copies_are_not_taken_for_hr(root):
+    put(root / "Set14/LR_bicubic/X4/ax4.png", root / "benchmark/Set14/GTmod12/a.png", root / "Set14/X2/a.png")
+    with pytest.raises(DataError, match=r"'Set14', 14 images .*is not here"):
+        resolve("Set14")
+
+
+def test_an_exact_name_wins_over_an_alias_and_the_first_root_over_both(root, tmp_path, monkeypatch):
+    second = tmp_path / "second"
+    monkeypatch.setenv("DRNBENCH_DATA", f"{root}:{second}")
+    put(second / "B100/HR/exact.png")
+    assert names("B100") == ["exact"]
+    put(root / "BSD100/alias.png")
+    assert names("B100") == ["alias"]
+    put(root / "B100/HR/first.png")
+    assert names("B100") == ["first"]
+    assert resolve("BSD100").label == "BSD100"
+    listed = [one.name for one in datasets()]
+    assert listed.count("B100") == 1
+    assert "BSD100" in listed  # another folder than the one that B100 means
+
+
+def test_a_folder_that_a_standard_name_means_is_listed_once(root):
+    put(root / "BSD100/a.png", root / "DIV2K_train_HR/0001.png")
+    assert [(one.name, one.where) for one in datasets() if one.where.startswith(str(root))] == [
+        ("B100", str(root / "BSD100")), ("DIV2K", str(root / "DIV2K_train_HR")), ("Set5", str(root / "Set5/HR")),
+        ("T91", str(root / "T91")),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", ["DIV2K/DIV2K_train_HR", "DIV2K_train_HR"])
+def test_one_folder_with_all_900_photographs_is_parted(root, folder):
+    put(*(root / folder / f"{i:04}.png" for i in (1, 800, 801, 900)), root / folder / "mine.png")
+    assert names("DIV2K") == ["0001", "0800", "mine"]
+    assert names("DIV2K-valid") == ["0801", "0900"]
+    put(root / "DIV2K_valid_HR/0850.png")
+    assert names("DIV2K-valid") == ["0850"]
+    assert {one.name: one.images for one in datasets() if "DIV2K" in one.name} == {"DIV2K": 3, "DIV2K-valid": 1}
+
+
+def test_the_label_is_the_standard_name_whatever_the_folder_is_called(root, tmp_path):
+    put(tmp_path / "far/pictures/a.png")
+    (root / "Urban100").symlink_to(tmp_path / "far/pictures")
+    assert resolve("Urban100").label == "Urban100"
+    put(tmp_path / "Manga109/b.png")  # in the current folder, not under a root
+    assert resolve("Manga109").label == "Manga109"
+
+
+def test_what_is_absent_is_told_with_the_way_to_get_it(root):
+    told = dict(absent())
+    assert "Set5" not in told
+    assert told["DIV2K"].endswith(
+        "800 training photographs in 2K (Agustsson and Timofte 2017); `data fetch DIV2K` gets it"
+    )
+    assert told["DF2K"].endswith("`data fetch DF2K` gets it")
+    assert "manga109.org" in told["Manga109"]
+    with pytest.raises(DataError, match=r"'DIV2K-valid'.*`data fetch DIV2K-valid` gets it, or put the images at ROOT"):
+        resolve("DIV2K-valid")
+    put(root / "DIV2K/HR/0001.png", root / "Flickr2K/000001.png")
+    assert {"DIV2K", "Flickr2K", "DF2K"}.isdisjoint(dict(absent()))
 
 
 def test_default_roots_are_seen_from_the_current_folder(tmp_path, monkeypatch):

@@ -1,0 +1,192 @@
+"""The verb `bench`: how fast this machine scores, degrades, enlarges and trains."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from drnbench.cli.degrading import Degrade, write_png
+from drnbench.cli.scores import check_out
+from drnbench.cli.scoring import Pair, Score
+from drnbench.data.images import read_rgb
+from drnbench.data.lr import degrade, pixel_sha
+from drnbench.data.sources import ImageFile, resolve
+from drnbench.degradations import parse
+from drnbench.environment import processor
+from drnbench.errors import UsageError, nearest
+from drnbench.evaluation import metrics as known
+from drnbench.evaluation.inference import Upscaler
+from drnbench.evaluation.protocol import Pixels, Protocol
+from drnbench.models import create
+from drnbench.parallel import cores, each
+from drnbench.store import write_text
+
+XGA = (768, 1024)
+"""Height and width of the images that scoring and degrading are measured on."""
+DIV2K = (1356, 2040)
+SECONDS = 3.0
+"""How long a measurement lasts at least."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One line of the result: what was done, how often, in what unit, with how many processes of one thread."""
+
+    what: str
+    rate: float
+    unit: str
+    processes: int
+
+
+def bench(device: str, only: str | None, out: Path | None) -> int:
+    """Measure and print; returns the exit code."""
+    from drnbench.cli.studies import pick_devices
+
+    check_out(out)
+    (place, *_), _ = pick_devices(device, 1)
+    parts: dict[str, Callable[[Path], Iterator[Speed]]] = {
+        "score": _score,
+        "degrade": _degrade,
+        "enlarge": lambda folder: _enlarge(folder, torch.device(place)),
+        "train": lambda folder: _train(folder, place),
+    }
+    if only is not None and only not in parts:
+        raise UsageError(f"bench --only {only}: {nearest(only, parts)}")
+    torch.set_num_threads(1)
+    found: list[Speed] = []
+    for name in [only] if only else parts:
+        with TemporaryDirectory() as folder:
+            for speed in parts[name](Path(folder)):
+                found.append(speed)
+                if str(out) != "-":
+                    processes = f"{speed.processes} process{'es' * (speed.processes > 1)}"
+                    print(f"{speed.what:<66} {speed.rate:9.2f} {speed.unit}, {processes}", flush=True)
+    record: dict[str, Any] = {
+        "processor": processor(), "cores": cores(), "device": _name(place), "torch": torch.__version__,
+        "speeds": [vars(speed) for speed in found],
+    }  # fmt: skip
+    if str(out) == "-":
+        sys.stdout.write(json.dumps(record, indent=2) + "\n")
+        return 0
+    print(f"{record['processor']}, {record['cores']} cores, {record['device']}, torch {record['torch']}")
+    if out is not None:
+        write_text(out, json.dumps(record, indent=2) + "\n")
+    return 0
+
+
+def _name(place: str) -> str:
+    return torch.cuda.get_device_name(place) if place.startswith("cuda") else "cpu"
+
+
+def _sized(name: str, sizes: dict[str, Any]) -> str:
+    return " ".join([name, *(f"{key}={value}" for key, value in sizes.items())])
+
+
+def _photograph(height: int, width: int, number: int = 0) -> Pixels:
+    """Return a photograph of any size: one of the embedded ones, mirrored to fill it; noise would compress as none does."""
+    pixels = read_rgb(resolve("photos/test").images[0].path)
+    pixels = np.concatenate([pixels, pixels[::-1]])
+    pixels = np.concatenate([pixels, pixels[:, ::-1]], axis=1)
+    pixels = np.tile(pixels, (-(-height // pixels.shape[0]), -(-width // pixels.shape[1]), 1))
+    return np.ascontiguousarray(np.roll(pixels, 37 * number, axis=(0, 1))[:height, :width])
+
+
+def _rate(work: Callable[[], object]) -> float:
+    """Return how often a second `work` is done, after doing it once to warm up."""
+    work()
+    start, done = time.perf_counter(), 0
+    while time.perf_counter() - start < SECONDS:
+        work()
+        done += 1
+    return done / (time.perf_counter() - start)
+
+
+def _score(folder: Path) -> Iterator[Speed]:
+    hr = _photograph(*XGA)
+    sr = np.clip(hr.astype(np.int16) + np.random.default_rng(0).integers(-8, 9, hr.shape), 0, 255).astype(np.uint8)
+    for name, image in (("hr", hr), ("sr", sr)):
+        write_png(folder / f"{name}.png", image)
+    pair = Pair("image", folder / "sr.png", folder / "hr.png")
+    for metrics in (["psnr_y", "ssim_y"], ["psnr_rgb", "ssim_rgb"], ["lr_psnr"], ["lpips"], ["niqe"]):
+        try:
+            for metric in metrics:
+                known.get(metric).ready()
+        except UsageError as error:
+            print(f"{' + '.join(metrics)} left out: {error}", file=sys.stderr)
+            continue
+        work = Score(4, "bicubic", metrics, Protocol(), None, lr="lr_psnr" in metrics)
+        what = f"score {' + '.join(metrics)}, 1024 x 768, PNG files"
+        yield Speed(what, _rate(lambda work=work: work(pair)), "images/s", 1)  # type: ignore[misc]
+
+
+def _degrade(folder: Path) -> Iterator[Speed]:
+    for label, size, count in (("1024 x 768", XGA, 48), ("2040 x 1356 (DIV2K)", DIV2K, 24)):
+        images = []
+        for i in range(count):
+            path = folder / f"{label[:4]}_{i}.png"
+            write_png(path, _photograph(*size, i))
+            images.append(ImageFile(path.stem, path))
+        for jobs in sorted({1, cores()}):
+            work = Degrade("bicubic", 4, folder / f"lr{jobs}", None)
+            (folder / f"lr{jobs}").mkdir(exist_ok=True)
+            found = each(work, images, jobs, "degrading")
+            next(found)  # the start of the processes is not the speed of the work
+            start = time.perf_counter()
+            done = len(list(found))
+            yield Speed(
+                f"degrade bicubic x4, {label}, PNG files", done / (time.perf_counter() - start), "images/s", jobs
+            )
+
+
+def _enlarge(folder: Path, device: torch.device) -> Iterator[Speed]:
+    del folder
+    hr = _photograph(512, 512)
+    small = degrade(parse("bicubic"), hr, 4, pixel_sha(hr))
+    sized: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("bicubic", {}),
+        ("drn", {"n_blocks": 2, "n_feats": 8}),
+        ("drn-s", {}),
+    )
+    for name, sizes in sized:
+        upscaler = Upscaler(create(name, 4, **sizes).to(device).eval(), 4, device)
+        shown = _sized(name, sizes)
+        yield Speed(f"enlarge x4 with {shown}, 128 x 128 LR pixels", _rate(lambda u=upscaler: u(small)), "images/s", 1)  # type: ignore[misc]
+
+
+def _train(folder: Path, device: str) -> Iterator[Speed]:
+    from drnbench.plan.keys import Keys
+    from drnbench.store import Store
+    from drnbench.training.feed import Feed
+    from drnbench.training.loop import build
+    from drnbench.trial import Data, Evaluate, Stage, Trial
+
+    store = Store(folder)
+    store.prepare()
+    small: dict[str, Any] = {"n_blocks": 2, "n_feats": 8}
+    sizes: list[tuple[str, dict[str, Any], int, int]] = [("drn", small, 8, 96)]
+    if device.startswith("cuda"):  # minutes a step on a processor
+        sizes.append(("drn-s", {}, 16, 192))
+    for method, model, batch, patch in sizes:
+        stage = Stage("train", scheme="paired", data=Data("photos/train"), steps=10_000, batch=batch, patch=patch)
+        trial = Trial(method=method, scale=4, model=model, stages=(stage,), evaluate=(Evaluate("photos/test"),))
+        (unit,) = Keys(store.cache).stages(trial, "bench")
+        scheme, feed = build(unit), Feed(unit, store.cache, torch.device(device))
+        scheme.prepare(torch.device(device))
+        count = itertools.count()
+
+        def step(scheme: Any = scheme, feed: Feed = feed, count: Iterator[int] = count) -> None:
+            losses = scheme.step(feed.batch(next(count)), 1e-4)
+            float(losses["total"])  # waits for the device
+
+        what = f"train {_sized(method, model)}, batch {batch} x {patch}"
+        yield Speed(what, _rate(step), "steps/s", 1)

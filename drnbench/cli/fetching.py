@@ -1,0 +1,61 @@
+"""The verb `data fetch`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drnbench.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from drnbench.data.fetch import Fetched
+
+
+def fetch_data(names: Iterable[str], to: Path | None, url: str | None) -> int:
+    """Fetch sets of images and weights by name, unless they are there.
+
+    Raises:
+        UsageError: an unknown name, one that only its authors give out, or what `drnbench.data.fetch.fetch` raises.
+
+    """
+    from drnbench.data.catalogue import GIVEN_OUT, REMOTES
+    from drnbench.data.fetch import checkpoints, fetch, present
+    from drnbench.data.layouts import JOINED
+    from drnbench.data.sources import roots
+
+    wanted = [part for name in names for part in JOINED.get(name, (name,))]
+    for name in wanted:
+        if name in GIVEN_OUT:
+            place = f"put the images at ROOT/{name}/HR and name ROOT with --data-root or DRNBENCH_DATA"
+            raise UsageError(f"{name} is not fetched: {GIVEN_OUT[name]}; {place}")
+        if name not in REMOTES:
+            raise UsageError(f"nothing to fetch is called {name!r}: {nearest(name, [*REMOTES, *JOINED, *GIVEN_OUT])}")
+    if url is not None and len(wanted) != 1:
+        raise UsageError(f"--url names one file, and {', '.join(wanted)} are several: fetch one at a time")
+    root = to.expanduser() if to else next(iter(roots()), Path("data"))
+    queue = []
+    for remote in (REMOTES[name] for name in dict.fromkeys(wanted)):
+        into = root if remote.folder is not None or to else checkpoints()
+        places = [into] if to or remote.folder is None else roots()
+        found = next((one for place in places if (one := present(remote, place))), None)
+        if found:
+            _tell(remote.name, found)
+        else:
+            queue.append((remote, into))
+    for i, (remote, into) in enumerate(queue):
+        mirror = url + remote.file if url is not None and url.endswith("/") else url
+        # An archive that several sets share is downloaded once.
+        keep = any(later.url == remote.url for later, _ in queue[i + 1 :])
+        try:
+            _tell(remote.name, fetch(remote, into, url=mirror, keep=keep))
+        except KeyboardInterrupt:
+            print("interrupted; what has arrived is kept: run the same command again to go on", file=sys.stderr)
+            return 130
+    return 0
+
+
+def _tell(name: str, found: Fetched) -> None:
+    images = f"{found.images} images in " if found.images else ""
+    print(f"{name}{'' if found.new else ' is there already'}: {images}{found.path}", flush=True)

@@ -1,0 +1,134 @@
+"""What `evaluate` and `score` share: the scores of many images as JSON and as a table, and what could not be scored."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drnbench.data.images import Colour
+from drnbench.errors import UsageError
+from drnbench.evaluation import metrics as known
+from drnbench.evaluation.protocol import Protocol
+from drnbench.store import write_text
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of one image by metric; `extra` are further entries of its JSON."""
+
+    image: str
+    values: dict[str, float]
+    extra: Mapping[str, Any] | None = None
+
+
+def wanted_metrics(text: str) -> list[str]:
+    """Read `--metrics a,b` and check that each exists and can be computed here.
+
+    Raises:
+        UsageError: unknown, named twice, or not to be had on this machine.
+
+    """
+    names = [name.strip() for name in text.split(",")]
+    if len(set(names)) != len(names):
+        raise UsageError(f"--metrics {text}: name each metric once")
+    for name in names:
+        known.get(name).ready()
+    return names
+
+
+def colour(text: str | None) -> Colour | None:
+    """Read `--alpha`: white, black or #rrggbb.
+
+    Raises:
+        UsageError: anything else.
+
+    """
+    named = {"white": "#ffffff", "black": "#000000"}
+    if text is None:
+        return None
+    digits = named.get(text, text)
+    if not re.fullmatch("#[0-9a-fA-F]{6}", digits):
+        raise UsageError(f"--alpha {text}: name a colour as white, black or #rrggbb, such as #808080")
+    red, green, blue = bytes.fromhex(digits[1:])
+    return red, green, blue
+
+
+def check_out(out: Path | None) -> None:
+    """Refuse a `--json` file that could not be written, before any work."""
+    if out is not None and str(out) != "-" and not out.absolute().parent.is_dir():
+        raise UsageError(f"--json {out}: the folder {out.absolute().parent} does not exist")
+
+
+def tell(failed: Sequence[str]) -> None:
+    """Name on standard error what could not be done, a line each."""
+    for line in failed:
+        print(f"drnbench: {' '.join(line.split())}", file=sys.stderr)
+
+
+def finish(
+    head: dict[str, Any], rows: Sequence[Scored], failed: Sequence[str], metrics: list[str], protocol: Protocol,
+    out: Path | None,
+) -> int:  # fmt: skip
+    """Write and print the scores; returns the exit code: 0 all, 1 some images failed, 2 nothing was scored."""
+    tell(failed)
+    if not rows:
+        return 2
+    record = _record(head, rows, failed, metrics, protocol)
+    written = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    if str(out) == "-":
+        sys.stdout.write(written)
+    else:
+        if out is not None:
+            write_text(out, written)
+        _print(record, metrics, protocol)
+    return 1 if failed else 0
+
+
+def _record(
+    head: dict[str, Any], rows: Sequence[Scored], failed: Sequence[str], metrics: list[str], protocol: Protocol
+) -> dict[str, Any]:
+    finite = {m: [row.values[m] for row in rows if math.isfinite(row.values[m])] for m in metrics}
+    shown = {m: known.get(m) for m in metrics}
+    return {
+        **head,
+        "protocol": {
+            **protocol.model_dump(mode="json"),
+            "shaved": protocol.shaved(head["scale"]),
+            "metrics": {m: {"color": one.color, "version": one.version} for m, one in shown.items()},
+        },
+        "mean": {m: math.fsum(values) / len(values) if values else None for m, values in finite.items()},
+        "infinite": {m: len(rows) - len(values) for m, values in finite.items() if len(values) < len(rows)},
+        "images": [
+            {
+                "image": row.image,
+                **{m: v if math.isfinite(v) else None for m, v in row.values.items()},
+                **(row.extra or {}),
+            }
+            for row in rows
+        ],
+        **({"failed": [" ".join(line.split()) for line in failed]} if failed else {}),
+    }
+
+
+def _print(record: dict[str, Any], metrics: list[str], protocol: Protocol) -> None:
+    shown = {m: known.get(m) for m in metrics}
+    width = max(len("mean"), *(len(row["image"]) for row in record["images"]))
+    print(f"{'image':<{width}}  " + "  ".join(f"{one.label:>9}" for one in shown.values()))
+    for row in [*record["images"], {"image": "mean", **record["mean"]}]:
+        cells = "  ".join(f"{row[m]:9.4f}" if row[m] is not None else f"{'inf':>9}" for m in metrics)
+        print(f"{row['image']:<{width}}  {cells}")
+    count = len(record["images"])
+    for m, n in record["infinite"].items():
+        left = ": nothing is left for a mean" if n == count else ", left out of the mean"
+        print(f"{shown[m].label} is infinite for {n} of {count} images (SR equals what it is compared with){left}")
+    told = [f"{one.label}: {one.summary}" for one in shown.values() if not one.kind]
+    sentence = protocol.caption(shown.values(), record["scale"])
+    told += [sentence] if sentence else []
+    what = ", ".join(str(record[key]) for key in ("data", "kernel") if record.get(key))
+    print(f"{record['model']} x{record['scale']}{', ' + what if what else ''}. {'. '.join(told)}")

@@ -1,0 +1,94 @@
+"""Where the field keeps its sets: the folder layouts under a data root, by standard name.
+
+EDSR puts test sets into `benchmark/`, the authors of DIV2K unpack to `DIV2K_train_HR`, others call B100 BSD100. All are
+found by one name. LR folders (`LR_bicubic`, `X4`) and cropped copies (`GTmod12`) are nowhere looked into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+
+STANDARD = {
+    "B100": "100 test images of BSDS300 (Martin et al. 2001)",
+    "BSDS200": "200 training images of BSDS300 (Martin et al. 2001)",
+    "DF2K": "DIV2K and Flickr2K together",
+    "DIV2K": "800 training photographs in 2K (Agustsson and Timofte 2017)",
+    "DIV2K-valid": "100 validation photographs of DIV2K (Agustsson and Timofte 2017)",
+    "Flickr2K": "2650 photographs in 2K (Timofte et al. 2017; Lim et al. 2017)",
+    "Manga109": "109 manga covers (Matsui et al. 2017)",
+    "RealSRSet": "20 real LR images without HR (Zhang et al. 2021)",
+    "Set14": "14 images (Zeyde et al. 2010)",
+    "Set5": "5 images (Bevilacqua et al. 2012)",
+    "T91": "91 training images (Yang et al. 2010)",
+    "Urban100": "100 buildings (Huang et al. 2015)",
+    "clip_city": "8 frames of a video clip of a city",
+}
+
+JOINED = {"DF2K": ("DIV2K", "Flickr2K")}
+"""Names that mean several sets, unless a folder has that name."""
+
+_INSIDE = {
+    "B100": ("BSDS300/images/test",),
+    "BSDS200": ("BSDS300/images/train",),
+    "DF2K": ("DF2K/DF2K_HR", "DF2K_HR"),
+    "DIV2K": ("DIV2K/DIV2K_train_HR", "DIV2K_train_HR"),
+    # EDSR's archive keeps all 900 photographs in the training folder; `_belongs` parts them.
+    "DIV2K-valid": ("DIV2K/DIV2K_valid_HR", "DIV2K_valid_HR", "DIV2K/DIV2K_train_HR", "DIV2K_train_HR"),
+    "Flickr2K": ("Flickr2K/Flickr2K_HR", "Flickr2K_HR"),
+}
+"""Places under a root that only one set has, as its authors' archives unpack."""
+
+_ALIASES = {
+    "B100": ("BSD100", "BSDS100"),
+    "BSDS200": ("BSD200",),
+    "DIV2K-valid": ("DIV2K_valid", "DIV2K100"),
+    "T91": ("91-image", "91-images", "91images"),
+}
+"""Other names of the folder; like the standard name itself, they may also differ in upper and lower case."""
+
+
+def images(folder: Path, *order: str) -> list[Path]:
+    """Return the images of the first subfolder that has any, by name; hidden files are other programs' leftovers."""
+    for sub in order:
+        inside = folder / sub
+        files = inside.iterdir() if inside.is_dir() else ()
+        found = [f for f in files if f.suffix.lower() in EXTENSIONS and f.name[0] != "." and f.is_file()]
+        if found:
+            return sorted(found, key=lambda file: file.name)
+    return []
+
+
+def find(name: str, root: Path) -> list[Path]:
+    """Return the images of the set of that standard name under a root, sorted by file name; empty: it is not there.
+
+    A folder of exactly that name wins over the authors' own layout, which wins over an alias.
+    """
+    for folder, order in _places(name, root):
+        found = [file for file in images(folder, *order) if _belongs(name, file)]
+        if found:
+            return found
+    return []
+
+
+def _places(name: str, root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    for parent in (root, root / "benchmark"):
+        yield parent / name, ("HR", ".")
+    for inside in _INSIDE.get(name, ()):
+        yield root / inside, (".",)
+    wanted = [alias.casefold() for alias in (name, *_ALIASES.get(name, ()))]
+    for parent in (root, root / "benchmark"):
+        folders = [folder for folder in parent.iterdir() if folder.is_dir()] if parent.is_dir() else []
+        for folder in sorted(folders, key=lambda one: one.name):
+            if folder.name.casefold() in wanted:
+                yield folder, ("HR", ".")
+
+
+def _belongs(name: str, file: Path) -> bool:
+    """Part DIV2K where one folder holds all 900 photographs: nobody trains on the validation images 0801 to 0900."""
+    validation = file.stem.isdecimal() and 801 <= int(file.stem) <= 900
+    if name == "DIV2K-valid" and file.parent.name == "DIV2K_train_HR":
+        return validation
+    return name != "DIV2K" or not validation

@@ -1,0 +1,43 @@
+"""Which SR or LR file belongs to which HR image."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drnbench.data.pairing import owner
+
+SET5 = ["baby", "bird", "butterfly", "head", "woman"]
+
+
+@pytest.mark.parametrize(
+    ("stem", "names", "found"),
+    [
+        ("baby", SET5, "baby"),
+        ("baby_RCAN_x4", SET5, "baby"),
+        ("babyx4", SET5, "baby"),
+        ("baby-sr", SET5, "baby"),
+        ("baby_LRBI_x2", SET5, "baby"),
+        ("babylon", SET5, None),
+        ("my_baby", SET5, None),
+        ("0001x4", ["0001", "0002"], "0001"),
+        ("00011", ["0001", "0002"], None),
+        ("img_1_2_SR", ["img_1", "img_1_2"], "img_1_2"),
+        ("img_1_SR", ["img_1", "img_1_2"], "img_1"),
+        ("baby_RCAN_x4", ["baby_HR_x4", "bird_HR_x4"], "baby_HR_x4"),
+        ("img_001_SRF_4_SRCNN", ["img_001_SRF_4_HR", "img_002_SRF_4_HR"], "img_001_SRF_4_HR"),
+        ("0801x4", ["0801x4", "0801"], "0801x4"),
+        ("baby_HR", ["baby_HR", "baby"], "baby_HR"),
+        ("x4", ["x4"], "x4"),
+        ("a", [], None),
+    ],
+)
+def test_owner(stem, names, found):
+    assert owner(stem, names) == found
+
+
+@given(st.lists(st.text("abx1_", min_size=1, max_size=6), min_size=1, unique=True), st.sampled_from(["", "_SR", "x4"]))
+def test_a_name_with_an_ending_belongs_to_it_or_to_a_longer_one(names, ending):
+    for name in names:
+        found = owner(name + ending, names)
+        assert found is not None
+        assert len(found) >= len(name)
