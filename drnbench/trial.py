@@ -41,6 +41,11 @@ class Data(Frozen):
     )
     crop: int | None = Field(None, ge=1, description="use only a central HR square of this many pixels at most")
     count: int | None = Field(None, ge=1, description="use only the first images, this many, after the hold-out")
+    lr: str | None = Field(
+        None,
+        description="ready-made LR images at the trial's scale, matched by name; `kernel` says what made them, and makes "
+        "the sizes between",
+    )
 
     def __init__(self, source: str, **fields: Any) -> None:
         super().__init__(**{"source": source, **fields})
@@ -109,6 +114,7 @@ class Evaluate(Frozen):
     metrics: Annotated[tuple[str, ...], Field(strict=False)] = Field(("psnr_y", "ssim_y"), description="metric names")
     crop: int | None = Field(None, ge=1, description="use only a central HR square of this many pixels at most")
     count: int | None = Field(None, ge=1, description="score only the first images, this many")
+    lr: str | None = Field(None, description="ready-made LR images, matched by name; `kernel` says what made them")
 
     def __init__(self, source: str, **fields: Any) -> None:
         super().__init__(**{"source": source, **fields})

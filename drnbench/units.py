@@ -26,6 +26,9 @@ class StageUnit(Frozen):
     unpaired_digest: str | None = None
     weights_digest: str | None = Field(None, description="content of the stage's `weights` when the key was made")
     dual_digest: str | None = Field(None, description="content of the stage's `dual_weights`")
+    ready_digests: dict[str, str] = Field(
+        default_factory=dict, description="fingerprint of each source of ready LR images"
+    )
 
 
 class Evaluation(Frozen):
@@ -38,6 +41,8 @@ class Evaluation(Frozen):
     kernel: str
     crop: int | None
     count: int | None = None
+    lr: str | None = Field(None, description="source of ready-made LR images")
+    lr_images: str | None = Field(None, description="fingerprint that they had when the key was made")
     metric: str
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import sys
@@ -43,9 +44,13 @@ def building(cache_dir: Path, name: str, title: str) -> Iterator[Path]:
         title: what is being made, for whoever has to wait.
 
     Raises:
-        UsageError: the cache cannot be written.
+        UsageError: the cache cannot be written, or a script without a main guard asks from its own children.
 
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A process that was started for this work imports the caller's script, which asks for the work again: it would
+        # wait for its parent, and the parent for it.
+        raise UsageError(f"{title}: put what the script does under `if __name__ == '__main__':`")
     held, parts = lock(cache_dir, name), cache_dir / "parts" / name
     try:
         held.acquire(timeout=PATIENCE_S)

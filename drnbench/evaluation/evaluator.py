@@ -17,6 +17,7 @@ from torch import nn
 
 from drnbench.data.cache import ImageInfo, fingerprint, hr_set, lr_set
 from drnbench.data.images import quantise, to_tensor
+from drnbench.data.ready import ready
 from drnbench.degradations import parse
 from drnbench.errors import UnitError, UsageError
 from drnbench.evaluation import metrics
@@ -55,7 +56,7 @@ def load_model(unit: EvaluateUnit, store: Store, device: torch.device) -> nn.Mod
 
 def items(
     upscaler: Upscaler, images: Sequence[ImageInfo], kernel: str, cache: Path, *, crop: int | None = None,
-    dual: nn.Module | None = None,
+    lrs: Sequence[ImageInfo] | None = None, dual: nn.Module | None = None,
 ) -> Iterator[Item]:  # fmt: skip
     """Super-resolve test images one by one.
 
@@ -65,6 +66,7 @@ def items(
         kernel: degradation that makes the LR inputs; `real` images are LR themselves.
         cache: folder of LR images by content.
         crop: use the central HR square of at most this many pixels.
+        lrs: ready-made LR images in the same order.
         dual: D, where a metric asks what it makes of HR.
 
     Yields:
@@ -72,9 +74,9 @@ def items(
 
     """
     scale = upscaler.scale
-    lrs = lr_set(images, kernel, scale, cache, crop=crop, modulo=scale)
-    hrs = [None] * len(lrs) if parse(kernel).real else hr_set(images, crop)
-    for image, lr, whole in zip(images, lrs, hrs, strict=True):
+    small = lr_set(images, kernel, scale, cache, crop=crop, modulo=scale) if lrs is None else hr_set(lrs)
+    hrs = [None] * len(small) if parse(kernel).real else hr_set(images, crop)
+    for image, lr, whole in zip(images, small, hrs, strict=True):
         hr = None if whole is None else whole[: lr.shape[0] * scale, : lr.shape[1] * scale]
         yield item(upscaler, image.name, lr, hr, kernel, dual)
 
@@ -106,16 +108,22 @@ def evaluate(
     asks_dual = any("dual" in metrics.get(e.metric).needs for e in missing)
     dual = load_dual(store.stage(unit.stage), unit.scale, device) if asks_dual and unit.stage else None
     started, rows = time.time(), []
-    for done, ((source, dataset, kernel, crop, count, digest), group) in enumerate(
-        groupby(missing, key=lambda e: (e.source, e.dataset, e.kernel, e.crop, e.count, e.images))
+    for done, ((source, dataset, kernel, crop, count, digest, lr, lr_digest), group) in enumerate(
+        groupby(missing, key=lambda e: (e.source, e.dataset, e.kernel, e.crop, e.count, e.images, e.lr, e.lr_images))
     ):
         emit({"step": done, "steps": len(missing), "note": f"{dataset} {kernel}"})
         found = fingerprint(source, store.cache)
         if found.digest != digest:
             raise UnitError(f"the images of {source} changed since the plan was made; run the study again")
+        images, made = found.images[:count], None
+        if lr is not None:
+            theirs = ready(images, lr, unit.scale, store.cache)
+            if theirs.digest != lr_digest:
+                raise UnitError(f"the LR images of {lr} changed since the plan was made; run the study again")
+            made = theirs.images
         wanted = list(group)
         asked = dual if any("dual" in metrics.get(e.metric).needs for e in wanted) else None
-        scored = list(items(upscaler, found.images[:count], kernel, store.cache, crop=crop, dual=asked))
+        scored = list(items(upscaler, images, kernel, store.cache, crop=crop, lrs=made, dual=asked))
         samples = folder / "samples" / dataset / safe(kernel)
         for one in scored[:SAMPLES]:
             _save_crops(samples, one)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drnbench.data.cache import Fingerprint, fingerprint
+from drnbench.data.cache import Fingerprint, ImageInfo, fingerprint
+from drnbench.data.ready import ready
 from drnbench.data.sources import resolve as resolve_source
 from drnbench.degradations import canonical, identity, parse
 from drnbench.errors import DataError, UsageError
@@ -106,6 +107,8 @@ class Keys:
         unpaired = None
         if stage.unpaired is not None and "unpaired" in uses:
             unpaired = self._data(stage.unpaired, stage, trial.scale, 0, f"{where}.unpaired")
+        pairs = ((stage.data, data), (stage.unpaired, unpaired))
+        ready_digests = {str(one.lr): made["lr"] for one, made in pairs if one is not None and made and "lr" in made}
         weights = self._weights(method, trial.scale, stage.weights, f"{where}.weights")
         dual = None
         if stage.dual_weights is not None and "dual_weights" in uses:
@@ -129,6 +132,7 @@ class Keys:
             key=key, model=method.model, options=method.options, scale=trial.scale, seed=trial.seed, depth=depth,
             before=before.key if before else None, stage=stage, data_digest=data["images"],
             unpaired_digest=unpaired["images"] if unpaired else None, weights_digest=weights, dual_digest=dual,
+            ready_digests=ready_digests,
         )  # fmt: skip
 
     def _data(self, data: Data, stage: Stage, scale: int, holdout: int, where: str) -> dict[str, Any]:
@@ -158,7 +162,22 @@ class Keys:
         # A count that takes all is no count.
         count = None if data.count is None or data.count == left else data.count
         counted = {} if count is None else {"count": count}
-        return {"images": found.digest, "kernel": identity(data.kernel), "crop": data.crop, **counted}
+        lr = self._ready(found.images, data.lr, data.kernel, data.crop, scale, where)
+        return {"images": found.digest, "kernel": identity(data.kernel), "crop": data.crop, **counted, **lr}
+
+    def _ready(
+        self, images: tuple[ImageInfo, ...], lr: str | None, kernel: str, crop: int | None, scale: int, where: str
+    ) -> dict[str, str]:
+        """Check ready-made LR images, and return what of them enters a key."""
+        if lr is None:
+            return {}
+        if crop is not None or parse_kernel(kernel, where).real:
+            what = "crop" if crop is not None else "kernel 'real'"
+            raise UsageError(f"{where}.lr: ready-made LR images do not go with {what}: leave one of them out")
+        try:
+            return {"lr": ready(images, lr, scale, self.cache).digest}
+        except UsageError as error:
+            raise DataError(f"{where}.lr: {error}") from error
 
     def _weights(self, method: Resolved, scale: int, path: str | None, where: str) -> str | None:
         """Check that a file of weights fits the model, and return the digest of its content."""
@@ -243,7 +262,9 @@ class Keys:
         real = parse_kernel(evaluate.kernel, where).real
         if evaluate.count is not None and evaluate.count > len(found.images):
             raise DataError(f"{where}.count: {evaluate.source} has {len(found.images)} images, not {evaluate.count}")
-        counted = {} if evaluate.count in {None, len(found.images)} else {"count": evaluate.count}
+        counted: dict[str, Any] = {} if evaluate.count in {None, len(found.images)} else {"count": evaluate.count}
+        shown = found.images[: evaluate.count]
+        lr = self._ready(shown, evaluate.lr, evaluate.kernel, evaluate.crop, trial.scale, where)
         out = []
         for name in evaluate.metrics:
             metric = metrics.get(name)
@@ -265,12 +286,13 @@ class Keys:
                     "metric": {"name": name, "version": metric.version},
                     "protocol": trial.protocol.reaching(metric),
                     **counted,
+                    **lr,
                 }
             )
             out.append(
                 Evaluation(
                     key=key, source=evaluate.source, dataset=label, images=found.digest, kernel=canonical(evaluate.kernel),
-                    crop=evaluate.crop, count=counted.get("count"), metric=name,
+                    crop=evaluate.crop, count=counted.get("count"), lr=evaluate.lr, lr_images=lr.get("lr"), metric=name,
                 )
             )  # fmt: skip
         return out

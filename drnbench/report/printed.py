@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def comparable(scores: Scores, arm: Arm, place: Place) -> bool:
-    """Whether an arm is scored on a place as papers score: bicubic, whole images, all of them, the usual border."""
+    """Whether an arm is scored on a place as papers score: bicubic made here, whole images, all of them, the usual border."""
     if arm.config is None or place not in arm.places or place.kernel != "bicubic":
         return False
     if Protocol(**arm.config["protocol"]) != Protocol():
         return False
     asked = [e for e in arm.config["evaluate"] if e["source"] == scores.sources[place] and e["kernel"] == "bicubic"]
-    return bool(asked) and all(e["crop"] is None and e.get("count") is None for e in asked)
+    return bool(asked) and not any(e["crop"] or e.get("count") or e.get("lr") for e in asked)
 
 
 def of_arm(scores: Scores, arm: Arm, place: Place, metric: str) -> Published | None:

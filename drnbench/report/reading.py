@@ -85,11 +85,12 @@ def _complete(plan: dict[str, Any]) -> None:
 
 
 class _Labels:
-    """Names of places: test sets that differ only in crop or source keep apart, also between arms."""
+    """Names of places: test sets that differ only in crop, source or LR images keep apart, also between arms."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self._crops: dict[tuple[Any, ...], set[Any]] = {}
         self._sources: dict[tuple[Any, ...], set[str]] = {}
+        self._lrs: dict[tuple[Any, ...], set[str | None]] = {}
         self._counted: set[tuple[Any, ...]] = set()
         reference = {arm["name"] for arm in plan["arms"] if arm["kind"] == "reference"}
         for trial in plan["trials"]:
@@ -98,6 +99,7 @@ class _Labels:
                 key = self._key(trial["scale"], e)
                 self._crops.setdefault(key, set()).add(e["crop"])
                 self._sources.setdefault(key, set()).add(e["source"])
+                self._lrs.setdefault(key, set()).add(e.get("lr"))
                 counts.setdefault(key, set()).add(e.get("count"))
             # Arms may be scored on as many images as they were trained on; that is one place. A reference is scored
             # wherever an arm is, and tells nothing of its own.
@@ -115,6 +117,8 @@ class _Labels:
             notes.append("whole" if e["crop"] is None else f"crop {e['crop']}")
         if key in self._counted:
             notes.append("all" if e.get("count") is None else f"first {e['count']}")
+        if len(self._lrs[key]) > 1:
+            notes.append("LR made here" if e.get("lr") is None else f"LR of {e['lr']}")
         label += f" ({', '.join(notes)})" if notes else ""
         label += f" of {e['source']}" if len(self._sources[key]) > 1 else ""
         return Place(label, e["kernel"], int(scale))

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from drnbench.data.cache import ImageInfo, fingerprint, hr_set, lr_set
+from drnbench.data.ready import ready
 from drnbench.data.sampling import patches, pyramid_factors, uniforms
 from drnbench.errors import UnitError
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch
-from drnbench.training.reads import stage_reads
+from drnbench.training.reads import Read, stage_reads
 from drnbench.trial import Data
 from drnbench.units import StageUnit
 
@@ -84,14 +85,20 @@ class Feed:
         """All images for a purpose at its factors, cropped so that every factor covers the same HR pixels; made once."""
         if purpose not in self._made:
             read = self._reads[purpose]
-            data, images = read.data, read.select(self._images[read.data.source])
-            self._made[purpose] = {
-                factor: hr_set(images, data.crop, modulo=read.scale)
-                if factor == 1
-                else lr_set(images, data.kernel, factor, self.cache, crop=data.crop, modulo=read.scale)
-                for factor in read.factors
-            }
+            images = read.select(self._images[read.data.source])
+            self._made[purpose] = {factor: self._images_at(factor, read, images) for factor in read.factors}
         return self._made[purpose]
+
+    def _images_at(self, factor: int, read: Read, images: Sequence[ImageInfo]) -> Sequence[Image]:
+        data = read.data
+        if factor == 1:
+            return hr_set(images, data.crop, modulo=read.scale)
+        if factor in read.made or data.lr is None:
+            return lr_set(images, data.kernel, factor, self.cache, crop=data.crop, modulo=read.scale)
+        found = ready(images, data.lr, read.scale, self.cache)
+        if found.digest != self.unit.ready_digests.get(data.lr):
+            raise UnitError(f"the LR images of {data.lr} changed since the plan was made; run the study again")
+        return hr_set(found.images)
 
     def _empty(self) -> dict[int, NDArray[np.float32]]:
         stage = self.unit.stage

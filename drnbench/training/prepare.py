@@ -98,10 +98,9 @@ def _large(units: Sequence[Unit], cache: Path) -> list[PixelSet]:
 
 
 def _sets(read: Read, images: tuple[ImageInfo, ...], cache: Path) -> list[PixelSet]:
-    data, lr = read.data, [factor for factor in read.factors if factor > 1]
-    real = parse(data.kernel).real
-    made = [] if real else [lr_files(images, data.kernel, f, cache, data.crop, modulo=read.scale) for f in lr]
-    return [*([hr_files(images)] if real or len(lr) < len(read.factors) else []), *made]
+    data, real = read.data, parse(read.data.kernel).real
+    made = [] if real else [lr_files(images, data.kernel, f, cache, data.crop, modulo=read.scale) for f in read.made]
+    return [*([hr_files(images)] if real or 1 in read.factors else []), *made]
 
 
 def _lacking(sets: list[PixelSet]) -> list[Kept]:
@@ -122,7 +121,7 @@ def _sizes(read: Read, images: tuple[ImageInfo, ...], cache: Path) -> dict[objec
     if parse(read.data.kernel).real:
         return out
     what = repr(identity(read.data.kernel))
-    for factor in (factor for factor in read.factors if factor > 1):
+    for factor in read.made:
         chosen = tuple(read.select(images))
         files = lr_files(chosen, read.data.kernel, factor, cache, read.data.crop, modulo=read.scale).files
         for image, kept in zip(chosen, files, strict=True):
@@ -134,7 +133,11 @@ def _sizes(read: Read, images: tuple[ImageInfo, ...], cache: Path) -> dict[objec
 def _trial_reads(trial: Trial) -> list[Read]:
     """Return what a trial will read; nothing where the trial is wrong."""
     reads = [
-        Read(Data(one.source, kernel=one.kernel, crop=one.crop, count=one.count), (trial.scale, 1), trial.scale)
+        Read(
+            Data(one.source, kernel=one.kernel, crop=one.crop, count=one.count, lr=one.lr),
+            (trial.scale, 1),
+            trial.scale,
+        )
         for one in trial.evaluate
     ]
     try:

@@ -33,6 +33,11 @@ class Read(NamedTuple):
     holdout: int = 0
     held: bool = False
 
+    @property
+    def made(self) -> tuple[int, ...]:
+        """The factors of LR images that are made of HR; those at the full scale may be ready-made."""
+        return tuple(f for f in self.factors if f > 1 and not (self.data.lr is not None and f == self.scale))
+
     def select(self, images: Sequence[T]) -> Sequence[T]:
         """Return those of a source's images that are meant."""
         cut = len(images) - self.holdout
@@ -59,17 +64,18 @@ def stage_reads(stage: Stage, scale: int, *, unpaired: bool) -> dict[str, Read]:
     for kernel in dict.fromkeys(one.kernel for one in (data, other) if one is not None):
         # Real LR images have no HR to hold a result against, so they add no kernel.
         if not parse(kernel).real:
-            out[f"held {kernel}"] = Read(data.model_copy(update={"kernel": kernel}), (scale, 1), scale, held, held=True)
+            shown = data if kernel == data.kernel else data.model_copy(update={"kernel": kernel, "lr": None})
+            out[f"held {kernel}"] = Read(shown, (scale, 1), scale, held, held=True)
     return out
 
 
 def wanted(unit: Unit) -> list[Read]:
     """Return what a unit will read, and nothing that its scheme never asks for."""
     if isinstance(unit, EvaluateUnit):
-        sets = dict.fromkeys((e.source, e.kernel, e.crop, e.count) for e in unit.wanted)
+        sets = dict.fromkeys((e.source, e.kernel, e.crop, e.count, e.lr) for e in unit.wanted)
         return [
-            Read(Data(source, kernel=kernel, crop=crop, count=count), (unit.scale, 1), unit.scale)
-            for source, kernel, crop, count in sets
+            Read(Data(source, kernel=kernel, crop=crop, count=count, lr=lr), (unit.scale, 1), unit.scale)
+            for source, kernel, crop, count, lr in sets
         ]
     return stage_wanted(unit.stage, unit.scale, unpaired=unit.unpaired_digest is not None)
 
