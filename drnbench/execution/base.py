@@ -43,8 +43,8 @@ class Executor(ABC):
         """Return what happened since the last call, waiting up to `timeout` seconds for something."""
 
     @abstractmethod
-    def stop(self) -> None:
-        """Ask every running unit to finish its step, checkpoint, and leave."""
+    def stop(self, key: str | None = None) -> None:
+        """Ask a running unit, or every one, to finish its step, checkpoint, and leave."""
 
     @abstractmethod
     def close(self) -> None:

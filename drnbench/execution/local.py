@@ -62,9 +62,11 @@ class LocalExecutor(Executor):
         self._free.insert(0, device)
         return Event(key, "ended", {"exitcode": process.exitcode})
 
-    def stop(self) -> None:
+    def stop(self, key: str | None = None) -> None:
         """See `Executor.stop`."""
-        for _, line, _ in self._running.values():
+        for running, (_, line, _) in self._running.items():
+            if key not in {None, running}:
+                continue
             try:
                 line.send("stop")
             except OSError:  # it has just ended; its end is read as EOF
