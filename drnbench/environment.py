@@ -45,8 +45,8 @@ def processor() -> str:
     return found.group(1).strip() if found else platform.processor() or platform.machine()
 
 
-def signature(device: str, threads: int, precision: str, deterministic: bool) -> dict[str, Any]:
-    """Return what bit-for-bit equality is promised within; `device` is "cpu" or "cuda"."""
+def signature(device: str, threads: int, precision: str, deterministic: bool, split: int = 1) -> dict[str, Any]:
+    """Return what bit-for-bit equality is promised within; `device` is "cpu" or "cuda", `split` that of a `StageUnit`."""
     import torch
 
     cuda = device == "cuda"
@@ -57,6 +57,7 @@ def signature(device: str, threads: int, precision: str, deterministic: bool) ->
         "precision": precision,
         "deterministic": deterministic,
         "compile": False,
+        **({"split": split} if split > 1 else {}),
     }
 
 

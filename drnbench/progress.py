@@ -115,7 +115,7 @@ class Progress:
                 if self._first is None:
                     self._first = (self._steps_done, time.monotonic())
 
-    def ended(self, unit: Unit, label: str, status: Status) -> None:  # noqa: ARG002
+    def ended(self, unit: Unit, label: str, status: Status, tail: Sequence[str] = ()) -> None:  # noqa: ARG002
         """See `Listener`."""
         live = self.running.pop(unit.key, None)
         if status.state == "done":
@@ -172,12 +172,12 @@ class RichProgress(Progress):
             )
         return Group(total, table)
 
-    def ended(self, unit: Unit, label: str, status: Status) -> None:
+    def ended(self, unit: Unit, label: str, status: Status, tail: Sequence[str] = ()) -> None:
         """See `Listener`; a failure is printed at once."""
         super().ended(unit, label, status)
         if status.state == "failed":
             told = f"[red]failed[/red] {escape(label)}: {status.kind}: {escape(status.message or '')}"
-            self._console.print(told, soft_wrap=True)
+            self._console.print("\n".join([told, *(f"  [dim]{escape(line)}[/dim]" for line in tail)]), soft_wrap=True)
 
 
 class PlainProgress(Progress):
@@ -206,12 +206,12 @@ class PlainProgress(Progress):
         psnr = f", val {live.psnr:.2f} dB" if live.psnr is not None else ""
         self._say(f"{label}: step {live.step}/{live.steps}, loss {live.loss:.3f}{psnr}, left {clock(live.left())}")
 
-    def ended(self, unit: Unit, label: str, status: Status) -> None:
+    def ended(self, unit: Unit, label: str, status: Status, tail: Sequence[str] = ()) -> None:
         """See `Listener`."""
         live = self.running.get(unit.key)
         super().ended(unit, label, status)
         if status.state == "failed":
-            self._say(f"FAILED {label}: {status.kind}: {status.message}")
+            self._say("\n  ".join([f"FAILED {label}: {status.kind}: {status.message}", *tail]))
             return
         took = clock(time.monotonic() - live.started) if live else "?"
         psnr = f", val {live.psnr:.2f} dB" if live and live.psnr is not None else ""

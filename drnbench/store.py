@@ -7,9 +7,11 @@ status.json says so. The layout stands in the README; this module is the one pla
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -25,6 +27,10 @@ HEARTBEAT_S = 5.0
 """A running worker touches its status this often."""
 STALE_S = 60.0
 """A unit that another host runs is given up when its status was not touched for this long."""
+
+
+ROOM = 2**16
+"""Bytes free on a disk below which whatever fails is taken to fail for want of room."""
 
 
 @dataclass
@@ -78,6 +84,19 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+
+
+def out_of_room(error: BaseException, folder: Path) -> bool:
+    """Whether an error came of a full disk: by its number, or, since some libraries report it as something else, by the disk."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    try:
+        return shutil.disk_usage(folder).free < ROOM
+    except OSError:
+        return False
 
 
 class Store:

@@ -60,6 +60,11 @@ class Stage(Frozen):
     unpaired: Data | None = Field(None, description="LR images without HR: the source is degraded, its HR never shown")
     steps: int = Field(ge=1, description="optimiser steps; the same for every arm")
     batch: int = Field(8, ge=1, description="images in a batch, pairs and unpaired together")
+    accumulate: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        1,
+        description="parts that a batch is taken in, their gradients added up: less memory, the same step but for the last "
+        "bits; auto: whole, and in twice as many parts after each out-of-memory error",
+    )
     patch: int = Field(96, ge=1, description="side of a training patch in HR pixels")
     lr: Positive = Field(1e-4, description="learning rate at the first step (Adam)")
     lr_min: NonNegative = Field(1e-7, description="learning rate that the cosine ends at")

@@ -80,6 +80,11 @@ def run(
     tracking_uri: TrackOpt = None,
     rerun: Annotated[str | None, typer.Option(help="run again: failed, stale or all")] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="stop at the first failure")] = False,
+    gpus: Annotated[str | None, typer.Option(metavar="0,1", help="GPUs to use; none: all")] = None,
+    per_gpu: Annotated[int, typer.Option(min=1, help="units that share a GPU")] = 1,
+    time_limit: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="time a stage or a scoring may take; then it saves and ends")
+    ] = None,
     data_root: DataRootOpt = None,
 ) -> int:
     """Run what is missing of a study, then report."""
@@ -87,8 +92,9 @@ def run(
 
     _use_data_roots(data_root)
     return run_study(
-        study, profile, sets or [], jobs, executor, device, results, tracking_uri, rerun, fail_fast=fail_fast
-    )
+        study, profile, sets or [], jobs, executor, device, results, tracking_uri, rerun, fail_fast=fail_fast,
+        gpus=gpus, per_gpu=per_gpu, time_limit=time_limit,
+    )  # fmt: skip
 
 
 @app.command(epilog="Example: python -m drnbench plan studies/rho_sweep.py --set adapt.steps=500")

@@ -43,11 +43,17 @@ def read_sets(sets: list[str]) -> dict[str, Any]:
     return out
 
 
-def pick_devices(device: str, jobs: int | None) -> tuple[list[str], int]:
-    """Return the devices to give out and how many units run at once.
+def pick_devices(device: str, jobs: int | None, gpus: str | None = None, per_gpu: int = 1) -> tuple[list[str], int]:
+    """Return the devices to give out in turn, and how many units run at once.
+
+    Args:
+        device: auto, cpu or cuda.
+        jobs: units at once; none: one a core, or `per_gpu` a GPU.
+        gpus: numbers of the GPUs to use, as in "0,1"; none: all.
+        per_gpu: units that share a GPU.
 
     Raises:
-        UsageError: CUDA was asked for and is not there.
+        UsageError: CUDA was asked for and is not there, or a GPU that is not there.
 
     """
     if device not in {"auto", "cpu", "cuda"}:
@@ -61,15 +67,24 @@ def pick_devices(device: str, jobs: int | None) -> tuple[list[str], int]:
         raise UsageError(
             "--device cuda: PyTorch sees no CUDA device here; use --device cpu, or install a CUDA build and driver"
         )
+    if gpus is not None:
+        numbers = gpus.split(",")
+        if not count:
+            raise UsageError(f"--gpus {gpus}: PyTorch sees no CUDA device here; leave --gpus out")
+        for number in numbers:
+            if not number.strip().isdecimal() or int(number) >= count:
+                raise UsageError(f"--gpus {gpus}: there are GPUs 0 to {count - 1}; write them as 0,1")
+        return [f"cuda:{int(number)}" for number in numbers], jobs or len(numbers) * per_gpu
     if count:
-        return [f"cuda:{i}" for i in range(count)], jobs or count
+        return [f"cuda:{i}" for i in range(count)], jobs or count * per_gpu
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return ["cpu"], jobs or cores
 
 
 def run_study(
     study: Path, profile: str, sets: list[str], jobs: int | None, executor: str, device: str, results: Path,
-    tracking_uri: str | None, rerun: str | None, *, fail_fast: bool,
+    tracking_uri: str | None, rerun: str | None, *, fail_fast: bool, gpus: str | None = None, per_gpu: int = 1,
+    time_limit: float | None = None,
 ) -> int:  # fmt: skip
     """Run what is missing of a study, mirror it, report it; returns the exit code."""
     from drnbench.execution.coordinator import Coordinator, record, todo
@@ -99,7 +114,7 @@ def run_study(
     from drnbench.execution.local import LocalExecutor
     from drnbench.training.prepare import prepare
 
-    devices, slots = pick_devices(device, jobs)
+    devices, slots = pick_devices(device, jobs, gpus, per_gpu)
     stages = sum(item.unit.kind == "stage" for item in left)
     seconds, unknown = plan.seconds()
     told = "unknown" if unknown else f"about {clock(seconds / slots)}"
@@ -119,12 +134,22 @@ def run_study(
     try:
         with progress:
             outcome = Coordinator(
-                plan, store, LocalExecutor(store.root, min(slots, len(left)), devices), listeners, rerun, fail_fast
+                plan,
+                store,
+                LocalExecutor(store.root, min(slots, len(left)), devices),
+                listeners,
+                rerun,
+                fail_fast,
+                time_limit,
             ).run()
         print(f"trained {outcome.trained} stages, scored {outcome.scored} trials, {len(outcome.failed)} failed")
     finally:
         # A mirror that failed has said so once: trying again at once would only say it twice.
         mirrored = mirror is None or mirror.close()
+    if outcome.full:
+        raise UsageError(
+            f"the disk of {store.root} is full: nothing is broken; make room and run the same command again"
+        )
     if outcome.interrupted:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
@@ -161,8 +186,8 @@ class _Mirrored:
         if "saved" in payload:
             self._mirror.notify()
 
-    def ended(self, unit: Any, label: str, status: Any) -> None:
-        del unit, label, status
+    def ended(self, unit: Any, label: str, status: Any, tail: Any = ()) -> None:
+        del unit, label, status, tail
         self._mirror.notify()
 
 
@@ -245,7 +270,7 @@ def show_plan(study: Path, profile: str, sets: list[str], results: Path) -> int:
         console.print(f"time for one process: {clock(seconds) if unknown < len(left) else 'unknown'}{unsure}")
     ahead = outlook(_unscored(todo(plan, None), plan), store.cache)
     if ahead:
-        console.print(f"made before the run: {escape(ahead)}")
+        console.print(f"made first by `run`: {escape(ahead)}")
     for warning in plan.warnings:
         console.print(f"[yellow]warning[/yellow]: {escape(warning)}")
     return 0

@@ -49,3 +49,7 @@ class Executor(ABC):
     @abstractmethod
     def close(self) -> None:
         """End every running unit at once and give everything back."""
+
+    def kill(self, key: str) -> None:
+        """End one running unit at once; an "ended" event follows."""
+        self.stop(key)

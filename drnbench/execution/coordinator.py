@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import itertools
+import os
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from drnbench.execution.base import Event, Executor
+from drnbench.execution.worker import FULL
+from drnbench.lease import BEAT_S, Leases
 from drnbench.plan import Plan, PlannedTrial
-from drnbench.store import Status, Store, write_json
+from drnbench.store import Status, Store, out_of_room, write_json
 from drnbench.trial import short
 from drnbench.units import EvaluateUnit, Unit
 
 RETRIES = 2
 """A unit whose process was killed is tried again this often; one that failed by itself is not."""
 POLL_S = 0.5
+TAIL = 8
+"""Lines of its log that are shown when a unit fails."""
+GRACE_S = 30.0
+"""Seconds that a unit which ran out of time has to finish its step and save, before it is ended."""
 
 
 class Listener(Protocol):
@@ -27,8 +36,8 @@ class Listener(Protocol):
     def message(self, unit: Unit, label: str, payload: dict[str, Any]) -> None:
         """A worker reports progress."""
 
-    def ended(self, unit: Unit, label: str, status: Status) -> None:
-        """A unit is done, failed or interrupted."""
+    def ended(self, unit: Unit, label: str, status: Status, tail: Sequence[str] = ()) -> None:
+        """A unit is done, failed or interrupted; `tail`: the last lines of the log of one that failed."""
 
 
 @dataclass
@@ -38,6 +47,7 @@ class Outcome:
     Attributes:
         trained: stages trained now. scored: trials scored now.
         failed: labels of units that failed, with the reason. interrupted: whether Ctrl-C ended it.
+        full: whether it ended because the disk is full; what is missing goes on when there is room.
 
     """
 
@@ -45,6 +55,7 @@ class Outcome:
     scored: int = 0
     failed: list[str] = field(default_factory=list)
     interrupted: bool = False
+    full: bool = False
 
 
 @dataclass
@@ -55,54 +66,80 @@ class _Item:
     rank: tuple[int, int]
     again: bool
     tries: int = 0
+    started: float = 0.0
+    overtime: bool = False
+    taken: bool = False
 
 
 class Coordinator:
     """Runs what a plan has left.
 
+    Each unit is run under a lease (`drnbench.lease`), so two coordinators on one store share the work and never do the
+    same twice.
+
     Args:
         rerun: "failed" also tries again what failed before; "stale" what other numeric code made; "all" everything.
         fail_fast: stop at the first failure.
+        time_limit: seconds that a unit may run; then it saves, ends, and has failed with kind `timeout`. None: no limit.
 
     """
 
     def __init__(
         self, plan: Plan, store: Store, executor: Executor, listeners: list[Listener],
-        rerun: str | None = None, fail_fast: bool = False,
+        rerun: str | None = None, fail_fast: bool = False, time_limit: float | None = None,
     ) -> None:  # fmt: skip
         self._plan, self._store, self._executor, self._listeners = plan, store, executor, listeners
-        self._fail_fast = fail_fast
+        self._fail_fast, self._time_limit = fail_fast, time_limit
+        self._leases, self._looked = Leases(), 0.0
         self._outcome = Outcome()
         self._running: dict[str, _Item] = {}
         self._done = {key for key, node in plan.stages.items() if node.state == "done"}
         self._failed: set[str] = set()
         self._pending = todo(plan, rerun)
         self._done -= {item.unit.key for item in self._pending}
-        for item in self._pending:
-            if item.again:
-                forget(self._folder(item.unit))
 
     def run(self) -> Outcome:
         """Run until nothing is left. The first Ctrl-C lets workers checkpoint, the second ends them at once."""
-        try:
-            self._loop()
-        except KeyboardInterrupt:
-            self._outcome.interrupted = True
-            self._pending = []
-            self._executor.stop()
+        with self._leases:
             try:
-                while self._running:
-                    self._handle(self._executor.events(POLL_S))
+                self._loop()
             except KeyboardInterrupt:
-                pass
-        finally:
-            self._executor.close()
+                self._outcome.interrupted = True
+                self._pending = []
+                self._executor.stop()
+                try:
+                    while self._running:
+                        self._handle(self._executor.events(POLL_S))
+                except KeyboardInterrupt:
+                    pass
+            finally:
+                self._executor.close()
         return self._outcome
 
     def _loop(self) -> None:
         while self._pending or self._running:
             self._submit()
             self._handle(self._executor.events(POLL_S))
+            self._look()
+
+    def _look(self) -> None:
+        """See every few seconds whether a unit runs out of time, or was taken over while this machine slept."""
+        now = time.monotonic()
+        if now - self._looked < BEAT_S / 5:
+            return
+        self._looked = now
+        for item in self._running.values() if self._time_limit is not None else ():
+            over = now - item.started - (self._time_limit or 0)
+            if over > 0 and not item.overtime:
+                item.overtime = True
+                self._executor.stop(item.unit.key)
+            elif over > GRACE_S:
+                self._executor.kill(item.unit.key)
+        lost = set(self._leases.lost())
+        for item in self._running.values() if lost else ():
+            if self._folder(item.unit) in lost and not item.taken:
+                item.taken = True
+                self._executor.kill(item.unit.key)
 
     def _submit(self) -> None:
         for item in sorted(self._pending, key=lambda item: item.rank):
@@ -114,17 +151,21 @@ class Coordinator:
                 continue
             if item.needs is not None and item.needs not in self._done:
                 continue
-            folder = self._folder(item.unit)
-            state = self._store.state(folder)
-            if state == "running":
+            folder, fresh = self._folder(item.unit), item.again and not item.tries
+            if self._store.state(folder) == "running" or not self._leases.claim(folder):
                 continue  # another coordinator has it, or its worker is just dying: look again soon
-            if state == "done" and (item.unit.kind == "stage" or finished(item.unit, self._store.status(folder))):
+            # Only now: who had the lease before may have done it.
+            state = self._store.state(folder)
+            if not fresh and state == "done" and self._complete(item.unit, folder):
+                self._leases.release(folder)
                 self._pending.remove(item)
                 self._done.add(item.unit.key)
                 continue
+            if fresh:
+                forget(folder)
             self._pending.remove(item)
             self._running[item.unit.key] = item
-            item.tries += 1
+            item.tries, item.started, item.overtime, item.taken = item.tries + 1, time.monotonic(), False, False
             self._executor.submit(item.unit)
             for listener in self._listeners:
                 listener.started(item.unit, item.label)
@@ -139,33 +180,80 @@ class Coordinator:
             del self._running[event.key]
             self._end(item, event.payload.get("exitcode"))
 
+    def _complete(self, unit: Unit, folder: Path) -> bool:
+        return unit.kind == "stage" or finished(unit, self._store.status(folder))
+
     def _end(self, item: _Item, exitcode: int | None) -> None:
         folder = self._folder(item.unit)
-        status = self._store.status(folder)
-        if status is None or status.state == "running":
-            signal = f"signal {-exitcode}" if exitcode and exitcode < 0 else f"exit code {exitcode}"
-            evaluations = status.evaluations if status else []
-            status = Status(
-                "failed", kind="killed", message=f"the process was ended by {signal}", evaluations=evaluations
-            )
-            self._store.write_status(folder, status)
-            if item.tries <= RETRIES and not self._outcome.interrupted:
-                self._pending.append(item)
-        retrying = item in self._pending
+        if item.taken:  # it is another coordinator's now, its folder too
+            self._leases.release(folder)
+            self._pending.append(item)
+            return
+        status = self._settled(item, folder, exitcode)
+        retrying = self._retry(item, status)
+        if retrying:
+            self._pending.append(item)
+        self._leases.release(folder)
         if status.state == "done":
             self._done.add(item.unit.key)
             if item.unit.kind == "stage":
                 self._outcome.trained += 1
             else:
                 self._outcome.scored += 1
+        elif exitcode == FULL:
+            self._outcome.full = True
+            self._pending = []
+            self._executor.stop()
         elif status.state == "failed" and not retrying:
             self._failed.add(item.unit.key)
             self._outcome.failed.append(f"{item.label} ({short(item.unit.key)}): {status.kind}: {status.message}")
             if self._fail_fast:
                 self._pending = []
                 self._executor.stop()
+        tail = _tail(folder / "log.txt") if status.state == "failed" and not retrying else []
         for listener in self._listeners:
-            listener.ended(item.unit, item.label, status)
+            listener.ended(item.unit, item.label, status, tail)
+
+    def _settled(self, item: _Item, folder: Path, exitcode: int | None) -> Status:
+        """Return how a unit ended, and write it down where its worker could not."""
+        status = self._store.status(folder)
+        was, evaluations = status.state if status else "missing", status.evaluations if status else []
+        if exitcode == FULL:
+            return status or Status("interrupted", message="the disk is full")
+        if item.overtime and was in {"running", "interrupted", "missing"}:
+            told = (
+                f"stopped after {self._time_limit:g} s, the time limit; what is done is saved: raise --time-limit and run with "
+                "--rerun failed to go on"
+            )
+            status = Status("failed", kind="timeout", message=told, evaluations=evaluations)
+        elif status is None or was == "running":
+            signal = f"signal {-exitcode}" if exitcode and exitcode < 0 else f"exit code {exitcode}"
+            told = f"the process was ended by {signal}"
+            status = Status("failed", kind="killed", message=told, evaluations=evaluations)
+        else:
+            return status
+        try:
+            self._store.write_status(folder, status)
+        except OSError as error:
+            if not out_of_room(error, self._store.root):
+                raise
+            self._outcome.full = True
+        return status
+
+    def _retry(self, item: _Item, status: Status) -> bool:
+        """Whether to run a unit again: after a kill, and in smaller parts after an out-of-memory error if its stage says so."""
+        if status.state != "failed" or self._outcome.interrupted or self._outcome.full:
+            return False
+        unit = item.unit
+        if (
+            status.kind == "oom"
+            and unit.kind == "stage"
+            and unit.stage.accumulate == "auto"
+            and unit.split < unit.stage.batch
+        ):
+            item.unit = unit.model_copy(update={"split": min(2 * unit.split, unit.stage.batch)})
+            return True
+        return status.kind == "killed" and item.tries <= RETRIES
 
     def _folder(self, unit: Unit) -> Path:
         return self._store.stage(unit.key) if unit.kind == "stage" else self._store.trial(unit.key)
@@ -199,6 +287,17 @@ def todo(plan: Plan, rerun: str | None) -> list[_Item]:
             before = node.unit.before if node.unit.before in needed else None
             items.append(_Item(node.unit, node.label, before, (0 if node.used_by > 1 else 2, i), key in redo))
     return items + [_Item(t.unit, f"score {t.label}", wait, (1, i), again) for i, (t, wait, again) in enumerate(scores)]
+
+
+def _tail(log: Path) -> list[str]:
+    """Return the last lines of a unit's log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return []
+    return [line for line in lines if line.strip()][-TAIL:]
 
 
 def _killed(status: Status | None) -> bool:

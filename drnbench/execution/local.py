@@ -72,6 +72,11 @@ class LocalExecutor(Executor):
             except OSError:  # it has just ended; its end is read as EOF
                 continue
 
+    def kill(self, key: str) -> None:
+        """See `Executor.kill`."""
+        if key in self._running:
+            self._running[key][0].kill()
+
     def close(self) -> None:
         """See `Executor.close`."""
         for process, _, _ in self._running.values():

@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from drnbench.errors import UnitError
-from drnbench.store import HEARTBEAT_S, Status, Store, write_json, write_text
+from drnbench.store import HEARTBEAT_S, Status, Store, out_of_room, write_json, write_text
 from drnbench.units import EvaluateUnit, StageUnit, Unit
 
 ORPHANED = 75
 """Exit code of a worker whose coordinator is gone."""
+FULL = 74
+"""Exit code of a worker whose disk is full: nothing is wrong with its unit, and every other one will fail, too."""
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -50,22 +53,44 @@ def main(unit_json: str, root: str, device: str, line: Connection) -> None:
     stop = threading.Event()
     threading.Thread(target=_listen, args=(line, stop), daemon=True).start()
     threading.Thread(target=_beat, args=(folder,), daemon=True).start()
-    sys.exit(run(unit, store, device, _sender(line), stop.is_set, folder))
+    sys.exit(run(unit, store, _visible(device), _sender(line), stop.is_set, folder))
+
+
+def _visible(device: str) -> str:
+    """Show this process the one GPU that it may use, before CUDA starts; return what to call it then."""
+    kind, _, number = device.partition(":")
+    if kind == "cuda" and number:
+        outer = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
+        os.environ["CUDA_VISIBLE_DEVICES"] = outer[int(number)] if outer else number
+        return "cuda"
+    return device
 
 
 def run(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bool], folder: Path) -> int:
-    """Run a unit, record its status, and return the exit code: 0 done or stopped, 1 failed."""
+    """Run a unit, record its status, and return the exit code: 0 done or stopped, 1 failed, `FULL` on a full disk."""
     old = store.status(folder)
     status = Status("running", evaluations=list(old.evaluations) if old else [])
-    store.write_status(folder, status)
-    with _log(folder / "log.txt"):
-        try:
-            status.state = _work(unit, store, device, emit, stop, status)
-        except BaseException as error:  # noqa: BLE001 - whatever it was, it is recorded
-            traceback.print_exc()
-            status.state, status.kind, status.message = "failed", kind_of(error), _message(error)
-    status.finished = time.time()
-    store.write_status(folder, status)
+    try:
+        store.write_status(folder, status)
+        with _log(folder / "log.txt"):
+            try:
+                status.state = _work(unit, store, device, emit, stop, status)
+            except BaseException as error:
+                if out_of_room(error, store.root):
+                    raise
+                traceback.print_exc()
+                status.state, status.kind, status.message = "failed", kind_of(error), _message(error)
+        status.finished = time.time()
+        store.write_status(folder, status)
+    except BaseException as error:
+        if not out_of_room(error, store.root):
+            raise
+        # What was saved stays; the unit goes on from there when there is room. Even this word may not fit.
+        with contextlib.suppress(OSError):
+            store.write_status(
+                folder, replace(status, state="interrupted", finished=time.time(), message="the disk is full")
+            )
+        return FULL
     return int(status.state == "failed")
 
 
@@ -123,7 +148,7 @@ def _work(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], 
     record = {
         "key": unit.key,
         **capture("stage"),
-        "signature": signature(where.type, threads, stage.precision, deterministic),
+        "signature": signature(where.type, threads, stage.precision, deterministic, unit.split),
         "data": {"paired": unit.data_digest, "unpaired": unit.unpaired_digest},
     }
     write_json(folder / "stage.json", record)
@@ -178,7 +203,7 @@ def _listen(line: Connection, stop: threading.Event) -> None:
 def _beat(folder: Path) -> None:
     while True:
         time.sleep(HEARTBEAT_S)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.utime(folder / "status.json")
 
 
@@ -205,8 +230,9 @@ def _log(path: Path) -> Any:
             print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} process {os.getpid()}", flush=True)
             yield
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):  # of a full disk: the log ends early
+                sys.stdout.flush()
+                sys.stderr.flush()
             for fd, old in zip((1, 2), saved, strict=True):
                 os.dup2(old, fd)
                 os.close(old)

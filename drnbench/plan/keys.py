@@ -96,6 +96,8 @@ class Keys:
         )
         if stage.dual == "level" and "dual" in uses and "unpaired" not in uses:
             semantic["dual"] = "chain"  # the readings differ on unpaired images alone
+        if stage.accumulate == 1:
+            del semantic["accumulate"]
         # The cosine's end means nothing to a constant rate.
         if stage.schedule == "constant":
             del semantic["lr_min"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import ClassVar, NamedTuple, cast
 
 import numpy as np
@@ -55,6 +56,22 @@ class Batch:
     chance: Chance = _first_step
 
 
+def parts(batch: Batch, count: int) -> Iterator[tuple[Batch, float]]:
+    """Yield a batch in `count` parts of about equal size, each with its share of the images.
+
+    Losses are sums over images divided by the batch, so those of the parts, weighted by their shares, add up to those of
+    the whole; the rounding of the last bits differs.
+    """
+    size = len(batch.lr)
+    edges = [i * size // count for i in range(count + 1)]
+    for start, end in pairwise(edges):
+        pairs = slice(min(start, batch.n_pairs), min(end, batch.n_pairs))
+        pyramid = {factor: stack[pairs] for factor, stack in batch.pyramid.items()}
+        part = replace(batch, lr=batch.lr[start:end], pyramid=pyramid, n_pairs=pairs.stop - pairs.start)
+        if end > start:
+            yield part, (end - start) / size
+
+
 def l1_sum(a: Tensor, b: Tensor) -> Tensor:
     """Sum over images of the mean absolute error of each image; 0 for an empty batch.
 
@@ -76,6 +93,7 @@ class Scheme(ABC):
     Attributes:
         summary: one line for `list`.
         unpaired_data: whether it can use LR images without HR.
+        split: parts that a batch is taken in, their gradients added up: less memory for the same step.
         settings: what `Stage.options` may hold, with defaults; all of it is in the stage's key.
 
     """
@@ -109,6 +127,10 @@ class Scheme(ABC):
             raise UsageError(
                 f"{where}.rho: scheme {stage.scheme!r} uses no unpaired images; set rho = 0 or scheme = 'unpaired'"
             )
+        if stage.accumulate != 1 and (cls.step is not Scheme.step or cls.mix(stage, 0).hr):
+            raise UsageError(
+                f"{where}.accumulate: scheme {stage.scheme!r} does not add up gradients over parts of a batch; leave it at 1"
+            )
         validated(cls.settings, stage.options, f"{where}.options")
 
     @classmethod  # noqa: B027
@@ -125,6 +147,7 @@ class Scheme(ABC):
         self.scale = scale
         self.stage = stage
         self.options = validated(self.settings, stage.options, f"{stage.name}.options")
+        self.split = 1
         self.extra = nn.ModuleDict(self.build_networks())
 
     def build_networks(self) -> dict[str, nn.Module]:
@@ -177,11 +200,15 @@ class Scheme(ABC):
             for group in optimiser.param_groups:
                 group["lr"] = lr
             optimiser.zero_grad(set_to_none=True)
-        losses = self.losses(batch)
-        losses["total"].backward()  # type: ignore[no-untyped-call]
+        told: dict[str, Tensor] = {}
+        for part, share in parts(batch, self.split) if self.split > 1 else ((batch, 1.0),):
+            losses = self.losses(part)
+            (losses["total"] * share).backward()  # type: ignore[no-untyped-call]
+            for name, value in losses.items():
+                told[name] = told.get(name, 0) + value.detach() * share
         for optimiser in self.optimisers.values():
             optimiser.step()
-        return {name: value.detach() for name, value in losses.items()}
+        return told
 
     def state_dict(self) -> dict[str, object]:
         """Everything that training goes on from: networks and optimisers; plain tensors, numbers, lists and dicts."""

@@ -84,6 +84,7 @@ def train(
     """
     folder, stage = store.stage(unit.key), unit.stage
     scheme = build(unit)
+    scheme.split = unit.split if stage.accumulate == "auto" else stage.accumulate
     scheme.prepare(device)
     step, history = 0, History()
     if (folder / "checkpoint.pt").exists():
