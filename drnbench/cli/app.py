@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -83,7 +84,8 @@ def run(
     gpus: Annotated[str | None, typer.Option(metavar="0,1", help="GPUs to use; none: all")] = None,
     per_gpu: Annotated[int, typer.Option(min=1, help="units that share a GPU")] = 1,
     time_limit: Annotated[
-        float | None, typer.Option(min=1, metavar="SECONDS", help="time a stage or a scoring may take; then it saves and ends")
+        float | None,
+        typer.Option(min=1, metavar="SECONDS", help="time a stage or a scoring may take; then it saves and ends"),
     ] = None,
     data_root: DataRootOpt = None,
 ) -> int:
@@ -103,13 +105,19 @@ def plan(
     profile: ProfileOpt = "quick",
     sets: SetOpt = None,
     results: ResultsOpt = Path("results"),
+    difference: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SIZE", help="how many seeds would show it; none: 0.1 in a metric in dB", show_default=False
+        ),
+    ] = None,
     data_root: DataRootOpt = None,
 ) -> int:
-    """Show what `run` would do: trials, stages, states, time; runs nothing."""
+    """Show what `run` would do: trials, stages, states, time, memory, disk, seeds; runs nothing."""
     from drnbench.cli.studies import show_plan
 
     _use_data_roots(data_root)
-    return show_plan(study, profile, sets or [], results)
+    return show_plan(study, profile, sets or [], results, difference)
 
 
 @app.command(epilog="Example: python -m drnbench report studies/rho_sweep.py")
@@ -354,6 +362,11 @@ def main(args: list[str] | None = None) -> int:
     except BrokenPipeError:  # `drnbench list | head`
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        where = f" of {error.filename}" if error.filename else ""
+        return _refuse(f"the disk{where} is full: nothing is broken; make room and run the same command again")
     return code if isinstance(code, int) else 0
 
 

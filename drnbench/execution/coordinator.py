@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,6 +38,20 @@ class Listener(Protocol):
 
     def ended(self, unit: Unit, label: str, status: Status, tail: Sequence[str] = ()) -> None:
         """A unit is done, failed or interrupted; `tail`: the last lines of the log of one that failed."""
+
+
+class Source(Protocol):
+    """Whoever names more units while a run goes on, as an adaptive search does."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether it will name no more."""
+
+    def more(self, held: Collection[str], room: int) -> Sequence[tuple[Unit, str]]:
+        """Return at most `room` units with their labels, to run before all that waits.
+
+        `held` are the keys of units that wait or run; of any other that it named, the store says what became of it.
+        """
 
 
 @dataclass
@@ -81,13 +95,16 @@ class Coordinator:
         rerun: "failed" also tries again what failed before; "stale" what other numeric code made; "all" everything.
         fail_fast: stop at the first failure.
         time_limit: seconds that a unit may run; then it saves, ends, and has failed with kind `timeout`. None: no limit.
+        source: names units beside those of the plan.
 
     """
 
     def __init__(
         self, plan: Plan, store: Store, executor: Executor, listeners: list[Listener],
         rerun: str | None = None, fail_fast: bool = False, time_limit: float | None = None,
+        source: Source | None = None,
     ) -> None:  # fmt: skip
+        self._source = source
         self._plan, self._store, self._executor, self._listeners = plan, store, executor, listeners
         self._fail_fast, self._time_limit = fail_fast, time_limit
         self._leases, self._looked = Leases(), 0.0
@@ -117,10 +134,19 @@ class Coordinator:
         return self._outcome
 
     def _loop(self) -> None:
-        while self._pending or self._running:
+        while self._refill() or self._pending or self._running:
             self._submit()
             self._handle(self._executor.events(POLL_S))
             self._look()
+
+    def _refill(self) -> bool:
+        """Take what the source names now; return whether more may come of it."""
+        if self._source is None or self._outcome.full or (self._fail_fast and self._outcome.failed):
+            return False
+        held = {item.unit.key for item in self._pending} | set(self._running)
+        named = self._source.more(held, self._executor.slots - len(self._running))
+        self._pending += [_Item(unit, label, None, (-1, n), again=False) for n, (unit, label) in enumerate(named)]
+        return not self._source.finished
 
     def _look(self) -> None:
         """See every few seconds whether a unit runs out of time, or was taken over while this machine slept."""
@@ -219,7 +245,7 @@ class Coordinator:
         status = self._store.status(folder)
         was, evaluations = status.state if status else "missing", status.evaluations if status else []
         if exitcode == FULL:
-            return status or Status("interrupted", message="the disk is full")
+            return Status("interrupted", message="the disk is full", evaluations=evaluations)
         if item.overtime and was in {"running", "interrupted", "missing"}:
             told = (
                 f"stopped after {self._time_limit:g} s, the time limit; what is done is saved: raise --time-limit and run with "

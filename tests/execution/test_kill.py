@@ -131,3 +131,62 @@ def test_jobs_do_not_move_a_bit(undisturbed, tmp_path):
     study, reference = undisturbed
     assert call("run", study, "--results", tmp_path / "r", "--tracking-uri", "off", "--jobs", 1).returncode == 0
     assert_equal(tmp_path / "r", reference)
+
+
+def test_two_coordinators_share_the_work_and_do_nothing_twice(tmp_path, undisturbed):
+    study, reference = undisturbed
+    both = [
+        subprocess.Popen(
+            command("run", study, "--results", tmp_path / "r", "--tracking-uri", "off", "--jobs", 1),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    told = [one.communicate(timeout=300) for one in both]
+    assert [one.returncode for one in both] == [0, 0], told
+    assert_equal(tmp_path / "r", reference)
+    for log in (tmp_path / "r").glob("stages/*/log.txt"):
+        assert log.read_text().count("--- ") == 1, log
+    assert not list((tmp_path / "r").glob("*/*/lease.*"))
+    trained = [int(out.split("trained ")[1].split()[0]) for out, _ in told if "trained " in out]
+    assert sum(trained) == len(list((tmp_path / "r").glob("stages/*")))
+
+
+FILL = """
+set -e
+mount -t tmpfs -o size=600k tmpfs {folder}
+{run} || true
+cp -r {folder} {out}/full
+mount -o remount,size=1300k {folder}
+{run} || true
+mount -o remount,size=200m {folder}
+{run}
+cp -r {folder} {out}/done
+"""
+"""600 kB hold a part of the sweep, 1300 kB all of it but not the report."""
+
+
+def test_a_full_disk_breaks_nothing_and_what_is_missing_goes_on(tmp_path, undisturbed):
+    study, reference = undisturbed
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here (unshare -rm)")
+    folder, out = tmp_path / "small", tmp_path / "out"
+    folder.mkdir()
+    out.mkdir()
+    run = " ".join(command("run", study, "--results", folder, "--tracking-uri", "off", "--jobs", 2))
+    script = FILL.format(folder=folder, out=out, run=f"{run} >> {out}/stdout 2>> {out}/stderr")
+    done = subprocess.run(
+        ["unshare", "-rm", "bash", "-c", script], capture_output=True, text=True, timeout=300, check=False
+    )
+    told = (out / "stderr").read_text()
+    assert done.returncode == 0, done.stderr + told
+    assert [
+        line.endswith("nothing is broken; make room and run the same command again") for line in told.splitlines()
+    ] == [
+        True,
+        True,
+    ]
+    states = {p.parent.name: json.loads(p.read_text())["state"] for p in (out / "full").glob("*/*/status.json")}
+    assert "failed" not in states.values()
+    assert len([s for s in states.values() if s == "done"]) < len(list(reference.glob("*/*/status.json")))
+    assert_equal(out / "done", reference)

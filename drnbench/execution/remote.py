@@ -1,0 +1,222 @@
+"""What executors of clusters share: a unit as text, the process that runs it elsewhere, and the line back from there.
+
+The coordinator may be on another machine than the worker, so nothing here holds a pipe. A worker calls `exchange` twice a
+second with what it has to tell and learns whether it shall stop; each engine carries that in its own way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from drnbench.environment import code_fingerprint
+from drnbench.errors import UsageError
+from drnbench.execution.worker import run
+from drnbench.lease import Leases
+from drnbench.store import HEARTBEAT_S, Status, Store
+from drnbench.trial import Frozen
+from drnbench.units import Unit
+
+EXCHANGE_S = 0.5
+"""Seconds between two exchanges of a worker with its coordinator."""
+SINGLE = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Threads of the libraries under torch and numpy; engines set them in ways of their own."""
+MERGED = {"step", "steps", "loss", "note"}
+"""A message of nothing but these is replaced by the next one."""
+
+Exchange = Callable[[list[dict[str, Any]]], bool]
+"""Tell these messages; whether the unit shall stop."""
+
+
+class Job(Frozen):
+    """A unit and what its process needs to know; travels as JSON."""
+
+    unit: Unit
+    root: str
+    device: str
+    folder: str
+    environment: dict[str, str]
+    code: str
+
+
+def pack_job(unit: Unit, root: Path, device: str) -> str:
+    """Return a unit as a text that `run_job` runs anywhere.
+
+    Args:
+        unit: the unit.
+        root: the results folder.
+        device: "cpu" or "cuda": the engine says which GPU that is.
+
+    """
+    ours = {k: v for k, v in os.environ.items() if k.startswith("DRNBENCH_") or k == "TORCH_HOME"}
+    return Job(
+        unit=unit, root=str(root), device=device, folder=str(Path.cwd()), environment=ours, code=code_fingerprint(unit.kind)
+    ).model_dump_json()  # fmt: skip
+
+
+def run_job(text: str, exchange: Exchange, root: Path | None = None, stop: Callable[[], bool] = lambda: False) -> int:
+    """Run one unit in this process, which nothing else uses before or after; return its exit code.
+
+    Never two processes at once in one folder: where an older one still works, as after a network was cut for a while, this
+    one waits for its end, and takes what it did.
+
+    Args:
+        text: of `pack_job`.
+        exchange: the line to the coordinator.
+        root: a results folder of this machine instead of the coordinator's.
+        stop: asked after each step, besides what the coordinator says.
+
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's business
+    job = Job.model_validate_json(text)
+    _settle(job)
+    store = Store(root or Path(job.root))
+    folder = folder_of(store, job.unit)
+    with Line(exchange, folder) as line, Leases() as leases:
+        line.emit({"began": os.getpid(), "host": socket.gethostname()})
+        with _alone(leases, folder, lambda: line.stopping or stop()) as alone:
+            if not alone:
+                return 0
+            if finished(store, job.unit):
+                return 0
+            for left in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+                left.unlink(missing_ok=True)
+            refused = refusal(job)
+            if refused:
+                record(store, job.unit, "failed", "error", refused)
+                return 1
+            return run(job.unit, store, job.device, line.emit, lambda: line.stopping or stop(), folder)
+
+
+def folder_of(store: Store, unit: Unit) -> Path:
+    """Return where a unit's results lie."""
+    return store.stage(unit.key) if unit.kind == "stage" else store.trial(unit.key)
+
+
+def finished(store: Store, unit: Unit) -> bool:
+    """Whether the store has all that a unit makes."""
+    status = store.status(folder_of(store, unit))
+    if status is None or status.state != "done":
+        return False
+    return unit.kind == "stage" or {e.key for e in unit.wanted} <= set(status.evaluations)
+
+
+def record(store: Store, unit: Unit, state: str, kind: str | None = None, message: str | None = None) -> None:
+    """Write down how a unit ended, where its worker could not. Scores that a trial has are kept."""
+    folder = folder_of(store, unit)
+    old = store.status(folder)
+    kept = list(old.evaluations) if old else []
+    store.write_status(folder, Status(state, kind=kind, message=message, evaluations=kept, finished=time.time()))
+
+
+def refusal(job: Job) -> str | None:
+    """Return why this machine cannot run a unit, and what mends it; None where it can."""
+    import torch
+
+    host, unit = socket.gethostname(), job.unit
+    if code_fingerprint(unit.kind) != job.code:
+        return f"the node {host} has other code of drnbench than the machine that started the run: install the same on both"
+    try:
+        _look_up(unit)
+    except UsageError as error:
+        return f"on the node {host}: {error}; the package that adds it must be installed on every node"
+    if job.device == "cuda" and not torch.cuda.is_available():
+        return f"PyTorch sees no CUDA device on the node {host}: use --device cpu, or install a CUDA build and driver there"
+    return None
+
+
+def _look_up(unit: Unit) -> None:
+    from drnbench.degradations import parse
+    from drnbench.evaluation import metrics
+    from drnbench.models import models
+    from drnbench.schemes import schemes
+
+    models.get(unit.model)
+    if unit.kind == "stage":
+        schemes.get(str(unit.stage.scheme))
+        for data in (unit.stage.data, unit.stage.unpaired):
+            if data is not None:
+                parse(data.kernel)
+    else:
+        for one in unit.wanted:
+            metrics.get(one.metric)
+            parse(one.kernel)
+
+
+def _settle(job: Job) -> None:
+    """Make this process see what the coordinator's does: variables, data roots, folder; before torch is imported."""
+    theirs = os.environ.get("DRNBENCH_DATA")
+    os.environ.update({k: v for k, v in job.environment.items() if k != "TORCH_HOME" or Path(v).is_dir()})
+    if theirs:
+        roots = [*job.environment.get("DRNBENCH_DATA", "").split(os.pathsep), *theirs.split(os.pathsep)]
+        os.environ["DRNBENCH_DATA"] = os.pathsep.join(dict.fromkeys(root for root in roots if root))
+    threads = job.unit.stage.threads if job.unit.kind == "stage" else 1
+    os.environ.update(dict.fromkeys(SINGLE, str(threads)))
+    with contextlib.suppress(OSError):  # where the folder is not there, sources must be absolute
+        os.chdir(job.folder)
+
+
+@contextlib.contextmanager
+def _alone(leases: Leases, folder: Path, stop: Callable[[], bool]) -> Iterator[bool]:
+    """Wait until no other process works in a folder; False where it was told to stop before."""
+    place, pause = folder / ".worker", threading.Event()
+    try:
+        while not leases.claim(place):
+            if stop():
+                yield False
+                return
+            pause.wait(EXCHANGE_S)
+        yield True
+    finally:
+        leases.release(place)
+        with contextlib.suppress(OSError):
+            place.rmdir()
+
+
+class Line:
+    """The worker's end of the line: gathers messages, exchanges them twice a second, and keeps the status fresh."""
+
+    def __init__(self, exchange: Exchange, folder: Path) -> None:
+        self.stopping = False
+        self._exchange, self._folder = exchange, folder
+        self._held: list[dict[str, Any]] = []
+        self._lock, self._end = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._loop, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+        self._turn()
+
+    def emit(self, message: dict[str, Any]) -> None:
+        """Tell something; of mere progress only the newest is told."""
+        with self._lock:
+            if self._held and self._held[-1].keys() == message.keys() and message.keys() <= MERGED:
+                self._held[-1] = message
+            else:
+                self._held.append(message)
+
+    def _loop(self) -> None:
+        beaten = time.monotonic()
+        while not self._end.wait(EXCHANGE_S):
+            self._turn()
+            if time.monotonic() - beaten >= HEARTBEAT_S:
+                beaten = time.monotonic()
+                with contextlib.suppress(OSError):
+                    os.utime(self._folder / "status.json")
+
+    def _turn(self) -> None:
+        with self._lock:
+            held, self._held = self._held, []
+        self.stopping = self._exchange(held) or self.stopping

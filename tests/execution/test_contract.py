@@ -1,0 +1,182 @@
+"""What every executor promises, whatever engine is behind it."""
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from drnbench import Data, Evaluate, Stage, Trial
+from drnbench.execution.local import LocalExecutor
+from drnbench.plan.keys import Keys
+from drnbench.store import Store
+from tests.house import until
+
+pytestmark = pytest.mark.real
+LONG = 20_000
+
+
+def local(root, request):
+    return LocalExecutor(root, 2, ["cpu"])
+
+
+def slurm(root, request):
+    pytest.importorskip("submitit")
+    from drnbench.execution.slurm import SlurmExecutor
+
+    return SlurmExecutor(root, 2, "cpu", parameters={"cluster": "local"})
+
+
+def ray(root, request):
+    from drnbench.execution.ray import RayExecutor
+
+    return RayExecutor(root, 2, "cpu", address=request.getfixturevalue("cluster").address)
+
+
+def ray_apart(root, request):
+    from drnbench.execution.ray import RayExecutor
+
+    return RayExecutor(root, 2, "cpu", address=request.getfixturevalue("cluster").address, shared=False)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    pytest.importorskip("ray")
+    from tests.execution.nodes import cluster_of
+
+    with cluster_of(cpus=[2]) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=[local, slurm, ray, ray_apart], ids=lambda make: make.__name__.replace("_", "-"))
+def executor(request, tmp_path):
+    made = request.param(tmp_path, request)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path)
+
+
+def stage(store, *, seed=0, **fields):
+    """A unit that trains a tiny network."""
+    common = {"scheme": "paired", "data": Data("photos/train", crop=64), "batch": 2, "patch": 16, "validations": 0}
+    stages = [Stage("pretrain", **{"steps": 100, **common, **fields})]
+    trial = Trial(
+        model={"n_blocks": 1, "n_feats": 2}, scale=2, stages=stages, evaluate=[Evaluate("photos/test")], seed=seed
+    )
+    return Keys(store.cache).stages(trial, "test")[0]
+
+
+class Told:
+    """What an executor told so far."""
+
+    def __init__(self, executor):
+        self.executor, self.messages, self.ended = executor, {}, {}
+
+    def listen(self):
+        for event in self.executor.events(0.1):
+            if event.kind == "ended":
+                assert event.key not in self.ended
+                self.ended[event.key] = event.payload["exitcode"]
+            else:
+                assert event.key not in self.ended, "a message after the end"
+                self.messages.setdefault(event.key, []).append(event.payload)
+
+    def until(self, condition):
+        def held():
+            self.listen()
+            return condition()
+
+        until(held, seconds=300)
+
+
+def steps(told, unit):
+    return [m["step"] for m in told.messages.get(unit.key, []) if "step" in m]
+
+
+def test_units_are_run_and_tell_how_far_they_are(executor, store):
+    units, told = [stage(store, seed=seed) for seed in (0, 1)], Told(executor)
+    for unit in units:
+        executor.submit(unit)
+    told.until(lambda: len(told.ended) == 2)
+    assert set(told.ended.values()) == {0}
+    for unit in units:
+        assert store.state(store.stage(unit.key)) == "done"
+        assert (store.stage(unit.key) / "checkpoint.pt").exists()
+        assert steps(told, unit)[-1] == 100
+        assert {"saved": 100} in told.messages[unit.key]
+    assert executor.events(0) == []
+
+
+def test_a_unit_that_fails_says_why_in_the_store(executor, store):
+    unit, told = stage(store, lr=1e30), Told(executor)
+    executor.submit(unit)
+    told.until(lambda: told.ended)
+    assert told.ended == {unit.key: 1}
+    status = store.status(store.stage(unit.key))
+    assert (status.state, status.kind) == ("failed", "diverged")
+
+
+def pid_of(told, store, unit):
+    """The process of a unit, once it trains."""
+    told.until(lambda: steps(told, unit))
+    found = [m["pid"] for m in told.messages[unit.key] if "pid" in m]
+    return found[0] if found else store.status(store.stage(unit.key)).pid
+
+
+def test_a_killed_process_costs_its_unit_alone(executor, store):
+    doomed, other, told = stage(store, steps=LONG), stage(store, seed=1), Told(executor)
+    executor.submit(doomed)
+    executor.submit(other)
+    os.kill(pid_of(told, store, doomed), signal.SIGKILL)
+    told.until(lambda: len(told.ended) == 2)
+    assert told.ended[doomed.key] != 0
+    assert told.ended[other.key] == 0
+    status = store.status(store.stage(doomed.key))
+    assert status is None or store.state(store.stage(doomed.key)) == "lost" or status.kind == "killed"
+
+
+def test_a_stopped_unit_saves_and_leaves_and_goes_on_later(executor, store):
+    unit, other, told = stage(store, steps=LONG), stage(store, seed=1, steps=LONG), Told(executor)
+    executor.submit(unit)
+    executor.submit(other)
+    told.until(lambda: steps(told, unit) and steps(told, other))
+    executor.stop(unit.key)
+    told.until(lambda: told.ended)
+    assert told.ended == {unit.key: 0}
+    assert store.state(store.stage(unit.key)) == "interrupted"
+    assert (store.stage(unit.key) / "checkpoint.pt").exists()
+    reached = max(steps(told, unit))
+    executor.stop()
+    told.until(lambda: len(told.ended) == 2)
+    assert store.state(store.stage(other.key)) == "interrupted"
+
+    told = Told(executor)
+    executor.submit(unit)
+    told.until(lambda: steps(told, unit))
+    assert steps(told, unit)[0] >= reached
+    assert f"of {LONG}" in (store.stage(unit.key) / "log.txt").read_text()
+
+
+def test_kill_ends_one_unit(executor, store):
+    unit, told = stage(store, steps=LONG), Told(executor)
+    executor.submit(unit)
+    told.until(lambda: steps(told, unit))
+    executor.kill(unit.key)
+    told.until(lambda: told.ended)
+    assert list(told.ended) == [unit.key]
+
+
+def test_close_ends_everything(executor, store):
+    units, told = [stage(store, seed=seed, steps=LONG) for seed in (0, 1)], Told(executor)
+    for unit in units:
+        executor.submit(unit)
+    processes = [psutil.Process(pid_of(told, store, unit)) for unit in units]
+    executor.close()
+    _, alive = psutil.wait_procs(processes, timeout=30)
+    assert not alive
+    assert not list(store.root.glob(".slurm/*"))
+    executor.close()  # twice is once
