@@ -64,7 +64,9 @@ def fingerprint(source: str, cache_dir: Path) -> Fingerprint:
 
 
 def glance(source: str, cache_dir: Path) -> Fingerprint:
-    """Return what headers alone tell of a source, without digest; images never decoded yet have an empty sha.
+    """Return what can be told of a source without decoding anything, without digest.
+
+    Images of which nothing is known have the size of their headers and an empty sha.
 
     Raises:
         DataError: a source that does not exist.
@@ -73,7 +75,8 @@ def glance(source: str, cache_dir: Path) -> Fingerprint:
     cache, images = Path(cache_dir), []
     known = Known(cache)
     for name, path in resolve(source).images:
-        look = known.get(stamp(path)) or Look("", *header_size(path))
+        of = stamp(path)
+        look = known.get(of) or _kept(known, of, path, cache) or Look("", *header_size(path))
         images.append(ImageInfo(name, path, *look))
     return Fingerprint("", tuple(images), is_large(sum(3 * image.height * image.width for image in images)))
 
@@ -88,7 +91,7 @@ def _look(label: str, stamps: dict[Path, Stamp], cache: Path) -> dict[Stamp, Loo
         sizes = {of: 3 * look.height * look.width for of, look in looks.items()}
         sizes |= {of: 3 * height * width for of in left for height, width in [header_size(paths[of])]}
         size, large = sum(sizes[of] for of in left), is_large(sum(sizes.values()))
-        if large and (lacking := [of for of in left if not _kept_before(known, of, paths[of], cache)]):
+        if large and (lacking := [of for of in left if _kept(known, of, paths[of], cache) is None]):
             tell(label, len(lacking), sum(sizes[of] for of in lacking), cache / "pixels")
         fresh: dict[Stamp, Look] = {}
         bad: list[str] = []
@@ -112,10 +115,13 @@ def _look(label: str, stamps: dict[Path, Stamp], cache: Path) -> dict[Stamp, Loo
     return looks
 
 
-def _kept_before(known: Known, of: Stamp, path: Path, cache: Path) -> bool:
-    """Whether the pixels that a file had are kept: it was copied or touched since, and has them still in all likelihood."""
+def _kept(known: Known, of: Stamp, path: Path, cache: Path) -> Look | None:
+    """Return what a changed file was, if those pixels are kept: in all likelihood it was copied anew and has them still.
+
+    Good for sizes; the file is decoded all the same.
+    """
     last = known.last(of)
-    return last is not None and ImageInfo("", path, *last).kept(cache).intact()
+    return last if last is not None and ImageInfo("", path, *last).kept(cache).intact() else None
 
 
 def sha(what: object) -> str:

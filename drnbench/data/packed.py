@@ -10,7 +10,6 @@ import functools
 import io
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, overload
 
@@ -25,6 +24,9 @@ Shape = tuple[int, int, int]
 
 BLOCK = 4096
 """Bytes in which disks count."""
+
+HELD = 256 * 2**20
+"""Bytes of maps that a stack keeps open. Their pages count as memory of the process though all processes share them."""
 
 
 class ImageInfo(NamedTuple):
@@ -117,26 +119,32 @@ def cut(pixels: Pixels, crop: int | None, modulo: int | None) -> Pixels:
     return pixels if modulo is None else mod_crop(pixels, modulo)
 
 
-@dataclass(frozen=True)
 class Stack(Sequence[Pixels]):
-    """Images by index, read-only where they are kept as files: each is mapped when it is asked for, and let go after.
+    """Images by index, read-only where they are kept as files: each is mapped when it is asked for.
 
-    So a set costs neither memory nor open files, however large it is. A file that has vanished is made again.
+    The last `HELD` bytes of maps stay open, so a small set is as quick as in memory, and a large one costs the process
+    neither memory nor open files. A file that has vanished is made again.
 
-    Attributes:
+    Args:
         entries: files, and pixels that are in memory.
         make: pixels of a file that is not there.
         crop, modulo: the part that is given out, as in `cut`; pixels in memory are cut already.
 
     """
 
-    entries: Sequence[Kept | Pixels]
-    make: Callable[[ImageInfo], Pixels] = field(repr=False)
-    crop: int | None = None
-    modulo: int | None = None
+    def __init__(
+        self,
+        entries: Sequence[Kept | Pixels],
+        make: Callable[[ImageInfo], Pixels],
+        crop: int | None = None,
+        modulo: int | None = None,
+    ) -> None:
+        self._entries, self._make, self._crop, self._modulo = entries, make, crop, modulo
+        self._held: dict[int, Pixels] = {}
+        self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self._entries)
 
     @overload
     def __getitem__(self, index: int) -> Pixels: ...
@@ -144,12 +152,24 @@ class Stack(Sequence[Pixels]):
     def __getitem__(self, index: slice) -> Stack: ...
     def __getitem__(self, index: int | slice) -> Pixels | Stack:
         if isinstance(index, slice):
-            return Stack(self.entries[index], self.make, self.crop, self.modulo)
-        entry = self.entries[index]
-        if not isinstance(entry, Kept):
-            return entry
+            return Stack(self._entries[index], self._make, self._crop, self._modulo)
+        found = self._held.get(index)
+        if found is None:
+            entry = self._entries[index]
+            if not isinstance(entry, Kept):
+                return entry
+            found = self._held[index] = self._open(entry)
+            self._bytes += entry.size
+            while self._bytes > HELD:
+                oldest = self._entries[next(iter(self._held))]
+                assert isinstance(oldest, Kept)
+                del self._held[next(iter(self._held))]
+                self._bytes -= oldest.size
+        return found
+
+    def _open(self, entry: Kept) -> Pixels:
         pixels = entry.view()
         if pixels is None:
-            pixels = self.make(entry.image)
+            pixels = self._make(entry.image)
             entry.save(pixels)
-        return cut(pixels, self.crop, self.modulo)
+        return cut(pixels, self._crop, self._modulo)

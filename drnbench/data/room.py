@@ -42,12 +42,12 @@ def tell(what: str, count: int, size: int, folder: Path) -> None:
 
     """
     fit(what, count, size, folder)
-    print(words(what, count, size, folder), file=sys.stderr, flush=True)
+    print(f"{what}: {words(count, size, folder)}", file=sys.stderr, flush=True)
 
 
-def words(what: str, count: int, size: int, folder: Path) -> str:
-    """Return one line: what, how many images, GB decoded, where, and what is free there."""
-    return f"{what}: {count} images, {_gb(size)} decoded, go to {folder} ({_gb(free(folder))} free)"
+def words(count: int, size: int, folder: Path) -> str:
+    """Return how many images, GB decoded, where they go, and what is free there."""
+    return f"{_images(count)}, {_gb(size)} decoded, go to {folder} ({_gb(free(folder))} free)"
 
 
 def fit(what: str, count: int, size: int, folder: Path) -> None:
@@ -60,7 +60,7 @@ def fit(what: str, count: int, size: int, folder: Path) -> None:
     there = free(folder)
     if size > there:
         raise UsageError(
-            f"{what}: {count} images take {_gb(size)} decoded, and {folder} has {_gb(there)} free: make room, choose "
+            f"{what}: {_images(count)} would take {_gb(size)} decoded, and {folder} has {_gb(there)} free: make room, choose "
             f"another --results, or use fewer images"
         )
 
@@ -71,6 +71,10 @@ def free(folder: Path) -> int:
     while not there.exists() and there != there.parent:
         there = there.parent
     return shutil.disk_usage(there).free
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'s' * (count != 1)}"
 
 
 def _gb(size: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from drnbench.errors import UsageError, nearest
 from drnbench.report.frame import Arm, Place, Scores, TrialState
+from drnbench.search.declare import AXIS, FILE
 from drnbench.store import Store, read_json
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def read(store: Store, name: str) -> Scores:
         others = f"; {nearest(name, known)}" if known else ""
         raise UsageError(f"no study {name!r} in {store.root}: run it first{others}")
     _complete(plan)
+    plan["search"] = _search(store, plan)
     label = _Labels(plan)
     wanted: Wanted = {
         (t["arm"], t["key"]): {
@@ -81,7 +83,16 @@ def _complete(plan: dict[str, Any]) -> None:
     # What is compared stands in the metrics' names since; a Protocol knows no such field.
     plan["protocol"].pop("color", None)
     for trial in plan["trials"]:
-        trial["config"]["protocol"].pop("color", None)
+        (trial.get("config") or {}).get("protocol", {}).pop("color", None)
+
+
+def _search(store: Store, plan: dict[str, Any]) -> dict[str, Any] | None:
+    """What the study's search did; None where it has none (a file of one that it once had says nothing)."""
+    known = read_json(store.study(plan["study"]) / FILE)
+    if known is None or not any(axis["path"] == AXIS for axis in plan["axes"]):
+        return None
+    found: dict[str, Any] = known["searches"][known["current"]]
+    return found
 
 
 class _Labels:

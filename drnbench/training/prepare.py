@@ -46,9 +46,12 @@ def prepare(units: Sequence[Unit], cache: Path) -> None:
 
 
 def outlook(units: Sequence[Unit], cache: Path) -> str | None:
-    """Return the line that `prepare` would say; None where it would do nothing. Decodes nothing that is known."""
+    """Return how many images `prepare` would make, their GB, where they go and what is free there; None: none.
+
+    Decodes nothing that is known.
+    """
     lacking = _lacking(_large(units, cache))
-    return words(TITLE, len(lacking), _size(lacking), cache) if lacking else None
+    return words(len(lacking), _size(lacking), cache) if lacking else None
 
 
 def foresee(trials: Iterable[Trial], cache: Path) -> None:

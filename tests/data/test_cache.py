@@ -188,8 +188,8 @@ def test_lr_files_are_plain_arrays_and_what_comes_back_cannot_be_written_to(fold
 
 def test_a_cache_deleted_under_the_hands_of_a_reader_is_made_again(folder, store):
     images = fingerprint(str(folder), store).images
+    before = [lr.copy() for lr in lr_set(images, "bd", 2, store)]
     made = lr_set(images, "bd", 2, store)
-    before = [lr.copy() for lr in made]
     shutil.rmtree(store)
     assert all((a == b).all() for a, b in zip(before, made, strict=True))
     assert len(list((store / "lr").rglob("*.npy"))) == 2

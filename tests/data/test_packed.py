@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -17,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from drnbench.data import making
+from drnbench.data import making, packed
 from drnbench.data.cache import fingerprint, glance, hr_set, lr_set
 from drnbench.data.images import read_rgb
 from drnbench.errors import DataError, UsageError
-from drnbench.parallel import WORTH
+from drnbench.parallel import WORTH, Work
 from tests.house import until
 
 COUNT = 6
@@ -160,7 +161,9 @@ def test_a_changed_image_is_noticed(folder, store, large, decoded):
 
 def test_no_room_is_found_before_any_work(folder, store, large, decoded, monkeypatch):
     fill(monkeypatch)
-    with pytest.raises(UsageError, match=r"6 images take .* GB decoded, and .*pixels has 1e-09 GB free: make room"):
+    with pytest.raises(
+        UsageError, match=r"6 images would take .* GB decoded, and .*pixels has 1e-09 GB free: make room"
+    ):
         fingerprint(str(folder), store)
     assert decoded == []
     assert not packs(store)
@@ -169,7 +172,7 @@ def test_no_room_is_found_before_any_work(folder, store, large, decoded, monkeyp
 def test_no_room_for_lr_images(folder, store, large, decoded, monkeypatch):
     images = fingerprint(str(folder), store).images
     fill(monkeypatch)
-    with pytest.raises(UsageError, match="making LR images, bd x2: 6 images take"):
+    with pytest.raises(UsageError, match="making LR images, bd x2: 6 images would take"):
         lr_set(images, "bd", 2, store)
     assert not (store / "lr").exists()
 
@@ -195,13 +198,17 @@ def test_a_disk_that_refuses_a_file_is_one_line(folder, store, large):
         lr_set(images, "bd", 2, store)
 
 
-def test_maps_cost_no_open_files(folder, store, large):
+@pytest.mark.parametrize("held", [0, 9000, 2**28])
+def test_maps_cost_no_open_files(folder, store, large, monkeypatch, held):
+    monkeypatch.setattr(packed, "HELD", held)
     images = fingerprint(str(folder), store).images
     hrs, lrs = hr_set(images), lr_set(images, "bd", 2, store)
     before = psutil.Process().num_fds()
-    held = [stack[i % COUNT] for i in range(200) for stack in (hrs, lrs)]
+    maps = [stack[i % COUNT] for i in range(200) for stack in (hrs, lrs)]
     assert psutil.Process().num_fds() <= before
-    assert all((held[i] == held[i % (2 * COUNT)]).all() for i in range(len(held)))
+    wanted = [read_rgb(image.path) for image in images]
+    assert all((maps[2 * i] == wanted[i % COUNT]).all() for i in range(200))
+    assert all((maps[2 * i + 1] == maps[2 * (i % COUNT) + 1]).all() for i in range(200))
 
 
 @settings(max_examples=25, deadline=None)
@@ -252,6 +259,41 @@ def test_several_processes_build_what_one_would(tmp_path, large, monkeypatch):
     monkeypatch.setattr(making, "PARALLEL", 0)
     with pytest.raises(DataError, match=r"003\.png has changed"):
         hr_set(many.images)
+
+
+class Dies(Work[int, int]):
+    """Is killed by its twentieth item, unless it runs in the process that asked."""
+
+    def __call__(self, item):
+        if item == 20 and multiprocessing.parent_process() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return item
+
+
+@pytest.mark.real
+def test_one_process_goes_on_where_several_were_killed(capsys):
+    assert list(making.every(Dies(), range(3 * WORTH), making.PARALLEL, "counting")) == list(range(3 * WORTH))
+    assert "counting: a process was killed, perhaps for want of memory; one goes on" in capsys.readouterr().err
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from drnbench.data import cache, making
+making.PARALLEL = 0
+print(len(cache.fingerprint(sys.argv[1], Path(sys.argv[2])).images))
+"""
+
+
+@pytest.mark.real
+def test_a_script_without_a_main_guard_does_not_hang(tmp_path, large):
+    folder = paint(tmp_path / "set", 2 * WORTH)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, str(tmp_path / "script.py"), str(folder), str(tmp_path / "cache")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "32\n"
+    assert "put what the script does under `if __name__ == '__main__':`" in done.stderr
 
 
 DAEMON = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
@@ -144,11 +145,11 @@ def test_the_size_is_said_first_and_what_is_there_does_not_count(sources, store,
     capsys.readouterr()
     told = outlook(given, store.cache)
     prepare(given, store.cache)
-    assert capsys.readouterr().err.count("\n") == 1
+    assert capsys.readouterr().err == f"images of this run: {told}\n"
     # 4 pairs at two factors, 1 held out with two kernels, 3 unpaired, 2 for the test.
-    assert told.startswith("images of this run: 15 images, ")
+    assert told.startswith("15 images, ")
     next((store.cache / "lr").rglob("*.npy")).unlink()
-    assert outlook(given, store.cache).startswith("images of this run: 1 images, ")
+    assert outlook(given, store.cache).startswith("1 image, ")
 
 
 def room(monkeypatch, free):
@@ -160,16 +161,21 @@ def test_no_room_is_found_before_any_image_is_decoded(sources, store, large, wor
     one = trial(sources, rho=0.5)
     # 11 decoded images of 2 blocks and 15 LR images of 1, of 4096 bytes each: 151552.
     room(monkeypatch, 151_551)
-    with pytest.raises(UsageError, match=r"images of this run: 26 images take .* make room"):
+    with pytest.raises(UsageError, match=r"images of this run: 26 images would take .* make room"):
         foresee([one, one], store.cache)
     assert not work
     given = units(store, one)
     foresee([one], store.cache)  # all are known now: what follows knows exactly
     room(monkeypatch, 61_439)
-    with pytest.raises(UsageError, match="images of this run: 15 images take"):
+    with pytest.raises(UsageError, match="images of this run: 15 images would take"):
         prepare(given, store.cache)
     assert not (store.cache / "lr").exists()
     room(monkeypatch, 61_440)
+    prepare(given, store.cache)
+    room(monkeypatch, 0)  # what is there needs none, also after the files of the source were copied anew
+    for file in sources.rglob("*.png"):
+        os.utime(file, ns=(1, 1))
+    foresee([one], store.cache)
     prepare(given, store.cache)
 
 
@@ -185,13 +191,13 @@ def test_what_is_wrong_with_a_trial_is_left_to_the_plan(sources, store, large, t
 
 @pytest.mark.real
 def test_a_study_has_the_same_numbers_with_and_without_files(tmp_path):
-    study, found = write_study(tmp_path), []
+    study, found = write_study(tmp_path, steps=2, rhos=(0.5,)), []
     for limit in ("512", "0"):
         results, large = tmp_path / limit, limit == "0"
         args = (study, "--results", results)
         if large:
             plan = call("plan", *args, DRNBENCH_PACK_MB=limit)
-            assert "made before the run: images of this run: " in plan.stdout, plan.stderr
+            assert "made first by `run`: " in plan.stdout, plan.stderr
         run = call("run", *args, "--tracking-uri", "off", DRNBENCH_PACK_MB=limit)
         assert run.returncode == 0, run.stderr
         assert ("images of this run" in run.stderr) is large
