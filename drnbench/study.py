@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from drnbench.errors import UsageError, nearest
 from drnbench.outputs import Heatmap, Output, axes_of
 from drnbench.overrides import apply, explain
+from drnbench.search.declare import Search
 from drnbench.trial import Evaluate, Frozen, Scalar, Trial
 
 PROFILES: dict[str, dict[str, Any]] = {
@@ -90,10 +91,13 @@ class Exclude(Frozen):
 
 
 class Study(Frozen):
-    """A question, as a grid of trials. The study's name is the stem of its file."""
+    """A question, as a grid of trials or as a search among them. The study's name is the stem of its file."""
 
     base: Trial = Field(description="the trial that everything else changes")
     axes: Annotated[tuple[Axis, ...], Field(strict=False)] = Field((), description="the grid")
+    search: Search | None = Field(
+        None, description="an adaptive search instead of axes; `baseline` is then overrides of the base, what it is compared to"
+    )
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict, description="named extra arms: overrides of the base")
     seeds: int = Field(3, ge=1, description="how many seeds, 0 .. seeds - 1")
     exclude: Annotated[tuple[Exclude, ...], Field(strict=False)] = Field((), description="what is left out, and why")
@@ -111,6 +115,8 @@ class Study(Frozen):
 
     @model_validator(mode="after")
     def _paths_are_axes(self) -> Study:
+        if self.search is not None:
+            return self._check_search()
         axes = {axis.path: axis for axis in self.axes}
         if len(axes) < len(self.axes):
             raise ValueError("two axes share a path")
@@ -143,6 +149,20 @@ class Study(Frozen):
         for out in self.outputs:
             if isinstance(out, Heatmap):
                 self._check_heatmap(out)
+        return self
+
+    def _check_search(self) -> Study:
+        for field in ("axes", "exclude", "subject"):
+            if getattr(self, field):
+                raise ValueError(f"a study with a search has no {field}: the search says what is tried")
+        if "seeds" in self.model_fields_set or any("seeds" in sizes for sizes in self.profiles.values()):
+            raise ValueError("a search has seeds of its own: Search(seeds=..., fresh_seeds=...), search.seeds in a profile")
+        for out in self.outputs:
+            for path in axes_of(out):
+                if path != "search" or isinstance(out, Heatmap):
+                    raise ValueError(f"an output wants the axis {path!r}; a search has one, 'search', whose values are its arms")
+        if self.control is not None and (not isinstance(self.control, str) or self.control not in self.arms):
+            raise ValueError(f"the control of a search is a named arm (got {self.control!r}): {nearest('', self.arms)}")
         return self
 
     def _check_heatmap(self, out: Heatmap) -> None:
@@ -197,6 +217,10 @@ def expand(
         UsageError: unknown profile, misspelt path, a value that is not allowed.
 
     """
+    if study.search is not None:
+        from drnbench.search.settle import expanded, settle
+
+        return expanded(settle(study, name, question, profile, sets))
     known = {**PROFILES, **study.profiles}
     if profile not in known:
         raise UsageError(f"{name}: unknown profile {profile!r}: {nearest(profile, known)}")
@@ -218,7 +242,7 @@ def expand(
     arms += _references(base, arms, name)
     names = [arm.name for arm in arms]
     if len(set(names)) != len(names):
-        raise UsageError(f"{name}: two arms share a name: {', '.join(names)}")
+        raise UsageError(f"{name}: two arms share a name: {', '.join(names)}; bicubic stands in every table by itself")
     control = study.control if isinstance(study.control, str) else _first(arms, study.control or {})
     return Expanded(name, question, profile, study, tuple(arms), _first(arms, study.baseline), control)
 

@@ -75,7 +75,7 @@ def run(
     profile: ProfileOpt = "quick",
     sets: SetOpt = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="processes at once; none: one a core, or one a GPU")] = None,
-    executor: Annotated[str, typer.Option(help="where units run: local")] = "local",
+    executor: Annotated[str, typer.Option(help="where units run: local, ray or slurm")] = "local",
     device: DeviceOpt = "auto",
     results: ResultsOpt = Path("results"),
     tracking_uri: TrackOpt = None,
@@ -87,6 +87,18 @@ def run(
         float | None,
         typer.Option(min=1, metavar="SECONDS", help="time a stage or a scoring may take; then it saves and ends"),
     ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="auto|ray://HOST:PORT|local", help="Ray cluster of --executor ray; none: auto"),
+    ] = None,
+    partition: Annotated[str | None, typer.Option(help="of --executor slurm; none: the cluster's own default")] = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="more of --executor slurm, in submitit's words: timeout_min=600, mem_gb=16, account=x; repeatable",
+        ),
+    ] = None,
     data_root: DataRootOpt = None,
 ) -> int:
     """Run what is missing of a study, then report."""
@@ -95,7 +107,7 @@ def run(
     _use_data_roots(data_root)
     return run_study(
         study, profile, sets or [], jobs, executor, device, results, tracking_uri, rerun, fail_fast=fail_fast,
-        gpus=gpus, per_gpu=per_gpu, time_limit=time_limit,
+        gpus=gpus, per_gpu=per_gpu, time_limit=time_limit, address=address, partition=partition, slurm=slurm or [],
     )  # fmt: skip
 
 
@@ -162,7 +174,9 @@ def evaluate(
     ] = "bicubic",
     lr: Annotated[
         str | None,
-        typer.Option(metavar="DIR_OR_NAME", help="ready-made LR images, matched by name, instead of --kernel"),
+        typer.Option(
+            metavar="DIR_OR_NAME", help="ready-made LR images, matched by name; --kernel then says what made them"
+        ),
     ] = None,
     metrics: MetricsOpt = "psnr_y,ssim_y",
     y_round: RoundOpt = False,
@@ -176,7 +190,9 @@ def evaluate(
     tile: Annotated[
         int | None, typer.Option(min=1, help="enlarge in tiles of this many LR pixels a side: less memory")
     ] = None,
-    overlap: Annotated[int, typer.Option(min=0, help="LR pixels that a tile sees beyond its own")] = 16,
+    overlap: Annotated[
+        int | None, typer.Option(min=0, help="LR pixels that a tile sees beyond its own; none: 16")
+    ] = None,
     self_ensemble: Annotated[
         bool, typer.Option("--self-ensemble", help="mean of the eight flips and turns; the + of EDSR+")
     ] = False,
@@ -208,13 +224,23 @@ def evaluate(
 @app.command(epilog="Example: python -m drnbench score sr/ Set5 --scale 4 --metrics psnr_y,ssim_y,lpips")
 def score(
     sr: Annotated[str, typer.Argument(metavar="SR_DIR", help="SR images made elsewhere", show_default=False)],
-    scale: Annotated[int, typer.Option(min=1, help="HR size over LR size; 1: images of any origin")],
+    scale: Annotated[
+        int,
+        typer.Option(
+            min=1, help="HR size over LR size; 1: images of any origin (its border is 1, too: --border 0 for none)"
+        ),
+    ],
     hr: Annotated[
         str | None,
         typer.Argument(metavar="HR_DIR", help="HR images: a folder or a name; not for niqe", show_default=False),
     ] = None,
     metrics: MetricsOpt = "psnr_y,ssim_y",
-    kernel: Annotated[str, typer.Option(help="for lr_psnr: the degradation that made the LR inputs")] = "bicubic",
+    lr: Annotated[
+        str | None, typer.Option(metavar="DIR_OR_NAME", help="for lr_psnr: the LR inputs; none: made of HR by --kernel")
+    ] = None,
+    kernel: Annotated[
+        str | None, typer.Option(help="for lr_psnr: the degradation that made the LR inputs; none: bicubic")
+    ] = None,
     y_round: RoundOpt = False,
     border: BorderOpt = None,
     json: JsonOpt = None,
@@ -229,7 +255,7 @@ def score(
 
     _use_data_roots(data_root)
     protocol = Protocol(y_round=y_round, border=border)
-    return score_folder(sr, hr, scale, metrics, kernel, protocol, json, colour(alpha), jobs)
+    return score_folder(sr, hr, lr, scale, metrics, kernel, protocol, json, colour(alpha), jobs)
 
 
 @app.command(epilog="Example: python -m drnbench degrade Set5 Set5/LR_bicubic/X4 --kernel bicubic --scale 4")
@@ -268,6 +294,63 @@ def export(
     from drnbench.cli.exporting import export_weights
 
     return export_weights(key, out, results, force=force)
+
+
+KeyArg = Annotated[
+    str, typer.Argument(help="stage or trial: at least 4 characters of its key, as `plan` shows it", show_default=False)
+]
+
+
+@app.command(epilog="Example: python -m drnbench show 3f2a91 --log 50")
+def show(
+    key: KeyArg,
+    results: ResultsOpt = Path("results"),
+    log: Annotated[int, typer.Option(min=0, metavar="N", help="lines of the end of its log; 0: none")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="as JSON, all of it")] = False,
+) -> int:
+    """Show one stage or trial: state, configuration, origin, costs, scores, files, log."""
+    from drnbench.cli.showing import show as show_unit
+
+    return show_unit(key, results, log, as_json=json)
+
+
+@app.command(epilog="Example: python -m drnbench clean --checkpoints")
+def clean(
+    results: ResultsOpt = Path("results"),
+    unused: Annotated[bool, typer.Option("--unused", help="stages and trials that no study's plan refers to")] = False,
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="weights of finished stages whose trials are all scored")
+    ] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="LR images and the like; made again when needed")] = False,
+    leftovers: Annotated[
+        bool, typer.Option("--leftovers", help="half-written files of killed processes, locks")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="all of these")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="delete without asking")] = False,
+) -> int:
+    """Show what the store holds; delete what is chosen, once confirmed."""
+    from drnbench.cli.cleaning import Choice
+    from drnbench.cli.cleaning import clean as clean_store
+
+    chosen = [one or everything for one in (unused, checkpoints, cache, leftovers)]
+    return clean_store(results, Choice(*chosen), yes=yes)
+
+
+@app.command(epilog="Example: python -m drnbench reproduce 3f2a91")
+def reproduce(
+    key: KeyArg,
+    results: ResultsOpt = Path("results"),
+    device: Annotated[str, typer.Option(help="auto (as recorded, where it is there), cpu or cuda")] = "auto",
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="keep what is made now there; none: it is deleted")
+    ] = None,
+    data_root: DataRootOpt = None,
+) -> int:
+    """Run a stored trial or stage again and say whether it is bit-identical."""
+    from drnbench.cli.reproducing import reproduce as run_again
+
+    _use_data_roots(data_root)
+    return run_again(key, results, device, keep)
 
 
 @app.command(epilog="Example: python -m drnbench sync")

@@ -63,11 +63,11 @@ def out_folder(folder: Path, images: tuple[ImageFile, ...], *, force: bool) -> N
         UsageError: an image is there already, or the folder cannot be made.
 
     """
-    theirs = {one.path.resolve() for one in images}
     for name, path in images:
         target = folder / f"{name}.png"
-        if target.resolve() in theirs:
-            raise UsageError(f"{target} would overwrite {path}: choose another folder")
+        # Beside its source a file of the same stem would make the folder ambiguous, or overwrite it.
+        if folder.resolve() == path.resolve().parent:
+            raise UsageError(f"{folder} holds {path}, which this is made of: choose another folder")
         if target.exists() and not force:
             raise UsageError(f"{target} is there already: give --force to overwrite it, or another folder")
     try:
@@ -89,6 +89,7 @@ def degrade_folder(
 ) -> int:
     """Write `OUT/<stem>.png` for each HR image; returns the exit code: 0 all, 1 some failed, 2 none was made."""
     spec = canonical(_bordered(kernel, border))
+    parse(spec).identity()  # a kernel file that cannot be used is found before any work
     if parse(spec).real:
         raise UsageError(
             "--kernel real: such images are LR already, so there is nothing to degrade; name another kernel"
@@ -101,7 +102,7 @@ def degrade_folder(
     tell(failed)
     made = len(done) - len(failed)
     if made:
-        print(f"{made} LR images in {out}: {spec} x{scale}, HR cropped to a multiple of {scale}")
+        print(f"{made} LR image{'s' * (made != 1)} in {out}: {spec} x{scale}, HR cropped to a multiple of {scale}")
     return 0 if not failed else 1 if made else 2
 
 

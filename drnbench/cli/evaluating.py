@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,16 +12,16 @@ import torch
 from torch import nn
 
 from drnbench.cli.degrading import out_folder, write_png
-from drnbench.cli.scores import Scored, check_out, finish, wanted_metrics
+from drnbench.cli.scores import Scored, check_out, check_protocol, finish, wanted_metrics
+from drnbench.cli.scoring import matched
 from drnbench.data.images import Colour, mod_crop, read_rgb
 from drnbench.data.lr import degrade, pixel_sha
-from drnbench.data.pairing import owner
 from drnbench.data.sources import ImageFile, resolve
 from drnbench.degradations import canonical, parse
 from drnbench.errors import DataError, UsageError
 from drnbench.evaluation import metrics as known
 from drnbench.evaluation.evaluator import item
-from drnbench.evaluation.inference import Upscaler
+from drnbench.evaluation.inference import TILE_OVERLAP, Upscaler
 from drnbench.evaluation.metric import measure
 from drnbench.evaluation.protocol import Pixels, Protocol
 from drnbench.methods import Resolved
@@ -46,7 +47,7 @@ class Request:
     save: Path | None
     force: bool
     tile: int | None
-    overlap: int
+    overlap: int | None
     self_ensemble: bool
     sets: list[str]
     device: str
@@ -97,7 +98,7 @@ class Enlarge(Work[Task, Scored]):
         if asked.dual_weights is not None:
             self._dual = Chain(dual_from_file(asked.dual_weights, asked.scale)).to(device).eval()
         self._upscaler = Upscaler(
-            model.to(device).eval(), asked.scale, device, tile=asked.tile, overlap=asked.overlap,
+            model.to(device).eval(), asked.scale, device, tile=asked.tile, overlap=TILE_OVERLAP if asked.overlap is None else asked.overlap,
             self_ensemble=asked.self_ensemble,
         )  # fmt: skip
 
@@ -160,9 +161,9 @@ def evaluate_method(asked: Request) -> int:
     with TemporaryDirectory() as frames:
         images = resolve(asked.data, Path(frames)).images
         tasks, failed = _tasks(images, asked, Path(frames))
+        work.start()
         if asked.save is not None:
             out_folder(asked.save, images, force=asked.force)
-        work.start()
         done = list(each(work, tasks, asked.jobs if device == "cpu" else 1, "scoring"))
     rows = [row for row in done if isinstance(row, Scored)]
     failed += [row.message for row in done if isinstance(row, Failed)]
@@ -178,10 +179,12 @@ def _head(asked: Request) -> dict[str, Any]:
     more: dict[str, Any] = {}
     if asked.weights is not None:
         more["weights"] = str(asked.weights)
+        with asked.weights.open("rb") as file:
+            more["weights_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     if asked.lr is not None:
         more["lr"] = asked.lr
     if asked.tile is not None:
-        more["tile"] = {"size": asked.tile, "overlap": asked.overlap}
+        more["tile"] = {"size": asked.tile, "overlap": TILE_OVERLAP if asked.overlap is None else asked.overlap}
     return {
         "model": asked.method + "+" * asked.self_ensemble, "scale": asked.scale, "kernel": asked.kernel, "data": asked.data,
         "self_ensemble": asked.self_ensemble, **more,
@@ -193,25 +196,16 @@ def _tell_tiles(asked: Request, rows: list[Scored]) -> None:
     found = [(row.extra["tile_difference"], row.image) for row in rows if row.extra]
     if found and max(found)[0] > SEAM:
         print(
-            f"note: tiles change the SR image by up to {max(found)[0]:.2f} gray levels (measured on four tiles of "
-            f"{max(found)[1]}): {asked.method} sees further than {asked.overlap} LR pixels, or averages over the whole "
-            "image, as channel attention does"
+            f"note: tiles change the SR image: {max(found)[0]:.2f} gray levels where it was measured (four tiles at the "
+            f"centre of {max(found)[1]}, against these as a whole), and more elsewhere is possible. {asked.method} sees "
+            "further than --overlap, or averages over the whole image, as channel attention does"
         )
 
 
 def _tasks(images: tuple[ImageFile, ...], asked: Request, frames: Path) -> tuple[list[Task], list[str]]:
     if asked.lr is None:
         return [Task(name, path, None) for name, path in images], []
-    names = [image.name for image in images]
-    found: dict[str, Path] = {}
-    for name, path in resolve(asked.lr, frames).images:
-        match = owner(name, names)
-        if match is not None and match in found:
-            raise DataError(
-                f"two LR images belong to {match}: {found[match]} and {path}; keep one of them in the folder"
-            )
-        if match is not None:
-            found[match] = path
+    found, _ = matched(resolve(asked.lr, frames, here=True).images, images, "LR", "HR")
     failed = [f"{path} has no LR image in {asked.lr}" for name, path in images if name not in found]
     return [Task(name, path, found[name]) for name, path in images if name in found], failed
 
@@ -241,4 +235,8 @@ def _check(asked: Request, metrics: list[str], *, trained: bool, takes_file: boo
     for flag, path in (("--weights", asked.weights), ("--dual-weights", asked.dual_weights)):
         if path is not None and not path.is_file():
             raise UsageError(f"{flag} {path}: no such file")
+    if asked.overlap is not None and asked.tile is None:
+        raise UsageError("--overlap: there are no tiles to overlap; add --tile, or leave it out")
+    parse(asked.kernel).identity()  # a kernel file that cannot be used is found before any work
+    check_protocol(asked.protocol, metrics)
     check_out(asked.out)

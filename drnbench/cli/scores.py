@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from drnbench.data.images import Colour
+from drnbench.environment import capture
 from drnbench.errors import UsageError
 from drnbench.evaluation import metrics as known
 from drnbench.evaluation.protocol import Protocol
@@ -34,7 +36,9 @@ def wanted_metrics(text: str) -> list[str]:
         UsageError: unknown, named twice, or not to be had on this machine.
 
     """
-    names = [name.strip() for name in text.split(",")]
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError(f"--metrics {text!r}: name at least one metric, such as psnr_y")
     if len(set(names)) != len(names):
         raise UsageError(f"--metrics {text}: name each metric once")
     for name in names:
@@ -61,8 +65,28 @@ def colour(text: str | None) -> Colour | None:
 
 def check_out(out: Path | None) -> None:
     """Refuse a `--json` file that could not be written, before any work."""
-    if out is not None and str(out) != "-" and not out.absolute().parent.is_dir():
+    if out is None or str(out) == "-":
+        return
+    if not out.absolute().parent.is_dir():
         raise UsageError(f"--json {out}: the folder {out.absolute().parent} does not exist")
+    if out.is_dir():
+        raise UsageError(f"--json {out}: is a folder; name a file in it")
+    probe = out.absolute().with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"--json {out} cannot be written ({error.strerror}): choose another folder") from None
+
+
+def check_protocol(protocol: Protocol, metrics: Sequence[str]) -> None:
+    """Refuse settings that no metric looks at: a number would not be what its reader thinks."""
+    options = {"y_round": "--y-round", "border": "--border", "quantise": "--no-quantise"}
+    for field in protocol.model_fields_set:
+        if getattr(protocol, field) != getattr(Protocol(), field) and not any(
+            field in known.get(m).reads for m in metrics
+        ):
+            raise UsageError(f"{options[field]}: none of {', '.join(metrics)} looks at it; leave it out")
 
 
 def tell(failed: Sequence[str]) -> None:
@@ -84,9 +108,9 @@ def finish(
     if str(out) == "-":
         sys.stdout.write(written)
     else:
+        _print(record, metrics, protocol)
         if out is not None:
             write_text(out, written)
-        _print(record, metrics, protocol)
     return 1 if failed else 0
 
 
@@ -97,6 +121,7 @@ def _record(
     shown = {m: known.get(m) for m in metrics}
     return {
         **head,
+        "versions": capture("evaluate")["versions"],
         "protocol": {
             **protocol.model_dump(mode="json"),
             "shaved": protocol.shaved(head["scale"]),
@@ -127,8 +152,13 @@ def _print(record: dict[str, Any], metrics: list[str], protocol: Protocol) -> No
     for m, n in record["infinite"].items():
         left = ": nothing is left for a mean" if n == count else ", left out of the mean"
         print(f"{shown[m].label} is infinite for {n} of {count} images (SR equals what it is compared with){left}")
-    told = [f"{one.label}: {one.summary}" for one in shown.values() if not one.kind]
+    if record.get("failed"):
+        print(f"{len(record['failed'])} more could not be scored and are in no mean")
+    told = [one.summary if one.summary.startswith(one.label) else f"{one.label}: {one.summary}"
+            for one in shown.values() if not one.kind]  # fmt: skip
     sentence = protocol.caption(shown.values(), record["scale"])
     told += [sentence] if sentence else []
-    what = ", ".join(str(record[key]) for key in ("data", "kernel") if record.get(key))
-    print(f"{record['model']} x{record['scale']}{', ' + what if what else ''}. {'. '.join(told)}")
+    lr = f"LR of {record['lr']}" if record.get("lr") else record.get("kernel")
+    what = ", ".join(str(one) for one in (record.get("data"), lr) if one)
+    weights = f" ({Path(record['weights']).name})" if record.get("weights") else ""
+    print(f"{record['model']}{weights} x{record['scale']}{', ' + what if what else ''}. {'. '.join(told)}")

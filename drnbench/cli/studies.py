@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from drnbench.errors import UsageError, nearest
 from drnbench.overrides import parse_value
@@ -27,7 +28,12 @@ def planned(study: Path, profile: str, sets: list[str], store: Store) -> Plan:
     from drnbench.training.prepare import foresee
 
     loaded, name, question = load(study)
-    expanded = expand(loaded, name, question, profile, read_sets(sets))
+    if loaded.search is not None:
+        from drnbench.cli.searching import found
+
+        expanded = found(loaded, name, question, profile, read_sets(sets), store)
+    else:
+        expanded = expand(loaded, name, question, profile, read_sets(sets))
     foresee((trial for arm in expanded.arms for trial in arm.trials), store.cache)
     return make(expanded, store)
 
@@ -84,13 +90,16 @@ def pick_devices(device: str, jobs: int | None, gpus: str | None = None, per_gpu
 def run_study(
     study: Path, profile: str, sets: list[str], jobs: int | None, executor: str, device: str, results: Path,
     tracking_uri: str | None, rerun: str | None, *, fail_fast: bool, gpus: str | None = None, per_gpu: int = 1,
-    time_limit: float | None = None,
+    time_limit: float | None = None, address: str | None = None, partition: str | None = None, slurm: Sequence[str] = (),
 ) -> int:  # fmt: skip
     """Run what is missing of a study, mirror it, report it; returns the exit code."""
+    from drnbench.execution.choose import Engine
     from drnbench.execution.coordinator import Coordinator, record, todo
 
-    if executor != "local":
-        raise UsageError(f"unknown executor {executor!r}: {nearest(executor, ['local'])}")
+    engine = Engine(executor, device, jobs, per_gpu, address, partition, slurm)
+    engine.check()
+    if gpus is not None and executor != "local":
+        raise UsageError(f"--gpus is for --executor local: with {executor} the cluster gives out its GPUs")
     if rerun not in {None, "failed", "stale", "all"}:
         raise UsageError(f"--rerun {rerun!r}: {nearest(str(rerun), ['failed', 'stale', 'all'])}")
     store = Store(results)
@@ -105,47 +114,63 @@ def run_study(
             f"note: the report in {store.study(name)} (profile {before['profile']}) is replaced; its trials stay in the store"
         )
     record(plan, store)
+    # Other executors run units elsewhere: what this machine has does not count.
+    devices, slots = pick_devices(device if executor == "local" else "cpu", jobs, gpus, per_gpu)
+    engine = replace(engine, local=(devices, slots))
+    gone: list[str] = []
+    if load(study)[0].search is not None:
+        if executor != "local":
+            raise UsageError(f"{study}: a study with a search runs with --executor local")
+        from drnbench.cli.searching import search
+
+        found = search(
+            study, profile, sets, plan, store, devices, slots, tracking_uri, rerun, fail_fast=fail_fast, time_limit=time_limit
+        )  # fmt: skip
+        if found is None:
+            return 130
+        plan, gone, rerun = planned(study, profile, sets, store), found, None if rerun == "failed" else rerun
+        record(plan, store)
     left = todo(plan, rerun)
     console = Console()
     if not left:
         print(f"{name}: nothing to train, everything is in {store.root}")
-        return _finish(plan, store, tracking_uri, failed=[], ran=False)
+        return _finish(plan, store, tracking_uri, failed=gone, ran=False)
 
-    from drnbench.execution.local import LocalExecutor
     from drnbench.training.prepare import prepare
 
-    devices, slots = pick_devices(device, jobs, gpus, per_gpu)
-    stages = sum(item.unit.kind == "stage" for item in left)
-    seconds, unknown = plan.seconds()
-    told = "unknown" if unknown else f"about {clock(seconds / slots)}"
-    print(f"{name}, profile {profile}: {stages} stages to train, {len(left) - stages} trials to score; "
-          f"{slots} at once on {devices[0].partition(':')[0]}; time {told}", flush=True)  # fmt: skip
-    units = [item.unit for item in left]
-    prepare(_unscored(left, plan), store.cache)
-    progress = RichProgress(units, console) if console.is_terminal else PlainProgress(units)
-    listeners: list[Any] = [progress]
-    mirror = None
-    if tracking_uri != "off":
-        from drnbench.tracking import LiveMirror
+    opened, kind = engine.open(store.root, len(left))
+    with contextlib.closing(opened):
+        stages = sum(item.unit.kind == "stage" for item in left)
+        seconds, unknown = plan.seconds()
+        told = "unknown" if unknown else f"about {clock(seconds / min(opened.slots, len(left)))}"
+        print(f"{name}, profile {profile}: {stages} stages to train, {len(left) - stages} trials to score; "
+              f"{min(opened.slots, len(left))} at once on {kind}; time {told}", flush=True)  # fmt: skip
+        units = [item.unit for item in left]
+        prepare(_unscored(left, plan), store.cache)
+        progress = RichProgress(units, console) if console.is_terminal else PlainProgress(units)
+        listeners: list[Any] = [progress]
+        mirror = None
+        if tracking_uri != "off":
+            from drnbench.tracking import LiveMirror
 
-        mirror = LiveMirror(store, tracking_uri, warn=lambda text: print(f"warning: {text}", flush=True))
-        mirror.start(name)
-        listeners.append(_Mirrored(mirror))
-    try:
-        with progress:
-            outcome = Coordinator(
-                plan,
-                store,
-                LocalExecutor(store.root, min(slots, len(left)), devices),
-                listeners,
-                rerun,
-                fail_fast,
-                time_limit,
-            ).run()
-        print(f"trained {outcome.trained} stages, scored {outcome.scored} trials, {len(outcome.failed)} failed")
-    finally:
-        # A mirror that failed has said so once: trying again at once would only say it twice.
-        mirrored = mirror is None or mirror.close()
+            mirror = LiveMirror(store, tracking_uri, warn=lambda text: print(f"warning: {text}", flush=True))
+            mirror.start(name)
+            listeners.append(_Mirrored(mirror))
+        try:
+            with progress:
+                outcome = Coordinator(
+                    plan,
+                    store,
+                    opened,
+                    listeners,
+                    rerun,
+                    fail_fast,
+                    time_limit,
+                ).run()
+            print(f"trained {outcome.trained} stages, scored {outcome.scored} trials, {len(outcome.failed)} failed")
+        finally:
+            # A mirror that failed has said so once: trying again at once would only say it twice.
+            mirrored = mirror is None or mirror.close()
     if outcome.full:
         raise UsageError(
             f"the disk of {store.root} is full: nothing is broken; make room and run the same command again"
@@ -155,7 +180,7 @@ def run_study(
         return 130
     plan = planned(study, profile, sets, store)
     record(plan, store)
-    return _finish(plan, store, tracking_uri if mirrored else "off", outcome.failed, ran=True)
+    return _finish(plan, store, tracking_uri if mirrored else "off", [*gone, *outcome.failed], ran=True)
 
 
 def _unscored(left: list[Any], plan: Plan) -> list[Unit]:
@@ -232,50 +257,23 @@ def write_report(study: Path, results: Path) -> int:
     return 0
 
 
-def show_plan(study: Path, profile: str, sets: list[str], results: Path) -> int:
-    """Print the plan."""
+def show_plan(study: Path, profile: str, sets: list[str], results: Path, difference: float | None = None) -> int:
+    """Print the plan, what running it would take, and how many seeds would show `difference`."""
+    from drnbench.cli.planning import show
     from drnbench.execution.coordinator import todo
     from drnbench.training.prepare import outlook
 
     store = Store(results)
     plan = planned(study, profile, sets, store)
-    console = Console(soft_wrap=True) if not sys.stdout.isatty() else Console()
-    console.print(f"[bold]{escape(plan.study.name)}[/bold], profile {escape(profile)}: {escape(plan.study.question)}")
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("arm", "seed", "stages (key: state)", "scores", "time", "trial"):
-        table.add_column(column)
-    for trial in plan.trials:
-        nodes = [plan.stages[key] for key in trial.stages]
-        stages = ", ".join(f"{n.unit.stage.name} {short(n.unit.key)}: {_state(n.state, stale=n.stale)}" for n in nodes)
-        times = [n.seconds for n in nodes if n.state != "done"]
-        told = "" if not times else "?" if None in times else clock(sum(t for t in times if t is not None))
-        scores = f"{len(trial.unit.wanted) - len(trial.missing)}/{len(trial.unit.wanted)}"
-        seed = "" if trial.arm.kind == "reference" else str(trial.trial.seed)
-        table.add_row(escape(trial.arm.name), seed, stages, scores, told, short(trial.unit.key))
-    console.print(table)
-    for arm in plan.study.arms:
-        for left_out, reason in arm.excluded.items():
-            console.print(f"excluded: {escape(arm.name)}, seed {left_out}: {escape(reason)}")
-    counts = ", ".join(
-        f"{count} {what}" for what, count in plan.counts().items() if count or what in {"done", "to run"}
-    )
-    left = [n for n in plan.stages.values() if n.state not in {"done", "failed"}]
-    seconds, unknown = plan.seconds()
-    shared = sum(n.used_by for n in plan.stages.values()) - len(plan.stages)
-    console.print(
-        f"{len(plan.trials)} trials: {counts}; {len(plan.stages)} stages, {len(left)} to train, {shared} shared"
-    )
-    if left:
-        unsure = f"; {unknown} stages of unknown cost (none like them was measured yet)" if unknown else ""
-        console.print(f"time for one process: {clock(seconds) if unknown < len(left) else 'unknown'}{unsure}")
-    ahead = outlook(_unscored(todo(plan, None), plan), store.cache)
+    left = todo(plan, None)
+    units = _unscored(left, plan)
+    slots = pick_devices("auto", None)[1]
+    show(plan, store, [(u, i.needs, i.rank) for u, i in zip(units, left, strict=True)], slots, difference)
+    if (loaded := load(study)[0]).search is not None:
+        from drnbench.cli.searching import searched
+
+        print(searched(loaded, plan, profile, read_sets(sets), store))
+    ahead = outlook(units, store.cache)
     if ahead:
-        console.print(f"made first by `run`: {escape(ahead)}")
-    for warning in plan.warnings:
-        console.print(f"[yellow]warning[/yellow]: {escape(warning)}")
+        print(f"made first by `run`: {ahead}")
     return 0
-
-
-def _state(state: str, *, stale: bool) -> str:
-    words = {"missing": "to run", "lost": "to run on", "interrupted": "to run on"}
-    return "stale" if stale else words.get(state, state)

@@ -35,7 +35,7 @@ def read_rgb(path: str | Path, alpha: Colour | None = None) -> NDArray[np.uint8]
 
     Args:
         path: the image file.
-        alpha: the colour onto which a transparent image is laid; None: it is refused.
+        alpha: the colour onto which a transparent image is laid; None: it is refused, unless no pixel is transparent.
 
     Raises:
         DataError: missing, empty, broken or truncated, no image, transparent with no colour given, with a palette, more
@@ -50,11 +50,11 @@ def read_rgb(path: str | Path, alpha: Colour | None = None) -> NDArray[np.uint8]
             # Pillow's remarks on size and metadata: what matters of them is checked below.
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
-                _refuse(path, image, alpha)
+                _refuse(path, image)
                 image.load()
                 upright = ImageOps.exif_transpose(image)
-                if alpha is not None and _transparent(image):
-                    return _flatten(np.array(upright.convert("RGBA"), dtype=np.uint8), alpha)
+                if _transparent(image):
+                    return _flatten(np.array(upright.convert("RGBA"), dtype=np.uint8), alpha, path)
                 return np.array(upright.convert("RGB"), dtype=np.uint8)
     except (DataError, MemoryError):
         raise
@@ -77,21 +77,23 @@ def _transparent(image: Any) -> bool:
     return image.mode in _ALPHA or "transparency" in image.info
 
 
-def _flatten(image: NDArray[np.uint8], onto: Colour) -> NDArray[np.uint8]:
+def _flatten(image: NDArray[np.uint8], onto: Colour | None, path: Path) -> NDArray[np.uint8]:
     """Return H x W x 3 of H x W x 4 straight RGBA laid onto a colour: round((a fg + (255 - a) bg) / 255)."""
+    if (image[..., 3] == 255).all():
+        return np.ascontiguousarray(image[..., :3])
+    if onto is None:
+        raise DataError(
+            f"{path} has an alpha channel: lay it onto a colour with --alpha white, or save it without transparency"
+        )
     fore, a = image[..., :3].astype(np.uint32), image[..., 3:].astype(np.uint32)
     # Exact in integers; 255 is odd, so there is no half to round.
     return ((a * fore + (255 - a) * np.array(onto, dtype=np.uint32) + 127) // 255).astype(np.uint8)
 
 
-def _refuse(path: Path, image: Any, alpha: Colour | None) -> None:
+def _refuse(path: Path, image: Any) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise DataError(f"{path} claims to have {width} x {height} pixels, more than 100 megapixels: cut it into parts")
-    if alpha is None and _transparent(image):
-        raise DataError(
-            f"{path} has an alpha channel: lay it onto a colour with --alpha white, or save it without transparency"
-        )
     if image.mode.startswith(("I", "F")) or _depth(path, image) > 8:
         raise DataError(f"{path} has more than 8 bits a channel: save it with 8 bits")
     if image.mode == "P" and not _transparent(image):

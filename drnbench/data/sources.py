@@ -44,13 +44,14 @@ class Dataset(NamedTuple):
     images: int
 
 
-def resolve(source: str, cache: Path | None = None) -> Source:
+def resolve(source: str, cache: Path | None = None, *, here: bool = False) -> Source:
     """Return the images of a source: photographs in their listed order, folders sorted by file name, frames by time.
 
     Args:
         source: what to look for.
         cache: folder in which the frames of videos are kept, and made if they are not there. None: nothing is decoded,
             and the video file itself stands in the place of its frames: enough for the label.
+        here: a folder of that path comes before one of that name under a data root: for what users made themselves.
 
     Raises:
         DataError: unknown, empty, or two images of one name; with a cache, a video that cannot be read.
@@ -58,7 +59,7 @@ def resolve(source: str, cache: Path | None = None) -> Source:
     """
     # A folder or video whose own name holds a plus is that one.
     parts = [source] if "+" not in source or _is_one(source) else source.split("+")
-    found = [_resolve_one(part.strip(), cache) for part in parts]
+    found = [_resolve_one(part.strip(), cache, here=here) for part in parts]
     label = "+".join(one.label for one in found)
     images = tuple(image for one in found for image in one.images)
     seen: dict[str, Path] = {}
@@ -111,14 +112,14 @@ def _under(root: Path) -> dict[str, Dataset]:
     return found
 
 
-def _resolve_one(name: str, cache: Path | None) -> Source:
+def _resolve_one(name: str, cache: Path | None, *, here: bool = False) -> Source:
     if not name:
         raise DataError("a source is empty: name images, such as photos/test, Set5 or a folder")
     if name == "photos" or name.startswith("photos/"):
         split = name.removeprefix("photos").removeprefix("/")
         return Source(f"photos-{split}", tuple(ImageFile(*photo) for photo in photos(split)))
     # ./x, ~/x and /x are spelt as folders and mean nothing under a root.
-    named = [] if name[0] in ".~" or Path(name).is_absolute() else roots()
+    named = [] if name[0] in ".~" or Path(name).is_absolute() or (here and _folder(name).exists()) else roots()
     for root in named if name in STANDARD else ():
         if found := layouts.find(name, root):
             return Source(name, tuple(ImageFile(file.stem, file) for file in found))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,24 +62,42 @@ def effective_kernel(dual: nn.Module, hr: Tensor, scale: int) -> tuple[Tensor, i
     return total, len(picked)
 
 
-def save_kernels(
-    path: Path, dual: nn.Module, items: Sequence[Item], kernel: str, scale: int, device: torch.device
-) -> None:
-    """Write `learned`, D's effective kernel averaged over the images, and `true`, that of the degradation, as .npz.
+class Learned:
+    """What D does, gathered image by image: its effective kernel, averaged over everything seen.
 
-    Both are K x K in HR pixels around the centre of an LR pixel; `true` sums to 1, and is absent where the degradation
-    does not state its weights.
+    Args:
+        scale: HR size over LR size.
+        device: where D is.
+
     """
-    found = [effective_kernel(dual, to_tensor(item.hr).to(device), scale) for item in items if item.hr is not None]
-    count = sum(n for _, n in found)
-    if not count:
-        return  # images of less than three windows show no interior
-    learned = torch.stack([total for total, n in found if n]).sum(0) / count
-    kernels: dict[str, Any] = {"learned": learned.double().numpy()}
-    with contextlib.suppress(UsageError):  # a kernel of another package may not state its weights
-        kernels["true"] = fit(parse(kernel).impulse(scale), len(learned)).numpy()
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **kernels)
+
+    def __init__(self, scale: int, device: torch.device) -> None:
+        self.scale, self.device = scale, device
+        self._total: Tensor | None = None
+        self._count = 0
+
+    def see(self, dual: nn.Module, item: Item) -> None:
+        """Look at D around one HR image; images of less than three windows show no interior and count for nothing."""
+        if item.hr is None:
+            return
+        total, count = effective_kernel(dual, to_tensor(item.hr).to(self.device), self.scale)
+        if count:
+            self._total = total if self._total is None else self._total + total
+            self._count += count
+
+    def save(self, path: Path, kernel: str) -> None:
+        """Write `learned`, D's effective kernel, and `true`, that of the degradation, as .npz; nothing where nothing was seen.
+
+        Both are K x K in HR pixels around the centre of an LR pixel; `true` sums to 1, and is absent where the
+        degradation does not state its weights.
+        """
+        if self._total is None:
+            return
+        kernels: dict[str, Any] = {"learned": (self._total / self._count).double().numpy()}
+        with contextlib.suppress(UsageError):  # a kernel of another package may not state its weights
+            kernels["true"] = fit(parse(kernel).impulse(self.scale), len(self._total)).numpy()
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **kernels)
 
 
 def fit(kernel: Tensor, side: int) -> Tensor:

@@ -21,7 +21,7 @@ from drnbench.data.ready import ready
 from drnbench.degradations import parse
 from drnbench.errors import UnitError, UsageError
 from drnbench.evaluation import metrics
-from drnbench.evaluation.dual import load_dual, save_kernels
+from drnbench.evaluation.dual import Learned, load_dual
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.metric import Item, measure
 from drnbench.models import models
@@ -123,18 +123,29 @@ def evaluate(
             made = theirs.images
         wanted = list(group)
         asked = dual if any("dual" in metrics.get(e.metric).needs for e in wanted) else None
-        scored = list(items(upscaler, images, kernel, store.cache, crop=crop, lrs=made, dual=asked))
-        samples = folder / "samples" / dataset / safe(kernel)
-        for one in scored[:SAMPLES]:
-            _save_crops(samples, one)
-        rows += [
-            (one.name, e.dataset, e.kernel, unit.scale, e.metric, measure(one, e.metric, unit.protocol), e.key,
-             unit.protocol.tag({e.metric: metrics.get(e.metric)}, unit.scale))
-            for e in wanted
-            for one in scored
-        ]  # fmt: skip
+        samples, learned = folder / "samples" / dataset / safe(kernel), Learned(unit.scale, device)
+        tags = {e.key: unit.protocol.tag({e.metric: metrics.get(e.metric)}, unit.scale) for e in wanted}
+        # One image at a time: a large test set does not fit into memory.
+        for i, one in enumerate(items(upscaler, images, kernel, store.cache, crop=crop, lrs=made, dual=asked)):
+            if i < SAMPLES:
+                _save_crops(samples, one)
+            if asked is not None:
+                learned.see(asked, one)
+            rows += [
+                (
+                    one.name,
+                    e.dataset,
+                    e.kernel,
+                    unit.scale,
+                    e.metric,
+                    measure(one, e.metric, unit.protocol),
+                    e.key,
+                    tags[e.key],
+                )
+                for e in wanted
+            ]
         if asked is not None:
-            save_kernels(folder / "dual_kernel" / f"{safe(kernel)}.npz", asked, scored, kernel, unit.scale, device)
+            learned.save(folder / "dual_kernel" / f"{safe(kernel)}.npz", kernel)
     emit({"step": len(missing), "steps": len(missing), "seconds": time.time() - started})
     with FileLock(folder / ".lock"):
         _append(folder / "per_image.parquet", rows)

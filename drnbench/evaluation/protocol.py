@@ -124,6 +124,11 @@ class Protocol(BaseModel):
         cropped = mod_crop(hr, scale)
         if sr.shape != cropped.shape:
             same = cropped.shape == hr.shape
+            if sr.shape == hr.shape:
+                raise DataError(
+                    f"SR has the size of HR, {sr.shape[1]} x {sr.shape[0]}, which is no multiple of {scale}: crop both to their "
+                    f"top left {cropped.shape[1]} x {cropped.shape[0]} pixels"
+                )
             raise DataError(
                 f"SR is {sr.shape[1]} x {sr.shape[0]} pixels (width x height), but HR is {hr.shape[1]} x {hr.shape[0]}"
                 + ("" if same else f", {cropped.shape[1]} x {cropped.shape[0]} when cropped to a multiple of {scale}")

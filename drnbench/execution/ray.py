@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
+import logging
 import os
 import shutil
 import signal
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,13 +33,13 @@ from drnbench.units import Unit
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
 """Ray neither asks, reports nor prints."""
-SEND_S = float(os.environ.get("DRNBENCH_SEND_S", "300"))
-"""Seconds between two checkpoints that a node without the results folder sends: at most this much work is lost with it."""
+SEND_S = 300.0
+"""Seconds between two checkpoints that a node without the results folder sends: at most this much work is lost with it.
+The environment variable DRNBENCH_SEND_S sets it."""
 ANSWER_S = 120.0
 """Seconds that the cluster has to answer."""
 COUNT_S = 5.0
@@ -99,7 +101,7 @@ def task(text: str, mailbox: Any, name: str, token: str, inputs: list[tuple[str,
         return {"code": None}
     import ray
 
-    with _scratch(job.root) as root:
+    with _scratch() as root:
         for place, reference in inputs:
             unpack(ray.get(reference), root / place)
         folder = folder_of(Store(root), job.unit)
@@ -125,7 +127,7 @@ def _sending(exchange: Exchange, folder: Path) -> Exchange:
 
     def sending(messages: list[dict[str, Any]]) -> bool:
         nonlocal sent
-        if any("saved" in message for message in messages) and time.monotonic() - sent >= SEND_S:
+        if any("saved" in message for message in messages) and time.monotonic() - sent >= _send_s():
             sent = time.monotonic()
             messages = [{"files": pack(folder, status=False)}, *messages]
         return exchange(messages)
@@ -133,8 +135,12 @@ def _sending(exchange: Exchange, folder: Path) -> Exchange:
     return sending
 
 
+def _send_s() -> float:
+    return float(os.environ.get("DRNBENCH_SEND_S", SEND_S))
+
+
 @contextlib.contextmanager
-def _scratch(root: str) -> Any:
+def _scratch() -> Iterator[Path]:
     """Give a results folder of this node: one for each process, with a cache for all of them."""
     import psutil
 
@@ -158,7 +164,7 @@ class _Running:
     name: str
     reference: Any
     began: bool = False
-    killed: bool = False
+    asked: bool = False
 
 
 class RayExecutor(Executor):
@@ -186,19 +192,20 @@ class RayExecutor(Executor):
             import ray
         except ImportError as error:
             raise UsageError("--executor ray needs Ray: pip install 'drnbench[ray]', here and on every node") from error
-        self._ray, self._store = ray, Store(root)
+        self._ray: Any = ray
+        self._store = Store(root)
         self._running: dict[str, _Running] = {}
         self._ready: list[Event] = []
         self._inputs: dict[tuple[str, int], Any] = {}
         self._apart = not shared
-        self._mailbox = None
+        self._mailbox: Any = None
+        self._token = f".shared-{uuid.uuid4().hex[:12]}"
         _connect(ray, address)
         try:
             self._begin(slots, device, gpus)
         except BaseException:
             self.close()
             raise
-        self._token = f".shared-{uuid.uuid4().hex[:12]}"
         if shared:
             write_text(self._store.root / self._token, "a node that sees this file has this results folder\n")
 
@@ -285,7 +292,7 @@ class RayExecutor(Executor):
             messages = self._ray.get(self._take, timeout=ANSWER_S)
         except self._ray.exceptions.RayError as error:
             raise UsageError("the Ray cluster is gone; run the same command again to go on") from error
-        self._take = self._mailbox.take.remote()  # type: ignore[attr-defined]
+        self._take = self._mailbox.take.remote()
         names = {running.name: running for running in self._running.values()}
         for name, message in messages:
             running = names.get(name)
@@ -294,7 +301,7 @@ class RayExecutor(Executor):
             running.began = True
             if "files" in message:
                 unpack(message["files"], folder_of(self._store, running.unit))
-            elif "began" not in message:
+            else:
                 self._ready.append(Event(running.unit.key, "message", message))
 
     def _end(self, running: _Running) -> None:
@@ -308,9 +315,10 @@ class RayExecutor(Executor):
             record(self._store, unit, "failed", "error", f"the task failed on its node: {told}")
             code = 1
         except errors.RayError as error:
-            if isinstance(error, errors.TaskCancelledError) and not running.began and not running.killed:
-                record(self._store, unit, "interrupted")
+            if isinstance(error, errors.TaskCancelledError) and running.asked:
                 code = 0
+                if not running.began or self._store.state(folder_of(self._store, unit)) != "done":
+                    record(self._store, unit, "interrupted")
             else:
                 record(self._store, unit, "failed", "killed", _why(error))
         else:
@@ -325,7 +333,10 @@ class RayExecutor(Executor):
 
     def stop(self, key: str | None = None) -> None:
         """See `Executor.stop`; a task that waits for a free processor is cancelled."""
+        self._mailbox_call("flush")
+        self._deliver()  # who has begun by now?
         for running in [r for k, r in self._running.items() if key in {None, k}]:
+            running.asked = True
             self._mailbox_call("stop", running.name)
             if not running.began:
                 self._ray.cancel(running.reference, force=False)
@@ -333,7 +344,7 @@ class RayExecutor(Executor):
     def kill(self, key: str) -> None:
         """See `Executor.kill`."""
         if key in self._running:
-            self._running[key].killed = True
+            self._running[key].asked = False
             self._ray.cancel(self._running[key].reference, force=True)
 
     def close(self) -> None:
@@ -350,10 +361,11 @@ class RayExecutor(Executor):
                 self._ray.kill(self._mailbox)
         self._running.clear()
         self._ray.shutdown()
-        (self._store.root / getattr(self, "_token", ".shared-none")).unlink(missing_ok=True)
+        (self._store.root / self._token).unlink(missing_ok=True)
 
 
 def _connect(ray: Any, address: str) -> None:
+    logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         ray.init(
             address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False, include_dashboard=None

@@ -80,7 +80,7 @@ def run_job(text: str, exchange: Exchange, root: Path | None = None, stop: Calla
     store = Store(root or Path(job.root))
     folder = folder_of(store, job.unit)
     with Line(exchange, folder) as line, Leases() as leases:
-        line.emit({"began": os.getpid(), "host": socket.gethostname()})
+        line.emit({"pid": os.getpid(), "host": socket.gethostname()})
         with _alone(leases, folder, lambda: line.stopping or stop()) as alone:
             if not alone:
                 return 0

@@ -207,9 +207,9 @@ class SlurmExecutor(Executor):
         for line in text[:whole].splitlines():
             message = json.loads(line)
             running.saved |= "saved" in message
-            if "began" in message:
+            if "pid" in message:
                 running.began = message
-            elif "ended" not in message:
+            if "ended" not in message:
                 self._ready.append(Event(running.unit.key, "message", message))
             elif message["again"] and running.saved and not running.control.read_bytes():
                 del self._running[running.unit.key]
@@ -289,7 +289,7 @@ def _complete(given: dict[str, Any], partition: str | None, device: str) -> dict
 
 
 def _who(began: dict[str, Any]) -> tuple[int, str]:
-    return int(began["began"]), str(began["host"])
+    return int(began["pid"]), str(began["host"])
 
 
 def _last_line(job: Any) -> str:

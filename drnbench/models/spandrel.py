@@ -20,7 +20,8 @@ from drnbench.models import register
 class Published(nn.Module):
     """A network that spandrel knows, under the contract of this package.
 
-    spandrel pads an image to a size that the network takes, crops the output to the scale, and clamps it. The numbers
+    spandrel pads an image to a size that the network takes, crops the output to the scale, and clamps it: a self-ensemble
+    is the mean of clamped images, where EDSR's is clamped once, which differs near black and white. The numbers
     are float32, also where the file holds half precision. Nothing is trained: there are no gradients.
 
     Attributes:

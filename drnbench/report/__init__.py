@@ -58,6 +58,7 @@ def _made_from(store: Store, name: str) -> str:
             total.update(path.read_bytes())
     plan = read_json(store.study(name) / "plan.json") or {}
     total.update(json.dumps(plan, sort_keys=True).encode())
+    total.update(json.dumps(read_json(store.study(name) / "search.json"), sort_keys=True).encode())
     made = ("per_image.parquet", "scores.json")  # what D learned is written with the scores
     files = [store.trial(trial["key"]) / file for trial in plan.get("trials", []) for file in made]
     files += [store.stage(key) / file for key in plan.get("stages", {}) for file in ("history.parquet", "stage.json")]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from drnbench.report import labels, text
+from drnbench.report import labels, searched, text
 from drnbench.report.frame import Place, Scores
 from drnbench.report.statistics import STAR_SEEDS
 from drnbench.report.summary import Result
@@ -19,6 +20,7 @@ def caption(scores: Scores, seen: list[Result], *, by_scale: bool = False, extra
     parts.append(
         f"Scores on {', '.join(sets)}" + ("" if by_scale else f" at {', '.join(f'×{s}' for s in scales)}") + "."
     )
+    parts += searched.caption(scores)
     parts += unfinished(scores)
     if any(r.half_width is not None for r in there):
         parts.append("Mean ± 95 % half-width (t interval over the seeds' test-set means).")
@@ -35,9 +37,10 @@ def caption(scores: Scores, seen: list[Result], *, by_scale: bool = False, extra
     if text.reduces_pairs(scores):
         parts.append("Pairs get fewer as ρ grows: each batch of B holds (1−ρ)B pairs.")
     parts += specs({r.place: None for r in seen})
+    parts += ready(scores)
     parts += extra
     parts += measured(scores, {r.metric for r in seen}, scales)
-    return " ".join(parts)
+    return " ".join(part for part in parts if part)
 
 
 def measured(scores: Scores, metrics: set[str], scales: list[int]) -> list[str]:
@@ -73,6 +76,24 @@ def specs(places: Iterable[Place]) -> list[str]:
     return [f"Kernels: {'; '.join(told)}."] if told else []
 
 
+def ready(scores: Scores) -> list[str]:
+    """Return a sentence on ready-made LR images: their kernel is what the study says, not what was done to them."""
+    sets = [
+        data
+        for trial in scores.plan["trials"]
+        for config in [trial.get("config") or {}]
+        for data in [*config.get("evaluate", []), *_trained_on(config)]
+        if data.get("lr")
+    ]
+    told = dict.fromkeys(f"{data['lr']} ({data['source']}, said to be {data['kernel']})" for data in sets)
+    return [f"Ready-made LR images, not made here: {'; '.join(told)}."] if told else []
+
+
+def _trained_on(config: dict[str, Any]) -> list[dict[str, Any]]:
+    stages = config.get("stages", [])
+    return [data for stage in stages for data in (stage["data"], stage.get("unpaired")) if data]
+
+
 def left_out(scores: Scores) -> list[str]:
     """Return a sentence for each reason why the study leaves cells out."""
     out: dict[str, list[str]] = {}
@@ -86,7 +107,7 @@ def left_out(scores: Scores) -> list[str]:
 
 def _statistics(scores: Scores, there: list[Result]) -> list[str]:
     if scores.baseline is None:
-        return ["Bold: best trained arm of a column."]
+        return ["Bold: best arm of a column that was trained here."]
     found = [r.difference for r in there if r.difference is not None]
     base = scores.baseline_label
     parts = [f"Δ: mean paired difference to {base}"]
@@ -107,5 +128,5 @@ def _statistics(scores: Scores, there: list[Result]) -> list[str]:
     elif found:
         parts.append(f"Under {STAR_SEEDS} seeds nothing is starred.")
     if any(scores.arm(r.arm).seedless and r.difference for r in there):
-        parts.append("What is not trained has no seeds and is not tested.")
-    return [*parts, "Bold: best trained arm of a column."]
+        parts.append("What is not trained here has no seeds and is not tested.")
+    return [*parts, "Bold: best arm of a column that was trained here."]

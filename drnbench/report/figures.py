@@ -98,7 +98,18 @@ def save(drawn: Drawn, folder: Path) -> list[Path]:
 
 def draw(scores: Scores, results: Results, costs: Costs, store: Store) -> list[Drawn]:
     """Return every figure that the scores so far can give, those that the study declares first."""
-    from drnbench.report import curve, dualfigure, gapfigure, heatmap, kernelfigure, strip, tradeoff, training
+    from drnbench.report import (
+        curve,
+        dualfigure,
+        gapfigure,
+        heatmap,
+        kernelfigure,
+        pareto,
+        searchfigure,
+        strip,
+        tradeoff,
+        training,
+    )
 
     kinds: dict[str, Callable[[dict[str, Any]], Drawn | None]] = {
         "curve": lambda out: curve.draw(scores, results, out),
@@ -119,5 +130,8 @@ def draw(scores: Scores, results: Results, costs: Costs, store: Store) -> list[D
             name = f"{figure.name}_{n}"
         names.add(name)
         unique.append(Drawn(name, figure.caption, figure.figure))
-    always = (training.draw(scores, store), strip.draw(scores, store), kernelfigure.draw(scores, store))
+    always = (
+        searchfigure.draw(scores), pareto.draw(scores), training.draw(scores, store), strip.draw(scores, store),
+        kernelfigure.draw(scores, store),
+    )  # fmt: skip
     return [*unique, *(f for f in always if f)]

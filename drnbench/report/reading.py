@@ -128,8 +128,8 @@ class _Labels:
             notes.append("whole" if e["crop"] is None else f"crop {e['crop']}")
         if key in self._counted:
             notes.append("all" if e.get("count") is None else f"first {e['count']}")
-        if len(self._lrs[key]) > 1:
-            notes.append("LR made here" if e.get("lr") is None else f"LR of {e['lr']}")
+        if self._lrs[key] != {None}:
+            notes.append("LR made here" if e.get("lr") is None else f"LR: {'/'.join(e['lr'].split('/')[-2:])}")
         label += f" ({', '.join(notes)})" if notes else ""
         label += f" of {e['source']}" if len(self._sources[key]) > 1 else ""
         return Place(label, e["kernel"], int(scale))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drnbench.report import cells, claims, measured, text
+from drnbench.report import cells, claims, measured, searched, text
 from drnbench.report.claims import amount, sign
 from drnbench.report.frame import Scores
 from drnbench.report.statistics import STAR_SEEDS
@@ -13,8 +13,10 @@ def headline(scores: Scores, results: Results) -> str:
     """Return one to three sentences on the primary place and metric, for a terminal (ASCII minus)."""
     done, planned = scores.counts
     if not any(r.n_seeds for r in results.values()):
-        return f"No scores yet: {done} of {text.count(planned, 'trial')} done."
-    parts = [f"{done} of {text.count(planned, 'trial')} so far."] if done < planned else []
+        said = searched.headline(scores)
+        return text.plain(" ".join([f"No scores yet: {done} of {text.count(planned, 'trial')} done.", *said[:1]]))
+    parts = searched.headline(scores)
+    parts += [f"{done} of {text.count(planned, 'trial')} so far."] if done < planned else []
     outputs = scores.plan["outputs"]
     gap = next(
         (said for out in outputs if out["kind"] == "gap" and (said := measured.gap_sentences(scores, out))), None

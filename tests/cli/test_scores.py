@@ -245,7 +245,7 @@ def test_degrade_overwrites_nothing_unasked(hr, tmp_path, capsys):
     before = (hr / "a.png").read_bytes()
     code, _, err = call(capsys, "degrade", hr, hr, "--kernel", "bd", "--scale", 2, "--force")
     assert code == 2
-    assert "would overwrite" in err
+    assert "choose another folder" in err
     assert (hr / "a.png").read_bytes() == before
 
 
@@ -295,4 +295,76 @@ def test_tiles_self_ensemble_and_rounding_are_told(tmp_path, capsys):
         capsys, "evaluate", "bicubic", "--data", "photos/unpaired", "--scale", 4, "--tile", 8, "--overlap", 0
     )
     assert code == 0
-    assert "tiles change the SR image by up to" in out
+    assert "tiles change the SR image: " in out
+
+
+def test_a_jpeg_beside_which_a_png_would_stand_keeps_its_folder(tmp_path, capsys):
+    save(tmp_path / "hr" / "a.jpg", picture())
+    code, _, err = call(capsys, "degrade", tmp_path / "hr", tmp_path / "hr", "--kernel", "bicubic", "--scale", 2)
+    assert code == 2
+    assert "choose another folder" in err
+    assert [path.name for path in (tmp_path / "hr").iterdir()] == ["a.jpg"]
+
+
+def test_what_users_made_comes_before_what_is_called_so_under_a_root(hr, tmp_path, capsys, monkeypatch):
+    for i, name in enumerate("abc"):
+        save(tmp_path / "roots" / "Set5" / "HR" / f"{name}.png", picture(seed=i))
+        save(tmp_path / "here" / "Set5" / f"{name}.png", picture(seed=i + 7))
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("DRNBENCH_DATA", str(tmp_path / "roots"))
+    record = json.loads(call(capsys, "score", "Set5", "Set5", "--scale", 2, "--json", "-")[1])
+    assert record["infinite"] == {}
+    assert record["mean"]["psnr_y"] < 20
+
+
+def test_lr_consistency_needs_no_hr(tmp_path, capsys):
+    args = ("--scale", 4, "--metrics", "lr_psnr", "--json", "-")
+    call(capsys, "degrade", "photos/test", tmp_path / "lr", "--kernel", "bd", "--scale", 4)
+    call(capsys, "evaluate", "bicubic", "--data", tmp_path / "lr", "--kernel", "real", "--save", tmp_path / "sr", *args)
+    alone = json.loads(call(capsys, "score", tmp_path / "sr", "--lr", tmp_path / "lr", *args, "--kernel", "bd")[1])
+    with_hr = json.loads(call(capsys, "score", tmp_path / "sr", "photos/test", *args, "--kernel", "bd")[1])
+    assert alone["mean"] == with_hr["mean"]
+    assert alone["lr"] == str(tmp_path / "lr")
+    code, _, err = call(capsys, "score", tmp_path / "sr", *args)
+    assert code == 2
+    assert "give them with --lr" in err
+    code, _, err = call(capsys, "score", tmp_path / "sr", "--lr", tmp_path / "lr", *args[2:], "--scale", 2)
+    assert (code, err.count("\n")) == (2, 5)
+    assert "check the scale" in err
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("--json", "."), "is a folder"),
+        (("--json", "/proc/none.json"), "cannot be written"),
+        (("--metrics", ","), "at least one metric"),
+        (("--metrics", "psnr_rgb", "--y-round"), "--y-round: none of psnr_rgb looks at it"),
+        (("--kernel", "bd"), "no metric looks at LR"),
+        (("--lr", "."), "no metric looks at LR"),
+        (("--metrics", "lr_psnr", "--kernel", "file:path=none.npy"), "none.npy"),
+    ],
+)
+def test_wrong_words_of_score(hr, capsys, args, told):
+    code, out, err = call(capsys, "score", hr, hr, "--scale", 2, *args)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert err.count("\n") == 1
+
+
+def test_an_overlap_without_tiles_is_refused(capsys):
+    code, _, err = call(capsys, "evaluate", "bicubic", "--scale", 2, "--data", "photos/test", "--overlap", 3)
+    assert code == 2
+    assert "add --tile" in err
+
+
+def test_opaque_alpha_is_no_transparency(tmp_path, capsys):
+    save(tmp_path / "hr" / "a.png", np.dstack([picture(), np.full((48, 60), 255, np.uint8)]))
+    assert call(capsys, "degrade", tmp_path / "hr", tmp_path / "lr", "--kernel", "nearest", "--scale", 1)[0] == 0
+    assert (read_rgb(tmp_path / "lr" / "a.png") == picture()).all()
+
+
+def test_json_says_what_made_the_numbers(hr, capsys):
+    record = json.loads(call(capsys, "score", hr, hr, "--scale", 2, "--json", "-")[1])
+    assert record["versions"]["scikit-image"]
+    assert record["protocol"]["metrics"]["psnr_y"] == {"color": "y", "version": "1"}

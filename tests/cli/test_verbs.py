@@ -9,7 +9,10 @@ import pytest
 from drnbench.cli import main
 from tests.house import call, command, write_study
 
-VERBS = ("run", "plan", "report", "list", "evaluate", "score", "degrade", "export", "sync", "ui", "bench", "data")
+VERBS = (
+    "run", "plan", "report", "list", "show", "clean", "reproduce", "evaluate", "score", "degrade", "export", "sync", "ui",
+    "bench", "data",
+)  # fmt: skip
 
 
 def test_help_imports_nothing_heavy():

@@ -119,7 +119,9 @@ def whole(name, tmp_path) -> bytes:
 
 
 def alpha(tmp_path):
-    Image.fromarray(COLOUR).convert("RGBA").save(tmp_path / "x.png")
+    image = Image.fromarray(COLOUR).convert("RGBA")
+    image.putpixel((0, 0), (0, 0, 0, 254))
+    image.save(tmp_path / "x.png")
 
 
 def palette(tmp_path):

@@ -9,7 +9,7 @@ from drnbench.data.cache import fingerprint
 from drnbench.degradations import parse
 from drnbench.errors import DataError
 from drnbench.evaluation import metrics
-from drnbench.evaluation.dual import effective_kernel, fit, save_kernels
+from drnbench.evaluation.dual import Learned, effective_kernel, fit
 from drnbench.evaluation.evaluator import items
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.metric import Item
@@ -94,13 +94,17 @@ def test_effective_kernel_predicts_what_the_dual_makes_of_gray_images():
 def test_kernels_of_degradation_and_dual_are_stored_about_one_centre(tmp_path):
     hr = image(96, 96)
     item = Item("a", shrink(hr, "bd", 4), hr, hr, 4, "bd")
-    save_kernels(tmp_path / "k.npz", Chain(dual_per_level(4, 4)), [item], "bd", 4, CPU)
+    learned = Learned(4, CPU)
+    learned.see(Chain(dual_per_level(4, 4)), item)
+    learned.save(tmp_path / "k.npz", "bd")
     with np.load(tmp_path / "k.npz") as stored:
         assert stored["true"].shape == stored["learned"].shape == (32, 32)
         assert stored["true"].sum() == pytest.approx(1)
         assert np.allclose(stored["true"], stored["true"][::-1, ::-1])
     small = Item("a", shrink(hr[:16, :16], "bd", 4), hr[:16, :16], hr[:16, :16], 4, "bd")
-    save_kernels(tmp_path / "none.npz", Chain(dual_per_level(4, 4)), [small], "bd", 4, CPU)
+    nothing = Learned(4, CPU)
+    nothing.see(Chain(dual_per_level(4, 4)), small)
+    nothing.save(tmp_path / "none.npz", "bd")
     assert not (tmp_path / "none.npz").exists()
     assert fit(torch.ones(2, 2), 6).sum() == 4
     assert fit(torch.ones(6, 6), 2).shape == (2, 2)

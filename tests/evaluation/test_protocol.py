@@ -104,7 +104,8 @@ def test_alignment_quantises_sr_and_crops_hr():
     ("sr", "scale", "error", "message"),
     [
         (NOISE[1][:36], 4, DataError, "SR is 52 x 36 .* HR is 52 x 40"),
-        (NOISE[1], 3, DataError, "51 x 39 when cropped to a multiple of 3"),
+        (NOISE[1][:39], 3, DataError, "51 x 39 when cropped to a multiple of 3"),
+        (NOISE[1], 3, DataError, "crop both to their top left 51 x 39"),
         (NOISE[1][..., 0], 4, DataError, "not an H x W x 3 RGB"),
         (np.full((40, 52, 3), np.nan), 4, DataError, "not finite"),
         (NOISE[1][:, :40], 20, DataError, "nothing left"),

@@ -117,4 +117,4 @@ def test_a_study_scores_made_and_ready_images_side_by_side(shared_data, tmp_path
     assert psnr.iloc[0] == psnr.iloc[1]
     assert psnr.iloc[0] == pytest.approx(28.4290, abs=1e-3)
     assert any("LR made here" in name for name in psnr.index)
-    assert any("LR_matlab_symmetric" in name for name in psnr.index)
+    assert any("LR: LR_matlab_symmetric/X4" in name for name in psnr.index)

@@ -20,7 +20,7 @@ from drnbench.plan.keys import Keys
 from drnbench.store import Store
 from drnbench.training.feed import Feed
 from drnbench.training.prepare import foresee, outlook, prepare
-from tests.house import call, same, scores, weights, write_study
+from tests.house import call, same, scores, weights
 
 CPU = torch.device("cpu")
 
@@ -189,9 +189,23 @@ def test_what_is_wrong_with_a_trial_is_left_to_the_plan(sources, store, large, t
         foresee([wrong], store.cache)
 
 
+STUDY = '''"""Does it matter how pixels are kept?"""
+
+from drnbench import Axis, Data, Evaluate, Stage, Study, Table, Trial
+
+stage = Stage("adapt", scheme="unpaired", rho=0.5, data=Data("photos/train", crop=96), steps=2, batch=2, patch=32,
+              unpaired=Data("photos/unpaired", kernel="bd", crop=96))
+study = Study(
+    base=Trial(model={"n_blocks": 1, "n_feats": 2}, scale=2, stages=[stage], evaluate=[Evaluate("photos/test", crop=48)]),
+    axes=[Axis("adapt.rho", [0.5])], seeds=1, baseline={"adapt.rho": 0.5}, outputs=[Table(rows="adapt.rho")],
+)
+'''
+
+
 @pytest.mark.real
 def test_a_study_has_the_same_numbers_with_and_without_files(tmp_path):
-    study, found = write_study(tmp_path, steps=2, rhos=(0.5,)), []
+    study, found = tmp_path / "kept.py", []
+    study.write_text(STUDY, encoding="utf-8")
     for limit in ("512", "0"):
         results, large = tmp_path / limit, limit == "0"
         args = (study, "--results", results)

@@ -1,0 +1,259 @@
+"""The verb `clean`: what the store holds, and what of it may go.
+
+A unit is deleted under its lease, its status.json first: a run cannot take it meanwhile, and whoever is killed over it
+leaves a unit that counts as missing. Only what the inventory found inside the store is touched, and no link is followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drnbench.cli.planning import columns, size
+from drnbench.errors import UsageError
+from drnbench.inventory import CACHES, Holding, Inventory, sizes
+from drnbench.lease import Lease, claim
+from drnbench.store import Store
+from drnbench.trial import short
+
+COST = "exporting or evaluating these weights, or starting from them, will then need training again"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to go: units that no study needs, checkpoints, the cache, leftovers of killed processes."""
+
+    unused: bool = False
+    checkpoints: bool = False
+    cache: bool = False
+    leftovers: bool = False
+
+    def __bool__(self) -> bool:
+        return self.unused or self.checkpoints or self.cache or self.leftovers
+
+
+@dataclass
+class _Work:
+    """What was chosen, and what became of it."""
+
+    units: list[Holding] = field(default_factory=list)
+    checkpoints: list[Holding] = field(default_factory=list)
+    cache: list[Path] = field(default_factory=list)
+    leftovers: list[Path] = field(default_factory=list)
+    freed: int = 0
+    kept: list[str] = field(default_factory=list)
+
+
+def clean(results: Path, choice: Choice, *, yes: bool) -> int:
+    """Show what the store holds, and delete what was chosen once that is confirmed; returns the exit code.
+
+    Raises:
+        UsageError: no such store; or a choice that nobody can confirm, since there is no terminal and no `--yes`.
+
+    """
+    store = Store(results)
+    if not store.root.is_dir():
+        raise UsageError(f"no store at {store.root}: give the folder of the results with --results")
+    held = Inventory(store)
+    print("\n".join(table(held)))
+    if not choice:
+        return 0
+    work = _chosen(held, choice)
+    told = _words(work)
+    if not told:
+        print("\nnothing of what was chosen is there")
+        return 0
+    print("\nto be deleted:\n" + "\n".join(f"  {line}" for line in told))
+    if not yes and not _confirmed():
+        print("nothing was deleted")
+        return 0
+    work = _still(work, _chosen(Inventory(store), choice))
+    _delete(store, work)
+    print(f"deleted {size(work.freed)}")
+    for line in work.kept:
+        print(f"left alone: {line}", file=sys.stderr)
+    return 1 if work.kept else 0
+
+
+def table(held: Inventory) -> list[str]:
+    """Return what the store holds by kind, and what may go, as lines."""
+    stages, trials = ([u for u in held.units if u.kind == kind] for kind in ("stage", "trial"))
+    samples = [n for u in trials for name, n in u.files.items() if name.startswith("samples/")]
+    checkpoints = [u.checkpoint for u in stages if u.checkpoint]
+    rows = [("kind", "number", "size")]
+    rows.append(_row("stages", len(stages), sum(u.size for u in stages)))
+    rows.append(_row("  their checkpoints", len(checkpoints), sum(checkpoints)))
+    rows.append(_row("trials", len(trials), sum(u.size for u in trials)))
+    rows.append(_row("  their sample images", len(samples), sum(samples)))
+    rows += [_row(f"cache: {title}", *found) for title, found in held.cache().items()]
+    root = held.store.root
+    mlflow = [p.stat().st_size for p in root.glob("mlflow.db*") if not p.is_symlink()]
+    mlflow += list(sizes(root / "mlartifacts").values())
+    reports = [n for name in held.plans for n in sizes(root / name).values()]
+    rows += [_row("MLflow", len(mlflow), sum(mlflow)), _row("reports", len(reports), sum(reports))]
+    unused, droppable, leftovers = held.unused, held.droppable, held.leftovers()
+    rows += [
+        ("", "", ""),
+        _row("no study needs (--unused)", len(unused), sum(u.size for u in unused)),
+        _row("checkpoints nobody waits for (--checkpoints)", len(droppable), sum(u.checkpoint for u in droppable)),
+        _row("cache, made again when needed (--cache)", *_sum(held.cache().values())),
+        _row("leftovers of ended processes (--leftovers)", len(leftovers), sum(map(_size, leftovers))),
+    ]
+    lines = [f"{root}:", *columns(rows)]
+    if droppable:
+        lines.append(f"Without a checkpoint everything stays scored, and nothing is trained again for it; {COST}.")
+    if running := held.running:
+        lines.append(f"{len(running)} units are worked on now: they stay.")
+    return lines
+
+
+def _row(name: str, count: int, total: int) -> tuple[str, str, str]:
+    return name, str(count), size(total)
+
+
+def _sum(found: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    pairs = list(found)
+    return sum(n for n, _ in pairs), sum(total for _, total in pairs)
+
+
+def _chosen(held: Inventory, choice: Choice) -> _Work:
+    work = _Work()
+    if choice.unused:
+        work.units = [unit for unit in held.unused if not unit.busy]
+        work.kept += [f"{_name(unit)} is being worked on" for unit in held.unused if unit.busy]
+    if choice.checkpoints:
+        gone = {unit.key for unit in work.units}
+        work.checkpoints = [unit for unit in held.droppable if unit.key not in gone]
+    if choice.cache:
+        if running := held.running:
+            work.kept.append(f"the cache, while {len(running)} units that may read it are worked on")
+        else:
+            places = [*(held.store.cache / name for name in CACHES), held.store.cache / "fingerprints.json"]
+            work.cache = [path for path in places if path.exists() and not path.is_symlink()]
+    if choice.leftovers:
+        work.leftovers = held.leftovers()
+    return work
+
+
+def _still(work: _Work, now: _Work) -> _Work:
+    """Return what was shown as far as it may still go: a person may take long to answer, and runs start meanwhile."""
+    units, checkpoints = ({unit.key for unit in found} for found in (now.units, now.checkpoints))
+    return _Work(
+        [unit for unit in work.units if unit.key in units],
+        [unit for unit in work.checkpoints if unit.key in checkpoints],
+        [path for path in work.cache if path in now.cache],
+        [path for path in work.leftovers if path in now.leftovers],
+        kept=now.kept,
+    )
+
+
+def _words(work: _Work) -> list[str]:
+    lines = []
+    if work.units:
+        kinds = [unit.kind for unit in work.units]
+        what = " and ".join(f"{kinds.count(kind)} {kind}s" for kind in ("stage", "trial") if kind in kinds)
+        lines.append(
+            f"{what} that no results/*/plan.json refers to, {size(sum(u.size for u in work.units))}: {_some(work.units)}"
+        )
+    if work.checkpoints:
+        lines.append(
+            f"{len(work.checkpoints)} checkpoints, {size(sum(u.checkpoint for u in work.checkpoints))}: {_some(work.checkpoints)}; "
+            f"{COST}"
+        )
+    for name, paths in (("the cache", work.cache), ("leftovers", work.leftovers)):
+        if paths:
+            lines.append(f"{name}, {size(sum(map(_size, paths)))}: {len(paths)} files and folders")
+    return lines
+
+
+def _some(units: Sequence[Holding]) -> str:
+    return ", ".join(short(unit.key) for unit in units[:5]) + (", ..." if len(units) > 5 else "")
+
+
+def _confirmed() -> bool:
+    if not (sys.stdin and sys.stdin.isatty()):
+        raise UsageError("nothing was deleted: there is no terminal to ask on; give --yes to delete what is listed")
+    import typer
+
+    return typer.confirm("delete this?", default=False)
+
+
+def _delete(store: Store, work: _Work) -> None:
+    for unit in work.units:
+        _under_lease(store, unit, work, whole=True)
+    for unit in work.checkpoints:
+        _under_lease(store, unit, work, whole=False)
+    for path in work.cache:
+        work.freed += _remove(path)
+    for path in work.leftovers:
+        work.freed += _unlock(path) if path.suffix == ".lock" or path.name == ".lock" else _remove(path)
+
+
+def _under_lease(store: Store, unit: Holding, work: _Work, *, whole: bool) -> None:
+    """Delete a unit, or its checkpoint, unless a run has taken it since it was looked at."""
+    if not unit.folder.is_dir():
+        return  # somebody else cleans, too
+    lease = claim(unit.folder)
+    if lease is None or store.state(unit.folder) != unit.state:
+        if lease is not None:
+            lease.release()
+        work.kept.append(f"{_name(unit)} is being worked on")
+        return
+    try:
+        if not whole:
+            (unit.folder / "checkpoint.pt").unlink(missing_ok=True)
+            work.freed += unit.checkpoint
+            return
+        (unit.folder / "status.json").unlink(missing_ok=True)
+        _empty(unit.folder, lease)
+        work.freed += unit.size
+    finally:
+        lease.release()
+        if whole:
+            with contextlib.suppress(OSError):  # a run came the moment the lease was given back: the folder is its own
+                unit.folder.rmdir()
+
+
+def _empty(folder: Path, lease: Lease) -> None:
+    for path in [Path(entry.path) for entry in os.scandir(folder)]:
+        if path != lease.file:
+            _remove(path)
+
+
+def _remove(path: Path) -> int:
+    """Delete a file or a folder; a link goes, what it points to stays. Returns the bytes that went."""
+    try:
+        folder = stat.S_ISDIR(path.lstat().st_mode)
+    except FileNotFoundError:
+        return 0
+    total = _size(path)
+    if folder:
+        shutil.rmtree(path, ignore_errors=True)  # follows no links
+    else:
+        path.unlink(missing_ok=True)
+    return total
+
+
+def _unlock(path: Path) -> int:
+    """Delete a lock that nobody holds; holding it meanwhile, so that nobody takes the file that goes."""
+    from filelock import FileLock, Timeout
+
+    with contextlib.suppress(Timeout), FileLock(path, timeout=0):
+        path.unlink(missing_ok=True)
+    return 0
+
+
+def _size(path: Path) -> int:
+    if path.is_symlink():
+        return 0
+    return sum(sizes(path).values()) if path.is_dir() else path.stat().st_size if path.exists() else 0
+
+
+def _name(unit: Holding) -> str:
+    return f"{unit.kind} {short(unit.key)}"

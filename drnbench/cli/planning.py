@@ -1,0 +1,183 @@
+"""What `plan` prints: trials with states and times, then what a run would take, and how many seeds would be enough."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from drnbench.plan import Plan, PlannedTrial, StageNode
+from drnbench.progress import clock
+from drnbench.store import Store
+from drnbench.trial import short
+
+if TYPE_CHECKING:
+    from drnbench.plan.ahead import Ahead
+    from drnbench.plan.costs import Costs
+    from drnbench.plan.power import Outlook, Spread
+    from drnbench.units import Unit
+
+Queue = Sequence[tuple["Unit", str | None, tuple[int, int]]]
+NAMED = 4
+"""Up to so many comparisons are told one by one."""
+HEAD = ("arm", "seed", "stages (key: state)", "scores", "time", "trial")
+
+
+def show(plan: Plan, store: Store, queue: Queue, slots: int, difference: float | None) -> None:
+    """Print a plan.
+
+    Args:
+        plan: what is printed.
+        store: with measured siblings.
+        queue: units that `run` would run, each with the key of the unit it waits for and its rank.
+        slots: processes that `run` would use.
+        difference: to be seen, for the number of seeds; none: 0.1 in a metric in dB.
+
+    Raises:
+        UsageError: a difference that is not above 0.
+
+    """
+    from drnbench.plan.ahead import images_size, look_ahead
+    from drnbench.plan.costs import Costs
+    from drnbench.plan.power import outlook
+
+    costs, study = Costs(store), plan.study
+    seeds = outlook(plan, store, difference)  # first: it may refuse
+    ahead = look_ahead(plan, costs, queue, slots)
+    lines = [f"{study.name}, profile {study.profile}: {study.question}"]
+    lines += columns([HEAD, *(_row(trial, plan, costs, ahead) for trial in plan.trials)])
+    lines += [
+        f"excluded: {arm.name}, seed {seed}: {reason}" for arm in study.arms for seed, reason in arm.excluded.items()
+    ]
+    counts = ", ".join(f"{n} {what}" for what, n in plan.counts().items() if n or what in {"done", "to run"})
+    shared = sum(node.used_by for node in plan.stages.values()) - len(plan.stages)
+    training = sum(unit.kind == "stage" for unit, _, _ in queue)
+    lines.append(
+        f"{len(plan.trials)} trials: {counts}; {len(plan.stages)} stages, {training} to train, {shared} shared"
+    )
+    if queue:
+        lines += [_time(ahead), *_memory(ahead)]
+        lines += _disk(ahead, images_size([unit for unit, _, _ in queue], store.cache))
+    if seeds is not None:
+        lines.append(tell_seeds(seeds, max(len(arm.trials) for arm in study.arms)))
+    print("\n".join(lines))
+    for warning in plan.warnings:
+        print(f"warning: {warning}")
+    sys.stdout.flush()
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines with their columns one under the other; lines are never wrapped, so `grep` finds them."""
+    from rich.cells import cell_len
+
+    widths = [max(cell_len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _row(trial: PlannedTrial, plan: Plan, costs: Costs, ahead: Ahead) -> tuple[str, ...]:
+    from drnbench.plan.ahead import trial_seconds
+
+    nodes = [plan.stages[key] for key in trial.stages]
+    stages = ", ".join(f"{n.unit.stage.name} {short(n.unit.key)}: {_state(n, ahead)}" for n in nodes)
+    waits = trial.unit.key in ahead.seconds
+    return (
+        trial.arm.name,
+        "" if trial.arm.kind == "reference" else str(trial.trial.seed),
+        stages,
+        f"{len(trial.unit.wanted) - len(trial.missing)}/{len(trial.unit.wanted)}",
+        clock(trial_seconds(costs, trial, ahead)) if waits else "",
+        short(trial.unit.key),
+    )
+
+
+def _state(node: StageNode, ahead: Ahead) -> str:
+    if node.stale:
+        return "stale"
+    if node.state == "missing" and node.unit.key not in ahead.seconds:
+        return "not needed"  # its checkpoint was cleaned away, and everything that starts from it is scored
+    return {"missing": "to run", "lost": "to run on", "interrupted": "to run on"}.get(node.state, node.state)
+
+
+def _time(ahead: Ahead) -> str:
+    unknown = [f"{n} {what}" for n, what in ((ahead.stages, "stages"), (ahead.scores, "trials to score")) if n]
+    if ahead.stages + ahead.scores == len(ahead.tasks):
+        return f"time: unknown (nothing like it was measured yet: {' and '.join(unknown)})"
+    at_least = "at least" if unknown else "about"
+    told = f"time: {at_least} {clock(ahead.one)} for one process"
+    if ahead.slots > 1:
+        told += f", {at_least} {clock(ahead.several)} for the {ahead.slots} at once that `run` would use"
+    return told + (f"; {' and '.join(unknown)} of unknown cost (nothing like them was measured yet)" if unknown else "")
+
+
+def _memory(ahead: Ahead) -> list[str]:
+    at_once = min(ahead.slots, len(ahead.tasks))
+    found = [(what, mib) for what, mib in (("", ahead.memory.rss), (" of GPU memory", ahead.memory.gpu)) if mib]
+    if not found:
+        return ["memory: unknown"]
+    parts = [
+        f"{size(mib * 2**20)}{what} a process"
+        + (f", {size(mib * at_once * 2**20)} for {at_once}" if at_once > 1 else "")
+        for what, mib in found
+    ]
+    return [f"memory: at most {'; '.join(parts)}, as measured"]
+
+
+def _disk(ahead: Ahead, images: int) -> list[str]:
+    known: dict[str, int | None] = {**ahead.disk, **({"LR images and the like": images} if images else {})}
+    parts = ", ".join(f"{name} {'unknown' if found is None else size(found)}" for name, found in known.items())
+    total = sum(found for found in known.values() if found is not None)
+    word = "at least " if None in known.values() else "about "
+    return [f"disk: {word}{size(total)} more ({parts})" if total else f"disk: unknown ({parts})"]
+
+
+def size(count: float) -> str:
+    """Return bytes as people read them: 12 KiB, 3.4 MiB, 1.2 GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def tell_seeds(found: Outlook, planned: int) -> str:
+    """Return the line on seeds: what is enough for a difference, from what that is estimated, and how sure it is."""
+    from drnbench.evaluation import metrics
+    from drnbench.plan.power import POWER
+
+    metric = metrics.get(found.metric)
+    what = (
+        f"seeds: to see {found.difference:g}{f' {metric.unit}' if metric.unit else ''} in {metric.label} on {found.place.label} "
+        f"(power {POWER:.0%}, two-sided paired t over seeds, alpha 0.05/{found.comparisons})"
+    )
+    if not found.spreads:
+        return f"{what}: unknown: nothing like it was measured"
+    by_size = sorted(found.spreads, key=lambda spread: spread.sd)
+    ks = sorted({spread.seeds for spread in by_size})
+    seeds = f"{ks[0]}" if len(ks) == 1 else f"{ks[0]} to {ks[-1]}"
+    origin = f"of other studies ({', '.join(found.siblings)}) " if found.siblings else ""
+    if len(by_size) <= NAMED and not found.siblings:
+        told = ", ".join(f"{spread.arm}: {_needed(spread, found)}" for spread in found.spreads)
+    else:
+        middle = min(by_size, key=lambda spread: abs(spread.sd - median(s.sd for s in by_size)))
+        told = f"median {_needed(middle, found)}, largest {_needed(by_size[-1], found)} ({by_size[-1].arm})"
+    return (
+        f"{what}: {told}; planned: {planned}. An estimate from {len(by_size)} spread{'s' * (len(by_size) > 1)} {origin}"
+        f"over {seeds} seeds; in brackets at the ends of the 95 % interval of the spread"
+    )
+
+
+def _needed(spread: Spread, found: Outlook) -> str:
+    from drnbench.plan.power import LIMIT, seeds_needed, spread_interval
+
+    if spread.sd == 0:
+        return "no spread measured"
+    ends = (spread.sd, *spread_interval(spread.sd, spread.seeds))
+    words = [
+        f"over {LIMIT}" if n is None else str(n)
+        for n in (seeds_needed(sd, found.difference, found.alpha) for sd in ends)
+    ]
+    return f"{words[0]} ({words[1]} to {words[2]})"

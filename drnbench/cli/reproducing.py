@@ -1,0 +1,174 @@
+"""The verb `reproduce`: a stored trial or stage is run again, and compared with what the store has of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drnbench.cli.studies import pick_devices
+from drnbench.errors import UsageError
+from drnbench.inventory import resolve
+from drnbench.store import Store, read_json
+from drnbench.trial import Evaluate, Trial, short
+from drnbench.units import EvaluateUnit, StageUnit, Unit
+
+if TYPE_CHECKING:
+    from drnbench.plan import Plan
+    from drnbench.reproduction import Compared, Recorded
+
+
+def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
+    """Run a stored trial (or a stage and those before it) again from scratch, and compare; returns the exit code.
+
+    Args:
+        key: at least 4 characters of it.
+        results: the store; its cache of images is used, its results are only read.
+        device: "auto" (the kind that is recorded, where it is there), "cpu" or "cuda".
+        keep: folder that keeps what is made now; none: it is deleted.
+
+    Returns:
+        0 identical, 1 not, 130 interrupted.
+
+    Raises:
+        UsageError: it cannot be done: what lacks, or which data are gone or have changed.
+
+    """
+    from drnbench.reproduction import check_data, recorded
+
+    store = Store(results)
+    found = recorded(store, resolve(store, key))
+    check_data(found, store.cache)
+    with _room(store, found.key, keep) as fresh:
+        failed = _run(found, fresh, _device(store, found, device))
+        if failed is None:
+            print("interrupted; nothing was compared", file=sys.stderr)
+            return 130
+        if failed:
+            print("not reproduced: it failed this time")
+            print("\n".join(f"failed: {line}" for line in failed), file=sys.stderr)
+            return 1
+        compared, why = _compare(found, store, fresh)
+    print()
+    for line in why:
+        print(line)
+    for one in compared:
+        print(f"{one} ({one.count} {'rows' if one.title == 'scores' else 'tensors'})" if not one.missing else str(one))
+    if keep is not None:
+        print(f"what was made now is in {keep}")
+    return 0 if all(one.identical or one.missing for one in compared) else 1
+
+
+@contextmanager
+def _room(store: Store, key: str, keep: Path | None) -> Iterator[Store]:
+    """Give a store of its own, with the cache of the other one."""
+    if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+        raise UsageError(f"--keep {keep}: it is there and not empty; give a new folder")
+    # The name tells `clean` whose it is, should this process be killed.
+    fresh = Store(keep if keep is not None else store.root / f".reproduce-{short(key)}.{os.getpid()}.tmp")
+    try:
+        fresh.prepare()
+        store.cache.mkdir(exist_ok=True)
+        fresh.cache.symlink_to(store.cache, target_is_directory=True)
+        yield fresh
+    finally:
+        fresh.cache.unlink(missing_ok=True)
+        if keep is None:
+            shutil.rmtree(fresh.root, ignore_errors=True)
+
+
+def _device(store: Store, found: Recorded, device: str) -> list[str]:
+    """Return the devices to use; "auto" is what was recorded, so that one machine with both gives the same numbers."""
+    if device == "auto":
+        kinds = {(read_json(store.stage(u.key) / "stage.json") or {}).get("device") for u in found.stages}
+        device = "cpu" if kinds == {"cpu"} else device
+    return pick_devices(device, 1)[0]
+
+
+def _run(found: Recorded, fresh: Store, devices: list[str]) -> list[str] | None:
+    """Run everything again; returns what failed, or None where it was interrupted."""
+    from rich.console import Console
+
+    from drnbench.execution.coordinator import Coordinator
+    from drnbench.execution.local import LocalExecutor
+    from drnbench.progress import PlainProgress, RichProgress
+    from drnbench.training.prepare import prepare
+
+    plan = _plan(found)
+    units: list[Unit] = [*found.stages, *(trial.unit for trial in plan.trials)]
+    steps = sum(unit.stage.steps for unit in found.stages)
+    what = f"trial {short(found.key)}" if found.scored else f"stage {short(found.key)}"
+    print(
+        f"{what}: {len(found.stages)} stages, {steps} steps, from scratch on {devices[0].partition(':')[0]}", flush=True
+    )
+    prepare(units, fresh.cache)
+    console = Console()
+    progress = RichProgress(units, console) if console.is_terminal else PlainProgress(units)
+    with progress:
+        outcome = Coordinator(plan, fresh, LocalExecutor(fresh.root, 1, devices), [progress]).run()
+    return None if outcome.interrupted else outcome.failed
+
+
+def _plan(found: Recorded) -> Plan:
+    """Return the plan of one trial with the recorded units; of a stage, a trial that scores nothing asks for it."""
+    from drnbench.evaluation.protocol import Protocol
+    from drnbench.plan import Plan, PlannedTrial, StageNode
+    from drnbench.study import Arm, Expanded, Study
+
+    last = found.stages[-1] if found.stages else None
+    scored, trial = found.scored, found.trial
+    if scored is None or trial is None:
+        assert last is not None
+        scored = EvaluateUnit(key=last.key, stage=last.key, model=last.model, options=last.options, scale=last.scale,
+                              seed=last.seed, protocol=Protocol(), wanted=())  # fmt: skip
+        trial = Trial(scale=last.scale, seed=last.seed, evaluate=(Evaluate("photos/test"),))
+    arm = Arm("again", {}, "named", (trial,), {})
+    expanded = Expanded("reproduce", "", "", Study(base=trial), (arm,), None, None)
+    stages = {unit.key: StageNode(unit, unit.stage.name, "missing", None, used_by=1) for unit in found.stages}
+    missing = tuple(e.key for e in scored.wanted) or ("nothing",)
+    return Plan(expanded, [PlannedTrial(arm, trial, scored, list(stages), "missing", missing)], stages)
+
+
+def _compare(found: Recorded, store: Store, fresh: Store) -> tuple[list[Compared], list[str]]:
+    """Return what was compared, and lines on what differs around it and whether identity was to be expected."""
+    from drnbench.reproduction import Compared, compare_scores, compare_weights, differences, reasons
+
+    compared: list[Compared] = []
+    around: dict[str, list[str]] = {}
+    unexpected: list[str] = []
+    records = [(_name(u), store.stage(u.key) / "stage.json", fresh.stage(u.key) / "stage.json") for u in found.stages]
+    if found.scored is not None:
+        records.append(("scores", store.trial(found.key) / "scores.json", fresh.trial(found.key) / "scores.json"))
+    for name, old, new in records:
+        a, b = read_json(old) or {}, read_json(new) or {}
+        for kind, text in differences(a, b).items():
+            around.setdefault(f"{kind} differ: {text}" if kind != "code" else text, []).append(name)
+        unexpected += reasons(a, b)
+    for unit in found.stages:
+        old, new = (s.stage(unit.key) / "checkpoint.pt" for s in (store, fresh))
+        compared.append(compare_weights(f"weights of {_name(unit)}", old, new))
+    if found.scored is not None:
+        old, new = (s.trial(found.key) / "per_image.parquet" for s in (store, fresh))
+        compared.append(compare_scores("scores", old, new, {e.key for e in found.scored.wanted}))
+        status = store.status(store.trial(found.key))
+        unknown = len(status.evaluations if status else ()) - len(found.scored.wanted)
+        if unknown:
+            compared.append(
+                Compared("other scores", missing=f"{unknown} not compared, no plan.json tells what they are of")
+            )
+    lines = [f"{text} ({', '.join(names)})" for text, names in around.items()]
+    lines.append("data: as recorded")
+    why = ", ".join(dict.fromkeys(unexpected))
+    lines.append(f"bit-identity was not to be expected: other {why}" if why else "bit-identity was to be expected")
+    ok = all(one.identical or one.missing for one in compared)
+    far = " as far as it can be compared" if any(one.missing for one in compared) else ""
+    lines.append(f"IDENTICAL bit for bit{far}" if ok else "NOT identical")
+    return compared, lines
+
+
+def _name(unit: StageUnit) -> str:
+    return f"{unit.stage.name} {short(unit.key)}"

@@ -1,0 +1,146 @@
+"""What `run` and `plan` do before and beside the usual where a study declares a search."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from drnbench.errors import UsageError
+from drnbench.plan import Plan
+from drnbench.progress import PlainProgress, RichProgress
+from drnbench.search import record
+from drnbench.search.settle import Settled, expanded, settle, signature
+from drnbench.store import Store
+from drnbench.study import Expanded, Study
+from drnbench.units import Unit
+
+
+def found(study: Study, name: str, question: str, profile: str, sets: Mapping[str, Any], store: Store) -> Expanded:
+    """Return the arms of the report, what the search found among them as soon as it is over."""
+    made = settle(study, name, question, profile, sets)
+    known = record.read(store, name, signature(made, store.cache))
+    return expanded(made, known["found"] if known and _over(made, known) else ())
+
+
+def _over(made: Settled, known: Mapping[str, Any]) -> bool:
+    ended = [one for one in known["candidates"] if one["state"] != "running"]
+    size = made.search.size
+    wanted = made.search.trials if size is None else min(size, made.search.trials)
+    return bool(known["state"] == "done" and len(ended) >= wanted)
+
+
+def searched(study: Study, plan: Plan, profile: str, sets: Mapping[str, Any], store: Store) -> str:
+    """Return what `plan` says of the search: how many candidates, how many done, the best so far."""
+    expanded_study = plan.study
+    made = settle(study, expanded_study.name, expanded_study.question, profile, sets)
+    known = record.read(store, made.name, signature(made, store.cache)) or {"candidates": [], "best": []}
+    states = [one["state"] for one in known["candidates"]]
+    counts = ", ".join(f"{states.count(s)} {s}" for s in ("complete", "pruned", "failed", "running") if s in states)
+    out = f"search: {len(states)} of {made.search.trials} candidates asked" + (f" ({counts})" if counts else "")
+    best = [one for one in known["candidates"] if one["number"] in known["best"]]
+    names = [objective.what for objective in made.search.objectives]
+    for one in best[:1] if len(names) == 1 else best:
+        scores = ", ".join(f"{name} {value:.6g}" for name, value in zip(names, one["mean"], strict=True))
+        out += f"; {'best so far' if len(names) == 1 else 'on the front'} {one['label']}: {scores}"
+    return f"{out}; {made.search.how}"
+
+
+def search(
+    study: Path, profile: str, sets: list[str], plan: Plan, store: Store, devices: list[str], slots: int,
+    tracking_uri: str | None, rerun: str | None, *, fail_fast: bool, time_limit: float | None,
+) -> list[str] | None:  # fmt: skip
+    """Run what is missing of a search, and with it what is known of the report's arms.
+
+    Returns:
+        Candidates that failed, a line each; None: it was interrupted, and said so.
+
+    Raises:
+        UsageError: the disk is full, or no candidate could be scored.
+
+    """
+    from drnbench.cli.studies import _Mirrored, read_sets
+    from drnbench.execution.coordinator import Coordinator, todo
+    from drnbench.execution.local import LocalExecutor
+    from drnbench.plan.keys import Keys
+    from drnbench.search.source import Searcher, make_run
+    from drnbench.studyfile import load
+    from drnbench.training.prepare import prepare
+
+    loaded, name, question = load(study)
+    made = settle(loaded, name, question, profile, read_sets(sets))
+    console = Console()
+    progress: Any = None
+
+    def say(text: str) -> None:
+        if isinstance(progress, RichProgress):
+            console.print(text, soft_wrap=True, markup=False, highlight=False)
+        else:
+            print(text, flush=True)
+
+    executor = LocalExecutor(store.root, slots, devices)
+    searcher = Searcher(made, signature(made, store.cache), store, slots, executor.stop, say, rerun)
+    if searcher.finished:
+        executor.close()
+        return _verdict(searcher)
+    keys = Keys(store.cache)
+    runs = [make_run(made, keys, {}, seed) for seed in range(made.search.seeds)]
+    pending = made.search.trials - sum(one.state != "running" for one in searcher.engine.candidates)
+    units: list[Unit] = [unit for run in runs for unit in run.units]
+    left = todo(plan, "failed" if rerun == "failed" else None)
+    print(f"{name}, profile {profile}: {pending} of {made.search.trials} candidates to try, {made.search.seeds} seeds each; "
+          f"{slots} at once on {devices[0].partition(':')[0]}", flush=True)  # fmt: skip
+    prepare([*units, *(item.unit for item in left)], store.cache)
+    # An estimate: stages that candidates share are trained once.
+    expected = [*(units * max(1, pending)), *(item.unit for item in left)]
+    progress = RichProgress(expected, console) if console.is_terminal else PlainProgress(expected)
+    listeners: list[Any] = [progress, searcher]
+    mirror = None
+    if tracking_uri != "off":
+        from drnbench.tracking import LiveMirror
+
+        mirror = LiveMirror(store, tracking_uri, warn=lambda text: print(f"warning: {text}", flush=True))
+        mirror.start(name)
+        listeners.append(_Mirrored(mirror))
+    try:
+        with progress:
+            outcome = Coordinator(
+                plan,
+                store,
+                executor,
+                listeners,
+                "failed" if rerun == "failed" else None,
+                fail_fast,
+                time_limit,
+                searcher,
+            ).run()
+    finally:
+        if mirror is not None:
+            mirror.close()
+    searcher.write()
+    if outcome.full:
+        raise UsageError(
+            f"the disk of {store.root} is full: nothing is broken; make room and run the same command again"
+        )
+    if outcome.interrupted:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return None
+    return _verdict(searcher)
+
+
+def _verdict(searcher: Any) -> list[str]:
+    """Say how candidates ended; the report goes on without those that failed, unless there is nothing else."""
+    candidates = searcher.engine.candidates
+    states = [one.state for one in candidates]
+    counts = ", ".join(f"{states.count(s)} {s}" for s in ("complete", "pruned", "failed") if s in states)
+    print(f"searched {len(candidates)} candidates: {counts}", flush=True)
+    if not searcher.engine.best():
+        notes = [one.note for one in candidates if one.note]
+        told = notes[0] if notes else "none was asked"
+        raise UsageError(
+            f"no candidate could be scored, so there is nothing to report: {told}; --rerun failed tries again"
+        )
+    return list(searcher.failed)

@@ -1,0 +1,257 @@
+"""The verb `show`: everything that the store knows of one stage or trial."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from drnbench.cli.planning import columns, size
+from drnbench.inventory import Holding, Inventory, resolve
+from drnbench.progress import clock
+from drnbench.store import Store, read_json
+from drnbench.trial import short
+
+RECORDED = ("versions", "hardware", "git", "signature", "data", "code")
+USES = 12
+"""Arms that are named; a pretraining may be shared by a hundred."""
+
+
+def show(key: str, results: Path, log: int, *, as_json: bool) -> int:
+    """Print one stage or trial; returns the exit code.
+
+    Args:
+        key: at least 4 characters of it.
+        results: the store.
+        log: lines of the end of its log; 0: none.
+        as_json: the same as JSON, all of it.
+
+    Raises:
+        UsageError: no such key, or several.
+
+    """
+    store = Store(results)
+    found = collect(store, resolve(store, key), log)
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False, default=str))
+    else:
+        print("\n".join(lines(found)))
+    return 0
+
+
+def collect(store: Store, folder: Path, log: int) -> dict[str, Any]:
+    """Return everything about a unit as plain data; what the store does not have is null or empty.
+
+    Keys: kind, key, state, status, used_by, stages (of a trial) or before (of a stage), configuration, recorded
+    (versions, hardware, git, signature, data, code), costs, scores, files (bytes by path), log (its last lines).
+    """
+    unit = Inventory(store).holding(folder)
+    status = read_json(folder / "status.json")
+    record = read_json(folder / ("stage.json" if unit.kind == "stage" else "scores.json")) or {}
+    out: dict[str, Any] = {
+        "kind": unit.kind,
+        "key": unit.key,
+        "state": unit.state,
+        "status": status,
+        "used_by": [{"study": use.study, "arm": use.arm, "seed": use.seed} for use in unit.used_by],
+    }
+    if unit.kind == "stage":
+        declared = read_json(folder / "unit.json") or {}
+        out |= {"before": declared.get("before"), "configuration": declared, "scores": []}
+        out["costs"] = _costs(unit, record)
+    else:
+        declared = read_json(folder / "trial.json") or {}
+        stages = declared.get("stages") or []
+        out |= {"stages": {stage: store.state(store.stage(stage)) for stage in stages}}
+        out |= {"configuration": declared.get("config"), "scores": scores(folder / "per_image.parquet")}
+        out["costs"] = _costs(unit, record) | _training(store, stages)
+    out["recorded"] = {name: record.get(name) for name in RECORDED if record.get(name) is not None}
+    out["files"] = unit.files
+    out["log"] = tail(folder / "log.txt", log)
+    return out
+
+
+def _costs(unit: Holding, record: Mapping[str, Any]) -> dict[str, Any]:
+    counted = record.get("costs") or {}
+    names = ("seconds", "steps", "seconds_per_step", "scored", "device", "peak_rss_mib", "peak_gpu_mib")
+    out = {name: record[name] for name in names if record.get(name) is not None}
+    out |= {name: counted[name] for name in ("seconds", "macs", "parameters") if counted.get(name) is not None}
+    if unit.checkpoint and unit.kind == "stage" and unit.state == "done":
+        out["parameters"] = _parameters(unit.folder / "checkpoint.pt")
+    return out
+
+
+def _parameters(path: Path) -> int | None:
+    """Count the numbers of the model in a checkpoint, buffers too."""
+    from drnbench.errors import UsageError
+    from drnbench.training.weights import is_checkpoint, read_safely
+
+    try:
+        state = read_safely(path)
+    except UsageError:
+        return None
+    return sum(tensor.numel() for tensor in state["model"].values()) if is_checkpoint(state) else None
+
+
+def _training(store: Store, stages: list[str]) -> dict[str, Any]:
+    records = [(read_json(store.stage(key) / "stage.json") or {}) for key in stages]
+    seconds = [(record.get("costs") or {}).get("seconds") for record in records]
+    peaks = [record["peak_rss_mib"] for record in records if record.get("peak_rss_mib") is not None]
+    known = [one for one in seconds if one is not None]
+    out: dict[str, Any] = {"training_seconds": sum(known)} if known and len(known) == len(seconds) else {}
+    return out | ({"training_peak_rss_mib": max(peaks)} if peaks else {})
+
+
+def scores(path: Path) -> list[dict[str, Any]]:
+    """Return mean over finite values, number of images and of infinite values by metric, data set and kernel."""
+    if not path.exists():
+        return []
+    import numpy as np
+    import pandas as pd
+
+    out = []
+    rows = pd.read_parquet(path)
+    group: Any
+    for group, found in rows.groupby(["dataset", "kernel", "scale", "metric", "evaluation"], sort=False):
+        dataset, kernel, scale, metric, evaluation = group
+        values = found["value"].to_numpy(dtype="float64")
+        finite = values[np.isfinite(values)]
+        out.append(
+            {
+                "dataset": dataset,
+                "kernel": kernel,
+                "scale": int(scale),
+                "metric": metric,
+                "mean": float(finite.mean()) if len(finite) else None,
+                "images": len(values),
+                "infinite": int(np.isinf(values).sum()),
+                "evaluation": evaluation,
+            }
+        )
+    return out
+
+
+def tail(path: Path, count: int) -> list[str]:
+    """Return the last lines of a text file, of which only the end is read; [] where there is none."""
+    if count < 1:
+        return []
+    try:
+        with path.open("rb") as file:
+            end = file.seek(0, 2)
+            start, text = end, b""
+            while start > 0 and text.count(b"\n") <= count:
+                start = max(0, start - 65536)
+                file.seek(start)
+                text = file.read(end - start)
+    except OSError:
+        return []
+    return text.decode("utf-8", errors="replace").splitlines()[-count:]
+
+
+def lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what `show` prints."""
+    status = found["status"] or {}
+    rows = [("state", _state(found, status))]
+    if status.get("state") == "failed":
+        rows.append(("failure", f"{status.get('kind') or 'error'}: {status.get('message')}"))
+    rows += [("used by", text) for text in _uses(found["used_by"])]
+    if found["kind"] == "trial":
+        rows += [("stages", ", ".join(f"{short(k)} ({s})" for k, s in found["stages"].items()) or "none")]
+    elif found["before"]:
+        rows.append(("starts from", f"stage {short(found['before'])}"))
+    costs = "; ".join(_cost(name, value) for name, value in found["costs"].items() if value is not None)
+    rows.append(("costs", costs or "not measured"))
+    yield f"{found['kind']} {found['key']}"
+    yield from columns(rows)
+    yield from _section("configuration", found["configuration"])
+    yield from _section("recorded", found["recorded"])
+    if found["scores"]:
+        yield "scores"
+        table = [("metric", "data set", "kernel", "scale", "mean", "images", "infinite")]
+        for one in found["scores"]:
+            mean = "-" if one["mean"] is None else f"{one['mean']:.4f}"
+            table.append((one["metric"], one["dataset"], one["kernel"], f"x{one['scale']}", mean, str(one["images"]),
+                          str(one["infinite"]) if one["infinite"] else ""))  # fmt: skip
+        yield from (f"  {line}" for line in columns(table))
+    yield f"files, {size(sum(found['files'].values()))}"
+    yield from (f"  {line}" for line in columns(_files(found["files"]) or [("none", "")]))
+    if found["log"]:
+        yield f"log, last {len(found['log'])} lines"
+        yield from (f"  {line}" for line in found["log"])
+
+
+def _state(found: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    text = str(found["state"])
+    if found["kind"] == "stage" and text == "done" and "checkpoint.pt" not in found["files"]:
+        text += ", its checkpoint cleaned away"
+    if status.get("started"):
+        text += f", started {_time(status['started'])}"
+    if status.get("finished"):
+        text += f", took {clock(status['finished'] - status['started'])}"
+    return text + (f" on {status['host']}" if status.get("host") else "")
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _uses(uses: list[dict[str, Any]]) -> Iterator[str]:
+    arms: dict[tuple[str, str], list[str]] = {}
+    for use in uses:
+        arms.setdefault((use["study"], use["arm"]), []).append(str(use["seed"]))
+    if not arms:
+        yield "no study that is planned in this store"
+    for n, ((study, arm), seeds) in enumerate(arms.items()):
+        if n == USES:
+            yield f"... and {len(arms) - n} more arms"
+            return
+        yield f"{study}: {arm}, seed {', '.join(seeds)}"
+
+
+def _cost(name: str, value: Any) -> str:
+    match name:
+        case "seconds":
+            return f"{clock(value)} for all steps" if value >= 60 else f"{value:.1f} s"
+        case "training_seconds":
+            return f"training {clock(value)}"
+        case "seconds_per_step":
+            return f"{value:.4g} s a step"
+        case "peak_rss_mib" | "peak_gpu_mib" | "training_peak_rss_mib":
+            where = {"peak_rss_mib": "memory", "peak_gpu_mib": "GPU memory"}.get(name, "memory in training")
+            return f"peak {where} {size(value * 2**20)}"
+        case "macs" | "parameters":
+            return f"{value:,} {'MACs' if name == 'macs' else name}"
+    return f"{name} {value}"
+
+
+def _section(title: str, content: Any) -> Iterator[str]:
+    yield title
+    if not content:
+        yield "  not recorded"
+        return
+    yield from (f"  {line}" for line in columns(list(_flat(content, ""))))
+
+
+def _flat(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield (path, value) of nested data, without what is not set."""
+    for name, value in content.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}.")
+        elif isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+            for n, one in enumerate(value):
+                # Stages have names, and overrides use them.
+                yield from _flat(one, f"{one['name']}." if path == "stages" and "name" in one else f"{path}.{n}.")
+        elif value not in (None, [], {}):
+            yield path, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _files(files: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Return names and sizes; those of a folder in one row."""
+    groups: dict[str, list[int]] = {}
+    for name, count in files.items():
+        top, slash, _ = name.partition("/")
+        groups.setdefault(top + slash, []).append(count)
+    return [(f"{name} ({len(n)} files)" if name.endswith("/") else name, size(sum(n))) for name, n in groups.items()]

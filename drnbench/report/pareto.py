@@ -1,0 +1,104 @@
+"""Figure: the candidates of a search with several objectives, and the front that none of them beats."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from drnbench.report import placing, searched, text
+from drnbench.report.figures import COLUMN_IN, GREY, PAGE_IN, Drawn, new
+from drnbench.report.frame import Scores
+from drnbench.search.declare import COSTS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def front(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the candidates that no other beats, as the search left them."""
+    return searched.best(found)
+
+
+def draw(scores: Scores) -> Drawn | None:
+    """Return a panel for each pair of objectives: points, front, baseline, labels; None before anything is scored."""
+    found = searched.of(scores)
+    if found is None or len(found["objectives"]) < 2 or not found["best"]:
+        return None
+    pairs = list(itertools.combinations(range(len(found["objectives"])), 2))[:3]
+    figure = new(COLUMN_IN * 1.4 if len(pairs) == 1 else PAGE_IN, 2.7)
+    axes = figure.subplots(1, len(pairs), squeeze=False)[0]
+    for ax, (y, x) in zip(axes, pairs, strict=True):
+        # The cost lies on the horizontal, whichever way round the study names them.
+        _panel(ax, found, *((x, y) if found["objectives"][x]["what"] in COSTS else (y, x)))
+    figure.canvas.draw()
+    for ax, (y, x) in zip(axes, pairs, strict=True):
+        placing.write(ax, _labels(found, *((x, y) if found["objectives"][x]["what"] in COSTS else (y, x))))
+    return Drawn("figure_pareto", _caption(found, len(pairs)), figure)
+
+
+def _panel(ax: Axes, found: dict[str, Any], x: int, y: int) -> None:
+    objectives = found["objectives"]
+    complete = [one for one in found["candidates"] if one["state"] == "complete"]
+    best = front(found)
+    others = [one for one in complete if one["number"] not in found["best"]]
+    ax.plot(
+        [o["mean"][x] for o in others],
+        [o["mean"][y] for o in others],
+        marker="o",
+        color="0.7",
+        linestyle="none",
+        markersize=3,
+    )
+    line = sorted(best, key=lambda one: one["mean"][x])
+    if len(objectives) == 2:
+        # What the front dominates begins at its corners, so the line goes in steps.
+        after = objectives[x]["direction"] == "minimise"  # better to the left: the next better one lies to the right
+        ax.step(
+            [o["mean"][x] for o in line],
+            [o["mean"][y] for o in line],
+            where="post" if after else "pre",
+            color="C0",
+            linewidth=1.0,
+        )
+    ax.plot([o["mean"][x] for o in line], [o["mean"][y] for o in line], marker="o", color="C0", linestyle="none")
+    baseline = found["baseline"]
+    if baseline and baseline["state"] == "complete":
+        ax.plot(
+            baseline["mean"][x],
+            baseline["mean"][y],
+            marker="s",
+            markerfacecolor="white",
+            markeredgecolor=GREY,
+            linestyle="none",
+        )
+    values = [o["mean"][x] for o in complete]
+    if objectives[x]["what"] in COSTS and min(values) > 0 and max(values) > 3 * min(values):
+        ax.set_xscale("log")
+    ax.set_xlabel(searched.label(objectives[x]))
+    ax.set_ylabel(searched.label(objectives[y]))
+    ax.margins(0.12)
+
+
+def _labels(found: dict[str, Any], x: int, y: int) -> list[placing.Label]:
+    shown = found["found"]
+    told = [one for one in front(found) if one["values"] in shown]
+    out = [placing.Label(one["mean"][x], one["mean"][y], one["label"], "black") for one in told]
+    baseline = found["baseline"]
+    if baseline and baseline["state"] == "complete" and baseline["values"] not in shown:
+        out.append(placing.Label(baseline["mean"][x], baseline["mean"][y], f"default ({baseline['label']})", GREY))
+    return out
+
+
+def _caption(found: dict[str, Any], panels: int) -> str:
+    tried = [one for one in found["candidates"] if one["state"] != "running"]
+    by = " against ".join(searched.where(one) for one in found["objectives"])
+    words = [
+        f"{text.count(len(tried), 'candidate')} of the search by {by}, means over {text.count(len(found['seeds']), 'seed')}.",
+        f"Blue: the {len(found['best'])} on the front, which no candidate beats in everything; grey: the others.",
+    ]
+    if found["baseline"] and found["baseline"]["state"] == "complete":
+        words.append("Hollow square: the default.")
+    if panels > 1:
+        words.append("On the front of all objectives, which need not be that of two.")
+    words.append(f"{found['how']}. Labelled ones are run again with fresh seeds; only these stand in the table.")
+    return " ".join(words)

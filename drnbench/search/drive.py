@@ -1,0 +1,68 @@
+"""A search over a plain function: the engine without training, one candidate after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from drnbench.search.declare import Search
+from drnbench.search.engine import Engine
+
+Report = Callable[[int, float], None]
+Scored = float | Sequence[float] | tuple[Sequence[float], Sequence[float]]
+
+
+class HopelessError(Exception):
+    """Raised into a function by its report: the candidate is given up."""
+
+
+def drive(
+    search: Search,
+    score: Callable[[dict[str, Any], int, Report], Scored],
+    journal: Path | None = None,
+    *,
+    name: str = "search",
+    baseline: Mapping[str, Any] | None = None,
+    steps: int = 1,
+) -> Engine:
+    """Search until every candidate is scored.
+
+    Args:
+        search: space, objectives, sampler, seeds, pruner.
+        score: (values, seed, report) -> the objective, or the objectives, or (objectives, per-image values). It may call
+            report(step, value) while it goes on, which ends it by an exception where the candidate is hopeless.
+        journal: where to keep what is known, so that a killed search goes on; None: nowhere.
+        name: of the search in the journal.
+        baseline: a point that is scored first.
+        steps: how many steps a seed reports, for the warm-up of a pruner.
+
+    Returns:
+        The engine, with its `candidates` and `best`.
+
+    """
+    engine = Engine(search, name, journal, baseline, steps * search.seeds)
+    while (one := engine.ask()) is not None:
+        settled = False
+        while not settled:
+            seed = len(one.scores)
+
+            def report(step: int, value: float, one: Any = one, seed: int = seed) -> None:
+                if engine.report(one, seed * steps + step, value):
+                    raise HopelessError
+
+            try:
+                found = score(dict(one.values), seed, report)
+            except HopelessError:
+                engine.prune(one)
+                break
+            settled = engine.scored(one, *_parts(found))
+    return engine
+
+
+def _parts(found: Scored) -> tuple[Sequence[float], Sequence[float]]:
+    if isinstance(found, (int, float)):
+        return [float(found)], ()
+    if isinstance(found, tuple) and len(found) == 2 and not isinstance(found[0], (int, float)):
+        return found
+    return list(found), ()

@@ -1,0 +1,278 @@
+"""The verb `clean`: what it offers, what it never touches, and that nothing is trained again for want of what went."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from drnbench.cli import main
+from drnbench.cli.studies import planned
+from drnbench.execution.coordinator import todo
+from drnbench.inventory import Inventory
+from drnbench.lease import claim
+from drnbench.store import STALE_S, Status, Store, write_json
+from tests.holding import fill, train
+from tests.house import write_study
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("original")
+    fill(write_study(folder), folder / "r")
+    return folder
+
+
+@pytest.fixture
+def store(original, tmp_path):
+    shutil.copytree(original / "r", tmp_path / "r")
+    return Store(tmp_path / "r")
+
+
+def clean(store, *args, code=0):
+    assert main(["clean", "--results", str(store.root), *args]) == code
+
+
+def listing(root):
+    return {str(p.relative_to(root)) for p in root.rglob("*")}
+
+
+def forget_plan(store):
+    (store.study("mini") / "plan.json").unlink()
+
+
+def checkpoints(store):
+    return sorted(p.parent.name for p in store.root.glob("stages/*/checkpoint.pt"))
+
+
+def planned_again(store, original, *sets):
+    return planned(original / "mini.py", "quick", list(sets), store)
+
+
+def test_without_a_choice_it_only_shows(store, capsys):
+    before = listing(store.root)
+    clean(store)
+    clean(store, "--yes")
+    out = capsys.readouterr().out
+    rows = [line.split() for line in out.splitlines()]
+    assert listing(store.root) == before
+    assert any(row[:2] == ["stages", "4"] for row in rows)
+    assert any(row[:4] == ["their", "sample", "images", "4"] for row in rows)
+    assert any(row[:6] == ["no", "study", "needs", "(--unused)", "0", "0"] for row in rows)
+    assert any(
+        row[:5] == ["checkpoints", "nobody", "waits", "for", "(--checkpoints)"] and row[5] == "4" for row in rows
+    )
+    assert "will then need training again" in out
+
+
+def test_nothing_goes_without_a_yes(store, capsys):
+    before = listing(store.root)
+    forget_plan(store)
+    clean(store, "--all", code=2)
+    line = capsys.readouterr().err
+    assert "give --yes" in line
+    assert line.count("\n") == 1
+    assert listing(store.root) == before - {"mini/plan.json"}
+
+
+@pytest.mark.parametrize(("answer", "gone"), [("y", True), ("n", False), ("", False)])
+def test_a_terminal_is_asked(store, monkeypatch, answer, gone):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: answer == "y")
+    clean(store, "--checkpoints")
+    assert (not checkpoints(store)) is gone
+
+
+def test_checkpoints_go_and_nothing_is_trained_again(store, original, capsys):
+    clean(store, "--checkpoints", "--yes")
+    assert "will then need training again" in capsys.readouterr().out
+    assert not checkpoints(store)
+    plan = planned_again(store, original)
+    assert todo(plan, None) == []
+    assert main(["plan", str(original / "mini.py"), "--results", str(store.root)]) == 0
+    out = capsys.readouterr().out
+    assert "4 trials: 4 done, 0 to run; 4 stages, 0 to train" in out
+    assert "not needed" in out
+    assert "to run:" not in out
+    # Another arm needs the pretraining again, and nothing else.
+    more = planned_again(store, original, "adapt.lr=0.5")
+    wanted = [item.unit for item in todo(more, None)]
+    assert [unit.stage.name for unit in wanted if unit.kind == "stage"] == ["pretrain", "adapt", "adapt", "adapt"]
+    # And there is nothing left to clean.
+    clean(store, "--checkpoints", "--yes")
+    assert "nothing of what was chosen is there" in capsys.readouterr().out
+
+
+def test_weights_that_somebody_waits_for_stay(store, original):
+    plan = planned_again(store, original)
+    unscored = next(t for t in plan.trials if t.arm.name == "ρ=0.5")
+    status = store.status(store.trial(unscored.unit.key))
+    status.evaluations = status.evaluations[1:]
+    store.write_status(store.trial(unscored.unit.key), status)
+    clean(store, "--checkpoints", "--yes")
+    assert checkpoints(store) == sorted(unscored.stages)
+
+
+def test_weights_that_an_unfinished_stage_starts_from_stay(store, original):
+    plan = planned_again(store, original, "adapt.steps=7")
+    child = next(n for n in plan.stages.values() if n.unit.before)
+    train(store, plan, child.unit.key)
+    store.write_status(store.stage(child.unit.key), Status("interrupted"))
+    clean(store, "--checkpoints", "--yes")
+    assert checkpoints(store) == sorted([child.unit.before, child.unit.key])
+
+
+def test_what_no_plan_refers_to_goes(store, original, capsys):
+    plan = planned_again(store, original, "adapt.steps=7")
+    old = next(n.unit.key for n in plan.stages.values() if n.unit.before)
+    train(store, plan, old)
+    write_json(store.trial("e" * 64) / "trial.json", {"stages": [old]})
+    clean(store, "--unused", "--yes")
+    assert "1 stages and 1 trials that no results/*/plan.json refers to" in capsys.readouterr().out
+    assert not store.stage(old).exists()
+    assert not store.trial("e" * 64).exists()
+    assert len(checkpoints(store)) == 4
+    assert todo(planned_again(store, original), None) == []
+
+
+def test_candidates_of_a_search_are_used(store):
+    forget_plan(store)
+    keys = [unit.key for unit in Inventory(store).units]
+    found = {"searches": {"one": {"candidates": [{"number": 0, "keys": keys[:3]}, {"number": 1}]}}}
+    write_json(store.study("mini") / "search.json", found)
+    assert sorted(unit.key for unit in Inventory(store).unused) == sorted(keys[3:])
+
+
+def test_what_is_worked_on_stays(store, capsys):
+    forget_plan(store)
+    running, leased, idle = (folder.name for folder in sorted((store.root / "stages").iterdir())[:3])
+    store.write_status(store.stage(running), Status("running"))
+    lease = claim(store.stage(leased))
+    clean(store, "--unused", "--cache", "--yes", code=1)
+    err = capsys.readouterr().err
+    assert f"left alone: stage {running[:12]} is being worked on" in err
+    assert f"left alone: stage {leased[:12]} is being worked on" in err
+    assert "the cache, while 2 units" in err
+    assert checkpoints(store) == sorted([running, leased])
+    assert not store.stage(idle).exists()
+    assert (store.cache / "fingerprints.json").exists()
+    lease.release()
+
+
+def test_a_unit_that_a_run_takes_at_the_last_moment_stays(store, monkeypatch):
+    """Between the look and the deletion, a run claims a unit and finishes another."""
+    forget_plan(store)
+    taken, changed = (store.stage(folder.name) for folder in sorted((store.root / "stages").iterdir())[:2])
+
+    def confirm(*_, **__):
+        held.append(claim(taken))
+        store.write_status(changed, Status("interrupted"))
+        return True
+
+    held = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.confirm", confirm)
+    clean(store, "--unused", code=1)
+    assert checkpoints(store) == sorted([taken.name, changed.name])
+    held[0].release()
+    assert [p.name for p in changed.glob("lease.*")] == []
+
+
+def test_a_study_that_is_planned_while_the_question_stands_keeps_its_own(store, monkeypatch):
+    text = (store.study("mini") / "plan.json").read_text(encoding="utf-8")
+    forget_plan(store)
+
+    def confirm(*_, **__):
+        (store.study("mini") / "plan.json").write_text(text, encoding="utf-8")
+        return True
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.confirm", confirm)
+    clean(store, "--unused")
+    assert len(checkpoints(store)) == 4
+
+
+def test_a_clean_that_is_killed_leaves_units_that_count_as_missing(store, monkeypatch):
+    forget_plan(store)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("drnbench.cli.cleaning._remove", killed)
+    clean(store, "--unused", "--yes", code=130)
+    states = [store.state(unit.folder) for unit in Inventory(store).units]
+    assert sorted(set(states)) == ["done", "missing"]
+    assert states.count("missing") == 1
+    monkeypatch.undo()
+    clean(store, "--unused", "--yes")
+    assert Inventory(store).units == []
+
+
+def test_links_are_never_followed(store, tmp_path):
+    forget_plan(store)
+    outside = tmp_path / "outside"
+    (outside / "precious").mkdir(parents=True)
+    (outside / "precious" / "status.json").write_text(json.dumps({"state": "done"}))
+    (outside / "weights.pt").write_bytes(b"mine")
+    unit = min((store.root / "stages").iterdir())
+    (unit / "linked").symlink_to(outside, target_is_directory=True)
+    (unit / "weights.pt").symlink_to(outside / "weights.pt")
+    (store.root / "stages" / ("a" * 64)).symlink_to(outside / "precious", target_is_directory=True)
+    (store.cache / "pixels").symlink_to(outside, target_is_directory=True)
+    before = listing(outside)
+    clean(store, "--all", "--yes")
+    assert listing(outside) == before
+    assert (outside / "weights.pt").read_bytes() == b"mine"
+    assert not unit.exists()
+
+
+def test_the_cache_goes_whole(store, original):
+    (store.cache / "lr" / "ab").mkdir(parents=True)
+    (store.cache / "lr" / "ab" / "abcd.npy").write_bytes(b"x" * 5000)
+    clean(store, "--cache", "--yes")
+    assert not (store.cache / "lr").exists()
+    assert not (store.cache / "fingerprints.json").exists()
+    assert todo(planned_again(store, original), None) == []
+
+
+def test_leftovers_go_and_what_lives_stays(store):
+    unit = min((store.root / "stages").iterdir())
+    gone, here = 2**22 + 1, os.getpid()  # no process has an id as large
+    dead = [
+        unit / f".checkpoint.pt.{gone}.tmp",
+        store.root / f".reproduce-abc.{gone}.tmp",
+        store.study("mini") / f".a.{gone}.tmp",
+    ]
+    dead += [store.cache / "parts" / "x" / ".abc.tmp", store.cache / "locks" / "old.lock", unit / "lease.3"]
+    alive = [
+        unit / f".checkpoint.pt.{here}.tmp",
+        store.root / f".reproduce-abc.{here}.tmp",
+        unit / f".young.{gone}.tmp",
+    ]
+    for path in [*dead, *alive]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    long_ago = unit.stat().st_mtime - 2 * STALE_S
+    for path in [*dead, *alive[:2]]:
+        os.utime(path, (long_ago, long_ago))
+    clean(store, "--leftovers", "--yes")
+    assert [path for path in dead if path.exists()] == []
+    assert all(path.exists() for path in alive)
+    assert len(checkpoints(store)) == 4
+
+
+def test_a_lock_that_is_held_stays(store):
+    from filelock import FileLock
+
+    path = store.cache / "locks" / "held.lock"
+    with FileLock(path):
+        clean(store, "--leftovers", "--yes")
+        assert path.exists()
+    clean(store, "--leftovers", "--yes")
+    assert not path.exists()
+
+
+def test_no_store_is_one_line(tmp_path, capsys):
+    assert main(["clean", "--results", str(tmp_path / "none")]) == 2
+    assert "no store at" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,141 @@
+"""What a plan says of time, memory and disk: from measured siblings, and unknown where nothing like it was measured."""
+
+import json
+
+import pytest
+
+from drnbench.cli import main
+from drnbench.cli.studies import planned
+from drnbench.plan.ahead import Task, makespan
+from drnbench.plan.costs import Costs
+from drnbench.store import Store, write_json
+from tests.holding import SECONDS, fill
+from tests.house import write_study
+
+STEPS = 40
+
+
+def told(capsys, study, results, *more):
+    assert main(["plan", str(study), "--results", str(results), *more]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store in which one of two seeds is done; a stage takes 20 s, scoring 8."""
+    fill(write_study(tmp_path, steps=STEPS, seeds=1), tmp_path / "r")
+    return Store(tmp_path / "r")
+
+
+def test_time_of_trials_and_of_the_whole(store, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("drnbench.cli.studies.pick_devices", lambda *_: (["cpu"], 2))
+    out = told(capsys, tmp_path / "mini.py", store.root, "--set", "seeds=2")
+    new = [line for line in out.splitlines() if "to run" in line and "seed" not in line and "trials" not in line]
+    assert len(new) == 3
+    # 40 steps of half a second twice, and eight seconds of scoring.
+    assert all(" 0:48 " in line for line in new)
+    # One pretraining, three adaptations, three scorings; two at once, scores before stages: 20 + 20 + 8 + 20 + 8.
+    assert "time: about 1:44 for one process, about 1:16 for the 2 at once" in out
+    assert "memory: at most 500 MiB a process, 1.0 GiB for 2, as measured" in out
+    assert "4 to train" in out
+
+
+def test_disk_is_that_of_siblings(store, tmp_path, capsys):
+    out = told(capsys, tmp_path / "mini.py", store.root, "--set", "seeds=2")
+    stage = sum(p.stat().st_size for p in next((store.root / "stages").iterdir()).iterdir())
+    line = next(line for line in out.splitlines() if line.startswith("disk: "))
+    assert line.startswith("disk: about ")
+    assert f"stages {4 * stage / 1024:.0f} KiB" in line or f"stages {4 * stage / 1024:.1f} KiB" in line
+    assert "LR images" in line
+
+
+def test_nothing_left_is_nothing_to_tell(store, tmp_path, capsys):
+    out = told(capsys, tmp_path / "mini.py", store.root)
+    assert "4 trials: 4 done, 0 to run; 4 stages, 0 to train" in out
+    for word in ("time: ", "memory: ", "disk: "):
+        assert word not in out
+
+
+def test_unknown_stays_unknown(tmp_path, capsys):
+    out = told(capsys, write_study(tmp_path), tmp_path / "r")
+    assert "time: unknown (nothing like it was measured yet: 4 stages and 4 trials to score)" in out
+    assert "memory: unknown" in out
+    assert "disk: at least " in out
+    assert "stages unknown, trials unknown" in out
+    assert " ? " in out
+
+
+def test_partly_known_is_a_lower_bound(store, tmp_path, capsys):
+    out = told(capsys, tmp_path / "mini.py", store.root, "--set", "adapt.batch=4")
+    assert "time: at least " in out
+    assert "3 stages of unknown cost" in out
+
+
+def test_times_of_another_device_are_no_measure(tmp_path):
+    study = write_study(tmp_path)
+    store, plan = fill(study, tmp_path / "r", device="cuda")
+    unit = next(iter(plan.stages.values())).unit
+    assert Costs(store, "cpu").seconds(unit) is None
+    assert Costs(store, "cuda").seconds(unit) == unit.stage.steps * SECONDS
+    # Files are as large everywhere.
+    assert Costs(store, "cpu").disk(unit) == Costs(store, "cuda").disk(unit) > 4000
+
+
+def test_what_the_worker_measured_goes_before_the_times_of_the_process(store, tmp_path):
+    plan = planned(tmp_path / "mini.py", "quick", [], store)
+    trial = next(t for t in plan.trials if t.arm.kind == "grid")
+    assert Costs(store, "cpu").scoring(trial.trial) == pytest.approx(2.0)
+    for one in plan.trials:
+        path = store.trial(one.unit.key) / "scores.json"
+        more = {"seconds": 3.0, "scored": 4, "peak_rss_mib": 700, "peak_gpu_mib": 90}
+        write_json(path, {**json.loads(path.read_text()), **more})
+        status = store.status(path.parent)
+        status.message = "scored again"
+        store.write_status(path.parent, status)
+    costs = Costs(store, "cpu")
+    assert costs.scoring(trial.trial) == pytest.approx(0.75)
+    assert (costs.scoring_memory(trial.trial).rss, costs.scoring_memory(trial.trial).gpu) == (700, 90)
+
+
+def test_a_stage_that_is_measured_later_is_seen(tmp_path):
+    """What was read is remembered by the file's time and size, not for ever."""
+    study = write_study(tmp_path)
+    store, plan = fill(study, tmp_path / "r")
+    unit = next(iter(plan.stages.values())).unit
+    assert Costs(store, "cpu").seconds(unit) == unit.stage.steps * SECONDS
+    for path in (store.root / "stages").glob("*/stage.json"):
+        write_json(path, {**json.loads(path.read_text()), "seconds_per_step": 10.25})
+    assert Costs(store, "cpu").seconds(unit) == unit.stage.steps * 10.25
+
+
+def test_foreign_and_broken_records_are_passed_over(tmp_path):
+    study = write_study(tmp_path)
+    store, plan = fill(study, tmp_path / "r")
+    unit = next(iter(plan.stages.values())).unit
+    for name, text in (("aaaa", "{"), ("bbbb", "[]"), ("cccc", '{"seconds_per_step": 9}')):
+        (store.stage(name)).mkdir()
+        (store.stage(name) / "stage.json").write_text(text)
+        (store.stage(name) / "unit.json").write_text(text)
+        (store.trial(name)).mkdir()
+        (store.trial(name) / "status.json").write_text(text)
+    (store.root / "stages" / "a file").write_text("")
+    costs = Costs(store, "cpu")
+    assert costs.seconds(unit) == unit.stage.steps * SECONDS
+    assert costs.scoring(plan.trials[0].trial) is not None
+
+
+@pytest.mark.parametrize(
+    ("slots", "seconds"),
+    [(1, 16.0), (2, 9.0), (8, 9.0)],
+)
+def test_makespan_waits_for_what_a_unit_needs(slots, seconds):
+    tasks = [
+        Task("pretrain", None, (0, 0), 3.0),
+        Task("a", "pretrain", (2, 1), 4.0),
+        Task("b", "pretrain", (2, 2), 5.0),
+        Task("score a", "a", (1, 3), 2.0),
+        Task("score b", "b", (1, 4), 1.0),
+        Task("other", "done before", (2, 5), 1.0),
+        Task("unknown", None, (2, 6), None),
+    ]
+    assert makespan(tasks, slots) == pytest.approx(seconds)

@@ -1,0 +1,186 @@
+"""What a report shows of a search: how it went, its front, and that only fresh seeds are claimed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drnbench import report
+from drnbench.outputs import Table
+from drnbench.report import figures, pareto, searched, searchfigure
+from drnbench.report.reading import read
+from drnbench.search import Float, Maximise, Minimise, Search, Steps
+from drnbench.search.settle import expanded, settle
+from drnbench.store import Store, write_json
+from drnbench.study import Study
+from tests.report.stores import base, fill, plan_of
+
+SPACE = {"adapt.lam": Float(0.001, 1, log=True), "adapt.rho": Steps(0.1, 1, 0.1)}
+
+
+VALIDATED = (Maximise("val_psnr_y", kernel="bd"),)
+
+
+def candidate(number: int, lam: float, rho: float, mean: list[float] | None, state: str = "complete") -> dict[str, Any]:
+    return {
+        "number": number, "label": f"λ={lam:g}, ρ={rho:g}", "values": {"adapt.lam": lam, "adapt.rho": rho}, "state": state,
+        "scores": [mean] if mean else [], "mean": mean, "note": None, "again": 0,
+    }  # fmt: skip
+
+
+def searching(store: Store, candidates: list[dict[str, Any]], best: list[int], **fields: Any) -> dict[str, Any]:
+    """Write search.json."""
+    by_number = {one["number"]: one for one in candidates}
+    objectives = fields.pop("objectives", [Maximise("val_psnr_y", kernel="bd")])
+    record = {
+        "profile": "quick", "how": "Optuna TPESampler(multivariate=True)", "pruner": [], "trials": len(candidates), "seeds": [0, 1],
+        "fresh_seeds": [2, 3, 4], "state": "done", "candidates": candidates, "baseline": candidates[0], "best": best,
+        "objectives": [one.model_dump(mode="json") for one in objectives], "found": [by_number[n]["values"] for n in best],
+        "space": [
+            {"path": "adapt.lam", "title": "λ", "numeric": True, "log": True, "low": 0.001, "high": 1},
+            {"path": "adapt.rho", "title": "ρ", "numeric": True, "log": False, "low": 0.1, "high": 1},
+        ],
+    } | fields  # fmt: skip
+    write_json(store.study("unpaired") / "search.json", {"current": "x", "searches": {"x": record}})
+    return record
+
+
+def reported(store: Store, found: list[dict[str, Any]], objectives: Any = VALIDATED) -> None:
+    """Scores of the arms that a search left, the winner better by 0.3 dB."""
+    study = Study(
+        base=base(), search=Search(space=SPACE, objectives=objectives), baseline={"adapt.lam": 0.1, "adapt.rho": 0.3},
+        outputs=[Table(rows="search")],
+    )  # fmt: skip
+    made = settle(study, "unpaired", "Which?")
+    full = expanded(made, found)
+    # The plan of the arms that were found, through the same road as any other.
+    plain = Study(
+        base=base(), axes=full.study.axes, baseline=full.study.baseline, seeds=3, outputs=[Table(rows="search")]
+    )
+    plan = plan_of(plain, "unpaired", "Which?")
+    fill(store, plan, lambda arm, kernel: 0.3 if arm.name == "winner" else 0.0)
+
+
+CANDIDATES = [
+    candidate(0, 0.1, 0.3, [26.1]), candidate(1, 0.01, 0.5, [26.3]), candidate(2, 0.9, 1.0, [14.0]),
+    candidate(3, 0.02, 0.6, None, "pruned"), candidate(5, 0.03, 0.4, [26.5]), candidate(6, 0.5, 0.1, None, "failed"),
+    candidate(7, 0.04, 0.4, [26.4]), candidate(8, 0.05, 0.4, [26.45]),
+]  # fmt: skip
+
+
+def test_the_table_claims_what_fresh_seeds_say_and_names_how_it_was_found(store: Store) -> None:
+    reported(store, [CANDIDATES[4]["values"]])
+    searching(store, CANDIDATES, [5])
+    written = report.write(store, "unpaired")
+    assert "best λ=0.03, ρ=0.4 with 26.500 dB" in written.headline
+    assert (
+        "tried 8 (1 pruned, 1 failed) candidates by validation PSNR (held-out training images, bd)" in written.headline
+    )
+    assert "fresh seeds (2–4) on images that the search did not look at" in written.headline
+    assert "winner gains" in written.headline
+    caption = (store.study("unpaired") / "table_search.md").read_text(encoding="utf-8").splitlines()[0]
+    assert "default: λ=0.1, ρ=0.3; winner: λ=0.03, ρ=0.4." in caption
+    assert "TPESampler(multivariate=True)" in caption
+    assert "run again with seeds 2–4, which no candidate had" in caption
+    assert "took no part in the search" in caption
+    assert {"figure_search.pdf", "figure_search.png"} <= {file.name for file in written.files}
+
+
+def test_the_picture_of_a_search_shows_every_candidate_and_where_it_lies(store: Store) -> None:
+    reported(store, [])
+    searching(store, CANDIDATES, [5])
+    with figures.styled():
+        drawn = searchfigure.draw(read(store, "unpaired"))
+    assert drawn is not None
+    line, where = drawn.figure.axes[:2]
+    low, high = line.get_ylim()
+    assert 25 < low < 26 < high, "a collapse does not flatten the rest"
+    points = {tuple(p) for c in where.collections for p in np.asarray(c.get_offsets()).tolist()}
+    assert points == {tuple(one["values"].values()) for one in CANDIDATES if one["state"] == "complete"}
+    assert where.get_xscale() == "log"
+    for words in ("×: given up early.", "+: failed.", "Triangles: off scale.", "claim nothing"):
+        assert words in drawn.caption
+
+
+def test_the_default_that_wins_is_said_to_be_the_default(store: Store) -> None:
+    reported(store, [])
+    searching(store, CANDIDATES[:1], [0])
+    assert "which is the default itself" in report.write(store, "unpaired").headline
+
+
+FRONT = [
+    candidate(0, 0.1, 0.3, [26.0, 5e4]), candidate(1, 0.2, 0.3, [26.5, 2e5]), candidate(2, 0.3, 0.3, [25.0, 1e4]),
+    candidate(3, 0.4, 0.3, [25.5, 9e4]), candidate(4, 0.5, 0.3, [25.9, 4e5]),
+]  # fmt: skip
+OBJECTIVES = [Maximise("psnr_y", "photos/unpaired", kernel="bd"), Minimise("parameters")]
+
+
+def test_a_front_is_drawn_through_those_that_none_beats(store: Store) -> None:
+    reported(store, [FRONT[1]["values"], FRONT[2]["values"]], OBJECTIVES)
+    searching(store, FRONT, [1, 0, 2], objectives=OBJECTIVES, found=[FRONT[1]["values"], FRONT[2]["values"]])
+    with figures.styled():
+        drawn = pareto.draw(read(store, "unpaired"))
+    assert drawn is not None
+    (ax,) = drawn.figure.axes
+    assert ax.get_xscale() == "log"
+    assert ax.get_xlabel().startswith("parameters")
+    drawn_points = [sorted(zip(*map(np.asarray, line.get_data()), strict=True)) for line in ax.lines]
+    assert sorted((one["mean"][1], one["mean"][0]) for one in FRONT[:3]) in drawn_points
+    assert sorted((one["mean"][1], one["mean"][0]) for one in FRONT[3:]) in drawn_points
+    words = {text.get_text() for text in ax.texts}
+    assert words == {"λ=0.2, ρ=0.3", "λ=0.3, ρ=0.3", "default (λ=0.1, ρ=0.3)"}
+    assert "Blue: the 3 on the front" in drawn.caption
+    written = report.write(store, "unpaired")
+    assert {"figure_pareto.pdf", "figure_pareto.png"} <= {file.name for file in written.files}
+    assert "figure_search.png" not in {file.name for file in written.files}
+    assert "3 on the front" in written.headline
+
+
+def test_three_objectives_give_a_panel_for_each_pair(store: Store) -> None:
+    three = [{**one, "mean": [*one["mean"], one["mean"][0] / 30]} for one in FRONT]
+    reported(store, [], OBJECTIVES)
+    searching(store, three, [1, 0, 2], objectives=[*OBJECTIVES, Maximise("ssim_y", "photos/unpaired")], baseline=None)
+    with figures.styled():
+        drawn = pareto.draw(read(store, "unpaired"))
+    assert drawn is not None
+    assert len(drawn.figure.axes) == 3
+
+
+def test_a_grid_is_not_taken_for_the_search_that_it_once_was(store: Store, filled: Store) -> None:
+    searching(store, CANDIDATES, [5])
+    assert searched.of(read(store, "unpaired")) is None
+    assert "search" not in report.write(store, "unpaired").headline
+
+
+def test_a_search_that_went_on_makes_a_new_report(store: Store) -> None:
+    reported(store, [CANDIDATES[4]["values"]])
+    searching(store, CANDIDATES, [5])
+    report.write(store, "unpaired")
+    assert report.current(store, "unpaired") is not None
+    searching(store, [*CANDIDATES, candidate(9, 0.06, 0.4, [26.2])], [5])
+    assert report.current(store, "unpaired") is None
+
+
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [
+        (Minimise("parameters"), "parameters\nlower is better"),
+        (Maximise("val_psnr_y"), "validation PSNR-Y (dB)\nhigher is better"),
+        (Maximise("psnr_y", "Set5", kernel="gaussian:sigma=2.0"), "PSNR-Y (dB)\ngaussian σ=2, higher is better"),
+    ],
+)
+def test_an_axis_says_what_was_looked_at_and_which_way_is_better(objective: Any, words: str) -> None:
+    assert searched.label(json.loads(objective.model_dump_json())) == words
+
+
+def test_a_space_of_other_kinds_is_shown_without_a_map(store: Store) -> None:
+    reported(store, [])
+    space = [{"path": "method", "title": "method", "numeric": False, "log": False, "values": ["a", "b"]}]
+    searching(store, CANDIDATES, [5], space=space)
+    with figures.styled():
+        drawn = searchfigure.draw(read(store, "unpaired"))
+    assert drawn is not None
+    assert len(drawn.figure.axes) == 1

@@ -1,0 +1,128 @@
+"""A search becomes arms with fresh seeds, and one that would look at what it reports is refused."""
+
+import pytest
+from pydantic import ValidationError
+
+from drnbench import Axis, Curve, Evaluate
+from drnbench.errors import UsageError
+from drnbench.search import Choice, Int, Maximise, Median, Minimise, Steps
+from drnbench.search.settle import expanded, settle, signature
+from drnbench.study import expand
+from tests.search.studyfile import study
+
+
+def settled(search=None, profile="quick", sets=None, **fields):
+    return settle(study(search, **fields), "s", "?", profile, sets)
+
+
+def seeds(arms):
+    return {arm.name: [trial.seed for trial in arm.trials] for arm in arms if arm.kind != "reference"}
+
+
+def test_what_is_reported_has_seeds_that_no_candidate_had():
+    made = settled(arms={"true pairs": {"adapt.scheme": "paired", "adapt.rho": 0}})
+    plan = expanded(made, [{"adapt.lam": 0.02, "adapt.rho": 0.9}])
+    assert seeds(plan.arms) == {"default": [2, 3, 4], "winner": [2, 3, 4], "true pairs": [2, 3, 4]}
+    assert {made.trial({}, seed).seed for seed in range(made.search.seeds)} == {0, 1}
+    assert plan.baseline == "default"
+    winner = next(arm for arm in plan.arms if arm.name == "winner").trials[0]
+    assert (winner.stages[1].lam, winner.stages[1].rho) == (0.02, 0.9)
+    assert winner.evaluate == study().base.evaluate
+
+
+def test_before_anything_is_found_the_default_stands_alone():
+    plan = expand(study(), "s", "?")
+    assert seeds(plan.arms) == {"default": [2, 3, 4]}
+
+
+def test_a_winner_that_is_the_default_is_no_second_arm():
+    plan = expanded(settled(), [{"adapt.lam": 0.1, "adapt.rho": 0.5}])
+    assert seeds(plan.arms) == {"default": [2, 3, 4]}
+
+
+def test_members_of_a_front_have_names_that_stay():
+    made = settled({"objectives": [Maximise("val_psnr_y", kernel="bd"), Minimise("parameters")]})
+    plan = expanded(made, [{"adapt.lam": 0.02, "adapt.rho": 0.9}, {"adapt.lam": 0.5, "adapt.rho": 0.1}])
+    assert list(seeds(plan.arms)) == ["default", "front 1", "front 2"]
+
+
+def test_candidates_are_scored_on_the_images_of_the_search_alone():
+    made = settled({"objectives": [Maximise("psnr_y", "photos/unpaired", kernel="bd", crop=64, count=2)]})
+    (one,) = made.trial({"adapt.lam": 0.3}, 1).evaluate
+    assert (one.source, one.kernel, one.crop, one.count, one.metrics) == ("photos/unpaired", "bd", 64, 2, ("psnr_y",))
+    assert made.trial({"adapt.lam": 0.3}, 1).stages[1].lam == 0.3
+
+
+def test_a_named_choice_sets_what_it_names():
+    space = {"loss": Choice({"off": {"adapt.scheme": "supervised", "adapt.rho": 0}, "on": {"adapt.rho": 0.5}})}
+    made = settled({"space": space}, baseline={"loss": "on"})
+    assert made.trial({"loss": "off"}, 0).stages[1].scheme == "supervised"
+    assert made.label({"loss": "off"}) == "loss=off"
+
+
+def test_profiles_and_sets_change_the_sizes_of_a_search():
+    assert settled(profile="tiny").search.trials == 4
+    assert settled(profile="tiny", profiles={"tiny": {"search.trials": 5}}).search.trials == 5
+    made = settled(profile="tiny", sets={"search.trials": 9, "search.fresh_seeds": 4, "adapt.steps": 2})
+    assert (made.search.trials, made.base.stages[1].steps) == (9, 2)
+    assert seeds(expanded(made).arms) == {"default": [1, 2, 3, 4]}
+
+
+@pytest.mark.parametrize(
+    ("search", "fields", "message"),
+    [
+        ({"objectives": [Maximise("psnr_y", "photos/test")]}, {}, "the search must not look at it"),
+        ({"objectives": [Maximise("psnr_y")]}, {}, "wants the images to score"),
+        ({"objectives": [Maximise("psnry", "photos/unpaired")]}, {}, "did you mean 'psnr_y'"),
+        ({"objectives": [Minimise("psnr_y", "photos/unpaired")]}, {}, "higher is better: Maximise it"),
+        ({"space": {"adapt.lamm": Steps(0, 1, 0.5)}}, {}, "no such"),
+        ({}, {"sets": {"adapt.lam": 1}}, "the search sets this path"),
+        ({}, {"sets": {"seeds": 4}}, "search.fresh_seeds"),
+        ({}, {"sets": {"search.trails": 4}}, "did you mean 'trials'"),
+        ({}, {"sets": {"search.trials": 0}}, "trials"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(search, fields, message):
+    with pytest.raises(UsageError, match=message):
+        settled(search, **fields)
+
+
+@pytest.mark.parametrize("objectives", [[Maximise("val_psnr_y")], [Minimise("parameters")]])
+def test_validation_must_be_there_where_it_is_looked_at(objectives):
+    base = study().base
+    silent = base.model_copy(update={"stages": tuple(s.model_copy(update={"validations": 0}) for s in base.stages)})
+    with pytest.raises(UsageError, match="validations"):
+        settled({"objectives": objectives, "pruner": Median()}, base=silent)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"axes": [Axis("adapt.rho", [0, 1])]}, "has no axes"),
+        ({"seeds": 4}, "fresh_seeds"),
+        ({"outputs": [Curve(x="adapt.rho")]}, "a search has one, 'search'"),
+        ({"control": "true pairs"}, "is a named arm"),
+    ],
+)
+def test_a_study_is_a_grid_or_a_search(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        study(**fields)
+
+
+def test_another_space_base_or_sampler_is_another_search_and_more_trials_are_not(tmp_path):
+    first = signature(settled(), tmp_path)
+    assert signature(settled({"trials": 9, "fresh_seeds": 5}), tmp_path) == first
+    assert signature(settled(sets={"pretrain.steps": 3}), tmp_path) != first
+    others = ({"seed": 1}, {"sampler": "random"}, {"seeds": 3}, {"space": {"adapt.lam": Int(1, 3)}})
+    assert len({first, *(signature(settled(one), tmp_path) for one in others)}) == 5
+
+
+def test_images_that_are_reported_under_another_name_are_found(tmp_path):
+    both = [Evaluate("photos/test+photos/unpaired", kernel="bd", crop=48)]
+    base = study().base.model_copy(update={"evaluate": tuple(both)})
+    made = settled({"objectives": [Maximise("psnr_y", "photos/unpaired", kernel="bd")]}, base=base)
+    with pytest.raises(UsageError, match="share images"):
+        signature(made, tmp_path)
+    train = study().base.model_copy(update={"evaluate": (Evaluate("photos/train", kernel="bd"),)})
+    with pytest.raises(UsageError, match="the hold-out and the reported photos/train share images"):
+        signature(settled(base=train), tmp_path)

@@ -1,0 +1,96 @@
+"""A tracking server that goes away in the middle of a sweep costs a warning, and a sync catches up exactly once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from drnbench.tracking import ui
+from tests.house import call, command, histories, scores, until, write_study
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def server(folder: Path, port: int):
+    """Serve MLflow from a folder until the block ends, then end the whole process group at once."""
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/server.db",
+            "--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port),
+            "--workers", "1",
+        ],
+        env=ui.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+    def answers() -> bool:
+        assert process.poll() is None
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    try:
+        until(answers)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_server_that_stops_and_comes_back_has_everything_once(tmp_path: Path, port: int) -> None:
+    study, results, uri = write_study(tmp_path, steps=60), tmp_path / "r", f"http://127.0.0.1:{port}"
+    args = ("--results", results, "--tracking-uri", uri)
+    with server(tmp_path, port):
+        run = subprocess.Popen(
+            command("run", study, *args, "--jobs", 1), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "DRNBENCH_CHECKPOINT_S": "0.2", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"},
+        )  # fmt: skip
+        client = MlflowClient(uri)
+        until(lambda: run.poll() is not None or client.search_experiments(filter_string="name = 'mini'"))
+        until(lambda: run.poll() is not None or (results / "mini" / "plan.json").exists())
+        assert run.poll() is None
+    told, _ = run.communicate(timeout=300)
+    assert run.returncode == 0, told
+    assert "warning: " in told
+    assert "sync` catches up" in told
+    down = call("sync", *args, MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", MLFLOW_HTTP_REQUEST_TIMEOUT="5")
+    assert (down.returncode, down.stderr.count("\n")) == (2, 1), down.stderr
+    with server(tmp_path, port):
+        assert call("sync", *args).returncode == 0
+        again = call("sync", *args)
+        assert ", 0 new, 0 new points" in again.stdout
+        client = MlflowClient(uri)
+        (experiment,) = client.search_experiments(filter_string="name = 'mini'")
+        runs = {run.data.tags["drnbench.key"]: run for run in client.search_runs([experiment.experiment_id])
+                if run.data.tags.get("drnbench.kind") == "trial"}  # fmt: skip
+        found = scores(results)
+        assert set(runs) == set(found["trial"])
+        assert len(client.search_runs([experiment.experiment_id])) == len(runs) + 1
+        for key, run_ in runs.items():
+            mine = found[(found["trial"] == key) & (found["metric"] == "psnr_y")]
+            for (dataset, kernel), rows in mine.groupby(["dataset", "kernel"]):
+                assert run_.data.metrics[f"psnr_y/{dataset}/{kernel}"] == pytest.approx(rows["value"].mean())
+        points = [
+            client.get_metric_history(run_.info.run_id, name) for run_ in runs.values() for name in run_.data.metrics
+        ]
+        assert all(len({point.step for point in found}) == len(found) for found in points), "every point once"
+        assert sum(map(len, points)) > len(histories(results)), "shared stages stand in the run of each of their trials"
