@@ -207,7 +207,10 @@ class Coordinator:
             self._end(item, event.payload.get("exitcode"))
 
     def _complete(self, unit: Unit, folder: Path) -> bool:
-        return unit.kind == "stage" or finished(unit, self._store.status(folder))
+        # A stage without its checkpoint was cleaned; whoever waits for it wants its weights.
+        if unit.kind == "stage":
+            return (folder / "checkpoint.pt").exists()
+        return finished(unit, self._store.status(folder))
 
     def _end(self, item: _Item, exitcode: int | None) -> None:
         folder = self._folder(item.unit)

@@ -128,7 +128,9 @@ def _work(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], 
         from drnbench.evaluation.evaluator import evaluate
         from drnbench.models.costs import LR_SIZE, costs
 
+        start, before = time.monotonic(), len(status.evaluations)
         status.evaluations = evaluate(unit, store, where, emit)
+        seconds = time.monotonic() - start
         cost = costs(unit.model, unit.scale, unit.options)
         write_json(
             store.trial(unit.key) / "scores.json",
@@ -136,6 +138,9 @@ def _work(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], 
                 **capture("evaluate"),
                 "signature": signature(where.type, threads, "fp32", deterministic),
                 "costs": {"parameters": cost.parameters, "macs": cost.macs, "lr_size": list(LR_SIZE)},
+                "seconds": seconds,
+                "scored": len(status.evaluations) - before,
+                **_used(where.type),
             },
         )
         return "done"
@@ -177,18 +182,25 @@ class _Meter:
 
     def cost(self, steps: int, device: str) -> dict[str, Any]:
         """Seconds a step from the first logged step on, so that start-up and a resume do not count."""
-        import resource
-
         done = self._last - (self._first or 0)
-        out: dict[str, Any] = {
-            "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-            "device": device,
-        }
+        out = _used(device)
         costs: dict[str, Any] = {"macs": self._macs}
         if done > 0:
             out["seconds_per_step"] = (time.monotonic() - self._start) / done
             costs["seconds"] = out["seconds_per_step"] * steps
         return {**out, "steps": steps, "costs": costs}
+
+
+def _used(device: str) -> dict[str, Any]:
+    """Return what a unit took at most, for the estimates of later plans: MiB of memory, on the GPU too."""
+    import resource
+
+    import torch
+
+    out: dict[str, Any] = {"device": device, "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+    if device == "cuda":
+        out["peak_gpu_mib"] = torch.cuda.max_memory_allocated() // 2**20
+    return out
 
 
 def _listen(line: Connection, stop: threading.Event) -> None:

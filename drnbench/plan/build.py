@@ -130,7 +130,7 @@ def make(study: Expanded, store: Store) -> Plan:
         UsageError: anything that would make a trial fail before it has computed anything.
 
     """
-    keys, costs = Keys(store.cache), Costs(store)
+    keys, costs, signatures = Keys(store.cache), Costs(store), set[str]()
     stages: dict[str, StageNode] = {}
     trials: list[PlannedTrial] = []
     for arm in study.arms:
@@ -139,9 +139,8 @@ def make(study: Expanded, store: Store) -> Plan:
             units = keys.stages(trial, where)
             for stage in units:
                 if stage.key not in stages:
-                    stages[stage.key] = _node(
-                        stage, f"{stage.stage.name} · {arm.name}, seed {stage.seed}", store, costs
-                    )
+                    label = f"{stage.stage.name} · {arm.name}, seed {stage.seed}"
+                    stages[stage.key] = _node(stage, label, store, costs, signatures)
                 elif arm.name not in stages[stage.key].label:
                     stages[stage.key].label = f"{stage.stage.name}, seed {stage.seed}"  # of several arms
                 stages[stage.key].used_by += 1
@@ -150,7 +149,7 @@ def make(study: Expanded, store: Store) -> Plan:
     check(study.study.outputs, trials, study.name)
     for name in sorted({e.metric for t in trials for e in t.unit.wanted if e.key in t.missing}):
         metrics.get(name).ready()
-    return Plan(study, trials, stages, _warnings(stages, trials, store))
+    return Plan(study, trials, stages, _warnings(stages, trials, signatures))
 
 
 def _measured(trials: list[PlannedTrial], scale: int | None) -> str:
@@ -159,12 +158,15 @@ def _measured(trials: list[PlannedTrial], scale: int | None) -> str:
     return trials[0].trial.protocol.tag({name: metrics.get(name) for name in names}, scale)
 
 
-def _node(unit: StageUnit, label: str, store: Store, costs: Costs) -> StageNode:
+def _node(unit: StageUnit, label: str, store: Store, costs: Costs, signatures: set[str]) -> StageNode:
     folder = store.stage(unit.key)
     state = store.state(folder)
     if state == "done" and not (folder / "checkpoint.pt").exists():
         state = "missing"
-    stale = state == "done" and _other_code(folder / "stage.json", "stage")
+    record = (read_json(folder / "stage.json") or {}) if state == "done" else {}
+    if state == "done":
+        signatures.add(repr(record.get("signature")))
+    stale = state == "done" and record.get("code") != code_fingerprint("stage")
     status = store.status(folder) if state == "failed" else None
     return StageNode(unit, label, state, costs.seconds(unit), stale, status=status)
 
@@ -191,14 +193,12 @@ def _trial(
     return PlannedTrial(arm, trial, unit, keys, state, missing, status, stale)
 
 
-def _warnings(stages: dict[str, StageNode], trials: list[PlannedTrial], store: Store) -> list[str]:
+def _warnings(stages: dict[str, StageNode], trials: list[PlannedTrial], signatures: set[str]) -> list[str]:
     warnings = []
     trained, scored = sum(node.stale for node in stages.values()), sum(trial.stale for trial in trials)
     if trained or scored:
         what = " and ".join(f"{n} {name}" for n, name in ((trained, "stages"), (scored, "scored trials")) if n)
         warnings.append(f"{what} come from other numeric code than this; --rerun stale makes them again")
-    done = [key for key, node in stages.items() if node.state == "done"]
-    signatures = {repr((read_json(store.stage(key) / "stage.json") or {}).get("signature")) for key in done}
     if len(signatures) > 1:
         warnings.append(
             f"the stored stages come from {len(signatures)} numerics signatures (torch version, processor or GPU, threads, "

@@ -42,6 +42,7 @@ class Keys:
         self._resolved: dict[tuple[str, int, str], Resolved] = {}
         self._files: dict[tuple[object, ...], str] = {}
         self._contents: dict[tuple[object, ...], dict[str, str]] = {}
+        self._labels: dict[str, str] = {}
 
     def resolve(self, trial: Trial) -> Resolved:
         """Model, sizes and default scheme of a trial's method."""
@@ -260,7 +261,7 @@ class Keys:
         self, evaluate: Evaluate, trial: Trial, trial_key: str, have: frozenset[str], where: str
     ) -> list[Evaluation]:
         found = self._fingerprint(evaluate.source, where)
-        label = resolve_source(evaluate.source, self.cache).label
+        label = self._label(evaluate.source)
         real = parse_kernel(evaluate.kernel, where).real
         if evaluate.count is not None and evaluate.count > len(found.images):
             raise DataError(f"{where}.count: {evaluate.source} has {len(found.images)} images, not {evaluate.count}")
@@ -298,6 +299,11 @@ class Keys:
                 )
             )  # fmt: skip
         return out
+
+    def _label(self, source: str) -> str:
+        if source not in self._labels:
+            self._labels[source] = resolve_source(source, self.cache).label
+        return self._labels[source]
 
     def _fingerprint(self, source: str, where: str) -> Fingerprint:
         if source not in self._prints:

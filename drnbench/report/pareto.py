@@ -58,7 +58,8 @@ def _panel(ax: Axes, found: dict[str, Any], x: int, y: int) -> None:
             [o["mean"][y] for o in line],
             where="post" if after else "pre",
             color="C0",
-            linewidth=1.0,
+            linewidth=0.8,
+            alpha=0.5,
         )
     ax.plot([o["mean"][x] for o in line], [o["mean"][y] for o in line], marker="o", color="C0", linestyle="none")
     baseline = found["baseline"]

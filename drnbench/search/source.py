@@ -24,6 +24,7 @@ class _Active:
     label: str
     hopeless: bool = False
     leaving: str | None = None
+    given: str | None = None
     read: set[str] = field(default_factory=set)
 
 
@@ -165,15 +166,15 @@ class Searcher:
             self._describe(active, unit)
         busy.add(unit.key)
         self._given.add(unit.key)
+        active.given = unit.key
         out.append((unit, f"{what} · {active.label}{seed}"))
         return True
 
     def _ahead(self, active: _Active, busy: set[str], out: list[tuple[Unit, str]]) -> None:
+        """Give a candidate that waits for another's stage a shared stage of a later seed."""
         at = len(active.candidate.scores)
         first = self._next(active, active.runs[at])
-        if active.hopeless or first is None or first.key not in busy or any(first.key == unit.key for unit, _ in out):
-            return
-        if sum(first.key in self._reach(other) for other in self._active) < 2:
+        if active.hopeless or first is None or first.key not in busy or active.given in busy:
             return
         for run in active.runs[at + 1 :]:
             unit = self._next(active, run)

@@ -8,7 +8,8 @@ import pytest
 
 from drnbench.cli import main
 from drnbench.cli.studies import planned
-from drnbench.execution.coordinator import todo
+from drnbench.execution.base import Event, Executor
+from drnbench.execution.coordinator import Coordinator, todo
 from drnbench.inventory import Inventory
 from drnbench.lease import claim
 from drnbench.store import STALE_S, Status, Store, write_json
@@ -101,6 +102,45 @@ def test_checkpoints_go_and_nothing_is_trained_again(store, original, capsys):
     # And there is nothing left to clean.
     clean(store, "--checkpoints", "--yes")
     assert "nothing of what was chosen is there" in capsys.readouterr().out
+
+
+class Instant(Executor):
+    """Says of every unit that it is done, and remembers it."""
+
+    slots = 1
+
+    def __init__(self, store):
+        self.store, self.units, self.ended = store, [], []
+
+    def submit(self, unit):
+        self.units.append(unit)
+        folder = self.store.stage(unit.key) if unit.kind == "stage" else self.store.trial(unit.key)
+        have = [] if unit.kind == "stage" else [e.key for e in unit.wanted]
+        self.store.write_status(folder, Status("done", evaluations=have))
+        if unit.kind == "stage":
+            (folder / "checkpoint.pt").write_bytes(b"")
+        self.ended.append(Event(unit.key, "ended", {"exitcode": 0}))
+
+    def events(self, timeout):
+        ended, self.ended = self.ended, []
+        return ended
+
+    def stop(self, key=None):
+        raise AssertionError
+
+    def kill(self, key):
+        raise AssertionError
+
+    def close(self):
+        return
+
+
+def test_a_pretraining_that_was_cleaned_is_trained_again_for_a_new_arm(store, original):
+    clean(store, "--checkpoints", "--yes")
+    executor = Instant(store)
+    outcome = Coordinator(planned_again(store, original, "adapt.lr=0.5"), store, executor, []).run()
+    assert (outcome.trained, outcome.scored, outcome.failed) == (4, 3, [])
+    assert executor.units[0].stage.name == "pretrain"
 
 
 def test_weights_that_somebody_waits_for_stay(store, original):

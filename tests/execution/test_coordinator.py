@@ -153,6 +153,7 @@ def test_what_another_coordinator_has_is_left_to_it(tmp_path):
     class Watching(Pretended):
         def events(self, timeout):
             if theirs.file.exists() and not self.running:  # nothing can go on without the first stage
+                (store.stage(first.key) / "checkpoint.pt").touch()
                 store.write_status(store.stage(first.key), done(first))
                 theirs.release()
             return super().events(timeout)

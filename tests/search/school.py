@@ -28,7 +28,7 @@ class School(Executor):
 
     def __init__(self, store: Store, slots: int = 1, fate: Any = None) -> None:
         self.store, self.slots, self.fate = store, slots, fate
-        self.most, self.trained, self.stopped, self.scored = 0, [], [], []
+        self.most, self.trained, self.stopped, self.scored, self.begun = 0, [], [], [], []
         self._running: dict[str, tuple[Unit, list[int], History]] = {}
         self._stop: set[str] = set()
 
@@ -40,6 +40,7 @@ class School(Executor):
         self._running[unit.key] = (unit, steps, History())
         if isinstance(unit, StageUnit):
             write_json(self.folder(unit) / "unit.json", unit.model_dump(mode="json"))
+        self.begun.append(unit)
         self.most = max(self.most, len(self._running))
 
     def events(self, timeout: float) -> list[Event]:

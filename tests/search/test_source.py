@@ -59,6 +59,14 @@ def test_with_several_slots_as_many_candidates_go_on(store):
     assert len(school.trained) == len(set(school.trained)) == 2 + 16
 
 
+def test_who_waits_for_a_shared_stage_trains_that_of_a_later_seed(store):
+    _, school, _, _ = run(store, slots=2)
+    # Both pretrainings first, side by side.
+    assert [unit.stage.name for unit in school.begun[:2]] == ["pretrain", "pretrain"]
+    assert {unit.seed for unit in school.begun[:2]} == {0, 1}
+    assert school.most == 2
+
+
 def test_a_second_run_trains_nothing_and_more_trials_go_on(store):
     first, _, _, _ = run(store)
     again, school, _, _ = run(store)
