@@ -170,7 +170,7 @@ def to_tensor(image: NDArray[np.uint8]) -> Tensor:
     """Return float32 1 x 3 x H x W in 0..255 of an H x W x 3 image."""
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float().unsqueeze(0)
+    return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C")).float().unsqueeze(0)
 
 
 def to_uint8(image: Tensor) -> NDArray[np.uint8]:

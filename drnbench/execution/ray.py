@@ -14,6 +14,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import time
 import uuid
@@ -40,6 +41,8 @@ QUIET = {
 SEND_S = 300.0
 """Seconds between two checkpoints that a node without the results folder sends: at most this much work is lost with it.
 The environment variable DRNBENCH_SEND_S sets it."""
+CONNECT_S = 10.0
+"""Seconds that the machine at an address has to answer."""
 ANSWER_S = 120.0
 """Seconds that the cluster has to answer."""
 COUNT_S = 5.0
@@ -366,15 +369,26 @@ class RayExecutor(Executor):
 
 def _connect(ray: Any, address: str) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
+    mend = "start one with `ray start --head`, or name it with --address"
+    _answers(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address, mend)
     try:
-        ray.init(
-            address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False, include_dashboard=None
-        )
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        told = " ".join(str(error).split())
-        raise UsageError(
-            f"no Ray cluster answers at {address}: {told}; start one with `ray start --head`, or name it with --address"
-        ) from error
+        told = " ".join(str(error).split()).rstrip(".")
+        raise UsageError(f"no Ray cluster answers at {address}: {told}; {mend}") from error
+
+
+def _answers(address: str, mend: str) -> None:
+    """See that somebody listens there: Ray itself would try for minutes, and say so every few seconds."""
+    if address in {"auto", "local"}:
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError(f"--address {address}: write auto, local, HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"no Ray cluster answers at {address}: {error}; {mend}") from error
 
 
 def _why(error: Exception) -> str:

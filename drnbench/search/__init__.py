@@ -1,7 +1,9 @@
 """Adaptive studies: a search instead of a grid.
 
     declare     what a study file says: space, objectives, sampler, seeds, pruner
+    terms       the same in Optuna's terms: samplers, distributions, pruners
     engine      Optuna's ask and tell over a journal, for any objective; `drive` runs a plain function with it
+    journal     the file that a killed search goes on from
     settle      a search under one profile: candidates become trials, the winner becomes an arm with fresh seeds
     measure     what a candidate scored, from the store
     source      candidates as units of work for the coordinator

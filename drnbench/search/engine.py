@@ -6,21 +6,19 @@ and resumed goes the way of one that was not. A candidate that was tried before 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from drnbench.data.sampling import derived_seed
-from drnbench.search.declare import Choice, Float, Int, Median, Objective, Search, Wilcoxon
+from drnbench.search.declare import Median, Search, Wilcoxon
 from drnbench.search.journal import storage
+from drnbench.search.terms import contains, direction, distribution, pruner, quiet, sampler
 
 STUCK = 10
 """After so many known candidates in a row the next is drawn at random."""
@@ -76,12 +74,12 @@ class Engine:
         steps: int = 1, retry: bool = False,
     ) -> None:  # fmt: skip
         self.search = search
-        self._space = {path: _distribution(one) for path, one in search.space.items()}
+        self._space = {path: distribution(one) for path, one in search.space.items()}
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        with _quiet():
+        with quiet():
             self._study = optuna.create_study(
-                study_name=name, storage=storage(journal), load_if_exists=True, sampler=self._sampler(0),
-                pruner=self._pruner(steps), directions=[_direction(one) for one in search.objectives],
+                study_name=name, storage=storage(journal), load_if_exists=True, sampler=sampler(self.search, 0),
+                pruner=pruner(search, steps), directions=[direction(one) for one in search.objectives],
             )  # fmt: skip
         self.candidates: list[Candidate] = []
         self._trials: dict[int, optuna.Trial] = {}
@@ -125,8 +123,8 @@ class Engine:
         running = [one for one in self.candidates if one.state == "running"]
         if running and repeats >= 2 * STUCK:
             return None
-        self._study.sampler = self._sampler(len(trials), stuck=repeats >= STUCK)
-        with _quiet():
+        self._study.sampler = sampler(self.search, len(trials), at_random=repeats >= STUCK)
+        with quiet():
             trial = self._study.ask(self._space)
         values = self._values(trial.params)
         known = self._find(values)
@@ -212,14 +210,14 @@ class Engine:
 
     def _hopeless(self, one: Candidate) -> bool:
         """Ask Optuna's Wilcoxon pruner, in a study of its own: the journal's steps are those of training."""
-        pruner, best = self.search.find(Wilcoxon), self.best()
-        if pruner is None or not best or not best[0].images:
+        wilcoxon, best = self.search.find(Wilcoxon), self.best()
+        if wilcoxon is None or not best or not best[0].images:
             return False
-        with _quiet():
-            shadow = optuna.create_study(direction=_direction(self.search.objectives[0]))
+        with quiet():
+            shadow = optuna.create_study(direction=direction(self.search.objectives[0]))
             shadow.add_trial(_instances(best[0], TrialState.COMPLETE))
             return bool(
-                optuna.pruners.WilcoxonPruner(p_threshold=pruner.p).prune(shadow, _instances(one, TrialState.RUNNING))
+                optuna.pruners.WilcoxonPruner(p_threshold=wilcoxon.p).prune(shadow, _instances(one, TrialState.RUNNING))
             )
 
     # --- the journal
@@ -229,8 +227,8 @@ class Engine:
         live = None
         if trial.state == TrialState.RUNNING:
             # Killed between two parameters? The draws are a function of the number, so the rest comes out as it would have.
-            self._study.sampler = self._sampler(trial.number)
-            with _quiet():
+            self._study.sampler = sampler(self.search, trial.number)
+            with quiet():
                 live = optuna.Trial(self._study, trial._trial_id)  # noqa: SLF001 - Optuna has no other way back to one
                 params = {path: live._suggest(path, one) for path, one in self._space.items()}  # noqa: SLF001
         else:
@@ -265,7 +263,7 @@ class Engine:
             return None
         inside = {path: values[path] for path in self.search.space if path in values}
         if len(inside) == len(values) == len(self._space) and all(
-            _contains(self.search.space[path], self._space[path], value) for path, value in inside.items()
+            contains(self.search.space[path], value) for path, value in inside.items()
         ):
             inside = {path: self.search.space[path].snapped(value) for path, value in inside.items()}
             if (known := self._find(inside)) is not None:
@@ -324,29 +322,6 @@ class Engine:
             state = TrialState.PRUNED if one.state == "pruned" else TrialState.FAIL
             self._study.tell(number, state=state, skip_if_finished=True)
 
-    def _sampler(self, number: int, *, stuck: bool = False) -> Any:
-        seed, startup = derived_seed(self.search.seed, f"search {number}") % 2**32, self.search.startup
-        with _quiet():
-            if stuck or self.search.sampler == "random":
-                return optuna.samplers.RandomSampler(seed=seed)
-            if self.search.sampler == "nsga2":
-                return optuna.samplers.NSGAIISampler(population_size=max(2, startup), seed=seed)
-            # All by name: the defaults of two versions differ.
-            return optuna.samplers.TPESampler(
-                n_startup_trials=startup, n_ei_candidates=24, multivariate=True, group=False, constant_liar=True, seed=seed
-            )  # fmt: skip
-
-    def _pruner(self, steps: int) -> Any:
-        median = self.search.find(Median)
-        if median is None:
-            return optuna.pruners.NopPruner()
-        return optuna.pruners.MedianPruner(
-            n_startup_trials=median.startup,
-            n_warmup_steps=math.ceil(median.warmup * steps),
-            interval_steps=1,
-            n_min_trials=1,
-        )
-
 
 def identity(values: Mapping[str, Any]) -> str:
     """Return what two equal points share."""
@@ -361,35 +336,5 @@ def _instances(one: Candidate, state: TrialState) -> FrozenTrial:
     return optuna.trial.create_trial(state=state, value=value, intermediate_values=steps)
 
 
-def _direction(one: Objective) -> Literal["maximize", "minimize"]:
-    return "maximize" if one.direction == "maximise" else "minimize"
-
-
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     return all(a >= b for a, b in zip(one, other, strict=True)) and list(one) != list(other)
-
-
-def _distribution(one: Any) -> Any:
-    if isinstance(one, Choice):
-        return optuna.distributions.CategoricalDistribution(one.values)
-    if isinstance(one, Int):
-        return optuna.distributions.IntDistribution(one.low, one.high, log=one.log)
-    if isinstance(one, Float):
-        return optuna.distributions.FloatDistribution(one.low, one.high, log=one.log)
-    return optuna.distributions.FloatDistribution(one.low, one.high, step=one.step)
-
-
-def _contains(one: Any, distribution: Any, value: Any) -> bool:
-    if isinstance(one, Choice):
-        return value in one.values
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not one.low <= value <= one.high:
-        return False
-    return bool(distribution._contains(value) and one.snapped(value) == value)  # noqa: SLF001
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna warns that what is named here explicitly may change in a later version."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        yield

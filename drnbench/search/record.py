@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,19 @@ from drnbench.store import Store, read_json, write_json
 JOURNAL = "search.journal"
 
 
-def write(made: Settled, engine: Engine, name: str, store: Store) -> dict[str, Any]:
-    """Write what a search has done so far beside the other searches of its study, and return it."""
+def write(
+    made: Settled, engine: Engine, name: str, store: Store, stages: Collection[str] = (), trials: Collection[str] = ()
+) -> dict[str, Any]:
+    """Write what a search has done so far beside the other searches of its study, and return it.
+
+    Args:
+        stages: keys of stages that its candidates had since it was taken up, which the earlier ones are kept beside.
+        trials: the same of trials.
+
+    """
     path = store.study(made.name) / FILE
     known = read_json(path) or {"searches": {}}
+    before = known["searches"].get(name, {})
     best = [one.number for one in engine.best()]
     record = {
         "profile": made.profile,
@@ -32,6 +42,10 @@ def write(made: Settled, engine: Engine, name: str, store: Store) -> dict[str, A
         "baseline": _candidate(made, engine.baseline) if engine.baseline else None,
         "best": best,
         "found": [one.values for one in shown(engine.best(), made.search.front)],
+    }
+    record["uses"] = {
+        kind: sorted({*before.get("uses", {}).get(kind, ()), *keys})
+        for kind, keys in (("stages", stages), ("trials", trials))
     }
     known["searches"][name] = record
     write_json(path, {"current": name, "searches": known["searches"]})

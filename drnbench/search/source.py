@@ -52,6 +52,8 @@ class Searcher:
         self._keys = Keys(store.cache)
         self._active: list[_Active] = []
         self._given: set[str] = set()
+        self._stages: set[str] = set()
+        self._trials: set[str] = set()
         self.failed = [
             self._failure(one) for one in self.engine.candidates if one.state == "failed" and not _answer(one)
         ]
@@ -64,7 +66,7 @@ class Searcher:
 
     def write(self) -> dict[str, Any]:
         """Write search.json."""
-        return record.write(self._made, self.engine, self._name, self._store)
+        return record.write(self._made, self.engine, self._name, self._store, self._stages, self._trials)
 
     def more(self, held: Collection[str], room: int) -> list[tuple[Unit, str]]:
         """Return units to run now.
@@ -128,7 +130,10 @@ class Searcher:
         return f"candidate {self.engine.candidates.index(one)}" if one.number >= 0 else "default in search"
 
     def _run(self, one: Candidate, seed: int) -> Run:
-        return make_run(self._made, self._keys, one.values, seed)
+        made = make_run(self._made, self._keys, one.values, seed)
+        self._stages |= {stage.key for stage in made.stages}
+        self._trials |= {made.unit.key} if made.unit else set()
+        return made
 
     def _advance(self, active: _Active, busy: set[str], out: list[tuple[Unit, str]]) -> None:
         """Take a candidate as far as the store allows: to its next unit, to its next seed, to its end."""

@@ -50,6 +50,9 @@ def test_each_candidate_is_scored_over_its_seeds_from_what_the_store_has(store):
     assert school.scored == [], "validation needs no scoring"
     assert said[0].startswith("complete candidate 0, λ=0.1, ρ=0.5: val_psnr_y 30.005 (best so far)")
     assert outcome.failed == searcher.failed == []
+    known = json.loads((store.study("s") / "search.json").read_text())
+    # What cleans the store must know what candidates use: no plan names it.
+    assert set(known["searches"][known["current"]]["uses"]["stages"]) == set(school.trained)
 
 
 def test_with_several_slots_as_many_candidates_go_on(store):
@@ -69,8 +72,10 @@ def test_who_waits_for_a_shared_stage_trains_that_of_a_later_seed(store):
 
 def test_a_second_run_trains_nothing_and_more_trials_go_on(store):
     first, _, _, _ = run(store)
+    uses = json.loads((store.study("s") / "search.json").read_text())["searches"][first._name]["uses"]
     again, school, _, _ = run(store)
     assert school.trained == []
+    assert json.loads((store.study("s") / "search.json").read_text())["searches"][first._name]["uses"] == uses
     assert [one.values for one in again.engine.candidates] == [one.values for one in first.engine.candidates]
     more, school, _, _ = run(store, {"trials": 8})
     assert len(more.engine.candidates) == 8
