@@ -98,9 +98,9 @@ class Inventory:
                     found.setdefault(key, {})[use] = None
         for path in sorted(self.store.root.glob("*/search.json")):
             for search in ((read_json(path) or {}).get("searches") or {}).values():
-                for one in search.get("candidates") or ():
-                    for key in one.get("keys") or ():
-                        found.setdefault(key, {})[Use(path.parent.name, f"candidate {one.get('number')}", 0)] = None
+                for keys in (search.get("uses") or {}).values():
+                    for key in keys:
+                        found.setdefault(key, {})[Use(path.parent.name, "a candidate of the search", 0)] = None
         return {key: tuple(uses) for key, uses in found.items()}
 
     @cached_property

@@ -96,7 +96,8 @@ class Study(Frozen):
     base: Trial = Field(description="the trial that everything else changes")
     axes: Annotated[tuple[Axis, ...], Field(strict=False)] = Field((), description="the grid")
     search: Search | None = Field(
-        None, description="an adaptive search instead of axes; `baseline` is then overrides of the base, what it is compared to"
+        None,
+        description="an adaptive search instead of axes; `baseline` is then overrides of the base, what it is compared to",
     )
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict, description="named extra arms: overrides of the base")
     seeds: int = Field(3, ge=1, description="how many seeds, 0 .. seeds - 1")
@@ -156,11 +157,15 @@ class Study(Frozen):
             if getattr(self, field):
                 raise ValueError(f"a study with a search has no {field}: the search says what is tried")
         if "seeds" in self.model_fields_set or any("seeds" in sizes for sizes in self.profiles.values()):
-            raise ValueError("a search has seeds of its own: Search(seeds=..., fresh_seeds=...), search.seeds in a profile")
+            raise ValueError(
+                "a search has seeds of its own: Search(seeds=..., fresh_seeds=...), search.seeds in a profile"
+            )
         for out in self.outputs:
             for path in axes_of(out):
                 if path != "search" or isinstance(out, Heatmap):
-                    raise ValueError(f"an output wants the axis {path!r}; a search has one, 'search', whose values are its arms")
+                    raise ValueError(
+                        f"an output wants the axis {path!r}; a search has one, 'search', whose values are its arms"
+                    )
         if self.control is not None and (not isinstance(self.control, str) or self.control not in self.arms):
             raise ValueError(f"the control of a search is a named arm (got {self.control!r}): {nearest('', self.arms)}")
         return self

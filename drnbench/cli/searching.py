@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from drnbench.errors import UsageError
+from drnbench.execution.choose import Engine
 from drnbench.plan import Plan
 from drnbench.progress import PlainProgress, RichProgress
 from drnbench.search import record
@@ -50,7 +51,7 @@ def searched(study: Study, plan: Plan, profile: str, sets: Mapping[str, Any], st
 
 
 def search(
-    study: Path, profile: str, sets: list[str], plan: Plan, store: Store, devices: list[str], slots: int,
+    study: Path, profile: str, sets: list[str], plan: Plan, store: Store, engine: Engine,
     tracking_uri: str | None, rerun: str | None, *, fail_fast: bool, time_limit: float | None,
 ) -> list[str] | None:  # fmt: skip
     """Run what is missing of a search, and with it what is known of the report's arms.
@@ -64,7 +65,6 @@ def search(
     """
     from drnbench.cli.studies import _Mirrored, read_sets
     from drnbench.execution.coordinator import Coordinator, todo
-    from drnbench.execution.local import LocalExecutor
     from drnbench.plan.keys import Keys
     from drnbench.search.source import Searcher, make_run
     from drnbench.studyfile import load
@@ -81,7 +81,8 @@ def search(
         else:
             print(text, flush=True)
 
-    executor = LocalExecutor(store.root, slots, devices)
+    executor, kind = engine.open(store.root)
+    slots = executor.slots
     searcher = Searcher(made, signature(made, store.cache), store, slots, executor.stop, say, rerun)
     if searcher.finished:
         executor.close()
@@ -92,7 +93,7 @@ def search(
     units: list[Unit] = [unit for run in runs for unit in run.units]
     left = todo(plan, "failed" if rerun == "failed" else None)
     print(f"{name}, profile {profile}: {pending} of {made.search.trials} candidates to try, {made.search.seeds} seeds each; "
-          f"{slots} at once on {devices[0].partition(':')[0]}", flush=True)  # fmt: skip
+          f"{slots} at once on {kind}", flush=True)  # fmt: skip
     prepare([*units, *(item.unit for item in left)], store.cache)
     # An estimate: stages that candidates share are trained once.
     expected = [*(units * max(1, pending)), *(item.unit for item in left)]

@@ -119,12 +119,10 @@ def run_study(
     engine = replace(engine, local=(devices, slots))
     gone: list[str] = []
     if load(study)[0].search is not None:
-        if executor != "local":
-            raise UsageError(f"{study}: a study with a search runs with --executor local")
         from drnbench.cli.searching import search
 
         found = search(
-            study, profile, sets, plan, store, devices, slots, tracking_uri, rerun, fail_fast=fail_fast, time_limit=time_limit
+            study, profile, sets, plan, store, engine, tracking_uri, rerun, fail_fast=fail_fast, time_limit=time_limit
         )  # fmt: skip
         if found is None:
             return 130

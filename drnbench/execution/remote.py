@@ -122,7 +122,10 @@ def refusal(job: Job) -> str | None:
 
     host, unit = socket.gethostname(), job.unit
     if code_fingerprint(unit.kind) != job.code:
-        return f"the node {host} has other code of drnbench than the machine that started the run: install the same on both"
+        return (
+            f"the node {host} has other numeric code of drnbench than this run began with: install the same version on every "
+            "node, or, where it was edited meanwhile, run again with --rerun failed"
+        )
     try:
         _look_up(unit)
     except UsageError as error:

@@ -50,8 +50,10 @@ def test_a_sweep_under_random_kills_ends_like_an_undisturbed_one(undisturbed, tm
         # Some progress between two kills, so that the sweep gets on.
         step = rng.choice([0, 0, 1])
         until(
-            lambda run=run, step=step: run.poll() is not None
-            or any(f.parent.name == "stages" and saved_step(f) >= step for f in running(results)),
+            lambda run=run, step=step: (
+                run.poll() is not None
+                or any(f.parent.name == "stages" and saved_step(f) >= step for f in running(results))
+            ),
         )
         if run.poll() is not None:
             assert len(killed) >= WORKERS or run.returncode == 1, "the sweep ended before it was disturbed enough"
