@@ -26,7 +26,7 @@ from typing import Any
 from drnbench.errors import UsageError
 from drnbench.execution.base import Event, Executor
 from drnbench.execution.parcels import needed, pack, unpack
-from drnbench.execution.remote import Exchange, Job, folder_of, pack_job, record, run_job
+from drnbench.execution.remote import Exchange, Job, folder_of, pack_job, record, run_job, settle
 from drnbench.execution.worker import ORPHANED
 from drnbench.store import Store, write_text
 from drnbench.units import Unit
@@ -97,6 +97,7 @@ def task(text: str, mailbox: Any, name: str, token: str, inputs: list[tuple[str,
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     job = Job.model_validate_json(text)
+    settle(job)
     exchange = _exchange(mailbox, name)
     if (Path(job.root) / token).exists():
         return {"code": run_job(text, exchange)}
@@ -179,7 +180,6 @@ class RayExecutor(Executor):
         device: "cpu", "cuda", or "auto": GPUs where the cluster has some.
         address: "auto", "ray://host:10001", "host:6379", or "local" for a cluster of this machine alone.
         gpus: GPUs that a unit takes on "cuda"; 0.5 lets two units share one.
-        shared: False: send files to and from every node, without looking whether it has the results folder.
 
     Raises:
         UsageError: Ray is not there, or no cluster answers.
@@ -187,7 +187,7 @@ class RayExecutor(Executor):
     """
 
     def __init__(
-        self, root: Path, slots: int | None, device: str, address: str = "auto", gpus: float = 1.0, *, shared: bool = True
+        self, root: Path, slots: int | None, device: str, address: str = "auto", gpus: float = 1.0
     ) -> None:  # fmt: skip
         for variable, value in QUIET.items():
             os.environ.setdefault(variable, value)
@@ -200,7 +200,7 @@ class RayExecutor(Executor):
         self._running: dict[str, _Running] = {}
         self._ready: list[Event] = []
         self._inputs: dict[tuple[str, int], Any] = {}
-        self._apart = not shared
+        self._apart = False
         self._mailbox: Any = None
         self._token = f".shared-{uuid.uuid4().hex[:12]}"
         _connect(ray, address)
@@ -209,8 +209,7 @@ class RayExecutor(Executor):
         except BaseException:
             self.close()
             raise
-        if shared:
-            write_text(self._store.root / self._token, "a node that sees this file has this results folder\n")
+        write_text(self._store.root / self._token, "a node that sees this file has this results folder\n")
 
     def _begin(self, slots: int | None, device: str, gpus: float) -> None:
         ray = self._ray
@@ -325,13 +324,13 @@ class RayExecutor(Executor):
             else:
                 record(self._store, unit, "failed", "killed", _why(error))
         else:
-            if result["code"] is None:
+            if result["code"] is None and not running.asked:
                 self._apart = True
                 self.submit(unit)
                 return
             if "files" in result:
                 unpack(result["files"], folder_of(self._store, unit))
-            code = result["code"]
+            code = result["code"] or 0
         self._ready.append(Event(unit.key, "ended", {"exitcode": code}))
 
     def stop(self, key: str | None = None) -> None:

@@ -76,7 +76,7 @@ def run_job(text: str, exchange: Exchange, root: Path | None = None, stop: Calla
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's business
     job = Job.model_validate_json(text)
-    _settle(job)
+    settle(job)
     store = Store(root or Path(job.root))
     folder = folder_of(store, job.unit)
     with Line(exchange, folder) as line, Leases() as leases:
@@ -153,7 +153,7 @@ def _look_up(unit: Unit) -> None:
             parse(one.kernel)
 
 
-def _settle(job: Job) -> None:
+def settle(job: Job) -> None:
     """Make this process see what the coordinator's does: variables, data roots, folder; before torch is imported."""
     theirs = os.environ.get("DRNBENCH_DATA")
     os.environ.update({k: v for k, v in job.environment.items() if k != "TORCH_HOME" or Path(v).is_dir()})

@@ -27,7 +27,7 @@ def assert_equal(results, reference):
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
     folder = tmp_path_factory.mktemp("local")
-    study = write_study(folder)
+    study = write_study(folder, rhos=(0.0,))
     done = call("run", study, "--results", folder / "r", "--tracking-uri", "off", "--jobs", 2)
     assert done.returncode == 0, done.stderr
     return study, folder / "r"
