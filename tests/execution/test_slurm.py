@@ -33,6 +33,13 @@ def local(tmp_path_factory):
     return study, folder / "r"
 
 
+@pytest.fixture
+def locally(tmp_path):
+    executor = SlurmExecutor(tmp_path, 1, "cpu", parameters={"cluster": "local"})
+    yield executor
+    executor.close()
+
+
 @pytest.mark.real
 def test_a_study_as_jobs_has_the_scores_of_a_local_one(local, tmp_path):
     study, reference = local
@@ -64,11 +71,10 @@ def test_jobs_that_outlive_their_run_are_found_by_the_next(local, tmp_path):
 
 
 @pytest.mark.real
-def test_a_job_at_its_time_limit_saves_and_goes_on_as_another(tmp_path):
+def test_a_job_at_its_time_limit_saves_and_goes_on_as_another(locally, tmp_path):
     store = Store(tmp_path)
-    executor = SlurmExecutor(tmp_path, 1, "cpu", parameters={"cluster": "local"})
-    unit, told = stage(store, steps=LONG), Told(executor)
-    executor.submit(unit)
+    unit, told = stage(store, steps=LONG), Told(locally)
+    locally.submit(unit)
     told.until(lambda: steps(told, unit))
     first = [m["pid"] for m in told.messages[unit.key] if "pid" in m]
     os.kill(first[0], signal.SIGUSR2)  # what SLURM sends shortly before it kills
@@ -81,17 +87,14 @@ def test_a_job_at_its_time_limit_saves_and_goes_on_as_another(tmp_path):
     told.until(lambda: told.ended)
     status = store.status(store.stage(unit.key))
     assert (status.state, status.kind) == ("failed", "killed")
-    executor.close()
 
 
 @pytest.mark.real
-def test_a_name_that_the_node_does_not_know_is_told(tmp_path):
+def test_a_name_that_the_node_does_not_know_is_told(locally, tmp_path):
     store = Store(tmp_path)
-    executor = SlurmExecutor(tmp_path, 1, "cpu", parameters={"cluster": "local"})
-    unit, told = stage(store).model_copy(update={"model": "of-a-plug-in"}), Told(executor)
-    executor.submit(unit)
+    unit, told = stage(store).model_copy(update={"model": "of-a-plug-in"}), Told(locally)
+    locally.submit(unit)
     told.until(lambda: told.ended)
-    executor.close()
     assert told.ended == {unit.key: 1}
     message = store.status(store.stage(unit.key)).message
     assert "unknown model 'of-a-plug-in'" in message
