@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from drnbench.execution.remote import folder_of
@@ -17,18 +18,23 @@ LAST = ("history.parquet", "checkpoint.pt", "status.json")
 """Written after all others and in this order: whoever sees the later one finds what it speaks of."""
 
 
-def pack(folder: Path, *, status: bool = True) -> bytes:
+def pack(folder: Path, *, status: bool = True, names: Collection[str] | None = None) -> bytes:
     """Return the files of a folder as a zip archive, uncompressed; of one that is being written, too.
 
     Args:
         folder: of a unit.
         status: with its status.json.
+        names: of files directly in it, and no others; None: all.
 
     """
     out = io.BytesIO()
-    names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    found = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     kept = [
-        n for n in names if not any(PRIVATE.fullmatch(part) for part in n.parts) and (status or n.name != "status.json")
+        n
+        for n in found
+        if not any(PRIVATE.fullmatch(part) for part in n.parts)
+        and (status or n.name != "status.json")
+        and (names is None or n.as_posix() in names)
     ]
     with zipfile.ZipFile(out, "w") as archive:
         # The checkpoint before the history: rows beyond a checkpoint are dropped on resume, lacking ones would be lost.

@@ -126,14 +126,21 @@ def _exchange(mailbox: Any, name: str) -> Exchange:
 
 
 def _sending(exchange: Exchange, folder: Path) -> Exchange:
-    """Add the unit's files to the messages now and then: its node may be lost, and its checkpoints with it."""
-    sent = time.monotonic()
+    """Add the unit's files to the messages now and then: its node may be lost, and its checkpoints with it.
+
+    The log goes along whenever it grew: people follow it.
+    """
+    sent, told, log = time.monotonic(), 0, folder / "log.txt"
 
     def sending(messages: list[dict[str, Any]]) -> bool:
-        nonlocal sent
+        nonlocal sent, told
         if any("saved" in message for message in messages) and time.monotonic() - sent >= _send_s():
             sent = time.monotonic()
             messages = [{"files": pack(folder, status=False)}, *messages]
+        size = log.stat().st_size if log.exists() else 0
+        if size != told:
+            told = size
+            messages = [{"files": pack(folder, names=[log.name])}, *messages]
         return exchange(messages)
 
     return sending

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from drnbench.data.cache import Fingerprint, ImageInfo, fingerprint
 from drnbench.data.ready import ready
@@ -22,18 +22,42 @@ from drnbench.schemes import schemes
 from drnbench.trial import Data, Evaluate, Stage, Trial, digest
 from drnbench.units import EvaluateUnit, Evaluation, StageUnit
 
-if TYPE_CHECKING:
-    from drnbench.degradations.kernel import Kernel
-
 SCHEME_FIELDS = frozenset(
     {"lam", "rho", "dual", "dual_feats", "dual_of", "dual_frozen", "dual_weights", "hr_lam", "aux", "unpaired"}
 )
 """Fields of a stage that count only where its scheme says so."""
 
 
+class _Kernel(NamedTuple):
+    """A degradation: its shortest spec, whether it only marks real LR images, what enters a key."""
+
+    spec: str
+    real: bool
+    identity: dict[str, object]
+
+
+class _Part(NamedTuple):
+    """What a stage is, whatever its seed: with its scheme filled in, what enters its key, the digests of its files."""
+
+    stage: Stage
+    content: dict[str, Any]
+    digests: dict[str, Any]
+
+
+class _Measure(NamedTuple):
+    """One metric on one test set, whatever the trial: what enters its key, and the fields of its `Evaluation`."""
+
+    content: dict[str, Any]
+    fields: dict[str, Any]
+
+
 @dataclass
 class Keys:
-    """Makes units with their keys; remembers fingerprints, so that a set of images is looked at once a plan."""
+    """Makes units with their keys.
+
+    Remembers fingerprints, so that a set of images is looked at once a plan, and what equal stages and evaluations add to
+    their keys: a study has thousands of trials and few stages that differ by more than the seed.
+    """
 
     cache: Path
 
@@ -43,6 +67,10 @@ class Keys:
         self._files: dict[tuple[object, ...], str] = {}
         self._contents: dict[tuple[object, ...], dict[str, str]] = {}
         self._labels: dict[str, str] = {}
+        self._kernels: dict[str, _Kernel] = {}
+        self._parts: dict[tuple[object, ...], _Part] = {}
+        self._units: dict[tuple[object, ...], StageUnit] = {}
+        self._measures: dict[tuple[object, ...], list[_Measure]] = {}
 
     def resolve(self, trial: Trial) -> Resolved:
         """Model, sizes and default scheme of a trial's method."""
@@ -67,15 +95,30 @@ class Keys:
             )
         units: list[StageUnit] = []
         for depth, declared in enumerate(trial.stages):
-            here = f"{where}, {declared.name}"
-            stage = declared.model_copy(update={"scheme": declared.scheme or method.scheme})
-            before = units[-1] if units else None
-            units.append(self._stage(trial, method, stage, depth, before, here))
+            units.append(self._stage(trial, method, declared, depth, units[-1] if units else None, where))
         return units
 
     def _stage(
-        self, trial: Trial, method: Resolved, stage: Stage, depth: int, before: StageUnit | None, where: str
+        self, trial: Trial, method: Resolved, declared: Stage, depth: int, before: StageUnit | None, where: str
     ) -> StageUnit:
+        text = (declared.model_dump_json(), trial.scale, id(method))
+        known = (*text, before.key if before else None, trial.seed, depth)
+        if known in self._units:
+            return self._units[known]
+        alike = (*text, before.stage.model_dump_json() if before else None)
+        if alike not in self._parts:
+            stage = declared.model_copy(update={"scheme": declared.scheme or method.scheme})
+            self._parts[alike] = self._part(trial, method, stage, before, f"{where}, {declared.name}")
+        part, previous = self._parts[alike], before.key if before else None
+        key = digest({**part.content, "seed": trial.seed, "depth": depth, "before": previous})
+        unit = StageUnit(
+            key=key, model=method.model, options=method.options, scale=trial.scale, seed=trial.seed, depth=depth,
+            before=previous, stage=part.stage, **part.digests,
+        )  # fmt: skip
+        self._units[known] = unit
+        return unit
+
+    def _part(self, trial: Trial, method: Resolved, stage: Stage, before: StageUnit | None, where: str) -> _Part:
         assert stage.scheme is not None
         try:
             scheme = schemes.get(stage.scheme)
@@ -102,7 +145,7 @@ class Keys:
         # The cosine's end means nothing to a constant rate.
         if stage.schedule == "constant":
             del semantic["lr_min"]
-        if parse_kernel(stage.data.kernel, f"{where}.data").real:
+        if self._kernel(stage.data.kernel, f"{where}.data").real:
             raise UsageError(
                 f"{where}.data.kernel: 'real' images have no HR to learn from; use them as unpaired=Data(...)"
             )
@@ -116,27 +159,24 @@ class Keys:
         dual = None
         if stage.dual_weights is not None and "dual_weights" in uses:
             dual = self._dual_weights(scheme, method, trial.scale, stage, f"{where}.dual_weights")
-        key = digest(
-            {
-                "kind": "stage",
-                "model": {"name": method.model, **method.options},
-                "scale": trial.scale,
-                "seed": trial.seed,
-                "depth": depth,
-                "before": before.key if before else None,
-                "stage": semantic,
-                "data": data,
-                "unpaired": unpaired,
-                "weights": weights,
-                "dual_weights": dual,
-            }
-        )
-        return StageUnit(
-            key=key, model=method.model, options=method.options, scale=trial.scale, seed=trial.seed, depth=depth,
-            before=before.key if before else None, stage=stage, data_digest=data["images"],
-            unpaired_digest=unpaired["images"] if unpaired else None, weights_digest=weights, dual_digest=dual,
-            ready_digests=ready_digests,
-        )  # fmt: skip
+        content = {
+            "kind": "stage",
+            "model": {"name": method.model, **method.options},
+            "scale": trial.scale,
+            "stage": semantic,
+            "data": data,
+            "unpaired": unpaired,
+            "weights": weights,
+            "dual_weights": dual,
+        }
+        digests = {
+            "data_digest": data["images"],
+            "unpaired_digest": unpaired["images"] if unpaired else None,
+            "weights_digest": weights,
+            "dual_digest": dual,
+            "ready_digests": ready_digests,
+        }
+        return _Part(stage, content, digests)
 
     def _data(self, data: Data, stage: Stage, scale: int, holdout: int, where: str) -> dict[str, Any]:
         found = self._fingerprint(data.source, where)
@@ -145,14 +185,14 @@ class Keys:
                 f"{where}: {data.source} has {len(found.images)} images and {holdout} are held out; "
                 "add images or set holdout = 0"
             )
-        real = parse_kernel(data.kernel, where).real
+        kernel = self._kernel(data.kernel, where)
         for image in found.images:
             side = min(image.height, image.width, data.crop or image.height)
             # Real LR images are cut at LR size.
-            usable, patch = (side, stage.patch // scale) if real else (side // scale * scale, stage.patch)
+            usable, patch = (side, stage.patch // scale) if kernel.real else (side // scale * scale, stage.patch)
             if usable < patch:
                 crop = f", cropped to {data.crop}" if data.crop else ""
-                real_patch = f", {patch} LR pixels" if real else ""
+                real_patch = f", {patch} LR pixels" if kernel.real else ""
                 raise DataError(
                     f"{where}: {image.path} is {image.width}x{image.height}{crop}, too small for a patch of {stage.patch} "
                     f"at scale {scale}{real_patch}; lower patch or take the image out"
@@ -166,7 +206,7 @@ class Keys:
         count = None if data.count is None or data.count == left else data.count
         counted = {} if count is None else {"count": count}
         lr = self._ready(found.images, data.lr, data.kernel, data.crop, scale, where)
-        return {"images": found.digest, "kernel": identity(data.kernel), "crop": data.crop, **counted, **lr}
+        return {"images": found.digest, "kernel": kernel.identity, "crop": data.crop, **counted, **lr}
 
     def _ready(
         self, images: tuple[ImageInfo, ...], lr: str | None, kernel: str, crop: int | None, scale: int, where: str
@@ -174,7 +214,7 @@ class Keys:
         """Check ready-made LR images, and return what of them enters a key."""
         if lr is None:
             return {}
-        if crop is not None or parse_kernel(kernel, where).real:
+        if crop is not None or self._kernel(kernel, where).real:
             what = "crop" if crop is not None else "kernel 'real'"
             raise UsageError(f"{where}.lr: ready-made LR images do not go with {what}: leave one of them out")
         try:
@@ -243,26 +283,29 @@ class Keys:
         trial_key = digest({"kind": "trial", "stage": last, **({} if last else {"model": model, "scale": trial.scale})})
         dual = bool(stages) and "dual" in schemes.get(str(stages[-1].stage.scheme)).uses(stages[-1].stage)
         have = frozenset({"dual"} if dual else ())
-        wanted = [
-            evaluation
-            for i, evaluate in enumerate(trial.evaluate)
-            for evaluation in self._evaluations(evaluate, trial, trial_key, have, f"{where}, evaluate.{i}")
-        ]
+        known = (trial.evaluate, trial.protocol, trial.scale, dual)
+        if known not in self._measures:
+            self._measures[known] = [
+                measure
+                for i, evaluate in enumerate(trial.evaluate)
+                for measure in self._evaluations(evaluate, trial, have, f"{where}, evaluate.{i}")
+            ]
+        wanted = tuple(
+            Evaluation(key=digest({**one.content, "trial": trial_key}), **one.fields) for one in self._measures[known]
+        )
         if not wanted:
             raise UsageError(
                 f"{where}: nothing is measured: this arm has no dual network, and every metric asks for one"
             )
         return EvaluateUnit(
             key=trial_key, stage=last, model=method.model, options=method.options, files_digest=files, scale=trial.scale,
-            seed=trial.seed, protocol=trial.protocol, wanted=tuple(wanted),
+            seed=trial.seed, protocol=trial.protocol, wanted=wanted,
         )  # fmt: skip
 
-    def _evaluations(
-        self, evaluate: Evaluate, trial: Trial, trial_key: str, have: frozenset[str], where: str
-    ) -> list[Evaluation]:
+    def _evaluations(self, evaluate: Evaluate, trial: Trial, have: frozenset[str], where: str) -> list[_Measure]:
         found = self._fingerprint(evaluate.source, where)
         label = self._label(evaluate.source)
-        real = parse_kernel(evaluate.kernel, where).real
+        kernel = self._kernel(evaluate.kernel, where)
         if evaluate.count is not None and evaluate.count > len(found.images):
             raise DataError(f"{where}.count: {evaluate.source} has {len(found.images)} images, not {evaluate.count}")
         counted: dict[str, Any] = {} if evaluate.count in {None, len(found.images)} else {"count": evaluate.count}
@@ -271,34 +314,39 @@ class Keys:
         out = []
         for name in evaluate.metrics:
             metric = metrics.get(name)
-            if "hr" in metric.needs and real:
+            if "hr" in metric.needs and kernel.real:
                 raise UsageError(
                     f"{where}: {name} compares with HR images, and 'real' LR images have none; use lr_psnr"
                 )
             # A table may mix arms with and without a D, and bicubic stands in all of them: an empty cell, not an error.
             if not metric.needs <= have | {"hr", "lr"}:
                 continue
-            key = digest(
-                {
-                    "kind": "evaluation",
-                    "trial": trial_key,
-                    "images": found.digest,
-                    "dataset": label,
-                    "kernel": identity(evaluate.kernel),
-                    "crop": evaluate.crop,
-                    "metric": {"name": name, "version": metric.version},
-                    "protocol": trial.protocol.reaching(metric),
-                    **counted,
-                    **lr,
-                }
-            )
-            out.append(
-                Evaluation(
-                    key=key, source=evaluate.source, dataset=label, images=found.digest, kernel=canonical(evaluate.kernel),
-                    crop=evaluate.crop, count=counted.get("count"), lr=evaluate.lr, lr_images=lr.get("lr"), metric=name,
-                )
-            )  # fmt: skip
+            content = {
+                "kind": "evaluation",
+                "images": found.digest,
+                "dataset": label,
+                "kernel": kernel.identity,
+                "crop": evaluate.crop,
+                "metric": {"name": name, "version": metric.version},
+                "protocol": trial.protocol.reaching(metric),
+                **counted,
+                **lr,
+            }
+            fields = {
+                "source": evaluate.source, "dataset": label, "images": found.digest, "kernel": kernel.spec,
+                "crop": evaluate.crop, "count": counted.get("count"), "lr": evaluate.lr, "lr_images": lr.get("lr"),
+                "metric": name,
+            }  # fmt: skip
+            out.append(_Measure(content, fields))
         return out
+
+    def _kernel(self, spec: str, where: str) -> _Kernel:
+        if spec not in self._kernels:
+            try:
+                self._kernels[spec] = _Kernel(canonical(spec), parse(spec).real, identity(spec))
+            except UsageError as error:
+                raise UsageError(f"{where}.kernel: {error}") from error
+        return self._kernels[spec]
 
     def _label(self, source: str) -> str:
         if source not in self._labels:
@@ -312,11 +360,3 @@ class Keys:
             except UsageError as error:
                 raise DataError(f"{where}: {error}") from error
         return self._prints[source]
-
-
-def parse_kernel(spec: str, where: str) -> Kernel:
-    """Return the kernel of a spec; an error begins with the place that asked for it."""
-    try:
-        return parse(spec)
-    except UsageError as error:
-        raise UsageError(f"{where}.kernel: {error}") from error
