@@ -55,6 +55,9 @@ class Status:
     evaluations: list[str] = field(default_factory=list)
 
 
+STATUS = frozenset(f.name for f in fields(Status))
+
+
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it takes the name, on failure it is gone."""
@@ -147,8 +150,7 @@ class Store:
     def status(self, folder: Path) -> Status | None:
         """Read a unit's status.json; None where there is none, or one of a foreign shape."""
         raw = read_json(folder / "status.json")
-        names = {f.name for f in fields(Status)}
-        return Status(**{k: v for k, v in raw.items() if k in names}) if raw else None
+        return Status(**{k: v for k, v in raw.items() if k in STATUS}) if raw else None
 
     def write_status(self, folder: Path, status: Status) -> None:
         """Record what became of a unit."""
@@ -156,12 +158,23 @@ class Store:
 
     def state(self, folder: Path) -> str:
         """Return missing, done, failed, interrupted, running, or lost (it ran, and its process is gone)."""
+        return self.look(folder)[0]
+
+    def look(self, folder: Path) -> tuple[str, Status | None]:
+        """Return `state` and `status` of a unit, its file read once."""
         status = self.status(folder)
         if status is None:
-            return "missing"
+            return "missing", None
         if status.state == "running" and not self._alive(folder, status):
-            return "lost"
-        return status.state
+            return "lost", status
+        return status.state, status
+
+    def names(self, kind: str) -> frozenset[str]:
+        """Return the keys that have a folder, of "stages" or "trials": one look instead of one for each."""
+        try:
+            return frozenset(entry.name for entry in os.scandir(self.root / kind))
+        except OSError:
+            return frozenset()
 
     def _alive(self, folder: Path, status: Status) -> bool:
         if status.host != socket.gethostname():

@@ -23,7 +23,7 @@ class StageNode:
 
     Attributes:
         state: missing, done, failed, interrupted, running, lost.
-        seconds: estimated from measured siblings; None is unknown.
+        seconds: of what is not done, estimated from measured siblings; None is unknown.
         stale: done, but by numeric code that has changed since.
         used_by: how many trials need it.
 
@@ -131,6 +131,7 @@ def make(study: Expanded, store: Store) -> Plan:
 
     """
     keys, costs, signatures = Keys(store.cache), Costs(store), set[str]()
+    trained, scored = store.names("stages"), store.names("trials")
     stages: dict[str, StageNode] = {}
     trials: list[PlannedTrial] = []
     for arm in study.arms:
@@ -140,12 +141,14 @@ def make(study: Expanded, store: Store) -> Plan:
             for stage in units:
                 if stage.key not in stages:
                     label = f"{stage.stage.name} · {arm.name}, seed {stage.seed}"
-                    stages[stage.key] = _node(stage, label, store, costs, signatures)
+                    stages[stage.key] = _node(stage, label, store if stage.key in trained else None, costs, signatures)
                 elif arm.name not in stages[stage.key].label:
                     stages[stage.key].label = f"{stage.stage.name}, seed {stage.seed}"  # of several arms
                 stages[stage.key].used_by += 1
             unit = keys.evaluation(trial, units, where)
-            trials.append(_trial(arm, trial, unit, [u.key for u in units], stages, store))
+            trials.append(
+                _trial(arm, trial, unit, [u.key for u in units], stages, store if unit.key in scored else None)
+            )
     check(study.study.outputs, trials, study.name)
     for name in sorted({e.metric for t in trials for e in t.unit.wanted if e.key in t.missing}):
         metrics.get(name).ready()
@@ -158,17 +161,18 @@ def _measured(trials: list[PlannedTrial], scale: int | None) -> str:
     return trials[0].trial.protocol.tag({name: metrics.get(name) for name in names}, scale)
 
 
-def _node(unit: StageUnit, label: str, store: Store, costs: Costs, signatures: set[str]) -> StageNode:
+def _node(unit: StageUnit, label: str, store: Store | None, costs: Costs, signatures: set[str]) -> StageNode:
+    if store is None:  # it has no folder
+        return StageNode(unit, label, "missing", costs.seconds(unit))
     folder = store.stage(unit.key)
-    state = store.state(folder)
+    state, status = store.look(folder)
     if state == "done" and not (folder / "checkpoint.pt").exists():
         state = "missing"
-    record = (read_json(folder / "stage.json") or {}) if state == "done" else {}
-    if state == "done":
-        signatures.add(repr(record.get("signature")))
-    stale = state == "done" and record.get("code") != code_fingerprint("stage")
-    status = store.status(folder) if state == "failed" else None
-    return StageNode(unit, label, state, costs.seconds(unit), stale, status=status)
+    if state != "done":
+        return StageNode(unit, label, state, costs.seconds(unit), status=status if state == "failed" else None)
+    record = read_json(folder / "stage.json") or {}
+    signatures.add(repr(record.get("signature")))
+    return StageNode(unit, label, state, None, record.get("code") != code_fingerprint("stage"))
 
 
 def _other_code(path: Path, kind: str) -> bool:
@@ -176,10 +180,9 @@ def _other_code(path: Path, kind: str) -> bool:
 
 
 def _trial(
-    arm: Arm, trial: Trial, unit: EvaluateUnit, keys: list[str], stages: dict[str, StageNode], store: Store
+    arm: Arm, trial: Trial, unit: EvaluateUnit, keys: list[str], stages: dict[str, StageNode], store: Store | None
 ) -> PlannedTrial:
-    folder = store.trial(unit.key)
-    state, status = store.state(folder), store.status(folder)
+    state, status = store.look(store.trial(unit.key)) if store else ("missing", None)
     have = set(status.evaluations) if status else set()
     missing = tuple(e.key for e in unit.wanted if e.key not in have)
     bad = next((stages[k] for k in keys if stages[k].state == "failed"), None)
@@ -189,7 +192,7 @@ def _trial(
         state = "done"
     elif state == "done":
         state = "missing"
-    stale = state == "done" and _other_code(folder / "scores.json", "evaluate")
+    stale = store is not None and state == "done" and _other_code(store.trial(unit.key) / "scores.json", "evaluate")
     return PlannedTrial(arm, trial, unit, keys, state, missing, status, stale)
 
 

@@ -19,7 +19,7 @@ from drnbench.evaluation import metrics
 from drnbench.methods import Resolved, resolve
 from drnbench.models import models
 from drnbench.schemes import schemes
-from drnbench.trial import Data, Evaluate, Stage, Trial, digest
+from drnbench.trial import Data, Digests, Evaluate, Stage, Trial, digest
 from drnbench.units import EvaluateUnit, Evaluation, StageUnit
 
 SCHEME_FIELDS = frozenset(
@@ -37,17 +37,17 @@ class _Kernel(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """What a stage is, whatever its seed: with its scheme filled in, what enters its key, the digests of its files."""
+    """What a stage is, whatever its seed: with its scheme filled in, its keys, the digests of its files."""
 
     stage: Stage
-    content: dict[str, Any]
+    keys: Digests
     digests: dict[str, Any]
 
 
 class _Measure(NamedTuple):
-    """One metric on one test set, whatever the trial: what enters its key, and the fields of its `Evaluation`."""
+    """One metric on one test set, whatever the trial: its keys, and the fields of its `Evaluation`."""
 
-    content: dict[str, Any]
+    keys: Digests
     fields: dict[str, Any]
 
 
@@ -69,6 +69,7 @@ class Keys:
         self._labels: dict[str, str] = {}
         self._kernels: dict[str, _Kernel] = {}
         self._parts: dict[tuple[object, ...], _Part] = {}
+        self._texts: dict[int, tuple[Stage, str]] = {}
         self._units: dict[tuple[object, ...], StageUnit] = {}
         self._measures: dict[tuple[object, ...], list[_Measure]] = {}
 
@@ -101,22 +102,28 @@ class Keys:
     def _stage(
         self, trial: Trial, method: Resolved, declared: Stage, depth: int, before: StageUnit | None, where: str
     ) -> StageUnit:
-        text = (declared.model_dump_json(), trial.scale, id(method))
+        text = (self._text(declared), trial.scale, id(method))
         known = (*text, before.key if before else None, trial.seed, depth)
         if known in self._units:
             return self._units[known]
-        alike = (*text, before.stage.model_dump_json() if before else None)
+        alike = (*text, self._text(before.stage) if before else None)
         if alike not in self._parts:
             stage = declared.model_copy(update={"scheme": declared.scheme or method.scheme})
             self._parts[alike] = self._part(trial, method, stage, before, f"{where}, {declared.name}")
         part, previous = self._parts[alike], before.key if before else None
-        key = digest({**part.content, "seed": trial.seed, "depth": depth, "before": previous})
+        key = part.keys.of(seed=trial.seed, depth=depth, before=previous)
         unit = StageUnit(
             key=key, model=method.model, options=method.options, scale=trial.scale, seed=trial.seed, depth=depth,
             before=previous, stage=part.stage, **part.digests,
         )  # fmt: skip
         self._units[known] = unit
         return unit
+
+    def _text(self, stage: Stage) -> str:
+        """Return a stage as text; the seeds of an arm share the very object, which is kept so that its id stays its own."""
+        if id(stage) not in self._texts:
+            self._texts[id(stage)] = (stage, stage.model_dump_json())
+        return self._texts[id(stage)][1]
 
     def _part(self, trial: Trial, method: Resolved, stage: Stage, before: StageUnit | None, where: str) -> _Part:
         assert stage.scheme is not None
@@ -176,7 +183,7 @@ class Keys:
             "dual_digest": dual,
             "ready_digests": ready_digests,
         }
-        return _Part(stage, content, digests)
+        return _Part(stage, Digests(content, "seed", "depth", "before"), digests)
 
     def _data(self, data: Data, stage: Stage, scale: int, holdout: int, where: str) -> dict[str, Any]:
         found = self._fingerprint(data.source, where)
@@ -290,9 +297,7 @@ class Keys:
                 for i, evaluate in enumerate(trial.evaluate)
                 for measure in self._evaluations(evaluate, trial, have, f"{where}, evaluate.{i}")
             ]
-        wanted = tuple(
-            Evaluation(key=digest({**one.content, "trial": trial_key}), **one.fields) for one in self._measures[known]
-        )
+        wanted = tuple(Evaluation(key=one.keys.of(trial=trial_key), **one.fields) for one in self._measures[known])
         if not wanted:
             raise UsageError(
                 f"{where}: nothing is measured: this arm has no dual network, and every metric asks for one"
@@ -337,7 +342,7 @@ class Keys:
                 "crop": evaluate.crop, "count": counted.get("count"), "lr": evaluate.lr, "lr_images": lr.get("lr"),
                 "metric": name,
             }  # fmt: skip
-            out.append(_Measure(content, fields))
+            out.append(_Measure(Digests(content, "trial"), fields))
         return out
 
     def _kernel(self, spec: str, where: str) -> _Kernel:

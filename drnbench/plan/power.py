@@ -72,14 +72,14 @@ def power(sd: float, difference: float, seeds: int, alpha: float) -> float:
 
     """
     import numpy as np
-    from scipy import stats
+    from scipy.special import nctdtr, stdtrit  # scipy.stats takes seconds to import
 
     df = seeds - 1
-    bound, centre = stats.t.ppf(1 - alpha / 2, df), difference / sd * seeds**0.5
+    bound, centre = stdtrit(df, 1 - alpha / 2), difference / sd * seeds**0.5
     if centre > 35 + bound:  # certain; the series of the noncentral t does not reach so far
         return 1.0
     # The far tail is so small that its series may fail, and counts as nothing then.
-    near, far = stats.nct.sf(bound, df, centre), stats.nct.cdf(-bound, df, centre)
+    near, far = 1 - nctdtr(df, centre, bound), nctdtr(df, centre, -bound)
     return float(np.nan_to_num(near) + np.nan_to_num(far))
 
 
@@ -103,10 +103,10 @@ def seeds_needed(sd: float, difference: float, alpha: float = ALPHA, wanted: flo
 
 def spread_interval(sd: float, seeds: int) -> tuple[float, float]:
     """Return the 95 % interval of a standard deviation measured on `seeds` >= 2 normal values."""
-    from scipy import stats
+    from scipy.special import gammaincinv
 
     df, tail = seeds - 1, (1 - CONFIDENCE) / 2
-    low, high = stats.chi2.ppf([1 - tail, tail], df)
+    low, high = 2 * gammaincinv(df / 2, [1 - tail, tail])
     return sd * float((df / low) ** 0.5), sd * float((df / high) ** 0.5)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from drnbench import Data, Evaluate, Stage, Trial
 from drnbench.overrides import apply
 from drnbench.plan.keys import Keys
-from drnbench.trial import digest
+from drnbench.trial import Digests, digest
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +157,17 @@ def test_a_digest_survives_json_and_order(what):
     assert len(key) == 64
     assert digest(json.loads(json.dumps(what))) == key
     assert digest(dict(reversed(what.items()))) == key
+
+
+@given(
+    shared=st.dictionaries(st.text(min_size=1), json_values, max_size=4),
+    own=st.dictionaries(st.sampled_from(["seed", "depth", "before"]), json_values, min_size=1),
+)
+@settings(max_examples=80, deadline=None)
+def test_digests_of_many_are_those_of_one(shared, own):
+    keys = Digests(shared, *own)
+    assert keys.of(**own) == digest({**shared, **own})
+    assert keys.of(**dict.fromkeys(own, "x")) == digest({**shared, **dict.fromkeys(own, "x")})
 
 
 @given(rho=st.fractions(0, 1, max_denominator=1000).map(float))
