@@ -150,7 +150,7 @@ def _compared(about: dict[str, Any], arms: list[tuple[str, str, dict[str, Any]]]
         seedless = bool(mine) and not any(row.trained for row in mine)
         made.append(Arm(name, kind, values, int(scale), seedless, (), (), places))
     listed = {place: tuple(names) for place, names in metrics.items()}
-    scores = Scores(about, tuple(made), tuple(listed), listed, None, {}, {}, {})  # type: ignore[arg-type]
+    scores = Scores(about, tuple(made), tuple(listed), listed, {}, {}, {})
     return Compared(scores, listed, {row.arm: row.method for row in rows}, by_arm)
 
 

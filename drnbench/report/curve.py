@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drnbench.report import horizontal, layout, text
-from drnbench.report.figures import COLUMN_IN, GREY, PAGE_IN, Drawn, legend, new
+from drnbench.report.figures import COLOURS, COLUMN_IN, GREY, PAGE_IN, Drawn, legend, new
 from drnbench.report.frame import Arm, Place, Scores
 from drnbench.report.summary import Results
 
@@ -150,9 +150,6 @@ def _panel(
     ax: Axes, scores: Scores, results: Results, out: dict[str, Any], axis: dict[str, Any], places: list[Place],
     lines: dict[str, list[Point]], *, deltas: bool,
 ) -> None:  # fmt: skip
-    import seaborn as sns
-
-    colours = sns.color_palette("colorblind", 10)
     points = [p for line in lines.values() for p in line]
     bands = []
     if deltas:
@@ -167,7 +164,7 @@ def _panel(
         # Lines over one another are told apart by a small step to the side.
         step = 0.1 if horizontal.numbers(axis) is None else 0.0 if out["log"] else 0.012 * width
         shift = (n - (len(lines) - 1) / 2) * step
-        colour = colours[n % 10]
+        colour = COLOURS[n % 10]
         xs = [p.x + shift for p in line]
         heights = [float("nan") if p in far else p.value for p in line]
         if horizontal.numbers(axis) is not None:
@@ -194,9 +191,6 @@ def _references(
     ax: Axes, scores: Scores, results: Results, out: dict[str, Any], places: list[Place]
 ) -> list[tuple[float, float]]:
     """Zero, the positive control as a band, and other named arms as lines."""
-    import seaborn as sns
-
-    colours = sns.color_palette("colorblind", 10)
     ax.axhline(0, color=GREY, linewidth=0.8, zorder=1, label=f"baseline, {scores.baseline_label}")
     bands, used = [], 0
     for arm in scores.arms:
@@ -206,10 +200,10 @@ def _references(
             continue
         low, high = (d.mean if edge is None else edge for edge in (d.low, d.high))
         if scores.is_control(arm):
-            ax.axhspan(low, high, color=colours[2], alpha=0.15, linewidth=0, zorder=0)
+            ax.axhspan(low, high, color=COLOURS[2], alpha=0.15, linewidth=0, zorder=0)
             ax.axhline(
                 d.mean,
-                color=colours[2],
+                color=COLOURS[2],
                 linestyle="--",
                 linewidth=1.0,
                 label=f"{arm.name} (positive control)",
@@ -217,7 +211,7 @@ def _references(
             bands.append((low, high))
         elif used < 4:
             used += 1
-            ax.axhline(d.mean, color=colours[2 + used], linestyle=(0, (1, 1 + used)), linewidth=1.2, label=arm.name)
+            ax.axhline(d.mean, color=COLOURS[2 + used], linestyle=(0, (1, 1 + used)), linewidth=1.2, label=arm.name)
     return bands
 
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 COLUMN_IN, PAGE_IN = 3.4, 7.0
 """Widths of one column and of the page, in inches."""
 GREY = "0.45"
+COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
+"""Ten colours that colour-blind readers tell apart: seaborn's "colorblind"."""
+LINES = ("-", "--", ":", "-.")
+STYLES = 9 * len(LINES)
+"""Arms that `palette` keeps apart."""
 STYLE: dict[str, Any] = {
     "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
     "legend.fontsize": 7, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6,
@@ -76,13 +81,9 @@ def legend(figure: Figure, entries: dict[str, Any]) -> None:
 
 def palette(arms: tuple[Arm, ...]) -> dict[str, Any]:
     """Arm -> colour and line style; styles change where the colours begin again."""
-    import seaborn as sns
-
-    # Grey is for what belongs to no arm.
-    colours = [c for n, c in enumerate(sns.color_palette("colorblind", 10)) if n != 7]
-    lines = ["-", "--", ":", "-."]
+    colours = [c for n, c in enumerate(COLOURS) if n != 7]  # grey is for what belongs to no arm
     trained = [arm.name for arm in arms if not arm.seedless]
-    return {name: {"color": colours[n % 9], "linestyle": lines[n // 9 % len(lines)]} for n, name in enumerate(trained)}
+    return {name: {"color": colours[n % 9], "linestyle": LINES[n // 9 % len(LINES)]} for n, name in enumerate(trained)}
 
 
 def save(drawn: Drawn, folder: Path) -> list[Path]:

@@ -93,7 +93,6 @@ class Scores:
     arms: tuple[Arm, ...]
     places: tuple[Place, ...]
     metrics: dict[Place, tuple[str, ...]]
-    frame: pd.DataFrame
     tables: dict[tuple[str, Place, str], pd.DataFrame]
     names: dict[Place, str]
     sources: dict[Place, str]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from drnbench.report import gap as gaps
 from drnbench.report import horizontal, layout, text
-from drnbench.report.figures import COLUMN_IN, GREY, PAGE_IN, Drawn, legend, new
+from drnbench.report.figures import COLOURS, COLUMN_IN, GREY, PAGE_IN, Drawn, legend, new
 from drnbench.report.frame import Place, Scores
 
 if TYPE_CHECKING:
@@ -45,9 +45,6 @@ def draw(scores: Scores, out: dict[str, Any]) -> Drawn | None:
 
 
 def _panel(ax: Axes, scores: Scores, found: gaps.Gaps, axis: dict[str, Any], places: list[Place]) -> None:
-    import seaborn as sns
-
-    colours = sns.color_palette("colorblind", 10)
     moving = layout.moving(scores)
     others = [a for a in scores.axes if a["path"] not in {axis["path"], *moving}]
     lines: dict[str, list[tuple[float, gaps.Gap]]] = {}
@@ -70,7 +67,7 @@ def _panel(ax: Axes, scores: Scores, found: gaps.Gaps, axis: dict[str, Any], pla
         line.sort(key=lambda pair: pair[0])
         step = 0.1 if known is None else 0.0 if log else 0.012 * (max(known) - min(known))
         shift = (n - (len(lines) - 1) / 2) * step
-        colour, marker = colours[n % 10], "osD^vP*X"[n % 8]
+        colour, marker = COLOURS[n % 10], "osD^vP*X"[n % 8]
         xs = [x + shift if not log else x * 1.03 ** (n - (len(lines) - 1) / 2) for x, _ in line]
         if known is not None:
             ax.plot(xs, [one.value for _, one in line], color=colour, alpha=0.55, linewidth=1.0)

@@ -15,6 +15,7 @@ from drnbench.store import Store, read_json
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pyarrow import Table
 
 COLUMNS = ("arm", "kind", "seed", "dataset", "kernel", "scale", "image", "metric", "value")
 
@@ -64,14 +65,8 @@ def read(store: Store, name: str) -> Scores:
         sources.setdefault(one.place, one.source)
         if one.metric not in listed:
             listed.append(one.metric)
-    frame = _frame(store, arms, wanted)
-    tables: dict[tuple[str, Place, str], pd.DataFrame] = {}
-    found: Any
-    for found, rows in frame.groupby(["arm", "dataset", "kernel", "scale", "metric"], sort=False):
-        arm, dataset, kernel, scale, metric = found
-        square = rows.set_index(["seed", "image"])["value"].unstack("image")  # noqa: PD010
-        tables[arm, Place(dataset, kernel, int(scale)), metric] = square.sort_index()
-    return Scores(plan, arms, tuple(metrics), {p: tuple(m) for p, m in metrics.items()}, frame, tables, names, sources)
+    tables = _tables(_frame(store, arms, wanted))
+    return Scores(plan, arms, tuple(metrics), {p: tuple(m) for p, m in metrics.items()}, tables, names, sources)
 
 
 def _complete(plan: dict[str, Any]) -> None:
@@ -182,38 +177,72 @@ def _trial(trial: dict[str, Any], store: Store, stages: dict[str, str | None]) -
     return TrialState(trial["key"], int(trial["seed"]), state, message, tuple(trial["stages"]))
 
 
-def _frame(store: Store, arms: tuple[Arm, ...], wanted: Wanted) -> pd.DataFrame:
+def _tables(frame: pd.DataFrame) -> dict[tuple[str, Place, str], pd.DataFrame]:
+    """Return the values of each arm, place and metric, seeds x images, both sorted."""
+    import numpy as np
     import pandas as pd
 
-    parts = []
-    for arm in arms:
-        for trial in arm.trials:
-            path = store.trial(trial.key) / "per_image.parquet"
-            if not path.exists():
-                continue
-            rows = pd.read_parquet(path)
-            mine = wanted[arm.name, trial.key]
-            # A trial keeps the rows of evaluations that nobody wants today.
-            rows = rows[rows["evaluation"].isin(list(mine))]
-            # Two images of one name stay two images.
-            again = rows.groupby(["evaluation", "image"]).cumcount()
-            image = (
-                rows["image"].astype(str).where(again == 0, rows["image"].astype(str) + "#" + (again + 1).astype(str))
-            )
-            found = [mine[key] for key in rows["evaluation"]]
-            part = pd.DataFrame(
-                {
-                    "arm": arm.name,
-                    "kind": arm.kind,
-                    "seed": trial.seed,
-                    "dataset": [one.place.dataset for one in found],
-                    "kernel": [one.place.kernel for one in found],
-                    "scale": [one.place.scale for one in found],
-                    "image": image.to_numpy(),
-                    "metric": [one.metric for one in found],
-                    "value": rows["value"].to_numpy(dtype="float64"),
-                }
-            )
-            # A reference that stands for arms with few and with many images of one set has scored some twice.
-            parts.append(part.drop_duplicates(["seed", "dataset", "kernel", "scale", "image", "metric"]))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
+    image, seed, value = (
+        frame[name].to_numpy(kind) for name, kind in (("image", object), ("seed", int), ("value", float))
+    )
+    tables = {}
+    found: Any
+    for found, rows in frame.groupby(["arm", "dataset", "kernel", "scale", "metric"], sort=False).indices.items():
+        arm, dataset, kernel, scale, metric = found
+        seeds, down = np.unique(seed[rows], return_inverse=True)
+        images, across = np.unique(image[rows], return_inverse=True)
+        square = np.full((len(seeds), len(images)), np.nan)
+        square[down, across] = value[rows]
+        # Not `unstack`: it takes ten times as long, and a study may have a thousand of these.
+        tables[arm, Place(dataset, kernel, int(scale)), metric] = pd.DataFrame(
+            square, pd.Index(seeds, name="seed"), pd.Index(images, name="image", dtype="str")
+        )
+    return tables
+
+
+def _frame(store: Store, arms: tuple[Arm, ...], wanted: Wanted) -> pd.DataFrame:
+    """Return every wanted score, a row each: trials in table order, rows in the order that they were scored in."""
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+    trials = [(arm, trial) for arm in arms for trial in arm.trials]
+    parts = [(n, rows) for n, (_, trial) in enumerate(trials) if (rows := _per_image(store, trial.key)) is not None]
+    if not sum(len(rows) for _, rows in parts):
+        return pd.DataFrame(columns=list(COLUMNS))
+    frame = pa.concat_tables([rows for _, rows in parts]).to_pandas()
+    frame["trial"] = np.repeat([n for n, _ in parts], [len(rows) for _, rows in parts])
+    # What a row stands for: few things, each looked up once.
+    codes, names = pd.factorize(frame["evaluation"])
+    pairs, ids = np.unique(frame["trial"].to_numpy() * len(names) + codes, return_inverse=True)
+    known = pd.DataFrame(
+        [_means(trials[int(pair) // len(names)], names[pair % len(names)], wanted) for pair in pairs],
+        columns=["arm", "kind", "seed", "dataset", "kernel", "scale", "metric"],
+    )
+    if frame.duplicated(["trial", "evaluation", "image"]).any():  # two images of one name stay two images
+        again = frame.groupby(["trial", "evaluation", "image"]).cumcount()
+        frame["image"] = frame["image"].where(again == 0, frame["image"] + "#" + (again + 1).astype(str))
+    rows = known.take(ids).set_axis(frame.index).assign(image=frame["image"], value=frame["value"])
+    rows = rows[rows["arm"].notna()]
+    # A reference that stands for arms with few and with many images of one set has scored some twice.
+    rows = rows.drop_duplicates(["arm", "seed", "dataset", "kernel", "scale", "image", "metric"])
+    return rows.astype({"seed": "int64", "scale": "int64"})[list(COLUMNS)].reset_index(drop=True)
+
+
+def _means(row: tuple[Arm, TrialState], evaluation: str, wanted: Wanted) -> tuple[object, ...]:
+    """Return what one evaluation of a trial stands for; nothing but None where it is kept, and nobody wants it today."""
+    arm, trial = row
+    one = wanted[arm.name, trial.key].get(evaluation)
+    return (None,) * 7 if one is None else (arm.name, arm.kind, trial.seed, *one.place, one.metric)
+
+
+def _per_image(store: Store, trial: str) -> Table | None:
+    """Return a trial's rows; None where it is not scored."""
+    from pyarrow import parquet
+
+    path, columns = store.trial(trial) / "per_image.parquet", ["evaluation", "image", "value"]
+    try:
+        # Not pandas, which takes ten times as long; a study may have a thousand trials.
+        return parquet.ParquetFile(path).read(columns=columns, use_threads=False).replace_schema_metadata()
+    except FileNotFoundError:
+        return None

@@ -155,10 +155,13 @@ def over_seeds(values: Array) -> tuple[float | None, float | None, int]:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Return Holm-adjusted p-values of one family."""
-    from statsmodels.stats.multitest import multipletests
-
-    return [float(p) for p in multipletests(list(ps), alpha=ALPHA, method="holm")[1]] if ps else []
+    """Return Holm-adjusted p-values of one family: the k-th smallest of m times m - k + 1, never falling, at most 1."""
+    p = np.asarray(ps, dtype="float64")
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return [float(value) for value in adjusted]
 
 
 def verdict(found: Difference | None, p_holm: float | None, *, higher_is_better: bool) -> str:

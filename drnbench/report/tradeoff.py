@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from drnbench.report import captions, placing, text
 from drnbench.report import costs as costing
 from drnbench.report.costs import Costs
-from drnbench.report.figures import COLUMN_IN, GREY, PAGE_IN, Drawn, new
+from drnbench.report.figures import COLOURS, COLUMN_IN, GREY, PAGE_IN, Drawn, new
 from drnbench.report.frame import Arm, Place, Scores
 from drnbench.report.summary import Results
 
@@ -92,11 +92,9 @@ def _caption(scores: Scores, shown: list[tuple[Place, list[Point]]], out: dict[s
     return " ".join([*words, *captions.specs(place for place, _ in shown)])
 
 
-def _colours() -> list[Any]:
-    import seaborn as sns
-
+def _colours() -> list[str]:
     # Grey is for what belongs to no arm; pink and yellow are too light for words.
-    return [c for n, c in enumerate(sns.color_palette("colorblind", 10)) if n not in {6, 7, 8}]
+    return [c for n, c in enumerate(COLOURS) if n not in {6, 7, 8}]
 
 
 def _panel(ax: Axes, scores: Scores, found: list[Point], divisor: float, s: text.MetricStyle) -> None:

@@ -1,12 +1,16 @@
-"""Figure: training curves of every stage, one light line a seed, the mean of the seeds bold."""
+"""Figure: training curves of every stage, one light line a seed, the mean of the seeds bold.
+
+Of more arms than there are colours, a few are shown so, and the others as the grey lines of their means.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from drnbench.report import labels, text
-from drnbench.report.figures import COLUMN_IN, GREY, PAGE_IN, Drawn, legend, new, palette
+from drnbench.report.figures import COLUMN_IN, GREY, PAGE_IN, STYLES, Drawn, legend, new, palette
 from drnbench.report.frame import Scores
+from drnbench.report.strip import choose
 from drnbench.store import Store
 
 if TYPE_CHECKING:
@@ -18,26 +22,29 @@ VALIDATION = "val_"
 
 
 def _histories(scores: Scores, store: Store) -> pd.DataFrame | None:
-    """Rows of every stage's history with its stage name, and the arm that it belongs to (or SHARED)."""
-    import pandas as pd
+    """Rows of every stage's history with its stage's name and key, and the arm that it belongs to (or SHARED)."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import parquet
 
     owners: dict[str, set[str]] = {}
-    seeds: dict[str, int] = {}
     for arm in scores.arms:
         for trial in arm.trials:
             for key in trial.stages:
                 owners.setdefault(key, set()).add(arm.name)
-                seeds[key] = trial.seed
-    parts = []
+    parts, about = [], []
     for key, names in owners.items():
         path = store.stage(key) / "history.parquet"
         if path.exists():
-            rows = pd.read_parquet(path, columns=["step", "name", "value"])
-            owner = next(iter(names)) if len(names) == 1 else SHARED
-            stage = scores.plan["stages"][key]["name"]
-            parts.append(rows.assign(stage=stage, arm=owner, seed=seeds[key], key=key))
-    parts = [part for part in parts if len(part)]
-    return pd.concat(parts, ignore_index=True) if parts else None
+            table = parquet.ParquetFile(path).read(columns=["step", "name", "value"], use_threads=False)
+            parts.append(table.replace_schema_metadata())
+            about.append((scores.plan["stages"][key]["name"], next(iter(names)) if len(names) == 1 else SHARED, key))
+    if not sum(map(len, parts)):
+        return None
+    frame: pd.DataFrame = pa.concat_tables(parts).to_pandas()
+    rows = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    columns = zip(("stage", "arm", "key"), zip(*about, strict=True), strict=True)
+    return frame.assign(**{name: np.array(found, dtype=object)[rows] for name, found in columns})
 
 
 def _label(name: str) -> str:
@@ -58,19 +65,29 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
     wanted = [n for n in ("total",) if n in names] + sorted(n for n in names if n.startswith(VALIDATION))
     if not wanted:
         return None
-    stages = list(dict.fromkeys(s["name"] for s in scores.plan["stages"].values() if s["name"] in set(frame["stage"])))
+    there = set(frame["stage"])
+    stages = list(dict.fromkeys(s["name"] for s in scores.plan["stages"].values() if s["name"] in there))
+    trained = [arm for arm in scores.arms if not arm.seedless]
+    crowd = len(trained) > STYLES
+    told = tuple(arm for arm in (choose(scores) if crowd else scores.arms) if not arm.seedless)
     # Many arms ask for a wide legend.
-    width = COLUMN_IN if len(stages) == 1 and frame["arm"].nunique() <= 8 else PAGE_IN
+    width = COLUMN_IN if len(stages) == 1 and len(told) <= 8 else PAGE_IN
     figure = new(width, 1.6 * len(wanted) + 0.6)
     grid = figure.subplots(len(wanted), len(stages), squeeze=False)
-    styles: dict[str, Any] = {SHARED: {"color": GREY, "linestyle": "-"}, **palette(scores.arms)}
+    styles: dict[str, Any] = {SHARED: {"color": GREY, "linestyle": "-"}, **palette(told)}
     entries: dict[str, Any] = {}
     for row, name in enumerate(wanted):
         labelled = False
         for column, stage in enumerate(stages):
             ax = grid[row][column]
             rows = frame[(frame["stage"] == stage) & (frame["name"] == name)]
-            _panel(ax, rows, styles, entries, log=not name.startswith(VALIDATION))
+            if crowd:
+                _means(ax, rows[~rows["arm"].isin(list(styles))])
+            _panel(ax, rows[rows["arm"].isin(list(styles))] if crowd else rows, styles, entries)
+            if not len(rows):
+                ax.set_axis_off()
+            else:
+                _scale(ax, rows["value"], log=not name.startswith(VALIDATION))
             if row == 0:
                 ax.set_title(stage, loc="left")
             if row == len(wanted) - 1:
@@ -80,19 +97,17 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
                 ax.set_ylabel(_label(name))
                 labelled = True
     order = [n for n in styles if n in entries]
-    trained = [arm for arm in scores.arms if not arm.seedless]
     short = {arm.name: text.arm_label(scores, arm, trained) for arm in trained}
     legend(figure, {short.get(n, n): entries[n] for n in order})
     words = "Training curves of each stage. Light: one seed; bold: mean of the seeds."
+    if crowd:
+        words += f" {len(told)} of {len(trained)} arms in colour; grey: the mean of the seeds of every other arm."
     if text.reduces_pairs(scores):
         words += " Losses of different ρ are sums of different terms."
     return Drawn("figure_training", words, figure)
 
 
-def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], entries: dict[str, Any], *, log: bool) -> None:
-    if not len(rows):
-        ax.set_axis_off()
-        return
+def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], entries: dict[str, Any]) -> None:
     for arm, mine in rows.groupby("arm", sort=False):
         style = styles.get(str(arm), {"color": GREY})
         marker = "." if mine["step"].nunique() <= 3 else None
@@ -108,6 +123,21 @@ def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], entries: dict[s
             whole = mean[mean["size"] == len(keys)]["mean"]
             (line,) = ax.plot(whole.index, whole.to_numpy(), linewidth=1.3, marker=marker, **style)
             entries[str(arm)] = line
-    low, high = rows["value"].min(), rows["value"].max()
+
+
+def _means(ax: Axes, rows: pd.DataFrame) -> None:
+    """Draw the mean curve of each arm, thin and grey, all as one object: there may be hundreds."""
+    from matplotlib.collections import LineCollection
+
+    seeds = rows.groupby("arm")["key"].nunique()
+    mean = rows.groupby(["arm", "step"])["value"].agg(["mean", "size"]).reset_index()
+    whole = mean[mean["size"].to_numpy() == seeds[mean["arm"]].to_numpy()]
+    curves = [mine[["step", "mean"]].to_numpy() for _, mine in whole.groupby("arm")]
+    ax.add_collection(LineCollection(curves, colors="0.75", linewidths=0.4, zorder=1))
+    ax.autoscale_view()
+
+
+def _scale(ax: Axes, values: pd.Series, *, log: bool) -> None:
+    low, high = values.min(), values.max()
     if log and low > 0 and high > 10 * low:
         ax.set_yscale("log")

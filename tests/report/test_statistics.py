@@ -123,6 +123,13 @@ def test_cells_take_their_half_width_from_seed_means() -> None:
     assert over_seeds(values[:1]) == (25.0, None, 0)
 
 
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_holm_is_that_of_statsmodels(ps: list[float]) -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    assert holm(ps) == pytest.approx(multipletests(ps, method="holm")[1], abs=1e-15)
+
+
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
