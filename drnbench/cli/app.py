@@ -417,12 +417,12 @@ def fetch(
 @app.command(epilog="Example: python -m drnbench bench --only score")
 def bench(
     only: Annotated[
-        str | None, typer.Option(metavar="PART", help="score, degrade, enlarge or train; none: all of them")
+        str | None, typer.Option(metavar="PART", help="score, degrade, enlarge, train or sweep; none: all of them")
     ] = None,
     json: JsonOpt = None,
     device: DeviceOpt = "auto",
 ) -> int:
-    """Measure how fast this machine scores, degrades, enlarges and trains."""
+    """Measure how fast this machine scores, degrades, enlarges and trains, and what a sweep takes besides."""
     from drnbench.cli.benching import bench as measure
 
     return measure(device, only, json)

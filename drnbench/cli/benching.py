@@ -1,4 +1,4 @@
-"""The verb `bench`: how fast this machine scores, degrades, enlarges and trains."""
+"""The verb `bench`: how fast this machine scores, degrades, enlarges and trains, and what a sweep takes besides."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ XGA = (768, 1024)
 DIV2K = (1356, 2040)
 SECONDS = 3.0
 """How long a measurement lasts at least."""
+PLANNED = 10_000
+"""Trials that are planned."""
+SWEPT = 12
+"""Trials that are run."""
+STEPS = 200
+"""Training steps of each of them."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ def bench(device: str, only: str | None, out: Path | None) -> int:
         "degrade": _degrade,
         "enlarge": lambda folder: _enlarge(folder, torch.device(place)),
         "train": lambda folder: _train(folder, place),
+        "sweep": lambda folder: _sweep(folder, place),
     }
     if only is not None and only not in parts:
         raise UsageError(f"bench --only {only}: {nearest(only, parts)}")
@@ -190,3 +197,43 @@ def _train(folder: Path, device: str) -> Iterator[Speed]:
 
         what = f"train {_sized(method, model)}, batch {batch} x {patch}"
         yield Speed(what, _rate(step), "steps/s", 1)
+
+
+def _sweep(folder: Path, device: str) -> Iterator[Speed]:
+    """Measure planning, and the seconds that a trial takes beyond its training steps and its scoring."""
+    from drnbench.execution.coordinator import Coordinator, record
+    from drnbench.execution.local import LocalExecutor
+    from drnbench.plan import make
+    from drnbench.store import Store, read_json
+    from drnbench.study import Axis, Study, expand
+    from drnbench.trial import Data, Evaluate, Stage, Trial
+
+    def study(values: int, seeds: int) -> Study:
+        stage = Stage(
+            "train", scheme="paired", data=Data("photos/train"), steps=STEPS, batch=4, patch=48, validations=0
+        )
+        base = Trial(model={"n_blocks": 1, "n_feats": 4}, scale=4, stages=(stage,), evaluate=(Evaluate("photos/test"),))
+        return Study(base=base, axes=(Axis("train.lam", [0.01 * i for i in range(values)]),), seeds=seeds)
+
+    store = Store(folder)
+    make(expand(study(1, 1), "warm", ""), store)  # fingerprints are made once
+    start = time.perf_counter()
+    plan = make(expand(study(PLANNED // 10, 10), "large", ""), store)
+    yield Speed(f"sweep: plan {len(plan.trials) - 1} trials", time.perf_counter() - start, "s", 1)
+
+    for turn in ("warm", "measured"):  # the first worker waits for the fork server
+        count = 1 if turn == "warm" else SWEPT
+        plan = make(expand(study(count, 1), turn, ""), Store(folder / turn))
+        record(plan, Store(folder / turn))
+        executor = LocalExecutor(folder / turn, 1, [device])
+        start = time.perf_counter()
+        try:
+            Coordinator(plan, Store(folder / turn), executor, []).run()
+        finally:
+            executor.close()
+        took = time.perf_counter() - start
+    stages = [read_json(path) for path in sorted(folder.glob("measured/stages/*/stage.json"))]
+    scored = [read_json(path)["seconds"] for path in sorted(folder.glob("measured/trials/*/scores.json"))]
+    work = sum(one["seconds_per_step"] * one["steps"] for one in stages) + sum(scored)
+    yield Speed(f"sweep: a trial of {STEPS} steps, training and scoring", work / SWEPT, "s", 1)
+    yield Speed("sweep: a trial, everything else", (took - work) / SWEPT, "s", 1)

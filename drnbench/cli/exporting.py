@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from drnbench.errors import UsageError
+from drnbench.inventory import resolve
 from drnbench.store import Store, atomic, read_json
 
 
@@ -53,13 +54,7 @@ def export_weights(key: str, out: Path, results: Path, *, force: bool) -> int:
 
 def _stage(store: Store, key: str) -> Path:
     """Return the folder of the stage that a prefix means; of a trial, its last stage."""
-    found = store.find(key)
-    if not found:
-        raise UsageError(f"no stage and no trial in {store.root} begins with {key!r}; `plan` shows the keys of a study")
-    if len(found) > 1:
-        names = ", ".join(f"{p.parent.name[:-1]} {p.name[:16]}" for p in found[:4])
-        raise UsageError(f"{key!r} begins {len(found)} keys ({names}, ...); give more of its characters")
-    folder = found[0]
+    folder = resolve(store, key)
     if folder.parent.name == "trials":
         stages = (read_json(folder / "trial.json") or {}).get("stages")
         if stages is None:
@@ -70,6 +65,11 @@ def _stage(store: Store, key: str) -> Path:
     state = store.state(folder)
     if state != "done":
         raise UsageError(f"stage {folder.name[:12]} cannot be exported: it is {state}; run its study until it is done")
+    if not (folder / "checkpoint.pt").exists():
+        raise UsageError(
+            f"the weights of stage {folder.name[:12]} were cleaned away; `reproduce {folder.name[:12]} --keep DIR` trains "
+            "them again, bit for bit"
+        )
     return folder
 
 

@@ -113,6 +113,14 @@ def _time(ahead: Ahead) -> str:
     return told + (f"; {' and '.join(unknown)} of unknown cost (nothing like them was measured yet)" if unknown else "")
 
 
+def how_long(ahead: Ahead) -> str:
+    """Return how long a run will take, in a word or two."""
+    lacking = ahead.stages + ahead.scores
+    if lacking == len(ahead.tasks):
+        return "unknown"
+    return f"{'at least' if lacking else 'about'} {clock(ahead.several)}"
+
+
 def _memory(ahead: Ahead) -> list[str]:
     at_once = min(ahead.slots, len(ahead.tasks))
     found = [(what, mib) for what, mib in (("", ahead.memory.rss), (" of GPU memory", ahead.memory.gpu)) if mib]

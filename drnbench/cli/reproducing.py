@@ -128,7 +128,7 @@ def _plan(found: Recorded) -> Plan:
         trial = Trial(scale=last.scale, seed=last.seed, evaluate=(Evaluate("photos/test"),))
     arm = Arm("again", {}, "named", (trial,), {})
     expanded = Expanded("reproduce", "", "", Study(base=trial), (arm,), None, None)
-    stages = {unit.key: StageNode(unit, unit.stage.name, "missing", None, used_by=1) for unit in found.stages}
+    stages = {unit.key: StageNode(unit, unit.stage.name, "missing", used_by=1) for unit in found.stages}
     missing = tuple(e.key for e in scored.wanted) or ("nothing",)
     return Plan(expanded, [PlannedTrial(arm, trial, scored, list(stages), "missing", missing)], stages)
 

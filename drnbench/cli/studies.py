@@ -12,10 +12,11 @@ from typing import Any
 
 from rich.console import Console
 
+from drnbench.devices import gpu_count
 from drnbench.errors import UsageError, nearest
 from drnbench.overrides import parse_value
 from drnbench.plan import Plan, make
-from drnbench.progress import PlainProgress, RichProgress, clock
+from drnbench.progress import PlainProgress, RichProgress
 from drnbench.store import Store, read_json
 from drnbench.study import expand
 from drnbench.studyfile import load
@@ -66,9 +67,7 @@ def pick_devices(device: str, jobs: int | None, gpus: str | None = None, per_gpu
         raise UsageError(f"unknown device {device!r}: {nearest(device, ['auto', 'cpu', 'cuda'])}")
     count = 0
     if device != "cpu":
-        import torch
-
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        count = gpu_count()
     if device == "cuda" and not count:
         raise UsageError(
             "--device cuda: PyTorch sees no CUDA device here; use --device cpu, or install a CUDA build and driver"
@@ -134,18 +133,22 @@ def run_study(
         print(f"{name}: nothing to train, everything is in {store.root}")
         return _finish(plan, store, tracking_uri, failed=gone, ran=False)
 
+    from drnbench.cli.planning import how_long
+    from drnbench.plan.ahead import look_ahead
+    from drnbench.plan.costs import Costs
     from drnbench.training.prepare import prepare
 
     opened, kind = engine.open(store.root, len(left))
     with contextlib.closing(opened):
         stages = sum(item.unit.kind == "stage" for item in left)
-        seconds, unknown = plan.seconds()
-        told = "unknown" if unknown else f"about {clock(seconds / min(opened.slots, len(left)))}"
+        units = _unscored(left, plan)
+        queue = [(unit, item.needs, item.rank) for unit, item in zip(units, left, strict=True)]
+        told = how_long(look_ahead(plan, Costs(store), queue, min(opened.slots, len(left))))
         print(f"{name}, profile {profile}: {stages} stages to train, {len(left) - stages} trials to score; "
               f"{min(opened.slots, len(left))} at once on {kind}; time {told}", flush=True)  # fmt: skip
-        units = [item.unit for item in left]
-        prepare(_unscored(left, plan), store.cache)
-        progress = RichProgress(units, console) if console.is_terminal else PlainProgress(units)
+        prepare(units, store.cache)
+        whole = [item.unit for item in left]
+        progress = RichProgress(whole, console) if console.is_terminal else PlainProgress(whole)
         listeners: list[Any] = [progress]
         mirror = None
         if tracking_uri != "off":

@@ -1,4 +1,4 @@
-"""Building a plan: trials to units, units to a graph, each with its state in the store and what it will cost."""
+"""Building a plan: trials to units, units to a graph, each with its state in the store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from drnbench.environment import code_fingerprint
 from drnbench.evaluation import metrics
-from drnbench.plan.costs import Costs
 from drnbench.plan.keys import Keys
 from drnbench.plan.outputs import check, plain
 from drnbench.store import Status, Store, read_json
@@ -23,7 +22,6 @@ class StageNode:
 
     Attributes:
         state: missing, done, failed, interrupted, running, lost.
-        seconds: of what is not done, estimated from measured siblings; None is unknown.
         stale: done, but by numeric code that has changed since.
         used_by: how many trials need it.
 
@@ -32,7 +30,6 @@ class StageNode:
     unit: StageUnit
     label: str
     state: str
-    seconds: float | None
     stale: bool = False
     used_by: int = 0
     status: Status | None = None
@@ -78,11 +75,6 @@ class Plan:
         excluded = sum(len(arm.excluded) for arm in self.study.arms)
         return {"done": done, "to run": len(states) - done - failed, "failed before": failed, "excluded": excluded}
 
-    def seconds(self) -> tuple[float, int]:
-        """Return the estimated seconds of one process for what is left, and how many stages' cost is unknown."""
-        left = [node.seconds for node in self.stages.values() if node.state not in {"done", "failed"}]
-        return sum(s for s in left if s is not None), sum(s is None for s in left)
-
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain data: what plan.json holds and what `report` reads."""
         study = self.study
@@ -109,7 +101,7 @@ class Plan:
             ],
             "stages": {
                 key: {"label": n.label, "name": n.unit.stage.name, "state": n.state, "stale": n.stale, "used_by": n.used_by,
-                      "seconds": n.seconds, "before": n.unit.before}
+                      "before": n.unit.before}
                 for key, n in self.stages.items()
             },
             "trials": [
@@ -130,7 +122,7 @@ def make(study: Expanded, store: Store) -> Plan:
         UsageError: anything that would make a trial fail before it has computed anything.
 
     """
-    keys, costs, signatures = Keys(store.cache), Costs(store), set[str]()
+    keys, signatures = Keys(store.cache), set[str]()
     trained, scored = store.names("stages"), store.names("trials")
     stages: dict[str, StageNode] = {}
     trials: list[PlannedTrial] = []
@@ -141,7 +133,7 @@ def make(study: Expanded, store: Store) -> Plan:
             for stage in units:
                 if stage.key not in stages:
                     label = f"{stage.stage.name} · {arm.name}, seed {stage.seed}"
-                    stages[stage.key] = _node(stage, label, store if stage.key in trained else None, costs, signatures)
+                    stages[stage.key] = _node(stage, label, store if stage.key in trained else None, signatures)
                 elif arm.name not in stages[stage.key].label:
                     stages[stage.key].label = f"{stage.stage.name}, seed {stage.seed}"  # of several arms
                 stages[stage.key].used_by += 1
@@ -161,18 +153,18 @@ def _measured(trials: list[PlannedTrial], scale: int | None) -> str:
     return trials[0].trial.protocol.tag({name: metrics.get(name) for name in names}, scale)
 
 
-def _node(unit: StageUnit, label: str, store: Store | None, costs: Costs, signatures: set[str]) -> StageNode:
+def _node(unit: StageUnit, label: str, store: Store | None, signatures: set[str]) -> StageNode:
     if store is None:  # it has no folder
-        return StageNode(unit, label, "missing", costs.seconds(unit))
+        return StageNode(unit, label, "missing")
     folder = store.stage(unit.key)
     state, status = store.look(folder)
     if state == "done" and not (folder / "checkpoint.pt").exists():
         state = "missing"
     if state != "done":
-        return StageNode(unit, label, state, costs.seconds(unit), status=status if state == "failed" else None)
+        return StageNode(unit, label, state, status=status if state == "failed" else None)
     record = read_json(folder / "stage.json") or {}
     signatures.add(repr(record.get("signature")))
-    return StageNode(unit, label, state, None, record.get("code") != code_fingerprint("stage"))
+    return StageNode(unit, label, state, record.get("code") != code_fingerprint("stage"))
 
 
 def _other_code(path: Path, kind: str) -> bool:

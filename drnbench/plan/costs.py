@@ -8,12 +8,13 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from drnbench.devices import gpu_count
 from drnbench.store import Store
 from drnbench.trial import Trial
 from drnbench.units import StageUnit
@@ -89,6 +90,7 @@ class Costs:
 
     def __init__(self, store: Store, device: str | None = None) -> None:
         self._store, self._given = store, device
+        self._folders: dict[Shape, int | None] = {}
 
     def seconds(self, unit: StageUnit) -> float | None:
         """Return the estimated seconds of a stage on one process, or None where nothing like it was measured."""
@@ -101,7 +103,8 @@ class Costs:
 
     def disk(self, unit: StageUnit) -> int | None:
         """Return the bytes of a stage's folder, or None where nothing like it is there."""
-        return _folders(s.folder for s in self._sizes.get(size_shape(unit), ()))
+        of = size_shape(unit)
+        return self._folder(of, self._sizes.get(of, ()))
 
     def scoring(self, trial: Trial) -> float | None:
         """Return the estimated seconds of one evaluation of a trial, or None where nothing like it was measured."""
@@ -114,15 +117,19 @@ class Costs:
 
     def scoring_disk(self, trial: Trial) -> int | None:
         """Return the bytes of a scored trial's folder, crops included, or None where nothing like it is there."""
-        return _folders(s.folder for s in self._scored.get(score_shape(trial), ()))
+        of = score_shape(trial)
+        return self._folder(of, self._scored.get(of, ()))
+
+    def _folder(self, of: Shape, samples: Sequence[StageSample | ScoreSample]) -> int | None:
+        if of not in self._folders:
+            self._folders[of] = _folders(s.folder for s in samples)
+        return self._folders[of]
 
     @functools.cached_property
     def _device(self) -> str:
         if self._given is not None:
             return self._given
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if gpu_count() else "cpu"
 
     @functools.cached_property
     def _stages(self) -> list[StageSample]:

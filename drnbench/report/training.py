@@ -58,6 +58,8 @@ def _label(name: str) -> str:
 
 def draw(scores: Scores, store: Store) -> Drawn | None:
     """Return losses above, validation below, one column a stage; None before any history is written."""
+    from matplotlib.ticker import MaxNLocator
+
     frame = _histories(scores, store)
     if frame is None:
         return None
@@ -92,6 +94,7 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
                 ax.set_title(stage, loc="left")
             if row == len(wanted) - 1:
                 ax.set_xlabel("step")
+            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             # A stage may lack a curve (no unpaired kernel yet): the first that has it carries the label.
             if len(rows) and not labelled:
                 ax.set_ylabel(_label(name))

@@ -12,11 +12,18 @@ def short(monkeypatch):
     monkeypatch.setattr(benching, "SECONDS", 0.01)
     monkeypatch.setattr(benching, "XGA", (64, 96))
     monkeypatch.setattr(benching, "DIV2K", (96, 64))
+    for name, count in (("PLANNED", 20), ("SWEPT", 1), ("STEPS", 3)):
+        monkeypatch.setattr(benching, name, count)
 
 
 @pytest.mark.parametrize(
     ("part", "unit"),
-    [("score", "images/s"), ("degrade", "images/s"), pytest.param("train", "steps/s", marks=pytest.mark.real)],
+    [
+        ("score", "images/s"),
+        ("degrade", "images/s"),
+        pytest.param("train", "steps/s", marks=pytest.mark.real),
+        pytest.param("sweep", "s", marks=pytest.mark.real),
+    ],
 )
 def test_every_part_is_measured(part, unit, tmp_path):
     out = tmp_path / "bench.json"

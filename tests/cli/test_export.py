@@ -116,3 +116,5 @@ def test_wrong_keys_are_one_line(store, tmp_path, capsys):
     assert "cannot be written" in refused(capsys, store, "abcde", tmp_path / "file")
     (store.stage("abcdef" + 58 * "0") / "checkpoint.pt").write_bytes(b"broken")
     assert "no weights that can be read safely" in refused(capsys, store, "abcde", out)
+    (store.stage("abcdef" + 58 * "0") / "checkpoint.pt").unlink()
+    assert "were cleaned away; `reproduce abcdef000000 --keep DIR`" in refused(capsys, store, "abcde", out)

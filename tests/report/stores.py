@@ -63,7 +63,7 @@ def plan_of(
                     scale=trial.scale, seed=trial.seed, depth=depth, before=before, stage=stage, data_digest="d",
                 )  # fmt: skip
                 units.append(unit)
-                stages.setdefault(unit.key, StageNode(unit, stage.name, "missing", None))
+                stages.setdefault(unit.key, StageNode(unit, stage.name, "missing"))
             last = units[-1].key if units else None
             trial_key = key("trial", last, None if last else (trial.method, trial.scale))
             wanted = tuple(
