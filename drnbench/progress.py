@@ -91,6 +91,7 @@ class Progress:
         self._steps = sum(unit.stage.steps for unit in units if isinstance(unit, StageUnit))
         self._steps_done = 0
         self._first: tuple[int, float] | None = None
+        self._left: dict[str, int] = {}
         self.running: dict[str, _Live] = {}
 
     def __enter__(self) -> Self:
@@ -124,6 +125,19 @@ class Progress:
                 self._steps_done += unit.stage.steps - (live.step if live else 0)
             else:
                 self.trials_done += 1
+            self._left[unit.key] = 0
+        elif isinstance(unit, StageUnit):
+            self._left[unit.key] = unit.stage.steps - (live.step if live else 0)
+
+    def spare(self, units: Iterable[Unit]) -> None:
+        """Count no longer what was to run and will not: what is left of these units."""
+        for unit in units:
+            done = self._left.get(unit.key) == 0
+            if isinstance(unit, StageUnit):
+                self.stages -= not done
+                self._steps -= self._left.get(unit.key, unit.stage.steps)
+            else:
+                self.trials -= not done
 
     def counts(self) -> str:
         """How many trials and stages are done, of those to do."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import pytest
@@ -32,10 +31,6 @@ def golden() -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        engine = item.path.name in {"test_ray.py", "test_slurm.py"} or re.search(r"\[(ray|slurm)", item.name)
-        if engine and item.get_closest_marker("real"):
-            item.add_marker(pytest.mark.cluster)
     gpu = [item for item in items if item.get_closest_marker("gpu")]
     if gpu:
         import torch

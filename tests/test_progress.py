@@ -64,3 +64,19 @@ def test_the_time_left_is_the_pace_so_far(monkeypatch):
     assert progress.left() == 30.0
     progress.ended(unit(), "a", Status("done"))
     assert progress.share() == 0.5
+
+
+def test_what_is_given_up_is_counted_no_longer():
+    units = [unit().model_copy(update={"key": str(n) * 64}) for n in range(4)]
+    progress = PlainProgress(units)
+    for one, steps in zip(units, (200, 50, 0, 0), strict=True):
+        progress.started(one, "adapt")
+        progress.message(one, "adapt", {"step": steps})
+    progress.ended(units[0], "adapt", Status("done"))
+    progress.ended(units[1], "adapt", Status("interrupted"))
+    assert progress.share() == 250 / 800
+    progress.spare(units[:2])
+    assert progress.counts() == "trials 0/0, stages 1/3"
+    assert progress.share() == 250 / 650
+    progress.spare(units[2:3])
+    assert progress.share() == 250 / 450

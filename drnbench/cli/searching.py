@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def search(
     from drnbench.cli.studies import _Mirrored, read_sets
     from drnbench.execution.coordinator import Coordinator, todo
     from drnbench.plan.keys import Keys
-    from drnbench.search.source import Searcher, make_run
+    from drnbench.search.source import Searcher, expected
     from drnbench.studyfile import load
     from drnbench.training.prepare import prepare
 
@@ -83,21 +83,24 @@ def search(
 
     executor, kind = engine.open(store.root)
     slots = executor.slots
-    searcher = Searcher(made, signature(made, store.cache), store, slots, executor.stop, say, rerun)
+    shared: frozenset[str] = frozenset()
+
+    def spare(units: Sequence[Unit]) -> None:
+        if progress is not None:
+            progress.spare(unit for unit in units if unit.key not in shared)
+
+    searcher = Searcher(made, signature(made, store.cache), store, slots, executor.stop, say, rerun, spare)
     if searcher.finished:
         executor.close()
         return _verdict(searcher)
-    keys = Keys(store.cache)
-    runs = [make_run(made, keys, {}, seed) for seed in range(made.search.seeds)]
     pending = made.search.trials - sum(one.state != "running" for one in searcher.engine.candidates)
-    units: list[Unit] = [unit for run in runs for unit in run.units]
+    units, shared = expected(made, Keys(store.cache), max(1, pending))
     left = todo(plan, "failed" if rerun == "failed" else None)
     print(f"{name}, profile {profile}: {pending} of {made.search.trials} candidates to try, {made.search.seeds} seeds each; "
           f"{slots} at once on {kind}", flush=True)  # fmt: skip
     prepare([*units, *(item.unit for item in left)], store.cache)
-    # An estimate: stages that candidates share are trained once.
-    expected = [*(units * max(1, pending)), *(item.unit for item in left)]
-    progress = RichProgress(expected, console) if console.is_terminal else PlainProgress(expected)
+    whole = [*units, *(item.unit for item in left if item.unit.key not in shared)]
+    progress = RichProgress(whole, console) if console.is_terminal else PlainProgress(whole)
     listeners: list[Any] = [progress, searcher]
     mirror = None
     if tracking_uri != "off":

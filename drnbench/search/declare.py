@@ -31,6 +31,11 @@ class _Range(Frozen):
         """How many values there are; None: more than anybody could try."""
         return None
 
+    @property
+    def ends(self) -> tuple[Any, Any]:
+        """Its first and its last value."""
+        return self.low, self.high  # type: ignore[attr-defined]
+
     def snapped(self, value: Any) -> Any:
         """Return the value that a trial is given for one that a sampler drew."""
         return value
@@ -124,6 +129,11 @@ class Choice(_Range):
             fields = {"choices": dict(values), **fields}
             values = tuple(values)
         super().__init__(**{"values": values, **fields})
+
+    @property
+    def ends(self) -> tuple[Any, Any]:
+        """See `_Range`."""
+        return self.values[0], self.values[-1]
 
     @property
     def size(self) -> int | None:

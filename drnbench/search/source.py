@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,16 +39,17 @@ class Searcher:
         stop: asks a running unit to save and leave.
         say: told in a line how each candidate ended.
         rerun: "failed" tries candidates again that failed before.
+        spare: told the units of a candidate that was given up.
 
     """
 
     def __init__(
         self, made: Settled, name: str, store: Store, slots: int, stop: Callable[[str], None], say: Callable[[str], None],
-        rerun: str | None = None,
+        rerun: str | None = None, spare: Callable[[Sequence[Unit]], None] = lambda units: None,  # noqa: ARG005
     ) -> None:  # fmt: skip
         self.engine = open_engine(made, name, store, retry=rerun == "failed")
         self._made, self._name, self._store, self._slots, self._stop, self._say = made, name, store, slots, stop, say
-        self._rerun = rerun
+        self._rerun, self._spare = rerun, spare
         self._keys = Keys(store.cache)
         self._active: list[_Active] = []
         self._given: set[str] = set()
@@ -146,6 +147,7 @@ class Searcher:
                     return  # it is saving
                 self._pruned(unit)
                 self.engine.prune(one)
+                self._spare([unit for run in active.runs for unit in run.units])
             elif unit is None:
                 try:
                     self.engine.scored(one, *measure.scores(run, self._made.search.objectives, self._store))
@@ -289,6 +291,24 @@ def make_run(made: Settled, keys: Keys, values: dict[str, Any], seed: int) -> Ru
     where = f"{made.name}, candidate {made.label(values)}"
     stages = keys.stages(trial, where)
     return Run(trial, tuple(stages), keys.evaluation(trial, stages, where) if made.evaluations else None)
+
+
+def expected(made: Settled, keys: Keys, candidates: int) -> tuple[list[Unit], frozenset[str]]:
+    """Return about the units that so many candidates take, and the keys of those that all candidates share.
+
+    A stage is shared where the ends of the space do not tell it apart.
+    """
+    ends = [{path: one.ends[end] for path, one in made.search.space.items()} for end in (0, 1)]
+    seeds = range(made.search.seeds)
+    try:
+        runs = [[make_run(made, keys, values, seed) for values in ends] for seed in seeds]
+    except UsageError:  # such a candidate will fail by itself
+        units = [unit for seed in seeds for unit in make_run(made, keys, {}, seed).units]
+        return list(units) * candidates, frozenset()
+    low = [unit for first, _ in runs for unit in first.units]
+    shared = frozenset(u.key for u in low) & {unit.key for _, last in runs for unit in last.units}
+    own = [unit for unit in low if unit.key not in shared]
+    return [unit for unit in low if unit.key in shared] + own * candidates, shared
 
 
 def open_engine(made: Settled, name: str, store: Store, *, retry: bool = False) -> Engine:
