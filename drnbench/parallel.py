@@ -84,11 +84,12 @@ def _one(work: Callable[[T], R], item: T) -> R | Failed:
 
 
 def _pool(work: Work[T, R], items: Sequence[T], jobs: int) -> Iterator[R | Failed]:
-    context = multiprocessing.get_context("forkserver")
-    # The fork server is shared with the workers of studies, so both ask for the same preload; what does without torch
-    # does not wait for it.
+    # The fork server is shared with the workers of studies, so both ask for the same preload. A process that has not
+    # needed torch yet does not wait for that, nor start a server without it, which the workers would then get.
     heavy = "torch" in sys.modules
-    context.set_forkserver_preload(["drnbench.execution.preload" if heavy else type(work).__module__])
+    context = multiprocessing.get_context("forkserver" if heavy else "spawn")
+    if heavy:
+        context.set_forkserver_preload(["drnbench.execution.preload"])
     with ProcessPoolExecutor(jobs, context, _begin, (work,)) as pool:
         try:
             futures: list[Future[Any]] = [pool.submit(_task, item) for item in items]
@@ -110,10 +111,12 @@ def _begin(work: Work[Any, Any]) -> None:
     global _work  # noqa: PLW0603 - one a process: what the pool's initialiser is for
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     threading.Thread(target=_follow, daemon=True).start()
+    # Processes share the cores, threads would fight over them.
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # read by torch where it is imported later
     if "torch" in sys.modules:
         import torch
 
-        torch.set_num_threads(1)  # processes share the cores, threads would fight over them
+        torch.set_num_threads(1)
     work.start()
     _work = work
 

@@ -3,7 +3,8 @@
 Every kernel takes `noise` (gray levels) and `jpeg` (quality), which come after it: `bd:noise=5,jpeg=70`.
 
 A new kernel is a class derived from `drnbench.degradations.kernel.Kernel` under `@kernels.register("name")`,
-in a file listed in `home` below, or in another package through the entry-point group `drnbench.kernels`.
+in a file listed in `home` below, or in another package through the entry-point group `drnbench.kernels`. A plan reads
+names and parameters alone, so PyTorch is imported inside the functions that compute.
 """
 
 from __future__ import annotations

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from drnbench.degradations import kernels
 from drnbench.degradations.kernel import Kernel, Taps
 from drnbench.degradations.resize import border_indices, round_half_up
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Sigma = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 # The work of a kernel that is no product of two lines grows with the square of its size.
@@ -41,7 +42,7 @@ class Line(Kernel):
     def taps(self, scale: int) -> Taps:
         """Return the product."""
         weights, first = self.line(scale)
-        return Taps(torch.outer(weights, weights), (first, first))
+        return Taps(weights.outer(weights), (first, first))
 
 
 @kernels.register("bd")
@@ -110,7 +111,7 @@ class Anisotropic(Kernel):
         along = right * math.cos(turn) + up * math.sin(turn)
         across = up * math.cos(turn) - right * math.sin(turn)
         exponent = -0.5 * ((along / self.sigma_x) ** 2 + (across / self.sigma_y) ** 2)
-        weights = torch.softmax(exponent.flatten(), dim=0).view(size, size)
+        weights = exponent.flatten().softmax(dim=0).view(size, size)
         # Beside the largest, float64 does not see these: most of a narrow kernel, and all of its work.
         weights[weights < 1e-17 * weights.max()] = 0
         first = (scale - size) // 2
@@ -131,12 +132,14 @@ def _centred_size(sigma: float, scale: int) -> int:
 
 
 def _positions(size: int) -> Tensor:
+    import torch
+
     return torch.arange(size, dtype=torch.float64) - (size - 1) / 2
 
 
 def _gaussian(positions: Tensor, sigma: float) -> Tensor:
     """Return weights that sum to 1; softmax, since exp underflows to 0/0 for a small sigma between pixels."""
-    return torch.softmax(-0.5 * (positions / sigma) ** 2, dim=0)
+    return (-0.5 * (positions / sigma) ** 2).softmax(dim=0)
 
 
 def sample_line(x: Tensor, weights: Tensor, first: int, scale: int) -> Tensor:
@@ -152,6 +155,8 @@ def sample_line(x: Tensor, weights: Tensor, first: int, scale: int) -> Tensor:
         N x C x H/scale x W/scale, float64, not rounded.
 
     """
+    import torch
+
     batch, channels = x.shape[:2]
     out = x.flatten(0, 1).unsqueeze(1)
     for axis in (2, 3):
@@ -179,6 +184,8 @@ def sample(x: Tensor, taps: Taps, scale: int) -> Tensor:
         N x C x H/scale x W/scale, float64, not rounded.
 
     """
+    import torch
+
     rows, columns = (side // scale for side in x.shape[2:])
     padded = x
     for axis, first, size, cells in zip((2, 3), taps.first, taps.weights.shape, (rows, columns), strict=True):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from drnbench.degradations.resize import round_half_up
 from drnbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def add_noise(lr: Tensor, sigma: float, seed: int) -> Tensor:
@@ -27,6 +29,8 @@ def add_noise(lr: Tensor, sigma: float, seed: int) -> Tensor:
         The same shape and device: integers in 0..255.
 
     """
+    import torch
+
     draws = [
         np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, i], np.uint64))).standard_normal(image.shape)
         for i, image in enumerate(lr)
@@ -48,6 +52,7 @@ def through_jpeg(lr: Tensor, quality: int) -> Tensor:
         UsageError: images that are not of three channels.
 
     """
+    import torch
     from PIL import Image
 
     if lr.shape[1] != 3:

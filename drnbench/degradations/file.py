@@ -5,19 +5,20 @@ from __future__ import annotations
 import functools
 import hashlib
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
 
 from drnbench.degradations import kernels
 from drnbench.degradations.blur import sample
 from drnbench.degradations.kernel import Kernel, Taps
 from drnbench.degradations.resize import round_half_up
 from drnbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MAX_SIDE = 101
 _NUMERIC = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
@@ -66,6 +67,8 @@ class File(Kernel):
             UsageError: a file that cannot be used.
 
         """
+        import torch
+
         weights = torch.from_numpy(self._array / self._array.sum())
         rows, columns = ((scale - side) // 2 for side in weights.shape)  # downwards: half a pixel before
         return Taps(weights, (rows, columns))

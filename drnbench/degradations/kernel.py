@@ -8,16 +8,17 @@ two of nearest at x4).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from torch import Tensor
 
 from drnbench.degradations import kernels
 from drnbench.degradations.camera import add_noise, through_jpeg
 from drnbench.degradations.resize import Border, downsample, round_half_up
 from drnbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LATER = ("noise", "jpeg")
 """Fields that came after results had been filed: they enter a hash only where they are set."""
@@ -163,13 +164,15 @@ class Bicubic(Kernel):
 
     def taps(self, scale: int) -> Taps:
         """Return the cubic of a = -0.5 stretched by the scale, both ways."""
+        import torch
+
         size = 4 * scale - scale % 2  # at odd scales the outermost of 4 s + 1 taps are both 0: less than 2 s away
         x = (torch.arange(size, dtype=torch.float64) - (size - 1) / 2).abs() / scale
         near = 1.5 * x**3 - 2.5 * x**2 + 1
         line = torch.where(x <= 1, near, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2)
         line = line / line.sum()
         first = (scale - size) // 2
-        return Taps(torch.outer(line, line), (first, first))
+        return Taps(line.outer(line), (first, first))
 
 
 @kernels.register("nearest")
@@ -190,6 +193,8 @@ class Nearest(Kernel):
 
     def taps(self, scale: int) -> Taps:
         """Return the whole cell, with the one pixel."""
+        import torch
+
         weights = torch.zeros(scale, scale, dtype=torch.float64)
         weights[self._offset(scale), self._offset(scale)] = 1
         return Taps(weights, (0, 0))

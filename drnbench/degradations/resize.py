@@ -8,13 +8,12 @@ rounds after each.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
-import torch
-from torch import Tensor
-from torch.nn.functional import interpolate
+from typing import TYPE_CHECKING, Literal, get_args
 
 from drnbench.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Border = Literal["symmetric", "replicate"]
 """symmetric: reflected with the edge pixel (today's MATLAB); replicate: edge pixel repeated (older)."""
@@ -25,6 +24,8 @@ def border_indices(size: int, before: int, after: int, border: Border) -> Tensor
 
     Plain index arithmetic, so that the extension may be longer than the axis.
     """
+    import torch
+
     positions = torch.arange(-before, size + after)
     if border == "replicate":
         return positions.clamp(0, size - 1)
@@ -96,6 +97,8 @@ def _check(x: Tensor, factor: int, border: str) -> None:
 
 def _resize_axis(x: Tensor, axis: int, size: int, pads: tuple[int, int], border: Border) -> Tensor:
     """Resize one axis to `size`; `pads`: input pixels added on each side, output pixels cut off again."""
+    from torch.nn.functional import interpolate
+
     pad_in, pad_out = pads
     if size == x.shape[axis]:
         return x  # factor 1: MATLAB's cubic is exactly 1 at 0 and 0 at the other integers

@@ -11,6 +11,11 @@ import torch._dynamo  # noqa: F401 - the first optimiser step of every process i
 
 import drnbench.evaluation.evaluator
 import drnbench.execution.worker
+import drnbench.models.dbpn
+import drnbench.models.drn
+import drnbench.models.dual
+import drnbench.models.edsr
+import drnbench.models.gan
 import drnbench.training.loop  # noqa: F401
 from drnbench.degradations import kernels
 from drnbench.errors import PlugInWarning

@@ -1,7 +1,8 @@
 """Networks: LR batch (N x 3 x H x W, float32 RGB in 0..255) -> tuple of outputs from coarse to fine, the last is SR.
 
-A model is a function `name(scale, **sizes) -> nn.Module` under `@models.register(...)` in a file of its own, listed in
-`home` below, or in another package through the entry-point group `drnbench.models`.
+A model is a function `name(scale, **sizes) -> nn.Module` under `@models.register(...)`: in `builtin.py`, which imports
+the network from a file of its own when one is built, or in another package through the entry-point group
+`drnbench.models`.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class Model:
         """Hold a size against the annotation of `make`: a wrong type would fail in the middle of a sweep."""
         from pydantic import TypeAdapter, ValidationError
 
-        hint = inspect.signature(self.make, eval_str=True).parameters[size].annotation
+        hint = _annotation(self.make, size)
         if hint is inspect.Parameter.empty:
             return
         try:
@@ -104,16 +105,20 @@ class Model:
             raise UsageError(f"model {self.name!r}: size {size!r} {message} (got {value!r})") from error
 
 
+def _annotation(make: Callable[..., Any], parameter: str) -> Any:
+    """Return the annotation of a parameter, evaluated."""
+    try:
+        return inspect.signature(make, eval_str=True).parameters[parameter].annotation
+    except NameError:
+        # A factory that imports its network when it builds one can name it to type checkers alone in what it returns.
+        hint = inspect.signature(make).parameters[parameter].annotation
+        names = getattr(inspect.unwrap(make), "__globals__", {})
+        return eval(hint, names) if isinstance(hint, str) else hint  # noqa: S307 - the factory's own code
+
+
 models: Registry[Model] = Registry(
     "model",
-    home=(
-        "drnbench.models.drn",
-        "drnbench.models.edsr",
-        "drnbench.models.dbpn",
-        "drnbench.models.gan",
-        "drnbench.models.classical",
-        "drnbench.models.spandrel",
-    ),
+    home=("drnbench.models.builtin",),
     group="drnbench.models",
 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from drnbench.degradations.resize import downsample, upsample
-from drnbench.models import register
 
 
 class Bicubic(nn.Module):
@@ -18,12 +17,6 @@ class Bicubic(nn.Module):
     def forward(self, lr: Tensor) -> tuple[Tensor]:
         """N x 3 x H x W in 0..255 -> one image of scale x the size, integers in 0..255."""
         return (upsample(lr.double(), self.scale, border="symmetric", quantize=True).to(lr.dtype),)
-
-
-@register("bicubic", "MATLAB's bicubic interpolation, any scale, not trained", scheme=None)
-def bicubic(scale: int) -> Bicubic:
-    """Build the interpolation."""
-    return Bicubic(scale)
 
 
 class BackProjection(nn.Module):
@@ -44,9 +37,3 @@ class BackProjection(nn.Module):
         for _ in range(self.iterations):
             y = y + upsample(x - downsample(y, self.scale, border="symmetric"), self.scale, border="symmetric")
         return (y.to(lr.dtype),)
-
-
-@register("ibp", "iterative back-projection from bicubic, any scale, not trained", scheme=None)
-def ibp(scale: int, iterations: int = 10) -> BackProjection:
-    """Build the iteration."""
-    return BackProjection(scale, iterations)

@@ -11,8 +11,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from drnbench.models import register
-
 PROJECTION = {2: (6, 2, 2), 4: (8, 4, 2), 8: (12, 8, 2)}
 """Kernel, stride and padding of every projection layer at a scale, as in the paper."""
 
@@ -93,9 +91,3 @@ def _initialise(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
     assert layer.bias is not None
     nn.init.normal_(layer.weight, std=(2 / (layer.weight[0, 0].numel() * layer.out_channels)) ** 0.5)
     nn.init.zeros_(layer.bias)
-
-
-@register("dbpn", "DBPN, dense, small (1.0 M parameters at x4), one output; sizes free", scales=(2, 4, 8))
-def dbpn(scale: int, n_blocks: int = 3, n_feats: int = 128, n_base: int = 32) -> DBPN:
-    """Build a DBPN; the defaults are small, the DBPN of the published tables has 15 M parameters."""
-    return DBPN(scale, n_blocks, n_feats, n_base)

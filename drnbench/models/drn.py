@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from drnbench.models import register
-
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean of DIV2K in 0..1, as the authors use it."""
 SLOPE = 0.2
@@ -122,18 +120,3 @@ class DRN(nn.Module):
             x = torch.cat([up(x), skips.pop()], 1)
             outputs.append(self.add_mean(tail(x)))
         return tuple(outputs)
-
-
-def _default_sizes(scale: int) -> dict[str, int]:
-    return {"n_blocks": 30, "n_feats": 8 if scale == 8 else 16}
-
-
-@register("drn", "DRN with free sizes (n_blocks, n_feats); DRN-S where none are given", scales=(2, 4, 8),
-          scheme="paired", multiscale=True, sizes=_default_sizes)  # fmt: skip
-def drn(scale: int, n_blocks: int | None = None, n_feats: int | None = None, train_mean: bool = True) -> DRN:
-    """Build a DRN; sizes left out are DRN-S's at that scale.
-
-    train_mean: mean shift layers trainable, as in the authors' code, or frozen.
-    """
-    sizes = _default_sizes(scale)
-    return DRN(scale, n_blocks or sizes["n_blocks"], n_feats or sizes["n_feats"], train_mean=train_mean)

@@ -6,7 +6,6 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from drnbench.models import register
 from drnbench.models.drn import mean_shift
 
 
@@ -56,9 +55,3 @@ class EDSR(nn.Module):
         x = self.head(self.sub_mean(lr))
         x = x + self.body(x)
         return (self.add_mean(self.tail(x)),)
-
-
-@register("edsr", "EDSR, baseline size (16 blocks of 64 channels), one output; sizes free", scales=(2, 3, 4, 8))
-def edsr(scale: int, n_blocks: int = 16, n_feats: int = 64, train_mean: bool = True) -> EDSR:
-    """Build an EDSR; train_mean: mean shift layers trainable, as in DRN, or frozen."""
-    return EDSR(scale, n_blocks, n_feats, train_mean=train_mean)

@@ -17,14 +17,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from drnbench.degradations.resize import upsample
 from drnbench.errors import UsageError
-from drnbench.models import register
+from drnbench.models.constants import HALF_RANGE, SMALLEST
 from drnbench.models.drn import SLOPE
 from drnbench.models.edsr import ResidualBlock
-
-HALF_RANGE = 127.5
-"""Gray levels 0..255 are ±1 inside; what the weights of adversarial methods were chosen for."""
-SMALLEST = 4
-"""Side in pixels of the smallest image with a discriminator."""
 
 
 def _zero(n_feats: int) -> nn.Conv2d:
@@ -182,17 +177,3 @@ class CinC(nn.Module):
     def forward(self, lr: Tensor) -> tuple[Tensor]:
         """N x 3 x H x W in 0..255 -> one image of scale x the size; not clamped."""
         return cast("tuple[Tensor]", self.enlarge(self.clean(lr)[0]))
-
-
-@register("cyclegan", "CycleGAN for SR: residual blocks on top of bicubic, trained on unpaired images; sizes free",
-          scales=(2, 3, 4, 8), scheme="cyclegan")  # fmt: skip
-def cyclegan(scale: int, n_blocks: int = 6, n_feats: int = 64) -> Enlarger:
-    """Build the generator G."""
-    return Enlarger(scale, n_blocks, n_feats)
-
-
-@register("cincgan", "CinCGAN: a network that cleans the LR image, then one that enlarges it; sizes free",
-          scales=(2, 3, 4, 8), scheme="cincgan")  # fmt: skip
-def cincgan(scale: int, n_blocks: int = 16, n_feats: int = 64, inner_blocks: int = 6) -> CinC:
-    """Build G1 (`inner_blocks`) and the SR network (`n_blocks`), both of `n_feats` channels."""
-    return CinC(scale, n_blocks, n_feats, inner_blocks)

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from drnbench.errors import UsageError
-from drnbench.models import register
 
 
 class Published(nn.Module):
@@ -49,14 +48,8 @@ class Published(nn.Module):
         return sr
 
 
-@register(
-    "spandrel",
-    "a published network from its weights=FILE: RCAN, SwinIR, HAT, ESRGAN and others that spandrel knows; not trained",
-    scheme=None,
-    files=("weights",),
-)
-def spandrel(scale: int, weights: str | None = None) -> Published:
-    """Build the network that a file of weights (.pth, .pt, .ckpt, .safetensors) holds.
+def load(scale: int, weights: str | None) -> Published:
+    """Return the network that a file of weights (.pth, .pt, .ckpt, .safetensors) holds.
 
     Nothing in the file is run: only tensors and plain containers are read, so TorchScript is refused.
 

@@ -1,7 +1,8 @@
 """Schemes: how a model is trained. A scheme owns the extra networks and every optimiser, and knows no model by name.
 
 A scheme is a class under `@schemes.register(...)` in a file of its own, listed in `home` below, or in another package
-through the entry-point group `drnbench.schemes`.
+through the entry-point group `drnbench.schemes`. A plan asks the class what it uses and refuses, so PyTorch is imported
+inside the functions that compute.
 """
 
 from __future__ import annotations

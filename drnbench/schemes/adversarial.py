@@ -7,18 +7,19 @@ taken of images / 127.5: mean absolute error in half ranges. Only `primary` is i
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor, nn
 
 from drnbench.errors import UsageError
 from drnbench.models import Model
-from drnbench.models.gan import HALF_RANGE, SMALLEST, PatchGAN
+from drnbench.models.constants import HALF_RANGE, SMALLEST
 from drnbench.schemes.base import Batch, Mix, Options, Scheme
 from drnbench.trial import NonNegative, Stage
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 def l1(a: Tensor, b: Tensor) -> Tensor:
@@ -57,6 +58,8 @@ class ImagePool:
             draws: N x 2 in [0, 1): whether to exchange, and which one.
 
         """
+        import torch
+
         out = []
         for image, (chance, place) in zip(fresh, draws, strict=True):
             chosen = image
@@ -126,6 +129,8 @@ class Adversarial(Scheme):
 
     def discriminators(self) -> dict[str, nn.Module]:
         """Return `d_hr` and `d_lr`, as deep as the stage's patches allow."""
+        from drnbench.models.gan import PatchGAN
+
         sides = {"d_hr": self.stage.patch, "d_lr": self.stage.patch // self.scale}
         return {name: PatchGAN(side, self.options.d_feats) for name, side in sides.items()}
 
@@ -187,6 +192,8 @@ class Adversarial(Scheme):
 
     def state_dict(self) -> dict[str, object]:
         """Networks, optimisers and the images of the pools: domain -> n x 3 x H x W."""
+        import torch
+
         kept = {domain: torch.stack(pool.images) for domain, pool in self.pools.items() if pool.images}
         return {**super().state_dict(), "pools": kept}
 

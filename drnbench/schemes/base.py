@@ -7,12 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from drnbench.data.sampling import uniforms
 from drnbench.errors import UsageError
@@ -20,11 +18,21 @@ from drnbench.models import Model
 from drnbench.overrides import validated
 from drnbench.trial import Frozen, Stage
 
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
 Chance = Callable[[str, tuple[int, ...]], NDArray[np.float64]]
 
 
 def _first_step(purpose: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
     return uniforms(0, purpose, 0, shape)
+
+
+def _no_images() -> Tensor:
+    import torch
+
+    return torch.zeros(0, 3, 0, 0)
 
 
 class Mix(NamedTuple):
@@ -52,7 +60,7 @@ class Batch:
     lr: Tensor
     pyramid: dict[int, Tensor]
     n_pairs: int
-    hr: Tensor = field(default_factory=lambda: torch.zeros(0, 3, 0, 0))
+    hr: Tensor = field(default_factory=_no_images)
     chance: Chance = _first_step
 
 
@@ -143,6 +151,8 @@ class Scheme(ABC):
         """
 
     def __init__(self, model: nn.Module, scale: int, stage: Stage) -> None:
+        from torch import nn
+
         self.model = model
         self.scale = scale
         self.stage = stage
@@ -168,6 +178,8 @@ class Scheme(ABC):
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         """Return the optimiser of one network: Adam with the stage's betas and epsilon."""
+        import torch
+
         return torch.optim.Adam(
             [p for p in network.parameters() if p.requires_grad],
             lr=self.stage.lr, betas=self.stage.betas, eps=self.stage.eps, foreach=self.device.type == "cuda",
@@ -175,6 +187,8 @@ class Scheme(ABC):
 
     def _optimised(self) -> list[tuple[str, nn.Module]]:
         """Networks with something to train, by the name of their optimiser."""
+        from torch import nn
+
         groups: list[tuple[str, nn.Module]] = [("model", self.model)]
         for name, network in self.extra.items():
             # A list of networks (one dual a level) has an optimiser each, as in the authors' code.
@@ -185,6 +199,8 @@ class Scheme(ABC):
     @contextlib.contextmanager
     def autocast(self) -> Iterator[None]:
         """Networks inside run in the stage's precision; losses are computed outside, in fp32."""
+        import torch
+
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.stage.precision == "bf16"):
             yield
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from pydantic import Field
-from torch import Tensor, nn
 
 from drnbench.degradations.resize import downsample
 from drnbench.errors import UsageError
 from drnbench.models import Model
-from drnbench.models.gan import HALF_RANGE, CinC, Shrinker
+from drnbench.models.constants import HALF_RANGE
 from drnbench.schemes import register
 from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, Shown, l1, total_variation
 from drnbench.schemes.base import Batch, Options
 from drnbench.trial import NonNegative, Stage
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from drnbench.models.gan import CinC
 
 
 class CinCGANOptions(AdversarialOptions):
@@ -54,6 +58,8 @@ class CinCGAN(Adversarial):
 
     def build_networks(self) -> dict[str, nn.Module]:
         """`g2` (clean LR -> LR), `g3` (HR -> LR), and the discriminators."""
+        from drnbench.models.gan import Shrinker
+
         sizes = (self.options.f_blocks, self.options.f_feats)
         return {"g2": Shrinker(1, *sizes), "g3": Shrinker(self.scale, *sizes), **self.discriminators()}
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
-from torch import Tensor, nn
 
 from drnbench.degradations.resize import downsample
-from drnbench.models.gan import HALF_RANGE, Shrinker
+from drnbench.models.constants import HALF_RANGE
 from drnbench.schemes import register
 from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, Shown, l1, total_variation
 from drnbench.schemes.base import Batch, Options
 from drnbench.trial import NonNegative
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 class CycleGANOptions(AdversarialOptions):
@@ -38,6 +40,8 @@ class CycleGAN(Adversarial):
 
     def build_networks(self) -> dict[str, nn.Module]:
         """`f`, and the discriminators."""
+        from drnbench.models.gan import Shrinker
+
         return {"f": Shrinker(self.scale, self.options.f_blocks, self.options.f_feats), **self.discriminators()}
 
     def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Shown]]:

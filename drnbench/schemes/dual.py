@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, ClassVar
 
 from drnbench.errors import UsageError
 from drnbench.models import Model
-from drnbench.models.dual import DualSingle, dual_per_level
 from drnbench.schemes import register
 from drnbench.schemes.base import Batch, Mix, Scheme, l1_sum
 from drnbench.schemes.supervised import primary_loss
 from drnbench.trial import Stage
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 SHAPE = frozenset({"dual", "dual_feats", "dual_weights", "dual_frozen"})
 """Fields that say what D is and where it comes from."""
@@ -62,6 +62,8 @@ class Paired(Scheme):
 
     def make_dual(self) -> nn.Module:
         """Return a fresh D of the stage's shape."""
+        from drnbench.models.dual import DualSingle, dual_per_level
+
         make = DualSingle if self.stage.dual == "single" else dual_per_level
         return make(self.scale, self.stage.dual_feats)
 
@@ -203,4 +205,6 @@ def dual_is_there(stage: Stage, before: Stage | None) -> bool:
 
 def _parts(network: nn.Module) -> list[nn.Module]:
     """D0, D1, ... of a per-level D; the single one of the other kind."""
+    from torch import nn
+
     return list(network) if isinstance(network, nn.ModuleList) else [network]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
 
-from drnbench.models.gan import HALF_RANGE, Shrinker
+from drnbench.models.constants import HALF_RANGE
 from drnbench.schemes import register
 from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, Shown, l1, total_variation
 from drnbench.schemes.base import Batch, Options
 from drnbench.trial import NonNegative
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 
 class DualGANOptions(AdversarialOptions):
@@ -41,10 +43,14 @@ class DualGAN(Adversarial):
 
     def build_networks(self) -> dict[str, nn.Module]:
         """`f`, and the critics."""
+        from drnbench.models.gan import Shrinker
+
         return {"f": Shrinker(self.scale, self.options.f_blocks, self.options.f_feats), **self.discriminators()}
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         """RMSProp with the stage's epsilon."""
+        import torch
+
         return torch.optim.RMSprop(
             [p for p in network.parameters() if p.requires_grad],
             lr=self.stage.lr, alpha=self.options.decay, eps=self.stage.eps, foreach=self.device.type == "cuda",
@@ -77,6 +83,8 @@ class DualGAN(Adversarial):
 
     def train_discriminator(self, domain: str, shown: Shown, batch: Batch) -> Tensor:
         """Make the critic's steps; returns its loss before the last: fake - real + penalty, usually negative."""
+        import torch
+
         loss = torch.zeros(())
         optimiser = self.optimisers[f"d_{domain}"]
         for mixture in batch.chance(f"penalty {domain}", (self.options.critic, len(shown.real))):
@@ -93,6 +101,8 @@ class DualGAN(Adversarial):
 
         The gradient is with respect to the image in [-1, 1], the critic's own range.
         """
+        import torch
+
         mixed = (share * shown.real + (1 - share) * shown.fake).requires_grad_()
         # The critic is given a copy: PyTorch's counter of operations hooks the inputs of networks, and a leaf of
         # autograd.grad() cannot be hooked.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from drnbench.schemes import register
 from drnbench.schemes.base import Batch, Scheme, l1_sum
 from drnbench.trial import Stage
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def primary_loss(outputs: tuple[Tensor, ...], batch: Batch, scale: int, aux: float = 1.0) -> Tensor:

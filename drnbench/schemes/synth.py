@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from typing import TYPE_CHECKING, ClassVar
 
 from drnbench.degradations.resize import downsample, round_half_up
 from drnbench.errors import UsageError
@@ -16,6 +12,9 @@ from drnbench.schemes.base import Batch, Mix, l1_sum
 from drnbench.schemes.dual import SHAPE, Paired, dual_is_there
 from drnbench.schemes.supervised import primary_loss
 from drnbench.trial import Stage
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 MARGIN = 4
 """LR pixels by which a patch is extended before D sees it, so that D's zero padding reaches none that is kept."""
@@ -62,6 +61,8 @@ class DualFit(Paired):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """`dual` and `total`: L1(D(P(x)), x) in gray levels."""
+        import torch
+
         with torch.no_grad():
             sr = self.run_model(batch.lr)[-1]
         dual = l1_sum(self.degrade(sr), batch.lr) / len(batch.lr)
@@ -99,13 +100,21 @@ class DualSynth(Paired):
         network.requires_grad_(False)
         return {self.dual_name: network}
 
-    @torch.no_grad()
     def make_pairs(self, hr: Tensor) -> dict[int, Tensor]:
         """Return the image pyramid of HR patches: N x 3 x H x W -> factor -> N x 3 x H/f x W/f, integers in 0..255.
 
         LR, and every level that a per-level D passes on its way, come from D; with a single D the levels between are
         bicubic, as no D makes them.
         """
+        import torch
+
+        with torch.no_grad():
+            return self._pairs(hr)
+
+    def _pairs(self, hr: Tensor) -> dict[int, Tensor]:
+        from torch import nn
+        from torch.nn import functional as F  # noqa: N812
+
         pad = MARGIN * self.scale
         x, pyramid, factor = F.pad(hr, (pad, pad, pad, pad), mode="replicate"), {1: hr}, 1
         network = self.extra[self.dual_name]

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from drnbench import Data, Stage, models
+from drnbench.errors import UsageError
+from drnbench.models import Model
 from drnbench.models import models as registry
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch
@@ -48,6 +50,19 @@ def test_twenty_steps_lower_the_loss_and_the_state_round_trips(name, scheme, tmp
     other.prepare(torch.device("cpu"))
     other.load_state_dict(torch.load(tmp_path / "s.pt", weights_only=True))
     assert made.step(batch, 1e-3)["total"] == other.step(batch, 1e-3)["total"]
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_sizes_have_types_also_where_only_a_type_checker_knows_the_network(checked):
+    def make(scale: "int", n_feats: "int | None" = None):
+        raise AssertionError("built")
+
+    if checked:
+        make.__annotations__["return"] = "nn.NotImported"
+    model = Model("lazy", make, "a factory that imports its network when it builds one")
+    assert model.options(2, {"n_feats": 8}) == {"n_feats": 8}
+    with pytest.raises(UsageError, match="size 'n_feats' must be a valid integer"):
+        model.options(2, {"n_feats": "8"})
 
 
 def test_edsr_has_its_authors_size():

@@ -1,0 +1,93 @@
+"""The models of this package: what each is called, at which scales it exists and which sizes it takes.
+
+A plan asks for all of this and for no network, so the networks, and PyTorch with them, are imported when one is built.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from drnbench.models import register
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def _drn_s(scale: int) -> dict[str, int]:
+    return {"n_blocks": 30, "n_feats": 8 if scale == 8 else 16}
+
+
+@register("drn", "DRN with free sizes (n_blocks, n_feats); DRN-S where none are given", scales=(2, 4, 8),
+          scheme="paired", multiscale=True, sizes=_drn_s)  # fmt: skip
+def drn(scale: int, n_blocks: int | None = None, n_feats: int | None = None, train_mean: bool = True) -> nn.Module:
+    """Build a DRN; sizes left out are DRN-S's at that scale.
+
+    train_mean: mean shift layers trainable, as in the authors' code, or frozen.
+    """
+    from drnbench.models.drn import DRN
+
+    sizes = _drn_s(scale)
+    return DRN(scale, n_blocks or sizes["n_blocks"], n_feats or sizes["n_feats"], train_mean=train_mean)
+
+
+@register("edsr", "EDSR, baseline size (16 blocks of 64 channels), one output; sizes free", scales=(2, 3, 4, 8))
+def edsr(scale: int, n_blocks: int = 16, n_feats: int = 64, train_mean: bool = True) -> nn.Module:
+    """Build an EDSR; train_mean: mean shift layers trainable, as in DRN, or frozen."""
+    from drnbench.models.edsr import EDSR
+
+    return EDSR(scale, n_blocks, n_feats, train_mean=train_mean)
+
+
+@register("dbpn", "DBPN, dense, small (1.0 M parameters at x4), one output; sizes free", scales=(2, 4, 8))
+def dbpn(scale: int, n_blocks: int = 3, n_feats: int = 128, n_base: int = 32) -> nn.Module:
+    """Build a DBPN; the defaults are small, the DBPN of the published tables has 15 M parameters."""
+    from drnbench.models.dbpn import DBPN
+
+    return DBPN(scale, n_blocks, n_feats, n_base)
+
+
+@register("cyclegan", "CycleGAN for SR: residual blocks on top of bicubic, trained on unpaired images; sizes free",
+          scales=(2, 3, 4, 8), scheme="cyclegan")  # fmt: skip
+def cyclegan(scale: int, n_blocks: int = 6, n_feats: int = 64) -> nn.Module:
+    """Build the generator G."""
+    from drnbench.models.gan import Enlarger
+
+    return Enlarger(scale, n_blocks, n_feats)
+
+
+@register("cincgan", "CinCGAN: a network that cleans the LR image, then one that enlarges it; sizes free",
+          scales=(2, 3, 4, 8), scheme="cincgan")  # fmt: skip
+def cincgan(scale: int, n_blocks: int = 16, n_feats: int = 64, inner_blocks: int = 6) -> nn.Module:
+    """Build G1 (`inner_blocks`) and the SR network (`n_blocks`), both of `n_feats` channels."""
+    from drnbench.models.gan import CinC
+
+    return CinC(scale, n_blocks, n_feats, inner_blocks)
+
+
+@register("bicubic", "MATLAB's bicubic interpolation, any scale, not trained", scheme=None)
+def bicubic(scale: int) -> nn.Module:
+    """Build the interpolation."""
+    from drnbench.models.classical import Bicubic
+
+    return Bicubic(scale)
+
+
+@register("ibp", "iterative back-projection from bicubic, any scale, not trained", scheme=None)
+def ibp(scale: int, iterations: int = 10) -> nn.Module:
+    """Build the iteration."""
+    from drnbench.models.classical import BackProjection
+
+    return BackProjection(scale, iterations)
+
+
+@register(
+    "spandrel",
+    "a published network from its weights=FILE: RCAN, SwinIR, HAT, ESRGAN and others that spandrel knows; not trained",
+    scheme=None,
+    files=("weights",),
+)
+def spandrel(scale: int, weights: str | None = None) -> nn.Module:
+    """Build the network that a file of weights holds; errors as in `drnbench.models.spandrel.load`."""
+    from drnbench.models.spandrel import load
+
+    return load(scale, weights)
