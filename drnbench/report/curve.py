@@ -170,13 +170,14 @@ def _panel(
         if horizontal.numbers(axis) is not None:
             # Between names there is nothing to connect.
             ax.plot(xs, heights, color=colour, alpha=0.55, linewidth=1.0, zorder=2)
-        for p, x in zip(line, xs, strict=True):
-            if p in far:
-                continue
-            ax.errorbar(
-                x, p.value, yerr=[[p.value - p.low], [p.high - p.value]], color=colour, capsize=2.0, elinewidth=1.0,
-                marker=marks[n % len(marks)], markerfacecolor="white" if p.baseline else colour, zorder=3,
-            )  # fmt: skip
+        for hollow in (False, True):
+            mine = [(x, p) for x, p in zip(xs, line, strict=True) if p not in far and p.baseline == hollow]
+            if mine:
+                yerr = [[p.value - p.low for _, p in mine], [p.high - p.value for _, p in mine]]
+                ax.errorbar(
+                    [x for x, _ in mine], [p.value for _, p in mine], yerr=yerr, color=colour, capsize=2.0, elinewidth=1.0,
+                    linestyle="none", marker=marks[n % len(marks)], markerfacecolor="white" if hollow else colour, zorder=3,
+                )  # fmt: skip
         if label:
             ax.plot([], [], color=colour, marker=marks[n % len(marks)], label=label)
     if deltas:

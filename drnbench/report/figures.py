@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 COLUMN_IN, PAGE_IN = 3.4, 7.0
 """Widths of one column and of the page, in inches."""
+DPI = 200
 GREY = "0.45"
 COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
 """Ten colours that colour-blind readers tell apart: seaborn's "colorblind"."""
@@ -61,7 +62,7 @@ def new(width: float, height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
     FigureCanvasAgg(figure)
     return figure
 
@@ -87,9 +88,12 @@ def palette(arms: tuple[Arm, ...]) -> dict[str, Any]:
 
 
 def save(drawn: Drawn, folder: Path) -> list[Path]:
-    """Write PDF and PNG (200 dpi), without dates, so that the same scores give the same files."""
+    """Write PDF and PNG, without dates, so that the same scores give the same files."""
     out = []
-    for kind, options in (("pdf", {"metadata": {"CreationDate": None}}), ("png", {"dpi": 200})):
+    # Laid out once: matplotlib would do it, and draw for it, before each file again.
+    drawn.figure.draw_without_rendering()
+    drawn.figure.set_layout_engine(None)
+    for kind, options in (("pdf", {"metadata": {"CreationDate": None}}), ("png", {"dpi": DPI})):
         path = folder / f"{drawn.name}.{kind}"
         with atomic(path) as temporary:
             drawn.figure.savefig(temporary, format=kind, **options)

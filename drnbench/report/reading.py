@@ -5,6 +5,8 @@ Nothing but the store is read, so a report can be written while the sweep runs a
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +31,8 @@ class _Wanted(NamedTuple):
     source: str
 
 
+Failures = Callable[[str], str | None]
+"""Key of a stage -> what it failed of."""
 Wanted = dict[tuple[str, str], dict[str, _Wanted]]
 """(arm, trial key) -> evaluation key -> what it is. Arms that differ in their test set alone share a trial."""
 
@@ -54,8 +58,8 @@ def read(store: Store, name: str) -> Scores:
         }
         for t in plan["trials"]
     }
-    stages = {key: _stage_failure(store, key) for key in plan["stages"]}
-    arms = _placed([_arm(arm, plan, store, stages, wanted) for arm in plan["arms"]])
+    failures = functools.cache(functools.partial(_stage_failure, store))
+    arms = _placed([_arm(arm, plan, store, failures, wanted) for arm in plan["arms"]])
     metrics: dict[Place, list[str]] = {}
     names: dict[Place, str] = {}
     sources: dict[Place, str] = {}
@@ -135,13 +139,13 @@ def _stage_failure(store: Store, key: str) -> str | None:
     return f"{status.kind or 'error'}: {status.message}" if status and status.state == "failed" else None
 
 
-def _arm(arm: dict[str, Any], plan: dict[str, Any], store: Store, stages: dict[str, str | None], wanted: Wanted) -> Arm:
+def _arm(arm: dict[str, Any], plan: dict[str, Any], store: Store, failures: Failures, wanted: Wanted) -> Arm:
     mine = [t for t in plan["trials"] if t["arm"] == arm["name"]]
     excluded = tuple((e["seed"], e["reason"]) for e in arm["excluded"])
     # An arm that is excluded whole has no trial that tells its scale.
     scale = mine[0]["scale"] if mine else arm["values"].get("scale", plan["trials"][0]["scale"])
     seedless = bool(mine) and not any(t["stages"] for t in mine)
-    trials = tuple(_trial(t, store, stages) for t in (mine[:1] if seedless else mine))
+    trials = tuple(_trial(t, store, failures) for t in (mine[:1] if seedless else mine))
     places = dict.fromkeys(one.place for t in mine for one in wanted[t["arm"], t["key"]].values())
     return Arm(
         arm["name"], arm["kind"], arm["values"], int(scale), seedless, excluded, trials, tuple(places),
@@ -162,16 +166,15 @@ def _placed(arms: list[Arm]) -> tuple[Arm, ...]:
     )
 
 
-def _trial(trial: dict[str, Any], store: Store, stages: dict[str, str | None]) -> TrialState:
-    folder = store.trial(trial["key"])
-    status, state = store.status(folder), store.state(folder)
+def _trial(trial: dict[str, Any], store: Store, failures: Failures) -> TrialState:
+    state, status = store.look(store.trial(trial["key"]))
     message = None
     if status is not None and {e["key"] for e in trial["wanted"]} <= set(status.evaluations):
         state = "done"
     elif state == "failed" and status is not None:
         message = f"{status.kind or 'error'}: {status.message}"
-    elif failures := [text for key in trial["stages"] if (text := stages.get(key))]:
-        state, message = "failed", failures[0]
+    elif failed := [text for key in trial["stages"] if (text := failures(key))]:
+        state, message = "failed", failed[0]
     elif state == "done":
         state = "missing"  # scored before, but not on everything that is wanted now
     return TrialState(trial["key"], int(trial["seed"]), state, message, tuple(trial["stages"]))

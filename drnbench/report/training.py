@@ -111,31 +111,33 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
 
 
 def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], entries: dict[str, Any]) -> None:
+    from matplotlib.collections import LineCollection
+
     for arm, mine in rows.groupby("arm", sort=False):
         style = styles.get(str(arm), {"color": GREY})
         marker = "." if mine["step"].nunique() <= 3 else None
-        keys = list(mine.groupby("key", sort=False))
-        for _, one in keys:
-            ordered = one.sort_values("step")
-            alpha, width = (0.35, 0.7) if len(keys) > 1 else (1.0, 1.2)
-            (line,) = ax.plot(ordered["step"], ordered["value"], alpha=alpha, linewidth=width, marker=marker, **style)
-            entries.setdefault(str(arm), line)
-        if len(keys) > 1:
-            mean = mine.groupby("step")["value"].agg(["mean", "size"])
+        seeds = [one[["step", "value"]].to_numpy() for _, one in mine.sort_values("step").groupby("key", sort=False)]
+        mean, width = mine.groupby("step")["value"].agg(["mean", "size"]), 1.2
+        if len(seeds) > 1:
+            # One object for all seeds: hundreds of lines take seconds.
+            light = {"colors": style["color"], "linestyles": style.get("linestyle", "-")}
+            ax.add_collection(LineCollection(seeds, alpha=0.35, linewidths=0.7, **light))
             # Where a seed still trains, the mean of the others would jump.
-            whole = mean[mean["size"] == len(keys)]["mean"]
-            (line,) = ax.plot(whole.index, whole.to_numpy(), linewidth=1.3, marker=marker, **style)
-            entries[str(arm)] = line
+            mean, width = mean[mean["size"] == len(seeds)], 1.3
+        (line,) = ax.plot(mean.index, mean["mean"].to_numpy(), linewidth=width, marker=marker, **style)
+        entries[str(arm)] = line
 
 
 def _means(ax: Axes, rows: pd.DataFrame) -> None:
     """Draw the mean curve of each arm, thin and grey, all as one object: there may be hundreds."""
+    import numpy as np
     from matplotlib.collections import LineCollection
 
     seeds = rows.groupby("arm")["key"].nunique()
     mean = rows.groupby(["arm", "step"])["value"].agg(["mean", "size"]).reset_index()
     whole = mean[mean["size"].to_numpy() == seeds[mean["arm"]].to_numpy()]
-    curves = [mine[["step", "mean"]].to_numpy() for _, mine in whole.groupby("arm")]
+    edges = np.flatnonzero(whole["arm"].to_numpy()[1:] != whole["arm"].to_numpy()[:-1]) + 1
+    curves = np.split(whole[["step", "mean"]].to_numpy(), edges)
     ax.add_collection(LineCollection(curves, colors="0.75", linewidths=0.4, zorder=1))
     ax.autoscale_view()
 
