@@ -1,8 +1,9 @@
-"""A tracking server that goes away in the middle of a sweep costs a warning, and a sync catches up exactly once."""
+"""A tracking server that goes away in the middle of a sweep, and studies that write into one store at once."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -94,3 +95,32 @@ def test_a_server_that_stops_and_comes_back_has_everything_once(tmp_path: Path, 
         ]
         assert all(len({point.step for point in found}) == len(found) for found in points), "every point once"
         assert sum(map(len, points)) > len(histories(results)), "shared stages stand in the run of each of their trials"
+
+
+def test_studies_that_run_at_once_share_a_store_and_its_mirror(tmp_path: Path) -> None:
+    results, names = tmp_path / "r", ("one", "two")
+    studies = [
+        write_study(tmp_path, name=name, steps=20, rhos=(0.0, rho)) for name, rho in zip(names, (0.5, 1.0), strict=True)
+    ]
+    runs = [
+        subprocess.Popen(command("run", study, "--results", results, "--jobs", 1), stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True)
+        for study in studies
+    ]  # fmt: skip
+    told = [run.communicate(timeout=300)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], told
+    assert "warning" not in "".join(told)
+    assert call("sync", "--results", results).stdout.count(", 0 new, 0 new points") == 2
+    client = MlflowClient(f"sqlite:///{results}/mlflow.db")
+    for name in names:
+        (experiment,) = client.search_experiments(filter_string=f"name = '{name}'")
+        found = client.search_runs([experiment.experiment_id])
+        trials = [run.data.tags["drnbench.key"] for run in found if run.data.tags["drnbench.kind"] == "trial"]
+        planned = json.loads((results / name / "plan.json").read_text(encoding="utf-8"))["trials"]
+        assert sorted(trials) == sorted(trial["key"] for trial in planned)
+        assert len(found) == len(trials) + 1
+        assert all(run.info.status == "FINISHED" for run in found)
+    # What both plan was trained once: each unit's log tells of one process.
+    logs = [path.read_text(encoding="utf-8") for path in results.glob("stages/*/log.txt")]
+    assert logs
+    assert all(log.count("--- ") == 1 for log in logs)
