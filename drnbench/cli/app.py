@@ -123,13 +123,17 @@ def plan(
             metavar="SIZE", help="how many seeds would show it; none: 0.1 in a metric in dB", show_default=False
         ),
     ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="processes at once that the time is told for; none: as `run`")
+    ] = None,
+    device: DeviceOpt = "auto",
     data_root: DataRootOpt = None,
 ) -> int:
     """Show what `run` would do: trials, stages, states, time, memory, disk, seeds; runs nothing."""
     from drnbench.cli.studies import show_plan
 
     _use_data_roots(data_root)
-    return show_plan(study, profile, sets or [], results, difference)
+    return show_plan(study, profile, sets or [], results, difference, jobs, device)
 
 
 @app.command(epilog="Example: python -m drnbench report studies/rho_sweep.py")

@@ -24,7 +24,9 @@ NAMED = 4
 HEAD = ("arm", "seed", "stages (key: state)", "scores", "time", "trial")
 
 
-def show(plan: Plan, store: Store, queue: Queue, slots: int, difference: float | None) -> None:
+def show(
+    plan: Plan, store: Store, queue: Queue, slots: int, difference: float | None, device: str | None = None
+) -> None:
     """Print a plan.
 
     Args:
@@ -33,6 +35,7 @@ def show(plan: Plan, store: Store, queue: Queue, slots: int, difference: float |
         queue: units that `run` would run, each with the key of the unit it waits for and its rank.
         slots: processes that `run` would use.
         difference: to be seen, for the number of seeds; none: 0.1 in a metric in dB.
+        device: cpu or cuda, whose costs count; none: CUDA where there is some.
 
     Raises:
         UsageError: a difference that is not above 0.
@@ -42,7 +45,7 @@ def show(plan: Plan, store: Store, queue: Queue, slots: int, difference: float |
     from drnbench.plan.costs import Costs
     from drnbench.plan.power import outlook
 
-    costs, study = Costs(store), plan.study
+    costs, study = Costs(store, device), plan.study
     seeds = outlook(plan, store, difference)  # first: it may refuse
     ahead = look_ahead(plan, costs, queue, slots)
     lines = [f"{study.name}, profile {study.profile}: {study.question}"]

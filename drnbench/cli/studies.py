@@ -143,7 +143,7 @@ def run_study(
         stages = sum(item.unit.kind == "stage" for item in left)
         units = _unscored(left, plan)
         queue = [(unit, item.needs, item.rank) for unit, item in zip(units, left, strict=True)]
-        told = how_long(look_ahead(plan, Costs(store), queue, min(opened.slots, len(left))))
+        told = how_long(look_ahead(plan, Costs(store, kind), queue, min(opened.slots, len(left))))
         print(f"{name}, profile {profile}: {stages} stages to train, {len(left) - stages} trials to score; "
               f"{min(opened.slots, len(left))} at once on {kind}; time {told}", flush=True)  # fmt: skip
         prepare(units, store.cache)
@@ -258,18 +258,22 @@ def write_report(study: Path, results: Path) -> int:
     return 0
 
 
-def show_plan(study: Path, profile: str, sets: list[str], results: Path, difference: float | None = None) -> int:
-    """Print the plan, what running it would take, and how many seeds would show `difference`."""
+def show_plan(
+    study: Path, profile: str, sets: list[str], results: Path, difference: float | None = None, jobs: int | None = None,
+    device: str = "auto",
+) -> int:  # fmt: skip
+    """Print the plan, what running it with that many processes would take, and how many seeds would show `difference`."""
     from drnbench.cli.planning import show
     from drnbench.execution.coordinator import todo
     from drnbench.training.prepare import outlook
 
+    devices, slots = pick_devices(device, jobs)
+    kind = devices[0].partition(":")[0]
     store = Store(results)
     plan = planned(study, profile, sets, store)
     left = todo(plan, None)
     units = _unscored(left, plan)
-    slots = pick_devices("auto", None)[1]
-    show(plan, store, [(u, i.needs, i.rank) for u, i in zip(units, left, strict=True)], slots, difference)
+    show(plan, store, [(u, i.needs, i.rank) for u, i in zip(units, left, strict=True)], slots, difference, kind)
     if (loaded := load(study)[0]).search is not None:
         from drnbench.cli.searching import searched
 

@@ -27,9 +27,8 @@ def store(tmp_path):
     return Store(tmp_path / "r")
 
 
-def test_time_of_trials_and_of_the_whole(store, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("drnbench.cli.studies.pick_devices", lambda *_: (["cpu"], 2))
-    out = told(capsys, tmp_path / "mini.py", store.root, "--set", "seeds=2")
+def test_time_of_trials_and_of_the_whole(store, tmp_path, capsys):
+    out = told(capsys, tmp_path / "mini.py", store.root, "--set", "seeds=2", "--device", "cpu", "--jobs", "2")
     new = [line for line in out.splitlines() if "to run" in line and "seed" not in line and "trials" not in line]
     assert len(new) == 3
     # 40 steps of half a second twice, and eight seconds of scoring.
@@ -38,6 +37,8 @@ def test_time_of_trials_and_of_the_whole(store, tmp_path, capsys, monkeypatch):
     assert "time: about 1:44 for one process, about 1:16 for the 2 at once" in out
     assert "memory: at most 500 MiB a process, 1.0 GiB for 2, as measured" in out
     assert "4 to train" in out
+    alone = told(capsys, tmp_path / "mini.py", store.root, "--set", "seeds=2", "--device", "cpu", "--jobs", "1")
+    assert "time: about 1:44 for one process\n" in alone
 
 
 def test_disk_is_that_of_siblings(store, tmp_path, capsys):
