@@ -63,7 +63,8 @@ def search(
         UsageError: the disk is full, or no candidate could be scored.
 
     """
-    from drnbench.cli.studies import _Mirrored, read_sets
+    from drnbench.cli.studies import read_sets
+    from drnbench.cli.tracked import live_mirror
     from drnbench.execution.coordinator import Coordinator, todo
     from drnbench.plan.keys import Keys
     from drnbench.search.source import Searcher, expected
@@ -101,14 +102,8 @@ def search(
     prepare([*units, *(item.unit for item in left)], store.cache)
     whole = [*units, *(item.unit for item in left if item.unit.key not in shared)]
     progress = RichProgress(whole, console) if console.is_terminal else PlainProgress(whole)
-    listeners: list[Any] = [progress, searcher]
-    mirror = None
-    if tracking_uri != "off":
-        from drnbench.tracking import LiveMirror
-
-        mirror = LiveMirror(store, tracking_uri, warn=lambda text: print(f"warning: {text}", flush=True))
-        mirror.start(name)
-        listeners.append(_Mirrored(mirror))
+    mirror, told = live_mirror(store, name, tracking_uri)
+    listeners: list[Any] = [progress, searcher, *told]
     try:
         with progress:
             outcome = Coordinator(

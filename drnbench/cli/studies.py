@@ -134,6 +134,7 @@ def run_study(
         return _finish(plan, store, tracking_uri, failed=gone, ran=False)
 
     from drnbench.cli.planning import how_long
+    from drnbench.cli.tracked import live_mirror
     from drnbench.plan.ahead import look_ahead
     from drnbench.plan.costs import Costs
     from drnbench.training.prepare import prepare
@@ -143,31 +144,17 @@ def run_study(
         stages = sum(item.unit.kind == "stage" for item in left)
         units = _unscored(left, plan)
         queue = [(unit, item.needs, item.rank) for unit, item in zip(units, left, strict=True)]
-        told = how_long(look_ahead(plan, Costs(store, kind), queue, min(opened.slots, len(left))))
+        takes = how_long(look_ahead(plan, Costs(store, kind), queue, min(opened.slots, len(left))))
         print(f"{name}, profile {profile}: {stages} stages to train, {len(left) - stages} trials to score; "
-              f"{min(opened.slots, len(left))} at once on {kind}; time {told}", flush=True)  # fmt: skip
+              f"{min(opened.slots, len(left))} at once on {kind}; time {takes}", flush=True)  # fmt: skip
         prepare(units, store.cache)
         whole = [item.unit for item in left]
         progress = RichProgress(whole, console) if console.is_terminal else PlainProgress(whole)
-        listeners: list[Any] = [progress]
-        mirror = None
-        if tracking_uri != "off":
-            from drnbench.tracking import LiveMirror
-
-            mirror = LiveMirror(store, tracking_uri, warn=lambda text: print(f"warning: {text}", flush=True))
-            mirror.start(name)
-            listeners.append(_Mirrored(mirror))
+        mirror, told = live_mirror(store, name, tracking_uri)
+        listeners: list[Any] = [progress, *told]
         try:
             with progress:
-                outcome = Coordinator(
-                    plan,
-                    store,
-                    opened,
-                    listeners,
-                    rerun,
-                    fail_fast,
-                    time_limit,
-                ).run()
+                outcome = Coordinator(plan, store, opened, listeners, rerun, fail_fast, time_limit).run()
             print(f"trained {outcome.trained} stages, scored {outcome.scored} trials, {len(outcome.failed)} failed")
         finally:
             # A mirror that failed has said so once: trying again at once would only say it twice.
@@ -196,25 +183,6 @@ def _unscored(left: list[Any], plan: Plan) -> list[Unit]:
             unit = unit.model_copy(update={"wanted": tuple(e for e in unit.wanted if e.key in missing[unit.key])})
         out.append(unit)
     return out
-
-
-class _Mirrored:
-    """Tells the mirror when something new is on disk."""
-
-    def __init__(self, mirror: Any) -> None:
-        self._mirror = mirror
-
-    def started(self, unit: Any, label: str) -> None:
-        del unit, label
-
-    def message(self, unit: Any, label: str, payload: dict[str, Any]) -> None:
-        del unit, label
-        if "saved" in payload:
-            self._mirror.notify()
-
-    def ended(self, unit: Any, label: str, status: Any, tail: Any = ()) -> None:
-        del unit, label, status, tail
-        self._mirror.notify()
 
 
 def _finish(plan: Plan, store: Store, tracking_uri: str | None, failed: list[str], *, ran: bool) -> int:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from drnbench.errors import UsageError, nearest
 from drnbench.store import Store
+
+if TYPE_CHECKING:
+    from drnbench.execution.coordinator import Listener
+    from drnbench.tracking import LiveMirror
 
 
 def _studies(store: Store) -> list[str]:
@@ -54,3 +59,33 @@ def serve_ui(results: Path, host: str, port: int) -> int:
     from drnbench.tracking.ui import serve
 
     return serve(Store(results), None, host=host, port=port)
+
+
+def live_mirror(store: Store, name: str, tracking_uri: str | None) -> tuple[LiveMirror | None, list[Listener]]:
+    """Start mirroring a study while it runs; None where it is off. The listeners tell the mirror what is new."""
+    from drnbench.tracking import LiveMirror
+
+    if tracking_uri == "off":
+        return None, []
+    mirror = LiveMirror(store, tracking_uri, warn=lambda text: print(f"warning: {text}", flush=True))
+    mirror.start(name)
+    return mirror, [_Mirrored(mirror)]
+
+
+class _Mirrored:
+    """Tells the mirror when something new is on disk."""
+
+    def __init__(self, mirror: LiveMirror) -> None:
+        self._mirror = mirror
+
+    def started(self, unit: Any, label: str) -> None:
+        del unit, label
+
+    def message(self, unit: Any, label: str, payload: dict[str, Any]) -> None:
+        del unit, label
+        if "saved" in payload:
+            self._mirror.notify()
+
+    def ended(self, unit: Any, label: str, status: Any, tail: Any = ()) -> None:
+        del unit, label, status, tail
+        self._mirror.notify()
