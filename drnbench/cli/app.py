@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from drnbench.errors import DrnbenchError, PlugInWarning, UsageError
 
@@ -18,7 +19,21 @@ ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if 
 
 _showwarning = warnings.showwarning
 
+
+class _InterruptedError(Exception):
+    """Ctrl-C, under a name that typer does not swallow."""
+
+
+class _Group(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise _InterruptedError from error
+
+
 app = typer.Typer(
+    cls=_Group,
     name="drnbench",
     help="Ablation studies for super-resolution: one study file, one command, tables and figures for a paper.",
     epilog="Example: python -m drnbench run studies/rho_sweep.py --profile tiny",
@@ -443,7 +458,7 @@ def main(args: list[str] | None = None) -> int:
         return _refuse(str(error))
     except ClickException as error:
         return _refuse(error.format_message())  # type: ignore[attr-defined]
-    except (typer.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt, _InterruptedError):
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `drnbench list | head`

@@ -103,3 +103,12 @@ def test_a_tracking_server_that_is_down_costs_a_warning(tmp_path):
 def test_the_module_and_the_script_are_one():
     assert command()[1:] == ["-m", "drnbench"]
     assert call("--help").stdout.startswith("Usage: drnbench ")
+
+
+def test_ctrl_c_is_one_line(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("drnbench.cli.listing.show", interrupted)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "interrupted; run the same command again to go on\n"
