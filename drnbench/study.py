@@ -160,6 +160,12 @@ class Study(Frozen):
             raise ValueError(
                 "a search has seeds of its own: Search(seeds=..., fresh_seeds=...), search.seeds in a profile"
             )
+        for path in self.baseline:
+            if self.search is not None and path not in self.search.space:
+                raise ValueError(
+                    f"the baseline of a search sets {path!r}, which the search does not vary: set it in base, or add it to the "
+                    f"space ({', '.join(self.search.space)})"
+                )
         for out in self.outputs:
             for path in axes_of(out):
                 if path != "search" or isinstance(out, Heatmap):

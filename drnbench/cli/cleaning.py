@@ -58,7 +58,7 @@ def clean(results: Path, choice: Choice, *, yes: bool) -> int:
 
     """
     store = Store(results)
-    if not store.root.is_dir():
+    if not any((store.root / kind).is_dir() for kind in ("stages", "trials", "cache")):
         raise UsageError(f"no store at {store.root}: give the folder of the results with --results")
     held = Inventory(store)
     print("\n".join(table(held)))

@@ -23,7 +23,7 @@ def export_weights(key: str, out: Path, results: Path, *, force: bool) -> int:
     from drnbench.trial import short
 
     store = Store(results)
-    folder = _stage(store, key)
+    folder = _stage(store, key, out)
     unit = read_json(folder / "unit.json")
     if unit is None:
         raise UsageError(
@@ -52,7 +52,7 @@ def export_weights(key: str, out: Path, results: Path, *, force: bool) -> int:
     return 0
 
 
-def _stage(store: Store, key: str) -> Path:
+def _stage(store: Store, key: str, out: Path) -> Path:
     """Return the folder of the stage that a prefix means; of a trial, its last stage."""
     folder = resolve(store, key)
     if folder.parent.name == "trials":
@@ -66,9 +66,15 @@ def _stage(store: Store, key: str) -> Path:
     if state != "done":
         raise UsageError(f"stage {folder.name[:12]} cannot be exported: it is {state}; run its study until it is done")
     if not (folder / "checkpoint.pt").exists():
+        users = (p.parent.name for p in store.root.glob("trials/*/trial.json") if folder.name in read_json(p)["stages"])
+        again = next((f"`reproduce {name[:12]} --keep DIR` trains them again, bit for bit" for name in users), None)
         raise UsageError(
-            f"the weights of stage {folder.name[:12]} were cleaned away; `reproduce {folder.name[:12]} --keep DIR` trains "
-            "them again, bit for bit"
+            f"the weights of stage {folder.name[:12]} were cleaned away; "
+            + (
+                f"{again}, for `export {folder.name[:12]} {out} --results DIR`"
+                if again
+                else "train it with --rerun all"
+            )
         )
     return folder
 

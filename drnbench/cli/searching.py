@@ -63,7 +63,7 @@ def search(
         UsageError: the disk is full, or no candidate could be scored.
 
     """
-    from drnbench.cli.studies import read_sets
+    from drnbench.cli.studies import announce, read_sets
     from drnbench.cli.tracked import live_mirror
     from drnbench.execution.coordinator import Coordinator, todo
     from drnbench.plan.keys import Keys
@@ -83,6 +83,7 @@ def search(
             print(text, flush=True)
 
     executor, kind = engine.open(store.root)
+    announce(plan, store)
     slots = executor.slots
     shared: frozenset[str] = frozenset()
 

@@ -101,23 +101,16 @@ def run_study(
         raise UsageError(f"--gpus is for --executor local: with {executor} the cluster gives out its GPUs")
     if rerun not in {None, "failed", "stale", "all"}:
         raise UsageError(f"--rerun {rerun!r}: {nearest(str(rerun), ['failed', 'stale', 'all'])}")
+    # Other executors run units elsewhere: what this machine has does not count.
+    devices, slots = pick_devices(device if executor == "local" else "cpu", jobs, gpus, per_gpu)
+    engine = replace(engine, local=(devices, slots))
     store = Store(results)
     store.prepare()
     plan = planned(study, profile, sets, store)
     name = plan.study.name
-    for warning in plan.warnings:
-        print(f"warning: {warning}")
-    before = read_json(store.study(name) / "plan.json")
-    if before and {t["key"] for t in before["trials"]} != {t.unit.key for t in plan.trials}:
-        print(
-            f"note: the report in {store.study(name)} (profile {before['profile']}) is replaced; its trials stay in the store"
-        )
-    record(plan, store)
-    # Other executors run units elsewhere: what this machine has does not count.
-    devices, slots = pick_devices(device if executor == "local" else "cpu", jobs, gpus, per_gpu)
-    engine = replace(engine, local=(devices, slots))
+    searching = load(study)[0].search is not None
     gone: list[str] = []
-    if load(study)[0].search is not None:
+    if searching:
         from drnbench.cli.searching import search
 
         found = search(
@@ -130,6 +123,8 @@ def run_study(
     left = todo(plan, rerun)
     console = Console()
     if not left:
+        if not searching:
+            announce(plan, store)
         print(f"{name}: nothing to train, everything is in {store.root}")
         return _finish(plan, store, tracking_uri, failed=gone, ran=False)
 
@@ -141,6 +136,8 @@ def run_study(
 
     opened, kind = engine.open(store.root, len(left))
     with contextlib.closing(opened):
+        if not searching:
+            announce(plan, store)  # only now: a run that is refused changes nothing
         stages = sum(item.unit.kind == "stage" for item in left)
         units = _unscored(left, plan)
         queue = [(unit, item.needs, item.rank) for unit, item in zip(units, left, strict=True)]
@@ -169,6 +166,19 @@ def run_study(
     plan = planned(study, profile, sets, store)
     record(plan, store)
     return _finish(plan, store, tracking_uri if mirrored else "off", [*gone, *outcome.failed], ran=True)
+
+
+def announce(plan: Plan, store: Store) -> None:
+    """Write a plan down as that of its study; say what it warns of, and that it replaces another."""
+    from drnbench.execution.coordinator import record
+
+    for warning in plan.warnings:
+        print(f"warning: {warning}")
+    folder = store.study(plan.study.name)
+    before = read_json(folder / "plan.json")
+    if before and {t["key"] for t in before["trials"]} != {t.unit.key for t in plan.trials}:
+        print(f"note: the report in {folder} (profile {before['profile']}) is replaced; its trials stay in the store")
+    record(plan, store)
 
 
 def _unscored(left: list[Any], plan: Plan) -> list[Unit]:

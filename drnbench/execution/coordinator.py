@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -123,8 +124,14 @@ class Coordinator:
             except KeyboardInterrupt:
                 self._outcome.interrupted = True
                 self._pending = []
-                self._executor.stop()
                 try:
+                    if self._running:
+                        print(
+                            "stopping: what runs is saved first; Ctrl-C again ends it at once",
+                            file=sys.stderr,
+                            flush=True,
+                        )
+                    self._executor.stop()
                     while self._running:
                         self._handle(self._executor.events(POLL_S))
                 except KeyboardInterrupt:
@@ -192,13 +199,20 @@ class Coordinator:
             self._pending.remove(item)
             self._running[item.unit.key] = item
             item.tries, item.started, item.overtime, item.taken = item.tries + 1, time.monotonic(), False, False
-            self._executor.submit(item.unit)
+            try:
+                self._executor.submit(item.unit)
+            except BaseException:  # Ctrl-C, as a rule: the first process starts for seconds
+                del self._running[item.unit.key]
+                self._leases.release(folder)
+                raise
             for listener in self._listeners:
                 listener.started(item.unit, item.label)
 
     def _handle(self, events: list[Event]) -> None:
         for event in events:
-            item = self._running[event.key]
+            item = self._running.get(event.key)
+            if item is None:
+                continue  # of a unit whose start was interrupted
             if event.kind == "message":
                 for listener in self._listeners:
                     listener.message(item.unit, item.label, event.payload)

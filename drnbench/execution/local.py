@@ -37,8 +37,14 @@ class LocalExecutor(Executor):
         process = self._context.Process(
             target=main, args=(unit.model_dump_json(), str(self._root), device, theirs), daemon=True
         )
-        process.start()
-        theirs.close()  # the worker's copy is the last: when it dies, our end reads EOF
+        try:
+            process.start()
+        except BaseException:
+            self._free.insert(0, device)
+            ours.close()  # a worker that has begun all the same reads EOF and ends
+            raise
+        finally:
+            theirs.close()  # the worker's copy is the last: when it dies, our end reads EOF
         self._running[unit.key] = (process, ours, device)
 
     def events(self, timeout: float) -> list[Event]:

@@ -105,7 +105,8 @@ def _arms(scores: Scores, column: list[Result], *, with_place: bool, sighted: bo
     # What nobody trains is a reference by another name, unless there is nothing else.
     others = [r for r in others if not scores.arm(r.arm).seedless] or others
     if not others:
-        return "" if not with_place else f"No other arm has scores to compare with {base.name} yet."
+        done, planned = scores.counts
+        return f"No other arm has scores to compare with {base.name}{' yet' * (done < planned)}." if with_place else ""
     others.sort(key=lambda r: r.difference.mean if r.difference else 0.0, reverse=s.higher_is_better)
     where = ""
     if with_place and others[0].difference:

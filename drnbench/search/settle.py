@@ -147,7 +147,10 @@ def _check(made: Settled) -> None:
             if not validated:
                 raise UsageError(f"{where}: the last stage validates nothing: give it validations and a holdout")
             continue
-        higher = metrics.get(one.what).higher_is_better  # an unknown metric is refused here
+        if one.what not in metrics:
+            known = [VALIDATION, *COSTS, *metrics.list()]
+            raise UsageError(f"{where}: there is no such objective: {nearest(one.what, known)}")
+        higher = metrics.get(one.what).higher_is_better
         if one.source is None:
             raise UsageError(
                 f'{where} wants the images to score: {type(one).__name__}("{one.what}", "photos/unpaired")'

@@ -117,4 +117,6 @@ def test_wrong_keys_are_one_line(store, tmp_path, capsys):
     (store.stage("abcdef" + 58 * "0") / "checkpoint.pt").write_bytes(b"broken")
     assert "no weights that can be read safely" in refused(capsys, store, "abcde", out)
     (store.stage("abcdef" + 58 * "0") / "checkpoint.pt").unlink()
-    assert "were cleaned away; `reproduce abcdef000000 --keep DIR`" in refused(capsys, store, "abcde", out)
+    assert "were cleaned away; train it with --rerun all" in refused(capsys, store, "abcde", out)
+    write_json(store.trial("dddd" + 60 * "0") / "trial.json", {"stages": ["abcdef" + 58 * "0"]})
+    assert "`reproduce dddd00000000 --keep DIR` trains them again" in refused(capsys, store, "abcde", out)

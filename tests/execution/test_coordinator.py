@@ -184,3 +184,24 @@ def test_a_batch_in_parts_is_the_same_step(tmp_path):
                 assert all(torch.allclose(ours[k], whole[k], rtol=1e-4) for k in whole)
             pairs = zip(parameters, weights[0][1], strict=True)
             assert all(torch.allclose(a, b, atol=2e-5) for a, b in pairs)
+
+
+def test_ctrl_c_while_the_first_process_starts_ends_the_run(tmp_path):
+    class Interrupted(Pretended):
+        def submit(self, unit):
+            super().submit(unit)
+            self.running = []
+            raise KeyboardInterrupt
+
+        def events(self, timeout):
+            assert not self.tries, "nothing was started, so nothing ends"
+            return []
+
+    store = Store(tmp_path / "r")
+    store.prepare()
+    plan = planned(write_study(tmp_path), "quick", [], store)
+    executor = Interrupted(store, lambda *_: (None, 0))
+    assert Coordinator(plan, store, executor, []).run().interrupted
+    (key,) = executor.tries
+    found = claim(store.stage(key))
+    assert found is not None, "its lease is given back"

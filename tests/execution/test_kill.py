@@ -111,7 +111,10 @@ def test_ctrl_c_checkpoints_and_says_how_to_go_on(undisturbed, tmp_path):
     run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=120)
     assert run.returncode == 130
-    assert err == "interrupted; run the same command again to go on\n"
+    assert err.splitlines() == [
+        "stopping: what runs is saved first; Ctrl-C again ends it at once",
+        "interrupted; run the same command again to go on",
+    ]
     states = {Store(results).state(path.parent) for path in results.glob("stages/*/status.json")}
     assert states == {"interrupted"}
     assert call("run", study, "--results", results, "--tracking-uri", "off").returncode == 0

@@ -65,8 +65,7 @@ def study(search: dict[str, Any] | None = None, **fields: Any) -> Study:
         stages=[Stage("pretrain", scheme="paired", **small), Stage("adapt", scheme="unpaired", rho=0.5, unpaired=unpaired, **small)],
         evaluate=[Evaluate("photos/test", kernel="bd", crop=48)],
     )  # fmt: skip
-    made: dict[str, Any] = {
-        "base": base, "search": Search(**{**wanted, **(search or {})}), "baseline": {"adapt.lam": 0.1, "adapt.rho": 0.5},
-        "outputs": [Table(rows="search")],
-    }  # fmt: skip
+    sought = Search(**{**wanted, **(search or {})})
+    baseline = {path: value for path, value in {"adapt.lam": 0.1, "adapt.rho": 0.5}.items() if path in sought.space}
+    made: dict[str, Any] = {"base": base, "search": sought, "baseline": baseline, "outputs": [Table(rows="search")]}
     return Study(**{**made, **fields})

@@ -126,3 +126,8 @@ def test_images_that_are_reported_under_another_name_are_found(tmp_path):
     train = study().base.model_copy(update={"evaluate": (Evaluate("photos/train", kernel="bd"),)})
     with pytest.raises(UsageError, match="the hold-out and the reported photos/train share images"):
         signature(settled(base=train), tmp_path)
+
+
+def test_a_baseline_that_sets_what_is_not_searched_is_refused():
+    with pytest.raises(ValueError, match=r"'adapt\.lr', which the search does not vary"):
+        study(baseline={"adapt.lam": 0.1, "adapt.lr": 1e-3})
