@@ -12,12 +12,12 @@ from rich.console import Console
 from drnbench.errors import UsageError
 from drnbench.execution.choose import Engine
 from drnbench.plan import Plan
-from drnbench.progress import PlainProgress, RichProgress
+from drnbench.progress import PlainProgress, RichProgress, clock
 from drnbench.search import record
 from drnbench.search.settle import Settled, expanded, settle, signature
 from drnbench.store import Store
 from drnbench.study import Expanded, Study
-from drnbench.units import Unit
+from drnbench.units import StageUnit, Unit
 
 
 def found(study: Study, name: str, question: str, profile: str, sets: Mapping[str, Any], store: Store) -> Expanded:
@@ -47,7 +47,27 @@ def searched(study: Study, plan: Plan, profile: str, sets: Mapping[str, Any], st
     for one in best[:1] if len(names) == 1 else best:
         scores = ", ".join(f"{name} {value:.6g}" for name, value in zip(names, one["mean"], strict=True))
         out += f"; {'best so far' if len(names) == 1 else 'on the front'} {one['label']}: {scores}"
-    return f"{out}; {made.search.how}"
+    size = made.search.size
+    pending = (
+        (made.search.trials if size is None else min(size, made.search.trials)) - len(states) + states.count("running")
+    )
+    return f"{out}; {_ahead(made, pending, store)}{made.search.how}"
+
+
+def _ahead(made: Settled, pending: int, store: Store) -> str:
+    """Say what the candidates that are left would take, if none were given up."""
+    from drnbench.plan.costs import Costs
+    from drnbench.plan.keys import Keys
+    from drnbench.search.source import expected
+
+    if pending <= 0:
+        return ""
+    costs, units = Costs(store), expected(made, Keys(store.cache), pending)[0]
+    stages = [u for u in units if isinstance(u, StageUnit) and store.state(store.stage(u.key)) != "done"]
+    seconds = [costs.seconds(unit) for unit in stages]
+    known = [one for one in seconds if one is not None]
+    time = f"{clock(sum(known))} of training for one process" if len(known) == len(seconds) else "of unknown time"
+    return f"{pending} more to try: at most {len(stages)} stages, {time}, besides the above; "
 
 
 def search(

@@ -78,6 +78,7 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
     grid = figure.subplots(len(wanted), len(stages), squeeze=False)
     styles: dict[str, Any] = {SHARED: {"color": GREY, "linestyle": "-"}, **palette(told)}
     entries: dict[str, Any] = {}
+    lowest: dict[int, Axes] = {}
     for row, name in enumerate(wanted):
         labelled = False
         for column, stage in enumerate(stages):
@@ -92,13 +93,15 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
                 _scale(ax, rows["value"], log=not name.startswith(VALIDATION))
             if row == 0:
                 ax.set_title(stage, loc="left")
-            if row == len(wanted) - 1:
-                ax.set_xlabel("step")
+            if len(rows):
+                lowest[column] = ax
             ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             # A stage may lack a curve (no unpaired kernel yet): the first that has it carries the label.
             if len(rows) and not labelled:
                 ax.set_ylabel(_label(name))
                 labelled = True
+    for ax in lowest.values():
+        ax.set_xlabel("step")
     order = [n for n in styles if n in entries]
     short = {arm.name: text.arm_label(scores, arm, trained) for arm in trained}
     legend(figure, {short.get(n, n): entries[n] for n in order})
