@@ -350,6 +350,7 @@ def interrupted(folder, store, stop, save_s, how):
     with subprocess.Popen(command, env=env, text=True, **pipes) as build:
         assert build.stdout.readline() == "half\n"
         build.send_signal(how)
+        build.stdin.close()  # a signal that comes just before the read begins does not wake it; the end of the pipe does
         build.wait(60)
 
 
