@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from drnbench.plan.build import Plan
 from drnbench.report.frame import Arm, Place, Scores
-from drnbench.store import Store
+from drnbench.store import Store, read_rows
 
 Values = dict[tuple[str, int], float]
 """(image, how often the name came before) -> value."""
@@ -156,12 +156,10 @@ def _compared(about: dict[str, Any], arms: list[tuple[str, str, dict[str, Any]]]
 
 def _values(store: Store, trial: str, evaluation: str) -> Values:
     """Return the values of one evaluation of a trial by image; empty where there are none."""
-    from pyarrow import ArrowException, parquet
+    from pyarrow import ArrowException
 
-    path = store.trial(trial) / "per_image.parquet"
     try:
-        # Not pandas, which takes ten times as long; a study may have a thousand trials.
-        table = parquet.ParquetFile(path).read(columns=["evaluation", "image", "value"], use_threads=False)
+        table = read_rows(store.trial(trial) / "per_image.parquet", ["evaluation", "image", "value"])
     except (OSError, ArrowException, KeyError):
         return {}
     out: Values = {}

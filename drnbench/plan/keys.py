@@ -87,7 +87,10 @@ class Keys:
             UsageError: the method is not trained, a scheme or kernel is unknown, the data do not fit.
 
         """
-        method = self.resolve(trial)
+        try:
+            method = self.resolve(trial)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from error
         if method.scheme is None and trial.stages:
             raise UsageError(f"{where}: method {trial.method!r} is not trained; a trial with stages needs one that is")
         if method.scheme is not None and not trial.stages:

@@ -63,8 +63,12 @@ def _made_from(store: Store, name: str) -> str:
     files = [store.trial(trial["key"]) / file for trial in plan.get("trials", []) for file in made]
     files += [store.stage(key) / file for key in plan.get("stages", {}) for file in ("history.parquet", "stage.json")]
     for path in files:
-        stat = path.stat() if path.exists() else None
-        total.update(f"{path.parent.name}/{path.name} {stat and (stat.st_size, stat.st_mtime_ns)}".encode())
+        try:
+            stat = path.stat()
+            state = stat.st_size, stat.st_mtime_ns
+        except FileNotFoundError:
+            state = None
+        total.update(f"{path.parent.name}/{path.name} {state}".encode())
     return total.hexdigest()
 
 

@@ -91,8 +91,10 @@ def save(drawn: Drawn, folder: Path) -> list[Path]:
     """Write PDF and PNG, without dates, so that the same scores give the same files."""
     out = []
     # Laid out once: matplotlib would do it, and draw for it, before each file again.
-    drawn.figure.draw_without_rendering()
-    drawn.figure.set_layout_engine(None)
+    engine = drawn.figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(drawn.figure)
+        drawn.figure.set_layout_engine(None)
     for kind, options in (("pdf", {"metadata": {"CreationDate": None}}), ("png", {"dpi": DPI})):
         path = folder / f"{drawn.name}.{kind}"
         with atomic(path) as temporary:

@@ -32,7 +32,8 @@ def draw(scores: Scores) -> Drawn | None:
         _panel(ax, found, *((x, y) if found["objectives"][x]["what"] in COSTS else (y, x)))
     figure.canvas.draw()
     for ax, (y, x) in zip(axes, pairs, strict=True):
-        placing.write(ax, _labels(found, *((x, y) if found["objectives"][x]["what"] in COSTS else (y, x))))
+        place = (x, y) if found["objectives"][x]["what"] in COSTS else (y, x)
+        placing.write(ax, _labels(found, *place), _drawn(found, *place))
     return Drawn("figure_pareto", _caption(found, len(pairs)), figure)
 
 
@@ -49,19 +50,9 @@ def _panel(ax: Axes, found: dict[str, Any], x: int, y: int) -> None:
         linestyle="none",
         markersize=3,
     )
-    line = sorted(best, key=lambda one: one["mean"][x])
-    if len(objectives) == 2:
-        # What the front dominates begins at its corners, so the line goes in steps.
-        after = objectives[x]["direction"] == "minimise"  # better to the left: the next better one lies to the right
-        ax.step(
-            [o["mean"][x] for o in line],
-            [o["mean"][y] for o in line],
-            where="post" if after else "pre",
-            color="C0",
-            linewidth=0.8,
-            alpha=0.5,
-        )
-    ax.plot([o["mean"][x] for o in line], [o["mean"][y] for o in line], marker="o", color="C0", linestyle="none")
+    if corners := _corners(found, x, y):
+        ax.plot(*zip(*corners, strict=True), color="C0", linewidth=0.8, alpha=0.5)
+    ax.plot([o["mean"][x] for o in best], [o["mean"][y] for o in best], marker="o", color="C0", linestyle="none")
     baseline = found["baseline"]
     if baseline and baseline["state"] == "complete":
         ax.plot(
@@ -80,12 +71,29 @@ def _panel(ax: Axes, found: dict[str, Any], x: int, y: int) -> None:
     ax.margins(0.12)
 
 
+def _corners(found: dict[str, Any], x: int, y: int) -> list[tuple[float, float]]:
+    """The edge of what the front dominates, in steps; empty where it is the front of more than these two objectives."""
+    line = sorted((one["mean"][x], one["mean"][y]) for one in front(found))
+    if len(found["objectives"]) > 2:
+        return []
+    out = line[:1]
+    for (x0, y0), (x1, y1) in itertools.pairwise(line):
+        # Better to the left: what the left one dominates goes on to the right, up to the next that is better.
+        out += [(x1, y0) if found["objectives"][x]["direction"] == "minimise" else (x0, y1), (x1, y1)]
+    return out
+
+
+def _drawn(found: dict[str, Any], x: int, y: int) -> list[list[tuple[float, float]]]:
+    """What labels should not cover: every point, and the edge of the front."""
+    points = [[(o["mean"][x], o["mean"][y])] for o in found["candidates"] if o["state"] == "complete"]
+    return [*points, *filter(None, [_corners(found, x, y)])]
+
+
 def _labels(found: dict[str, Any], x: int, y: int) -> list[placing.Label]:
-    shown = found["found"]
-    told = [one for one in front(found) if one["values"] in shown]
-    out = [placing.Label(one["mean"][x], one["mean"][y], one["label"], "black") for one in told]
+    told = searched.again(found)
+    out = [placing.Label(one["mean"][x], one["mean"][y], f"{n}: {one['label']}", "black") for n, one in told]
     baseline = found["baseline"]
-    if baseline and baseline["state"] == "complete" and baseline["values"] not in shown:
+    if baseline and baseline["state"] == "complete" and baseline["values"] not in found["found"]:
         out.append(placing.Label(baseline["mean"][x], baseline["mean"][y], f"default ({baseline['label']})", GREY))
     return out
 
@@ -101,5 +109,5 @@ def _caption(found: dict[str, Any], panels: int) -> str:
         words.append("Hollow square: the default.")
     if panels > 1:
         words.append("On the front of all objectives, which need not be that of two.")
-    words.append(f"{found['how']}. Labelled ones are run again with fresh seeds; only these stand in the table.")
+    words.append(f"{found['how']}. Numbered ones are run again with fresh seeds; only these stand in the table.")
     return " ".join(words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,11 +24,22 @@ class Label:
     colour: Any
 
 
-def write(ax: Axes, wanted: Sequence[Label]) -> None:
-    """Write labels, from above; the figure has been laid out. One that stands apart has a thin line to its point."""
+def write(ax: Axes, wanted: Sequence[Label], others: Sequence[Sequence[tuple[float, float]]] = ()) -> None:
+    """Write labels, from above; the figure has been laid out. One that stands apart has a thin line to its point.
+
+    Args:
+        ax: the panel.
+        wanted: what is written.
+        others: what else is drawn there, in data coordinates: points (of one place each) and lines of level and
+            upright pieces (of several).
+
+    """
     scale = ax.figure.get_dpi() / 72
     at = {label: tuple(ax.transData.transform((label.x, label.y))) for label in wanted}
     taken: list[Box] = [(x - 3 * scale, y - 3 * scale, x + 3 * scale, y + 3 * scale) for x, y in at.values()]
+    for places in others:
+        ends = [tuple(ax.transData.transform(place)) for place in places]
+        taken += [_around(a, b, 1.5 * scale) for a, b in (pairwise(ends) if len(ends) > 1 else [(ends[0], ends[0])])]
     box = ax.get_window_extent()
     frame = (box.x0, box.y0, box.x1, box.y1)
     for label in sorted(wanted, key=lambda one: (-at[one][1], at[one][0])):
@@ -64,6 +76,10 @@ def _steps(width: float, height: float, scale: float) -> list[tuple[float, float
 def _box(at: tuple[float, ...], step: tuple[float, float], width: float, height: float) -> Box:
     left, middle = at[0] + step[0], at[1] + step[1]
     return left, middle - height / 2, left + width, middle + height / 2
+
+
+def _around(a: tuple[float, ...], b: tuple[float, ...], by: float) -> Box:
+    return min(a[0], b[0]) - by, min(a[1], b[1]) - by, max(a[0], b[0]) + by, max(a[1], b[1]) + by
 
 
 def _overlap(a: Box, b: Box) -> float:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from drnbench.errors import UsageError, nearest
 from drnbench.report.frame import Arm, Place, Scores, TrialState
 from drnbench.search.declare import AXIS, FILE
-from drnbench.store import Store, read_json
+from drnbench.store import Store, read_json, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -241,11 +241,7 @@ def _means(row: tuple[Arm, TrialState], evaluation: str, wanted: Wanted) -> tupl
 
 def _per_image(store: Store, trial: str) -> Table | None:
     """Return a trial's rows; None where it is not scored."""
-    from pyarrow import parquet
-
-    path, columns = store.trial(trial) / "per_image.parquet", ["evaluation", "image", "value"]
     try:
-        # Not pandas, which takes ten times as long; a study may have a thousand trials.
-        return parquet.ParquetFile(path).read(columns=columns, use_threads=False).replace_schema_metadata()
+        return read_rows(store.trial(trial) / "per_image.parquet", ["evaluation", "image", "value"])
     except FileNotFoundError:
         return None

@@ -41,11 +41,19 @@ def where(objective: Mapping[str, Any]) -> str:
     return f"{text.style(what).label} on {objective['source']}{kernel}"
 
 
+def costs(scores: Scores, rows: str | None) -> tuple[str, ...]:
+    """Return the costs that the search looked at, which a table of its arms shows beside their scores."""
+    found = of(scores)
+    if found is None or rows != AXIS:
+        return ()
+    return tuple(one["what"] for one in found["objectives"] if one["what"] in COSTS)
+
+
 def value(objective: Mapping[str, Any], number: float) -> str:
     """Write the value of an objective."""
     what = objective["what"]
     if what in COSTS:
-        return f"{number:.3g}"
+        return f"{number:,.0f} {COST_LABELS[what]}" if number >= 1000 else f"{number:.3g} {COST_LABELS[what]}"
     s = text.style("psnr_y" if what == VALIDATION else what)
     return f"{text.number(number, s.delta_decimals)}{s.unit}"
 
@@ -101,13 +109,25 @@ def best(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [by_number[number] for number in found["best"]]
 
 
+def again(found: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """Return what of the front is run again, each with the number that its arm is called by."""
+    shown = found["found"]
+    return [(shown.index(one["values"]) + 1, one) for one in best(found) if one["values"] in shown]
+
+
 def _best(found: Mapping[str, Any], word: str) -> str:
     front = best(found)
     if not front:
         return "none is scored yet"
     objectives = found["objectives"]
     if len(objectives) > 1:
-        return f"{len(front)} on the front"
+        values = [
+            " and ".join(value(*pair) for pair in zip(objectives, one["mean"], strict=True)) for _, one in again(found)
+        ]
+        listed = [
+            f"front {n}, {one['label']}, with {told}" for (n, one), told in zip(again(found), values, strict=True)
+        ]
+        return "; ".join([f"{len(front)} on the front", *listed])
     return f"{word} {front[0]['label']} with {value(objectives[0], front[0]['mean'][0])}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from drnbench.report import costs as costing
-from drnbench.report import printed, text
+from drnbench.report import printed, searched, text
 from drnbench.report.captions import caption
 from drnbench.report.costs import Costs
 from drnbench.report.frame import Place, Scores
@@ -112,7 +112,7 @@ class _Table:
         for group in self.frame.groups:
             self._group(group)
         extra = printed.sentences(self.published)
-        wanted = self.table.get("costs", ())
+        wanted = self.table.get("costs", ()) or searched.costs(self.scores, self.table["rows"])
         for what in wanted:
             self._cost(what)
         extra += [costing.WORDS[what] for what in wanted]

@@ -11,7 +11,7 @@ from drnbench.report import labels, text
 from drnbench.report.figures import COLUMN_IN, GREY, PAGE_IN, STYLES, Drawn, legend, new, palette
 from drnbench.report.frame import Scores
 from drnbench.report.strip import choose
-from drnbench.store import Store
+from drnbench.store import Store, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,6 @@ def _histories(scores: Scores, store: Store) -> pd.DataFrame | None:
     """Rows of every stage's history with its stage's name and key, and the arm that it belongs to (or SHARED)."""
     import numpy as np
     import pyarrow as pa
-    from pyarrow import parquet
 
     owners: dict[str, set[str]] = {}
     for arm in scores.arms:
@@ -36,8 +35,7 @@ def _histories(scores: Scores, store: Store) -> pd.DataFrame | None:
     for key, names in owners.items():
         path = store.stage(key) / "history.parquet"
         if path.exists():
-            table = parquet.ParquetFile(path).read(columns=["step", "name", "value"], use_threads=False)
-            parts.append(table.replace_schema_metadata())
+            parts.append(read_rows(path, ["step", "name", "value"]))
             about.append((scores.plan["stages"][key]["name"], next(iter(names)) if len(names) == 1 else SHARED, key))
     if not sum(map(len, parts)):
         return None

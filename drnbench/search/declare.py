@@ -88,7 +88,7 @@ class Int(_Range):
 
 
 class Steps(_Range):
-    """The grid low, low + step, ..., high."""
+    """The grid low, low + step, ..., high: whole numbers where all three are, so that sizes of models can be searched."""
 
     low: float = Field(allow_inf_nan=False)
     high: float = Field(allow_inf_nan=False)
@@ -115,7 +115,9 @@ class Steps(_Range):
     def snapped(self, value: Any) -> Any:
         """See `_Range`."""
         # In decimals: 0.1 * 3 is not the 0.3 that a study file writes, and would be another key.
-        return float(self._exact("low") + round((value - self.low) / self.step) * self._exact("step"))
+        exact = self._exact("low") + round((value - self.low) / self.step) * self._exact("step")
+        whole = all(getattr(self, name).is_integer() for name in ("low", "high", "step"))
+        return int(exact) if whole else float(exact)
 
 
 class Choice(_Range):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from drnbench.errors import UsageError, nearest
 from drnbench.overrides import apply, explain
-from drnbench.search.declare import AXIS, COSTS, DEFAULT, VALIDATION, Median, Search
+from drnbench.search.declare import AXIS, COSTS, DEFAULT, VALIDATION, Choice, Median, Search
 from drnbench.study import Axis, Expanded, Study, expand
 from drnbench.trial import Evaluate, Trial, digest
 
@@ -169,12 +169,8 @@ def _check(made: Settled) -> None:
             f"{made.name}, search: Median watches validation PSNR: give the last stage validations and a holdout"
         )
     for path in search.space:  # a misspelt path, before anything is asked
-        first = next(iter(_ends(search.space[path])))
+        first = search.space[path].ends[0]
         apply(made.base, made.overrides({path: first}), f"{made.name}, search space")
-
-
-def _ends(one: Any) -> tuple[Any, ...]:
-    return tuple(one.values) if hasattr(one, "values") else (one.low, one.high)
 
 
 def expanded(made: Settled, found: Sequence[Mapping[str, Any]] = ()) -> Expanded:
@@ -208,7 +204,8 @@ def signature(made: Settled, cache: Path) -> str:
     """Return what names a search in its journal: another space, base, set of images or sampler is another search.
 
     Raises:
-        UsageError: the images of the search are not there, or some of them are in the report too.
+        UsageError: the images of the search are not there, or some of them are in the report too; the space has
+            values that a model or a scheme does not take.
 
     """
     from drnbench.data.cache import fingerprint
@@ -217,6 +214,10 @@ def signature(made: Settled, cache: Path) -> str:
     keys = Keys(cache)
     trial = made.trial({}, 0)
     stages = keys.stages(trial, made.name)
+    for path, one in made.search.space.items():  # a value that no model takes, before anything is trained
+        for end in one.values if isinstance(one, Choice) else one.ends:
+            values = {**made.study.baseline, path: one.snapped(end)}
+            keys.stages(made.trial(values, 0), f"{made.name}, search space, {made.label({path: values[path]})}")
     wanted = [e.key for e in keys.evaluation(trial, stages, made.name).wanted] if made.evaluations else []
     reported = {i.sha: e.source for e in made.base.evaluate for i in fingerprint(e.source, cache).images}
     looked = {one.source: fingerprint(one.source, cache).images for one in made.evaluations}

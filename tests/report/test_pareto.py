@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.path import Path
+from matplotlib.text import Text
 
 from drnbench import report
 from drnbench.outputs import Table
@@ -131,12 +133,33 @@ def test_a_front_is_drawn_through_those_that_none_beats(store: Store) -> None:
     assert sorted((one["mean"][1], one["mean"][0]) for one in FRONT[:3]) in drawn_points
     assert sorted((one["mean"][1], one["mean"][0]) for one in FRONT[3:]) in drawn_points
     words = {text.get_text() for text in ax.texts}
-    assert words == {"λ=0.2, ρ=0.3", "λ=0.3, ρ=0.3", "default (λ=0.1, ρ=0.3)"}
+    assert words == {"1: λ=0.2, ρ=0.3", "2: λ=0.3, ρ=0.3", "default (λ=0.1, ρ=0.3)"}
     assert "Blue: the 3 on the front" in drawn.caption
     written = report.write(store, "unpaired")
     assert {"figure_pareto.pdf", "figure_pareto.png"} <= {file.name for file in written.files}
     assert "figure_search.png" not in {file.name for file in written.files}
-    assert "3 on the front" in written.headline
+    assert (
+        "3 on the front; front 1, λ=0.2, ρ=0.3, with 26.500 dB and 200,000 parameters; front 2, λ=0.3"
+        in written.headline
+    )
+    table = (store.study("unpaired") / "table_search.md").read_text(encoding="utf-8")
+    assert "cost: Params (k)" in table, "what the search looked at stands beside the scores"
+
+
+def test_labels_of_a_front_cover_neither_its_line_nor_a_point(store: Store) -> None:
+    reported(store, [one["values"] for one in FRONT[:3]], OBJECTIVES)
+    searching(store, FRONT, [1, 0, 2], objectives=OBJECTIVES, found=[one["values"] for one in FRONT[:3]], baseline=None)
+    with figures.styled():
+        drawn = pareto.draw(read(store, "unpaired"))
+        assert drawn is not None
+        drawn.figure.canvas.draw()
+    (ax,) = drawn.figure.axes
+    boxes = [Text.get_window_extent(text) for text in ax.texts]  # without the thin line to the point
+    assert len(boxes) == 3
+    places = {line: ax.transData.transform(np.column_stack(line.get_data())) for line in ax.lines}
+    (edge,) = [Path(path) for line, path in places.items() if line.get_linestyle() == "-"]
+    assert not any(edge.intersects_bbox(box, filled=False) for box in boxes)
+    assert not any(box.contains(*point) for path in places.values() for point in path for box in boxes)
 
 
 def test_three_objectives_give_a_panel_for_each_pair(store: Store) -> None:

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from drnbench import Axis, Curve, Evaluate
 from drnbench.errors import UsageError
-from drnbench.search import Choice, Int, Maximise, Median, Minimise, Steps
+from drnbench.search import Choice, Float, Int, Maximise, Median, Minimise, Steps
 from drnbench.search.settle import expanded, settle, signature
 from drnbench.study import expand
 from tests.search.studyfile import study
@@ -58,6 +58,27 @@ def test_a_named_choice_sets_what_it_names():
     made = settled({"space": space}, baseline={"loss": "on"})
     assert made.trial({"loss": "off"}, 0).stages[1].scheme == "supervised"
     assert made.label({"loss": "off"}) == "loss=off"
+
+
+def test_steps_of_whole_numbers_can_be_sizes_of_a_model(tmp_path):
+    made = settled({"space": {"model.n_feats": Steps(2, 8, 2)}}, baseline={"model.n_feats": 4})
+    drawn = made.search.space["model.n_feats"].snapped(5.9)
+    assert (drawn, type(drawn)) == (6, int)
+    assert type(Steps(0.5, 2.5, 0.5).snapped(1.1)) is float
+    assert signature(made, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"model.n_feats": Float(2, 8)}, r"search space, n_feats=2: .*'n_feats' must be a valid integer"),
+        ({"model.n_feats": Choice([2, 4, "many"])}, r"search space, n_feats=many: .*'n_feats' must be a valid integer"),
+        ({"*.patch": Int(33, 64)}, r"search space, patch=33, pretrain\.patch: 33 is not a multiple of the scale 2"),
+    ],
+)
+def test_a_space_of_values_that_no_candidate_can_have_is_refused(space, message, tmp_path):
+    with pytest.raises(UsageError, match=message):
+        signature(settled({"space": space}), tmp_path)
 
 
 def test_profiles_and_sets_change_the_sizes_of_a_search():
