@@ -189,8 +189,9 @@ class RichProgress(Progress):
     def ended(self, unit: Unit, label: str, status: Status, tail: Sequence[str] = ()) -> None:
         """See `Listener`; a failure is printed at once."""
         super().ended(unit, label, status)
-        if status.state == "failed":
-            told = f"[red]failed[/red] {escape(label)}: {status.kind}: {escape(status.message or '')}"
+        if status.state == "failed" or status.kind:
+            colour = "red" if status.state == "failed" else "yellow"
+            told = f"[{colour}]{status.state}[/{colour}] {escape(label)}: {status.kind}: {escape(status.message or '')}"
             self._console.print("\n".join([told, *(f"  [dim]{escape(line)}[/dim]" for line in tail)]), soft_wrap=True)
 
 
@@ -224,8 +225,9 @@ class PlainProgress(Progress):
         """See `Listener`."""
         live = self.running.get(unit.key)
         super().ended(unit, label, status)
-        if status.state == "failed":
-            self._say("\n  ".join([f"FAILED {label}: {status.kind}: {status.message}", *tail]))
+        if status.state == "failed" or status.kind:
+            word = "FAILED" if status.state == "failed" else status.state
+            self._say("\n  ".join([f"{word} {label}: {status.kind}: {status.message}", *tail]))
             return
         took = clock(time.monotonic() - live.started) if live else "?"
         psnr = f", val {live.psnr:.2f} dB" if live and live.psnr is not None else ""

@@ -42,10 +42,20 @@ def test_plain_lines_for_a_log(capsys):
     with PlainProgress([unit()]) as progress:
         progress.started(unit(), "pretrain, seed 0")
         progress.message(unit(), "pretrain, seed 0", {"step": 5, "loss": 1.0, "val_psnr_y/bd": 30.0})
+        progress.ended(
+            unit(), "pretrain, seed 0", Status("interrupted", kind="killed", message="by signal 9; it runs again")
+        )
+        progress.started(unit(), "pretrain, seed 0")
+        progress.ended(unit(), "pretrain, seed 0", Status("failed", kind="killed", message="by signal 9"), ["a", "b"])
+        progress.started(unit(), "pretrain, seed 0")
+        progress.message(unit(), "pretrain, seed 0", {"step": 5, "loss": 1.0, "val_psnr_y/bd": 30.0})
         progress.ended(unit(), "pretrain, seed 0", Status("done"))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "[trials 0/0, stages 0/1, left about ?] start pretrain, seed 0"
-    assert lines[1] == "[trials 0/0, stages 1/1, left about 0:00] done pretrain, seed 0 in 0:00, val 30.00 dB"
+    assert lines[1].endswith("] interrupted pretrain, seed 0: killed: by signal 9; it runs again")
+    assert lines[3].endswith("] FAILED pretrain, seed 0: killed: by signal 9")
+    assert lines[4:6] == ["  a", "  b"]
+    assert lines[7] == "[trials 0/0, stages 1/1, left about 0:00] done pretrain, seed 0 in 0:00, val 30.00 dB"
 
 
 def test_clocks():

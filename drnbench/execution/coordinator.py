@@ -38,7 +38,7 @@ class Listener(Protocol):
         """A worker reports progress."""
 
     def ended(self, unit: Unit, label: str, status: Status, tail: Sequence[str] = ()) -> None:
-        """A unit is done, failed or interrupted; `tail`: the last lines of the log of one that failed."""
+        """A unit is done, failed or interrupted (also where it runs again); `tail`: of its log, of one that failed."""
 
 
 class Source(Protocol):
@@ -253,7 +253,9 @@ class Coordinator:
             if self._fail_fast:
                 self._pending = []
                 self._executor.stop()
-        tail = _tail(folder / "log.txt") if status.state == "failed" and not retrying else []
+        if retrying:
+            status = replace(status, state="interrupted", message=f"{status.message}; it runs again")
+        tail = _tail(folder / "log.txt") if status.state == "failed" else []
         for listener in self._listeners:
             listener.ended(item.unit, item.label, status, tail)
 

@@ -82,9 +82,13 @@ def test_everything_is_done_once(tmp_path):
 
 
 def test_what_is_killed_is_tried_again_and_what_fails_is_not(tmp_path):
-    outcome, executor, _, _ = run(tmp_path, lambda unit, n: (done(unit), 0) if n == 3 else (None, -9))
+    outcome, executor, told, _ = run(tmp_path, lambda unit, n: (done(unit), 0) if n == 3 else (None, -9))
     assert outcome.failed == []
     assert set(executor.tries.values()) == {3}
+    again = "the process was ended by signal 9; it runs again"
+    ends = [(status.state, status.kind, status.message) for _, status, _ in told.ends]
+    assert ends.count(("interrupted", "killed", again)) == 2 * len(executor.tries), "nothing has failed yet"
+    assert ends.count(("done", None, None)) == len(executor.tries) == len(ends) / 3
 
     def fails(unit, _):
         if unit.kind == "stage" and unit.depth == 1:
