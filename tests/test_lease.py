@@ -96,7 +96,7 @@ def test_leases_are_touched_and_given_back_at_the_end(tmp_path, monkeypatch):
     monkeypatch.setattr(lease.Lease, "touch", touch)
     with Leases() as mine:
         mine.claim(tmp_path / "a")
-        assert touched.wait(30)
+        assert touched.wait(60)
     assert not leased(tmp_path / "a")
 
 

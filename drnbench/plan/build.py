@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from drnbench.environment import code_fingerprint
 from drnbench.evaluation import metrics
 from drnbench.plan.keys import Keys
 from drnbench.plan.outputs import check, plain
+from drnbench.schemes import schemes
 from drnbench.store import Status, Store, read_json
 from drnbench.study import Arm, Expanded
-from drnbench.trial import Trial
+from drnbench.trial import Stage, Trial
 from drnbench.units import EvaluateUnit, StageUnit
 
 
@@ -194,9 +196,19 @@ def _warnings(stages: dict[str, StageNode], trials: list[PlannedTrial], signatur
     if trained or scored:
         what = " and ".join(f"{n} {name}" for n, name in ((trained, "stages"), (scored, "scored trials")) if n)
         warnings.append(f"{what} come from other numeric code than this; --rerun stale makes them again")
+    if alone := dict.fromkeys(text for node in stages.values() if (text := _without_unpaired(node.unit.stage))):
+        warnings.append(f"too few steps for a single unpaired image, so these train on pairs alone: {', '.join(alone)}")
     if len(signatures) > 1:
         warnings.append(
             f"the stored stages come from {len(signatures)} numerics signatures (torch version, processor or GPU, threads, "
             "precision): one table would mix them; the stage.json of each names its own"
         )
     return warnings
+
+
+def _without_unpaired(stage: Stage) -> str | None:
+    """Return what a stage is called that asks for unpaired images and is over before the first; None where it is not."""
+    # What `unpaired_count` gives over all steps is the whole part of this.
+    if stage.rho <= 0 or stage.scheme is None or stage.steps * Fraction(repr(stage.rho)) * stage.batch >= 1:
+        return None
+    return f"{stage.name} with rho={stage.rho:g}" if "unpaired" in schemes.get(stage.scheme).uses(stage) else None

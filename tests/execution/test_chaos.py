@@ -62,7 +62,7 @@ def test_a_sweep_under_random_kills_ends_like_an_undisturbed_one(undisturbed, tm
             family = psutil.Process(run.pid).children(recursive=True)
             run.kill()
             run.wait()
-            psutil.wait_procs(family, timeout=30)
+            psutil.wait_procs(family, timeout=120)
             ended += 1
             continue
         stages = [(folder, pid) for folder, pid in running(results).items() if folder.parent.name == "stages"]

@@ -163,7 +163,7 @@ def test_kill_ends_one_unit_and_close_all(executor, store):
     told.until(lambda: told.ended)
     assert list(told.ended) == [units[0].key]
     executor.close()
-    _, alive = psutil.wait_procs(processes, timeout=60)
+    _, alive = psutil.wait_procs(processes, timeout=120)
     assert not alive
     assert not list(store.root.glob(".s*"))
     executor.close()  # twice is once

@@ -75,7 +75,7 @@ def test_run_killed_at_every_moment_ends_like_an_undisturbed_one(undisturbed, tm
         run.send_signal(signal.SIGKILL)
         run.wait()
         # No orphan: every process of the killed run leaves by itself.
-        _, alive = psutil.wait_procs(family, timeout=30)
+        _, alive = psutil.wait_procs(family, timeout=120)
         assert not alive, f"{alive} outlived the run killed at {moment!r}"
     done = call("run", study, "--results", results, "--tracking-uri", "off", "--jobs", 1)
     assert done.returncode == 0, done.stderr

@@ -66,7 +66,7 @@ def test_jobs_that_outlive_their_run_are_found_by_the_next(local, tmp_path):
     done = call("run", study, "--results", results, *LOCALLY)
     assert done.returncode == 0, done.stderr
     assert_equal(results, reference)
-    _, alive = psutil.wait_procs(jobs, timeout=60)
+    _, alive = psutil.wait_procs(jobs, timeout=120)
     assert not alive
 
 

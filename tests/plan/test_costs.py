@@ -140,3 +140,11 @@ def test_makespan_waits_for_what_a_unit_needs(slots, seconds):
         Task("unknown", None, (2, 6), None),
     ]
     assert makespan(tasks, slots) == pytest.approx(seconds)
+
+
+def test_a_share_too_small_for_the_steps_is_said(tmp_path, capsys):
+    study = write_study(tmp_path, rhos=(0.0, 0.1, 0.5), steps=4)
+    out = told(capsys, study, tmp_path / "r")
+    few = "warning: too few steps for a single unpaired image, so these train on pairs alone: adapt with rho=0.1"
+    assert few in out.splitlines(), "4 steps of 2 images at 0.1 are 0.8 of an image"
+    assert "train on pairs alone" not in told(capsys, study, tmp_path / "r", "--set", "adapt.steps=5")

@@ -50,7 +50,7 @@ def test_a_running_trial_is_seen_while_it_runs(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(mirror.mirror, "sync", sync)
     mirror.start("unpaired")
-    assert synced.wait(60)
+    assert synced.wait(120)
     run = child(mirror.mirror.uri, "ρ=0, seed 0")
     assert run.info.status == "RUNNING"
     assert run.data.metrics["pretrain/loss"] == 0.25
@@ -68,7 +68,7 @@ def test_many_notices_are_one_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(mirror.mirror, "sync", sync)
     mirror.start("unpaired")
-    assert first.wait(10)
+    assert first.wait(60)
     for _ in range(1000):
         mirror.notify()
     assert mirror.close()

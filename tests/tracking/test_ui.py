@@ -95,9 +95,9 @@ def test_the_ui_lists_and_serves_artifacts(tmp_path: Path, port: int) -> None:
             assert len(family) <= 4  # no job processes
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
         assert process.returncode == 0
-        assert not psutil.wait_procs(family, timeout=10)[1]
+        assert not psutil.wait_procs(family, timeout=60)[1]
         said.seek(0)
         text = said.read()
     assert text.startswith(f"MLflow UI: {base}")
