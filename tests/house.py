@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -59,6 +60,13 @@ def until(condition: Callable[[], object], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
         pause.wait(0.005)
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on for now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def weights(results: Path) -> dict[str, dict]:

@@ -45,12 +45,14 @@ CONNECT_S = 10.0
 """Seconds that the machine at an address has to answer."""
 ANSWER_S = 120.0
 """Seconds that the cluster has to answer."""
+TRIES = 4
+"""Times that Ray's client is asked for: while the head forks a server for it, gRPC may end that one (Ray's issue 63202)."""
 COUNT_S = 5.0
 """Seconds between two counts of the cluster's processors."""
 
 
 class Mailbox:
-    """The actor between workers and coordinator; it runs on the coordinator's own node."""
+    """The actor between workers and coordinator, on the coordinator's own node; one that is killed starts again, empty."""
 
     def __init__(self) -> None:
         self._held: list[tuple[str, dict[str, Any]]] = []
@@ -220,10 +222,12 @@ class RayExecutor(Executor):
 
     def _begin(self, slots: int | None, device: str, gpus: float) -> None:
         ray = self._ray
-        beside = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-            ray.get_runtime_context().get_node_id(), soft=True
+        # Here and nowhere else: a node that is lost must not take it along.
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
         )
-        self._mailbox = ray.remote(num_cpus=0)(Mailbox).options(scheduling_strategy=beside).remote()
+        again = {"max_restarts": -1, "max_task_retries": -1}
+        self._mailbox = ray.remote(num_cpus=0, scheduling_strategy=here, **again)(Mailbox).remote()
         try:
             ray.get(self._mailbox.exchange.remote("", []), timeout=ANSWER_S)
         except ray.exceptions.RayError as error:
@@ -276,6 +280,9 @@ class RayExecutor(Executor):
         """See `Executor.events`."""
         if time.monotonic() - self._counted > COUNT_S:
             self._count()
+            for running in self._running.values():
+                if running.asked:  # a mailbox that was killed and started again has forgotten it
+                    self._mailbox_call("stop", running.name)
         references = [self._take, *(running.reference for running in self._running.values())]
         if not self._ready:
             self._ray.wait(references, num_returns=1, timeout=timeout)
@@ -377,11 +384,20 @@ def _connect(ray: Any, address: str) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     mend = "start one with `ray start --head`, or name it with --address"
     _answers(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address, mend)
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        told = " ".join(str(error).split()).rstrip(".")
-        raise UsageError(f"no Ray cluster answers at {address}: {told}; {mend}") from error
+    client = address.startswith("ray://")
+    if client:
+        mend = "start its head with GRPC_ENABLE_FORK_SUPPORT=0, or name it HOST:6379 from one of its nodes"
+    for left in reversed(range(TRIES if client else 1)):
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            ray.shutdown()
+            if left and not isinstance(error, ValueError):
+                continue
+            told = " ".join(str(error).split()).rstrip(".")
+            raise UsageError(f"no Ray cluster answers at {address}: {told}; {mend}") from error
+        else:
+            return
 
 
 def _answers(address: str, mend: str) -> None:

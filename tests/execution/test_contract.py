@@ -10,7 +10,7 @@ from drnbench import Data, Evaluate, Stage, Trial
 from drnbench.execution.local import LocalExecutor
 from drnbench.plan.keys import Keys
 from drnbench.store import Store
-from tests.house import until
+from tests.house import free_port, until
 
 pytestmark = pytest.mark.real
 LONG = 20_000
@@ -40,16 +40,28 @@ def ray_apart(root, request):
     return made
 
 
+def ray_client(root, request):
+    from drnbench.execution.ray import RayExecutor
+
+    request.getfixturevalue("cluster")
+    return RayExecutor(root, 2, "cpu", address=f"ray://127.0.0.1:{request.getfixturevalue('client_port')}")
+
+
 @pytest.fixture(scope="module")
-def cluster():
+def client_port():
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def cluster(client_port):
     pytest.importorskip("ray")
     from tests.execution.nodes import cluster_of
 
-    with cluster_of(cpus=[2]) as cluster:
+    with cluster_of(cpus=[2], client_port=client_port) as cluster:
         yield cluster
 
 
-@pytest.fixture(params=[local, slurm, ray, ray_apart], ids=lambda make: make.__name__.replace("_", "-"))
+@pytest.fixture(params=[local, slurm, ray, ray_apart, ray_client], ids=lambda make: make.__name__.replace("_", "-"))
 def executor(request, tmp_path):
     made = request.param(tmp_path, request)
     yield made

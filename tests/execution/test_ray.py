@@ -1,6 +1,7 @@
 """Studies on a Ray cluster: a head and two nodes on this machine, one of them killed in the middle."""
 
 import os
+import socket
 import subprocess
 
 import pandas as pd
@@ -14,6 +15,7 @@ from drnbench.execution.parcels import needed, pack, unpack
 from drnbench.execution.ray import RayExecutor
 from drnbench.store import Store
 from tests.execution.nodes import cluster_of
+from tests.execution.test_contract import LONG, Told, stage, steps
 from tests.execution.test_kill import in_stage, running
 from tests.house import call, command, histories, same, scores, until, weights, write_study
 
@@ -103,6 +105,26 @@ def test_a_lost_node_costs_nothing_but_time(local, cluster, tmp_path):
 
 
 @pytest.mark.real
+def test_a_mailbox_that_is_killed_starts_again_beside_the_coordinator(cluster, tmp_path):
+    store = Store(tmp_path)
+    unit, told = stage(store, steps=LONG), Told(RayExecutor(tmp_path, None, "cpu", cluster.address))
+    told.executor.submit(unit)
+    told.until(lambda: steps(told, unit))
+    for then in ("goes on", "stops"):
+        head = psutil.Process(cluster.head_node.all_processes["raylet"][0].process.pid)
+        (mailbox,) = [child for child in head.children() if "Mailbox" in child.cmdline()[0]]
+        before = steps(told, unit)[-1]
+        if then == "stops":
+            told.executor.stop()
+        mailbox.kill()
+        told.until(lambda before=before: told.ended or steps(told, unit)[-1] > before)
+    told.until(lambda: told.ended)
+    told.executor.close()
+    assert told.ended == {unit.key: 0}
+    assert store.state(store.stage(unit.key)) == "interrupted"
+
+
+@pytest.mark.real
 def test_units_share_a_gpu_in_parts(cluster, tmp_path):
     node = cluster.add_node(num_cpus=4, num_gpus=1, object_store_memory=100 * 2**20)
     cluster.wait_for_nodes()
@@ -130,6 +152,25 @@ def test_an_address_without_a_cluster_is_refused(tmp_path, address, told):
     pytest.importorskip("ray")
     with pytest.raises(UsageError, match=told):
         RayExecutor(tmp_path, None, "cpu", address)
+
+
+@pytest.mark.parametrize(("address", "tries"), [("ray://{}", 4), ("{}", 1)])
+def test_a_client_server_that_dies_is_asked_for_again(tmp_path, monkeypatch, address, tries):
+    ray, asked = pytest.importorskip("ray"), []
+
+    def init(**options):
+        asked.append(options["address"])
+        raise RuntimeError("Starting Ray client server failed. See the log.")
+
+    monkeypatch.setattr(ray, "init", init)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        where = address.format(f"127.0.0.1:{listening.getsockname()[1]}")
+        with pytest.raises(UsageError, match="Starting Ray client server failed") as told:
+            RayExecutor(tmp_path, None, "cpu", where)
+    assert asked == [where] * tries
+    assert ("GRPC_ENABLE_FORK_SUPPORT=0" in str(told.value)) == (tries > 1)
 
 
 def test_without_ray_one_line_says_how_to_install_it(tmp_path, monkeypatch):

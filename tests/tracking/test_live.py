@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import threading
 import time
@@ -10,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from drnbench.tracking import LiveMirror, Mirror, live
+from tests.house import free_port
 from tests.tracking.stores import Written, child, points, runs
 
 
 @pytest.fixture
 def closed_port() -> int:
     """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 def test_what_is_written_before_close_is_mirrored(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -16,16 +15,14 @@ import pytest
 from mlflow import MlflowClient
 
 from drnbench.tracking import ui
-from tests.house import call, command, histories, scores, until, write_study
+from tests.house import call, command, free_port, histories, scores, until, write_study
 
 pytestmark = pytest.mark.real
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @contextlib.contextmanager

@@ -16,15 +16,14 @@ import pytest
 
 from drnbench.errors import UsageError
 from drnbench.tracking import Mirror, ui
+from tests.house import free_port
 from tests.tracking.stores import Written, child
 
 
 @pytest.fixture
 def port() -> int:
     """A loopback port that is free for now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 def test_without_a_database_there_is_nothing_to_serve(tmp_path: Path, port: int) -> None:
