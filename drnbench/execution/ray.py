@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
-import logging
 import os
 import shutil
 import signal
-import socket
 import tempfile
 import time
 import uuid
@@ -26,6 +24,7 @@ from typing import Any
 from drnbench.errors import UsageError
 from drnbench.execution.base import Event, Executor
 from drnbench.execution.parcels import needed, pack, unpack
+from drnbench.execution.reaching import connect
 from drnbench.execution.remote import Exchange, Job, folder_of, pack_job, record, run_job, settle
 from drnbench.execution.worker import ORPHANED
 from drnbench.store import Store, write_text
@@ -41,12 +40,8 @@ QUIET = {
 SEND_S = 300.0
 """Seconds between two checkpoints that a node without the results folder sends: at most this much work is lost with it.
 The environment variable DRNBENCH_SEND_S sets it."""
-CONNECT_S = 10.0
-"""Seconds that the machine at an address has to answer."""
 ANSWER_S = 120.0
 """Seconds that the cluster has to answer."""
-TRIES = 4
-"""Times that Ray's client is asked for: while the head forks a server for it, gRPC may end that one (Ray's issue 63202)."""
 COUNT_S = 5.0
 """Seconds between two counts of the cluster's processors."""
 
@@ -212,7 +207,7 @@ class RayExecutor(Executor):
         self._apart = False
         self._mailbox: Any = None
         self._token = f".shared-{uuid.uuid4().hex[:12]}"
-        _connect(ray, address)
+        connect(ray, address)
         try:
             self._begin(slots, device, gpus)
         except BaseException:
@@ -378,39 +373,6 @@ class RayExecutor(Executor):
         self._running.clear()
         self._ray.shutdown()
         (self._store.root / self._token).unlink(missing_ok=True)
-
-
-def _connect(ray: Any, address: str) -> None:
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    mend = "start one with `ray start --head`, or name it with --address"
-    _answers(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address, mend)
-    client = address.startswith("ray://")
-    if client:
-        mend = "start its head with GRPC_ENABLE_FORK_SUPPORT=0, or name it HOST:6379 from one of its nodes"
-    for left in reversed(range(TRIES if client else 1)):
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            ray.shutdown()
-            if left and not isinstance(error, ValueError):
-                continue
-            told = " ".join(str(error).split()).rstrip(".")
-            raise UsageError(f"no Ray cluster answers at {address}: {told}; {mend}") from error
-        else:
-            return
-
-
-def _answers(address: str, mend: str) -> None:
-    """See that somebody listens there: Ray itself would try for minutes, and say so every few seconds."""
-    if address in {"auto", "local"}:
-        return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdecimal():
-        raise UsageError(f"--address {address}: write auto, local, HOST:PORT or ray://HOST:PORT")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
-    except (OSError, OverflowError) as error:
-        raise UsageError(f"no Ray cluster answers at {address}: {error}; {mend}") from error
 
 
 def _why(error: Exception) -> str:

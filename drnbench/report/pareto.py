@@ -24,17 +24,20 @@ def draw(scores: Scores) -> Drawn | None:
     found = searched.of(scores)
     if found is None or len(found["objectives"]) < 2 or not found["best"]:
         return None
-    pairs = list(itertools.combinations(range(len(found["objectives"])), 2))[:3]
+    pairs = [_across(found, *pair) for pair in list(itertools.combinations(range(len(found["objectives"])), 2))[:3]]
     figure = new(COLUMN_IN * 1.4 if len(pairs) == 1 else PAGE_IN, 2.7)
     axes = figure.subplots(1, len(pairs), squeeze=False)[0]
-    for ax, (y, x) in zip(axes, pairs, strict=True):
-        # The cost lies on the horizontal, whichever way round the study names them.
-        _panel(ax, found, *((x, y) if found["objectives"][x]["what"] in COSTS else (y, x)))
+    for ax, pair in zip(axes, pairs, strict=True):
+        _panel(ax, found, *pair)
     figure.canvas.draw()
-    for ax, (y, x) in zip(axes, pairs, strict=True):
-        place = (x, y) if found["objectives"][x]["what"] in COSTS else (y, x)
-        placing.write(ax, _labels(found, *place), _drawn(found, *place))
+    for ax, pair in zip(axes, pairs, strict=True):
+        placing.write(ax, _labels(found, *pair), _drawn(found, *pair))
     return Drawn("figure_pareto", _caption(found, len(pairs)), figure)
+
+
+def _across(found: dict[str, Any], y: int, x: int) -> tuple[int, int]:
+    """Horizontal and vertical of two objectives: a cost lies on the horizontal, whichever way round the study names them."""
+    return (x, y) if found["objectives"][x]["what"] in COSTS else (y, x)
 
 
 def _panel(ax: Axes, found: dict[str, Any], x: int, y: int) -> None:

@@ -121,12 +121,10 @@ def _best(found: Mapping[str, Any], word: str) -> str:
         return "none is scored yet"
     objectives = found["objectives"]
     if len(objectives) > 1:
-        values = [
-            " and ".join(value(*pair) for pair in zip(objectives, one["mean"], strict=True)) for _, one in again(found)
-        ]
-        listed = [
-            f"front {n}, {one['label']}, with {told}" for (n, one), told in zip(again(found), values, strict=True)
-        ]
+        listed = []
+        for n, one in again(found):
+            told = " and ".join(value(*pair) for pair in zip(objectives, one["mean"], strict=True))
+            listed.append(f"front {n}, {one['label']}, with {told}")
         return "; ".join([f"{len(front)} on the front", *listed])
     return f"{word} {front[0]['label']} with {value(objectives[0], front[0]['mean'][0])}"
 
