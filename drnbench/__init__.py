@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from drnbench import degradations, evaluation, models, schemes
-    from drnbench.outputs import Curve, DualKernel, Gap, Heatmap, Table, Tradeoff
-    from drnbench.overrides import Ref
-    from drnbench.study import Axis, Exclude, Study
-    from drnbench.trial import Data, Evaluate, Stage, Trial
+    from drnbench.config.outputs import Curve, DualKernel, Gap, Heatmap, Table, Tradeoff
+    from drnbench.config.overrides import Ref
+    from drnbench.config.study import Axis, Exclude, Study
+    from drnbench.config.trial import Data, Evaluate, Stage, Trial
 
     __version__: str
 
@@ -21,10 +21,10 @@ __all__ = [
 ]  # fmt: skip
 
 _HOME = {
-    **dict.fromkeys(("Axis", "Exclude", "Study"), "drnbench.study"),
-    **dict.fromkeys(("Curve", "DualKernel", "Gap", "Heatmap", "Table", "Tradeoff"), "drnbench.outputs"),
-    "Ref": "drnbench.overrides",
-    **dict.fromkeys(("Data", "Evaluate", "Stage", "Trial"), "drnbench.trial"),
+    **dict.fromkeys(("Axis", "Exclude", "Study"), "drnbench.config.study"),
+    **dict.fromkeys(("Curve", "DualKernel", "Gap", "Heatmap", "Table", "Tradeoff"), "drnbench.config.outputs"),
+    "Ref": "drnbench.config.overrides",
+    **dict.fromkeys(("Data", "Evaluate", "Stage", "Trial"), "drnbench.config.trial"),
 }
 
 

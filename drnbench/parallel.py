@@ -7,15 +7,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, Generic, TypeVar
 
+from rich.console import Console
+
 from drnbench.errors import UnitError, UsageError
-from drnbench.progress import watch
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -132,3 +134,33 @@ def _follow() -> None:
 def _task(item: Any) -> Any:
     assert _work is not None
     return _one(_work, item)
+
+
+PLAIN_S = 30.0
+"""Seconds between plain lines about one unit."""
+
+
+def watch(found: Iterable[T], total: int, title: str) -> Iterator[T]:
+    """Yield everything unchanged, with a bar on standard error on a terminal, else a line there every half minute."""
+    if sys.stderr.isatty():
+        from rich.progress import track
+
+        yield from track(found, description=title, total=total, console=Console(stderr=True), transient=True)
+        return
+    start = told = time.monotonic()
+    for done, one in enumerate(found, 1):
+        yield one
+        now = time.monotonic()
+        if now - told > PLAIN_S and done < total:
+            told = now
+            left = clock((now - start) / done * (total - done))
+            print(f"{title}: {done}/{total}, left about {left}", file=sys.stderr, flush=True)
+
+
+def clock(seconds: float | None) -> str:
+    """Return `1:02:03` or `2:03`; a question mark where nothing is known."""
+    if seconds is None:
+        return "?"
+    minutes, s = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{s:02}" if hours else f"{minutes}:{s:02}"

@@ -12,7 +12,7 @@ import pytest
 
 from drnbench.errors import DataError, UnitError
 from drnbench.parallel import Failed, Work, each
-from tests.house import until
+from tests.helpers import until
 
 
 class Square(Work[int, tuple[int, int]]):

@@ -8,7 +8,7 @@ from subprocess import run
 import pandas as pd
 import pytest
 
-from tests.house import call
+from tests.helpers import call
 
 NET = """
 from torch import nn

@@ -227,7 +227,7 @@ def evaluate(
     """Score a method on a set of images."""
     from drnbench.cli.evaluating import Request, evaluate_method
     from drnbench.cli.scores import colour
-    from drnbench.evaluation.protocol import Protocol
+    from drnbench.config.protocol import Protocol
 
     _use_data_roots(data_root)
     return evaluate_method(
@@ -270,7 +270,7 @@ def score(
     """Score SR images made elsewhere; pairs by name, such as baby_RCAN_x4.png with baby.png."""
     from drnbench.cli.scores import colour
     from drnbench.cli.scoring import score_folder
-    from drnbench.evaluation.protocol import Protocol
+    from drnbench.config.protocol import Protocol
 
     _use_data_roots(data_root)
     protocol = Protocol(y_round=y_round, border=border)

@@ -18,18 +18,29 @@ import torch
 from drnbench.cli.degrading import Degrade, write_png
 from drnbench.cli.scores import check_out
 from drnbench.cli.scoring import Pair, Score
+from drnbench.cli.studies import pick_devices
+from drnbench.config.protocol import Protocol
+from drnbench.config.study import Axis, Study
+from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.data.images import read_rgb
 from drnbench.data.lr import degrade, pixel_sha
-from drnbench.data.sources import ImageFile, resolve
+from drnbench.datasets.sources import ImageFile, resolve
 from drnbench.degradations import parse
-from drnbench.environment import processor
 from drnbench.errors import UsageError, nearest
 from drnbench.evaluation import metrics as known
 from drnbench.evaluation.inference import Upscaler
-from drnbench.evaluation.protocol import Pixels, Protocol
+from drnbench.evaluation.protocol import Pixels
+from drnbench.execution.local import LocalExecutor
 from drnbench.models import create
 from drnbench.parallel import cores, each
-from drnbench.store import write_text
+from drnbench.plan import make
+from drnbench.plan.expand import expand
+from drnbench.plan.keys import Keys
+from drnbench.run.coordinator import Coordinator, record
+from drnbench.store import Store, read_json, write_text
+from drnbench.store.environment import processor
+from drnbench.training.feed import Feed
+from drnbench.training.loop import build
 
 XGA = (768, 1024)
 """Height and width of the images that scoring and degrading are measured on."""
@@ -56,8 +67,6 @@ class Speed:
 
 def bench(device: str, only: str | None, out: Path | None) -> int:
     """Measure and print; returns the exit code."""
-    from drnbench.cli.studies import pick_devices
-
     check_out(out)
     (place, *_), _ = pick_devices(device, 1)
     parts: dict[str, Callable[[Path], Iterator[Speed]]] = {
@@ -171,12 +180,6 @@ def _enlarge(folder: Path, device: torch.device) -> Iterator[Speed]:
 
 
 def _train(folder: Path, device: str) -> Iterator[Speed]:
-    from drnbench.plan.keys import Keys
-    from drnbench.store import Store
-    from drnbench.training.feed import Feed
-    from drnbench.training.loop import build
-    from drnbench.trial import Data, Evaluate, Stage, Trial
-
     store = Store(folder)
     store.prepare()
     small: dict[str, Any] = {"n_blocks": 2, "n_feats": 8}
@@ -201,12 +204,6 @@ def _train(folder: Path, device: str) -> Iterator[Speed]:
 
 def _sweep(folder: Path, device: str) -> Iterator[Speed]:
     """Measure planning, and the seconds that a trial takes beyond its training steps and its scoring."""
-    from drnbench.execution.coordinator import Coordinator, record
-    from drnbench.execution.local import LocalExecutor
-    from drnbench.plan import make
-    from drnbench.store import Store, read_json
-    from drnbench.study import Axis, Study, expand
-    from drnbench.trial import Data, Evaluate, Stage, Trial
 
     def study(values: int, seeds: int) -> Study:
         stage = Stage(

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drnbench.cli.planning import columns, size
+from drnbench.config.keys import short
 from drnbench.errors import UsageError
-from drnbench.inventory import CACHES, Holding, Inventory, sizes
-from drnbench.lease import Lease, claim
+from drnbench.results.inventory import CACHES, Holding, Inventory, sizes
 from drnbench.store import Store
-from drnbench.trial import short
+from drnbench.store.leases import Lease, claim
 
 COST = "exporting or evaluating these weights, or starting from them, will then need training again"
 

@@ -12,7 +12,7 @@ from PIL import Image
 from drnbench.cli.scores import tell
 from drnbench.data.images import Colour, mod_crop, read_rgb
 from drnbench.data.lr import degrade, pixel_sha
-from drnbench.data.sources import ImageFile, resolve
+from drnbench.datasets.sources import ImageFile, resolve
 from drnbench.degradations import canonical, parse
 from drnbench.errors import DataError, UsageError, nearest
 from drnbench.parallel import Failed, Work, each

@@ -14,17 +14,23 @@ from torch import nn
 from drnbench.cli.degrading import out_folder, write_png
 from drnbench.cli.scores import Scored, check_out, check_protocol, finish, wanted_metrics
 from drnbench.cli.scoring import matched
+from drnbench.cli.studies import pick_devices, read_sets
+from drnbench.config.protocol import Protocol
 from drnbench.data.images import Colour, mod_crop, read_rgb
 from drnbench.data.lr import degrade, pixel_sha
-from drnbench.data.sources import ImageFile, resolve
+from drnbench.datasets.sources import ImageFile, resolve
 from drnbench.degradations import canonical, parse
 from drnbench.errors import DataError, UsageError
 from drnbench.evaluation import metrics as known
 from drnbench.evaluation.evaluator import item
 from drnbench.evaluation.inference import TILE_OVERLAP, Upscaler
 from drnbench.evaluation.metric import measure
-from drnbench.evaluation.protocol import Pixels, Protocol
-from drnbench.methods import Resolved
+from drnbench.evaluation.protocol import Pixels
+from drnbench.models import models
+from drnbench.models.dual import Chain
+from drnbench.models.methods import Resolved, get
+from drnbench.models.methods import resolve as resolve_method
+from drnbench.models.weights import dual_from_file, load_weights
 from drnbench.parallel import Failed, Work, each
 
 SEAM = 1e-3
@@ -87,10 +93,6 @@ class Enlarge(Work[Task, Scored]):
         """
         if self._upscaler is not None:
             return
-        from drnbench.models import models
-        from drnbench.models.dual import Chain
-        from drnbench.training.weights import dual_from_file, load_weights
-
         asked, device = self.asked, torch.device(self.device)
         model = models.get(self.resolved.model).make(asked.scale, **self.resolved.options)
         if asked.weights is not None and self.resolved.scheme is not None:
@@ -143,11 +145,6 @@ class Enlarge(Work[Task, Scored]):
 
 def evaluate_method(asked: Request) -> int:
     """Score a method on a set; returns the exit code: 0 all, 1 some images failed, 2 nothing was scored."""
-    from drnbench.cli.studies import pick_devices, read_sets
-    from drnbench.methods import get
-    from drnbench.methods import resolve as resolve_method
-    from drnbench.models import models
-
     sizes = read_sets(asked.sets)
     takes_file = "weights" in models.get(get(asked.method).model).files
     if takes_file and asked.weights is not None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from drnbench.config.keys import short
 from drnbench.errors import UsageError
-from drnbench.inventory import resolve
+from drnbench.models import on_demand
+from drnbench.results.inventory import resolve
 from drnbench.store import Store, atomic, read_json
 
 
@@ -19,9 +21,6 @@ def export_weights(key: str, out: Path, results: Path, *, force: bool) -> int:
         UsageError: no such key or several, nothing trained to the end under it, a file that is there already.
 
     """
-    from drnbench.training.weights import is_checkpoint, read_dual, read_safely
-    from drnbench.trial import short
-
     store = Store(results)
     folder = _stage(store, key, out)
     unit = read_json(folder / "unit.json")
@@ -30,15 +29,15 @@ def export_weights(key: str, out: Path, results: Path, *, force: bool) -> int:
             f"stage {short(folder.name)} has no unit.json, so nothing tells what it is; copy the whole folder"
         )
     path = folder / "checkpoint.pt"
-    state = read_safely(path)
-    if not is_checkpoint(state):
+    state = on_demand.weights.read_safely(path)
+    if not on_demand.weights.is_checkpoint(state):
         raise UsageError(f"{path} is no checkpoint of this store; train the stage again with --rerun")
     name = f"{unit['model']}_x{unit['scale']}_{short(folder.name)}"
     # Plain dictionaries of tensors: what `load_state_dict` of the authors' code, and of anybody's, takes.
     files: dict[str, Any] = {f"{name}.pt": dict(state["model"])}
     extra = state.get("extra") or {}
     if "dual" in extra:
-        files[f"{name}_dual_model.pt"] = read_dual(path)
+        files[f"{name}_dual_model.pt"] = on_demand.weights.read_dual(path)
     _write(out, files, force=force)
     for file, content in files.items():
         states = content if isinstance(content, list) else [content]

@@ -7,24 +7,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from drnbench.datasets.catalogue import GIVEN_OUT, REMOTES
+from drnbench.datasets.fetch import checkpoints, fetch, present
+from drnbench.datasets.layouts import JOINED
+from drnbench.datasets.sources import roots
 from drnbench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from drnbench.data.fetch import Fetched
+    from drnbench.datasets.fetch import Fetched
 
 
 def fetch_data(names: Iterable[str], to: Path | None, url: str | None) -> int:
     """Fetch sets of images and weights by name, unless they are there.
 
     Raises:
-        UsageError: an unknown name, one that only its authors give out, or what `drnbench.data.fetch.fetch` raises.
+        UsageError: an unknown name, one that only its authors give out, or what `drnbench.datasets.fetch.fetch` raises.
 
     """
-    from drnbench.data.catalogue import GIVEN_OUT, REMOTES
-    from drnbench.data.fetch import checkpoints, fetch, present
-    from drnbench.data.layouts import JOINED
-    from drnbench.data.sources import roots
-
     wanted = [part for name in names for part in JOINED.get(name, (name,))]
     for name in wanted:
         if name in GIVEN_OUT:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from drnbench.datasets.sources import absent, datasets
+from drnbench.degradations import kernels
 from drnbench.errors import UsageError, nearest
+from drnbench.evaluation import metrics
+from drnbench.models import methods, models, on_demand
+from drnbench.schemes import schemes
 
 Rows = Iterable[tuple[str, str]]
 
 
 def _methods() -> Rows:
-    from drnbench import methods
-    from drnbench.models import models
-
     for name in methods.names():
         method = methods.get(name)
         model = models.get(method.model)
@@ -22,29 +24,21 @@ def _methods() -> Rows:
 
 
 def _models() -> Rows:
-    from drnbench.models import models
-
     for name in models.list():
         yield name, models.get(name).summary
 
 
 def _schemes() -> Rows:
-    from drnbench.schemes import schemes
-
     for name in schemes.list():
         yield name, schemes.get(name).summary
 
 
 def _kernels() -> Rows:
-    from drnbench.degradations import kernels
-
     for name in kernels.list():
         yield name, kernels.get(name).summary
 
 
 def _metrics() -> Rows:
-    from drnbench.evaluation import metrics
-
     for name in metrics.list():
         metric = metrics.get(name)
         better = "higher" if metric.higher_is_better else "lower"
@@ -52,25 +46,19 @@ def _metrics() -> Rows:
 
 
 def _datasets() -> Rows:
-    from drnbench.data.sources import absent, datasets
-
     for name, where, count in datasets():
         yield name, f"{count} images in {where}" if count else where
     yield from absent()
 
 
 def _costs() -> Rows:
-    from drnbench import methods
-    from drnbench.models import models
-    from drnbench.models.costs import LR_SIZE, costs
-
-    height, width = LR_SIZE
+    height, width = on_demand.costs.LR_SIZE
     for name in methods.names():
         model = models.get(methods.get(name).model)
         if model.files:  # the network is in a file that nobody has named
             continue
         for scale in model.scales or (4,):
-            cost = costs(name, scale)
+            cost = on_demand.costs.costs(name, scale)
             macs = (
                 "not a network" if cost.macs is None else f"{cost.macs / 1e9:.1f} GMACs at {width}x{height} LR pixels"
             )

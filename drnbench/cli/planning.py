@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from drnbench.config.keys import short
+from drnbench.evaluation import metrics
+from drnbench.parallel import clock
 from drnbench.plan import Plan, PlannedTrial, StageNode
-from drnbench.progress import clock
+from drnbench.plan.costs import Costs
+from drnbench.plan.estimate import images_size, look_ahead, trial_seconds
+from drnbench.plan.power import LIMIT, POWER, outlook, seeds_needed, spread_interval
 from drnbench.store import Store
-from drnbench.trial import short
 
 if TYPE_CHECKING:
-    from drnbench.plan.ahead import Ahead
+    from drnbench.config.units import Unit
     from drnbench.plan.costs import Costs
+    from drnbench.plan.estimate import Ahead
     from drnbench.plan.power import Outlook, Spread
-    from drnbench.units import Unit
 
 Queue = Sequence[tuple["Unit", str | None, tuple[int, int]]]
 NAMED = 4
@@ -41,10 +45,6 @@ def show(
         UsageError: a difference that is not above 0.
 
     """
-    from drnbench.plan.ahead import images_size, look_ahead
-    from drnbench.plan.costs import Costs
-    from drnbench.plan.power import outlook
-
     costs, study = Costs(store, device), plan.study
     seeds = outlook(plan, store, difference)  # first: it may refuse
     ahead = look_ahead(plan, costs, queue, slots)
@@ -82,8 +82,6 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _row(trial: PlannedTrial, plan: Plan, costs: Costs, ahead: Ahead) -> tuple[str, ...]:
-    from drnbench.plan.ahead import trial_seconds
-
     nodes = [plan.stages[key] for key in trial.stages]
     stages = ", ".join(f"{n.unit.stage.name} {short(n.unit.key)}: {_state(n, ahead)}" for n in nodes)
     waits = trial.unit.key in ahead.seconds
@@ -156,9 +154,6 @@ def size(count: float) -> str:
 
 def tell_seeds(found: Outlook, planned: int) -> str:
     """Return the line on seeds: what is enough for a difference, from what that is estimated, and how sure it is."""
-    from drnbench.evaluation import metrics
-    from drnbench.plan.power import POWER
-
     metric = metrics.get(found.metric)
     what = (
         f"seeds: to see {found.difference:g}{f' {metric.unit}' if metric.unit else ''} in {metric.label} on {found.place.label} "
@@ -182,8 +177,6 @@ def tell_seeds(found: Outlook, planned: int) -> str:
 
 
 def _needed(spread: Spread, found: Outlook) -> str:
-    from drnbench.plan.power import LIMIT, seeds_needed, spread_interval
-
     if spread.sd == 0:
         return "no spread measured"
     ends = (spread.sd, *spread_interval(spread.sd, spread.seeds))

@@ -11,15 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drnbench.cli.studies import pick_devices
+from drnbench.config.keys import short
+from drnbench.config.protocol import Protocol
+from drnbench.config.study import Study
+from drnbench.config.trial import Evaluate, Trial
+from drnbench.config.units import EvaluateUnit, StageUnit, Unit
 from drnbench.errors import UsageError
-from drnbench.inventory import resolve
+from drnbench.execution.local import LocalExecutor
+from drnbench.plan import Plan, PlannedTrial, StageNode
+from drnbench.plan.expand import Arm, Expanded
+from drnbench.results.inventory import resolve
+from drnbench.run.coordinator import Coordinator
+from drnbench.run.progress import PlainProgress, RichProgress
 from drnbench.store import Store, read_json
-from drnbench.trial import Evaluate, Trial, short
-from drnbench.units import EvaluateUnit, StageUnit, Unit
+from drnbench.training.prepare import prepare
 
 if TYPE_CHECKING:
     from drnbench.plan import Plan
-    from drnbench.reproduction import Compared, Recorded
+    from drnbench.run.reproduction import Compared, Recorded
 
 
 def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
@@ -38,7 +47,7 @@ def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
         UsageError: it cannot be done: what lacks, or which data are gone or have changed.
 
     """
-    from drnbench.reproduction import check_data, recorded
+    from drnbench.run.reproduction import check_data, recorded
 
     store = Store(results)
     found = recorded(store, resolve(store, key))
@@ -93,11 +102,6 @@ def _run(found: Recorded, fresh: Store, devices: list[str]) -> list[str] | None:
     """Run everything again; returns what failed, or None where it was interrupted."""
     from rich.console import Console
 
-    from drnbench.execution.coordinator import Coordinator
-    from drnbench.execution.local import LocalExecutor
-    from drnbench.progress import PlainProgress, RichProgress
-    from drnbench.training.prepare import prepare
-
     plan = _plan(found)
     units: list[Unit] = [*found.stages, *(trial.unit for trial in plan.trials)]
     steps = sum(unit.stage.steps for unit in found.stages)
@@ -115,10 +119,6 @@ def _run(found: Recorded, fresh: Store, devices: list[str]) -> list[str] | None:
 
 def _plan(found: Recorded) -> Plan:
     """Return the plan of one trial with the recorded units; of a stage, a trial that scores nothing asks for it."""
-    from drnbench.evaluation.protocol import Protocol
-    from drnbench.plan import Plan, PlannedTrial, StageNode
-    from drnbench.study import Arm, Expanded, Study
-
     last = found.stages[-1] if found.stages else None
     scored, trial = found.scored, found.trial
     if scored is None or trial is None:
@@ -135,7 +135,7 @@ def _plan(found: Recorded) -> Plan:
 
 def _compare(found: Recorded, store: Store, fresh: Store) -> tuple[list[Compared], list[str]]:
     """Return what was compared, and lines on what differs around it and whether identity was to be expected."""
-    from drnbench.reproduction import Compared, compare_scores, compare_weights, differences, reasons
+    from drnbench.run.reproduction import Compared, compare_scores, compare_weights, differences, reasons
 
     compared: list[Compared] = []
     around: dict[str, list[str]] = {}

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drnbench.config.protocol import Protocol
 from drnbench.data.images import Colour
-from drnbench.environment import capture
 from drnbench.errors import UsageError
 from drnbench.evaluation import metrics as known
-from drnbench.evaluation.protocol import Protocol
 from drnbench.store import write_text
+from drnbench.store.environment import capture
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from drnbench.cli.scores import Scored, check_out, check_protocol, finish, wanted_metrics
+from drnbench.config.protocol import Protocol
 from drnbench.data.images import Colour, mod_crop, read_rgb
 from drnbench.data.lr import degrade, pixel_sha
 from drnbench.data.pairing import owner
-from drnbench.data.sources import ImageFile, resolve
+from drnbench.datasets.sources import ImageFile, resolve
 from drnbench.degradations import canonical, parse
 from drnbench.errors import DataError, UsageError
 from drnbench.evaluation import metrics as known
 from drnbench.evaluation.metric import Item, measure
-from drnbench.evaluation.protocol import Protocol
 from drnbench.parallel import Failed, Work, each
 
 

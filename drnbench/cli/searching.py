@@ -9,15 +9,24 @@ from typing import Any
 
 from rich.console import Console
 
+from drnbench.cli.studies import announce, read_sets
+from drnbench.cli.tracked import live_mirror
+from drnbench.config.study import Study
+from drnbench.config.studyfile import load
+from drnbench.config.units import StageUnit, Unit
 from drnbench.errors import UsageError
-from drnbench.execution.choose import Engine
+from drnbench.execution.engine import Engine
+from drnbench.parallel import clock
 from drnbench.plan import Plan
-from drnbench.progress import PlainProgress, RichProgress, clock
+from drnbench.plan.costs import Costs
+from drnbench.plan.expand import Expanded
+from drnbench.plan.keys import Keys
+from drnbench.run.coordinator import Coordinator, todo
+from drnbench.run.progress import PlainProgress, RichProgress
 from drnbench.search import record
-from drnbench.search.settle import Settled, expanded, settle, signature
+from drnbench.search.resolve import Settled, expanded, settle, signature
 from drnbench.store import Store
-from drnbench.study import Expanded, Study
-from drnbench.units import StageUnit, Unit
+from drnbench.training.prepare import prepare
 
 
 def found(study: Study, name: str, question: str, profile: str, sets: Mapping[str, Any], store: Store) -> Expanded:
@@ -56,9 +65,7 @@ def searched(study: Study, plan: Plan, profile: str, sets: Mapping[str, Any], st
 
 def _ahead(made: Settled, pending: int, store: Store) -> str:
     """Say what the candidates that are left would take, if none were given up."""
-    from drnbench.plan.costs import Costs
-    from drnbench.plan.keys import Keys
-    from drnbench.search.source import expected
+    from drnbench.run.search_source import expected
 
     if pending <= 0:
         return ""
@@ -83,13 +90,7 @@ def search(
         UsageError: the disk is full, or no candidate could be scored.
 
     """
-    from drnbench.cli.studies import announce, read_sets
-    from drnbench.cli.tracked import live_mirror
-    from drnbench.execution.coordinator import Coordinator, todo
-    from drnbench.plan.keys import Keys
-    from drnbench.search.source import Searcher, expected
-    from drnbench.studyfile import load
-    from drnbench.training.prepare import prepare
+    from drnbench.run.search_source import Searcher, expected
 
     loaded, name, question = load(study)
     made = settle(loaded, name, question, profile, read_sets(sets))

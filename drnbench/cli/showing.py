@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from drnbench.cli.planning import columns, size
-from drnbench.inventory import Holding, Inventory, resolve
-from drnbench.progress import clock
+from drnbench.config.keys import short
+from drnbench.errors import UsageError
+from drnbench.models import on_demand
+from drnbench.parallel import clock
+from drnbench.results.inventory import Holding, Inventory, resolve
 from drnbench.store import Store, read_json
-from drnbench.trial import short
 
 RECORDED = ("versions", "hardware", "git", "signature", "data", "code")
 USES = 12
@@ -85,14 +87,11 @@ def _costs(unit: Holding, record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parameters(path: Path) -> int | None:
     """Count the numbers of the model in a checkpoint, buffers too."""
-    from drnbench.errors import UsageError
-    from drnbench.training.weights import is_checkpoint, read_safely
-
     try:
-        state = read_safely(path)
+        state = on_demand.weights.read_safely(path)
     except UsageError:
         return None
-    return sum(tensor.numel() for tensor in state["model"].values()) if is_checkpoint(state) else None
+    return sum(tensor.numel() for tensor in state["model"].values()) if on_demand.weights.is_checkpoint(state) else None
 
 
 def _training(store: Store, stages: list[str]) -> dict[str, Any]:

@@ -12,22 +12,28 @@ from typing import Any
 
 from rich.console import Console
 
-from drnbench.devices import gpu_count
+from drnbench.cli.planning import how_long, show
+from drnbench.cli.tracked import live_mirror, mirror_quietly
+from drnbench.config.keys import short
+from drnbench.config.overrides import parse_value
+from drnbench.config.studyfile import load
+from drnbench.config.units import Unit
 from drnbench.errors import UsageError, nearest
-from drnbench.overrides import parse_value
+from drnbench.execution.engine import Engine
+from drnbench.outputs.report import current, write
 from drnbench.plan import Plan, make
-from drnbench.progress import PlainProgress, RichProgress
+from drnbench.plan.costs import Costs
+from drnbench.plan.estimate import look_ahead
+from drnbench.plan.expand import expand
+from drnbench.run.coordinator import Coordinator, record, todo
+from drnbench.run.progress import PlainProgress, RichProgress
 from drnbench.store import Store, read_json
-from drnbench.study import expand
-from drnbench.studyfile import load
-from drnbench.trial import short
-from drnbench.units import Unit
+from drnbench.store.devices import gpu_count
+from drnbench.training.prepare import foresee, outlook, prepare
 
 
 def planned(study: Path, profile: str, sets: list[str], store: Store) -> Plan:
     """Read a study file and build its plan; every error that can be known before work is raised here."""
-    from drnbench.training.prepare import foresee
-
     loaded, name, question = load(study)
     if loaded.search is not None:
         from drnbench.cli.searching import found
@@ -92,9 +98,6 @@ def run_study(
     time_limit: float | None = None, address: str | None = None, partition: str | None = None, slurm: Sequence[str] = (),
 ) -> int:  # fmt: skip
     """Run what is missing of a study, mirror it, report it; returns the exit code."""
-    from drnbench.execution.choose import Engine
-    from drnbench.execution.coordinator import Coordinator, record, todo
-
     engine = Engine(executor, device, jobs, per_gpu, address, partition, slurm)
     engine.check()
     if gpus is not None and executor != "local":
@@ -127,12 +130,6 @@ def run_study(
             announce(plan, store)
         print(f"{name}: nothing to train, everything is in {store.root}")
         return _finish(plan, store, tracking_uri, failed=gone, ran=False)
-
-    from drnbench.cli.planning import how_long
-    from drnbench.cli.tracked import live_mirror
-    from drnbench.plan.ahead import look_ahead
-    from drnbench.plan.costs import Costs
-    from drnbench.training.prepare import prepare
 
     opened, kind = engine.open(store.root, len(left))
     with contextlib.closing(opened):
@@ -170,8 +167,6 @@ def run_study(
 
 def announce(plan: Plan, store: Store) -> None:
     """Write a plan down as that of its study; say what it warns of, and that it replaces another."""
-    from drnbench.execution.coordinator import record
-
     for warning in plan.warnings:
         print(f"warning: {warning}")
     folder = store.study(plan.study.name)
@@ -196,15 +191,11 @@ def _unscored(left: list[Any], plan: Plan) -> list[Unit]:
 
 
 def _finish(plan: Plan, store: Store, tracking_uri: str | None, failed: list[str], *, ran: bool) -> int:
-    from drnbench.report import current, write
-
     name = plan.study.name
     report = None if ran else current(store, name)
     report = report or write(store, name)
     print(f"\n{report.headline}\n\n{report.table}\n")
     if tracking_uri != "off":
-        from drnbench.cli.tracked import mirror_quietly
-
         mirror_quietly(store, name, tracking_uri)
     _where(store, name, report.files, tracking_uri)
     before = [f"{t.label} ({short(t.unit.key)}): {t.status.kind}: {t.status.message}"
@@ -227,8 +218,6 @@ def _where(store: Store, name: str, files: list[Path], tracking_uri: str | None)
 
 def write_report(study: Path, results: Path) -> int:
     """Write the report of a study from the store alone."""
-    from drnbench.report import write
-
     store = Store(results)
     report = write(store, study.stem)
     print(f"{report.headline}\n\n{report.table}\n")
@@ -241,10 +230,6 @@ def show_plan(
     device: str = "auto",
 ) -> int:  # fmt: skip
     """Print the plan, what running it with that many processes would take, and how many seeds would show `difference`."""
-    from drnbench.cli.planning import show
-    from drnbench.execution.coordinator import todo
-    from drnbench.training.prepare import outlook
-
     devices, slots = pick_devices(device, jobs)
     kind = devices[0].partition(":")[0]
     store = Store(results)

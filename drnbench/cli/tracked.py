@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from drnbench.errors import UsageError, nearest
 from drnbench.store import Store
+from drnbench.tracking import LiveMirror, Mirror, up_to_date
+from drnbench.tracking.ui import serve
 
 if TYPE_CHECKING:
-    from drnbench.execution.coordinator import Listener
+    from drnbench.run.coordinator import Listener
     from drnbench.tracking import LiveMirror
 
 
@@ -19,8 +21,6 @@ def _studies(store: Store) -> list[str]:
 
 def sync_studies(names: list[str], results: Path, tracking_uri: str | None) -> int:
     """Mirror studies of the store."""
-    from drnbench.tracking import Mirror
-
     store = Store(results)
     known = _studies(store)
     if not known:
@@ -43,8 +43,6 @@ def sync_studies(names: list[str], results: Path, tracking_uri: str | None) -> i
 
 def mirror_quietly(store: Store, name: str, tracking_uri: str | None) -> None:
     """Bring the mirror up to date where it is not; a tracking server that is down costs a warning."""
-    from drnbench.tracking import Mirror, up_to_date
-
     if up_to_date(store, name, tracking_uri):
         return
     try:
@@ -56,15 +54,11 @@ def mirror_quietly(store: Store, name: str, tracking_uri: str | None) -> None:
 
 def serve_ui(results: Path, host: str, port: int) -> int:
     """Serve the MLflow UI until Ctrl-C."""
-    from drnbench.tracking.ui import serve
-
     return serve(Store(results), None, host=host, port=port)
 
 
 def live_mirror(store: Store, name: str, tracking_uri: str | None) -> tuple[LiveMirror | None, list[Listener]]:
     """Start mirroring a study while it runs; None where it is off. The listeners tell the mirror what is new."""
-    from drnbench.tracking import LiveMirror
-
     if tracking_uri == "off":
         return None, []
     mirror = LiveMirror(store, tracking_uri, warn=lambda text: print(f"warning: {text}", flush=True))

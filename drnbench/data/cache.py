@@ -2,7 +2,7 @@
 
 Everything in the cache is filed by content, is safe with concurrent writers, and may be deleted at any time:
 `fingerprints.json`, `lr/`, `pixels/` (decoded images of large sources) and the frames of videos
-(`drnbench.data.video`). What a killed process has finished is not made again.
+(`drnbench.datasets.video`). What a killed process has finished is not made again.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from drnbench.data.disk import building
+from drnbench.data.build import Build, Degrade, decoded, every
+from drnbench.data.disk_space import is_large, tell
 from drnbench.data.fingerprints import Fingerprint, fingerprint, glance, sha
-from drnbench.data.making import Build, Degrade, decoded, every
 from drnbench.data.packed import ImageInfo, Kept, Pixels, Shape, Stack, cut
-from drnbench.data.room import is_large, tell
+from drnbench.degradations import parse
 from drnbench.errors import DataError, UsageError
+from drnbench.store.cache_files import building
 
 __all__ = [
     "CACHE_VERSION", "Fingerprint", "ImageInfo", "PixelSet", "fingerprint", "glance", "hr_files", "hr_set", "lr_files",
@@ -109,8 +110,6 @@ def lr_files(
     modulo: int | None = None,
 ) -> PixelSet:
     """Return the files of LR images, for the arguments of `lr_set`; for kernel `real` those of the images themselves."""
-    from drnbench.degradations import parse
-
     modulo = scale if modulo is None else modulo
     if scale < 1 or modulo < 1 or modulo % scale:
         raise UsageError(f"HR cropped to a multiple of {modulo} does not fit scale {scale}")
@@ -156,8 +155,6 @@ def lr_set(
         DataError: an image that cannot be read, has changed, or is smaller than the modulo.
 
     """
-    from drnbench.degradations import parse
-
     files = lr_files(images, kernel, scale, cache_dir, crop, modulo=modulo)
     if parse(kernel).real:
         return hr_set(images, crop)

@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from drnbench.data.disk import building
-from drnbench.data.known import Known, Look, Stamp, header_size, learn, stamp
-from drnbench.data.making import Bad, Decode, every
+from drnbench.data.build import Bad, Decode, every
+from drnbench.data.disk_space import is_large, tell
+from drnbench.data.fingerprint_cache import Known, Look, Stamp, header_size, learn, stamp
 from drnbench.data.packed import ImageInfo
-from drnbench.data.room import is_large, tell
-from drnbench.data.sources import resolve
+from drnbench.datasets.sources import resolve
 from drnbench.errors import DataError
+from drnbench.store.cache_files import building
 
 SAVE_S = 3.0
 """Seconds between two savings of fingerprints: at most this much decoding is lost to a kill."""
@@ -37,7 +37,7 @@ def fingerprint(source: str, cache_dir: Path) -> Fingerprint:
     """Return the fingerprint of a source's decoded pixels; this is the check of the images before any work.
 
     A file whose path, size and time are in `cache_dir/fingerprints.json` is not decoded again. Of a large source
-    (`drnbench.data.room`), what is decoded is also kept in `cache_dir/pixels`; what that takes is said first. The
+    (`drnbench.data.disk_space`), what is decoded is also kept in `cache_dir/pixels`; what that takes is said first. The
     frames of a video become images in `cache_dir/frames`.
 
     Raises:

@@ -16,8 +16,8 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from drnbench.data.disk import write
 from drnbench.data.images import center_crop, mod_crop
+from drnbench.store.cache_files import write
 
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]

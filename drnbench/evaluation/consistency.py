@@ -7,10 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from drnbench.config.protocol import Protocol
 from drnbench.data.images import to_tensor, to_uint8
+from drnbench.degradations import parse
 from drnbench.evaluation import metrics
 from drnbench.evaluation.metric import Item, Metric, psnr
-from drnbench.evaluation.protocol import Protocol, shaved
+from drnbench.evaluation.protocol import luma, shaved
 
 DUAL_BORDER = 4
 """LR pixels that `dual_mae` leaves out on each side: D pads with zeros, which biases its outer pixels."""
@@ -35,15 +37,16 @@ class LrPsnr(Metric):
 
     def measure(self, item: Item, protocol: Protocol) -> float:
         """Return dB; infinite where the degraded SR equals the input."""
-        from drnbench.degradations import parse
-
         assert item.lr is not None
         kernel = parse("bicubic" if parse(item.kernel).real else item.kernel)
         again = to_uint8(
             kernel.model_copy(update={"noise": None, "jpeg": None}).degrade(to_tensor(item.sr), item.scale)
         )
         border = math.ceil(protocol.shaved(item.scale) / item.scale)
-        return psnr(protocol.luma(shaved(again, border)), protocol.luma(shaved(item.lr, border)))
+        return psnr(
+            luma(shaved(again, border), y_round=protocol.y_round),
+            luma(shaved(item.lr, border), y_round=protocol.y_round),
+        )
 
 
 @metrics.register("dual_mae", lambda kind: kind())

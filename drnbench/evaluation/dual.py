@@ -15,8 +15,8 @@ from drnbench.degradations import parse
 from drnbench.errors import UsageError
 from drnbench.evaluation.metric import Item
 from drnbench.models.dual import Chain
+from drnbench.models.weights import dual_from_file
 from drnbench.store import atomic
-from drnbench.training.weights import dual_from_file
 
 REACH = 8
 """Side of the window of an effective kernel in LR pixels; D of 4x sees 19 HR pixels, D of 8x 43."""

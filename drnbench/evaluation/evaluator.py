@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from torch import nn
 
+from drnbench.config.units import EvaluateUnit
 from drnbench.data.cache import ImageInfo, fingerprint, hr_set, lr_set
 from drnbench.data.images import quantise, to_tensor
-from drnbench.data.ready import ready
+from drnbench.data.precomputed_lr import ready
 from drnbench.degradations import parse
 from drnbench.errors import UnitError, UsageError
 from drnbench.evaluation import metrics
@@ -26,7 +27,6 @@ from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.metric import Item, measure
 from drnbench.models import models
 from drnbench.store import Store, atomic, safe
-from drnbench.units import EvaluateUnit
 
 COLUMNS = ("image", "dataset", "kernel", "scale", "metric", "value", "evaluation", "protocol")
 SAMPLES = 3

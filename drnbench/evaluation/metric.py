@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from drnbench.config.protocol import Protocol
 from drnbench.errors import DataError, UnitError
 from drnbench.evaluation import metrics
-from drnbench.evaluation.protocol import Pixels, Protocol
+from drnbench.evaluation.protocol import Pixels, planes, prepare
 
 SSIM_WINDOW = 11
 Array = NDArray[np.float64]
@@ -59,8 +60,8 @@ class Item:
         """
         assert self.hr is not None  # the plan lets no metric that needs HR near images without
         if (protocol, color) not in self._seen:
-            sr, hr = protocol.prepare(self.result(protocol), self.hr, self.scale)
-            self._seen[protocol, color] = protocol.planes(sr, color), protocol.planes(hr, color)
+            sr, hr = prepare(self.result(protocol), self.hr, self.scale, protocol)
+            self._seen[protocol, color] = planes(sr, color, protocol), planes(hr, color, protocol)
         return self._seen[protocol, color]
 
 
@@ -158,8 +159,8 @@ class Compared(Metric):
     def score(self, sr: NDArray[Any], hr: Pixels, scale: int, protocol: Protocol) -> float:
         """See `Metric.score`."""
         assert self.color is not None
-        a, b = protocol.prepare(sr, hr, scale)
-        return self.compare(protocol.planes(a, self.color), protocol.planes(b, self.color))
+        a, b = prepare(sr, hr, scale, protocol)
+        return self.compare(planes(a, self.color, protocol), planes(b, self.color, protocol))
 
     def compare(self, sr: Array, hr: Array) -> float:
         """Return the score of two arrays of one shape, H x W or H x W x 3, in 0..255."""

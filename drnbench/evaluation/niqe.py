@@ -30,11 +30,13 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from drnbench.config.protocol import Protocol
 from drnbench.data.images import finite, quantise
+from drnbench.degradations.resize import downsample
 from drnbench.errors import DataError, UsageError
 from drnbench.evaluation import metrics
 from drnbench.evaluation.metric import Array, Item, Metric
-from drnbench.evaluation.protocol import Pixels, Protocol, shaved
+from drnbench.evaluation.protocol import Pixels, luma, shaved
 
 BLOCK = 96
 """Pixels of a block's side at full size; at half size its side is half as long."""
@@ -94,7 +96,7 @@ def _niqe(sr: NDArray[Any], scale: int, protocol: Protocol) -> float:
     if sr.ndim != 3 or sr.shape[2] != 3:
         raise DataError(f"SR is not an H x W x 3 RGB image but an array of shape {sr.shape}")
     image = shaved(quantise(sr) if protocol.quantise else finite(sr).clip(0, 255), protocol.shaved(scale))
-    return distance(features(Protocol(y_round=True).luma(image)), pristine())
+    return distance(features(luma(image, y_round=True)), pristine())
 
 
 def features(luma: Array) -> Array:
@@ -110,8 +112,6 @@ def features(luma: Array) -> Array:
 
     """
     import torch
-
-    from drnbench.degradations.resize import downsample
 
     height, width = luma.shape
     rows, columns = height // BLOCK, width // BLOCK

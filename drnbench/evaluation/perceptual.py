@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from drnbench.config.protocol import Protocol
 from drnbench.errors import DataError, UsageError
 from drnbench.evaluation import metrics
 from drnbench.evaluation.metric import Metric
-from drnbench.evaluation.protocol import Pixels, Protocol
+from drnbench.evaluation.protocol import Pixels, align
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -70,7 +71,7 @@ class Lpips(Metric):
         """Return a number of at least 0, computed in float32 on the CPU; see `Metric.score`."""
         import torch
 
-        a, b = protocol.align(sr, hr, scale)
+        a, b = align(sr, hr, scale, protocol)
         height, width = b.shape[:2]
         if min(height, width) < self.trunk.smallest:
             raise DataError(

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
-from drnbench.units import Unit
+from drnbench.config.units import Unit
 
 
 @dataclass(frozen=True)

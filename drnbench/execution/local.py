@@ -7,9 +7,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from drnbench.config.units import Unit
 from drnbench.execution.base import Event, Executor
 from drnbench.execution.worker import main
-from drnbench.units import Unit
 
 
 class LocalExecutor(Executor):

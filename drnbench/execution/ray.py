@@ -21,14 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drnbench.config.units import Unit
 from drnbench.errors import UsageError
 from drnbench.execution.base import Event, Executor
-from drnbench.execution.parcels import needed, pack, unpack
-from drnbench.execution.reaching import connect
+from drnbench.execution.ray_connect import connect
 from drnbench.execution.remote import Exchange, Job, folder_of, pack_job, record, run_job, settle
+from drnbench.execution.staging import needed, pack, unpack
 from drnbench.execution.worker import ORPHANED
 from drnbench.store import Store, write_text
-from drnbench.units import Unit
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",

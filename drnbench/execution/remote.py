@@ -16,13 +16,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from drnbench.environment import code_fingerprint
+from drnbench.config.trial import Frozen
+from drnbench.config.units import Unit
+from drnbench.degradations import parse
 from drnbench.errors import UsageError
+from drnbench.evaluation import metrics
 from drnbench.execution.worker import run
-from drnbench.lease import Leases
+from drnbench.models import models
+from drnbench.schemes import schemes
 from drnbench.store import HEARTBEAT_S, Status, Store
-from drnbench.trial import Frozen
-from drnbench.units import Unit
+from drnbench.store.environment import code_fingerprint
+from drnbench.store.leases import Leases
 
 EXCHANGE_S = 0.5
 """Seconds between two exchanges of a worker with its coordinator."""
@@ -136,11 +140,6 @@ def refusal(job: Job) -> str | None:
 
 
 def _look_up(unit: Unit) -> None:
-    from drnbench.degradations import parse
-    from drnbench.evaluation import metrics
-    from drnbench.models import models
-    from drnbench.schemes import schemes
-
     models.get(unit.model)
     if unit.kind == "stage":
         schemes.get(str(unit.stage.scheme))

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from drnbench.config.units import Unit
 from drnbench.errors import UsageError
 from drnbench.execution.base import Event, Executor
 from drnbench.execution.remote import Job, folder_of, pack_job, record, run_job
 from drnbench.store import Store
-from drnbench.units import Unit
 
 POLL_S = 0.25
 """Seconds between two looks at the files of running units."""

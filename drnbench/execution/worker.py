@@ -20,9 +20,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from drnbench.config.units import EvaluateUnit, StageUnit, Unit
 from drnbench.errors import UnitError
 from drnbench.store import HEARTBEAT_S, Status, Store, out_of_room, write_json, write_text
-from drnbench.units import EvaluateUnit, StageUnit, Unit
+from drnbench.store.environment import capture, signature
 
 ORPHANED = 75
 """Exit code of a worker whose coordinator is gone."""
@@ -110,8 +111,6 @@ def _message(error: BaseException) -> str:
 
 def _work(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bool], status: Status) -> str:
     import torch
-
-    from drnbench.environment import capture, signature
 
     stage = unit.stage if isinstance(unit, StageUnit) else None
     threads, deterministic = (stage.threads, stage.deterministic) if stage else (1, True)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from drnbench.models import register
+from drnbench.models import on_demand
+from drnbench.models._registry import register
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,60 +25,46 @@ def drn(scale: int, n_blocks: int | None = None, n_feats: int | None = None, tra
 
     train_mean: mean shift layers trainable, as in the authors' code, or frozen.
     """
-    from drnbench.models.drn import DRN
-
     sizes = _drn_s(scale)
-    return DRN(scale, n_blocks or sizes["n_blocks"], n_feats or sizes["n_feats"], train_mean=train_mean)
+    return on_demand.drn.DRN(scale, n_blocks or sizes["n_blocks"], n_feats or sizes["n_feats"], train_mean=train_mean)
 
 
 @register("edsr", "EDSR, baseline size (16 blocks of 64 channels), one output; sizes free", scales=(2, 3, 4, 8))
 def edsr(scale: int, n_blocks: int = 16, n_feats: int = 64, train_mean: bool = True) -> nn.Module:
     """Build an EDSR; train_mean: mean shift layers trainable, as in DRN, or frozen."""
-    from drnbench.models.edsr import EDSR
-
-    return EDSR(scale, n_blocks, n_feats, train_mean=train_mean)
+    return on_demand.edsr.EDSR(scale, n_blocks, n_feats, train_mean=train_mean)
 
 
 @register("dbpn", "DBPN, dense, small (1.0 M parameters at x4), one output; sizes free", scales=(2, 4, 8))
 def dbpn(scale: int, n_blocks: int = 3, n_feats: int = 128, n_base: int = 32) -> nn.Module:
     """Build a DBPN; the defaults are small, the DBPN of the published tables has 15 M parameters."""
-    from drnbench.models.dbpn import DBPN
-
-    return DBPN(scale, n_blocks, n_feats, n_base)
+    return on_demand.dbpn.DBPN(scale, n_blocks, n_feats, n_base)
 
 
 @register("cyclegan", "CycleGAN for SR: residual blocks on top of bicubic, trained on unpaired images; sizes free",
           scales=(2, 3, 4, 8), scheme="cyclegan")  # fmt: skip
 def cyclegan(scale: int, n_blocks: int = 6, n_feats: int = 64) -> nn.Module:
     """Build the generator G."""
-    from drnbench.models.gan import Enlarger
-
-    return Enlarger(scale, n_blocks, n_feats)
+    return on_demand.gan.Enlarger(scale, n_blocks, n_feats)
 
 
 @register("cincgan", "CinCGAN: a network that cleans the LR image, then one that enlarges it; sizes free",
           scales=(2, 3, 4, 8), scheme="cincgan")  # fmt: skip
 def cincgan(scale: int, n_blocks: int = 16, n_feats: int = 64, inner_blocks: int = 6) -> nn.Module:
     """Build G1 (`inner_blocks`) and the SR network (`n_blocks`), both of `n_feats` channels."""
-    from drnbench.models.gan import CinC
-
-    return CinC(scale, n_blocks, n_feats, inner_blocks)
+    return on_demand.gan.CinC(scale, n_blocks, n_feats, inner_blocks)
 
 
 @register("bicubic", "MATLAB's bicubic interpolation, any scale, not trained", scheme=None)
 def bicubic(scale: int) -> nn.Module:
     """Build the interpolation."""
-    from drnbench.models.classical import Bicubic
-
-    return Bicubic(scale)
+    return on_demand.classical.Bicubic(scale)
 
 
 @register("ibp", "iterative back-projection from bicubic, any scale, not trained", scheme=None)
 def ibp(scale: int, iterations: int = 10) -> nn.Module:
     """Build the iteration."""
-    from drnbench.models.classical import BackProjection
-
-    return BackProjection(scale, iterations)
+    return on_demand.classical.BackProjection(scale, iterations)
 
 
 @register(
@@ -88,6 +75,4 @@ def ibp(scale: int, iterations: int = 10) -> nn.Module:
 )
 def spandrel(scale: int, weights: str | None = None) -> nn.Module:
     """Build the network that a file of weights holds; errors as in `drnbench.models.spandrel.load`."""
-    from drnbench.models.spandrel import load
-
-    return load(scale, weights)
+    return on_demand.spandrel.load(scale, weights)

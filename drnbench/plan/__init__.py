@@ -3,6 +3,7 @@
 `plan` prints the object that `run` executes.
 """
 
-from drnbench.plan.build import Plan, PlannedTrial, StageNode, make
+from drnbench.plan.build import make
+from drnbench.plan.graph import Plan, PlannedTrial, StageNode
 
 __all__ = ["Plan", "PlannedTrial", "StageNode", "make"]

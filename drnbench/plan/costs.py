@@ -14,10 +14,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from drnbench.devices import gpu_count
+from drnbench.config.trial import Trial
+from drnbench.config.units import StageUnit
 from drnbench.store import Store
-from drnbench.trial import Trial
-from drnbench.units import StageUnit
+from drnbench.store.devices import gpu_count
 
 Shape = tuple[Any, ...]
 ENOUGH = 8

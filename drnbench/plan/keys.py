@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from drnbench.config.keys import Digests, digest
+from drnbench.config.trial import Data, Evaluate, Stage, Trial
+from drnbench.config.units import EvaluateUnit, Evaluation, StageUnit
 from drnbench.data.cache import Fingerprint, ImageInfo, fingerprint
-from drnbench.data.ready import ready
-from drnbench.data.sources import resolve as resolve_source
+from drnbench.data.precomputed_lr import ready
+from drnbench.datasets.sources import resolve as resolve_source
 from drnbench.degradations import canonical, identity, parse
 from drnbench.errors import DataError, UsageError
 from drnbench.evaluation import metrics
-from drnbench.methods import Resolved, resolve
-from drnbench.models import models
+from drnbench.models import models, on_demand
+from drnbench.models.methods import Resolved, resolve
 from drnbench.schemes import schemes
-from drnbench.trial import Data, Digests, Evaluate, Stage, Trial, digest
-from drnbench.units import EvaluateUnit, Evaluation, StageUnit
 
 SCHEME_FIELDS = frozenset(
     {"lam", "rho", "dual", "dual_feats", "dual_of", "dual_frozen", "dual_weights", "hr_lam", "aux", "unpaired"}
@@ -236,30 +237,26 @@ class Keys:
         """Check that a file of weights fits the model, and return the digest of its content."""
         if path is None:
             return None
-        from drnbench.training.weights import load_weights, state_digest
-
         known = (path, method.model, repr(sorted(method.options.items())), scale)
         if known not in self._files:
             self._exists(path, where)
             try:
-                load_weights(models.get(method.model).make(scale, **method.options), Path(path))
-                self._files[known] = state_digest(Path(path))
+                on_demand.weights.load_weights(models.get(method.model).make(scale, **method.options), Path(path))
+                self._files[known] = on_demand.weights.state_digest(Path(path))
             except UsageError as error:
                 raise UsageError(f"{where}: {error}") from error
         return self._files[known]
 
     def _dual_weights(self, scheme: Any, method: Resolved, scale: int, stage: Stage, where: str) -> str:
         """Check that a file of dual weights fits the stage's D, and return the digest of its content."""
-        from drnbench.training.weights import load_dual, state_digest
-
         path = str(stage.dual_weights)
         known = (path, stage.dual, str(stage.dual_feats), scale)
         if known not in self._files:
             self._exists(path, where)
             try:
                 made = scheme(models.get(method.model).make(scale, **method.options), scale, stage)
-                load_dual(made.extra[made.dual_name], Path(path))
-                self._files[known] = state_digest(Path(path))
+                on_demand.weights.load_dual(made.extra[made.dual_name], Path(path))
+                self._files[known] = on_demand.weights.state_digest(Path(path))
             except UsageError as error:
                 raise UsageError(f"{where}: {error}") from error
         return self._files[known]

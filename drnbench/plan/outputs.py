@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from drnbench import published
+from drnbench.config.outputs import Curve, DualKernel, Gap, Heatmap, Output, Table, Tradeoff
 from drnbench.errors import UsageError, nearest
-from drnbench.outputs import Curve, DualKernel, Gap, Heatmap, Output, Table, Tradeoff
 
 if TYPE_CHECKING:
-    from drnbench.plan.build import PlannedTrial
+    from drnbench.plan.graph import PlannedTrial
 
 
 def check(outputs: Sequence[Output], trials: Sequence[PlannedTrial], where: str) -> None:

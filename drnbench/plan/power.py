@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from drnbench.errors import UsageError
-from drnbench.plan.build import Plan
-from drnbench.plan.compared import Compared, of_json, of_plan, pairs_with
-from drnbench.report.frame import Place
-from drnbench.report.statistics import ALPHA, CONFIDENCE, ROUNDING, STAR_SEEDS
+from drnbench.evaluation import metrics as registered
+from drnbench.plan.comparison import Compared, of_json, of_plan, pairs_with
+from drnbench.plan.graph import Plan
+from drnbench.results.scores import Place
+from drnbench.results.statistics import ALPHA, CONFIDENCE, ROUNDING, STAR_SEEDS
 from drnbench.store import Store, read_json
 
 POWER = 0.8
@@ -150,8 +151,6 @@ def outlook(plan: Plan, store: Store, difference: float | None = None) -> Outloo
 
 def _metric(metrics: Sequence[str], difference: float | None) -> str | None:
     """Return the first metric; where no difference is given, the first one in dB."""
-    from drnbench.evaluation import metrics as registered
-
     if difference is not None:
         return metrics[0]
     return next((name for name in metrics if registered.get(name).unit == "dB"), None)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 from numpy.typing import NDArray
 from pydantic import Field
 
+from drnbench.config.trial import NonNegative, Stage
 from drnbench.errors import UsageError
-from drnbench.models import Model
+from drnbench.models import Model, on_demand
 from drnbench.models.constants import HALF_RANGE, SMALLEST
 from drnbench.schemes.base import Batch, Mix, Options, Scheme
-from drnbench.trial import NonNegative, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -129,10 +129,8 @@ class Adversarial(Scheme):
 
     def discriminators(self) -> dict[str, nn.Module]:
         """Return `d_hr` and `d_lr`, as deep as the stage's patches allow."""
-        from drnbench.models.gan import PatchGAN
-
         sides = {"d_hr": self.stage.patch, "d_lr": self.stage.patch // self.scale}
-        return {name: PatchGAN(side, self.options.d_feats) for name, side in sides.items()}
+        return {name: on_demand.gan.PatchGAN(side, self.options.d_feats) for name, side in sides.items()}
 
     @abstractmethod
     def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Shown]]:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from drnbench.config.overrides import validated
+from drnbench.config.trial import Frozen, Stage
 from drnbench.data.sampling import uniforms
 from drnbench.errors import UsageError
 from drnbench.models import Model
-from drnbench.overrides import validated
-from drnbench.trial import Frozen, Stage
 
 if TYPE_CHECKING:
     import torch

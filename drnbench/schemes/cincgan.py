@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from pydantic import Field
 
+from drnbench.config.trial import NonNegative, Stage
 from drnbench.degradations.resize import downsample
 from drnbench.errors import UsageError
-from drnbench.models import Model
+from drnbench.models import Model, on_demand
 from drnbench.models.constants import HALF_RANGE
 from drnbench.schemes import register
 from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, Shown, l1, total_variation
 from drnbench.schemes.base import Batch, Options
-from drnbench.trial import NonNegative, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,10 +58,12 @@ class CinCGAN(Adversarial):
 
     def build_networks(self) -> dict[str, nn.Module]:
         """`g2` (clean LR -> LR), `g3` (HR -> LR), and the discriminators."""
-        from drnbench.models.gan import Shrinker
-
         sizes = (self.options.f_blocks, self.options.f_feats)
-        return {"g2": Shrinker(1, *sizes), "g3": Shrinker(self.scale, *sizes), **self.discriminators()}
+        return {
+            "g2": on_demand.gan.Shrinker(1, *sizes),
+            "g3": on_demand.gan.Shrinker(self.scale, *sizes),
+            **self.discriminators(),
+        }
 
     def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Shown]]:
         """Return `gan`, `cycle`, `identity`, `tv` of both cycles (`_lr`: inner, `_hr`: outer), `total`; `primary`.

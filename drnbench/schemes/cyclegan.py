@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from drnbench.config.trial import NonNegative
 from drnbench.degradations.resize import downsample
+from drnbench.models import on_demand
 from drnbench.models.constants import HALF_RANGE
 from drnbench.schemes import register
 from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, Shown, l1, total_variation
 from drnbench.schemes.base import Batch, Options
-from drnbench.trial import NonNegative
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,9 +41,10 @@ class CycleGAN(Adversarial):
 
     def build_networks(self) -> dict[str, nn.Module]:
         """`f`, and the discriminators."""
-        from drnbench.models.gan import Shrinker
-
-        return {"f": Shrinker(self.scale, self.options.f_blocks, self.options.f_feats), **self.discriminators()}
+        return {
+            "f": on_demand.gan.Shrinker(self.scale, self.options.f_blocks, self.options.f_feats),
+            **self.discriminators(),
+        }
 
     def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Shown]]:
         """Return `gan_g`, `gan_f`, `cycle_x`, `cycle_y`, `identity`, `tv` where it has a weight, `total`; `primary`.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from drnbench.config.trial import Stage
+from drnbench.data.sampling import unpaired_count
 from drnbench.errors import UsageError
-from drnbench.models import Model
-from drnbench.schemes import register
+from drnbench.models import Model, on_demand
+from drnbench.schemes import register, schemes
 from drnbench.schemes.base import Batch, Mix, Scheme, l1_sum
 from drnbench.schemes.supervised import primary_loss
-from drnbench.trial import Stage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -62,9 +63,7 @@ class Paired(Scheme):
 
     def make_dual(self) -> nn.Module:
         """Return a fresh D of the stage's shape."""
-        from drnbench.models.dual import DualSingle, dual_per_level
-
-        make = DualSingle if self.stage.dual == "single" else dual_per_level
+        make = on_demand.dual.DualSingle if self.stage.dual == "single" else on_demand.dual.dual_per_level
         return make(self.scale, self.stage.dual_feats)
 
     @property
@@ -150,8 +149,6 @@ class Unpaired(Paired):
     @classmethod
     def mix(cls, stage: Stage, step: int) -> Mix:
         """B images, of which ρ B on average are unpaired."""
-        from drnbench.data.sampling import unpaired_count
-
         m = unpaired_count(step, stage.rho, stage.batch)
         return Mix(stage.batch - m, m)
 
@@ -195,8 +192,6 @@ def dual_is_there(stage: Stage, before: Stage | None) -> bool:
         return True
     if before is None or before.scheme is None:
         return False
-    from drnbench.schemes import schemes
-
     single = {stage.dual == "single", before.dual == "single"}
     return (
         "dual" in schemes.get(before.scheme).uses(before) and len(single) == 1 and before.dual_feats == stage.dual_feats

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from drnbench.config.trial import NonNegative
+from drnbench.models import on_demand
 from drnbench.models.constants import HALF_RANGE
 from drnbench.schemes import register
 from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, Shown, l1, total_variation
 from drnbench.schemes.base import Batch, Options
-from drnbench.trial import NonNegative
 
 if TYPE_CHECKING:
     import torch
@@ -43,9 +44,10 @@ class DualGAN(Adversarial):
 
     def build_networks(self) -> dict[str, nn.Module]:
         """`f`, and the critics."""
-        from drnbench.models.gan import Shrinker
-
-        return {"f": Shrinker(self.scale, self.options.f_blocks, self.options.f_feats), **self.discriminators()}
+        return {
+            "f": on_demand.gan.Shrinker(self.scale, self.options.f_blocks, self.options.f_feats),
+            **self.discriminators(),
+        }
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         """RMSProp with the stage's epsilon."""

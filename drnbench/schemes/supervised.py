@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from drnbench.config.trial import Stage
 from drnbench.schemes import register
 from drnbench.schemes.base import Batch, Scheme, l1_sum
-from drnbench.trial import Stage
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from drnbench.config.trial import Stage
 from drnbench.degradations.resize import downsample, round_half_up
 from drnbench.errors import UsageError
 from drnbench.models import Model
@@ -11,7 +12,6 @@ from drnbench.schemes import register
 from drnbench.schemes.base import Batch, Mix, l1_sum
 from drnbench.schemes.dual import SHAPE, Paired, dual_is_there
 from drnbench.schemes.supervised import primary_loss
-from drnbench.trial import Stage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -13,6 +13,6 @@ The search looks at validation images or at a set declared for it, never at thos
 again with seeds that no candidate had, and only these numbers stand in tables. Optuna is imported when a search runs.
 """
 
-from drnbench.search.declare import Choice, Float, Int, Maximise, Median, Minimise, Objective, Search, Steps, Wilcoxon
+from drnbench.config.search import Choice, Float, Int, Maximise, Median, Minimise, Objective, Search, Steps, Wilcoxon
 
 __all__ = ["Choice", "Float", "Int", "Maximise", "Median", "Minimise", "Objective", "Search", "Steps", "Wilcoxon"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from drnbench.search.declare import Search
+from drnbench.config.search import Search
 from drnbench.search.engine import Engine
 
 Report = Callable[[int, float], None]

@@ -16,9 +16,9 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from drnbench.search.declare import Median, Search, Wilcoxon
+from drnbench.config.search import Median, Search, Wilcoxon
 from drnbench.search.journal import storage
-from drnbench.search.terms import contains, direction, distribution, pruner, quiet, sampler
+from drnbench.search.optuna_adapter import contains, direction, distribution, pruner, quiet, sampler
 
 STUCK = 10
 """After so many known candidates in a row the next is drawn at random."""

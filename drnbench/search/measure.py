@@ -8,12 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from drnbench.config.search import VALIDATION, Objective
+from drnbench.config.trial import Trial
+from drnbench.config.units import EvaluateUnit, StageUnit
 from drnbench.degradations import canonical
 from drnbench.errors import UnitError
-from drnbench.search.declare import VALIDATION, Objective
+from drnbench.models import on_demand
 from drnbench.store import Store, read_json
-from drnbench.trial import Trial
-from drnbench.units import EvaluateUnit, StageUnit
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,8 @@ def _value(run: Run, one: Objective, store: Store) -> list[float]:
     if one.source is not None:
         return _images(run, one, store)
     if one.what in {"parameters", "macs"}:
-        from drnbench.models.costs import costs
-
         unit = run.stages[-1]
-        return [_number(getattr(costs(unit.model, unit.scale, unit.options), one.what), one.what)]
+        return [_number(getattr(on_demand.costs.costs(unit.model, unit.scale, unit.options), one.what), one.what)]
     records = [read_json(store.stage(stage.key) / "stage.json") or {} for stage in run.stages]
     known = [(record.get("costs") or {}) for record in records]
     if one.what == "step_macs":

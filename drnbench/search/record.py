@@ -6,9 +6,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from drnbench.search.declare import FILE, Float, Int, Steps
+from drnbench.config.search import FILE, Float, Int, Steps
 from drnbench.search.engine import Candidate, Engine
-from drnbench.search.settle import Settled, title
+from drnbench.search.resolve import Settled, title
 from drnbench.store import Store, read_json, write_json
 
 JOURNAL = "search.journal"

@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from drnbench.config.trial import Data
+from drnbench.config.units import StageUnit
 from drnbench.data.cache import ImageInfo, fingerprint, hr_set, lr_set
-from drnbench.data.ready import ready
+from drnbench.data.precomputed_lr import ready
 from drnbench.data.sampling import patches, pyramid_factors, uniforms
 from drnbench.errors import UnitError
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch
 from drnbench.training.reads import Read, stage_reads
-from drnbench.trial import Data
-from drnbench.units import StageUnit
 
 Image = NDArray[np.uint8]
 Pyramid = dict[int, Sequence[Image]]

@@ -14,20 +14,20 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from drnbench.config.protocol import Protocol
+from drnbench.config.trial import Stage
+from drnbench.config.units import StageUnit
 from drnbench.data.images import to_tensor, to_uint8
 from drnbench.data.sampling import derived_seed
 from drnbench.errors import DivergedError, UnitError
 from drnbench.evaluation import metrics
-from drnbench.evaluation.protocol import Protocol
 from drnbench.models import models
+from drnbench.models.weights import load_dual, load_weights, state_digest
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Scheme
 from drnbench.store import Store, atomic
 from drnbench.training.feed import Feed
 from drnbench.training.history import History
-from drnbench.training.weights import load_dual, load_weights, state_digest
-from drnbench.trial import Stage
-from drnbench.units import StageUnit
 
 CHECKPOINT_S = float(os.environ.get("DRNBENCH_CHECKPOINT_S", "20"))
 """Seconds between checkpoints: at most this much work is lost. It moves no number."""

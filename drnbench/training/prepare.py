@@ -9,16 +9,16 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from drnbench.config.trial import Data, Trial
+from drnbench.config.units import Unit
 from drnbench.data.cache import Fingerprint, ImageInfo, PixelSet, fingerprint, glance, hr_files, lr_files
+from drnbench.data.disk_space import fit, tell, words
 from drnbench.data.packed import Kept
-from drnbench.data.room import fit, tell, words
 from drnbench.degradations import identity, parse
 from drnbench.errors import UsageError
-from drnbench.methods import resolve
+from drnbench.models.methods import resolve
 from drnbench.schemes import schemes
 from drnbench.training.reads import Read, stage_wanted, units_wanted
-from drnbench.trial import Data, Trial
-from drnbench.units import Unit
 
 TITLE = "images of this run"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
+from drnbench.config.trial import Data, Stage
+from drnbench.config.units import EvaluateUnit, Unit
 from drnbench.data.sampling import pyramid_factors
 from drnbench.degradations import parse
 from drnbench.schemes import schemes
-from drnbench.trial import Data, Stage
-from drnbench.units import EvaluateUnit, Unit
 
 T = TypeVar("T")
 

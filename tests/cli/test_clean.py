@@ -9,12 +9,12 @@ import pytest
 from drnbench.cli import main
 from drnbench.cli.studies import planned
 from drnbench.execution.base import Event, Executor
-from drnbench.execution.coordinator import Coordinator, todo
-from drnbench.inventory import Inventory
-from drnbench.lease import claim
+from drnbench.results.inventory import Inventory
+from drnbench.run.coordinator import Coordinator, todo
 from drnbench.store import STALE_S, Status, Store, write_json
-from tests.holding import fill, train
-from tests.house import write_study
+from drnbench.store.leases import claim
+from tests.fake_finished import fill, train
+from tests.helpers import write_study
 
 
 @pytest.fixture(scope="module")

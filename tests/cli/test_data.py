@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from drnbench.cli import main
-from drnbench.data.catalogue import REMOTES
+from drnbench.datasets.catalogue import REMOTES
 from tests.data.serving import serving
-from tests.house import call, command, until, write_study
+from tests.helpers import call, command, until, write_study
 
 
 def put(*paths, size=48):

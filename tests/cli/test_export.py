@@ -5,11 +5,11 @@ import torch
 
 from drnbench import Data, Stage, models
 from drnbench.cli import main
+from drnbench.config.units import StageUnit
 from drnbench.models.dual import dual_per_level
+from drnbench.models.weights import load_dual, load_weights
 from drnbench.schemes import schemes
 from drnbench.store import Status, Store, write_json
-from drnbench.training.weights import load_dual, load_weights
-from drnbench.units import StageUnit
 
 SIZES = {"n_blocks": 1, "n_feats": 2, "train_mean": True}
 NAME = "drn_x4_abcd00000000"

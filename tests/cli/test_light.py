@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.holding import fill
-from tests.house import write_study
+from tests.fake_finished import fill
+from tests.helpers import write_study
 
 HEAVY = ("torch", "pandas", "scipy", "skimage", "sklearn", "matplotlib", "mlflow")
 

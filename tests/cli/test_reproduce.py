@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from drnbench.cli import main
-from drnbench.reproduction import compare_scores, compare_weights, differences, reasons
+from drnbench.run.reproduction import compare_scores, compare_weights, differences, reasons
 from drnbench.store import Status, Store, read_json, write_json
-from tests.holding import fill
-from tests.house import call, write_study
+from tests.fake_finished import fill
+from tests.helpers import call, write_study
 
 
 def state(value=1.0):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from drnbench.cli import main
 from drnbench.data.images import read_rgb
-from drnbench.data.sources import resolve
+from drnbench.datasets.sources import resolve
 
 
 def call(capsys, *args):

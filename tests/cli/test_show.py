@@ -7,8 +7,8 @@ import pytest
 
 from drnbench.cli import main
 from drnbench.store import Status
-from tests.holding import fill
-from tests.house import write_study
+from tests.fake_finished import fill
+from tests.helpers import write_study
 
 
 @pytest.fixture(scope="module")

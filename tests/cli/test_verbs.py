@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from drnbench.cli import main
-from tests.house import call, command, write_study
+from tests.helpers import call, command, write_study
 
 VERBS = (
     "run", "plan", "report", "list", "show", "clean", "reproduce", "evaluate", "score", "degrade", "export", "sync", "ui",

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from drnbench.cli import main
-from tests.house import write_study
+from tests.helpers import write_study
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drnbench.data import making
+from drnbench.data import build as making
 from drnbench.data.cache import fingerprint, hr_set, lr_set
 from drnbench.data.images import center_crop, mod_crop, read_rgb, to_tensor, to_uint8
 from drnbench.degradations import parse

@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drnbench.data.catalogue import GIVEN_OUT, REMOTES, Remote, how
-from drnbench.data.fetch import checkpoints, fetch, present
-from drnbench.data.layouts import STANDARD
+from drnbench.datasets.catalogue import GIVEN_OUT, REMOTES, Remote, how
+from drnbench.datasets.fetch import checkpoints, fetch, present
+from drnbench.datasets.layouts import STANDARD
 from drnbench.errors import DataError, UsageError
 from tests.data.serving import serving
-from tests.house import until
+from tests.helpers import until
 
 
 def picture(seed: int) -> bytes:

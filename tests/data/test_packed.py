@@ -18,12 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from drnbench.data import making, packed
+from drnbench.data import build as making
+from drnbench.data import packed
 from drnbench.data.cache import fingerprint, glance, hr_set, lr_set
 from drnbench.data.images import read_rgb
 from drnbench.errors import DataError, UsageError
 from drnbench.parallel import WORTH, Work
-from tests.house import until
+from tests.helpers import until
 
 COUNT = 6
 

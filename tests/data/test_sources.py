@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drnbench.data import photos as photos_module
-from drnbench.data.photos import SPLITS
-from drnbench.data.sources import absent, datasets, resolve
+from drnbench.datasets import photos as photos_module
+from drnbench.datasets.photos import SPLITS
+from drnbench.datasets.sources import absent, datasets, resolve
 from drnbench.errors import DataError
 
 

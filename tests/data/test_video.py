@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from drnbench.data.cache import fingerprint, hr_set, lr_set
-from drnbench.data.sources import datasets, resolve
+from drnbench.datasets.sources import datasets, resolve
 from drnbench.errors import DataError, UsageError
 
 

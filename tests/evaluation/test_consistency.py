@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from drnbench.config.protocol import Protocol
 from drnbench.data.cache import fingerprint
 from drnbench.degradations import parse
 from drnbench.errors import DataError
@@ -13,7 +14,7 @@ from drnbench.evaluation.dual import Learned, effective_kernel, fit
 from drnbench.evaluation.evaluator import items
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.metric import Item
-from drnbench.evaluation.protocol import Protocol
+from drnbench.evaluation.protocol import luma
 from drnbench.models import create
 from drnbench.models.dual import Chain, dual_per_level
 
@@ -42,7 +43,7 @@ def test_lr_psnr_is_infinite_for_an_image_that_explains_its_input():
 def test_lr_psnr_by_hand_and_bicubic_for_real_images():
     hr = image(48, 40)
     lr = np.clip(shrink(hr, "bicubic", 4).astype(int) + 10, 0, 255).astype(np.uint8)
-    y = Protocol().luma
+    y = luma
     again = shrink(hr, "bicubic", 4)
     error = np.mean((y(lr) - y(again))[1:-1, 1:-1] ** 2)
     for kernel in ("bicubic", "real"):

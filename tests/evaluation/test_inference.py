@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from drnbench.config.protocol import Protocol
 from drnbench.data.cache import fingerprint
 from drnbench.errors import DataError, UsageError
 from drnbench.evaluation.evaluator import items
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.metric import measure
-from drnbench.evaluation.protocol import Protocol
 from drnbench.models import create
 
 CPU = torch.device("cpu")

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from drnbench.config.protocol import Protocol
 from drnbench.data.images import read_rgb
-from drnbench.data.photos import photos
+from drnbench.datasets.photos import photos
 from drnbench.errors import DataError, UsageError
 from drnbench.evaluation import metrics, niqe
 from drnbench.evaluation.metric import Item
 from drnbench.evaluation.niqe import Pristine, distance, features
-from drnbench.evaluation.protocol import Protocol
+from drnbench.evaluation.protocol import luma
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PLAIN = Pristine(np.zeros(36), np.eye(36))
@@ -60,7 +61,7 @@ def test_features_of_a_photograph():
         0.1284392, 0.7273333, -0.0078527, 0.1115461, 0.1060568, 0.7373333, 0.0019706, 0.1106072, 0.1093218,
     ]
     # fmt: on
-    of = features(Protocol(y_round=True).luma(photo("chelsea")))
+    of = features(luma(photo("chelsea"), y_round=True))
     assert of.shape == (12, 36)
     np.testing.assert_allclose(of.mean(axis=0), expected, atol=1e-6)
 
@@ -100,9 +101,9 @@ def test_distance_is_that_of_the_paper():
 def test_the_metric_looks_at_rounded_luma_without_the_border(monkeypatch):
     monkeypatch.setattr(niqe, "pristine", lambda: PLAIN)
     metric = metrics.get("niqe")
-    luma = Protocol(y_round=True).luma(NOISE[4:-4, 4:-4])
+    y = luma(NOISE[4:-4, 4:-4], y_round=True)
     value = metric.score(NOISE, NOISE, 4, Protocol())
-    assert value == distance(features(luma), PLAIN)
+    assert value == distance(features(y), PLAIN)
     assert metric.score(NOISE, NOISE, 2, Protocol(border=4)) == value
     assert metric.score(NOISE, NOISE, 4, Protocol(border=0)) != value
     exact = NOISE.astype(np.float32) + np.float32(0.4)

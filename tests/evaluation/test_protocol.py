@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from drnbench.config.protocol import Protocol
 from drnbench.data.images import mod_crop, read_rgb, to_tensor, to_uint8
-from drnbench.data.sources import resolve
+from drnbench.datasets.sources import resolve
 from drnbench.degradations import parse
 from drnbench.degradations.resize import upsample
 from drnbench.errors import DataError, UsageError
 from drnbench.evaluation import metrics
-from drnbench.evaluation.protocol import Protocol
+from drnbench.evaluation.protocol import align, luma, prepare
 
 NOISE = np.random.default_rng(0).integers(0, 256, (2, 40, 52, 3), dtype=np.uint8)
 
@@ -57,10 +58,10 @@ def test_rounded_luma_gives_the_number_of_the_tables(shared_data):
 
 def test_luma_is_bt601_in_studio_range():
     colours = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
-    luma = Protocol().luma(colours)
-    assert luma.dtype == np.float64
-    np.testing.assert_allclose(luma, [[16, 235, 81.481, 144.553, 40.966]], atol=1e-12)
-    assert Protocol(y_round=True).luma(colours).tolist() == [[16, 235, 81, 145, 41]]
+    y = luma(colours)
+    assert y.dtype == np.float64
+    np.testing.assert_allclose(y, [[16, 235, 81.481, 144.553, 40.966]], atol=1e-12)
+    assert luma(colours, y_round=True).tolist() == [[16, 235, 81, 145, 41]]
 
 
 @pytest.mark.parametrize("metric", ["psnr_y", "ssim_y"])
@@ -93,11 +94,11 @@ def test_only_the_border_is_shaved(border):
 def test_alignment_quantises_sr_and_crops_hr():
     hr = NOISE[0]
     sr = hr[:39, :51].astype(np.float32) + 0.4
-    whole_sr, whole_hr = Protocol().align(sr, hr, 3)
+    whole_sr, whole_hr = align(sr, hr, 3, Protocol())
     assert whole_sr.dtype == np.uint8
     assert (whole_sr == whole_hr).all()
     assert whole_hr.shape == (39, 51, 3)
-    assert Protocol().prepare(sr, hr, 3)[0].shape == (33, 45, 3)
+    assert prepare(sr, hr, 3, Protocol())[0].shape == (33, 45, 3)
 
 
 @pytest.mark.parametrize(

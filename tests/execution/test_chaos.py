@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests.execution.test_kill import assert_equal, running
-from tests.house import call, command, until, write_study
+from tests.helpers import call, command, until, write_study
 
 pytestmark = pytest.mark.real
 

@@ -10,7 +10,7 @@ from drnbench import Data, Evaluate, Stage, Trial
 from drnbench.execution.local import LocalExecutor
 from drnbench.plan.keys import Keys
 from drnbench.store import Store
-from tests.house import free_port, until
+from tests.helpers import free_port, until
 
 pytestmark = pytest.mark.real
 LONG = 20_000

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from drnbench.cli.studies import planned
-from drnbench.execution.coordinator import todo
+from drnbench.run.coordinator import todo
 from drnbench.store import Store
-from tests.house import call, scores, write_study
+from tests.helpers import call, scores, write_study
 
 pytestmark = pytest.mark.real
 

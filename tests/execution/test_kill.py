@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from drnbench.store import Store
-from tests.house import call, command, histories, same, scores, until, weights, write_study
+from tests.helpers import call, command, histories, same, scores, until, weights, write_study
 
 pytestmark = pytest.mark.real
 STEPS = 150

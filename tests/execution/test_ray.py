@@ -10,14 +10,14 @@ import pytest
 
 from drnbench.cli.studies import planned
 from drnbench.errors import UsageError
-from drnbench.execution.coordinator import Coordinator, record
-from drnbench.execution.parcels import needed, pack, unpack
 from drnbench.execution.ray import RayExecutor
+from drnbench.execution.staging import needed, pack, unpack
+from drnbench.run.coordinator import Coordinator, record
 from drnbench.store import Store
 from tests.execution.nodes import cluster_of
 from tests.execution.test_contract import LONG, Told, stage, steps
 from tests.execution.test_kill import in_stage, running
-from tests.house import call, command, histories, same, scores, until, weights, write_study
+from tests.helpers import call, command, histories, same, scores, until, weights, write_study
 
 STEPS = 60
 

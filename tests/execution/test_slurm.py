@@ -12,7 +12,7 @@ from drnbench.errors import UsageError
 from drnbench.execution.slurm import SlurmExecutor
 from drnbench.store import Store
 from tests.execution.test_contract import LONG, Told, stage, steps
-from tests.house import call, command, histories, same, scores, until, weights, write_study
+from tests.helpers import call, command, histories, same, scores, until, weights, write_study
 
 pytest.importorskip("submitit")
 LOCALLY = ("--executor", "slurm", "--slurm", "cluster=local", "--tracking-uri", "off", "--jobs", 2)

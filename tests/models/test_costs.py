@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from drnbench import methods, models
+from drnbench import models
 from drnbench.cli import listing, main
+from drnbench.models import methods
 from drnbench.models.costs import Costs, costs, module_costs
 from drnbench.models.dual import dual_per_level
 

@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from drnbench import Data, Stage, methods, models
+from drnbench import Data, Stage, models
 from drnbench.data.sampling import uniforms
+from drnbench.models import methods
 from drnbench.models import models as registry
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch
-from tests.house import same
+from tests.helpers import same
 
 SMALL = {"n_blocks": 1, "n_feats": 4, "inner_blocks": 1}
 LARGE = {"drn-s", "drn-l"}

@@ -26,7 +26,7 @@ from drnbench.models.costs import Costs, costs
 from drnbench.models.spandrel import Published
 from drnbench.plan.keys import Keys
 from drnbench.store import Store
-from tests.house import call
+from tests.helpers import call
 
 
 def compact(scale=2, seed=0, channels=3):

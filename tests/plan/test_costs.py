@@ -6,11 +6,11 @@ import pytest
 
 from drnbench.cli import main
 from drnbench.cli.studies import planned
-from drnbench.plan.ahead import Task, makespan
 from drnbench.plan.costs import Costs
+from drnbench.plan.estimate import Task, makespan
 from drnbench.store import Store, write_json
-from tests.holding import SECONDS, fill
-from tests.house import write_study
+from tests.fake_finished import SECONDS, fill
+from tests.helpers import write_study
 
 STEPS = 40
 

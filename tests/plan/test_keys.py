@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drnbench import Data, Evaluate, Stage, Trial
-from drnbench.overrides import apply
+from drnbench.config.keys import Digests, digest
+from drnbench.config.overrides import apply
 from drnbench.plan.keys import Keys
-from drnbench.trial import Digests, digest
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_the_default_of_a_method_and_its_name_written_out_are_one(keys):
 
 
 def test_data_count_by_pixels_and_not_by_path(keys, tmp_path):
-    from drnbench.data.photos import photos
+    from drnbench.datasets.photos import photos
 
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

@@ -3,10 +3,11 @@
 import pytest
 
 from drnbench import Axis, Curve, Data, DualKernel, Evaluate, Gap, Heatmap, Stage, Table, Tradeoff, Trial
+from drnbench.config.study import build
 from drnbench.errors import UsageError
 from drnbench.plan import make
+from drnbench.plan.expand import expand
 from drnbench.store import Store
-from drnbench.study import build, expand
 
 
 def plan(tmp_path, *outputs, evaluate=("photos/test",), metrics=("psnr_y",), scheme="paired", **fields):

@@ -12,8 +12,8 @@ from drnbench.cli.studies import planned
 from drnbench.errors import UsageError
 from drnbench.plan.power import outlook, power, seeds_needed, spread_interval
 from drnbench.store import Store
-from tests.holding import fill
-from tests.house import write_study
+from tests.fake_finished import fill
+from tests.helpers import write_study
 
 
 @pytest.mark.parametrize(

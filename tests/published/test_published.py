@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from drnbench import methods, published
+from drnbench import published
+from drnbench.models import methods
 
 EVERY = [row for scale in (2, 3, 4, 8) for row in published.table(scale)]
 

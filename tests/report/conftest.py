@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from drnbench.outputs import Curve, Table
+from drnbench.config.outputs import Curve, Table
+from drnbench.config.study import Axis, Study
 from drnbench.store import Store
-from drnbench.study import Axis, Study
-from tests.report.stores import base, fill, plan_of
+from tests.outputs.fake_store import base, fill, plan_of
 
 RHO = [0, 0.1, 0.3, 1.0]
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from drnbench import report
-from drnbench.report import reading, summary, words
+from drnbench.config.study import Axis
+from drnbench.outputs import headline as words
+from drnbench.outputs import report
+from drnbench.results import reading, summary
 from drnbench.store import Store
-from drnbench.study import Axis
-from tests.report.shapes import LOSS, NETWORKS, adapt_study, dual_study
-from tests.report.stores import fill, plan_of
-from tests.report.test_words import matches
+from tests.outputs.fake_store import fill, plan_of
+from tests.outputs.shapes import LOSS, NETWORKS, adapt_study, dual_study
+from tests.outputs.test_words import matches
 
 
 def said(store: Store, study, effect, **options) -> str:

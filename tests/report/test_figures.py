@@ -4,13 +4,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from drnbench import report
-from drnbench.outputs import Curve
-from drnbench.report.curve import Point, limits
+from drnbench.config.outputs import Curve
+from drnbench.config.study import Axis
+from drnbench.outputs import report
+from drnbench.outputs.curve import Point, limits
 from drnbench.store import Store
-from drnbench.study import Axis
-from tests.report.conftest import gain, rho_study
-from tests.report.stores import fill, plan_of
+from tests.outputs.fake_store import fill, plan_of
+from tests.outputs.conftest import gain, rho_study
 
 
 def test_figures_come_as_vectors_and_pictures(store: Store) -> None:

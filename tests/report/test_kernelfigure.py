@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drnbench import degradations, report
+from drnbench import degradations
+from drnbench.config.study import Axis, Study
+from drnbench.config.trial import Data, Evaluate
 from drnbench.degradations import kernels, parse
 from drnbench.degradations.kernel import Kernel
-from drnbench.report import kernelfigure, reading
-from drnbench.report.frame import Scores
+from drnbench.outputs import kernels as kernelfigure
+from drnbench.outputs import report
+from drnbench.results import reading
+from drnbench.results.scores import Scores
 from drnbench.store import Store, write_json
-from drnbench.study import Axis, Study
-from drnbench.trial import Data, Evaluate
-from tests.report.conftest import gain, rho_study
-from tests.report.shapes import KERNELS, SKEWED, dual_study, one_stage, real_study
-from tests.report.stores import PRETRAIN, fill, plan_of
+from tests.outputs.fake_store import PRETRAIN, fill, plan_of
+from tests.outputs.shapes import KERNELS, SKEWED, dual_study, one_stage, real_study
+from tests.outputs.conftest import gain, rho_study
 
 FOUR = ("bicubic", "bd", "nearest", "gaussian:sigma=2.0")
 

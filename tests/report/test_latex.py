@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drnbench import report
-from drnbench.outputs import Table
-from drnbench.report.latex import escape
-from drnbench.report.macros import letters
+from drnbench.config.outputs import Table
+from drnbench.config.study import Axis
+from drnbench.config.trial import Evaluate
+from drnbench.outputs import report
+from drnbench.outputs.macros import letters
+from drnbench.render.latex import escape
 from drnbench.store import Store
-from drnbench.study import Axis
-from drnbench.trial import Evaluate
-from tests.report.conftest import gain, rho_study
-from tests.report.shapes import adapt_study, dual_study, gap_study
-from tests.report.stores import PRETRAIN, base, fill, plan_of
-from tests.report.test_outputs import published_study
+from tests.outputs.fake_store import PRETRAIN, base, fill, plan_of
+from tests.outputs.shapes import adapt_study, dual_study, gap_study
+from tests.outputs.conftest import gain, rho_study
+from tests.outputs.test_outputs import published_study
 
 
 def test_escape() -> None:

@@ -4,16 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from drnbench import report
-from drnbench.outputs import Table
-from drnbench.report import labels, layout, lines, reading, summary
-from drnbench.report.frame import Place, Scores
+from drnbench.config.outputs import Table
+from drnbench.config.study import Axis, Study
+from drnbench.config.trial import Evaluate
+from drnbench.outputs import report
+from drnbench.outputs import table_rows as lines
+from drnbench.results import labels, layout, reading, summary
+from drnbench.results.scores import Place, Scores
 from drnbench.store import Store, read_json, write_json
-from drnbench.study import Axis, Study
-from drnbench.trial import Evaluate
-from tests.report.conftest import rho_study
-from tests.report.shapes import SKEWED, adapt_study, dual_study, gap_study
-from tests.report.stores import base, fill, plan_of
+from tests.outputs.fake_store import base, fill, plan_of
+from tests.outputs.shapes import SKEWED, adapt_study, dual_study, gap_study
+from tests.outputs.conftest import rho_study
 
 
 def scores_of(store: Store, study: Study, **options) -> Scores:

@@ -7,18 +7,21 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from drnbench import report
-from drnbench.outputs import Curve, Heatmap, Table, Tradeoff
-from drnbench.report import costs as costing
-from drnbench.report import curve, dualfigure, gap, heatmap, reading, strip, summary, tables, tradeoff
-from drnbench.report.frame import Place, Scores
-from drnbench.report.statistics import crossed_t
-from drnbench.report.summary import Result, Results
+from drnbench.config.outputs import Curve, Heatmap, Table, Tradeoff
+from drnbench.config.study import Axis, Study
+from drnbench.config.trial import Evaluate
+from drnbench.outputs import crops as strip
+from drnbench.outputs import curve, heatmap, report, tables, tradeoff
+from drnbench.outputs import dual_kernel as dualfigure
+from drnbench.outputs import gap_values as gap
+from drnbench.results import costs as costing
+from drnbench.results import reading, summary
+from drnbench.results.scores import Place, Scores
+from drnbench.results.statistics import crossed_t
+from drnbench.results.summary import Result, Results
 from drnbench.store import Store
-from drnbench.study import Axis, Study
-from drnbench.trial import Evaluate
-from tests.report.shapes import SKEWED, adapt_study, dual_study, gap_study, real_study
-from tests.report.stores import PRETRAIN, base, fill, kernels_of, plan_of, value
+from tests.outputs.fake_store import PRETRAIN, base, fill, kernels_of, plan_of, value
+from tests.outputs.shapes import SKEWED, adapt_study, dual_study, gap_study, real_study
 
 
 def dual_effect(arm, kernel: str) -> float:

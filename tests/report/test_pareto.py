@@ -10,15 +10,17 @@ import pytest
 from matplotlib.path import Path
 from matplotlib.text import Text
 
-from drnbench import report
-from drnbench.outputs import Table
-from drnbench.report import figures, pareto, searched, searchfigure
-from drnbench.report.reading import read
+from drnbench.config.outputs import Table
+from drnbench.config.study import Study
+from drnbench.outputs import pareto, report
+from drnbench.outputs import search_figure as searchfigure
+from drnbench.outputs import search_summary as searched
+from drnbench.render import figures
+from drnbench.results.reading import read
 from drnbench.search import Float, Maximise, Minimise, Search, Steps
-from drnbench.search.settle import expanded, settle
+from drnbench.search.resolve import expanded, settle
 from drnbench.store import Store, write_json
-from drnbench.study import Study
-from tests.report.stores import base, fill, plan_of
+from tests.outputs.fake_store import base, fill, plan_of
 
 SPACE = {"adapt.lam": Float(0.001, 1, log=True), "adapt.rho": Steps(0.1, 1, 0.1)}
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from drnbench.report.statistics import crossed_t, difference, holm, over_seeds, verdict
+from drnbench.results.statistics import crossed_t, difference, holm, over_seeds, verdict
 
 
 def rejections(seeds: int, images: int, effect: float, n: int = 3000) -> float:

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from drnbench import report
+from drnbench.config.study import Axis
+from drnbench.outputs import report
 from drnbench.store import Store
-from drnbench.study import Axis
-from tests.report.conftest import gain, rho_study
-from tests.report.stores import fill, plan_of
+from tests.outputs.fake_store import fill, plan_of
+from tests.outputs.conftest import gain, rho_study
 
 NUMBER = r"[+-]\d+\.\d{3} dB \[[+-]?\d+\.\d{3}, [+-]?\d+\.\d{3}\]"
 

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from drnbench import report
+from drnbench.config.outputs import Table
+from drnbench.config.study import Axis, Exclude, Study
+from drnbench.config.trial import Evaluate
 from drnbench.errors import UsageError
-from drnbench.outputs import Table
+from drnbench.outputs import report
 from drnbench.store import Status, Store
-from drnbench.study import Axis, Exclude, Study
-from drnbench.trial import Evaluate
-from tests.report.conftest import gain, rho_study
-from tests.report.stores import base, fill, plan_of, value
+from tests.outputs.fake_store import base, fill, plan_of, value
+from tests.outputs.conftest import gain, rho_study
 
 COLUMNS = "arm,dataset,kernel,scale,metric,mean,half_width,n_seeds,n_images,delta,delta_low,delta_high,p_holm"
 

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from drnbench import models
+from drnbench.config.trial import Data, Stage
 from drnbench.data.sampling import uniforms
 from drnbench.degradations.resize import downsample
 from drnbench.errors import UsageError
@@ -17,7 +18,6 @@ from drnbench.models import models as registry
 from drnbench.schemes import schemes
 from drnbench.schemes.adversarial import ImagePool, Shown, total_variation
 from drnbench.schemes.base import Batch, Mix
-from drnbench.trial import Data, Stage
 
 NAMES = ["cyclegan", "dualgan", "cincgan"]
 TINY = {"d_feats": 2, "f_blocks": 1, "f_feats": 4}

@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from drnbench import models
+from drnbench.config.protocol import Protocol
+from drnbench.config.studyfile import load
 from drnbench.data.cache import fingerprint
 from drnbench.evaluation import metrics
 from drnbench.evaluation.evaluator import items, load_model
 from drnbench.evaluation.inference import Upscaler
-from drnbench.evaluation.protocol import Protocol
+from drnbench.plan.expand import expand
 from drnbench.plan.keys import Keys
 from drnbench.store import Store
-from drnbench.study import expand
-from drnbench.studyfile import load
 from drnbench.training.loop import train
 from tests.conftest import REPOSITORY
 

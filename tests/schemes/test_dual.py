@@ -5,9 +5,9 @@ import torch
 from torch.nn import functional as F
 
 from drnbench import models
+from drnbench.config.trial import Data, Stage
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch
-from drnbench.trial import Data, Stage
 
 
 def make_stage(**fields):

@@ -5,11 +5,11 @@ import torch
 from torch.nn import functional as F
 
 from drnbench import models
+from drnbench.config.trial import Data, Stage
 from drnbench.errors import UsageError
 from drnbench.models import models as registry
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch
-from drnbench.trial import Data, Stage
 
 
 def make(name, dual="chain", scale=4, **fields):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from drnbench.outputs import Table
+from drnbench.config.outputs import Table
+from drnbench.config.study import Study
+from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.search import Float, Maximise, Search, Steps
-from drnbench.study import Study
-from drnbench.trial import Data, Evaluate, Stage, Trial
 
 TEXT = '''"""Which λ and ρ are best here?"""
 

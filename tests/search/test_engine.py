@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from drnbench.search import Choice, Float, Int, Maximise, Median, Minimise, Search, Steps, Wilcoxon
 from drnbench.search.drive import drive
 from drnbench.search.engine import Engine
-from tests.house import until
+from tests.helpers import until
 
 GRID = {"x": Steps(0, 1, 0.1), "y": Steps(0, 1, 0.1)}
 OPTIMUM = {"x": 0.7, "y": 0.3}

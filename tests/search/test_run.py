@@ -8,7 +8,7 @@ import subprocess
 import pandas as pd
 import pytest
 
-from tests.house import call, command, until, weights
+from tests.helpers import call, command, until, weights
 from tests.search.studyfile import write
 
 pytestmark = pytest.mark.real

@@ -6,8 +6,7 @@ from pydantic import ValidationError
 from drnbench import Axis, Curve, Evaluate
 from drnbench.errors import UsageError
 from drnbench.search import Choice, Float, Int, Maximise, Median, Minimise, Steps
-from drnbench.search.settle import expanded, settle, signature
-from drnbench.study import expand
+from drnbench.search.resolve import expand_study, expanded, settle, signature
 from tests.search.studyfile import study
 
 
@@ -31,7 +30,7 @@ def test_what_is_reported_has_seeds_that_no_candidate_had():
 
 
 def test_before_anything_is_found_the_default_stands_alone():
-    plan = expand(study(), "s", "?")
+    plan = expand_study(study(), "s", "?")
     assert seeds(plan.arms) == {"default": [2, 3, 4]}
 
 

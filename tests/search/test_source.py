@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from drnbench.execution.coordinator import Coordinator
+from drnbench.config.units import StageUnit
+from drnbench.outputs.report import write
 from drnbench.plan import make
-from drnbench.report import write
+from drnbench.run.coordinator import Coordinator
+from drnbench.run.search_source import Searcher
 from drnbench.search import Maximise, Median, Minimise, Steps, Wilcoxon
-from drnbench.search.settle import expanded, settle, signature
-from drnbench.search.source import Searcher
+from drnbench.search.resolve import expanded, settle, signature
 from drnbench.store import Status, Store
-from drnbench.units import StageUnit
-from tests.search.school import School
+from tests.search.fake_executor import School
 from tests.search.studyfile import study
 
 TWO = {"space": {"adapt.lam": Steps(0.1, 0.3, 0.1), "adapt.rho": Steps(0.1, 0.9, 0.1)}}
@@ -159,7 +159,7 @@ def test_costs_are_objectives_and_the_report_shows_the_front(store):
 
 
 def test_a_report_can_be_written_while_the_search_runs(store):
-    from drnbench.execution.coordinator import record
+    from drnbench.run.coordinator import record
 
     made = settle(study(), "s", "?")
     record(make(expanded(made), store), store)

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from drnbench.config.studyfile import load
 from drnbench.errors import DataError
 from drnbench.plan import make
+from drnbench.search.resolve import expand_study
 from drnbench.store import Store
-from drnbench.study import expand
-from drnbench.studyfile import load
 from tests.conftest import REPOSITORY
 
 STUDIES = sorted((REPOSITORY / "studies").glob("*.py"))
@@ -36,7 +36,7 @@ def test_every_question_has_its_file_and_asks_it():
 def test_every_profile_is_a_plan(path, profile, store, shared_data, monkeypatch):
     monkeypatch.setenv("DRNBENCH_DATA", str(shared_data))
     study, name, question = load(path)
-    expanded = expand(study, name, question, profile)
+    expanded = expand_study(study, name, question, profile)
     seeds = {len(arm.trials) for arm in expanded.arms if arm.kind == "grid"}
     assert seeds == {3}, "a star needs three seeds"
     if profile == "paper" and not (shared_data / "DIV2K").is_dir():

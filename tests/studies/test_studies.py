@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.house import call
+from tests.helpers import call
 
 STUDIES = sorted((REPOSITORY / "studies").glob("*.py"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from drnbench.tracking import LiveMirror, Mirror, live
-from tests.house import free_port
+from tests.helpers import free_port
 from tests.tracking.stores import Written, child, points, runs
 
 

@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from drnbench.tracking import ui
-from tests.house import call, command, free_port, histories, scores, until, write_study
+from tests.helpers import call, command, free_port, histories, scores, until, write_study
 
 pytestmark = pytest.mark.real
 

@@ -16,7 +16,7 @@ import pytest
 
 from drnbench.errors import UsageError
 from drnbench.tracking import Mirror, ui
-from tests.house import free_port
+from tests.helpers import free_port
 from tests.tracking.stores import Written, child
 
 

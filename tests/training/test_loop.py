@@ -9,7 +9,7 @@ from drnbench.errors import DivergedError, UnitError
 from drnbench.plan.keys import Keys
 from drnbench.store import Store
 from drnbench.training.loop import learning_rate, load_checkpoint, train, validation_steps
-from tests.house import same
+from tests.helpers import same
 
 CPU = torch.device("cpu")
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from drnbench import Data, Evaluate, Stage, Trial
-from drnbench.data import making
+from drnbench.data import build as making
 from drnbench.data.images import read_rgb
 from drnbench.degradations.kernel import Kernel
 from drnbench.errors import UsageError
@@ -20,7 +20,7 @@ from drnbench.plan.keys import Keys
 from drnbench.store import Store
 from drnbench.training.feed import Feed
 from drnbench.training.prepare import foresee, outlook, prepare
-from tests.house import call, same, scores, weights
+from tests.helpers import call, same, scores, weights
 
 CPU = torch.device("cpu")
 

@@ -10,8 +10,8 @@ from drnbench.data.images import mod_crop, read_rgb, to_tensor
 from drnbench.degradations import parse
 from drnbench.errors import UsageError
 from drnbench.models.dual import DualSingle, dual_per_level
+from drnbench.models.weights import dual_from_file, load_dual, load_weights, read_dual, state_digest
 from drnbench.schemes import schemes
-from drnbench.training.weights import dual_from_file, load_dual, load_weights, read_dual, state_digest
 
 SMALL = {"n_blocks": 1, "n_feats": 2}
 

@@ -1,0 +1,186 @@
+"""Paths into a trial: `adapt.rho`, `*.steps`, `model.n_feats`, `evaluate.*.crop`, `scale`, `stages`.
+
+The first word is a stage's name, `*` for every stage, or a field of the trial. `stages` takes the names of the declared
+stages that are used, in order. Overrides work on the plain
+dictionary of a trial and are validated again as a whole, so a wrong value is refused like a wrong constructor call.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from drnbench.config.trial import Data, Evaluate, Frozen, Stage, Trial
+from drnbench.errors import UsageError, nearest
+
+M = TypeVar("M", bound=BaseModel)
+_CHILDREN: dict[str, type[BaseModel]] = {"data": Data, "unpaired": Data}
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An override's value that is taken from another path, after all other overrides are set."""
+
+    path: str
+
+
+def parse_value(text: str) -> Any:
+    """Read the value of `--set path=value`: JSON where it is JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def apply(trial: Trial, overrides: dict[str, Any], where: str) -> Trial:
+    """Return `trial` with every path of `overrides` set, validated.
+
+    Raises:
+        UsageError: a path or a value is wrong; `where` names the place that asked for it.
+
+    """
+    raw = trial.model_dump()
+    # Stages are chosen last: an override of one that is not used here is no error.
+    last = {"stages"} & overrides.keys()
+    for path, value in overrides.items():
+        if path not in last and not isinstance(value, Ref):
+            _set(raw, path, value, where)
+    for path, value in overrides.items():
+        if isinstance(value, Ref):
+            _set(raw, path, _get(raw, value.path, where), where)
+    if last:
+        raw["stages"] = _choose(raw["stages"], overrides["stages"], where)
+    return validated(Trial, raw, where)
+
+
+def _choose(stages: list[dict[str, Any]], names: Any, where: str) -> list[dict[str, Any]]:
+    """Return the stages of these names, in this order."""
+    known = {stage["name"]: stage for stage in stages}
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"{where}: 'stages' takes a list of names of declared stages (got {names!r})")
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{where}: no stage {name!r} is declared: {nearest(name, known)}")
+    return [known[name] for name in names]
+
+
+def _get(raw: dict[str, Any], path: str, where: str) -> Any:
+    """Return the value at a path that names one place."""
+    stages = {stage["name"]: stage for stage in raw["stages"]}
+    value: Any = {**raw, **stages}
+    for part in path.split("."):
+        if isinstance(value, (list, tuple)) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        elif isinstance(value, dict) and part in value:
+            value = value[part]
+        else:
+            known = (
+                value
+                if isinstance(value, dict)
+                else map(str, range(len(value) if isinstance(value, (list, tuple)) else 0))
+            )
+            raise UsageError(f"{where}: Ref({path!r}) finds no {part!r}: {nearest(part, known)}")
+    return value
+
+
+def validated(model: type[M], raw: dict[str, Any], where: str) -> M:
+    """Build `model` from `raw`, turning pydantic's report into one line that names the path."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise UsageError(f"{where}: {explain(error, raw)}") from error
+
+
+def explain(error: ValidationError, raw: dict[str, Any] | None = None) -> str:
+    """Return one line for the first problem of a pydantic report: path, value, what would be right."""
+    first = error.errors()[0]
+    parts = [str(part) for part in first["loc"] if "[" not in str(part)]
+    if raw and len(parts) > 1 and parts[0] == "stages" and parts[1].isdigit():
+        parts[:2] = [str(raw["stages"][int(parts[1])]["name"])]
+    path = ".".join(parts)
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    got = first["input"]
+    shown = "" if isinstance(got, (dict, BaseModel)) else f" (got {got!r})"
+    if first["type"] == "extra_forbidden":
+        message = f"there is no such field{_near_field(error.title, parts[-1])}"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return " ".join(f"{path}: {message}{shown}{more}".removeprefix(": ").split())
+
+
+def _near_field(title: str, word: str) -> str:
+    fields = {model.__name__: model.model_fields for model in _family(Frozen)}
+    return f": {nearest(word, fields[title])}" if title in fields else ""
+
+
+def _family(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _family(child)
+
+
+def _set(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
+    head, _, rest = path.partition(".")
+    stages = {stage["name"]: stage for stage in raw["stages"]}
+    if head == "stages":
+        raise UsageError(
+            f"{where}: no such path {path!r}: name the stage itself, as in {min(stages, default='train')}.steps"
+        )
+    if head == "model" and rest:
+        raw["model"] = {**raw["model"], rest: value}
+    elif head == "protocol" and rest:
+        raw["protocol"] = {**raw["protocol"], rest: value}
+    elif head == "evaluate" and rest:
+        index, _, field = rest.partition(".")
+        for i in _indices(index, len(raw["evaluate"]), path, where):
+            _field(raw["evaluate"][i], field, value, Evaluate, path, where)
+    elif head == "*" and rest:
+        for stage in stages.values():
+            if not (rest.startswith("unpaired.") and stage["unpaired"] is None):
+                _field(stage, rest, value, Stage, path, where)
+    elif head in stages and rest:
+        _field(stages[head], rest, value, Stage, path, where)
+    elif head in Trial.model_fields and not rest and head not in {"stages", "seed"}:
+        raw[head] = _plain(value)
+    else:
+        known = [*stages, *(name for name in Trial.model_fields if name not in {"stages", "seed"})]
+        raise UsageError(f"{where}: no such path {path!r}: {nearest(head, known)}")
+
+
+def _indices(index: str, n: int, path: str, where: str) -> range | list[int]:
+    if index == "*":
+        return range(n)
+    if index.isdigit() and int(index) < n:
+        return [int(index)]
+    raise UsageError(f"{where}: {path!r}: say which evaluation, evaluate.0 to evaluate.{n - 1} or evaluate.*")
+
+
+def _field(raw: dict[str, Any], path: str, value: Any, model: type[BaseModel], full: str, where: str) -> None:
+    head, _, rest = path.partition(".")
+    if head == "options" and rest and model is Stage:
+        raw["options"] = {**raw["options"], rest: value}
+        return
+    if head not in model.model_fields:
+        raise UsageError(f"{where}: no such path {full!r}: {nearest(head, model.model_fields)}")
+    if not rest:
+        raw[head] = _plain(value)
+        return
+    child = _CHILDREN.get(head)
+    if child is None:
+        raise UsageError(f"{where}: no such path {full!r}: {head!r} has no fields of its own")
+    if raw[head] is None:
+        raise UsageError(f"{where}: {full!r}: this stage has no {head!r} to change")
+    raw[head] = dict(raw[head])
+    _field(raw[head], rest, value, child, full, where)
+
+
+def _plain(value: Any) -> Any:
+    """Study files pass models (`Data(...)`) where a path names a whole one; the dictionary wants plain values."""
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

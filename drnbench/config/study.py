@@ -1,0 +1,200 @@
+"""What a study file declares, and how it becomes trials: base x axes x seeds, plus named arms, minus exclusions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from drnbench.config.outputs import Heatmap, Output, axes_of
+from drnbench.config.overrides import explain
+from drnbench.config.search import Search
+from drnbench.config.trial import Frozen, Scalar, Trial
+from drnbench.errors import UsageError, nearest
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "*.steps": 4, "*.batch": 2, "*.patch": 32, "*.validations": 2, "*.data.crop": 96, "*.unpaired.crop": 96,
+        "evaluate.*.crop": 64, "seeds": 2,
+    },
+    "quick": {},
+    "small": {},
+    "paper": {},
+}  # fmt: skip
+"""Overrides of size that every study starts from; a study's own `profiles` come on top."""
+
+
+class Axis(Frozen):
+    """One dimension of the grid.
+
+    Its values are those of one path into the trial, or, given as a dictionary, named sets of overrides:
+    `Axis("loss", {"off": {"train.scheme": "supervised"}, "on": {"train.scheme": "paired"}})`.
+    """
+
+    path: str = Field(description="override path, such as adapt.rho, scale, *.lam; for named values any name")
+    values: Annotated[tuple[Scalar, ...], Field(strict=False, min_length=1)] = Field(description="in table order")
+    choices: dict[Scalar, dict[str, Any]] = Field(default_factory=dict, description="overrides of each named value")
+    label: str | None = Field(None, description="how tables and figures call it; none: the path's last word")
+
+    def __init__(self, path: str, values: Any, **fields: Any) -> None:
+        if isinstance(values, Mapping):
+            fields = {"choices": dict(values), **fields}
+            values = tuple(values)
+        super().__init__(**{"path": path, "values": values, **fields})
+
+    @property
+    def title(self) -> str:
+        """The label, or the last word of the path."""
+        return self.label or self.path.rpartition(".")[2]
+
+    def overrides(self, value: Any) -> dict[str, Any]:
+        """Return what a value sets in a trial."""
+        return self.choices[value] if self.choices else {self.path: value}
+
+    @property
+    def named(self) -> bool:
+        """Whether its values say what they are without the axis' name; `bicubic` alone would be the reference row."""
+        return bool(self.choices) and "bicubic" not in self.values and all(isinstance(v, str) for v in self.values)
+
+    @property
+    def paths(self) -> set[str]:
+        """Every path that some value sets."""
+        return {path for choice in self.choices.values() for path in choice} if self.choices else {self.path}
+
+    @field_validator("values")
+    @classmethod
+    def _differ(cls, values: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+        if len({repr(value) for value in values}) != len(values):
+            raise ValueError("the same value stands twice")
+        return values
+
+
+class Exclude(Frozen):
+    """Trials of the grid that are left out, and why; the plan and the report show the reason."""
+
+    where: dict[str, Any] = Field(description="axis paths (and `seed`) to a value or a list of values; all must match")
+    reason: str = Field(min_length=1, description="why, in a sentence")
+
+    def __init__(self, where: dict[str, Any], reason: str) -> None:
+        fields: dict[str, Any] = {"where": where, "reason": reason}
+        super().__init__(**fields)
+
+    def matches(self, values: Mapping[str, Any]) -> bool:
+        """Whether a cell with these axis values (and seed) is left out."""
+        return all(
+            path in values and values[path] in (wanted if isinstance(wanted, (list, tuple)) else [wanted])
+            for path, wanted in self.where.items()
+        )
+
+
+class Study(Frozen):
+    """A question, as a grid of trials or as a search among them. The study's name is the stem of its file."""
+
+    base: Trial = Field(description="the trial that everything else changes")
+    axes: Annotated[tuple[Axis, ...], Field(strict=False)] = Field((), description="the grid")
+    search: Search | None = Field(
+        None,
+        description="an adaptive search instead of axes; `baseline` is then overrides of the base, what it is compared to",
+    )
+    arms: dict[str, dict[str, Any]] = Field(default_factory=dict, description="named extra arms: overrides of the base")
+    seeds: int = Field(3, ge=1, description="how many seeds, 0 .. seeds - 1")
+    exclude: Annotated[tuple[Exclude, ...], Field(strict=False)] = Field((), description="what is left out, and why")
+    baseline: dict[str, Any] = Field(
+        default_factory=dict, description="axis values of the arm that all are compared to"
+    )
+    control: str | dict[str, Any] | None = Field(
+        None, description="the positive control, which shows what could be gained: a named arm, or axis values"
+    )
+    subject: dict[str, Any] = Field(
+        default_factory=dict, description="axis values of the arms that the question is about; none: all"
+    )
+    outputs: Annotated[tuple[Output, ...], Field(strict=False)] = Field((), description="tables and figures")
+    profiles: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides of size by profile name")
+
+    @model_validator(mode="after")
+    def _paths_are_axes(self) -> Study:
+        if self.search is not None:
+            return self._check_search()
+        axes = {axis.path: axis for axis in self.axes}
+        if len(axes) < len(self.axes):
+            raise ValueError("two axes share a path")
+        for one, other in itertools.combinations(self.axes, 2):
+            if both := one.paths & other.paths:
+                raise ValueError(
+                    f"the axes {one.path!r} and {other.path!r} both set {min(both)!r}: one would undo the other"
+                )
+        control = self.control if isinstance(self.control, dict) else {}
+        for path in [
+            *self.baseline,
+            *self.subject,
+            *control,
+            *(p for e in self.exclude for p in e.where if p != "seed"),
+        ]:
+            if path not in axes:
+                raise ValueError(f"{path!r} is not an axis of this study: {nearest(path, axes)}")
+        for out in self.outputs:
+            for path in axes_of(out):
+                if path not in axes:
+                    raise ValueError(f"an output wants the axis {path!r}: {nearest(path, axes)}")
+        if isinstance(self.control, str) and self.control not in self.arms:
+            raise ValueError(f"the control {self.control!r} is not a named arm: {nearest(self.control, self.arms)}")
+        for what, cell in (("baseline", self.baseline), ("control", control), ("subject", self.subject)):
+            for path, value in cell.items():
+                if value not in axes[path].values:
+                    raise ValueError(f"the {what}'s {path} = {value!r} is not on the axis")
+            if what != "baseline" and cell and all(self.baseline.get(path) == value for path, value in cell.items()):
+                raise ValueError(f"the {what} is the baseline itself: {cell}")
+        for out in self.outputs:
+            if isinstance(out, Heatmap):
+                self._check_heatmap(out)
+        return self
+
+    def _check_search(self) -> Study:
+        for field in ("axes", "exclude", "subject"):
+            if getattr(self, field):
+                raise ValueError(f"a study with a search has no {field}: the search says what is tried")
+        if "seeds" in self.model_fields_set or any("seeds" in sizes for sizes in self.profiles.values()):
+            raise ValueError(
+                "a search has seeds of its own: Search(seeds=..., fresh_seeds=...), search.seeds in a profile"
+            )
+        for path in self.baseline:
+            if self.search is not None and path not in self.search.space:
+                raise ValueError(
+                    f"the baseline of a search sets {path!r}, which the search does not vary: set it in base, or add it to the "
+                    f"space ({', '.join(self.search.space)})"
+                )
+        for out in self.outputs:
+            for path in axes_of(out):
+                if path != "search" or isinstance(out, Heatmap):
+                    raise ValueError(
+                        f"an output wants the axis {path!r}; a search has one, 'search', whose values are its arms"
+                    )
+        if self.control is not None and (not isinstance(self.control, str) or self.control not in self.arms):
+            raise ValueError(f"the control of a search is a named arm (got {self.control!r}): {nearest('', self.arms)}")
+        return self
+
+    def _check_heatmap(self, out: Heatmap) -> None:
+        if out.x == out.y:
+            raise ValueError(f"a Heatmap wants two axes, and both of its are {out.x!r}")
+        if not self.baseline:
+            raise ValueError("a Heatmap shows differences to a baseline: give the study one")
+
+
+def arm_name(study: Study, values: Mapping[str, Any]) -> str:
+    """Return how a cell of the grid is called: `ρ=0.3`, or `adapted, scale=4` with several axes, one of them named."""
+    cell = [(axis, values[axis.path]) for axis in study.axes]
+    return ", ".join(str(v) if a.named else f"{a.title}={_shown(v)}" for a, v in cell)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def build(fields: dict[str, Any], where: str) -> Study:
+    """Build a study from plain fields, with one line for an error (used by tests and by programs)."""
+    try:
+        return Study(**fields)
+    except ValidationError as error:
+        raise UsageError(f"{where}: {explain(error)}") from error

@@ -1,0 +1,148 @@
+"""The frozen configuration of one trial, and the keys under which its results are stored.
+
+A trial is everything that decides a number: method, scale, stages, evaluations, protocol, seed. What decides only
+how fast or where it is computed (device, jobs, paths, timeouts) is not here and cannot enter a key.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from drnbench.config.protocol import Protocol
+
+Scalar = bool | int | float | str | None
+Fraction01 = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Frozen(BaseModel):
+    """Strict, immutable, no unknown fields: a misspelt name is an error and never a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Data(Frozen):
+    """A set of HR images and the degradation that makes LR images of them."""
+
+    source: str = Field(
+        min_length=1,
+        description="photos/train, photos/unpaired, photos/test; a standard name (Set5); a folder; or several with +",
+    )
+    kernel: str = Field(
+        "bicubic", description="degradation HR -> LR, such as bicubic, bd, bicubic:noise=5; real: the images are LR"
+    )
+    crop: int | None = Field(None, ge=1, description="use only a central HR square of this many pixels at most")
+    count: int | None = Field(None, ge=1, description="use only the first images, this many, after the hold-out")
+    lr: str | None = Field(
+        None,
+        description="ready-made LR images at the trial's scale, matched by name; `kernel` says what made them, and makes "
+        "the sizes between",
+    )
+
+    def __init__(self, source: str, **fields: Any) -> None:
+        super().__init__(**{"source": source, **fields})
+
+
+class Stage(Frozen):
+    """One training phase. Every loss, budget and numeric setting that a weight depends on."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="how overrides and figures call this stage")
+    scheme: str | None = Field(None, description="how to train; none: the method's own scheme")
+    data: Data = Field(description="paired training data")
+    unpaired: Data | None = Field(None, description="LR images without HR: the source is degraded, its HR never shown")
+    steps: int = Field(ge=1, description="optimiser steps; the same for every arm")
+    batch: int = Field(8, ge=1, description="images in a batch, pairs and unpaired together")
+    accumulate: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        1,
+        description="parts that a batch is taken in, their gradients added up: less memory, the same step but for the last "
+        "bits; auto: whole, and in twice as many parts after each out-of-memory error",
+    )
+    patch: int = Field(96, ge=1, description="side of a training patch in HR pixels")
+    lr: Positive = Field(1e-4, description="learning rate at the first step (Adam)")
+    lr_min: NonNegative = Field(1e-7, description="learning rate that the cosine ends at")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="learning rate over the stage")
+    betas: Annotated[tuple[Fraction01, Fraction01], Field(strict=False)] = Field(
+        (0.9, 0.999), description="Adam's betas"
+    )
+    eps: Positive = Field(1e-8, description="Adam's epsilon")
+    lam: NonNegative = Field(0.1, description="λ, weight of the dual regression loss")
+    rho: Fraction01 = Field(0.0, description="ρ, share of unpaired LR images in a batch")
+    dual: Literal["level", "chain", "single"] = Field(
+        "chain",
+        description="what an unpaired image is compared through: D0 only, all levels chained, or one dual s -> 1",
+    )
+    dual_feats: int = Field(16, ge=1, description="channels of the dual networks")
+    dual_of: Literal["shared", "own"] = Field(
+        "shared", description="one D for pairs and unpaired images, or a D of its own for the unpaired domain"
+    )
+    dual_frozen: bool = Field(False, description="D is not trained, only the P before it")
+    dual_weights: str | None = Field(None, description="file that D starts from: the authors' or a checkpoint.pt")
+    hr_lam: NonNegative = Field(0.0, description="weight of the HR-domain constraint y -> D -> P -> y")
+    aux: NonNegative = Field(1.0, description="weight of the outputs below the SR image in the primary loss")
+    weights: str | None = Field(None, description="file that the model starts from: the authors' or a checkpoint.pt")
+    options: dict[str, Scalar] = Field(default_factory=dict, description="further settings that the scheme declares")
+    augment: bool = Field(True, description="flips and transposition, each with probability 1/2")
+    holdout: int = Field(1, ge=0, description="training images held out for validation: the last ones of the source")
+    validations: int = Field(
+        8, ge=0, description="validations on the held-out images, evenly spaced, the last at the end"
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="bf16: autocast of the networks, fp32 weights and losses"
+    )
+    threads: int = Field(1, ge=1, description="CPU threads: part of the numbers, one and two give different weights")
+    deterministic: bool = Field(True, description="deterministic algorithms only")
+
+    def __init__(self, name: str, **fields: Any) -> None:
+        super().__init__(**{"name": name, **fields})
+
+    @field_validator("name")
+    @classmethod
+    def _not_a_field(cls, name: str) -> str:
+        if name in {"method", "model", "scale", "stages", "evaluate", "protocol", "seed", "seeds"}:
+            raise ValueError(f"a stage cannot be called {name!r}: override paths use that word")
+        return name
+
+
+class Evaluate(Frozen):
+    """One test set under one degradation, and what to measure on it."""
+
+    source: str = Field(min_length=1, description="test images: a name or a folder, as in Data")
+    kernel: str = Field("bicubic", description="degradation that makes the LR inputs; real: the images are LR")
+    metrics: Annotated[tuple[str, ...], Field(strict=False)] = Field(("psnr_y", "ssim_y"), description="metric names")
+    crop: int | None = Field(None, ge=1, description="use only a central HR square of this many pixels at most")
+    count: int | None = Field(None, ge=1, description="score only the first images, this many")
+    lr: str | None = Field(None, description="ready-made LR images, matched by name; `kernel` says what made them")
+
+    def __init__(self, source: str, **fields: Any) -> None:
+        super().__init__(**{"source": source, **fields})
+
+    @field_validator("metrics")
+    @classmethod
+    def _at_least_one(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        if not metrics or len(set(metrics)) != len(metrics):
+            raise ValueError("name at least one metric, each once")
+        return metrics
+
+
+class Trial(Frozen):
+    """One complete configuration with its seed: stages, then evaluations."""
+
+    method: str = Field("drn", description="what the registry names: a model and how it is trained by default")
+    model: dict[str, Scalar] = Field(default_factory=dict, description="sizes of the model, such as n_blocks, n_feats")
+    scale: int = Field(4, ge=1, description="HR size over LR size")
+    stages: Annotated[tuple[Stage, ...], Field(strict=False)] = Field((), description="training phases, in order")
+    evaluate: Annotated[tuple[Evaluate, ...], Field(strict=False)] = Field(description="what is scored afterwards")
+    protocol: Protocol = Field(default_factory=Protocol, description="how it is scored")
+    seed: int = Field(0, ge=0, description="of initialisation and sampling")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Trial:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two stages share a name: {', '.join(names)}")
+        if not self.evaluate:
+            raise ValueError("a trial without an evaluation measures nothing: add evaluate=[Evaluate(...)]")
+        return self

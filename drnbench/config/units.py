@@ -1,0 +1,67 @@
+"""Units of execution: what one worker process is given. Plain data, so that any engine can carry them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from drnbench.config.protocol import Protocol
+from drnbench.config.trial import Frozen, Scalar, Stage
+
+
+class StageUnit(Frozen):
+    """Train one stage: everything that the numbers depend on, and the key they are stored under."""
+
+    kind: Literal["stage"] = "stage"
+    key: str
+    model: str = Field(description="registered model")
+    options: dict[str, Scalar] = Field(description="every size of the model")
+    scale: int
+    seed: int
+    depth: int = Field(description="position of the stage in its trial; keeps its random numbers apart from others'")
+    before: str | None = Field(description="key of the stage whose networks this one starts from")
+    stage: Stage = Field(description="with its scheme filled in")
+    data_digest: str = Field(description="fingerprint that the training data had when the key was made")
+    unpaired_digest: str | None = None
+    weights_digest: str | None = Field(None, description="content of the stage's `weights` when the key was made")
+    dual_digest: str | None = Field(None, description="content of the stage's `dual_weights`")
+    split: int = Field(1, description="parts that a batch is taken in; at run time, where the stage says `auto`")
+    ready_digests: dict[str, str] = Field(
+        default_factory=dict, description="fingerprint of each source of ready LR images"
+    )
+
+
+class Evaluation(Frozen):
+    """One metric on one test set under one degradation."""
+
+    key: str
+    source: str
+    dataset: str = Field(description="label in tables")
+    images: str = Field(description="fingerprint that the images had when the key was made")
+    kernel: str
+    crop: int | None
+    count: int | None = None
+    lr: str | None = Field(None, description="source of ready-made LR images")
+    lr_images: str | None = Field(None, description="fingerprint that they had when the key was made")
+    metric: str
+
+
+class EvaluateUnit(Frozen):
+    """Score one trained (or untrained) model: the wanted evaluations that its trial does not have yet."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    key: str = Field(description="the trial's key")
+    stage: str | None = Field(description="key of the stage to score; None for a model that is not trained")
+    model: str
+    options: dict[str, Scalar]
+    files_digest: dict[str, str] = Field(
+        default_factory=dict, description="content of each file that the options name, when the key was made"
+    )
+    scale: int
+    seed: int
+    protocol: Protocol
+    wanted: Annotated[tuple[Evaluation, ...], Field(strict=False)]
+
+
+Unit = StageUnit | EvaluateUnit

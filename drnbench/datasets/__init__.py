@@ -1,0 +1,1 @@
+"""Where images come from: catalogue of standard sets, their layouts, fetching, videos, embedded photographs."""

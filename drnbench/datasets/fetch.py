@@ -1,0 +1,203 @@
+"""Fetching sets of images and weights: once, whole, and only what its checksum says.
+
+A download lies in ROOT/.fetch/FILE until it is done: the archive, its `.part` while it arrives, and the images until the
+last is there; then they are renamed to ROOT/NAME/HR. A lock makes a second process wait for the first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from drnbench.datasets import layouts
+from drnbench.datasets.catalogue import Remote
+from drnbench.datasets.download import Resuming
+from drnbench.datasets.unpack import unpack
+from drnbench.errors import DataError, UsageError
+
+
+class Fetched(NamedTuple):
+    """What is there now: the folder of the images or the file, how many images, and whether it came just now."""
+
+    path: Path
+    images: int
+    new: bool
+
+
+def fetch(remote: Remote, root: Path, *, url: str | None = None, keep: bool = False) -> Fetched:
+    """Fetch an entry of the catalogue unless it is there.
+
+    Args:
+        remote: what to fetch.
+        root: a data root, where images go to ROOT/NAME/HR; for a file, the folder that it goes to.
+        url: a mirror to take the file from; the checksum stays the same.
+        keep: leave the archive where it is, for another set in it.
+
+    Raises:
+        UsageError: no server, no room, a root that cannot be written, or something else in the place.
+        DataError: a wrong checksum, or an archive that is refused; what was downloaded is removed.
+
+    """
+    try:
+        if found := present(remote, root):
+            return found
+        work = root / ".fetch" / remote.file
+        work.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(root / ".fetch" / f"{remote.file}.lock"):
+            # Whoever held the lock has probably fetched it.
+            work.mkdir(exist_ok=True)
+            try:
+                found = present(remote, root) or _fetch(remote, root, work, url)
+                if not keep:
+                    shutil.rmtree(work)
+                return found
+            finally:
+                if work.is_dir() and _empty(work):
+                    work.rmdir()
+    except OSError as error:
+        where, why = error.filename or root, error.strerror or error
+        raise UsageError(f"{where} cannot be written ({why}): choose another folder with --to") from None
+
+
+def checkpoints() -> Path:
+    """Return the folder where torch.hub looks for weights, which TORCH_HOME and XDG_CACHE_HOME move."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("TORCH_HOME") or f"{cache}/torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
+def by_hand(remote: Remote, root: Path) -> str:
+    """Return what to do where no server can be reached, as the end of a sentence."""
+    place = f"put it at {root / remote.file}" if remote.folder is None else f"put the images at {root}/{remote.name}/HR"
+    return f"get {remote.file} on another machine and give it with `data fetch {remote.name} --url file:///PATH`, or {place}"
+
+
+def present(remote: Remote, root: Path) -> Fetched | None:
+    """Return what is there of an entry, whole; None: nothing.
+
+    Raises:
+        UsageError: there is another number of images, or a file with another checksum.
+
+    """
+    if remote.folder is None:
+        file = root / remote.file
+        if not file.exists():
+            return None
+        if not _matches(file, remote.checksum):
+            raise UsageError(f"{file} is there and is not the official file: move it away and fetch again")
+        return Fetched(file, 0, new=False)
+    images = layouts.find(remote.name, root)
+    if images and len(images) != remote.images:
+        raise UsageError(
+            f"{images[0].parent} holds {len(images)} images, and {remote.name} has {remote.images}: move them away and "
+            "fetch again, or choose another folder with --to"
+        )
+    return Fetched(images[0].parent, len(images), new=False) if images else None
+
+
+def _fetch(remote: Remote, root: Path, work: Path, url: str | None) -> Fetched:
+    archive = work / remote.file
+    part = archive.with_name(f"{archive.name}.part")
+    if remote.folder is not None:
+        _free(root / remote.name)
+    for left in work.iterdir():  # by a process that was killed
+        if left not in {archive, part}:
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    _download(remote, archive, part, url or remote.url, by_hand(remote, root))
+    if remote.folder is None:
+        archive.replace(root / remote.file)
+        return Fetched(root / remote.file, 0, new=True)
+    images, target = work / "images", root / remote.name
+    try:
+        (images / "HR").mkdir(parents=True)
+        _unpack(remote, archive, images / "HR")
+        if target.exists():
+            (images / "HR").replace(target / "HR")
+        else:
+            images.replace(target)
+    except DataError:
+        archive.unlink()
+        raise
+    finally:
+        shutil.rmtree(images, ignore_errors=True)
+    return Fetched(target / "HR", remote.images, new=True)
+
+
+def _free(target: Path) -> None:
+    """Refuse to fetch into a place that holds something else."""
+    inside = target / "HR"
+    if (target.exists() and not target.is_dir()) or (inside.exists() and not (inside.is_dir() and _empty(inside))):
+        raise UsageError(f"{target} is there and holds no images: move it away, or choose another folder with --to")
+
+
+def _empty(folder: Path) -> bool:
+    return not any(folder.iterdir())
+
+
+def _download(remote: Remote, archive: Path, part: Path, url: str, advice: str) -> None:
+    """Let pooch download the file unless it is there with its checksum."""
+    import pooch  # type: ignore[import-untyped]
+
+    # It tells every download and prints the checksum of what has none: we do so ourselves.
+    pooch.get_logger().setLevel(logging.WARNING)
+    resuming = Resuming(part, remote.size, remote.limit, advice)
+    try:
+        pooch.retrieve(url, remote.checksum, fname=archive.name, path=archive.parent, downloader=resuming)
+    except ValueError:  # pooch's word for a wrong checksum; it has removed the file
+        raise DataError(
+            f"{remote.name}: what {url} gave has the wrong checksum and was removed; it should be {remote.checksum}: "
+            "fetch again, or from a mirror with --url"
+        ) from None
+
+
+def _unpack(remote: Remote, archive: Path, into: Path) -> None:
+    count = unpack(archive, remote.folder or "", into, remote.limit)
+    if count != remote.images:
+        raise DataError(
+            f"{archive.name} holds {count} images in {remote.folder}, and {remote.name} has {remote.images}: it was "
+            "removed; fetch again, or from a mirror with --url"
+        )
+    if remote.content is not None and _digest(into) != remote.content:
+        raise DataError(
+            f"{remote.name}: the images in {archive.name} have the wrong checksum, and it was removed: fetch again, or "
+            "from a mirror with --url"
+        )
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir(), key=lambda one: one.name):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _matches(file: Path, checksum: str | None) -> bool:
+    if checksum is None:
+        return True
+    algorithm, _, wanted = checksum.partition(":")
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, algorithm).hexdigest() == wanted
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Hold a lock, which the system frees when this process dies."""
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"another process fetches {file.stem}: waiting for it", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,183 @@
+"""Video files as images: some of their frames, evenly in time, decoded once into the cache.
+
+`clip.mp4` means 32 frames, or all where it has fewer; `clip.mp4@8` means 8. For n frames the time of the video is cut
+into n equal parts and the frame shown in the middle of each is taken. Frames are turned into RGB of 8 bits as FFmpeg
+does; a rotation that a player would apply is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drnbench.errors import DataError
+from drnbench.store.cache_files import lock, unwritable
+
+EXTENSIONS = {".avi": "avi", ".mkv": "matroska", ".mov": "mov", ".mp4": "mov", ".webm": "matroska"}
+"""Ends of names of videos, and what FFmpeg calls the format."""
+FRAMES = 32
+"""How many frames a video without a number means."""
+MAX_FRAMES = 9999
+"""What four digits count."""
+
+FRAMES_VERSION = 1
+"""Raised when the same file would give other frames."""
+
+
+def split(name: str) -> tuple[str, int | None] | None:
+    """Return path and number of frames (None: not said) of a name such as `clip.mp4@8`; None: no video's name.
+
+    Raises:
+        DataError: something else than a number from 1 to 9999 after the @.
+
+    """
+    kinds = "|".join(sorted(EXTENSIONS)).replace(".", r"\.")
+    match = re.fullmatch(rf"(.+(?:{kinds}))(?:@(.*))?", name, re.IGNORECASE | re.DOTALL)
+    if match is None:
+        return None
+    path, count = match.groups()
+    if count is None:
+        return path, None
+    if not re.fullmatch("[0-9]{1,9}", count) or not 1 <= int(count) <= MAX_FRAMES:
+        raise DataError(f"{name}: after the @ stands a number of frames, 1 to {MAX_FRAMES}, as in {path}@8")
+    return path, int(count)
+
+
+def frames(path: Path, count: int | None, cache_dir: Path) -> list[Path]:
+    """Return the files of a video's frames in order, PNG, decoding the video if that has not been done.
+
+    They lie in `cache_dir/frames/<digest>/0001.png ...`, where the digest covers path, size and time of the file and
+    `count`; the folder appears whole. Two processes that want it do not both make it.
+
+    Args:
+        path: the video.
+        count: frames to take; none: 32, or all of a shorter video.
+        cache_dir: the cache's folder.
+
+    Raises:
+        DataError: a video that cannot be read, is broken, truncated, of more than 8 bits or has fewer frames.
+        UsageError: the cache cannot be written.
+
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from None
+    what = json.dumps([FRAMES_VERSION, str(path.resolve()), stat.st_size, stat.st_mtime_ns, count])
+    digest = hashlib.sha256(what.encode()).hexdigest()
+    folder = cache_dir / "frames" / digest
+    if not folder.is_dir():
+        with lock(cache_dir, f"frames-{digest}"):
+            if not folder.is_dir():  # whoever held the lock has probably made it
+                _decode(path, count, folder)
+    return sorted(folder.glob("*.png"))
+
+
+def _decode(path: Path, count: int | None, folder: Path) -> None:
+    """Fill a folder beside the wanted one, and rename it."""
+    from PIL import Image
+
+    part = folder.with_name(f".{folder.name}.tmp")
+    try:
+        shutil.rmtree(part, ignore_errors=True)  # of a process that died here
+        part.mkdir(parents=True)
+        for i, pixels in enumerate(_pick(path, count), 1):
+            Image.fromarray(pixels).save(part / f"{i:04d}.png")
+        part.replace(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _pick(path: Path, count: int | None) -> Iterator[NDArray[np.uint8]]:
+    """Yield the wanted frames, H x W x 3, of two readings: the first learns when each frame is shown."""
+    with _opened(path) as container:
+        shown = _times(path, container)
+    total = len(shown)
+    if count is not None and total < count:
+        raise DataError(f"{path} has {total} frames, not {count}: ask for {path.name}@{total} or fewer")
+    wanted = _even(shown, min(count or FRAMES, total))
+    with _opened(path) as container:
+        for i, frame in enumerate(container.decode(video=0)):
+            if i in wanted:
+                yield frame.to_ndarray(format="rgb24")
+            if i == wanted[-1]:
+                return
+
+
+def _even(shown: NDArray[np.float64], count: int) -> list[int]:
+    """Return the indices of `count` different frames, evenly in time, of those shown from the given seconds on."""
+    total = len(shown)
+    gap = (shown[-1] - shown[0]) / max(1, total - 1)  # how long the last one is shown is often not said
+    middles = shown[0] + (shown[-1] - shown[0] + gap) * (np.arange(count) + 0.5) / count
+    found = np.searchsorted(shown, middles, side="right") - 1
+    # Where one frame is shown through several middles, its neighbours come in: first forwards, then back in bounds.
+    steps = np.arange(count)
+    found = np.maximum.accumulate(found - steps) + steps
+    return [int(i) for i in np.minimum(found, total - count + steps)]
+
+
+def _times(path: Path, container: Any) -> NDArray[np.float64]:
+    """Return when each frame is shown, in seconds, rising; refuse a video that is damaged or misses its end."""
+    if not container.streams.video:
+        raise DataError(f"{path} holds no video, or is truncated: check it, or export it again")
+    video = container.streams.video[0]
+    times: list[float] = []
+    end, damaged = 0.0, False
+    # Sound too: the length in the header is that of whatever lasts longest.
+    for packet in container.demux():
+        if packet.pts is not None and packet.time_base is not None:
+            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        if packet.stream.index != video.index:
+            continue
+        damaged |= bool(packet.is_corrupt)
+        for frame in packet.decode():
+            damaged |= bool(frame.is_corrupt)
+            if max(component.bits for component in frame.format.components) > 8:
+                raise DataError(f"{path} has more than 8 bits a channel ({frame.format.name}): convert it to 8 bits")
+            times.append(np.nan if frame.time is None else frame.time)
+    if not times:
+        raise DataError(f"{path} holds no frames that can be read: fetch or export it again")
+    shown = np.maximum.accumulate(times)
+    if not shown[-1] > shown[0]:  # no times, or all the same: the order is what there is
+        shown = np.arange(len(times), dtype=np.float64)
+    gap = (shown[-1] - shown[0]) / max(1, len(shown) - 1)
+    promised = (container.duration or 0) / 1e6
+    missing = promised - (end - (container.start_time or 0) / 1e6)
+    # Matroska cut short ends without a complaint; two frames and 2 % are what headers round.
+    if damaged or missing > max(0.1, 0.02 * promised, 2 * gap):
+        raise DataError(f"{path} is broken or truncated: {len(times)} frames can be read; fetch or export it again")
+    return shown
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Give PyAV's container, and turn everything that goes wrong inside into one line."""
+    try:
+        import av
+    except ImportError:
+        raise DataError(f"{path} is a video, and PyAV is not installed: pip install 'drnbench[video]'") from None
+    try:
+        # The format by the name: by their content FFmpeg would also open playlists, which lead to other files. An
+        # absolute path: a colon in a relative one would be read as a protocol.
+        with av.open(str(path.resolve()), format=EXTENSIONS[path.suffix.lower()]) as container:
+            for stream in container.streams.video:
+                stream.thread_type = "AUTO"
+            yield container
+    except (DataError, MemoryError):
+        raise
+    except PermissionError:
+        raise DataError(f"{path} may not be read: change its permissions") from None
+    except Exception as error:  # noqa: BLE001 - FFmpeg's errors derive from a dozen classes
+        detail = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+        raise DataError(f"{path} is not a video that can be read, or truncated ({detail}): export it again") from None

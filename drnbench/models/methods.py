@@ -1,0 +1,115 @@
+"""Methods: a model, its sizes, and the scheme that trains it unless a study says otherwise.
+
+Every registered model is a method of the same name. The names here add sizes (`drn-s`) or another scheme (`no-dual`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from drnbench.errors import UsageError, nearest
+from drnbench.models._registry import models
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Method:
+    """A name of the registry.
+
+    Attributes:
+        sizes: fixed sizes of the model at a scale; a study cannot change these.
+        scheme: default scheme; None takes the model's own.
+
+    """
+
+    model: str
+    summary: str
+    sizes: Callable[[int], dict[str, Any]] = lambda scale: {}  # noqa: ARG005
+    scheme: str | None = None
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a method means at one scale: model, every size, default scheme (None: nothing to train)."""
+
+    model: str
+    options: dict[str, Any]
+    scheme: str | None
+
+
+def _small(scale: int) -> dict[str, Any]:
+    return {"n_blocks": 30, "n_feats": 8 if scale == 8 else 16}
+
+
+def _large(scale: int) -> dict[str, Any]:
+    return {"n_blocks": 36, "n_feats": 10} if scale == 8 else {"n_blocks": 40, "n_feats": 20}
+
+
+METHODS: dict[str, Method] = {
+    "drn-s": Method("drn", "DRN-S of the paper, 4.8 M parameters at x4", _small),
+    "drn-l": Method("drn", "DRN-L of the paper, 9.8 M parameters at x4", _large),
+    "no-dual": Method("drn", "the DRN network without the dual loss, sizes free", scheme="supervised"),
+    "dual-synth": Method(
+        "drn",
+        "DRN trained on pairs that its dual makes, fitted to real LR images before (dual-fit)",
+        scheme="dual-synth",
+    ),
+    "dualgan": Method(
+        "cyclegan", "CycleGAN's networks under DualGAN's Wasserstein losses, sizes free", scheme="dualgan"
+    ),
+}
+
+
+def names() -> list[str]:
+    """Every method: the presets and the registered models."""
+    return sorted({*METHODS, *models.list()})
+
+
+def get(name: str) -> Method:
+    """Return a method by name.
+
+    Raises:
+        UsageError: no such method; the message has the nearest name.
+
+    """
+    if name in METHODS:
+        return METHODS[name]
+    if name not in models:
+        raise UsageError(f"unknown method {name!r}: {nearest(name, names())}")
+    return Method(name, models.get(name).summary)
+
+
+def resolve(name: str, scale: int, sizes: dict[str, Any]) -> Resolved:
+    """Return model, complete sizes and default scheme.
+
+    Raises:
+        UsageError: unknown method or size, impossible scale, a size that the method fixes.
+
+    """
+    method = get(name)
+    model = models.get(method.model)
+    if model.scales is not None and scale not in model.scales:
+        raise UsageError(f"{name} cannot be built at scale {scale}: it exists at {', '.join(map(str, model.scales))}")
+    fixed = method.sizes(scale)
+    if clash := sorted(set(fixed) & set(sizes)):
+        raise UsageError(f"{name} fixes {clash[0]!r} at {fixed[clash[0]]}; use method {method.model!r} for free sizes")
+    options = model.options(scale, {**sizes, **fixed})
+    for size, value in options.items():
+        if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+            raise UsageError(f"{name}: {size} must be at least 1 (got {value})")
+    return Resolved(method.model, options, method.scheme or model.scheme)
+
+
+def create(name: str, scale: int, **sizes: Any) -> nn.Module:
+    """Build a model, or the model of a method such as `drn-s`, with weights that PyTorch initialises.
+
+    Raises:
+        UsageError: unknown name, size or scale.
+
+    """
+    resolved = resolve(name, scale, sizes)
+    return models.get(resolved.model).make(scale, **resolved.options)

@@ -1,0 +1,1 @@
+"""What a report holds: tables, figures, sentences and macros, from the results of a study."""

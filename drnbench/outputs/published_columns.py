@@ -1,0 +1,58 @@
+"""Published numbers beside our own: only where the comparison is like with like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from drnbench import published
+from drnbench.config.protocol import Protocol
+from drnbench.models import methods
+from drnbench.results.scores import Arm, Place, Scores
+
+if TYPE_CHECKING:
+    from drnbench.published import Published
+
+
+def comparable(scores: Scores, arm: Arm, place: Place) -> bool:
+    """Whether an arm is scored on a place as papers score: bicubic made here, whole images, all of them, the usual border."""
+    if arm.config is None or place not in arm.places or place.kernel != "bicubic":
+        return False
+    if Protocol(**arm.config["protocol"]) != Protocol():
+        return False
+    asked = [e for e in arm.config["evaluate"] if e["source"] == scores.sources[place] and e["kernel"] == "bicubic"]
+    return bool(asked) and not any(e["crop"] or e.get("count") or e.get("lr") for e in asked)
+
+
+def of_arm(scores: Scores, arm: Arm, place: Place, metric: str) -> Published | None:
+    """Return what was published for an arm's method, in its own size, on a place."""
+    if not comparable(scores, arm, place) or arm.config is None or arm.config["model"]:
+        return None
+    found = published.lookup(arm.config["method"], scores.names[place], place.scale, metric)
+    return found if found is None or _own_training(arm.config) else None
+
+
+def _own_training(config: Mapping[str, Any]) -> bool:
+    """Whether a method is trained as its authors do: DRN without its dual loss is no longer what was published."""
+    schemes = {stage["scheme"] for stage in config["stages"]} - {None}
+    if not schemes:
+        return True
+    return schemes == {methods.resolve(config["method"], config["scale"], {}).scheme}
+
+
+def of_peer(scores: Scores, name: str, places: Iterable[Place], metric: str) -> Published | None:
+    """Return what was published for a method by name on the first of some places that allows the comparison."""
+    for place in places:
+        if any(comparable(scores, arm, place) for arm in scores.arms):
+            found = published.lookup(name, scores.names[place], place.scale, metric)
+            if found is not None:
+                return found
+    return None
+
+
+def sentences(found: Iterable[Published]) -> list[str]:
+    """Return what a caption says of the published numbers of a table."""
+    sources = list(dict.fromkeys(f"{one.source}, {one.table}" for one in found))
+    if not sources:
+        return []
+    return [f"Published: as printed in {'; '.join(sources)}; not measured here, in no test and never bold."]

@@ -1,0 +1,172 @@
+"""Which arms of a study are compared, and their paired differences by seed, from a plan and the store's scores.
+
+The rule of who is compared to whom is the report's (`Scores.baseline_of`): the plan speaks of the same comparisons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from drnbench.plan.graph import Plan
+from drnbench.results.scores import Arm, Place, Scores
+from drnbench.store import Store, read_rows
+
+Values = dict[tuple[str, int], float]
+"""(image, how often the name came before) -> value."""
+
+
+class Scored(NamedTuple):
+    """One evaluation of a trial: its key, and what has to be equal for differences to mean something."""
+
+    key: str
+    images: tuple[Any, ...]
+
+
+class Row(NamedTuple):
+    """One trial: where it stands, whether it is trained, what it is scored on."""
+
+    arm: str
+    seed: int
+    key: str
+    method: str
+    trained: bool
+    scale: int
+    wanted: Mapping[tuple[Place, str], Scored]
+
+
+@dataclass
+class Compared:
+    """A study as far as comparisons go.
+
+    Attributes:
+        scores: arms and places, without values. metrics: of each place, in the order of the study.
+        methods: of each arm. reads: files of scores read so far.
+
+    """
+
+    scores: Scores
+    metrics: dict[Place, tuple[str, ...]]
+    methods: dict[str, str]
+    rows: dict[str, dict[int, Row]]
+    reads: int = 0
+    _values: dict[tuple[str, str], Values] = field(default_factory=dict)
+
+    @property
+    def primary(self) -> Place | None:
+        """The first evaluation of the baseline; None without a baseline."""
+        base = self.scores.baseline
+        return self.scores.primary_of(base) if base is not None else None
+
+    def methods_at(self, place: Place) -> frozenset[str]:
+        """Return the methods of the arms that are compared on a place."""
+        return frozenset(self.methods[arm] for arm, _ in pairs_with(self, place))
+
+    def differences(self, arm: str, base: str, place: Place, metric: str, store: Store) -> list[float]:
+        """Return the mean difference over images of each seed that both have, arm minus base; finite values only."""
+        out = []
+        for seed, mine in self.rows[arm].items():
+            theirs = self.rows[base].get(seed)
+            one, other = mine.wanted.get((place, metric)), theirs.wanted.get((place, metric)) if theirs else None
+            if theirs is None or one is None or other is None or one.images != other.images:
+                continue
+            a, b = self._read(store, mine, one), self._read(store, theirs, other)
+            common = [a[image] - b[image] for image in a if image in b]
+            finite = [value for value in common if abs(value) < float("inf")]  # NaN is not
+            if finite:
+                out.append(sum(finite) / len(finite))
+        return out
+
+    def _read(self, store: Store, row: Row, scored: Scored) -> Values:
+        known = (row.key, scored.key)
+        if known not in self._values:
+            self.reads += 1
+            self._values[known] = _values(store, *known)
+        return self._values[known]
+
+
+def pairs_with(study: Compared, place: Place) -> list[tuple[str, str]]:
+    """Return (arm, baseline) of every trained arm that is compared on a place: the family that Holm is over."""
+    found = [(arm, study.scores.baseline_of(arm, place)) for arm in study.scores.arms if not arm.seedless]
+    return [(arm.name, base.name) for arm, base in found if base is not None and not base.seedless]
+
+
+def of_plan(plan: Plan) -> Compared:
+    """Return the comparisons of a plan; what is not scored yet counts as absent."""
+    rows = [
+        Row(
+            t.arm.name, t.trial.seed, t.unit.key, t.trial.method, bool(t.stages), t.trial.scale,
+            _wanted(t.trial.scale, ((e.key, e.dataset, e.source, e.kernel, e.crop, e.lr, e.metric) for e in t.unit.wanted)),
+        )
+        for t in plan.trials
+    ]  # fmt: skip
+    study = plan.study
+    about = {
+        "axes": [{"path": axis.path} for axis in study.study.axes],
+        "baseline": study.baseline,
+        "baseline_values": study.study.baseline,
+    }
+    return _compared(about, [(arm.name, arm.kind, arm.values) for arm in study.arms], rows)
+
+
+def of_json(plan: Any) -> Compared | None:
+    """Return the comparisons of a plan.json; None where it has another form, or no baseline."""
+    try:
+        rows = [
+            Row(
+                t["arm"], t["seed"], t["key"], t["config"]["method"], bool(t["stages"]), t["scale"],
+                _wanted(t["scale"], ((e["key"], e["dataset"], e["source"], e["kernel"], e["crop"], e.get("lr"), e["metric"])
+                                     for e in t["wanted"])),
+            )
+            for t in plan["trials"]
+        ]  # fmt: skip
+        about = {name: plan[name] for name in ("axes", "baseline", "baseline_values")}
+        return _compared(about, [(a["name"], a["kind"], a["values"]) for a in plan["arms"]], rows)
+    except (KeyError, TypeError, IndexError):
+        return None
+
+
+def _wanted(scale: int, evaluations: Iterable[tuple[Any, ...]]) -> dict[tuple[Place, str], Scored]:
+    found: dict[tuple[Place, str], Scored] = {}
+    for key, dataset, source, kernel, crop, lr, metric in evaluations:
+        found.setdefault((Place(dataset, kernel, scale), metric), Scored(key, (source, crop, lr)))
+    return found
+
+
+def _compared(about: dict[str, Any], arms: list[tuple[str, str, dict[str, Any]]], rows: list[Row]) -> Compared:
+    by_arm: dict[str, dict[int, Row]] = {name: {} for name, _, _ in arms}
+    for row in rows:
+        by_arm[row.arm][row.seed] = row
+    metrics: dict[Place, dict[str, None]] = {}
+    for row in rows:
+        for place, metric in row.wanted:
+            metrics.setdefault(place, {})[metric] = None
+    made = []
+    for name, kind, values in arms:
+        mine = list(by_arm[name].values())
+        places = tuple(dict.fromkeys(place for row in mine for place, _ in row.wanted))
+        scale = mine[0].scale if mine else values.get("scale", rows[0].scale)
+        seedless = bool(mine) and not any(row.trained for row in mine)
+        made.append(Arm(name, kind, values, int(scale), seedless, (), (), places))
+    listed = {place: tuple(names) for place, names in metrics.items()}
+    scores = Scores(about, tuple(made), tuple(listed), listed, {}, {}, {})
+    return Compared(scores, listed, {row.arm: row.method for row in rows}, by_arm)
+
+
+def _values(store: Store, trial: str, evaluation: str) -> Values:
+    """Return the values of one evaluation of a trial by image; empty where there are none."""
+    from pyarrow import ArrowException
+
+    try:
+        table = read_rows(store.trial(trial) / "per_image.parquet", ["evaluation", "image", "value"])
+    except (OSError, ArrowException, KeyError):
+        return {}
+    out: Values = {}
+    seen: dict[str, int] = {}
+    columns = (table.column(name).to_pylist() for name in ("evaluation", "image", "value"))
+    for key, image, value in zip(*columns, strict=True):
+        if key == evaluation:
+            seen[image] = seen.get(image, -1) + 1
+            out[image, seen[image]] = float("nan") if value is None else value
+    return out

@@ -1,0 +1,157 @@
+"""How a study becomes trials: base x axes x seeds, plus named arms, minus exclusions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drnbench.config.overrides import apply
+from drnbench.config.study import PROFILES, Axis, Study, arm_name, build
+from drnbench.config.trial import Evaluate, Trial
+from drnbench.errors import UsageError, nearest
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of the study: the trials of all seeds share everything but the seed.
+
+    Attributes:
+        name: unique in the study, such as `ρ=0.3`, `true pairs`, `bicubic`.
+        values: axis values of a grid arm, by path; empty for a named arm.
+        kind: "grid", "named", or "reference" (bicubic interpolation, which nobody trains).
+        trials: one for each seed; a reference has one.
+        excluded: seeds left out, with the reason.
+
+    """
+
+    name: str
+    values: dict[str, Any]
+    kind: str
+    trials: tuple[Trial, ...]
+    excluded: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """A study under one profile: what is to be run, in table order."""
+
+    name: str
+    question: str
+    profile: str
+    study: Study
+    arms: tuple[Arm, ...]
+    baseline: str | None
+    control: str | None
+
+
+def expand(
+    study: Study, name: str, question: str, profile: str = "quick", sets: Mapping[str, Any] | None = None
+) -> Expanded:
+    """Turn a study with axes into arms of frozen trials; one with a search is resolved by `drnbench.search.resolve`.
+
+    Overrides apply in this order, the later the stronger: built-in profile, the study's profile, `--set`, arm. A
+    profile may also give `seeds`, and `axes`: new values for some axes.
+
+    Raises:
+        UsageError: unknown profile, misspelt path, a value that is not allowed.
+
+    """
+    known = {**PROFILES, **study.profiles}
+    if profile not in known:
+        raise UsageError(f"{name}: unknown profile {profile!r}: {nearest(profile, known)}")
+    size = {**PROFILES.get(profile, {}), **study.profiles.get(profile, {})}
+    wanted = dict(sets or {})
+    seeds = size.pop("seeds", study.seeds)
+    if "seeds" not in study.profiles.get(profile, {}):
+        seeds = min(seeds, study.seeds)  # a built-in profile never asks for more than the study does
+    seeds = wanted.pop("seeds", seeds)
+    if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
+        raise UsageError(f"{name}: seeds must be a whole number of at least 1 (got {seeds!r})")
+    study = _with_axes(study, size.pop("axes", {}), f"{name}, profile {profile!r}")
+    if clash := {path for axis in study.axes for path in axis.paths} & set(wanted):
+        raise UsageError(f"--set {min(clash)}: this path is an axis of the study, or set by one; edit the axis instead")
+    base = apply(study.base, size, f"{name}, profile {profile!r}") if size else study.base
+    base = apply(base, wanted, "--set") if wanted else base
+
+    arms = [*_grid(study, base, seeds, name), *_named(study, base, seeds, name)]
+    arms += _references(base, arms, name)
+    names = [arm.name for arm in arms]
+    if len(set(names)) != len(names):
+        raise UsageError(f"{name}: two arms share a name: {', '.join(names)}; bicubic stands in every table by itself")
+    control = study.control if isinstance(study.control, str) else _first(arms, study.control or {})
+    return Expanded(name, question, profile, study, tuple(arms), _first(arms, study.baseline), control)
+
+
+def _with_axes(study: Study, values: Mapping[str, Any], where: str) -> Study:
+    """Return the study with other values on some of its axes."""
+    if not values:
+        return study
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{where}: axes takes a dictionary of axis paths and their values (got {values!r})")
+    known = {axis.path: axis for axis in study.axes}
+    for path in values:
+        if path not in known:
+            raise UsageError(f"{where}: axes: {path!r} is not an axis of this study: {nearest(path, known)}")
+    axes = [Axis(a.path, values[a.path], label=a.label) if a.path in values else a for a in study.axes]
+    return build({**{name: getattr(study, name) for name in Study.model_fields}, "axes": axes}, where)
+
+
+def _seeded(trial: Trial, seeds: int, values: dict[str, Any], study: Study) -> tuple[tuple[Trial, ...], dict[int, str]]:
+    kept, excluded = [], {}
+    for seed in range(seeds):
+        reasons = [e.reason for e in study.exclude if e.matches({**values, "seed": seed})]
+        if reasons:
+            excluded[seed] = reasons[0]
+        else:
+            kept.append(trial.model_copy(update={"seed": seed}))
+    return tuple(kept), excluded
+
+
+def _grid(study: Study, base: Trial, seeds: int, name: str) -> list[Arm]:
+    arms = []
+    for cell in itertools.product(*(axis.values for axis in study.axes)):
+        values = dict(zip((axis.path for axis in study.axes), cell, strict=True))
+        label = arm_name(study, values) if study.axes else "base"
+        overrides = {p: v for axis in study.axes for p, v in axis.overrides(values[axis.path]).items()}
+        trial = apply(base, overrides, f"{name}, arm {label!r}") if overrides else base
+        kept, excluded = _seeded(trial, seeds, values, study)
+        arms.append(Arm(label, values, "grid", kept, excluded))
+    return arms
+
+
+def _named(study: Study, base: Trial, seeds: int, name: str) -> list[Arm]:
+    # A named arm starts from the baseline's cell, so that it differs from the baseline by what it names alone.
+    arms = []
+    for label, overrides in study.arms.items():
+        cell = {
+            p: v for a in study.axes if a.path in study.baseline for p, v in a.overrides(study.baseline[a.path]).items()
+        }
+        trial = apply(base, {**cell, **overrides}, f"{name}, arm {label!r}")
+        kept, excluded = _seeded(trial, seeds, {}, study)
+        arms.append(Arm(label, {}, "named", kept, excluded))
+    return arms
+
+
+def _references(base: Trial, arms: list[Arm], name: str) -> list[Arm]:
+    """Bicubic interpolation, wherever an arm is scored: the row that every table of the field begins with."""
+    wanted: dict[int, dict[str, Evaluate]] = {}
+    for arm in arms:
+        for trial in arm.trials:
+            for one in trial.evaluate:
+                wanted.setdefault(trial.scale, {})[one.model_dump_json()] = one
+    out = []
+    for scale, evaluations in sorted(wanted.items()):
+        trial = apply(base, {"method": "bicubic", "model": {}, "scale": scale}, name)
+        trial = trial.model_copy(update={"stages": (), "evaluate": tuple(evaluations.values())})
+        several = len(wanted) > 1
+        label = f"bicubic x{scale}" if several else "bicubic"
+        out.append(Arm(label, {"scale": scale} if several else {}, "reference", (trial,), {}))
+    return out
+
+
+def _first(arms: list[Arm], values: Mapping[str, Any]) -> str | None:
+    """Name the first arm of the grid that has these axis values."""
+    found = (arm for arm in arms if arm.kind == "grid" and all(arm.values.get(k) == v for k, v in values.items()))
+    return next((arm.name for arm in found), None) if values else None

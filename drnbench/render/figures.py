@@ -1,0 +1,101 @@
+"""What all figures share: sizes and fonts of a two-column paper, colours for colour-blind readers, saving."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from drnbench.results.scores import Arm
+from drnbench.store import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMN_IN, PAGE_IN = 3.4, 7.0
+"""Widths of one column and of the page, in inches."""
+DPI = 200
+GREY = "0.45"
+COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
+"""Ten colours that colour-blind readers tell apart: seaborn's "colorblind"."""
+LINES = ("-", "--", ":", "-.")
+STYLES = 9 * len(LINES)
+"""Arms that `palette` keeps apart."""
+STYLE: dict[str, Any] = {
+    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
+    "legend.fontsize": 7, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6, "ytick.major.width": 0.6, "lines.linewidth": 1.2, "lines.markersize": 4,
+    "legend.frameon": False, "axes.unicode_minus": True, "font.family": "DejaVu Sans",
+    # TrueType: publishers refuse the Type 3 fonts that matplotlib embeds by default.
+    "pdf.fonttype": 42, "ps.fonttype": 42,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure with its file stem and caption."""
+
+    name: str
+    caption: str
+    figure: Figure
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Draw and save in the report's style, and leave the caller's settings as they were."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        # A user's matplotlibrc must not change a paper's figures. The backend stays: nothing is shown.
+        defaults: Any = {k: v for k, v in mpl.rcParamsDefault.items() if not k.startswith("backend")}
+        mpl.rcParams.update(defaults)
+        mpl.rcParams.update(cast("Any", STYLE))
+        yield
+
+
+def new(width: float, height: float) -> Figure:
+    """Return an empty figure in inches, outside of pyplot's global list."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def legend(figure: Figure, entries: dict[str, Any]) -> None:
+    """Put a legend under a figure, in as many columns as its longest label leaves room for, and make room for it."""
+    if not entries:
+        return
+    width, height = figure.get_size_inches()
+    # A letter of 7 pt is about 0.055 in wide; handle and gaps take the rest.
+    each = 0.5 + 0.055 * max(map(len, entries))
+    columns = max(1, min(len(entries), int(width / each)))
+    rows = -(-len(entries) // columns)
+    figure.set_size_inches(width, height + 0.15 * max(0, rows - 2))
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)
+
+
+def palette(arms: tuple[Arm, ...]) -> dict[str, Any]:
+    """Arm -> colour and line style; styles change where the colours begin again."""
+    colours = [c for n, c in enumerate(COLOURS) if n != 7]  # grey is for what belongs to no arm
+    trained = [arm.name for arm in arms if not arm.seedless]
+    return {name: {"color": colours[n % 9], "linestyle": LINES[n // 9 % len(LINES)]} for n, name in enumerate(trained)}
+
+
+def save(drawn: Drawn, folder: Path) -> list[Path]:
+    """Write PDF and PNG, without dates, so that the same scores give the same files."""
+    out = []
+    # Laid out once: matplotlib would do it, and draw for it, before each file again.
+    engine = drawn.figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(drawn.figure)
+        drawn.figure.set_layout_engine(None)
+    for kind, options in (("pdf", {"metadata": {"CreationDate": None}}), ("png", {"dpi": DPI})):
+        path = folder / f"{drawn.name}.{kind}"
+        with atomic(path) as temporary:
+            drawn.figure.savefig(temporary, format=kind, **options)
+        out.append(path)
+    return out

@@ -1,0 +1,131 @@
+"""report.html: one page that holds everything, pictures included, and can be mailed or printed."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from drnbench.render import text
+from drnbench.render.figures import Drawn
+from drnbench.render.table import Body
+from drnbench.results.scores import Scores
+from drnbench.results.summary import Results
+from drnbench.store import Store, read_json
+
+STATES = ("done", "running", "missing", "interrupted", "lost", "failed")
+
+
+def render(
+    scores: Scores,
+    results: Results,
+    bodies: list[Body],
+    drawn: list[Drawn],
+    headline: str,
+    store: Store,
+    files: list[Path],
+) -> str:
+    """Return the page; every string of the study is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("drnbench.render", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    folder = store.study(scores.plan["study"])
+    done, planned = scores.counts
+    return environment.get_template("report.html.j2").render(
+        plan=scores.plan,
+        baseline=scores.baseline_label if scores.baseline else "none",
+        headline=headline.replace(" -", " −").replace("[-", "[−"),
+        done=done,
+        planned=planned,
+        tables=[{"body": body, "heads": _heads(body)} for body in bodies],
+        figures=[
+            {
+                "caption": f.caption,
+                "name": f.name,
+                "wide": f.figure.get_figwidth() > 5,
+                "data": _data(folder / f"{f.name}.png"),
+            }
+            for f in drawn
+        ],
+        effects=_effects(scores, results),
+        warnings=[*scores.plan["warnings"], *_warnings(scores, store)],
+        exclusions=[(arm.name, seed, reason) for arm in scores.arms for seed, reason in arm.excluded],
+        arms=scores.arms,
+        failures=[(arm.name, t) for arm in scores.arms for t in arm.trials if t.message],
+        states=_states(scores),
+        stages=_stages(scores, store),
+        files=[path.name for path in files],
+    )
+
+
+def _data(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _heads(body: Body) -> list[tuple[str, int]]:
+    """Runs of columns with one group."""
+    runs: list[tuple[str, int]] = []
+    for column in body.columns:
+        if runs and runs[-1][0] == column.group:
+            runs[-1] = (column.group, runs[-1][1] + 1)
+        else:
+            runs.append((column.group, 1))
+    return runs
+
+
+def _effects(scores: Scores, results: Results) -> list[dict[str, str]]:
+    """One line for each comparison: interval, test and share of images won."""
+    rows = []
+    for r in results.values():
+        d = r.difference
+        if d is None:
+            continue
+        decimals = text.style(r.metric).delta_decimals
+        rows.append(
+            {
+                "arm": r.arm,
+                "place": r.place.label,
+                "metric": text.style(r.metric).label,
+                "delta": text.signed(d.mean, decimals),
+                "interval": text.interval(d, decimals),
+                "won": f"{100 * d.won:.0f} %",
+                "p": "" if r.p_holm is None else ("< 0.001" if r.p_holm < 0.001 else f"{r.p_holm:.3f}"),
+                "n": f"{d.seeds} × {d.images}",
+                "level": {"method": "method", "checkpoints": "these checkpoints", "none": "one value"}[d.level]
+                if not scores.arm(r.arm).seedless
+                else "not trained",
+                "verdict": r.verdict,
+            }
+        )
+    return rows
+
+
+def _states(scores: Scores) -> list[tuple[str, int]]:
+    found = [t.state for arm in scores.arms for t in arm.trials]
+    return [(state, found.count(state)) for state in STATES if state in found]
+
+
+def _warnings(scores: Scores, store: Store) -> list[str]:
+    """What the plan could not know before the runs: results of one table from machines that round differently."""
+    if any("signature" in warning for warning in scores.plan["warnings"]):
+        return []
+    keys = [key for key in scores.plan["stages"] if store.state(store.stage(key)) == "done"]
+    stored = [read_json(store.stage(key) / "stage.json") or {} for key in keys]
+    signatures = {repr(s["signature"]) for s in stored if "signature" in s}
+    if len(signatures) < 2:
+        return []
+    several = f"{len(signatures)} numerics signatures (torch version, processor or GPU, threads, precision)"
+    return [f"The stages come from {several}: this report mixes them."]
+
+
+def _stages(scores: Scores, store: Store) -> list[dict[str, Any]]:
+    """Stages in the plan's order, counted by name and state as the store has them now."""
+    names = list(dict.fromkeys(s["name"] for s in scores.plan["stages"].values()))
+    out = []
+    for name in names:
+        states = [store.state(store.stage(k)) for k, s in scores.plan["stages"].items() if s["name"] == name]
+        out.append({"name": name, "n": len(states), "states": [(s, states.count(s)) for s in STATES if s in states]})
+    return out

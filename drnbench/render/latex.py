@@ -1,0 +1,192 @@
+"""LaTeX for plain pdflatex: escaping, and tables with booktabs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drnbench.render.table import Body, Entry, Row
+
+SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
+    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", "×": r"$\times$", "±": r"$\pm$", "−": r"$-$",
+    "·": r"$\cdot$", "≥": r"$\geq$", "≤": r"$\leq$", "→": r"$\rightarrow$", "∞": r"$\infty$",
+    "†": r"$^{\dagger}$", "–": "--", "—": "---", "…": r"\ldots{}", "°": r"$^{\circ}$", "²": r"$^{2}$",
+    "µ": r"$\mu$", "≈": r"$\approx$", "≠": r"$\neq$", "‘": "`", "’": "'", "“": "``", "”": "''",
+    "\u00a0": "~", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
+    # A straight double quote exists in T1 alone, not in pdflatex's default encoding.
+    '"': "''", "*": r"$^{*}$",
+}  # fmt: skip
+GREEK = {
+    "alpha": "αΑ", "beta": "βΒ", "gamma": "γΓ", "delta": "δΔ", "epsilon": "εΕ", "zeta": "ζΖ", "eta": "ηΗ",
+    "theta": "θΘ", "iota": "ιΙ", "kappa": "κΚ", "lambda": "λΛ", "mu": "μΜ", "nu": "νΝ", "xi": "ξΞ",
+    "pi": "πΠ", "rho": "ρΡ", "sigma": "σΣ", "tau": "τΤ", "upsilon": "υΥ", "phi": "φΦ", "chi": "χΧ",
+    "psi": "ψΨ", "omega": "ωΩ",
+}  # fmt: skip
+LATIN_CAPITALS = "ΑΒΕΖΗΙΚΜΝΡΤΧ"
+TEXT_PT, COLUMN_PT = 341.0, 232.0
+"""Widths that a table may take: the text of a plain one-column article (345 pt, narrower than the 496 pt of a
+two-column page), and one column of a two-column paper (237 pt), with some slack."""
+PAGE_PT = 500.0
+"""Height that a float may take, of 550 pt of a plain article; a taller one would run into the foot of the page."""
+ROW_PT, RULE_PT, CAPTION_PT = 9.6, 5.0, 12.0
+"""Heights of a row, of a rule with its space and of a line of a caption."""
+CAPTION_EM, COLUMN_EM = 33.0, 22.0
+"""Widths of a line of a caption: over the page, and in one column."""
+SIZES = {r"\footnotesize": (8.0, 4.0), r"\scriptsize": (7.5, 3.0)}
+"""Type size and half the gap between columns, in points. Small type is wider for its size: 7 counts as 7.5."""
+
+
+def _greek() -> dict[str, str]:
+    table = {}
+    for name, both in GREEK.items():
+        small, capital = both[0], both[1]
+        table[small] = f"$\\{name}$"
+        # TeX has no command for capitals that look Latin.
+        table[capital] = f"${name[0].upper()}$" if capital in LATIN_CAPITALS else f"$\\{name.capitalize()}$"
+    return table
+
+
+TABLE = str.maketrans({**SPECIAL, **_greek()})
+
+
+def escape(text: str) -> str:
+    """Return text that plain pdflatex sets as it reads; whitespace runs become one space.
+
+    What neither pdflatex's default encoding nor the tables above know (emoji, CJK) becomes `?`, since one such
+    letter would stop the whole paper.
+    """
+    out = " ".join(text.split()).translate(TABLE)
+    return "".join(c if ord(c) < 0x180 and c.isprintable() else "?" for c in out)
+
+
+def width(text: str) -> float:
+    """Return about how wide text is in Computer Modern, in em: enough to choose between layouts."""
+    narrow, wide = set(".,[]|:;'()i l"), set("±−+=→↑↓×Δ")
+    return sum(0.3 if c in narrow else 0.8 if c in wide else 0.68 if c.isupper() else 0.53 for c in text)
+
+
+def _widths(body: Body) -> list[float]:
+    cells = [[width(c.header), *(width(row.entries[n].text) for row in body.rows)] for n, c in enumerate(body.columns)]
+    return [max(column) for column in cells]
+
+
+def _total(body: Body, columns: list[int], size: str) -> float:
+    points, gap = SIZES[size]
+    widths = _widths(body)
+    return sum(points * widths[c] for c in columns) + 2 * gap * (len(columns) - 1)
+
+
+def _entry(entry: Entry) -> str:
+    main = escape(entry.main)
+    text = (f"\\textbf{{{main}}}" if entry.bold else main) + (f" {escape(entry.tail)}" if entry.tail else "")
+    # The mark hangs over the edge, so that numbers stay aligned.
+    marks = {"*": r"\rlap{$^{*}$}", "†": r"\rlap{$^{\dagger}$}"}
+    return text + marks.get(entry.mark, "")
+
+
+def _tabular(body: Body, columns: list[int], rows: Sequence[Row]) -> list[str]:
+    used = [body.columns[c] for c in columns]
+    lines = [f"\\begin{{tabular}}{{@{{}}{''.join('l' if c.left else 'r' for c in used)}@{{}}}}", r"\toprule"]
+    heads, rules, at = [], [], 0
+    while at < len(used):
+        group = used[at].group
+        wide = next((n for n in range(at, len(used)) if used[n].group != group), len(used)) - at
+        if group:
+            heads.append(f"\\multicolumn{{{wide}}}{{c}}{{{escape(group)}}}")
+            rules.append(f"\\cmidrule(lr){{{at + 1}-{at + wide}}}")
+        else:
+            heads += [""] * wide
+        at += wide
+    if rules:
+        lines += [" & ".join(heads) + r" \\", "".join(rules)]
+    lines += [" & ".join(escape(c.header) for c in used) + r" \\", r"\midrule"]
+    for n, row in enumerate(rows):
+        lines += _row(row, columns)[0 if n else -1 :]  # a rule stands above the first row anyway
+    return [*lines, r"\bottomrule", r"\end{tabular}%"]
+
+
+def _row(row: Row, columns: list[int]) -> list[str]:
+    # A row that begins with a bracket or a star would be read as an argument of the \\ before it.
+    line = "{}" + " & ".join(_entry(row.entries[c]) for c in columns) + r" \\"
+    return [r"\midrule", line] if row.rule else [line]
+
+
+def _blocks(body: Body) -> tuple[str, list[list[int]]]:
+    """Return the type size and the columns of each block; blocks that do not fit side by side are stacked."""
+    common = [n for n, c in enumerate(body.columns) if not c.group]
+    groups = list(dict.fromkeys(c.group for c in body.columns if c.group))
+    parts = [[n for n, c in enumerate(body.columns) if c.group == group] for group in groups]
+    whole = [*common, *(n for part in parts for n in part)]
+    for size in SIZES:
+        if _total(body, whole, size) <= TEXT_PT:
+            return size, [whole]
+    size = next(iter(SIZES))
+    blocks: list[list[int]] = []
+    for part in parts:
+        if blocks and _total(body, [*blocks[-1], *part], size) <= TEXT_PT:
+            blocks[-1] += part
+        else:
+            blocks.append([*common, *part])
+    return size, blocks or [whole]
+
+
+def _height(rows: Sequence[Row]) -> float:
+    """Return about how tall a block is: a head of two lines, the rows, the space before the next block."""
+    rules = 3 + sum(row.rule for row in rows)
+    return (2 + len(rows)) * ROW_PT + rules * RULE_PT + 8
+
+
+def _cut(rows: Sequence[Row], room: float) -> list[Sequence[Row]]:
+    """Cut rows so that each part fits a page, where there is a rule if that is not too early."""
+    out = []
+    while _height(rows) > room:
+        most = max(n for n in range(1, len(rows)) if n == 1 or _height(rows[:n]) <= room)
+        at = next((n for n in range(most, most // 2, -1) if rows[n].rule), most)
+        out.append(rows[:at])
+        rows = rows[at:]
+    return [*out, rows]
+
+
+def _floats(body: Body, blocks: list[list[int]], *, narrow: bool) -> list[list[tuple[list[int], Sequence[Row]]]]:
+    """Share blocks out over as many floats as their heights ask for."""
+    caption = CAPTION_PT * (1 + width(body.caption) // (COLUMN_EM if narrow else CAPTION_EM))
+    floats: list[list[tuple[list[int], Sequence[Row]]]] = [[]]
+    left = PAGE_PT - caption
+    for columns in blocks:
+        for rows in _cut(body.rows, PAGE_PT - caption):
+            if floats[-1] and _height(rows) > left:
+                floats.append([])
+                left = PAGE_PT - 2 * CAPTION_PT
+            floats[-1].append((columns, rows))
+            left -= _height(rows)
+    return floats
+
+
+def render(body: Body, label: str) -> str:
+    r"""Return a float with caption and `\label{tab:...}`; needs booktabs alone.
+
+    Columns that do not fit the page stand in a second block below, and blocks that do not fit it in a second float.
+    Where the text is narrower than a two-column paper's (a plain article), the table is scaled to it if the paper
+    loads graphicx.
+    """
+    size, blocks = _blocks(body)
+    narrow = len(blocks) == 1 and _total(body, blocks[0], size) <= COLUMN_PT
+    environment, line = ("table", r"\columnwidth") if narrow else ("table*", r"\textwidth")
+    lines = [r"% needs \usepackage{booktabs}; with graphicx, it is scaled where it would be wider than the text"]
+    for n, parts in enumerate(_floats(body, blocks, narrow=narrow)):
+        lines += [f"\\begin{{{environment}}}[t]", r"\centering"]
+        if n:
+            lines.append(f"{{\\small Table~\\ref{{tab:{label}}}, continued.}}")
+        else:
+            lines += [f"\\caption{{{escape(body.caption)}}}", f"\\label{{tab:{label}}}"]
+        lines += [size, f"\\setlength{{\\tabcolsep}}{{{SIZES[size][1]:g}pt}}"]
+        for m, (columns, rows) in enumerate(parts):
+            lines.append(r"\par\medskip" if m or n else r"\vspace{4pt}")
+            lines += [r"\sbox0{%", *_tabular(body, columns, rows), "}%"]
+            lines += [
+                f"\\ifdim\\wd0>{line}\\ifdefined\\resizebox\\resizebox{{{line}}}{{!}}{{\\usebox0}}%",
+                r"\else\usebox0\fi\else\usebox0\fi",
+            ]
+        lines.append(f"\\end{{{environment}}}")
+    return "\n".join([*lines, ""])

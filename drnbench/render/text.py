@@ -1,0 +1,146 @@
+"""How numbers and names are written, for tables, figures and sentences alike.
+
+A minus is U+2212 here; `plain` makes it a hyphen for terminals and Markdown, `latex.escape` sets it in math.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drnbench.evaluation import metrics
+from drnbench.results import labels
+from drnbench.results.layout import Slot
+from drnbench.results.scores import Arm, Place, Scores
+from drnbench.results.statistics import Difference
+
+
+@dataclass(frozen=True)
+class MetricStyle:
+    """How a metric is written: label, unit with a leading space, digits of means and of differences."""
+
+    label: str
+    unit: str
+    decimals: int
+    delta_decimals: int
+    higher_is_better: bool
+
+
+def style(metric: str) -> MetricStyle:
+    """Return how a metric is written, from the registry.
+
+    Raises:
+        UsageError: nobody registered it.
+
+    """
+    m = metrics.get(metric)
+    # Differences of 0.05 dB are what a study looks for: two digits would hide half of them.
+    unit = f" {m.unit}" if m.unit else ""
+    return MetricStyle(m.label, unit, m.decimals, max(3, m.decimals), m.higher_is_better)
+
+
+def minus(text: str) -> str:
+    """Set every hyphen that stands before a digit as a minus sign."""
+    return "".join("−" if c == "-" and text[n + 1 : n + 2].isdigit() else c for n, c in enumerate(text))
+
+
+def plain(text: str) -> str:
+    """Return text for terminals and Markdown: hyphens for minus signs."""
+    return text.replace("−", "-")
+
+
+def number(value: float, decimals: int) -> str:
+    """Write a number; one that rounds to zero has no sign."""
+    text = f"{value:.{decimals}f}"
+    return minus(text.lstrip("-") if float(text) == 0 else text)
+
+
+def signed(value: float, decimals: int) -> str:
+    """Write a difference with its sign; one that rounds to zero has none."""
+    text = f"{value:+.{decimals}f}"
+    return minus(text.lstrip("+-") if float(text) == 0 else text)
+
+
+def interval(found: Difference, decimals: int) -> str:
+    """Write ` [low, high]`, or nothing where there is no interval."""
+    if found.low is None or found.high is None:
+        return ""
+    return f"[{signed(found.low, decimals)}, {signed(found.high, decimals)}]"
+
+
+def delta(found: Difference, metric: str) -> str:
+    """Write a difference with unit and interval: `+0.213 dB [+0.150, +0.270]`."""
+    s = style(metric)
+    between = interval(found, s.delta_decimals)
+    return f"{signed(found.mean, s.delta_decimals)}{s.unit}" + (f" {between}" if between else "")
+
+
+def shown(value: Any, path: str = "") -> str:
+    """Write an axis value as arm names do; one of an axis of kernels by its short label."""
+    if path.rpartition(".")[2] == "kernel" and isinstance(value, str):
+        return labels.kernel(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def count(n: int, what: str) -> str:
+    """Write `1 seed`, `3 seeds`."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def span(numbers: list[int], what: str) -> str:
+    """Write `3 seeds`, or `2–3 seeds` where arms differ."""
+    low, high = min(numbers), max(numbers)
+    return count(high, what) if low == high else f"{low}–{high} {what}s"
+
+
+def slot_label(scores: Scores, slot: Slot | Place, *, scale: bool = False) -> str:
+    """Return the shortest name of a place that is unique in the study; `scale`: with the scale."""
+    parts = []
+    if slot.dataset is not None and (slot.kernel is None or len({p.dataset for p in scores.places}) > 1):
+        parts.append(slot.dataset)
+    if slot.kernel is not None:
+        parts.append(labels.kernel(slot.kernel))
+    label = ", ".join(parts) or "score"
+    return f"{label} ×{slot.scale}" if scale and slot.scale is not None else label
+
+
+def title(scores: Scores, path: str | None) -> str:
+    """Return how an axis is called; `arm` where there is none."""
+    return next((str(a["title"]) for a in scores.axes if a["path"] == path), "arm")
+
+
+def common(places: Sequence[Place]) -> str:
+    """Return what places share: `photos-test, bd ×4`, `photos-test ×4`."""
+    first = places[0]
+    parts = [first.dataset] if len({p.dataset for p in places}) == 1 else []
+    parts += [labels.kernel(first.kernel)] if len({p.kernel for p in places}) == 1 else []
+    scale = f"×{first.scale}" if len({p.scale for p in places}) == 1 else ""
+    return " ".join(part for part in (", ".join(parts), scale) if part)
+
+
+def arm_label(scores: Scores, arm: Arm, among: Sequence[Arm]) -> str:
+    """Return an arm's name without the axis values that all of some arms share."""
+    if arm.kind == "reference":
+        return "bicubic"
+    if arm.kind != "grid":
+        return arm.name
+    told = []
+    for axis in scores.axes:
+        path = axis["path"]
+        if len({repr(a.values[path]) for a in among if a.kind == "grid"}) > 1:
+            value = shown(arm.values[path], path)
+            told.append(value if axis.get("named") or path == "method" else f"{axis['title']}={value}")
+    return ", ".join(told) or arm.name
+
+
+def reduces_pairs(scores: Scores) -> bool:
+    """Whether some arms replace pairs by unpaired images (ρ above 0)."""
+    return any(axis["path"].endswith(".rho") for axis in scores.plan["axes"])
+
+
+def slug(words: str) -> str:
+    """Return a name as files may be called: ASCII letters, digits, `_`, `-`; the field's Greek letters by name."""
+    named = {"λ": "lambda", "ρ": "rho", "σ": "sigma", "Δ": "delta", "α": "alpha", "β": "beta", "μ": "mu"}
+    text = "".join(named.get(c, c if c.isascii() and (c.isalnum() or c == "_") else "-") for c in words)
+    return "-".join(part for part in text.split("-") if part) or "arms"

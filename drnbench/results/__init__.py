@@ -1,0 +1,1 @@
+"""What a study planned and what came out of it: scores, statistics, summary, costs."""

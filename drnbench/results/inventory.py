@@ -1,0 +1,256 @@
+"""What the store holds, who needs it, and what may go; nothing here deletes.
+
+Links are never followed: what lies behind one is not the store's, and is neither counted nor offered.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from drnbench.errors import UsageError
+from drnbench.store import STALE_S, Store, read_json
+from drnbench.store.leases import leased
+
+CACHES = {
+    "lr": "LR images",
+    "pixels": "decoded HR images",
+    "frames": "frames of videos",
+    "impulses": "true kernels for D",
+    "parts": "half-made files",
+}
+"""The folders of the cache; everything in it is made again where it is missing."""
+TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
+"""Names that `store.atomic` gives, with the id of the process that writes."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """One study's use of a unit."""
+
+    study: str
+    arm: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Holding:
+    """One stage or trial of the store.
+
+    Attributes:
+        kind: "stage" or "trial".
+        state: as `Store.state` has it.
+        busy: it runs, or somebody alive holds its lease.
+        files: sizes in bytes by path within its folder.
+        used_by: the arms that need it.
+
+    """
+
+    kind: str
+    key: str
+    folder: Path
+    state: str
+    busy: bool
+    files: dict[str, int]
+    used_by: tuple[Use, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(self.files.values())
+
+    @property
+    def checkpoint(self) -> int:
+        """Bytes of its checkpoint; 0 without one."""
+        return self.files.get("checkpoint.pt", 0)
+
+
+@dataclass
+class Inventory:
+    """Everything in a store, as it was when it was first asked for."""
+
+    store: Store
+    plans: dict[str, dict[str, Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.plans = {}
+        for path in sorted(self.store.root.glob("*/plan.json")):
+            plan = read_json(path)
+            if isinstance(plan, dict) and isinstance(plan.get("trials"), list):
+                self.plans[path.parent.name] = plan
+
+    @cached_property
+    def uses(self) -> dict[str, tuple[Use, ...]]:
+        """Who needs a unit, by its key: every results/*/plan.json, and the candidates that a search.json names."""
+        found: dict[str, dict[Use, None]] = {}
+        for study, plan in self.plans.items():
+            for trial in plan["trials"]:
+                use = Use(study, str(trial["arm"]), int(trial["seed"]))
+                for key in (trial["key"], *trial["stages"]):
+                    found.setdefault(key, {})[use] = None
+        for path in sorted(self.store.root.glob("*/search.json")):
+            for search in ((read_json(path) or {}).get("searches") or {}).values():
+                for keys in (search.get("uses") or {}).values():
+                    for key in keys:
+                        found.setdefault(key, {})[Use(path.parent.name, "a candidate of the search", 0)] = None
+        return {key: tuple(uses) for key, uses in found.items()}
+
+    @cached_property
+    def units(self) -> list[Holding]:
+        """Every stage and trial."""
+        return [self.holding(folder) for kind in ("stages", "trials") for folder in folders(self.store.root / kind)]
+
+    def holding(self, folder: Path) -> Holding:
+        """Look at one unit."""
+        state = self.store.state(folder)
+        return Holding(
+            folder.parent.name[:-1], folder.name, folder, state, state == "running" or leased(folder), sizes(folder),
+            self.uses.get(folder.name, ()),
+        )  # fmt: skip
+
+    @property
+    def unused(self) -> list[Holding]:
+        """Units that no plan refers to, such as those of an earlier profile or of a study that is gone."""
+        return [unit for unit in self.units if not unit.used_by]
+
+    @property
+    def droppable(self) -> list[Holding]:
+        """Finished stages whose checkpoint nobody will ask for: every trial is scored, no unfinished stage starts there."""
+        needed = self._unscored | self._starts
+        return [
+            unit for unit in self.units
+            if unit.kind == "stage" and unit.state == "done" and unit.checkpoint and unit.key not in needed
+        ]  # fmt: skip
+
+    @cached_property
+    def _unscored(self) -> set[str]:
+        """Stages of trials that lack a score, by plans, and by the trials in the store that are not done."""
+        needed: set[str] = set()
+        for plan in self.plans.values():
+            for trial in plan["trials"]:
+                status = self.store.status(self.store.trial(trial["key"]))
+                if not {e["key"] for e in trial["wanted"]} <= set(status.evaluations if status else ()):
+                    needed.update(trial["stages"])
+        for unit in self.units:
+            if unit.kind == "trial" and unit.state != "done":
+                needed.update((read_json(unit.folder / "trial.json") or {}).get("stages") or ())
+        return needed
+
+    @cached_property
+    def _starts(self) -> set[str]:
+        """Stages that unfinished ones start from."""
+        found = set()
+        for unit in self.units:
+            if unit.kind == "stage" and unit.state != "done":
+                found.add((read_json(unit.folder / "unit.json") or {}).get("before"))
+        return {key for key in found if key}
+
+    @property
+    def running(self) -> list[Holding]:
+        """Units that somebody works on now."""
+        return [unit for unit in self.units if unit.busy]
+
+    def cache(self) -> dict[str, tuple[int, int]]:
+        """Return number of files and bytes of each part of the cache."""
+        found = {}
+        for name, title in CACHES.items():
+            files = sizes(self.store.cache / name)
+            if files:
+                found[title] = (len(files), sum(files.values()))
+        return found
+
+    def leftovers(self) -> list[Path]:
+        """Return hidden temporary files and folders whose process is gone, and locks and leases that nobody holds."""
+        found = [path for path in _hidden(self.store.root) if _dead(path)]
+        for unit in self.units:
+            if not unit.busy:
+                found += [unit.folder / name for name in unit.files if Path(name).name.startswith(".now-") or (
+                    TEMPORARY.fullmatch(Path(name).name) and _dead(unit.folder / name))]  # fmt: skip
+                found += [unit.folder / name for name in unit.files if re.fullmatch(r"lease\.\d+|\.lock", name)]
+        found += [path for path in _temporaries(self.store.cache) if _dead(path)]
+        found += [self.store.cache / "locks" / name for name in sizes(self.store.cache / "locks")]
+        return sorted(set(found))
+
+
+def resolve(store: Store, key: str) -> Path:
+    """Return the folder of the one stage or trial whose key begins with `key`.
+
+    Raises:
+        UsageError: none or several do.
+
+    """
+    found = store.find(key)
+    if not found:
+        raise UsageError(f"no stage and no trial in {store.root} begins with {key!r}; `plan` shows the keys of a study")
+    if len(found) > 1:
+        names = ", ".join(f"{path.parent.name[:-1]} {path.name[:16]}" for path in found[:4])
+        more = ", ..." if len(found) > 4 else ""
+        raise UsageError(f"{key!r} begins {len(found)} keys ({names}{more}); give more of its characters")
+    return found[0]
+
+
+def folders(place: Path) -> list[Path]:
+    """Return the real folders in a place, by name; [] where it is a link, or not there."""
+    if place.is_symlink():
+        return []
+    try:
+        with os.scandir(place) as found:
+            return sorted(Path(e.path) for e in found if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Return bytes by path within a folder; nothing that is a link, or behind one."""
+    return {} if folder.is_symlink() else dict(_files(str(folder), ""))
+
+
+def _files(folder: str, prefix: str) -> Iterator[tuple[str, int]]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path, f"{prefix}{entry.name}/")
+            elif entry.is_file(follow_symlinks=False):
+                yield f"{prefix}{entry.name}", entry.stat(follow_symlinks=False).st_size
+        except FileNotFoundError:  # a run goes on
+            continue
+
+
+def _hidden(root: Path) -> Iterator[Path]:
+    """Yield what processes keep under hidden names beside the folders of the store, and in those of studies."""
+    try:
+        entries = [Path(entry.path) for entry in os.scandir(root) if not entry.is_symlink()]
+    except FileNotFoundError:
+        return
+    studies = [path for path in entries if path.is_dir() and (path / "plan.json").exists()]
+    for path in [*entries, *(Path(entry.path) for folder in studies for entry in os.scandir(folder))]:
+        if TEMPORARY.fullmatch(path.name):
+            yield path
+
+
+def _temporaries(cache: Path) -> Iterator[Path]:
+    return (cache / name for name in sizes(cache) if Path(name).name.startswith(".") and name.endswith(".tmp"))
+
+
+def _dead(path: Path) -> bool:
+    """Whether nobody writes there any more: its process is not on this machine, and it was not touched for a minute."""
+    named = TEMPORARY.fullmatch(path.name)
+    if named and psutil.pid_exists(int(named[1])):
+        return False
+    try:
+        times = [path.lstat().st_mtime, *(p.lstat().st_mtime for p in path.rglob("*"))]
+    except OSError:
+        return False
+    return time.time() - max(times) > STALE_S

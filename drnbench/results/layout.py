@@ -1,0 +1,68 @@
+"""Which axes move where an arm is scored, so that their values are columns, panels and points and not blocks.
+
+A study may have an axis `kernel` whose value moves the kernel of the test set too: each arm of it is then scored on
+places of its own, and nothing else tells its values apart better than the place does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from drnbench.results.scores import Arm, Place, Scores
+
+FIELDS = Place._fields
+
+
+class Slot(NamedTuple):
+    """A place without what an axis moves; `n` tells places of one arm apart that are then alike."""
+
+    dataset: str | None
+    kernel: str | None
+    scale: int | None
+    n: int = 0
+
+
+def groups(scores: Scores, path: str) -> list[set[Place]]:
+    """Return the places of all arms of each value of an axis."""
+    by_value: dict[str, set[Place]] = {}
+    for arm in scores.arms:
+        if arm.kind == "grid":
+            by_value.setdefault(repr(arm.values[path]), set()).update(arm.places)
+    return list(by_value.values())
+
+
+def moving(scores: Scores) -> list[str]:
+    """Return the axes whose values are scored on disjoint sets of places."""
+    found = []
+    for axis in scores.axes:
+        sets = groups(scores, axis["path"])
+        if len(sets) > 1 and sum(map(len, sets)) == len(set.union(*sets)):
+            found.append(axis["path"])
+    return found
+
+
+def moved(scores: Scores, paths: Iterable[str]) -> frozenset[str]:
+    """Return the fields of a place that differ between the values of moving axes."""
+    out = set()
+    for path in paths:
+        if path not in moving(scores):
+            continue
+        sets = groups(scores, path)
+        for n, field in enumerate(FIELDS):
+            if len({frozenset(place[n] for place in places) for places in sets}) > 1:
+                out.add(field)
+    return frozenset(out)
+
+
+def slots(arm: Arm, fields: frozenset[str]) -> dict[Place, Slot]:
+    """Return each place of an arm without some fields: the columns or panels that its values share with others'."""
+    out: dict[Place, Slot] = {}
+    for place in arm.places:
+        slot = Slot(
+            None if "dataset" in fields else place.dataset,
+            None if "kernel" in fields else place.kernel,
+            None if "scale" in fields else place.scale,
+        )
+        out[place] = slot._replace(n=sum(s[:3] == slot[:3] for s in out.values()))
+    return out

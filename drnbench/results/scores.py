@@ -1,0 +1,226 @@
+"""A study and its scores as the report sees them: arms, places, and what is compared to what.
+
+`reading.read` makes a `Scores` of the store; everything after it asks here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from drnbench.results import labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Place(NamedTuple):
+    """Where something is scored: a test set under a degradation, at a scale."""
+
+    dataset: str
+    kernel: str
+    scale: int
+
+    @property
+    def label(self) -> str:
+        """How captions call it: `Set5, bd ×4`."""
+        return f"{self.dataset}, {labels.kernel(self.kernel)} ×{self.scale}"
+
+
+@dataclass(frozen=True)
+class TrialState:
+    """One planned trial as the store has it now.
+
+    Attributes:
+        state: done, missing, running, failed, interrupted, lost.
+        message: of a failure, its kind and what it said.
+        stages: keys of its stages, in order; empty for a method that nobody trains.
+
+    """
+
+    key: str
+    seed: int
+    state: str
+    message: str | None
+    stages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of the study, in table order.
+
+    Attributes:
+        kind: "grid", "named" or "reference".
+        values: axis values by path.
+        seedless: nobody trains it, so one trial stands for every seed.
+        excluded: (seed, reason) of what was left out on purpose.
+        places: where it is scored, in evaluation order.
+        config: its trial, seed aside; empty where every seed is excluded.
+
+    """
+
+    name: str
+    kind: str
+    values: dict[str, Any]
+    scale: int
+    seedless: bool
+    excluded: tuple[tuple[int, str], ...]
+    trials: tuple[TrialState, ...]
+    places: tuple[Place, ...] = ()
+    config: Mapping[str, Any] | None = None
+
+    def has(self, values: Mapping[str, Any]) -> bool:
+        """Whether it is the cell, or one of the cells, with these axis values."""
+        return self.kind == "grid" and all(self.values.get(path) == value for path, value in values.items())
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A study's plan and all its scores.
+
+    Attributes:
+        places: every (dataset, kernel, scale) that some arm is scored on, in evaluation order.
+        metrics: of each place, in the order they were asked for.
+        tables: (arm, place, metric) -> values, seeds x images (pandas DataFrame); absent where nothing is scored.
+        names: place -> the data set's folder among the samples.
+        sources: place -> the source of its Evaluate.
+
+    """
+
+    plan: dict[str, Any]
+    arms: tuple[Arm, ...]
+    places: tuple[Place, ...]
+    metrics: dict[Place, tuple[str, ...]]
+    tables: dict[tuple[str, Place, str], pd.DataFrame]
+    names: dict[Place, str]
+    sources: dict[Place, str]
+
+    def arm(self, name: str) -> Arm:
+        """Return the arm of that name."""
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Arm]:
+        return {arm.name: arm for arm in self.arms}
+
+    @property
+    def axes(self) -> list[dict[str, Any]]:
+        """The study's axes, as the plan has them."""
+        return list(self.plan["axes"])
+
+    @property
+    def baseline(self) -> Arm | None:
+        """The first arm that others are compared to, if the study declares one."""
+        return self.arm(self.plan["baseline"]) if self.plan["baseline"] else None
+
+    @property
+    def control(self) -> Arm | None:
+        """The first positive control, if the study declares one."""
+        return self.arm(self.plan["control"]) if self.plan["control"] else None
+
+    @property
+    def primary(self) -> tuple[Place, str]:
+        """The first evaluation and metric of the baseline (or of the first arm): what the headline speaks of."""
+        place = self.primary_of(self.baseline or self.arms[0]) or self.places[0]
+        return place, self.metrics[place][0]
+
+    @staticmethod
+    def primary_of(arm: Arm) -> Place | None:
+        """Return the first evaluation of an arm."""
+        return arm.places[0] if arm.places else None
+
+    @cached_property
+    def scale_axes(self) -> frozenset[str]:
+        """Axes whose values fix the scale: differences between their values mean nothing."""
+        found = set()
+        for axis in self.axes:
+            scales: dict[str, set[int]] = {}
+            for arm in self.arms:
+                if arm.kind == "grid":
+                    scales.setdefault(repr(arm.values[axis["path"]]), set()).add(arm.scale)
+            if all(len(s) == 1 for s in scales.values()) and len(set.union(set(), *scales.values())) > 1:
+                found.add(axis["path"])
+        return frozenset(found)
+
+    @cached_property
+    def compared_on(self) -> dict[str, Any]:
+        """Axis values that make an arm a baseline: what the study names, scale aside."""
+        return {p: v for p, v in self.plan["baseline_values"].items() if p not in self.scale_axes}
+
+    def is_baseline(self, arm: Arm) -> bool:
+        """Whether others are compared to this arm."""
+        return self.baseline is not None and arm.has(self.compared_on)
+
+    def baseline_of(self, arm: Arm, place: Place) -> Arm | None:
+        """Return what an arm is compared to on a place; None for a baseline itself and where it is not scored.
+
+        A cell of the grid is compared to the cell that has the baseline's values on the axes that the baseline names
+        and its own on all others; a named arm to the first baseline that is scored there; a reference to the only one,
+        as among several none is its own.
+        """
+        if self.baseline is None or self.is_baseline(arm) or place not in arm.places:
+            return None
+        if arm.kind == "grid":
+            cell = {**arm.values, **self.compared_on}
+            found = (a for a in self.arms if a.kind == "grid" and a.values == cell)
+        else:
+            found = (a for a in self.arms if self.is_baseline(a))
+        there = [a for a in found if place in a.places]
+        if arm.kind == "reference" and len(there) > 1:
+            return None
+        return there[0] if there else None
+
+    def controls_of(self, arm: Arm, place: Place) -> list[Arm]:
+        """Return the positive controls that say whether a gain of this arm would be seen on this place."""
+        values = self.plan["control_values"]
+        if not values:
+            return [a for a in (self.control,) if a is not None and place in a.places]
+        cell = {**arm.values, **{p: v for p, v in values.items() if p not in self.scale_axes}}
+        return [a for a in self.arms if a.kind == "grid" and a.values == cell and place in a.places]
+
+    def is_control(self, arm: Arm) -> bool:
+        """Whether an arm is a positive control."""
+        values = {p: v for p, v in self.plan["control_values"].items() if p not in self.scale_axes}
+        return arm.has(values) if values else arm.name == self.plan["control"]
+
+    @property
+    def subject(self) -> list[Arm]:
+        """The arms that the question is about: neither baseline nor control, of the grid; named ones if it names none."""
+        values = self.plan["subject"]
+        kinds = {"grid"} if values else {"grid", "named"}
+        return [
+            arm
+            for arm in self.arms
+            if arm.kind in kinds
+            and (not values or arm.has(values))
+            and not self.is_baseline(arm)
+            and not self.is_control(arm)
+        ]
+
+    @property
+    def baseline_label(self) -> str:
+        """How a caption calls what arms are compared to: `ρ=0`, or `ρ=0 at the same scale` where there are several."""
+        bases = {arm.name: arm for arm in self.arms if self.is_baseline(arm)}
+        if len(bases) < 2:
+            return str(next(iter(bases), self.plan["baseline"]))
+        first = next(iter(bases.values()))
+        titles = {axis["path"]: axis["title"] for axis in self.axes}
+        values = {path: {repr(base.values[path]) for base in bases.values()} for path in titles}
+        same = [f"{titles[p]}={_shown(first.values[p])}" for p in titles if len(values[p]) == 1]
+        return f"{', '.join(same)} at the same {_join([titles[p] for p in titles if len(values[p]) > 1])}"
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many trials are done, and how many the study has."""
+        states = [trial.state for arm in self.arms for trial in arm.trials]
+        return states.count("done"), len(states)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _join(words: list[str]) -> str:
+    return ", ".join(words[:-1]) + (" and " if len(words) > 1 else "") + words[-1]

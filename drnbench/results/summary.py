@@ -1,0 +1,135 @@
+"""Every number of a study: one result for each arm, place and metric; and summary.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from drnbench.evaluation import metrics
+from drnbench.results.scores import Arm, Place, Scores
+from drnbench.results.statistics import Difference, difference, holm, over_seeds, verdict
+
+COLUMNS = (
+    "arm", "dataset", "kernel", "scale", "metric", "mean", "half_width", "n_seeds", "n_images",
+    "delta", "delta_low", "delta_high", "p_holm",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one arm reaches on one place in one metric.
+
+    Attributes:
+        mean: over images and seeds; None where nothing finite is there yet.
+        half_width: 95 %, t over the seeds' test-set means; None under two seeds.
+        left_out: images with an infinite value, which no mean holds.
+        difference: to the baseline, paired by seed and image.
+        p_holm: adjusted within the family of this place and metric.
+        verdict: "better", "worse" or "" (no star).
+
+    """
+
+    arm: str
+    place: Place
+    metric: str
+    mean: float | None = None
+    half_width: float | None = None
+    n_seeds: int = 0
+    n_images: int = 0
+    left_out: int = 0
+    difference: Difference | None = None
+    p_holm: float | None = None
+    verdict: str = ""
+
+
+Results = dict[tuple[str, Place, str], Result]
+
+
+def summarise(scores: Scores) -> Results:
+    """Return the results of every arm on every place of its own, in table order, also where nothing is scored yet."""
+    results: Results = {}
+    for place in scores.places:
+        for metric in scores.metrics[place]:
+            column = [_result(scores, arm, place, metric) for arm in scores.arms if place in arm.places]
+            results |= {(r.arm, place, metric): r for r in _adjust(scores, column)}
+    order = {arm.name: n for n, arm in enumerate(scores.arms)}
+    return dict(sorted(results.items(), key=lambda item: order[item[0][0]]))
+
+
+def higher_is_better(metric: str) -> bool:
+    """Return the direction of a metric, from the registry."""
+    return metrics.get(metric).higher_is_better
+
+
+def _result(scores: Scores, arm: Arm, place: Place, metric: str) -> Result:
+    table = scores.tables.get((arm.name, place, metric))
+    if table is None:
+        return Result(arm.name, place, metric)
+    values = table.to_numpy(dtype="float64")
+    # A seed that lacks an image (two plans with different test sets) must not shift the mean.
+    values = values[:, ~np.isnan(values).any(0)]
+    mean, half, left_out = over_seeds(values)
+    found = _difference(scores, arm, place, metric)
+    return Result(arm.name, place, metric, mean, half, len(values), values.shape[1] - left_out, left_out, found)
+
+
+def _difference(scores: Scores, arm: Arm, place: Place, metric: str) -> Difference | None:
+    base = scores.baseline_of(arm, place)
+    theirs = scores.tables.get((base.name, place, metric)) if base else None
+    if base is None or theirs is None:
+        return None
+    mine = scores.tables[arm.name, place, metric]
+    images = mine.columns.intersection(theirs.columns)
+    if arm.kind == "reference" and len(images) < len(mine.columns):
+        return None  # it stands for arms of several sizes of test set, and its mean is not over this baseline's images
+    # What nobody trains has one value for every seed of the other.
+    if arm.seedless and not base.seedless:
+        mine = mine.iloc[[0] * len(theirs)].set_axis(theirs.index)
+    elif base.seedless and not arm.seedless:
+        theirs = theirs.iloc[[0] * len(mine)].set_axis(mine.index)
+    seeds = mine.index.intersection(theirs.index)
+    with np.errstate(invalid="ignore"):  # infinite minus infinite, left out below
+        D = mine.loc[seeds, images].to_numpy(dtype="float64") - theirs.loc[seeds, images].to_numpy(dtype="float64")
+    return difference(D, higher_is_better=higher_is_better(metric))
+
+
+def _adjust(scores: Scores, column: list[Result]) -> list[Result]:
+    """Holm over one family: the trained arms of one place and metric."""
+    trained = {arm.name for arm in scores.arms if not arm.seedless}
+    tested = [r for r in column if r.arm in trained and r.difference and r.difference.p is not None]
+    adjusted = dict(
+        zip(
+            (r.arm for r in tested),
+            holm([r.difference.p for r in tested if r.difference and r.difference.p is not None]),
+            strict=True,
+        )
+    )
+    return [
+        replace(
+            r,
+            p_holm=adjusted.get(r.arm),
+            verdict=verdict(r.difference, adjusted.get(r.arm), higher_is_better=higher_is_better(r.metric)),
+        )
+        for r in column
+    ]
+
+
+def row(result: Result) -> list[object]:
+    """Return one row of summary.csv; None is an empty field."""
+    d = result.difference
+    return [
+        result.arm, *result.place, result.metric, result.mean, result.half_width, result.n_seeds, result.n_images,
+        d.mean if d else None, d.low if d else None, d.high if d else None, result.p_holm,
+    ]  # fmt: skip
+
+
+def to_csv(results: Results) -> str:
+    """Return summary.csv: full precision, one row an arm, place and metric."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(row(result) for result in results.values())
+    return text.getvalue()

@@ -1,0 +1,102 @@
+"""Where a number came from: versions, hardware, git state, the numeric code, and the numerics signature."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parents[1]
+NUMERIC = {
+    "stage": ("models", "schemes", "degradations", "data", "training"),
+    "evaluate": ("models", "degradations", "data", "evaluation"),
+}
+"""The folders whose code decides the numbers of a unit; a change in one of them makes stored results stale."""
+
+
+@functools.cache
+def code_fingerprint(kind: str) -> str:
+    """Return the sha256 of the source that a kind of unit's numbers depend on; the same code, the same everywhere.
+
+    Args:
+        kind: "stage" or "evaluate".
+
+    """
+    total = hashlib.sha256()
+    for folder in NUMERIC[kind]:
+        for path in sorted((PACKAGE / folder).glob("*.py")):
+            total.update(f"{folder}/{path.name}\0".encode() + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+@functools.cache
+def processor() -> str:
+    """Return the processor's model name as the system tells it."""
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    except OSError:
+        found = None
+    return found.group(1).strip() if found else platform.processor() or platform.machine()
+
+
+def signature(device: str, threads: int, precision: str, deterministic: bool, split: int = 1) -> dict[str, Any]:
+    """Return what bit-for-bit equality is promised within; `device` is "cpu" or "cuda", `split` that of a `StageUnit`."""
+    import torch
+
+    cuda = device == "cuda"
+    return {
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if cuda else f"{processor()}, {torch.backends.cpu.get_cpu_capability()}",
+        "threads": threads,
+        "precision": precision,
+        "deterministic": deterministic,
+        "compile": False,
+        **({"split": split} if split > 1 else {}),
+    }
+
+
+def capture(kind: str) -> dict[str, Any]:
+    """Return versions, hardware, git state and the code's fingerprint for a kind of unit."""
+    packages = (
+        "drnbench",
+        "torch",
+        "numpy",
+        "scikit-image",
+        "pillow",
+        "pandas",
+        "mlflow",
+        "lpips",
+        "spandrel",
+        "torchvision",
+    )
+    return {
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "hardware": {"processor": processor(), "cores": os.cpu_count(), "system": platform.system()},
+        "git": _git(),
+        "code": code_fingerprint(kind),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+@functools.cache
+def _git() -> dict[str, Any] | None:
+    def ask(*args: str) -> str:
+        done = subprocess.run(["git", *args], cwd=PACKAGE, capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
+
+    try:
+        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

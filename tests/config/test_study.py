@@ -1,0 +1,155 @@
+"""A study becomes trials: grid, named arms, references, seeds, exclusions, profiles, overrides."""
+
+import pytest
+
+from drnbench import Axis, Data, Evaluate, Exclude, Ref, Stage, Trial
+from drnbench.config.study import build
+from drnbench.config.studyfile import load
+from drnbench.errors import UsageError
+from drnbench.plan.expand import expand
+
+
+def study(**fields):
+    stage = Stage("adapt", scheme="unpaired", data=Data("photos/train"), unpaired=Data("photos/unpaired"), steps=100)
+    base = Trial(stages=[stage], evaluate=[Evaluate("photos/test")])
+    return build({"base": base, "axes": [Axis("adapt.rho", [0, 0.5], label="ρ")], **fields}, "test")
+
+
+def names(expanded):
+    return [(arm.name, arm.kind, [t.seed for t in arm.trials]) for arm in expanded.arms]
+
+
+def test_grid_arms_references_and_seeds():
+    out = expand(study(arms={"true pairs": {"adapt.scheme": "paired"}}, seeds=2, baseline={"adapt.rho": 0}), "s", "?")
+    assert names(out) == [
+        ("ρ=0", "grid", [0, 1]), ("ρ=0.5", "grid", [0, 1]), ("true pairs", "named", [0, 1]), ("bicubic", "reference", [0]),
+    ]  # fmt: skip
+    assert out.baseline == "ρ=0"
+    assert out.arms[1].trials[0].stages[0].rho == 0.5
+    assert out.arms[3].trials[0].stages == ()
+
+
+def test_two_axes_make_their_product():
+    out = expand(study(axes=[Axis("adapt.rho", [0, 1]), Axis("scale", [2, 4])], seeds=1), "s", "?")
+    assert [arm.name for arm in out.arms] == [
+        "rho=0, scale=2", "rho=0, scale=4", "rho=1, scale=2", "rho=1, scale=4", "bicubic x2", "bicubic x4",
+    ]  # fmt: skip
+
+
+def test_exclusions_keep_their_reason():
+    rule = Exclude({"adapt.rho": [0.5], "seed": [1, 2]}, reason="one seed shows the trend")
+    out = expand(study(exclude=[rule], seeds=3), "s", "?")
+    assert [t.seed for t in out.arms[1].trials] == [0]
+    assert out.arms[1].excluded == dict.fromkeys((1, 2), "one seed shows the trend")
+    assert out.arms[0].excluded == {}
+
+
+def test_a_named_arm_differs_from_the_baseline_by_what_it_names_alone():
+    out = expand(study(arms={"a": {"adapt.lr": 1e-3}}, baseline={"adapt.rho": 0.5}, seeds=1), "s", "?")
+    arm = {a.name: a.trials[0].stages[0] for a in out.arms if a.trials[0].stages}
+    assert arm["a"].model_copy(update={"lr": arm["ρ=0.5"].lr}) == arm["ρ=0.5"]
+
+
+def test_profiles_and_sets_apply_in_order():
+    s = study(profiles={"small": {"adapt.steps": 7, "seeds": 1}, "mine": {"adapt.batch": 3}})
+    assert expand(s, "s", "?", "small").arms[0].trials[0].stages[0].steps == 7
+    assert len(expand(s, "s", "?", "small").arms[0].trials) == 1
+    assert expand(s, "s", "?", "small", {"adapt.steps": 9}).arms[0].trials[0].stages[0].steps == 9
+    assert expand(s, "s", "?", "mine").arms[0].trials[0].stages[0].batch == 3
+    assert [len(expand(study(seeds=n), "s", "?", "tiny").arms[0].trials) for n in (1, 3)] == [1, 2]
+    tiny = expand(s, "s", "?", "tiny").arms[0].trials[0].stages[0]
+    assert (tiny.steps, tiny.data.crop, tiny.unpaired.crop) == (4, 96, 96)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"baseline": {"adapt.rhoo": 0}}, "did you mean 'adapt.rho'"),
+        ({"baseline": {"adapt.rho": 0.4}}, "is not on the axis"),
+        ({"control": "true pair"}, "is not a named arm"),
+        ({"axes": [Axis("adapt.rho", [0, 0.5])], "arms": {"rho=0": {}}}, "two arms share a name"),
+        ({"axes": [Axis("adapt.rho", [0, 2])]}, "adapt.rho: must be less than or equal to 1"),
+        ({"arms": {"x": {"adapt.schem": "paired"}}}, "did you mean 'scheme'"),
+        ({"seeds": 0}, "seeds: must be greater than or equal to 1"),
+    ],
+)
+def test_mistakes_are_one_line(fields, told):
+    with pytest.raises(UsageError, match=told) as error:
+        expand(study(**fields), "s", "?")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["rho_sweep", "lambda_sweep"])
+def test_the_shipped_studies_expand_under_every_profile(name, pytestconfig):
+    path = pytestconfig.rootpath / "studies" / f"{name}.py"
+    loaded, found, question = load(path)
+    assert found == name
+    assert question.endswith("?")
+    assert len(path.read_text().splitlines()) <= 30
+    for profile in ("tiny", "quick", "small", "paper"):
+        out = expand(loaded, name, question, profile)
+        assert out.baseline in {arm.name for arm in out.arms}
+    control = expand(loaded, name, question)
+    if loaded.control:
+        assert len(next(a for a in control.arms if a.name == loaded.control).trials) >= 3
+
+
+SWITCH = Axis("loss", {"off": {"adapt.scheme": "supervised"}, "on": {"adapt.rho": 0.5, "adapt.lam": 0.2}})
+
+
+def test_named_values_set_several_paths():
+    out = expand(study(axes=[SWITCH, Axis("scale", [2, 4])], seeds=1, baseline={"loss": "off"}), "s", "?")
+    assert [arm.name for arm in out.arms[:4]] == ["off, scale=2", "off, scale=4", "on, scale=2", "on, scale=4"]
+    on = out.arms[3].trials[0]
+    assert (on.stages[0].rho, on.stages[0].lam, on.scale) == (0.5, 0.2, 4)
+    assert out.baseline == "off, scale=2"
+    with pytest.raises(UsageError, match="or set by one"):
+        expand(study(axes=[SWITCH]), "s", "?", sets={"adapt.lam": 1.0})
+
+
+def test_a_value_called_bicubic_is_told_apart_from_the_reference():
+    kernels = {k: {"adapt.data.kernel": k, "evaluate.*.kernel": k} for k in ("bicubic", "bd")}
+    out = expand(study(axes=[Axis("kernel", kernels)], seeds=1), "s", "?")
+    assert [arm.name for arm in out.arms] == ["kernel=bicubic", "kernel=bd", "bicubic"]
+    # The reference is scored wherever an arm is.
+    assert [e.kernel for e in out.arms[2].trials[0].evaluate] == ["bicubic", "bd"]
+
+
+def test_a_ref_takes_the_value_of_another_path():
+    kernel = Axis("kernel", {"a": {"evaluate.0.kernel": "bd"}, "b": {"evaluate.0.kernel": "nearest"}})
+    pairs = Axis("pairs", {"source": {}, "true": {"adapt.data.kernel": Ref("evaluate.0.kernel")}})
+    out = expand(study(axes=[pairs, kernel], seeds=1), "s", "?")
+    assert [arm.trials[0].stages[0].data.kernel for arm in out.arms[:4]] == ["bicubic", "bicubic", "bd", "nearest"]
+    with pytest.raises(UsageError, match=r"Ref\('evaluate.0.kernle'\) finds no 'kernle': did you mean 'kernel'"):
+        expand(study(axes=[Axis("p", {"x": {"adapt.data.kernel": Ref("evaluate.0.kernle")}})]), "s", "?")
+
+
+def test_an_arm_may_use_some_of_the_stages():
+    more = Stage("fit", scheme="paired", data=Data("photos/train"), steps=5)
+    base = study().base.model_copy(update={"stages": (*study().base.stages, more)})
+    chosen = Axis("stages used", {"all": {}, "last": {"stages": ["fit"], "adapt.lr": 1e-3}})
+    out = expand(study(base=base, axes=[chosen], seeds=1), "s", "?", "tiny")
+    assert [[s.name for s in arm.trials[0].stages] for arm in out.arms[:2]] == [["adapt", "fit"], ["fit"]]
+    assert out.arms[1].trials[0].stages[0].steps == 4  # the profile reaches stages wherever they are used
+    with pytest.raises(UsageError, match="no stage 'fti' is declared: did you mean 'fit'"):
+        expand(study(base=base, axes=[Axis("p", {"x": {"stages": ["fti"]}})]), "s", "?")
+    with pytest.raises(UsageError, match="takes a list of names"):
+        expand(study(base=base, axes=[Axis("p", {"x": {"stages": "fit"}})]), "s", "?")
+
+
+def test_a_profile_may_give_an_axis_other_values():
+    out = expand(study(profiles={"small": {"axes": {"adapt.rho": [0, 0.1, 0.2]}, "seeds": 1}}), "s", "?", "small")
+    assert [arm.name for arm in out.arms] == ["ρ=0", "ρ=0.1", "ρ=0.2", "bicubic"]
+    with pytest.raises(UsageError, match=r"'adapt.roh' is not an axis"):
+        expand(study(profiles={"small": {"axes": {"adapt.roh": [0]}}}), "s", "?", "small")
+    with pytest.raises(UsageError, match=r"the baseline's adapt.rho = 0 is not on the axis"):
+        expand(study(baseline={"adapt.rho": 0}, profiles={"small": {"axes": {"adapt.rho": [1]}}}), "s", "?", "small")
+
+
+def test_control_and_subject_are_axis_values():
+    out = expand(study(axes=[SWITCH], control={"loss": "on"}, subject={"loss": "on"}), "s", "?")
+    assert out.control == "on"
+    with pytest.raises(UsageError, match="the control's loss = 'no' is not on the axis"):
+        study(axes=[SWITCH], control={"loss": "no"})
+    with pytest.raises(UsageError, match="'los' is not an axis"):
+        study(axes=[SWITCH], subject={"los": "on"})
