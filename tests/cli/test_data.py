@@ -12,7 +12,7 @@ from PIL import Image
 
 from drnbench.cli import main
 from drnbench.datasets.catalogue import REMOTES
-from tests.data.serving import serving
+from tests.datasets.serving import serving
 from tests.helpers import call, command, until, write_study
 
 

@@ -23,7 +23,7 @@ from drnbench.datasets.catalogue import GIVEN_OUT, REMOTES, Remote, how
 from drnbench.datasets.fetch import checkpoints, fetch, present
 from drnbench.datasets.layouts import STANDARD
 from drnbench.errors import DataError, UsageError
-from tests.data.serving import serving
+from tests.datasets.serving import serving
 from tests.helpers import until
 
 
