@@ -25,9 +25,10 @@ from drnbench.plan import Plan, make
 from drnbench.plan.costs import Costs
 from drnbench.plan.estimate import look_ahead
 from drnbench.plan.expand import expand
+from drnbench.results.plan_record import find_plan
 from drnbench.run.coordinator import Coordinator, record, todo
 from drnbench.run.progress import PlainProgress, RichProgress
-from drnbench.store import Store, read_json
+from drnbench.store import Store
 from drnbench.store.devices import gpu_count
 from drnbench.training.prepare import foresee, outlook, prepare
 
@@ -170,9 +171,9 @@ def announce(plan: Plan, store: Store) -> None:
     for warning in plan.warnings:
         print(f"warning: {warning}")
     folder = store.study(plan.study.name)
-    before = read_json(folder / "plan.json")
-    if before and {t["key"] for t in before["trials"]} != {t.unit.key for t in plan.trials}:
-        print(f"note: the report in {folder} (profile {before['profile']}) is replaced; its trials stay in the store")
+    before = find_plan(store, plan.study.name)
+    if before and before.keys != {t.unit.key for t in plan.trials}:
+        print(f"note: the report in {folder} (profile {before.profile}) is replaced; its trials stay in the store")
     record(plan, store)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drnbench.errors import UsageError, nearest
+from drnbench.results.plan_record import studies
 from drnbench.store import Store
 from drnbench.tracking import LiveMirror, Mirror, up_to_date
 from drnbench.tracking.ui import serve
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _studies(store: Store) -> list[str]:
-    return sorted(path.parent.name for path in store.root.glob("*/plan.json"))
+    return studies(store)
 
 
 def sync_studies(names: list[str], results: Path, tracking_uri: str | None) -> int:

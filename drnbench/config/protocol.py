@@ -6,7 +6,7 @@ PSNR that does not match a paper is nearly always RGB against Y, the border, or 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 from typing import Protocol as Interface
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,10 +18,10 @@ COLORS = {"y": "Y of BT.601", "rgb": "RGB"}
 class Measure(Interface):
     """The part of a metric that a protocol looks at; every `drnbench.evaluation.metric.Metric` has it."""
 
-    version: str
-    reads: frozenset[str]
-    color: str | None
-    kind: str
+    version: ClassVar[str]
+    reads: ClassVar[frozenset[str]]
+    color: ClassVar[str | None]
+    kind: ClassVar[str]
 
 
 class Protocol(BaseModel):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from drnbench.config.protocol import Protocol
 from drnbench.evaluation import metrics as known
-from drnbench.outputs import search_summary as searched
+from drnbench.outputs import search_summary
 from drnbench.render import text
 from drnbench.results import labels
 from drnbench.results.scores import Place, Scores
@@ -20,11 +19,11 @@ def caption(scores: Scores, seen: list[Result], *, by_scale: bool = False, extra
     plan, there = scores.plan, [r for r in seen if r.n_seeds]
     scales = sorted({r.place.scale for r in seen})
     sets = list(dict.fromkeys(r.place.dataset for r in seen))
-    parts = [plan["question"] or f"Study {plan['study']}."]
+    parts = [plan.question or f"Study {plan.study}."]
     parts.append(
         f"Scores on {', '.join(sets)}" + ("" if by_scale else f" at {', '.join(f'×{s}' for s in scales)}") + "."
     )
-    parts += searched.caption(scores)
+    parts += search_summary.caption(scores)
     parts += unfinished(scores)
     if any(r.half_width is not None for r in there):
         parts.append("Mean ± 95 % half-width (t interval over the seeds' test-set means).")
@@ -33,7 +32,7 @@ def caption(scores: Scores, seen: list[Result], *, by_scale: bool = False, extra
     sizes = [text.span(trained, "seed")] if trained else []
     counted = [r.n_images for r in there if r.n_images]
     sizes += [text.span(counted, "image")] if counted else []
-    parts.append(f"{', '.join([*sizes, 'profile ' + plan['profile']])}.")
+    parts.append(f"{', '.join([*sizes, 'profile ' + plan.profile])}.")
     if any(e.left_out for e in there):
         told = {f"{r.left_out} of {r.arm} on {r.place.label}" for r in there if r.left_out}
         parts.append(f"Infinite values (SR equal to HR) are left out: {'; '.join(sorted(told))}.")
@@ -64,7 +63,7 @@ def unfinished(scores: Scores) -> list[str]:
 def protocol(scores: Scores, metrics: set[str], scales: list[int]) -> list[str]:
     """Return the sentence on how PSNR and SSIM are measured; nothing where neither is shown."""
     scale = scales[0] if len(scales) == 1 else None
-    sentence = Protocol(**scores.plan["protocol"]).caption([known.get(m) for m in sorted(metrics)], scale)
+    sentence = scores.plan.protocol.caption([known.get(m) for m in sorted(metrics)], scale)
     return [sentence.rstrip(".") + "."] if sentence else []
 
 
@@ -79,8 +78,8 @@ def ready(scores: Scores) -> list[str]:
     """Return a sentence on ready-made LR images: their kernel is what the study says, not what was done to them."""
     sets = [
         data
-        for trial in scores.plan["trials"]
-        for config in [trial.get("config") or {}]
+        for trial in scores.plan.trials
+        for config in [trial.config or {}]
         for data in [*config.get("evaluate", []), *_trained_on(config)]
         if data.get("lr")
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drnbench.outputs import verdicts as claims
+from drnbench.outputs import verdicts
 from drnbench.render import text
 from drnbench.results.scores import Arm, Place, Scores
 from drnbench.results.summary import Result, Results
@@ -51,16 +51,16 @@ def context(scores: Scores, arm: Arm, among: Sequence[Arm], skip: Sequence[str] 
         return arm.name
     told = []
     for axis in scores.axes:
-        path = axis["path"]
+        path = axis.path
         if path not in skip and len({repr(a.values[path]) for a in among if a.kind == "grid"}) > 1:
-            told.append(f"{axis['title']}={text.shown(arm.values[path], path)}")
+            told.append(f"{axis.title}={text.shown(arm.values[path], path)}")
     return ", ".join(told)
 
 
 def _answer(scores: Scores, found: list[Cell], blind: list[Cell]) -> str:
     # One seed tells nothing of a method: among arms with more, such an arm is only counted.
     single = [c for c in found if c.result.difference and c.result.difference.seeds < 2]
-    caution = claims.caution([c.result for c in found])
+    caution = verdicts.caution([c.result for c in found])
     if len(single) < len(found):
         found = [c for c in found if c not in single]
     else:
@@ -70,18 +70,20 @@ def _answer(scores: Scores, found: list[Cell], blind: list[Cell]) -> str:
     arms = [c.arm for c in found]
     metrics = {c.result.metric for c in found}
     place = text.common([c.place for c in found])
-    where = claims.where(f" on {place}" if place else "", metrics.pop() if len(metrics) == 1 else "psnr_y")
-    sizes = claims.samples([c.result.difference for c in found if c.result.difference])
+    where = verdicts.where(f" on {place}" if place else "", metrics.pop() if len(metrics) == 1 else "psnr_y")
+    sizes = verdicts.samples([c.result.difference for c in found if c.result.difference])
     tail = _blind(scores, found, blind) + caution
     what = _what(scores, arms)
     if len(found) == 1:
-        said = {1: "gains", -1: "loses", 0: "is not told apart:"}[claims.sign(found[0].result)]
+        said = {1: "gains", -1: "loses", 0: "is not told apart:"}[verdicts.sign(found[0].result)]
         subject = what or f"{found[0].arm.name} against {scores.baseline_label}"
-        return f"{subject} {said} {claims.amount(found[0].result)}{where} ({sizes}).{tail}"
+        return f"{subject} {said} {verdicts.amount(found[0].result)}{where} ({sizes}).{tail}"
     parts = []
     for sign, word in WORDS.items():
-        group = [c for c in found if claims.sign(c.result) == sign]
-        if any(not sign and c.result.difference and claims.effect(c.result.difference, c.result.metric) for c in group):
+        group = [c for c in found if verdicts.sign(c.result) == sign]
+        if any(
+            not sign and c.result.difference and verdicts.effect(c.result.difference, c.result.metric) for c in group
+        ):
             word = f"{word} after Holm's correction"  # noqa: PLW2901
         if group:
             parts.append(_group(scores, group, found, word))
@@ -94,7 +96,7 @@ def _group(scores: Scores, group: list[Cell], found: list[Cell], word: str) -> s
 
     def one(c: Cell) -> str:
         unit = "" if len({c.result.metric for c in found}) == 1 else f" {text.style(c.result.metric).label}"
-        return f"{context(scores, c.arm, arms) or c.place.label} with {claims.amount(c.result)}{unit}"
+        return f"{context(scores, c.arm, arms) or c.place.label} with {verdicts.amount(c.result)}{unit}"
 
     higher = text.style(group[0].result.metric).higher_is_better
     ordered = sorted(group, key=lambda c: c.result.difference.mean if c.result.difference else 0.0, reverse=higher)
@@ -114,7 +116,7 @@ def _what(scores: Scores, arms: Sequence[Arm]) -> str:
         return ""
     told = []
     for axis in scores.axes:
-        path, base = axis["path"], scores.compared_on.get(axis["path"])
+        path, base = axis.path, scores.compared_on.get(axis.path)
         values = {repr(arm.values[path]) for arm in arms}
         if path not in scores.compared_on or values == {repr(base)}:
             continue
@@ -122,12 +124,12 @@ def _what(scores: Scores, arms: Sequence[Arm]) -> str:
             return ""
         value = arms[0].values[path]
         joint = " " if isinstance(value, str) else "="
-        told.append(f"{axis['title']}{joint}{text.shown(value, path)} against {text.shown(base, path)}")
+        told.append(f"{axis.title}{joint}{text.shown(value, path)} against {text.shown(base, path)}")
     return " and ".join(told)
 
 
 def _blind(scores: Scores, found: list[Cell], blind: list[Cell]) -> str:
-    level = [c for c in found if claims.sign(c.result) == 0]
+    level = [c for c in found if verdicts.sign(c.result) == 0]
     unseen = [c for c in level if c in blind]
     if not unseen:
         return ""
@@ -142,9 +144,9 @@ def _control(scores: Scores, results: Results, found: list[Cell]) -> tuple[list[
     """Return the cells in which no gain could be seen, and the sentence on where the instrument sees."""
     if scores.control is None:
         return [], ""
-    values = scores.plan["control_values"]
-    axes = {a["path"]: a for a in scores.axes}
-    told = [repr(v) if axes[p].get("named") else f"{axes[p]['title']}={text.shown(v, p)}" for p, v in values.items()]
+    values = scores.plan.control_values
+    axes = {a.path: a for a in scores.axes}
+    told = [repr(v) if axes[p].named else f"{axes[p].title}={text.shown(v, p)}" for p, v in values.items()]
     name = ", ".join(told) or repr(scores.control.name)
     seen: dict[tuple[str, Place], Result] = {}
     blind, asked = [], set()
@@ -153,14 +155,14 @@ def _control(scores: Scores, results: Results, found: list[Cell]) -> tuple[list[
         mine = [r for c in controls if (r := results.get((c.name, cell.place, cell.result.metric))) and r.difference]
         asked |= {(c.name, cell.place) for c in controls}
         seen |= {(r.arm, r.place): r for r in mine}
-        if not any(r.difference and claims.effect(r.difference, r.metric) > 0 for r in mine):
+        if not any(r.difference and verdicts.effect(r.difference, r.metric) > 0 for r in mine):
             blind.append(cell)
     if not seen:
         return blind, f"The positive control {name} has no scores yet, so whether a gain would be seen is open."
     by_effect: dict[int, list[Result]] = {}
     for r in seen.values():
         assert r.difference is not None
-        by_effect.setdefault(claims.effect(r.difference, r.metric), []).append(r)
+        by_effect.setdefault(verdicts.effect(r.difference, r.metric), []).append(r)
     arms = [scores.arm(r.arm) for r in seen.values()]
 
     def ends(group: list[Result]) -> str:
@@ -169,7 +171,7 @@ def _control(scores: Scores, results: Results, found: list[Cell]) -> tuple[list[
         words = []
         for r in picked:
             told = context(scores, scores.arm(r.arm), arms, tuple(values)) or ("" if len(seen) == 1 else r.place.label)
-            words.append(claims.amount(r) + (f" for {told}" if told else ""))
+            words.append(verdicts.amount(r) + (f" for {told}" if told else ""))
         return (" to " if len(ordered) > 2 else " and ").join(words)
 
     sighted, rest = by_effect.get(1, []), [*by_effect.get(0, []), *by_effect.get(-1, [])]
@@ -185,7 +187,7 @@ def _control(scores: Scores, results: Results, found: list[Cell]) -> tuple[list[
 def _below(scores: Scores, results: Results, found: list[Cell]) -> str:
     """Say so where no trained arm reaches the untrained reference: differences between failures mean little."""
     places = list(dict.fromkeys((c.place, c.result.metric) for c in found))
-    failed = [(p, name) for p, m in places if (name := claims.below_reference(scores, results, p, m))]
+    failed = [(p, name) for p, m in places if (name := verdicts.below_reference(scores, results, p, m))]
     if not failed:
         return ""
     reason = "so these are differences between networks that are not trained enough."

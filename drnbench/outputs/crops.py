@@ -40,17 +40,17 @@ def choose(scores: Scores) -> list[Arm]:
     place, _ = scores.primary
     at = [arm for arm in scores.arms if place in arm.places]
     base = (scores.baseline or next((a for a in at if a.kind == "grid"), at[0])).values
-    axes = [a["path"] for a in scores.axes]
-    main = next((out["rows"] for out in scores.plan["outputs"] if out["kind"] == "table"), axes[0] if axes else None)
+    axes = [a.path for a in scores.axes]
+    main = next((out["rows"] for out in scores.plan.outputs if out["kind"] == "table"), axes[0] if axes else None)
     varied = {main, *layout.moving(scores)}
-    if set(scores.plan["baseline_values"]) < set(axes):
+    if set(scores.plan.baseline_values) < set(axes):
         # What is compared within each cell is what the strip must show.
         varied |= set(scores.compared_on)
     grid = [a for a in at if a.kind == "grid" and all(a.values[p] == base.get(p) for p in axes if p not in varied)]
     references, named = [a for a in at if a.kind == "reference"], [a for a in at if a.kind == "named"]
     middle = [*grid, *named]
     if len(middle) > ARMS:
-        must = {grid[0].name, grid[-1].name, scores.plan["baseline"], scores.plan["control"]} if grid else set()
+        must = {grid[0].name, grid[-1].name, scores.plan.baseline, scores.plan.control} if grid else set()
         rest = [a for a in middle if a.name not in must]
         room = max(0, ARMS - (len(middle) - len(rest)))
         kept = {rest[round((n + 0.5) * len(rest) / room - 0.5)].name for n in range(room)} if room else set()
@@ -114,10 +114,10 @@ def _fixed(scores: Scores, shown: list[Arm], there: list[Arm]) -> str:
     """Return the axis values that all pictures share and other arms of the place do not: `network=S`."""
     told = []
     for axis in scores.axes:
-        mine, all_ = ({repr(a.values[axis["path"]]) for a in arms if a.kind == "grid"} for arms in (shown, there))
+        mine, all_ = ({repr(a.values[axis.path]) for a in arms if a.kind == "grid"} for arms in (shown, there))
         if len(mine) == 1 < len(all_):
-            value = next(a.values[axis["path"]] for a in shown if a.kind == "grid")
-            told.append(f"{axis['title']}={text.shown(value, axis['path'])}")
+            value = next(a.values[axis.path] for a in shown if a.kind == "grid")
+            told.append(f"{axis.title}={text.shown(value, axis.path)}")
     return ", ".join(told)
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from drnbench.render import text
-from drnbench.render import x_axis as horizontal
+from drnbench.render import text, x_axis
 from drnbench.render.figures import COLOURS, COLUMN_IN, GREY, PAGE_IN, Drawn, legend, new
 from drnbench.results import layout
+from drnbench.results.plan_record import AxisRecord
 from drnbench.results.scores import Arm, Place, Scores
 from drnbench.results.summary import Results
 
@@ -34,7 +34,7 @@ class Point:
 
 def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
     """Return one panel for each evaluation; None where nothing is scored yet."""
-    axis = next(a for a in scores.plan["axes"] if a["path"] == out["x"])
+    axis = scores.plan.axis(out["x"])
     s = text.style(out["y"])
     panels = _panels(scores, out)
     deltas = _has_deltas(scores, results, out)
@@ -83,7 +83,7 @@ def _lines(
     scores: Scores,
     results: Results,
     out: dict[str, Any],
-    axis: dict[str, Any],
+    axis: AxisRecord,
     places: list[Place],
     *,
     deltas: bool,
@@ -91,12 +91,12 @@ def _lines(
     """One line for each combination of the other axes."""
     lines: dict[tuple[str, ...], list[Point]] = {}
     # Where an axis moves the places, the panel tells its value.
-    others = [a for a in scores.axes if a["path"] not in {out["x"], *layout.moving(scores)}]
+    others = [a for a in scores.axes if a.path not in {out["x"], *layout.moving(scores)}]
     for arm in scores.arms:
         if arm.kind != "grid":
             continue
-        label = tuple(f"{a['title']}={text.shown(arm.values[a['path']], a['path'])}" for a in others)
-        x = horizontal.position(axis, arm.values[out["x"]])
+        label = tuple(f"{a.title}={text.shown(arm.values[a.path], a.path)}" for a in others)
+        x = x_axis.position(axis, arm.values[out["x"]])
         for place in places:
             point = _point(scores, results, arm, place, out["y"], x, deltas=deltas)
             if point is not None:
@@ -149,7 +149,7 @@ def limits(points: list[Point], bands: list[tuple[float, float]]) -> tuple[float
 
 
 def _panel(
-    ax: Axes, scores: Scores, results: Results, out: dict[str, Any], axis: dict[str, Any], places: list[Place],
+    ax: Axes, scores: Scores, results: Results, out: dict[str, Any], axis: AxisRecord, places: list[Place],
     lines: dict[str, list[Point]], *, deltas: bool,
 ) -> None:  # fmt: skip
     points = [p for line in lines.values() for p in line]
@@ -164,12 +164,12 @@ def _panel(
     width = max(p.x for p in points) - min(p.x for p in points) or 1.0
     for n, (label, line) in enumerate(lines.items()):
         # Lines over one another are told apart by a small step to the side.
-        step = 0.1 if horizontal.numbers(axis) is None else 0.0 if out["log"] else 0.012 * width
+        step = 0.1 if x_axis.numbers(axis) is None else 0.0 if out["log"] else 0.012 * width
         shift = (n - (len(lines) - 1) / 2) * step
         colour = COLOURS[n % 10]
         xs = [p.x + shift for p in line]
         heights = [float("nan") if p in far else p.value for p in line]
-        if horizontal.numbers(axis) is not None:
+        if x_axis.numbers(axis) is not None:
             # Between names there is nothing to connect.
             ax.plot(xs, heights, color=colour, alpha=0.55, linewidth=1.0, zorder=2)
         for hollow in (False, True):
@@ -186,7 +186,7 @@ def _panel(
         ax.set_ylim(low, high)
     for p in far:
         _arrow(ax, p, out["y"], points)
-    horizontal.draw(ax, axis, log=out["log"])
+    x_axis.draw(ax, axis, log=out["log"])
     _title(ax, scores, results, out, places, deltas=deltas)
 
 
@@ -262,10 +262,10 @@ def _legend(figure: Any, panels: Any) -> None:
     legend(figure, entries)
 
 
-def _caption(scores: Scores, results: Results, out: dict[str, Any], axis: dict[str, Any], *, deltas: bool) -> str:
+def _caption(scores: Scores, results: Results, out: dict[str, Any], axis: AxisRecord, *, deltas: bool) -> str:
     s = text.style(out["y"])
     if not deltas:
-        return f"{s.label} against {axis['title']}: mean and 95 % t interval over the seeds' test-set means."
+        return f"{s.label} against {axis.title}: mean and 95 % t interval over the seeds' test-set means."
     found = [r.difference for r in results.values() if r.difference and r.metric == out["y"]]
     seeds = text.span([d.seeds for d in found], "seed")
     how = (
@@ -274,9 +274,9 @@ def _caption(scores: Scores, results: Results, out: dict[str, Any], axis: dict[s
         else "t over images, these checkpoints only"
     )
     words = (
-        f"{s.label} against {axis['title']}: mean paired difference to {scores.baseline_label} with its "
+        f"{s.label} against {axis.title}: mean paired difference to {scores.baseline_label} with its "
         f"95 % interval ({how}; {seeds})."
     )
     if scores.control and scores.control.kind == "named":
-        words += f" Dashed, with its interval: the positive control, {scores.plan['control']}."
+        words += f" Dashed, with its interval: the positive control, {scores.plan.control}."
     return words

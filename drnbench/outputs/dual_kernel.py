@@ -65,24 +65,24 @@ def error_place(scores: Scores, arm: Arm) -> Place | None:
 
 def draw(scores: Scores, results: Results, store: Store, out: dict[str, Any]) -> Drawn | None:
     """Return one column a value of the axis, the true kernels above; None where no D was looked at."""
-    axis = next(a for a in scores.axes if a["path"] == out["x"])
-    others = [a for a in scores.axes if a["path"] != out["x"]]
+    axis = scores.plan.axis(out["x"])
+    others = [a for a in scores.axes if a.path != out["x"]]
     rows: dict[str, dict[int, Kernels]] = {}
     for arm in scores.arms:
         found = read(store, scores, results, arm) if arm.kind == "grid" else None
         if found is not None:
-            values = {a["path"]: arm.values[a["path"]] for a in others}
+            values = {a.path: arm.values[a.path] for a in others}
             telling = ", ".join(
-                text.shown(v, a["path"]) if a.get("named") else f"{a['title']}={text.shown(v, a['path'])}"
+                text.shown(v, a.path) if a.named else f"{a.title}={text.shown(v, a.path)}"
                 for a, v in zip(others, values.values(), strict=True)
-                if len({repr(o.values[a["path"]]) for o in scores.arms if o.kind == "grid"}) > 1
+                if len({repr(o.values[a.path]) for o in scores.arms if o.kind == "grid"}) > 1
             )
-            rows.setdefault(telling, {})[axis["values"].index(arm.values[axis["path"]])] = found
+            rows.setdefault(telling, {})[axis.values.index(arm.values[axis.path])] = found
     if not rows:
         return None
     more, rows = list(rows)[ROWS:], dict(list(rows.items())[:ROWS])
     columns = sorted({n for row in rows.values() for n in row})
-    heads = [_wrap(text.shown(axis["values"][column], axis["path"])) for column in columns]
+    heads = [_wrap(text.shown(axis.values[column], axis.path)) for column in columns]
     figure, grid, bars = _frame(len(rows) + 1, len(columns), max(head.count("\n") + 1 for head in heads))
     shown = {column: [row[column] for row in rows.values() if column in row] for column in columns}
     truths = {column: next((k.true for k in mine if k.true is not None), None) for column, mine in shown.items()}
@@ -104,7 +104,7 @@ def draw(scores: Scores, results: Results, store: Store, out: dict[str, Any]) ->
         bar.ax.tick_params(labelsize=5.5, length=1.5, pad=1)
     for r, name in enumerate(["true kernel", *(name or "learned D" for name in rows)]):
         grid[r][0].set_ylabel(_wrap(name), fontsize=7, labelpad=4)
-    words = _caption(scores, rows, axis["title"])
+    words = _caption(scores, rows, axis.title)
     if more:
         words += f" {text.count(len(more), 'more row')} not shown."
     return Drawn(f"figure_dual_kernel_{text.slug(out['x'].rpartition('.')[2])}", words, figure)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from drnbench.outputs import gap_values as gaps
-from drnbench.render import text
-from drnbench.render import x_axis as horizontal
+from drnbench.outputs import gap_values
+from drnbench.render import text, x_axis
 from drnbench.render.figures import COLOURS, COLUMN_IN, GREY, PAGE_IN, Drawn, legend, new
 from drnbench.results import layout
+from drnbench.results.plan_record import AxisRecord
 from drnbench.results.scores import Place, Scores
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 def draw(scores: Scores, out: dict[str, Any]) -> Drawn | None:
     """Return a panel for each test set; None where nothing is scored on both sides yet."""
-    found = gaps.gaps(scores, out)
-    panels = gaps.slots(scores, out, found)
+    found = gap_values.gaps(scores, out)
+    panels = gap_values.slots(scores, out, found)
     panels = {slot: places for slot, places in panels.items() if places}
     if not panels:
         return None
-    axis = next(a for a in scores.axes if a["path"] == out["x"])
+    axis = scores.plan.axis(out["x"])
     s = text.style(out["metric"])
     across = min(2, len(panels))
     down = -(-len(panels) // across)
@@ -42,14 +42,14 @@ def draw(scores: Scores, out: dict[str, Any]) -> Drawn | None:
             entries.setdefault(label, handle)
     legend(figure, entries)
     stem = text.slug(out["x"].rpartition(".")[2])
-    words = f"Gap against {axis['title']}. " + gaps.caption(scores, out, found).removeprefix(scores.plan["question"])
+    words = f"Gap against {axis.title}. " + gap_values.caption(scores, out, found).removeprefix(scores.plan.question)
     return Drawn(f"figure_gap_{text.slug(out['metric'])}_{stem}", " ".join(words.split()), figure)
 
 
-def _panel(ax: Axes, scores: Scores, found: gaps.Gaps, axis: dict[str, Any], places: list[Place]) -> None:
+def _panel(ax: Axes, scores: Scores, found: gap_values.Gaps, axis: AxisRecord, places: list[Place]) -> None:
     moving = layout.moving(scores)
-    others = [a for a in scores.axes if a["path"] not in {axis["path"], *moving}]
-    lines: dict[str, list[tuple[float, gaps.Gap]]] = {}
+    others = [a for a in scores.axes if a.path not in {axis.path, *moving}]
+    lines: dict[str, list[tuple[float, gap_values.Gap]]] = {}
     hollow = set()
     for arm in scores.arms:
         for place in places:
@@ -59,12 +59,12 @@ def _panel(ax: Axes, scores: Scores, found: gaps.Gaps, axis: dict[str, Any], pla
             if arm.kind == "named":
                 ax.axhline(one.value, color=GREY, linestyle="--", linewidth=1.0, label=arm.name)
                 continue
-            label = ", ".join(f"{a['title']}={text.shown(arm.values[a['path']], a['path'])}" for a in others)
-            lines.setdefault(label, []).append((horizontal.position(axis, arm.values[axis["path"]]), one))
+            label = ", ".join(f"{a.title}={text.shown(arm.values[a.path], a.path)}" for a in others)
+            lines.setdefault(label, []).append((x_axis.position(axis, arm.values[axis.path]), one))
             if scores.is_baseline(arm):
                 hollow.add(one.arm)
-    known = horizontal.numbers(axis)
-    log = horizontal.spread(axis)
+    known = x_axis.numbers(axis)
+    log = x_axis.spread(axis)
     for n, (label, line) in enumerate(lines.items()):
         line.sort(key=lambda pair: pair[0])
         step = 0.1 if known is None else 0.0 if log else 0.012 * (max(known) - min(known))
@@ -81,10 +81,10 @@ def _panel(ax: Axes, scores: Scores, found: gaps.Gaps, axis: dict[str, Any], pla
         face = "white" if all(one.arm in hollow for _, one in line) else colour
         ax.plot([], [], color=colour, marker=marker, markerfacecolor=face, label=label or "all arms")
     _bicubic(ax, [pair for line in lines.values() for pair in line])
-    horizontal.draw(ax, axis, log=log)
+    x_axis.draw(ax, axis, log=log)
 
 
-def _bicubic(ax: Axes, points: list[tuple[float, gaps.Gap]]) -> None:
+def _bicubic(ax: Axes, points: list[tuple[float, gap_values.Gap]]) -> None:
     """Bicubic learns nothing: its gap on the same images is the difference between the images alone."""
     known = sorted({(x, one.bicubic) for x, one in points if one.bicubic is not None})
     if known:

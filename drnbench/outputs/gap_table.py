@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from drnbench.outputs import gap_values as gaps
+from drnbench.outputs import gap_values
 from drnbench.outputs.gap_values import Gap, Gaps
 from drnbench.outputs.table_rows import Group, Line, skeleton
 from drnbench.outputs.tables import head, means
@@ -18,8 +18,8 @@ from drnbench.results.summary import Results
 def bodies(scores: Scores, results: Results) -> list[Body]:
     """Return a table for each declared gap that has numbers."""
     out: list[Body] = []
-    for n, one in enumerate(gaps.wanted(scores)):
-        found = gaps.gaps(scores, one)
+    for n, one in enumerate(gap_values.wanted(scores)):
+        found = gap_values.gaps(scores, one)
         if found:
             name = f"gap_{text.slug(one['x'].rpartition('.')[2])}" + (f"_{n + 1}" if n else "")
             out.append(_body(scores, results, one, found, name))
@@ -34,7 +34,7 @@ def _body(scores: Scores, results: Results, out: dict[str, Any], found: Gaps, na
     groups = [Group(g.head, tuple(p for p in g.places if p in tests)) for g in frame.groups]
     groups = [g for g in groups if g.places]
     cells = [[_find(line, group, found) for line in lines] for group in groups]
-    columns = [*(Column(a["title"], left=True) for a in frame.others), Column(text.title(scores, out["x"]), left=True)]
+    columns = [*(Column(a.title, left=True) for a in frame.others), Column(text.title(scores, out["x"]), left=True)]
     columns.append(Column("seeds"))
     rows = [[*map(Entry, line.labels), _seeds([mine[n] for mine in cells])] for n, line in enumerate(lines)]
     s = text.style(out["metric"])
@@ -52,7 +52,7 @@ def _body(scores: Scores, results: Results, out: dict[str, Any], found: Gaps, na
         if has_delta:
             put.append((
                 f"{head(s, 'Δ gap')} [95 %]",
-                _each(mine, lambda gap: _signed(gap.delta, n, gaps.between(gap, n))),
+                _each(mine, lambda gap: _signed(gap.delta, n, gap_values.between(gap, n))),
             ))  # fmt: skip
         for title, entries in put:
             columns.append(Column(title, label))
@@ -60,7 +60,7 @@ def _body(scores: Scores, results: Results, out: dict[str, Any], found: Gaps, na
                 row.append(entry)
     kinds = [(line.kind, line.block) for line in lines]
     drawn = tuple(Row(tuple(row), rule=i > 0 and kinds[i] != kinds[i - 1]) for i, row in enumerate(rows))
-    return Body(name, gaps.caption(scores, out, found), tuple(columns), drawn, (), gaps.to_csv(found))
+    return Body(name, gap_values.caption(scores, out, found), tuple(columns), drawn, (), gap_values.to_csv(found))
 
 
 def _find(line: Line, group: Group, found: Gaps) -> Gap | None:

@@ -70,7 +70,7 @@ Gaps = dict[tuple[str, Place], Gap]
 
 def wanted(scores: Scores) -> list[dict[str, Any]]:
     """Return the gaps that the study declares."""
-    return [out for out in scores.plan["outputs"] if out["kind"] == "gap"]
+    return [out for out in scores.plan.outputs if out["kind"] == "gap"]
 
 
 def gaps(scores: Scores, out: dict[str, Any]) -> Gaps:
@@ -156,7 +156,7 @@ def caption(scores: Scores, out: dict[str, Any], found: Gaps) -> str:
     sign = "Positive" if s.higher_is_better else "Negative"
     trains, tests = (list(dict.fromkeys(p.dataset for p in side)) for side in _sides(found))
     parts = [
-        scores.plan["question"] or f"Study {scores.plan['study']}.",
+        scores.plan.question or f"Study {scores.plan.study}.",
         f"Gap: {s.label} on training images ({', '.join(trains)}) minus {s.label} on test images ({', '.join(tests)}).",
         f"{sign}: better on the training images, which is overfitting as far as it exceeds the gap of bicubic on the",
         "same images; that one is the difference of the images alone.",
@@ -166,7 +166,7 @@ def caption(scores: Scores, out: dict[str, Any], found: Gaps) -> str:
     if any(gap.delta is not None for gap in found.values()):
         parts.append(f"Δ gap: to {scores.baseline_label}, paired by seed, with its 95 % t interval over seeds.")
     seeds = [gap.seeds for gap in found.values() if not scores.arm(gap.arm).seedless]
-    parts.append(f"{', '.join([*([text.span(seeds, 'seed')] if seeds else []), 'profile ' + scores.plan['profile']])}.")
+    parts.append(f"{', '.join([*([text.span(seeds, 'seed')] if seeds else []), 'profile ' + scores.plan.profile])}.")
     parts += captions.left_out(scores)
     parts += captions.specs(_sides(found)[1])
     return " ".join(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from drnbench.outputs import cell_sentences as cells
-from drnbench.outputs import other_sentences as measured
-from drnbench.outputs import search_summary as searched
-from drnbench.outputs import verdicts as claims
+from drnbench.outputs import cell_sentences, other_sentences, search_summary, verdicts
 from drnbench.outputs.verdicts import amount, sign
 from drnbench.render import text
 from drnbench.results.scores import Scores
@@ -17,31 +14,35 @@ def headline(scores: Scores, results: Results) -> str:
     """Return one to three sentences on the primary place and metric, for a terminal (ASCII minus)."""
     done, planned = scores.counts
     if not any(r.n_seeds for r in results.values()):
-        said = searched.headline(scores)
+        said = search_summary.headline(scores)
         return text.plain(" ".join([f"No scores yet: {done} of {text.count(planned, 'trial')} done.", *said[:1]]))
-    parts = searched.headline(scores)
+    parts = search_summary.headline(scores)
     parts += [f"{done} of {text.count(planned, 'trial')} so far."] if done < planned else []
-    outputs = scores.plan["outputs"]
+    outputs = scores.plan.outputs
     gap = next(
-        (said for out in outputs if out["kind"] == "gap" and (said := measured.gap_sentences(scores, out))), None
+        (said for out in outputs if out["kind"] == "gap" and (said := other_sentences.gap_sentences(scores, out))), None
     )
     if gap:
         parts += gap
     else:
-        dual = measured.dual_sentence(scores, results) if any(out["kind"] == "dualkernel" for out in outputs) else ""
+        dual = (
+            other_sentences.dual_sentence(scores, results)
+            if any(out["kind"] == "dualkernel" for out in outputs)
+            else ""
+        )
         parts.append(dual)
         if scores.baseline is None:
             parts += [] if dual else _one_cell(scores, results)
         elif _simple(scores):
             parts += _one_cell(scores, results)
-        elif not dual or cells.cells(scores, results):
-            parts += cells.sentences(scores, results)
+        elif not dual or cell_sentences.cells(scores, results):
+            parts += cell_sentences.sentences(scores, results)
     return text.plain(" ".join(part for part in parts if part))
 
 
 def _simple(scores: Scores) -> bool:
     """Whether everything is compared to one baseline on one place, and the question is about all of it."""
-    if scores.plan["subject"]:
+    if scores.plan.subject:
         return False
     pairs = set()
     for arm in scores.arms:
@@ -61,7 +62,7 @@ def _one_cell(scores: Scores, results: Results) -> list[str]:
     if not any(r.arm == base.name and r.n_seeds for r in column):
         return [f"The baseline {base.name} has no scores, so nothing is compared. {_means(scores, column)}"]
     sighted, sentence = _control(scores, results) if scores.control else (True, "")
-    below = claims.below_reference(scores, results, place, metric)
+    below = verdicts.below_reference(scores, results, place, metric)
     return [
         sentence,
         _arms(scores, column, with_place=not sentence, sighted=sighted),
@@ -84,9 +85,9 @@ def _control(scores: Scores, results: Results) -> tuple[bool, str]:
             False,
             f"The positive control {name!r} has no scores yet, so whether a gain would be seen is open.",
         )
-    where = f"{base} on {claims.where(place.label, metric)} ({claims.sample(d)})"
+    where = f"{base} on {verdicts.where(place.label, metric)} ({verdicts.sample(d)})"
     size = text.delta(d, metric)
-    found = claims.effect(d, metric)
+    found = verdicts.effect(d, metric)
     if found > 0:
         sees = "The instrument can see" if d.level == "method" else "With one seed the instrument seems to see"
         return True, f"{sees}: {name!r} gains {size} over {where}."
@@ -102,7 +103,7 @@ def _arms(scores: Scores, column: list[Result], *, with_place: bool, sighted: bo
     place, metric = scores.primary
     s, base = text.style(metric), scores.baseline
     assert base is not None
-    skip = {base.name, scores.plan["control"]}
+    skip = {base.name, scores.plan.control}
     others = [
         r for r in column if r.arm not in skip and r.difference is not None and scores.arm(r.arm).kind != "reference"
     ]
@@ -114,10 +115,10 @@ def _arms(scores: Scores, column: list[Result], *, with_place: bool, sighted: bo
     others.sort(key=lambda r: r.difference.mean if r.difference else 0.0, reverse=s.higher_is_better)
     where = ""
     if with_place and others[0].difference:
-        where = f" on {claims.where(place.label, metric)} ({claims.sample(others[0].difference)})"
+        where = f" on {verdicts.where(place.label, metric)} ({verdicts.sample(others[0].difference)})"
     # One seed tells nothing of a method: among arms with more, such an arm is only counted.
     single = [r for r in others if r.difference and r.difference.seeds < 2]
-    caution = claims.caution(others)
+    caution = verdicts.caution(others)
     if len(single) < len(others):
         others = [r for r in others if r not in single]
     else:
@@ -158,9 +159,9 @@ def _some(some: list[Result], others: list[Result], what: str, extreme: str, whi
 
 
 def _told(scores: Scores, others: list[Result]) -> str:
-    axes = scores.plan["axes"]
+    axes = scores.plan.axes
     if len(axes) == 1 and all(scores.arm(r.arm).kind == "grid" for r in others):
-        return f"{len(others)} other values of {axes[0]['title']}"
+        return f"{len(others)} other values of {axes[0].title}"
     return f"{len(others)} other arms"
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drnbench.outputs import captions
-from drnbench.render import text
-from drnbench.render import x_axis as horizontal
+from drnbench.render import text, x_axis
 from drnbench.render.figures import GREY, PAGE_IN, Drawn, new
 from drnbench.results import layout
+from drnbench.results.plan_record import AxisRecord
 from drnbench.results.scores import Arm, Scores
 from drnbench.results.statistics import STAR_SEEDS
 from drnbench.results.summary import Result, Results
@@ -40,12 +40,12 @@ class Panel:
 
 def panels(scores: Scores, results: Results, out: dict[str, Any]) -> list[Panel]:
     """Return a map for each combination of the remaining axes and each test set."""
-    x, y = (next(a for a in scores.axes if a["path"] == out[side]) for side in ("x", "y"))
+    x, y = (next(a for a in scores.axes if a.path == out[side]) for side in ("x", "y"))
     subject = scores.subject
     rest = []
     for axis in scores.axes:
-        values = {repr(arm.values[axis["path"]]) for arm in subject if arm.kind == "grid"}
-        if axis["path"] not in {out["x"], out["y"]} and len(values) > 1:
+        values = {repr(arm.values[axis.path]) for arm in subject if arm.kind == "grid"}
+        if axis.path not in {out["x"], out["y"]} and len(values) > 1:
             rest.append(axis)
     fields = layout.moved(scores, layout.moving(scores))
     found: dict[tuple[Any, ...], dict[tuple[int, int], Result | str]] = {}
@@ -54,16 +54,16 @@ def panels(scores: Scores, results: Results, out: dict[str, Any]) -> list[Panel]
         base = scores.is_baseline(arm)
         if arm.kind != "grid" or not (base or arm in subject):
             continue
-        at = y["values"].index(arm.values[y["path"]]), x["values"].index(arm.values[x["path"]])
+        at = y.values.index(arm.values[y.path]), x.values.index(arm.values[x.path])
         for place, slot in layout.slots(arm, fields).items():
             result = results.get((arm.name, place, out["metric"]))
-            key = (*(repr(arm.values[a["path"]]) for a in rest), slot)
+            key = (*(repr(arm.values[a.path]) for a in rest), slot)
             if result is not None and result.difference is not None:
                 found.setdefault(key, {})[at] = result
                 titles[key] = _panel_title(scores, arm, rest, slot)
             elif base:
                 found.setdefault(key, {}).setdefault(at, "baseline")
-    rows, columns = range(len(y["values"])), range(len(x["values"]))
+    rows, columns = range(len(y.values)), range(len(x.values))
     return [
         Panel(titles[key], tuple(tuple(cells.get((r, c)) for c in columns) for r in rows))
         for key, cells in found.items()
@@ -71,8 +71,8 @@ def panels(scores: Scores, results: Results, out: dict[str, Any]) -> list[Panel]
     ]
 
 
-def _panel_title(scores: Scores, arm: Arm, rest: list[dict[str, Any]], slot: layout.Slot) -> str:
-    parts = [f"{a['title']}={text.shown(arm.values[a['path']], a['path'])}" for a in rest]
+def _panel_title(scores: Scores, arm: Arm, rest: list[AxisRecord], slot: layout.Slot) -> str:
+    parts = [f"{a.title}={text.shown(arm.values[a.path], a.path)}" for a in rest]
     return ", ".join([text.slot_label(scores, slot, scale=True), *parts])
 
 
@@ -89,10 +89,10 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
     shown = panels(scores, results, out)
     if not shown:
         return None
-    x, y = (next(a for a in scores.axes if a["path"] == out[side]) for side in ("x", "y"))
+    x, y = (next(a for a in scores.axes if a.path == out[side]) for side in ("x", "y"))
     s = text.style(out["metric"])
-    wide, high = len(x["values"]), len(y["values"])
-    side = 0.5 + 0.055 * max(len(name) for name in horizontal.names(y))
+    wide, high = len(x.values), len(y.values)
+    side = 0.5 + 0.055 * max(len(name) for name in x_axis.names(y))
     room = PAGE_IN - side - 0.8
     across = max(1, min(len(shown), int(room // (wide * CELL_IN + 0.15))))
     cell = min(1.05, (room - 0.15 * across) / (wide * across))
@@ -105,14 +105,14 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
     for n, (ax, panel) in enumerate(zip(grid.flat, shown, strict=False)):
         _map(ax, panel, s, top, cell)
         ax.set_title(panel.title, loc="left", fontsize=7)
-        horizontal.set_names(ax, x, wide * cell)
-        ax.set_yticks(range(high), horizontal.names(y) if n % across == 0 else [""] * high)
-        ax.set_xlabel(x["title"] if n + across >= len(shown) else "")
-        ax.set_ylabel(y["title"] if n % across == 0 else "")
+        x_axis.set_names(ax, x, wide * cell)
+        ax.set_yticks(range(high), x_axis.names(y) if n % across == 0 else [""] * high)
+        ax.set_xlabel(x.title if n + across >= len(shown) else "")
+        ax.set_ylabel(y.title if n % across == 0 else "")
     _bar(figure, grid.flat[: len(shown)], shown, s, top)
     stem = f"{text.slug(out['x'].rpartition('.')[2])}_{text.slug(out['y'].rpartition('.')[2])}"
     return Drawn(
-        f"figure_heatmap_{text.slug(out['metric'])}_{stem}", _caption(scores, shown, s, x["title"], y["title"]), figure
+        f"figure_heatmap_{text.slug(out['metric'])}_{stem}", _caption(scores, shown, s, x.title, y.title), figure
     )
 
 

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from drnbench.outputs.dual_kernel import fit
 from drnbench.render import text
 from drnbench.render.figures import COLUMN_IN, PAGE_IN, Drawn, new
 from drnbench.results import labels
+from drnbench.results.plan_record import TrialRecord
 from drnbench.results.scores import Place, Scores
 from drnbench.store import Store, atomic
 
@@ -98,9 +99,9 @@ def panels(scores: Scores, store: Store) -> list[Panel]:
     known on this machine) is in the list with the reason.
     """
     spelt: dict[tuple[int, str], set[str]] = {}
-    for trial in scores.plan["trials"]:
+    for trial in scores.plan.trials:
         for spec, role in _named(trial):
-            spelt.setdefault((int(trial["scale"]), spec), set()).add(role)
+            spelt.setdefault((trial.scale, spec), set()).add(role)
     known = {key: _known(key[1], key[0], store.cache / "impulses") for key in spelt}
     roles: dict[tuple[int, str], set[str]] = {}
     for key, mine in spelt.items():
@@ -184,15 +185,15 @@ def window(some: list[Panel]) -> int:
     return max(int(2 * reach) + 3, scale + 2)
 
 
-def _named(trial: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _named(trial: TrialRecord) -> Iterator[tuple[str, str]]:
     """Every kernel of a planned trial with its role; plans of earlier versions tell what is scored alone."""
-    config = trial.get("config") or {}
+    config = trial.config or {}
     for stage in config.get("stages", ()):
         yield stage["data"]["kernel"], "train"
         if stage.get("unpaired"):
             yield stage["unpaired"]["kernel"], "unpaired"
-    for scored in config.get("evaluate", trial["wanted"]):
-        yield scored["kernel"], "test"
+    for kernel in [scored["kernel"] for scored in config.get("evaluate", ())] or [e.kernel for e in trial.wanted]:
+        yield kernel, "test"
 
 
 def _known(spec: str, scale: int, cache: Path) -> _Known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from drnbench.outputs import gap_values as gap
+from drnbench.outputs import gap_values
 from drnbench.render import text
 from drnbench.render.latex import GREEK, escape
 from drnbench.results.costs import Costs
@@ -85,8 +85,8 @@ def _costs(scores: Scores, costs: Costs) -> list[str]:
 
 def _gaps(scores: Scores) -> list[str]:
     lines, names = [], _Names()
-    for out in gap.wanted(scores):
-        found, n = gap.gaps(scores, out), text.style(out["metric"]).delta_decimals
+    for out in gap_values.wanted(scores):
+        found, n = gap_values.gaps(scores, out), text.style(out["metric"]).delta_decimals
         for one in found.values():
             name = names.unique(_name(scores, one.test, one.arm, one.metric))
             lines.append(f"% {escape(one.arm)}, {one.train.dataset} minus {one.test.label}, {one.metric}")
@@ -108,7 +108,7 @@ def render(scores: Scores, results: Results, costs: Costs) -> str:
     """Return macros.tex. Names are unique; a number that is not there yet is a bold ?? and not an error."""
     base = scores.baseline
     lines = [
-        f"% Numbers of the study {escape(scores.plan['study'])}, profile {escape(scores.plan['profile'])}.",
+        f"% Numbers of the study {escape(scores.plan.study)}, profile {escape(scores.plan.profile)}.",
         "% \\input{macros} in the preamble or the body.",
         "% \\drn<Quantity><Arm><Kernel><Metric>, digits and Greek letters spelt out; Arm and Metric as in summary.csv.",
         "% (The data set stands before the kernel where a study has several.) Quantities:",
@@ -119,8 +119,8 @@ def render(scores: Scores, results: Results, costs: Costs) -> str:
         "%   Gap, GapHalfWidth, GapDelta, GapDeltaLow, GapDeltaHigh  training minus test images, and that to the baseline's",
         "% Units: dB for PSNR, none for SSIM and LPIPS. ?? is a number that is not there (yet).",
         "% For two studies in one paper, \\input each inside a group: {\\input{a/macros} ... }",
-        f"\\newcommand{{\\drnStudy}}{{{escape(scores.plan['study'])}}}",
-        f"\\newcommand{{\\drnProfile}}{{{escape(scores.plan['profile'])}}}",
+        f"\\newcommand{{\\drnStudy}}{{{escape(scores.plan.study)}}}",
+        f"\\newcommand{{\\drnProfile}}{{{escape(scores.plan.profile)}}}",
         f"\\newcommand{{\\drnBaseline}}{{{escape(base.name) if base else 'none'}}}",
         f"\\newcommand{{\\drnTrialsDone}}{{{scores.counts[0]}}}",
         f"\\newcommand{{\\drnTrialsPlanned}}{{{scores.counts[1]}}}",

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drnbench.outputs import gap_values as gaps
+from drnbench.outputs import gap_values
 from drnbench.outputs.cell_sentences import NAMED, context
 from drnbench.outputs.dual_kernel import METRIC, error_place
-from drnbench.render import text
-from drnbench.render import x_axis as horizontal
+from drnbench.render import text, x_axis
 from drnbench.results.scores import Arm, Scores
 from drnbench.results.summary import Result, Results
 
 
 def gap_sentences(scores: Scores, out: dict[str, Any]) -> list[str]:
     """Return how the gap runs along the axis, and what the subject makes of it; [] where there is none yet."""
-    found = gaps.gaps(scores, out)
-    first: dict[str, gaps.Gap] = {}
+    found = gap_values.gaps(scores, out)
+    first: dict[str, gap_values.Gap] = {}
     for (name, _), gap in found.items():
         first.setdefault(name, gap)  # of several test sets, the first
     if not any(not scores.arm(name).seedless for name in first):
@@ -25,27 +24,27 @@ def gap_sentences(scores: Scores, out: dict[str, Any]) -> list[str]:
     return [s for s in (_course(scores, out, first), _subject(scores, first)) if s]
 
 
-def _course(scores: Scores, out: dict[str, Any], first: dict[str, gaps.Gap]) -> str:
-    axis = next(a for a in scores.axes if a["path"] == out["x"])
+def _course(scores: Scores, out: dict[str, Any], first: dict[str, gap_values.Gap]) -> str:
+    axis = scores.plan.axis(out["x"])
     s = text.style(out["metric"])
     start = scores.baseline or next((a for a in scores.arms if a.kind == "grid"), None)
     if start is None:
         return ""
     line = [a for a in scores.arms if a.kind == "grid" and a.name in first
-            and all(v == start.values[p] for p, v in a.values.items() if p != axis["path"])]  # fmt: skip
+            and all(v == start.values[p] for p, v in a.values.items() if p != axis.path)]  # fmt: skip
     if not line:
         return ""
-    line.sort(key=lambda a: horizontal.position(axis, a.values[axis["path"]]))
+    line.sort(key=lambda a: x_axis.position(axis, a.values[axis.path]))
     ends = [first[line[0].name], first[line[-1].name]]
 
-    def value(gap: gaps.Gap) -> str:
+    def value(gap: gap_values.Gap) -> str:
         half = "" if gap.half is None else f" ± {text.number(gap.half, s.delta_decimals)}"
         return f"{text.signed(gap.value, s.delta_decimals)}{half}{s.unit}"
 
     def at(arm: Arm) -> str:
-        return f"{axis['title']}={text.shown(arm.values[axis['path']], axis['path'])}"
+        return f"{axis.title}={text.shown(arm.values[axis.path], axis.path)}"
 
-    others = [f"{a['title']}={text.shown(start.values[a['path']], a['path'])}" for a in scores.axes if a is not axis]
+    others = [f"{a.title}={text.shown(start.values[a.path], a.path)}" for a in scores.axes if a is not axis]
     told = f" of {', '.join(others)}" if others else ""
     sizes = text.span([gap.seeds for gap in ends], "seed")
     known = [text.signed(gap.bicubic, s.delta_decimals) for gap in ends[: len(line)] if gap.bicubic is not None]
@@ -63,7 +62,7 @@ def _course(scores: Scores, out: dict[str, Any], first: dict[str, gaps.Gap]) -> 
     return f"{subject} {verb} from {value(ends[0])} at {at(line[0])} to {value(ends[1])} at {at(line[-1])} ({sizes})."
 
 
-def _subject(scores: Scores, first: dict[str, gaps.Gap]) -> str:
+def _subject(scores: Scores, first: dict[str, gap_values.Gap]) -> str:
     found = [
         (arm, first[arm.name]) for arm in scores.subject if arm.name in first and first[arm.name].delta is not None
     ]
@@ -71,10 +70,10 @@ def _subject(scores: Scores, first: dict[str, gaps.Gap]) -> str:
         return ""
     arms = [arm for arm, _ in found]
     shared = [
-        f"{a['title']}={text.shown(arms[0].values[a['path']], a['path'])}"
+        f"{a.title}={text.shown(arms[0].values[a.path], a.path)}"
         for a in scores.axes
-        if a["path"] in scores.compared_on
-        and all(arm.kind == "grid" and arm.values[a["path"]] == arms[0].values[a["path"]] for arm in arms)
+        if a.path in scores.compared_on
+        and all(arm.kind == "grid" and arm.values[a.path] == arms[0].values[a.path] for arm in arms)
     ]
     parts = []
     for sign, word in ((-1, "smaller"), (1, "larger"), (0, "not told apart")):
@@ -91,20 +90,20 @@ def _subject(scores: Scores, first: dict[str, gaps.Gap]) -> str:
     return f"{who} it is {'; '.join(parts)}.{few}"
 
 
-def _list(scores: Scores, shown: Sequence[tuple[Arm, gaps.Gap]], arms: Sequence[Arm]) -> str:
+def _list(scores: Scores, shown: Sequence[tuple[Arm, gap_values.Gap]], arms: Sequence[Arm]) -> str:
     return ", ".join(f"{context(scores, arm, arms) or arm.name} with {_amount(gap)}" for arm, gap in shown)
 
 
-def _amount(gap: gaps.Gap) -> str:
+def _amount(gap: gap_values.Gap) -> str:
     s = text.style(gap.metric)
-    between = gaps.between(gap, s.delta_decimals)
+    between = gap_values.between(gap, s.delta_decimals)
     return f"{text.signed(gap.delta or 0.0, s.delta_decimals)}{s.unit}" + (f" {between}" if between else "")
 
 
 def dual_sentence(scores: Scores, results: Results) -> str:
     """Return how far D is from the true degradation; nothing where no D was looked at."""
     known: list[tuple[Arm, Result]] = []
-    for arm in [a for a in scores.arms if a.kind == "grid" and (not scores.plan["subject"] or a in scores.subject)]:
+    for arm in [a for a in scores.arms if a.kind == "grid" and (not scores.plan.subject or a in scores.subject)]:
         place = error_place(scores, arm)
         result = results.get((arm.name, place, METRIC)) if place else None
         if result is not None and result.mean is not None:

@@ -6,9 +6,8 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from drnbench.config.search import COSTS
-from drnbench.outputs import search_summary as searched
-from drnbench.render import label_placement as placing
-from drnbench.render import text
+from drnbench.outputs import search_summary
+from drnbench.render import label_placement, text
 from drnbench.render.figures import COLUMN_IN, GREY, PAGE_IN, Drawn, new
 from drnbench.results.scores import Scores
 
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
 
 def front(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the candidates that no other beats, as the search left them."""
-    return searched.best(found)
+    return search_summary.best(found)
 
 
 def draw(scores: Scores) -> Drawn | None:
     """Return a panel for each pair of objectives: points, front, baseline, labels; None before anything is scored."""
-    found = searched.of(scores)
+    found = search_summary.of(scores)
     if found is None or len(found["objectives"]) < 2 or not found["best"]:
         return None
     pairs = [_across(found, *pair) for pair in list(itertools.combinations(range(len(found["objectives"])), 2))[:3]]
@@ -33,7 +32,7 @@ def draw(scores: Scores) -> Drawn | None:
         _panel(ax, found, *pair)
     figure.canvas.draw()
     for ax, pair in zip(axes, pairs, strict=True):
-        placing.write(ax, _labels(found, *pair), _drawn(found, *pair))
+        label_placement.write(ax, _labels(found, *pair), _drawn(found, *pair))
     return Drawn("figure_pareto", _caption(found, len(pairs)), figure)
 
 
@@ -71,8 +70,8 @@ def _panel(ax: Axes, found: dict[str, Any], x: int, y: int) -> None:
     values = [o["mean"][x] for o in complete]
     if objectives[x]["what"] in COSTS and min(values) > 0 and max(values) > 3 * min(values):
         ax.set_xscale("log")
-    ax.set_xlabel(searched.label(objectives[x]))
-    ax.set_ylabel(searched.label(objectives[y]))
+    ax.set_xlabel(search_summary.label(objectives[x]))
+    ax.set_ylabel(search_summary.label(objectives[y]))
     ax.margins(0.12)
 
 
@@ -94,18 +93,20 @@ def _drawn(found: dict[str, Any], x: int, y: int) -> list[list[tuple[float, floa
     return [*points, *filter(None, [_corners(found, x, y)])]
 
 
-def _labels(found: dict[str, Any], x: int, y: int) -> list[placing.Label]:
-    told = searched.again(found)
-    out = [placing.Label(one["mean"][x], one["mean"][y], f"{n}: {one['label']}", "black") for n, one in told]
+def _labels(found: dict[str, Any], x: int, y: int) -> list[label_placement.Label]:
+    told = search_summary.again(found)
+    out = [label_placement.Label(one["mean"][x], one["mean"][y], f"{n}: {one['label']}", "black") for n, one in told]
     baseline = found["baseline"]
     if baseline and baseline["state"] == "complete" and baseline["values"] not in found["found"]:
-        out.append(placing.Label(baseline["mean"][x], baseline["mean"][y], f"default ({baseline['label']})", GREY))
+        out.append(
+            label_placement.Label(baseline["mean"][x], baseline["mean"][y], f"default ({baseline['label']})", GREY)
+        )
     return out
 
 
 def _caption(found: dict[str, Any], panels: int) -> str:
     tried = [one for one in found["candidates"] if one["state"] != "running"]
-    by = " against ".join(searched.where(one) for one in found["objectives"])
+    by = " against ".join(search_summary.where(one) for one in found["objectives"])
     words = [
         f"{text.count(len(tried), 'candidate')} of the search by {by}, means over {text.count(len(found['seeds']), 'seed')}.",
         f"Blue: the {len(found['best'])} on the front, which no candidate beats in everything; grey: the others.",

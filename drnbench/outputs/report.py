@@ -14,23 +14,31 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from drnbench.outputs import crops as strip
-from drnbench.outputs import curve, heatmap, macros, pareto, tables, tradeoff, training
-from drnbench.outputs import dual_kernel as dualfigure
-from drnbench.outputs import gap_figure as gapfigure
-from drnbench.outputs import gap_table as gaptable
+from drnbench.outputs import (
+    crops,
+    curve,
+    dual_kernel,
+    gap_figure,
+    gap_table,
+    heatmap,
+    kernels,
+    macros,
+    pareto,
+    search_figure,
+    tables,
+    tradeoff,
+    training,
+)
 from drnbench.outputs import headline as words
-from drnbench.outputs import kernels as kernelfigure
-from drnbench.outputs import search_figure as searchfigure
 from drnbench.render import figures, html, latex, markdown
 from drnbench.render.figures import Drawn
 from drnbench.results import costs as costing
 from drnbench.results import reading, summary
 from drnbench.results.costs import Costs
+from drnbench.results.plan_record import find_plan
 from drnbench.results.scores import Scores
 from drnbench.results.summary import Results
 from drnbench.store import Store, read_json, write_json, write_text
-
 
 MADE_BY = ("outputs", "render", "results", "published")
 """The packages whose files decide what a report says."""
@@ -77,12 +85,14 @@ def _made_from(store: Store, name: str) -> str:
     for path in sorted(p for folder in MADE_BY for p in (package / folder).iterdir()):
         if path.is_file():
             total.update(path.read_bytes())
-    plan = read_json(store.study(name) / "plan.json") or {}
-    total.update(json.dumps(plan, sort_keys=True).encode())
+    plan = find_plan(store, name)
+    total.update(plan.model_dump_json().encode() if plan else b"")
     total.update(json.dumps(read_json(store.study(name) / "search.json"), sort_keys=True).encode())
     made = ("per_image.parquet", "scores.json")  # what D learned is written with the scores
-    files = [store.trial(trial["key"]) / file for trial in plan.get("trials", []) for file in made]
-    files += [store.stage(key) / file for key in plan.get("stages", {}) for file in ("history.parquet", "stage.json")]
+    files = [store.trial(key) / file for key in sorted(plan.keys if plan else ()) for file in made]
+    files += [
+        store.stage(key) / file for key in (plan.stages if plan else ()) for file in ("history.parquet", "stage.json")
+    ]
     for path in files:
         try:
             stat = path.stat()
@@ -104,7 +114,7 @@ def write(store: Store, name: str) -> Report:
     folder = store.study(name)
     results = summary.summarise(scores)
     costs = costing.read(scores, store)
-    bodies = [*tables.bodies(scores, results, costs), *gaptable.bodies(scores, results)]
+    bodies = [*tables.bodies(scores, results, costs), *gap_table.bodies(scores, results)]
     texts = {"summary.csv": summary.to_csv(results), "costs.csv": costing.to_csv(costs)}
     texts["macros.tex"] = macros.render(scores, results, costs)
     for n, body in enumerate(bodies):
@@ -138,10 +148,10 @@ def draw(scores: Scores, results: Results, costs: Costs, store: Store) -> list[D
         "curve": lambda out: curve.draw(scores, results, out),
         "heatmap": lambda out: heatmap.draw(scores, results, out),
         "tradeoff": lambda out: tradeoff.draw(scores, results, costs, out),
-        "gap": lambda out: gapfigure.draw(scores, out),
-        "dualkernel": lambda out: dualfigure.draw(scores, results, store, out),
+        "gap": lambda out: gap_figure.draw(scores, out),
+        "dualkernel": lambda out: dual_kernel.draw(scores, results, store, out),
     }
-    declared = [kinds[out["kind"]](out) for out in scores.plan["outputs"] if out["kind"] in kinds]
+    declared = [kinds[out["kind"]](out) for out in scores.plan.outputs if out["kind"] in kinds]
     names: set[str] = set()
     unique = []
     for figure in declared:
@@ -154,7 +164,7 @@ def draw(scores: Scores, results: Results, costs: Costs, store: Store) -> list[D
         names.add(name)
         unique.append(Drawn(name, figure.caption, figure.figure))
     always = (
-        searchfigure.draw(scores), pareto.draw(scores), training.draw(scores, store), strip.draw(scores, store),
-        kernelfigure.draw(scores, store),
+        search_figure.draw(scores), pareto.draw(scores), training.draw(scores, store), crops.draw(scores, store),
+        kernels.draw(scores, store),
     )  # fmt: skip
     return [*unique, *(f for f in always if f)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from drnbench.outputs import search_summary as searched
+from drnbench.outputs import search_summary
 from drnbench.render import text
 from drnbench.render.figures import COLUMN_IN, GREY, PAGE_IN, Drawn, new
 from drnbench.results.scores import Scores
@@ -21,7 +21,7 @@ def draw(scores: Scores) -> Drawn | None:
 
     None where no candidate has ended, and for several objectives, which have `pareto`.
     """
-    found = searched.of(scores)
+    found = search_summary.of(scores)
     if found is None or len(found["objectives"]) > 1:
         return None
     ended = [one for one in found["candidates"] if one["state"] in {"complete", "pruned", "failed"}]
@@ -76,7 +76,7 @@ def _line(ax: Axes, found: dict[str, Any], ended: list[dict[str, Any]], objectiv
             n, best[-1], marker="o", markerfacecolor="none", markeredgecolor="black", markersize=8, linestyle="none"
         )
     ax.set_xlabel("candidate")
-    ax.set_ylabel(searched.label(objective))
+    ax.set_ylabel(search_summary.label(objective))
     ax.locator_params(axis="x", integer=True)
     baseline = found["baseline"]
     if baseline and baseline["mean"] and baseline["state"] == "complete":
@@ -111,7 +111,7 @@ def _map(
             linestyle="none",
             zorder=1,
         )
-    winner = searched.best(found)[0]["values"]
+    winner = search_summary.best(found)[0]["values"]
     ax.plot(
         winner[x["path"]], winner[y["path"]], marker="o", markerfacecolor="none", markeredgecolor="black", markersize=8,
         linestyle="none", zorder=3,
@@ -139,7 +139,7 @@ def _caption(
 ) -> str:
     seeds = text.count(len(found["seeds"]), "seed")
     words = [
-        f"The search: {searched.where(objective)} of each candidate, mean over {seeds}; line: best so far, ring: winner."
+        f"The search: {search_summary.where(objective)} of each candidate, mean over {seeds}; line: best so far, ring: winner."
     ]
     states = {one["state"] for one in ended}
     if "pruned" in states:

@@ -15,8 +15,7 @@ COST_LABELS = {"parameters": "parameters", "macs": "MACs", "step_macs": "step MA
 
 def of(scores: Scores) -> dict[str, Any] | None:
     """Return what the study's search did so far; None where it declares none, or none was begun."""
-    found: dict[str, Any] | None = scores.plan.get("search")
-    return found
+    return scores.search
 
 
 def label(objective: Mapping[str, Any]) -> str:
@@ -82,7 +81,7 @@ def caption(scores: Scores) -> list[str]:
     found = of(scores)
     if found is None:
         return []
-    default = _values(scores, found, scores.plan["baseline_values"].get(AXIS))
+    default = _values(scores, found, scores.plan.baseline_values.get(AXIS))
     arms = [f"default: {default}"] if default else []
     arms += [
         f"{arm.name}: {told}"

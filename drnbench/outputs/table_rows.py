@@ -8,6 +8,7 @@ from typing import Any
 
 from drnbench.render import text
 from drnbench.results import layout
+from drnbench.results.plan_record import AxisRecord
 from drnbench.results.scores import Arm, Place, Scores
 from drnbench.results.summary import Result, Results
 
@@ -46,7 +47,7 @@ class Group:
 class Skeleton:
     """Rows and column groups of a table, and the axes whose values stand before the row's own."""
 
-    others: list[dict[str, Any]]
+    others: list[AxisRecord]
     lines: list[Line]
     groups: list[Group]
     across: list[str]
@@ -56,22 +57,22 @@ def skeleton(scores: Scores, rows: str | None, columns: str = "kernel") -> Skele
     """Lay a table out: rows are one axis; the others are blocks, or columns where they move the places."""
     moving = layout.moving(scores)
     across = [path for path in moving if path != rows]
-    others = [a for a in scores.axes if a["path"] != rows and a["path"] not in across]
+    others = [a for a in scores.axes if a.path != rows and a.path not in across]
     fields = layout.moved(scores, [rows] if rows in moving and rows is not None else [])
     return Skeleton(others, _lines(scores, rows, others, across, fields), _groups(scores, columns, fields), across)
 
 
 def _lines(
-    scores: Scores, rows: str | None, others: list[dict[str, Any]], across: list[str], fields: frozenset[str]
+    scores: Scores, rows: str | None, others: list[AxisRecord], across: list[str], fields: frozenset[str]
 ) -> list[Line]:
     """Bicubic first, as the field has it; then the grid in blocks of the other axes; then named arms."""
     lines: dict[tuple[Any, ...], Line] = {}
     blank = [""] * len(others)
     for arm in scores.arms:
         if arm.kind == "grid":
-            block = tuple(arm.values[a["path"]] for a in others)
+            block = tuple(arm.values[a.path] for a in others)
             label = arm.name if rows is None else text.shown(arm.values[rows], rows)
-            labels = [*(text.shown(v, a["path"]) for v, a in zip(block, others, strict=True)), label]
+            labels = [*(text.shown(v, a.path) for v, a in zip(block, others, strict=True)), label]
             lines.setdefault(("grid", block, label), Line(labels, [], "grid", block)).arms.append(arm)
             continue
         # One bicubic of all scales, where the scales are columns.
@@ -102,22 +103,22 @@ def _by_value(scores: Scores, path: str) -> dict[str, set[Place]]:
     return out
 
 
-def _ordered(scores: Scores, lines: list[Line], others: list[dict[str, Any]]) -> list[Line]:
+def _ordered(scores: Scores, lines: list[Line], others: list[AxisRecord]) -> list[Line]:
     """The rows' axis runs fastest, whichever order the study names its axes in."""
-    axes = {a["path"]: a["values"] for a in scores.axes}
+    axes = {a.path: a.values for a in scores.axes}
     rank = {"reference": 0, "grid": 1, "named": 2}
     return sorted(
         lines,
         key=lambda line: (
             rank[line.kind],
-            [axes[a["path"]].index(v) for a, v in zip(others, line.block, strict=False)],
+            [axes[a.path].index(v) for a, v in zip(others, line.block, strict=False)],
         ),
     )
 
 
-def _mark(scores: Scores, lines: list[Line], rows: str | None, others: list[dict[str, Any]]) -> None:
+def _mark(scores: Scores, lines: list[Line], rows: str | None, others: list[AxisRecord]) -> None:
     """Say which rows are baselines, in the column of an axis that makes them so."""
-    shown = [a["path"] for a in others] + [rows]
+    shown = [a.path for a in others] + [rows]
     telling = [n for n, path in enumerate(shown) if path in scores.compared_on]
     at = -1 if not telling or telling[-1] == len(shown) - 1 else telling[-1]
     for line in lines:

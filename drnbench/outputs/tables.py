@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from drnbench.outputs import published_columns as printed
-from drnbench.outputs import search_summary as searched
+from drnbench.outputs import published_columns, search_summary
 from drnbench.outputs.captions import caption
 from drnbench.outputs.table_rows import Group, Line, Skeleton, find, skeleton
 from drnbench.render import text
@@ -32,10 +31,10 @@ def named(stem: str, taken: Sequence[Body]) -> str:
 
 def bodies(scores: Scores, results: Results, costs: Costs) -> list[Body]:
     """Return the tables a study declares; one of all its arms where it declares none."""
-    declared = [out for out in scores.plan["outputs"] if out["kind"] == "table"]
+    declared = [out for out in scores.plan.outputs if out["kind"] == "table"]
     axes = scores.axes
     if not declared:
-        declared = [{"rows": axes[0]["path"] if axes else None, "columns": "kernel", "metrics": ()}]
+        declared = [{"rows": axes[0].path if axes else None, "columns": "kernel", "metrics": ()}]
     out: list[Body] = []
     for table in declared:
         stem = text.slug(table["rows"].rpartition(".")[2] if table["rows"] else "arms")
@@ -56,7 +55,7 @@ class _Table:
         self.scores, self.results, self.costs, self.table = scores, results, costs, table
         self.frame: Skeleton = skeleton(scores, table["rows"], table["columns"])
         self.lines = self.frame.lines
-        self.columns = [Column(a["title"], left=True) for a in self.frame.others]
+        self.columns = [Column(a.title, left=True) for a in self.frame.others]
         self.columns += [Column(text.title(scores, table["rows"]), left=True), Column("seeds")]
         self.rows = [[*map(Entry, line.labels), self._seeds(line)] for line in self.lines]
         self.peers: list[list[Entry]] = []
@@ -67,8 +66,8 @@ class _Table:
         self._peers()
         for group in self.frame.groups:
             self._group(group)
-        extra = printed.sentences(self.published)
-        wanted = self.table.get("costs", ()) or searched.costs(self.scores, self.table["rows"])
+        extra = published_columns.sentences(self.published)
+        wanted = self.table.get("costs", ()) or search_summary.costs(self.scores, self.table["rows"])
         for what in wanted:
             self._cost(what)
         extra += [costing.WORDS[what] for what in wanted]
@@ -104,10 +103,10 @@ class _Table:
 
     def _printed(self, group: Group, metric: str, found: Sequence[Result | None]) -> None:
         mine = [
-            printed.of_arm(self.scores, self.scores.arm(r.arm), r.place, metric) if r is not None else None
+            published_columns.of_arm(self.scores, self.scores.arm(r.arm), r.place, metric) if r is not None else None
             for r in found
         ]
-        peers = [printed.of_peer(self.scores, name, group.places, metric) for name in self._peer_names]
+        peers = [published_columns.of_peer(self.scores, name, group.places, metric) for name in self._peer_names]
         known = [one for one in (*mine, *peers) if one is not None]
         if known:
             self.published += known
@@ -119,7 +118,7 @@ class _Table:
             name
             for name in self.table.get("peers", ())
             if any(
-                printed.of_peer(self.scores, name, group.places, metric)
+                published_columns.of_peer(self.scores, name, group.places, metric)
                 for group in self.frame.groups
                 for metric in self._metrics(group)
             )

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from drnbench.outputs import captions
-from drnbench.render import label_placement as placing
-from drnbench.render import text
+from drnbench.render import label_placement, text
 from drnbench.render.figures import COLOURS, COLUMN_IN, GREY, PAGE_IN, Drawn, new
 from drnbench.results import costs as costing
 from drnbench.results.costs import Costs
@@ -73,7 +72,7 @@ def draw(scores: Scores, results: Results, costs: Costs, out: dict[str, Any]) ->
     # Labels are placed in pixels, which are known when everything else has its place.
     figure.canvas.draw()
     for ax, (_, found) in zip(grid.flat, shown, strict=False):
-        placing.write(ax, _labels(ax, found, divisor, s))
+        label_placement.write(ax, _labels(ax, found, divisor, s))
     return Drawn(f"figure_{text.slug(out['y'])}_against_{out['x']}", _caption(scores, shown, out, len(left)), figure)
 
 
@@ -134,7 +133,7 @@ def _reference(ax: Axes, p: Point, s: text.MetricStyle, *, seen: bool) -> None:
     ax.annotate(
         p.label if seen else f"{p.label}, off scale: {text.number(p.value, s.decimals)}{s.unit}",
         (1.0, p.value if seen else 0.0), xycoords=ax.get_yaxis_transform() if seen else "axes fraction", xytext=(-2, 2),
-        textcoords="offset points", ha="right", va="bottom", fontsize=placing.SIZE_PT, color=GREY,
+        textcoords="offset points", ha="right", va="bottom", fontsize=label_placement.SIZE_PT, color=GREY,
     )  # fmt: skip
 
 
@@ -157,7 +156,7 @@ def _span(points: list[Point]) -> float:
     return max(edges) - min(edges)
 
 
-def _labels(ax: Axes, found: list[Point], divisor: float, s: text.MetricStyle) -> list[placing.Label]:
+def _labels(ax: Axes, found: list[Point], divisor: float, s: text.MetricStyle) -> list[label_placement.Label]:
     """One label an arm; one that is off scale stands at the edge, with an arrow and its value."""
     low, high = ax.get_ylim()
     colours, far, out = _colours(), off_scale(found), []
@@ -168,5 +167,5 @@ def _labels(ax: Axes, found: list[Point], divisor: float, s: text.MetricStyle) -
         if p in far:
             ax.plot(x, y, marker="v" if p.value < low else "^", color=colour, markersize=5, clip_on=False)
             words += f": {text.number(p.value, s.decimals)}{s.unit}"
-        out.append(placing.Label(x, y, words, colour))
+        out.append(label_placement.Label(x, y, words, colour))
     return out

@@ -37,7 +37,7 @@ def _histories(scores: Scores, store: Store) -> pd.DataFrame | None:
         path = store.stage(key) / "history.parquet"
         if path.exists():
             parts.append(read_rows(path, ["step", "name", "value"]))
-            about.append((scores.plan["stages"][key]["name"], next(iter(names)) if len(names) == 1 else SHARED, key))
+            about.append((scores.plan.stages[key].name, next(iter(names)) if len(names) == 1 else SHARED, key))
     if not sum(map(len, parts)):
         return None
     frame: pd.DataFrame = pa.concat_tables(parts).to_pandas()
@@ -67,7 +67,7 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
     if not wanted:
         return None
     there = set(frame["stage"])
-    stages = list(dict.fromkeys(s["name"] for s in scores.plan["stages"].values() if s["name"] in there))
+    stages = list(dict.fromkeys(s.name for s in scores.plan.stages.values() if s.name in there))
     trained = [arm for arm in scores.arms if not arm.seedless]
     crowd = len(trained) > STYLES
     told = tuple(arm for arm in (choose(scores) if crowd else scores.arms) if not arm.seedless)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from drnbench.config.trial import Trial
 from drnbench.config.units import EvaluateUnit, StageUnit
 from drnbench.evaluation import metrics
 from drnbench.plan.expand import Arm, Expanded
 from drnbench.plan.outputs import plain
+from drnbench.results.plan_record import ArmRecord, AxisRecord, ExclusionRecord, PlanRecord, StageRecord, TrialRecord
 from drnbench.store import Status
 
 
@@ -72,44 +72,48 @@ class Plan:
         excluded = sum(len(arm.excluded) for arm in self.study.arms)
         return {"done": done, "to run": len(states) - done - failed, "failed before": failed, "excluded": excluded}
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the plan as plain data: what plan.json holds and what `report` reads."""
-        study = self.study
-        return {
-            "study": study.name,
-            "question": study.question,
-            "profile": study.profile,
-            "baseline": study.baseline,
-            "baseline_values": study.study.baseline,
-            "control": study.control,
-            "control_values": study.study.control if isinstance(study.study.control, dict) else {},
-            "subject": study.study.subject,
-            "axes": [
-                {"path": a.path, "title": a.title, "values": list(a.values), "named": a.named}
-                for a in study.study.axes
-            ],
-            "outputs": [plain(o, self.trials[0].trial) for o in study.study.outputs],
-            "protocol": self.trials[0].trial.protocol.model_dump(mode="json"),
-            "measured": _measured(self.trials, None),
-            "arms": [
-                {"name": a.name, "kind": a.kind, "values": a.values,
-                 "excluded": [{"seed": s, "reason": r} for s, r in a.excluded.items()]}
-                for a in study.arms
-            ],
-            "stages": {
-                key: {"label": n.label, "name": n.unit.stage.name, "state": n.state, "stale": n.stale, "used_by": n.used_by,
-                      "before": n.unit.before}
-                for key, n in self.stages.items()
-            },
-            "trials": [
-                {"key": t.unit.key, "arm": t.arm.name, "seed": t.trial.seed, "state": t.state, "stages": t.stages,
-                 "scale": t.trial.scale, "measured": _measured([t], t.trial.scale),
-                 "wanted": [e.model_dump(mode="json") for e in t.unit.wanted],
-                 "config": t.trial.model_dump(mode="json")}
-                for t in self.trials
-            ],
-            "warnings": self.warnings,
-        }  # fmt: skip
+    def record(self) -> PlanRecord:
+        """Return what plan.json holds and every later reader takes."""
+        study, declared = self.study, self.study.study
+        return PlanRecord(
+            study=study.name,
+            question=study.question,
+            profile=study.profile,
+            baseline=study.baseline,
+            baseline_values=declared.baseline,
+            control=study.control,
+            control_values=declared.control if isinstance(declared.control, dict) else {},
+            subject=declared.subject,
+            axes=[AxisRecord(path=a.path, title=a.title, values=list(a.values), named=a.named) for a in declared.axes],
+            outputs=[plain(out, self.trials[0].trial) for out in declared.outputs],
+            protocol=self.trials[0].trial.protocol,
+            measured=_measured(self.trials, None),
+            arms=[_arm_record(arm) for arm in study.arms],
+            stages={key: _stage_record(node) for key, node in self.stages.items()},
+            trials=[_trial_record(trial) for trial in self.trials],
+            warnings=self.warnings,
+        )
+
+
+def _arm_record(arm: Arm) -> ArmRecord:
+    excluded = [ExclusionRecord(seed=seed, reason=reason) for seed, reason in arm.excluded.items()]
+    return ArmRecord(name=arm.name, kind=arm.kind, values=arm.values, excluded=excluded)
+
+
+def _stage_record(node: StageNode) -> StageRecord:
+    return StageRecord(
+        label=node.label, name=node.unit.stage.name, state=node.state, stale=node.stale, used_by=node.used_by,
+        before=node.unit.before,
+    )  # fmt: skip
+
+
+def _trial_record(planned: PlannedTrial) -> TrialRecord:
+    trial = planned.trial
+    return TrialRecord(
+        key=planned.unit.key, arm=planned.arm.name, seed=trial.seed, state=planned.state, stages=planned.stages,
+        scale=trial.scale, wanted=list(planned.unit.wanted), measured=_measured([planned], trial.scale),
+        config=trial.model_dump(mode="json"),
+    )  # fmt: skip
 
 
 def _measured(trials: list[PlannedTrial], scale: int | None) -> str:

@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 from drnbench.errors import UsageError
 from drnbench.evaluation import metrics as registered
-from drnbench.plan.comparison import Compared, of_json, of_plan, pairs_with
 from drnbench.plan.graph import Plan
+from drnbench.results.comparison import Compared, of_record, pairs_with
+from drnbench.results.plan_record import find_plan, studies
 from drnbench.results.scores import Place
 from drnbench.results.statistics import ALPHA, CONFIDENCE, ROUNDING, STAR_SEEDS
-from drnbench.store import Store, read_json
+from drnbench.store import Store
 
 POWER = 0.8
 DIFFERENCE_DB = 0.1
@@ -125,7 +126,7 @@ def outlook(plan: Plan, store: Store, difference: float | None = None) -> Outloo
     """
     if difference is not None and not 0 < difference < float("inf"):
         raise UsageError(f"--difference {difference:g}: give a number above 0, such as {DIFFERENCE_DB} (dB)")
-    own = of_plan(plan)
+    own = of_record(plan.record())
     place = own.primary
     if place is None:
         return None
@@ -139,13 +140,14 @@ def outlook(plan: Plan, store: Store, difference: float | None = None) -> Outloo
     if found:
         return Outlook(metric, place, size, len(pairs), found)
     budget, siblings, names = [SIBLINGS], [], []
-    for path in sorted(store.root.glob("*/plan.json")):
-        other = of_json(read_json(path))
+    for name in studies(store):
+        record = find_plan(store, name)
+        other = of_record(record) if record else None
         if other is None or metric not in other.metrics.get(place, ()):
             continue
         seen = list(_spreads(other, place, metric, store, budget, own.methods_at(place)))
         siblings += seen
-        names += [path.parent.name] if seen else []
+        names += [name] if seen else []
     return Outlook(metric, place, size, len(pairs), tuple(siblings), tuple(names))
 
 

@@ -32,7 +32,7 @@ def render(
         loader=PackageLoader("drnbench.render", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    folder = store.study(scores.plan["study"])
+    folder = store.study(scores.plan.study)
     done, planned = scores.counts
     return environment.get_template("report.html.j2").render(
         plan=scores.plan,
@@ -51,7 +51,7 @@ def render(
             for f in drawn
         ],
         effects=_effects(scores, results),
-        warnings=[*scores.plan["warnings"], *_warnings(scores, store)],
+        warnings=[*scores.plan.warnings, *_warnings(scores, store)],
         exclusions=[(arm.name, seed, reason) for arm in scores.arms for seed, reason in arm.excluded],
         arms=scores.arms,
         failures=[(arm.name, t) for arm in scores.arms for t in arm.trials if t.message],
@@ -110,9 +110,9 @@ def _states(scores: Scores) -> list[tuple[str, int]]:
 
 def _warnings(scores: Scores, store: Store) -> list[str]:
     """What the plan could not know before the runs: results of one table from machines that round differently."""
-    if any("signature" in warning for warning in scores.plan["warnings"]):
+    if any("signature" in warning for warning in scores.plan.warnings):
         return []
-    keys = [key for key in scores.plan["stages"] if store.state(store.stage(key)) == "done"]
+    keys = [key for key in scores.plan.stages if store.state(store.stage(key)) == "done"]
     stored = [read_json(store.stage(key) / "stage.json") or {} for key in keys]
     signatures = {repr(s["signature"]) for s in stored if "signature" in s}
     if len(signatures) < 2:
@@ -123,9 +123,9 @@ def _warnings(scores: Scores, store: Store) -> list[str]:
 
 def _stages(scores: Scores, store: Store) -> list[dict[str, Any]]:
     """Stages in the plan's order, counted by name and state as the store has them now."""
-    names = list(dict.fromkeys(s["name"] for s in scores.plan["stages"].values()))
+    names = list(dict.fromkeys(s.name for s in scores.plan.stages.values()))
     out = []
     for name in names:
-        states = [store.state(store.stage(k)) for k, s in scores.plan["stages"].items() if s["name"] == name]
+        states = [store.state(store.stage(k)) for k, s in scores.plan.stages.items() if s.name == name]
         out.append({"name": name, "n": len(states), "states": [(s, states.count(s)) for s in STATES if s in states]})
     return out

@@ -107,7 +107,7 @@ def slot_label(scores: Scores, slot: Slot | Place, *, scale: bool = False) -> st
 
 def title(scores: Scores, path: str | None) -> str:
     """Return how an axis is called; `arm` where there is none."""
-    return next((str(a["title"]) for a in scores.axes if a["path"] == path), "arm")
+    return next((a.title for a in scores.axes if a.path == path), "arm")
 
 
 def common(places: Sequence[Place]) -> str:
@@ -127,16 +127,16 @@ def arm_label(scores: Scores, arm: Arm, among: Sequence[Arm]) -> str:
         return arm.name
     told = []
     for axis in scores.axes:
-        path = axis["path"]
+        path = axis.path
         if len({repr(a.values[path]) for a in among if a.kind == "grid"}) > 1:
             value = shown(arm.values[path], path)
-            told.append(value if axis.get("named") or path == "method" else f"{axis['title']}={value}")
+            told.append(value if axis.named or path == "method" else f"{axis.title}={value}")
     return ", ".join(told) or arm.name
 
 
 def reduces_pairs(scores: Scores) -> bool:
     """Whether some arms replace pairs by unpaired images (ρ above 0)."""
-    return any(axis["path"].endswith(".rho") for axis in scores.plan["axes"])
+    return any(axis.path.endswith(".rho") for axis in scores.plan.axes)
 
 
 def slug(words: str) -> str:

@@ -7,39 +7,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drnbench.render import text
+from drnbench.results.plan_record import AxisRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def numbers(axis: dict[str, Any]) -> list[float] | None:
+def numbers(axis: AxisRecord) -> list[float] | None:
     """Return the values of an axis as numbers, also where they are names such as "10"; None where some are words."""
     try:
-        found = [float(v) for v in axis["values"] if not isinstance(v, bool) and v is not None]
+        found = [float(v) for v in axis.values if not isinstance(v, bool) and v is not None]
     except ValueError:
         return None
-    return found if len(found) == len(axis["values"]) else None
+    return found if len(found) == len(axis.values) else None
 
 
-def position(axis: dict[str, Any], value: Any) -> float:
+def position(axis: AxisRecord, value: Any) -> float:
     """Return where a value stands."""
-    at = axis["values"].index(value)
+    at = axis.values.index(value)
     known = numbers(axis)
     return float(at) if known is None else known[at]
 
 
-def spread(axis: dict[str, Any]) -> bool:
+def spread(axis: AxisRecord) -> bool:
     """Whether the values are best shown on a logarithmic axis: positive, and each far from the next."""
     known = sorted(numbers(axis) or [])
     return len(known) > 2 and known[0] > 0 and known[-1] >= 8 * known[0]
 
 
-def names(axis: dict[str, Any]) -> list[str]:
+def names(axis: AxisRecord) -> list[str]:
     """Return how ticks call the values."""
-    return [text.shown(value, axis["path"]) for value in axis["values"]]
+    return [text.shown(value, axis.path) for value in axis.values]
 
 
-def set_names(ax: Axes, axis: dict[str, Any], inches: float = 2.5) -> None:
+def set_names(ax: Axes, axis: AxisRecord, inches: float = 2.5) -> None:
     """Put the names of a categorical axis under a panel of that width, turned where they would touch."""
     words = names(axis)
     # About 18 characters of a tick's size stand in an inch.
@@ -51,13 +52,13 @@ def set_names(ax: Axes, axis: dict[str, Any], inches: float = 2.5) -> None:
     )  # fmt: skip
 
 
-def draw(ax: Axes, axis: dict[str, Any], *, log: bool) -> None:
+def draw(ax: Axes, axis: AxisRecord, *, log: bool) -> None:
     """Label the horizontal of a panel."""
-    ax.set_xlabel(axis["title"])
+    ax.set_xlabel(axis.title)
     known = numbers(axis)
     if known is None:
         set_names(ax, axis)
-        ax.set_xlim(-0.5, len(axis["values"]) - 0.5)
+        ax.set_xlim(-0.5, len(axis.values) - 0.5)
         return
     ordered = sorted(known)
     if log:

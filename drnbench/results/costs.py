@@ -51,7 +51,7 @@ Costs = dict[str, Cost]
 
 def read(scores: Scores, store: Store) -> Costs:
     """Return the costs of every arm, as far as the store has them."""
-    stages = {key: _costs(read_json(store.stage(key) / "stage.json")) for key in scores.plan["stages"]}
+    stages = {key: _costs(read_json(store.stage(key) / "stage.json")) for key in scores.plan.stages}
     return {arm.name: _cost(arm, store, stages) for arm in scores.arms}
 
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from drnbench.errors import UsageError
+from drnbench.results.plan_record import PlanRecord, find_plan, studies
 from drnbench.store import STALE_S, Store, read_json
 from drnbench.store.leases import leased
 
@@ -78,23 +78,20 @@ class Inventory:
     """Everything in a store, as it was when it was first asked for."""
 
     store: Store
-    plans: dict[str, dict[str, Any]] = field(init=False)
+    plans: dict[str, PlanRecord] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.plans = {}
-        for path in sorted(self.store.root.glob("*/plan.json")):
-            plan = read_json(path)
-            if isinstance(plan, dict) and isinstance(plan.get("trials"), list):
-                self.plans[path.parent.name] = plan
+        plans = {name: find_plan(self.store, name) for name in studies(self.store)}
+        self.plans = {name: plan for name, plan in plans.items() if plan is not None}
 
     @cached_property
     def uses(self) -> dict[str, tuple[Use, ...]]:
         """Who needs a unit, by its key: every results/*/plan.json, and the candidates that a search.json names."""
         found: dict[str, dict[Use, None]] = {}
         for study, plan in self.plans.items():
-            for trial in plan["trials"]:
-                use = Use(study, str(trial["arm"]), int(trial["seed"]))
-                for key in (trial["key"], *trial["stages"]):
+            for trial in plan.trials:
+                use = Use(study, trial.arm, trial.seed)
+                for key in (trial.key, *trial.stages):
                     found.setdefault(key, {})[use] = None
         for path in sorted(self.store.root.glob("*/search.json")):
             for search in ((read_json(path) or {}).get("searches") or {}).values():
@@ -135,10 +132,10 @@ class Inventory:
         """Stages of trials that lack a score, by plans, and by the trials in the store that are not done."""
         needed: set[str] = set()
         for plan in self.plans.values():
-            for trial in plan["trials"]:
-                status = self.store.status(self.store.trial(trial["key"]))
-                if not {e["key"] for e in trial["wanted"]} <= set(status.evaluations if status else ()):
-                    needed.update(trial["stages"])
+            for trial in plan.trials:
+                status = self.store.status(self.store.trial(trial.key))
+                if not {e.key for e in trial.wanted} <= set(status.evaluations if status else ()):
+                    needed.update(trial.stages)
         for unit in self.units:
             if unit.kind == "trial" and unit.state != "done":
                 needed.update((read_json(unit.folder / "trial.json") or {}).get("stages") or ())

@@ -36,9 +36,9 @@ def moving(scores: Scores) -> list[str]:
     """Return the axes whose values are scored on disjoint sets of places."""
     found = []
     for axis in scores.axes:
-        sets = groups(scores, axis["path"])
+        sets = groups(scores, axis.path)
         if len(sets) > 1 and sum(map(len, sets)) == len(set.union(*sets)):
-            found.append(axis["path"])
+            found.append(axis.path)
     return found
 
 

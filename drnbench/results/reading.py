@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from drnbench.config.search import AXIS, FILE
-from drnbench.errors import UsageError, nearest
+from drnbench.config.units import Evaluation
+from drnbench.results.plan_record import ArmRecord, PlanRecord, TrialRecord, read_plan
 from drnbench.results.scores import Arm, Place, Scores, TrialState
 from drnbench.store import Store, read_json, read_rows
 
@@ -44,22 +45,14 @@ def read(store: Store, name: str) -> Scores:
         UsageError: the store has no plan of that study.
 
     """
-    plan = read_json(store.study(name) / "plan.json")
-    if plan is None:
-        known = sorted(p.parent.name for p in store.root.glob("*/plan.json"))
-        others = f"; {nearest(name, known)}" if known else ""
-        raise UsageError(f"no study {name!r} in {store.root}: run it first{others}")
-    _complete(plan)
-    plan["search"] = _search(store, plan)
+    plan = read_plan(store, name)
     label = _Labels(plan)
     wanted: Wanted = {
-        (t["arm"], t["key"]): {
-            e["key"]: _Wanted(label.place(t["scale"], e), e["metric"], e["dataset"], e["source"]) for e in t["wanted"]
-        }
-        for t in plan["trials"]
+        (t.arm, t.key): {e.key: _Wanted(label.place(t.scale, e), e.metric, e.dataset, e.source) for e in t.wanted}
+        for t in plan.trials
     }
     failures = functools.cache(functools.partial(_stage_failure, store))
-    arms = _placed([_arm(arm, plan, store, failures, wanted) for arm in plan["arms"]])
+    arms = _placed([_arm(arm, plan, store, failures, wanted) for arm in plan.arms])
     metrics: dict[Place, list[str]] = {}
     names: dict[Place, str] = {}
     sources: dict[Place, str] = {}
@@ -70,25 +63,14 @@ def read(store: Store, name: str) -> Scores:
         if one.metric not in listed:
             listed.append(one.metric)
     tables = _tables(_frame(store, arms, wanted))
-    return Scores(plan, arms, tuple(metrics), {p: tuple(m) for p, m in metrics.items()}, tables, names, sources)
+    measured = {place: tuple(listed) for place, listed in metrics.items()}
+    return Scores(plan, arms, tuple(metrics), measured, tables, names, sources, _search(store, plan))
 
 
-def _complete(plan: dict[str, Any]) -> None:
-    """Fill in what plans of earlier versions do not say."""
-    values = {arm["name"]: arm["values"] for arm in plan["arms"]}
-    plan.setdefault("baseline_values", values.get(plan["baseline"], {}))
-    plan.setdefault("control_values", {})
-    plan.setdefault("subject", {})
-    # What is compared stands in the metrics' names since; a Protocol knows no such field.
-    plan["protocol"].pop("color", None)
-    for trial in plan["trials"]:
-        (trial.get("config") or {}).get("protocol", {}).pop("color", None)
-
-
-def _search(store: Store, plan: dict[str, Any]) -> dict[str, Any] | None:
+def _search(store: Store, plan: PlanRecord) -> dict[str, Any] | None:
     """What the study's search did; None where it has none (a file of one that it once had says nothing)."""
-    known = read_json(store.study(plan["study"]) / FILE)
-    if known is None or not any(axis["path"] == AXIS for axis in plan["axes"]):
+    known = read_json(store.study(plan.study) / FILE)
+    if known is None or not any(axis.path == AXIS for axis in plan.axes):
         return None
     found: dict[str, Any] = known["searches"][known["current"]]
     return found
@@ -97,41 +79,41 @@ def _search(store: Store, plan: dict[str, Any]) -> dict[str, Any] | None:
 class _Labels:
     """Names of places: test sets that differ only in crop, source or LR images keep apart, also between arms."""
 
-    def __init__(self, plan: dict[str, Any]) -> None:
+    def __init__(self, plan: PlanRecord) -> None:
         self._crops: dict[tuple[Any, ...], set[Any]] = {}
         self._sources: dict[tuple[Any, ...], set[str]] = {}
         self._lrs: dict[tuple[Any, ...], set[str | None]] = {}
         self._counted: set[tuple[Any, ...]] = set()
-        reference = {arm["name"] for arm in plan["arms"] if arm["kind"] == "reference"}
-        for trial in plan["trials"]:
+        reference = {arm.name for arm in plan.arms if arm.kind == "reference"}
+        for trial in plan.trials:
             counts: dict[tuple[Any, ...], set[Any]] = {}
-            for e in trial["wanted"]:
-                key = self._key(trial["scale"], e)
-                self._crops.setdefault(key, set()).add(e["crop"])
-                self._sources.setdefault(key, set()).add(e["source"])
-                self._lrs.setdefault(key, set()).add(e.get("lr"))
-                counts.setdefault(key, set()).add(e.get("count"))
+            for e in trial.wanted:
+                key = self._key(trial.scale, e)
+                self._crops.setdefault(key, set()).add(e.crop)
+                self._sources.setdefault(key, set()).add(e.source)
+                self._lrs.setdefault(key, set()).add(e.lr)
+                counts.setdefault(key, set()).add(e.count)
             # Arms may be scored on as many images as they were trained on; that is one place. A reference is scored
             # wherever an arm is, and tells nothing of its own.
-            if trial["arm"] not in reference:
+            if trial.arm not in reference:
                 self._counted |= {key for key, found in counts.items() if len(found) > 1}
 
     @staticmethod
-    def _key(scale: int, e: dict[str, Any]) -> tuple[Any, ...]:
-        return scale, e["dataset"], e["kernel"]
+    def _key(scale: int, e: Evaluation) -> tuple[Any, ...]:
+        return scale, e.dataset, e.kernel
 
-    def place(self, scale: int, e: dict[str, Any]) -> Place:
-        key, label = self._key(scale, e), e["dataset"]
+    def place(self, scale: int, e: Evaluation) -> Place:
+        key, label = self._key(scale, e), e.dataset
         notes = []
         if len(self._crops[key]) > 1 or len(self._sources[key]) > 1:
-            notes.append("whole" if e["crop"] is None else f"crop {e['crop']}")
+            notes.append("whole" if e.crop is None else f"crop {e.crop}")
         if key in self._counted:
-            notes.append("all" if e.get("count") is None else f"first {e['count']}")
+            notes.append("all" if e.count is None else f"first {e.count}")
         if self._lrs[key] != {None}:
-            notes.append("LR made here" if e.get("lr") is None else f"LR: {'/'.join(e['lr'].split('/')[-2:])}")
+            notes.append("LR made here" if e.lr is None else f"LR: {'/'.join(e.lr.split('/')[-2:])}")
         label += f" ({', '.join(notes)})" if notes else ""
-        label += f" of {e['source']}" if len(self._sources[key]) > 1 else ""
-        return Place(label, e["kernel"], int(scale))
+        label += f" of {e.source}" if len(self._sources[key]) > 1 else ""
+        return Place(label, e.kernel, scale)
 
 
 def _stage_failure(store: Store, key: str) -> str | None:
@@ -139,17 +121,17 @@ def _stage_failure(store: Store, key: str) -> str | None:
     return f"{status.kind or 'error'}: {status.message}" if status and status.state == "failed" else None
 
 
-def _arm(arm: dict[str, Any], plan: dict[str, Any], store: Store, failures: Failures, wanted: Wanted) -> Arm:
-    mine = [t for t in plan["trials"] if t["arm"] == arm["name"]]
-    excluded = tuple((e["seed"], e["reason"]) for e in arm["excluded"])
+def _arm(arm: ArmRecord, plan: PlanRecord, store: Store, failures: Failures, wanted: Wanted) -> Arm:
+    mine = [t for t in plan.trials if t.arm == arm.name]
+    excluded = tuple((e.seed, e.reason) for e in arm.excluded)
     # An arm that is excluded whole has no trial that tells its scale.
-    scale = mine[0]["scale"] if mine else arm["values"].get("scale", plan["trials"][0]["scale"])
-    seedless = bool(mine) and not any(t["stages"] for t in mine)
+    scale = mine[0].scale if mine else arm.values.get("scale", plan.trials[0].scale)
+    seedless = bool(mine) and not any(t.stages for t in mine)
     trials = tuple(_trial(t, store, failures) for t in (mine[:1] if seedless else mine))
-    places = dict.fromkeys(one.place for t in mine for one in wanted[t["arm"], t["key"]].values())
+    places = dict.fromkeys(one.place for t in mine for one in wanted[t.arm, t.key].values())
     return Arm(
-        arm["name"], arm["kind"], arm["values"], int(scale), seedless, excluded, trials, tuple(places),
-        mine[0].get("config") if mine else None,
+        arm.name, arm.kind, arm.values, int(scale), seedless, excluded, trials, tuple(places),
+        mine[0].config if mine else None,
     )  # fmt: skip
 
 
@@ -166,18 +148,18 @@ def _placed(arms: list[Arm]) -> tuple[Arm, ...]:
     )
 
 
-def _trial(trial: dict[str, Any], store: Store, failures: Failures) -> TrialState:
-    state, status = store.look(store.trial(trial["key"]))
+def _trial(trial: TrialRecord, store: Store, failures: Failures) -> TrialState:
+    state, status = store.look(store.trial(trial.key))
     message = None
-    if status is not None and {e["key"] for e in trial["wanted"]} <= set(status.evaluations):
+    if status is not None and {e.key for e in trial.wanted} <= set(status.evaluations):
         state = "done"
     elif state == "failed" and status is not None:
         message = f"{status.kind or 'error'}: {status.message}"
-    elif failed := [text for key in trial["stages"] if (text := failures(key))]:
+    elif failed := [text for key in trial.stages if (text := failures(key))]:
         state, message = "failed", failed[0]
     elif state == "done":
         state = "missing"  # scored before, but not on everything that is wanted now
-    return TrialState(trial["key"], int(trial["seed"]), state, message, tuple(trial["stages"]))
+    return TrialState(trial.key, trial.seed, state, message, tuple(trial.stages))
 
 
 def _tables(frame: pd.DataFrame) -> dict[tuple[str, Place, str], pd.DataFrame]:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from drnbench.results import labels
+from drnbench.results.plan_record import AxisRecord, PlanRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,16 +87,18 @@ class Scores:
         tables: (arm, place, metric) -> values, seeds x images (pandas DataFrame); absent where nothing is scored.
         names: place -> the data set's folder among the samples.
         sources: place -> the source of its Evaluate.
+        search: what the study's search did, as search.json has it; None where it has none.
 
     """
 
-    plan: dict[str, Any]
+    plan: PlanRecord
     arms: tuple[Arm, ...]
     places: tuple[Place, ...]
     metrics: dict[Place, tuple[str, ...]]
     tables: dict[tuple[str, Place, str], pd.DataFrame]
     names: dict[Place, str]
     sources: dict[Place, str]
+    search: dict[str, Any] | None = None
 
     def arm(self, name: str) -> Arm:
         """Return the arm of that name."""
@@ -106,19 +109,19 @@ class Scores:
         return {arm.name: arm for arm in self.arms}
 
     @property
-    def axes(self) -> list[dict[str, Any]]:
+    def axes(self) -> list[AxisRecord]:
         """The study's axes, as the plan has them."""
-        return list(self.plan["axes"])
+        return self.plan.axes
 
     @property
     def baseline(self) -> Arm | None:
         """The first arm that others are compared to, if the study declares one."""
-        return self.arm(self.plan["baseline"]) if self.plan["baseline"] else None
+        return self.arm(self.plan.baseline) if self.plan.baseline else None
 
     @property
     def control(self) -> Arm | None:
         """The first positive control, if the study declares one."""
-        return self.arm(self.plan["control"]) if self.plan["control"] else None
+        return self.arm(self.plan.control) if self.plan.control else None
 
     @property
     def primary(self) -> tuple[Place, str]:
@@ -139,15 +142,15 @@ class Scores:
             scales: dict[str, set[int]] = {}
             for arm in self.arms:
                 if arm.kind == "grid":
-                    scales.setdefault(repr(arm.values[axis["path"]]), set()).add(arm.scale)
+                    scales.setdefault(repr(arm.values[axis.path]), set()).add(arm.scale)
             if all(len(s) == 1 for s in scales.values()) and len(set.union(set(), *scales.values())) > 1:
-                found.add(axis["path"])
+                found.add(axis.path)
         return frozenset(found)
 
     @cached_property
     def compared_on(self) -> dict[str, Any]:
         """Axis values that make an arm a baseline: what the study names, scale aside."""
-        return {p: v for p, v in self.plan["baseline_values"].items() if p not in self.scale_axes}
+        return {p: v for p, v in self.plan.baseline_values.items() if p not in self.scale_axes}
 
     def is_baseline(self, arm: Arm) -> bool:
         """Whether others are compared to this arm."""
@@ -174,7 +177,7 @@ class Scores:
 
     def controls_of(self, arm: Arm, place: Place) -> list[Arm]:
         """Return the positive controls that say whether a gain of this arm would be seen on this place."""
-        values = self.plan["control_values"]
+        values = self.plan.control_values
         if not values:
             return [a for a in (self.control,) if a is not None and place in a.places]
         cell = {**arm.values, **{p: v for p, v in values.items() if p not in self.scale_axes}}
@@ -182,13 +185,13 @@ class Scores:
 
     def is_control(self, arm: Arm) -> bool:
         """Whether an arm is a positive control."""
-        values = {p: v for p, v in self.plan["control_values"].items() if p not in self.scale_axes}
-        return arm.has(values) if values else arm.name == self.plan["control"]
+        values = {p: v for p, v in self.plan.control_values.items() if p not in self.scale_axes}
+        return arm.has(values) if values else arm.name == self.plan.control
 
     @property
     def subject(self) -> list[Arm]:
         """The arms that the question is about: neither baseline nor control, of the grid; named ones if it names none."""
-        values = self.plan["subject"]
+        values = self.plan.subject
         kinds = {"grid"} if values else {"grid", "named"}
         return [
             arm
@@ -204,9 +207,9 @@ class Scores:
         """How a caption calls what arms are compared to: `ρ=0`, or `ρ=0 at the same scale` where there are several."""
         bases = {arm.name: arm for arm in self.arms if self.is_baseline(arm)}
         if len(bases) < 2:
-            return str(next(iter(bases), self.plan["baseline"]))
+            return str(next(iter(bases), self.plan.baseline))
         first = next(iter(bases.values()))
-        titles = {axis["path"]: axis["title"] for axis in self.axes}
+        titles = {axis.path: axis.title for axis in self.axes}
         values = {path: {repr(base.values[path]) for base in bases.values()} for path in titles}
         same = [f"{titles[p]}={_shown(first.values[p])}" for p in titles if len(values[p]) == 1]
         return f"{', '.join(same)} at the same {_join([titles[p] for p in titles if len(values[p]) > 1])}"

@@ -16,6 +16,7 @@ from drnbench.config.units import EvaluateUnit, Unit
 from drnbench.execution.base import Event, Executor
 from drnbench.execution.worker import FULL
 from drnbench.plan import Plan, PlannedTrial
+from drnbench.results.plan_record import write_plan
 from drnbench.store import Status, Store, out_of_room, write_json
 from drnbench.store.leases import BEAT_S, Leases
 
@@ -380,7 +381,7 @@ def forget(folder: Path) -> None:
 
 def record(plan: Plan, store: Store) -> None:
     """Write plan.json and the trial.json of every trial."""
-    write_json(store.study(plan.study.name) / "plan.json", plan.to_json())
+    write_plan(plan.record(), store)
     for trial in plan.trials:
         path = store.trial(trial.unit.key) / "trial.json"
         if not path.exists():

@@ -19,6 +19,7 @@ from drnbench.data.precomputed_lr import ready
 from drnbench.errors import DataError, UsageError
 from drnbench.models.weights import read_safely, state_digest
 from drnbench.plan.keys import Keys
+from drnbench.results.plan_record import find_plan, studies
 from drnbench.store import Store, read_json
 
 NUMERIC = ("python", "torch", "numpy", "scikit-image", "pillow", "lpips", "spandrel", "torchvision")
@@ -148,10 +149,8 @@ def _chain(store: Store, key: str) -> list[StageUnit]:
 def _evaluations(store: Store, key: str, made: EvaluateUnit, have: list[str]) -> tuple[Evaluation, ...]:
     """Return what was scored: as plans recorded it, with the fingerprints of that time, or else as it would be now."""
     found = {e.key: e for e in made.wanted}
-    for path in sorted(store.root.glob("*/plan.json")):
-        for trial in (read_json(path) or {}).get("trials", ()):
-            if trial["key"] == key:
-                found |= {e["key"]: Evaluation.model_validate(e) for e in trial["wanted"]}
+    for plan in filter(None, (find_plan(store, name) for name in studies(store))):
+        found |= {e.key: e for trial in plan.trials if trial.key == key for e in trial.wanted}
     wanted = tuple(found[one] for one in have if one in found)
     if not wanted:
         raise DataError(

@@ -13,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from drnbench.results.plan_record import PlanRecord, read_plan
 from drnbench.store import Store, atomic
 from drnbench.tracking import names, place, reading, record
 from drnbench.tracking.quiet import FIRST_CALL, PATIENCE, SILENCE, connect, settings
@@ -64,7 +65,7 @@ class Mirror:
             Exception: whatever MLflow raises when it is not installed, cannot be reached or written.
 
         """
-        plan = reading.read_plan(self.store, name)
+        plan = read_plan(self.store, name)
         views = reading.trials(self.store, plan)
         # Taken before anything is written: what changes meanwhile is not recorded as mirrored.
         stamp = reading.study_stamp(self.store, plan, views) if final else ""
@@ -81,8 +82,8 @@ class Mirror:
             record.remember(self.store, name, self.uri, stamp)
         return result
 
-    def _sync(self, plan: dict[str, Any], views: list[TrialView], *, final: bool) -> SyncResult:
-        experiment = self._experiment(plan["study"], plan["profile"])
+    def _sync(self, plan: PlanRecord, views: list[TrialView], *, final: bool) -> SyncResult:
+        experiment = self._experiment(plan.study, plan.profile)
         with settings(**PATIENCE):
             made = experiment.created
             parent = self._parent(experiment, plan, views, final=final)
@@ -111,11 +112,11 @@ class Mirror:
             self._open[(study, profile)] = Experiment(self._client, study, profile, location)
         return self._open[(study, profile)]
 
-    def _parent(self, experiment: Experiment, plan: dict[str, Any], views: list[TrialView], *, final: bool) -> Run:
+    def _parent(self, experiment: Experiment, plan: PlanRecord, views: list[TrialView], *, final: bool) -> Run:
         starts = [view.started for view in views if view.started]
         if experiment.parent is None:
             experiment.parent = experiment.create(
-                f"{plan['study']}, {plan['profile']}", min(starts, default=None), {"drnbench.kind": "study"}
+                f"{plan.study}, {plan.profile}", min(starts, default=None), {"drnbench.kind": "study"}
             )
         parent, states = experiment.parent, [view.state for view in views]
         # Tags, since parameters cannot change; the note is what MLflow shows on top. Counts as metrics would put charts
@@ -123,17 +124,17 @@ class Mirror:
         counts = f"{states.count('done')} of {len(states)} done, {states.count('failed')} failed"
         parent.describe(
             {
-                "mlflow.note.content": str(plan["question"]),
-                "drnbench.protocol": names.clipped(plan["measured"], names.TAG_LENGTH),
+                "mlflow.note.content": plan.question,
+                "drnbench.protocol": names.clipped(plan.measured, names.TAG_LENGTH),
                 "drnbench.trials": counts,
             },
-            {"profile": plan["profile"], "question": names.clipped(str(plan["question"]), names.PARAM_LENGTH)},
+            {"profile": plan.profile, "question": names.clipped(plan.question, names.PARAM_LENGTH)},
         )
         ends = [view.ended for view in views if view.ended]
         parent.move(STATES[_overall(states, running=not final)], max(ends, default=None))
         if final:
-            folder = self.store.study(plan["study"])
-            files = reading.reports(self.store, plan["study"])
+            folder = self.store.study(plan.study)
+            files = reading.reports(self.store, plan.study)
             for suffix in sorted({path.suffix for path in files}):
                 parent.attach(f"files{suffix}", [path for path in files if path.suffix == suffix], folder)
         return parent
@@ -160,14 +161,14 @@ class Mirror:
         scores = reading.scores(view)
         tags = {
             "drnbench.state": view.state,
-            "drnbench.protocol": names.clipped(view.plan["measured"], names.TAG_LENGTH),
+            "drnbench.protocol": names.clipped(view.plan.measured, names.TAG_LENGTH),
             **scores.infinite,
         }
         if view.message is not None or "drnbench.message" in run.tags:
             tags["drnbench.message"] = view.message or ""
         run.describe(
             {**tags, "drnbench.planned": "yes"},
-            names.params(view.plan["config"], view.plan["arm"], view.values),
+            names.params(view.plan.config or {}, view.plan.arm, view.values),
         )
         points = run.add(history) + run.update(scores.points)
         run.attach("samples", reading.samples(view), view.units[-1][1])

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from drnbench.config.units import Evaluation
 
 PARAM_LENGTH = 500
 """Characters that a parameter may have: the limit of older servers, far below that of newer ones."""
@@ -66,20 +68,20 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def scores(wanted: list[dict[str, Any]]) -> dict[str, str]:
+def scores(wanted: Sequence[Evaluation]) -> dict[str, str]:
     """Return evaluation key -> metric name, such as `psnr_y/Set5/bicubic`; different evaluations keep apart.
 
     Args:
-        wanted: evaluations as plain data: key, source, dataset, kernel, crop, metric.
+        wanted: the evaluations of one trial.
 
     """
-    plain = {e["key"]: safe(f"{e['metric']}/{e['dataset']}/{e['kernel']}") for e in wanted}
+    plain = {e.key: safe(f"{e.metric}/{e.dataset}/{e.kernel}") for e in wanted}
     named: dict[str, str] = {}
     for e in wanted:
-        name = plain[e["key"]]
+        name = plain[e.key]
         if list(plain.values()).count(name) > 1:
-            crop = "whole" if e["crop"] is None else f"crop {e['crop']}"
-            name = safe(f"{e['metric']}/{e['dataset']} {crop}/{e['kernel']}")
+            crop = "whole" if e.crop is None else f"crop {e.crop}"
+            name = safe(f"{e.metric}/{e.dataset} {crop}/{e.kernel}")
         # The same crop of two sources of one name: only their keys tell them apart.
-        named[e["key"]] = name if name not in named.values() else f"{name} {e['key'][:8]}"
+        named[e.key] = name if name not in named.values() else f"{name} {e.key[:8]}"
     return named

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from drnbench.errors import UsageError, nearest
-from drnbench.store import Status, Store, read_json
+from drnbench.results.plan_record import PlanRecord, TrialRecord
+from drnbench.store import Status, Store
 from drnbench.tracking import names
 
 VERSION = 1
@@ -46,7 +46,7 @@ class TrialView:
 
     """
 
-    plan: dict[str, Any]
+    plan: TrialRecord
     values: dict[str, Any]
     state: str
     message: str | None
@@ -55,12 +55,12 @@ class TrialView:
     @property
     def identity(self) -> tuple[str, str]:
         """Key and arm: what finds its run again."""
-        return self.plan["key"], self.plan["arm"]
+        return self.plan.key, self.plan.arm
 
     @property
     def label(self) -> str:
         """How its run is called; a seed says nothing where nothing was trained."""
-        return f"{self.plan['arm']}, seed {self.plan['seed']}" if self.plan["stages"] else str(self.plan["arm"])
+        return f"{self.plan.arm}, seed {self.plan.seed}" if self.plan.stages else self.plan.arm
 
     @property
     def started(self) -> int | None:
@@ -88,40 +88,26 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def read_plan(store: Store, name: str) -> dict[str, Any]:
-    """Read results/<study>/plan.json.
-
-    Raises:
-        UsageError: there is none.
-
-    """
-    plan = read_json(store.study(name) / "plan.json")
-    if plan is None:
-        known = (path.parent.name for path in store.root.glob("*/plan.json"))
-        raise UsageError(f"no study {name!r} in {store.root}: run it first, or {nearest(name, known)}")
-    return dict(plan)
-
-
-def trials(store: Store, plan: dict[str, Any]) -> list[TrialView]:
+def trials(store: Store, plan: PlanRecord) -> list[TrialView]:
     """Return the trials of a plan with their states, each (key, arm) once: seeds that train nothing are one trial."""
-    stages = {key: (stage["name"], store.stage(key)) for key, stage in plan["stages"].items()}
+    stages = {key: (stage.name, store.stage(key)) for key, stage in plan.stages.items()}
     read = {key: (store.status(folder), store.state(folder)) for key, (_, folder) in stages.items()}
-    values = {arm["name"]: arm["values"] for arm in plan["arms"]}
+    values = {arm.name: arm.values for arm in plan.arms}
     views: dict[tuple[str, str], TrialView] = {}
-    for trial in plan["trials"]:
-        folder = store.trial(trial["key"])
+    for trial in plan.trials:
+        folder = store.trial(trial.key)
         status, own = store.status(folder), store.state(folder)
-        units = [(*stages[key], read[key][0]) for key in trial["stages"]]
-        state, message = _state(trial, status, own, [read[key] for key in trial["stages"]])
-        view = TrialView(trial, values.get(trial["arm"], {}), state, message, (*units, ("", folder, status)))
+        units = [(*stages[key], read[key][0]) for key in trial.stages]
+        state, message = _state(trial, status, own, [read[key] for key in trial.stages])
+        view = TrialView(trial, values.get(trial.arm, {}), state, message, (*units, ("", folder, status)))
         views.setdefault(view.identity, view)
     return list(views.values())
 
 
 def _state(
-    trial: dict[str, Any], status: Status | None, own: str, stages: list[tuple[Status | None, str]]
+    trial: TrialRecord, status: Status | None, own: str, stages: list[tuple[Status | None, str]]
 ) -> tuple[str, str | None]:
-    if status is not None and {e["key"] for e in trial["wanted"]} <= set(status.evaluations):
+    if status is not None and {e.key for e in trial.wanted} <= set(status.evaluations):
         return "done", None
     everything = [*stages, (status, own)]
     states = [state for _, state in everything]
@@ -159,7 +145,7 @@ def scores(view: TrialView) -> Scores:
     found, path = Scores(), folder / "per_image.parquet"
     if status is None or not path.exists():
         return found
-    called = names.scores(view.plan["wanted"])
+    called = names.scores(view.plan.wanted)
     rows = pd.read_parquet(path)
     rows = rows[rows["evaluation"].isin([key for key in called if key in set(status.evaluations)])]
     for key, values in rows.groupby("evaluation", sort=False)["value"]:
@@ -199,7 +185,7 @@ def stamp(view: TrialView) -> str:
     """Return a digest of everything that a trial's run shows, from small files and the dates of large ones."""
     what: dict[str, Any] = {
         "version": VERSION,
-        "plan": view.plan["wanted"],
+        "plan": [e.model_dump(mode="json") for e in view.plan.wanted],
         "state": view.state,
         "message": view.message,
     }
@@ -218,14 +204,13 @@ def stamp(view: TrialView) -> str:
 FILES = ("history.parquet", "per_image.parquet")
 
 
-def study_stamp(store: Store, plan: dict[str, Any], views: Iterable[TrialView]) -> str:
+def study_stamp(store: Store, plan: PlanRecord, views: Iterable[TrialView]) -> str:
     """Return a digest of everything that a study's runs show.
 
     States and costs in plan.json are left out: the trials themselves tell them, and an estimate moves nothing.
     """
-    kept = {k: v for k, v in plan.items() if k not in {"stages", "trials", "warnings"}}
-    kept["trials"] = [{k: v for k, v in trial.items() if k != "state"} for trial in plan["trials"]]
-    files = [path for path in reports(store, plan["study"]) if path.name != "plan.json"]
+    kept = plan.model_dump(mode="json", exclude={"stages": True, "warnings": True, "trials": {"__all__": {"state"}}})
+    files = [path for path in reports(store, plan.study) if path.name != "plan.json"]
     return _digest({"plan": kept, "trials": [stamp(view) for view in views], "files": contents(files)})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from drnbench.results.plan_record import read_plan
 from drnbench.store import Store, read_json, write_json
 from drnbench.tracking import reading
 
@@ -28,7 +29,7 @@ def up_to_date(store: Store, name: str, uri: str | None = None) -> bool:
     known = (read_json(_file(store, name)) or {}).get(_public(uri))
     if known is None:
         return False
-    plan = reading.read_plan(store, name)
+    plan = read_plan(store, name)
     return bool(known == reading.study_stamp(store, plan, reading.trials(store, plan)))
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from drnbench.errors import UsageError
+from drnbench.results import plan_record
 from drnbench.store import Store
 from drnbench.tracking import place, record
 
@@ -82,7 +83,7 @@ def serve(store: Store, uri: str | None = None, host: str = "127.0.0.1", port: i
 
 def _experiments(store: Store, database: Path | None) -> list[tuple[str, int | None]]:
     """Return the store's studies, each with its experiment's number where the database is a file and knows it."""
-    studies = sorted(found.parent.name for found in store.root.glob("*/plan.json"))
+    studies = plan_record.studies(store)
     numbers: dict[str, int] = {}
     if database is not None:
         with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(database)) as db:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drnbench.data import build as making
+from drnbench.data import build
 from drnbench.data.cache import fingerprint, hr_set, lr_set
 from drnbench.data.images import center_crop, mod_crop, read_rgb, to_tensor, to_uint8
 from drnbench.degradations import parse
@@ -44,7 +44,7 @@ def decoded(monkeypatch):
         seen.append(Path(path).name)
         return read_rgb(path)
 
-    monkeypatch.setattr(making, "read_rgb", spy)
+    monkeypatch.setattr(build, "read_rgb", spy)
     return seen
 
 
@@ -234,17 +234,17 @@ def test_impossible_requests(folder, store, tmp_path):
 RACE = """
 import sys
 from pathlib import Path
-from drnbench.data import cache, making
+from drnbench.data import build, cache
 from drnbench.degradations.kernel import Kernel
 folder, store = sys.argv[1], Path(sys.argv[2])
-made, degrade, read, reads = [], Kernel.degrade, making.read_rgb, []
+made, degrade, read, reads = [], Kernel.degrade, build.read_rgb, []
 def counted(*given):
     made.append(given)
     return degrade(*given)
 def reading(path):
     reads.append(path)
     return read(path)
-Kernel.degrade, making.read_rgb = counted, reading
+Kernel.degrade, build.read_rgb = counted, reading
 print("ready", flush=True)
 sys.stdin.readline()
 images = cache.fingerprint(folder, store).images

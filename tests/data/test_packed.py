@@ -280,8 +280,8 @@ def test_one_process_goes_on_where_several_were_killed(capsys):
 SCRIPT = """
 import sys
 from pathlib import Path
-from drnbench.data import cache, making
-making.PARALLEL = 0
+from drnbench.data import build, cache
+build.PARALLEL = 0
 print(len(cache.fingerprint(sys.argv[1], Path(sys.argv[2])).images))
 """
 
@@ -300,8 +300,8 @@ def test_a_script_without_a_main_guard_does_not_hang(tmp_path, large):
 DAEMON = """
 import multiprocessing, sys
 from pathlib import Path
-from drnbench.data import cache, making
-making.PARALLEL = 0
+from drnbench.data import build, cache
+build.PARALLEL = 0
 def work(folder, store):
     images = cache.fingerprint(folder, Path(store)).images
     print(len(cache.hr_set(images)), len(cache.lr_set(images, "nearest", 2, Path(store))), flush=True)
@@ -389,8 +389,8 @@ def test_ctrl_c_keeps_what_was_decoded(folder, store, large, decoded):
 PARALLEL = """
 import sys
 from pathlib import Path
-from drnbench.data import cache, making
-making.PARALLEL = 0
+from drnbench.data import build, cache
+build.PARALLEL = 0
 cache.fingerprint(sys.argv[1], Path(sys.argv[2]))
 """
 

@@ -177,8 +177,8 @@ def test_a_part_longer_than_the_file_is_dropped(server, tmp_path):
 CALL = """
 import json, sys
 from pathlib import Path
-from drnbench.data.catalogue import Remote
-from drnbench.data.fetch import fetch
+from drnbench.datasets.catalogue import Remote
+from drnbench.datasets.fetch import fetch
 fetch(Remote(**json.loads(sys.argv[1])), Path(sys.argv[2]))
 """
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drnbench.datasets import photos as photos_module
+from drnbench.datasets import photos
 from drnbench.datasets.photos import SPLITS
 from drnbench.datasets.sources import absent, datasets, resolve
 from drnbench.errors import DataError
@@ -46,7 +46,7 @@ def test_photographs_keep_their_order_and_are_there():
 
 
 def test_a_photograph_that_is_not_installed(monkeypatch):
-    monkeypatch.setattr(photos_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(photos, "find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"skimage/data/astronaut\.png is missing.*pip install"):
         resolve("photos/test")
 

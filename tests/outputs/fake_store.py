@@ -17,6 +17,7 @@ from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.config.units import EvaluateUnit, Evaluation, StageUnit
 from drnbench.plan.expand import Arm, expand
 from drnbench.plan.graph import Plan, PlannedTrial, StageNode
+from drnbench.results.plan_record import write_plan
 from drnbench.store import Status, Store, safe, write_json
 from drnbench.training.history import History
 
@@ -119,7 +120,7 @@ def fill(
     kernels: bool = False,
 ) -> Store:
     """Write plan.json, and for every trial that is `done` its scores, crops, histories, costs and kernels of D."""
-    write_json(store.study(plan.study.name) / "plan.json", plan.to_json())
+    write_plan(plan.record(), store)
     for trial in plan.trials:
         if not done(trial):
             continue

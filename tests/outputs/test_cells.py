@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from drnbench.config.study import Axis
-from drnbench.outputs import headline as words
-from drnbench.outputs import report
+from drnbench.outputs import headline, report
 from drnbench.results import reading, summary
 from drnbench.store import Store
 from tests.outputs.fake_store import fill, plan_of
@@ -13,7 +12,7 @@ from tests.outputs.test_words import matches
 def said(store: Store, study, effect, **options) -> str:
     fill(store, plan_of(study, "study"), effect, **options)
     scores = reading.read(store, "study")
-    return words.headline(scores, summary.summarise(scores))
+    return headline.headline(scores, summary.summarise(scores))
 
 
 def small(**fields):

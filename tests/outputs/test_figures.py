@@ -9,8 +9,8 @@ from drnbench.config.study import Axis
 from drnbench.outputs import report
 from drnbench.outputs.curve import Point, limits
 from drnbench.store import Store
-from tests.outputs.fake_store import fill, plan_of
 from tests.outputs.conftest import gain, rho_study
+from tests.outputs.fake_store import fill, plan_of
 
 
 def test_figures_come_as_vectors_and_pictures(store: Store) -> None:

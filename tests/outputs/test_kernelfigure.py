@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,9 +19,9 @@ from drnbench.outputs import report
 from drnbench.results import reading
 from drnbench.results.scores import Scores
 from drnbench.store import Store, write_json
+from tests.outputs.conftest import gain, rho_study
 from tests.outputs.fake_store import PRETRAIN, fill, plan_of
 from tests.outputs.shapes import KERNELS, SKEWED, dual_study, one_stage, real_study
-from tests.outputs.conftest import gain, rho_study
 
 FOUR = ("bicubic", "bd", "nearest", "gaussian:sigma=2.0")
 
@@ -140,8 +141,8 @@ def test_real_images_have_no_picture_and_the_caption_says_so(store: Store) -> No
 
 def test_a_study_of_real_images_alone_has_no_figure(store: Store) -> None:
     scores = planned(store, real_study())
-    for trial in scores.plan["trials"]:
-        trial["config"] = None
+    trials = [trial.model_copy(update={"config": None}) for trial in scores.plan.trials]
+    scores = replace(scores, plan=scores.plan.model_copy(update={"trials": trials}))
     assert [p.spec for p in kernelfigure.panels(scores, store)] == ["real"]
     assert kernelfigure.draw(scores, store) is None
 

@@ -7,14 +7,13 @@ import pytest
 from drnbench.config.outputs import Table
 from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Evaluate
-from drnbench.outputs import report
-from drnbench.outputs import table_rows as lines
+from drnbench.outputs import report, table_rows
 from drnbench.results import labels, layout, reading, summary
 from drnbench.results.scores import Place, Scores
 from drnbench.store import Store, read_json, write_json
+from tests.outputs.conftest import rho_study
 from tests.outputs.fake_store import base, fill, plan_of
 from tests.outputs.shapes import SKEWED, adapt_study, dual_study, gap_study
-from tests.outputs.conftest import rho_study
 
 
 def scores_of(store: Store, study: Study, **options) -> Scores:
@@ -81,8 +80,8 @@ def test_axes_that_move_the_places(store: Store) -> None:
 
 def test_such_axes_are_columns_and_the_others_blocks(store: Store) -> None:
     scores = scores_of(store, dual_study())
-    frame = lines.skeleton(scores, "loss")
-    assert [a["path"] for a in frame.others] == ["network"]
+    frame = table_rows.skeleton(scores, "loss")
+    assert [a.path for a in frame.others] == ["network"]
     assert frame.across == ["kernel", "scale"]
     assert [group.head for group in frame.groups][:3] == ["bd ×2", "bd ×4", "gaussian σ=2 ×2"]
     assert [line.labels for line in frame.lines] == [
@@ -93,20 +92,20 @@ def test_such_axes_are_columns_and_the_others_blocks(store: Store) -> None:
 
 def test_where_they_are_the_rows_the_columns_join(store: Store) -> None:
     scores = scores_of(store, dual_study())
-    frame = lines.skeleton(scores, "kernel")
+    frame = table_rows.skeleton(scores, "kernel")
     assert [group.head for group in frame.groups] == ["photos-test ×2", "photos-test ×4"]
     assert [line.labels[-1] for line in frame.lines[:4]] == [
         "bicubic, kernel=bd", "bicubic, kernel=gaussian", "bicubic, kernel=skewed", "bd",
     ]  # fmt: skip
     results = summary.summarise(scores)
-    found = lines.find(frame.lines[1], frame.groups[1], "psnr_y", results)
+    found = table_rows.find(frame.lines[1], frame.groups[1], "psnr_y", results)
     assert found is not None
     assert found.place == Place("photos-test", "gaussian:sigma=2.0", 4)
 
 
 def test_a_baseline_on_another_axis_is_marked_in_its_column(store: Store) -> None:
     scores = scores_of(store, dual_study(outputs=[Table(rows="network")]))
-    frame = lines.skeleton(scores, "network")
+    frame = table_rows.skeleton(scores, "network")
     assert [line.labels for line in frame.lines] == [
         ["", "bicubic"], ["off (baseline)", "S"], ["", "L"], ["on", "S"], ["", "L"],
     ]  # fmt: skip

@@ -10,10 +10,7 @@ from scipy import stats
 from drnbench.config.outputs import Curve, Heatmap, Table, Tradeoff
 from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Evaluate
-from drnbench.outputs import crops as strip
-from drnbench.outputs import curve, heatmap, report, tables, tradeoff
-from drnbench.outputs import dual_kernel as dualfigure
-from drnbench.outputs import gap_values as gap
+from drnbench.outputs import crops, curve, dual_kernel, gap_values, heatmap, report, tables, tradeoff
 from drnbench.results import costs as costing
 from drnbench.results import reading, summary
 from drnbench.results.scores import Place, Scores
@@ -39,7 +36,7 @@ def read(store: Store, name: str) -> tuple[Scores, Results]:
 
 
 def output(scores: Scores, kind: str, n: int = 0) -> dict:
-    return [out for out in scores.plan["outputs"] if out["kind"] == kind][n]
+    return [out for out in scores.plan.outputs if out["kind"] == kind][n]
 
 
 def test_the_dual_study_is_drawn_whole(store: Store) -> None:
@@ -193,7 +190,7 @@ def test_a_gap_agrees_with_a_count_by_hand(store: Store) -> None:
     plan = plan_of(gap_study(), "gap")
     fill(store, plan, lambda arm, kernel: 0.0, images=40, change=gap_change)
     scores, _ = read(store, "gap")
-    found = gap.gaps(scores, output(scores, "gap"))
+    found = gap_values.gaps(scores, output(scores, "gap"))
     arms = {arm.name: arm for arm in plan.study.arms}
 
     def by_seed(name: str, size: int, extra: float) -> np.ndarray:
@@ -248,7 +245,7 @@ def test_kernels_of_the_learned_d(store: Store) -> None:
     fill(store, plan, lambda arm, kernel: 0.0, kernels=True)
     scores, results = read(store, "adapt")
     arm = scores.arm("adapted, skewed")
-    found = dualfigure.read(store, scores, results, arm)
+    found = dual_kernel.read(store, scores, results, arm)
     assert found is not None
     mine = [kernels_of(t)[0] for t in plan.trials if t.arm.name == arm.name]
     assert np.allclose(found.learned, np.mean(mine, axis=0))
@@ -256,7 +253,7 @@ def test_kernels_of_the_learned_d(store: Store) -> None:
     assert found.true.sum() == pytest.approx(1)
     assert found.error is not None
     assert found.error.place.kernel == SKEWED
-    drawn = dualfigure.draw(scores, results, store, output(scores, "dualkernel"))
+    drawn = dual_kernel.draw(scores, results, store, output(scores, "dualkernel"))
     assert drawn is not None
     texts = [ax.get_xlabel() for ax in drawn.figure.axes]
     assert sum("D MAE 1.52" in text for text in texts) == 6
@@ -271,7 +268,7 @@ def test_where_the_true_kernel_is_not_known(store: Store) -> None:
         Axis("kernel", {"one": {"adapt.unpaired.kernel": "bd"}}),
     ], control=None), "adapt"), lambda arm, kernel: 0.0, kernels=True)  # fmt: skip
     scores, results = read(store, "adapt")
-    drawn = dualfigure.draw(scores, results, store, output(scores, "dualkernel"))
+    drawn = dual_kernel.draw(scores, results, store, output(scores, "dualkernel"))
     assert drawn is not None
     assert "not known" in " ".join(t.get_text() for ax in drawn.figure.axes for t in ax.texts)
 
@@ -280,14 +277,14 @@ def test_where_the_true_kernel_is_not_known(store: Store) -> None:
 def test_a_kernel_keeps_its_middle(have: int, want: int) -> None:
     kernel = np.zeros((have, have))
     kernel[have // 2, have // 2] = 1
-    row = int(np.argwhere(dualfigure.fit(kernel, (want, want)))[0][0])
+    row = int(np.argwhere(dual_kernel.fit(kernel, (want, want)))[0][0])
     assert abs((row - (want - 1) / 2) - (have // 2 - (have - 1) / 2)) <= 0.5
 
 
 def test_real_frames_have_no_hr_and_their_own_score(store: Store) -> None:
     fill(store, plan_of(real_study(), "real"), lambda arm, kernel: 0.0, samples=True)
     scores, results = read(store, "real")
-    drawn = strip.draw(scores, store)
+    drawn = crops.draw(scores, store)
     assert drawn is not None
     titles = [ax.get_title() for ax in drawn.figure.axes if ax.get_title()]
     assert titles == ["LR", "bicubic", "ρ=0", "ρ=0.3", "ρ=0.5"]

@@ -12,9 +12,7 @@ from matplotlib.text import Text
 
 from drnbench.config.outputs import Table
 from drnbench.config.study import Study
-from drnbench.outputs import pareto, report
-from drnbench.outputs import search_figure as searchfigure
-from drnbench.outputs import search_summary as searched
+from drnbench.outputs import pareto, report, search_figure, search_summary
 from drnbench.render import figures
 from drnbench.results.reading import read
 from drnbench.search import Float, Maximise, Minimise, Search, Steps
@@ -97,7 +95,7 @@ def test_the_picture_of_a_search_shows_every_candidate_and_where_it_lies(store: 
     reported(store, [])
     searching(store, CANDIDATES, [5])
     with figures.styled():
-        drawn = searchfigure.draw(read(store, "unpaired"))
+        drawn = search_figure.draw(read(store, "unpaired"))
     assert drawn is not None
     line, where = drawn.figure.axes[:2]
     low, high = line.get_ylim()
@@ -176,7 +174,7 @@ def test_three_objectives_give_a_panel_for_each_pair(store: Store) -> None:
 
 def test_a_grid_is_not_taken_for_the_search_that_it_once_was(store: Store, filled: Store) -> None:
     searching(store, CANDIDATES, [5])
-    assert searched.of(read(store, "unpaired")) is None
+    assert search_summary.of(read(store, "unpaired")) is None
     assert "search" not in report.write(store, "unpaired").headline
 
 
@@ -198,7 +196,7 @@ def test_a_search_that_went_on_makes_a_new_report(store: Store) -> None:
     ],
 )
 def test_an_axis_says_what_was_looked_at_and_which_way_is_better(objective: Any, words: str) -> None:
-    assert searched.label(json.loads(objective.model_dump_json())) == words
+    assert search_summary.label(json.loads(objective.model_dump_json())) == words
 
 
 def test_a_space_of_other_kinds_is_shown_without_a_map(store: Store) -> None:
@@ -206,6 +204,6 @@ def test_a_space_of_other_kinds_is_shown_without_a_map(store: Store) -> None:
     space = [{"path": "method", "title": "method", "numeric": False, "log": False, "values": ["a", "b"]}]
     searching(store, CANDIDATES, [5], space=space)
     with figures.styled():
-        drawn = searchfigure.draw(read(store, "unpaired"))
+        drawn = search_figure.draw(read(store, "unpaired"))
     assert drawn is not None
     assert len(drawn.figure.axes) == 1

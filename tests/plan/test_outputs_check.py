@@ -72,6 +72,6 @@ def test_what_can_be_drawn_is_planned(tmp_path):
         evaluate=("photos/train", "photos/test"),
         metrics=("psnr_y", "dual_mae"),
         baseline={"train.lam": 0},
-    ).to_json()
-    gap = made["outputs"][2]
+    ).record()
+    gap = made.outputs[2]
     assert (gap["train"], gap["test"]) == ("photos/train", "photos/test")

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from drnbench.store import leases as lease
+from drnbench.store import leases
 from drnbench.store.leases import Leases, claim, leased
 
 
@@ -47,7 +47,7 @@ def test_a_process_of_this_machine_that_is_gone_is_dead_at_once(tmp_path):
 def test_another_machines_holder_is_dead_when_it_has_not_touched_its_lease(tmp_path):
     other_host(tmp_path / "fresh")
     assert claim(tmp_path / "fresh") is None
-    other_host(tmp_path / "old", age=lease.DEAD_S + 5)
+    other_host(tmp_path / "old", age=leases.DEAD_S + 5)
     assert claim(tmp_path / "old") is not None
 
 
@@ -60,7 +60,7 @@ def test_of_many_that_want_it_one_gets_it(tmp_path):
     for attempt in range(20):
         folder = tmp_path / str(attempt)
         if attempt % 2:
-            other_host(folder, age=lease.DEAD_S + 5)
+            other_host(folder, age=leases.DEAD_S + 5)
         start = threading.Barrier(8)
 
         def take(_, folder=folder, start=start):
@@ -85,15 +85,15 @@ def test_who_slept_too_long_notices(tmp_path):
 
 
 def test_leases_are_touched_and_given_back_at_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(lease, "BEAT_S", 0.01)
+    monkeypatch.setattr(leases, "BEAT_S", 0.01)
     touched = threading.Event()
-    real = lease.Lease.touch
+    real = leases.Lease.touch
 
     def touch(self):
         real(self)
         touched.set()
 
-    monkeypatch.setattr(lease.Lease, "touch", touch)
+    monkeypatch.setattr(leases.Lease, "touch", touch)
     with Leases() as mine:
         mine.claim(tmp_path / "a")
         assert touched.wait(60)

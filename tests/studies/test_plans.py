@@ -1,7 +1,5 @@
 """Every study asks a question, and every profile of it is a plan that can be run."""
 
-import json
-
 import pytest
 
 from drnbench.config.studyfile import load
@@ -45,4 +43,4 @@ def test_every_profile_is_a_plan(path, profile, store, shared_data, monkeypatch)
             make(expanded, store)
         return
     plan = make(expanded, store)
-    assert json.loads(json.dumps(plan.to_json(), allow_nan=False))["study"] == path.stem
+    assert plan.record().study == path.stem

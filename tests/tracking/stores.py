@@ -81,7 +81,7 @@ class Written:
         trial = key("trial", keys, self.profile)
         wanted = [
             {"key": key("e", kernel, metric), "source": "photos/test", "dataset": "Set5", "kernel": kernel,
-             "crop": None, "metric": metric}
+             "images": "i", "crop": None, "metric": metric}
             for kernel in KERNELS
             for metric in ("psnr_y", "ssim_y")
         ]  # fmt: skip

@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from drnbench.config.units import Evaluation
 from drnbench.tracking import names
 from tests.tracking.stores import stage_config
 
@@ -58,8 +59,15 @@ def test_a_long_value_is_cut() -> None:
 
 def wanted(**fields: object) -> dict[str, object]:
     key = hashlib.sha256(repr(fields).encode()).hexdigest()
-    plain = {"source": "photos/test", "dataset": "photos", "kernel": "bd", "crop": None, "metric": "psnr_y"}
-    return {"key": key, **plain, **fields}
+    plain = {
+        "source": "photos/test",
+        "dataset": "photos",
+        "images": "i",
+        "kernel": "bd",
+        "crop": None,
+        "metric": "psnr_y",
+    }
+    return Evaluation(**{"key": key, **plain, **fields})
 
 
 def test_evaluations_that_differ_keep_apart() -> None:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from drnbench import Data, Evaluate, Stage, Trial
-from drnbench.data import build as making
+from drnbench.data import build
 from drnbench.data.images import read_rgb
 from drnbench.degradations.kernel import Kernel
 from drnbench.errors import UsageError
@@ -60,7 +60,7 @@ def work(monkeypatch):
         done.append(kernel)
         return degrade(kernel, *args)
 
-    monkeypatch.setattr(making, "read_rgb", decoding)
+    monkeypatch.setattr(build, "read_rgb", decoding)
     monkeypatch.setattr(Kernel, "degrade", degrading)
     return done
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from drnbench.plan.graph import Plan
+from drnbench.config.units import Evaluation
+from drnbench.results.plan_record import PlanRecord
 from drnbench.results.scores import Arm, Place, Scores
 from drnbench.store import Store, read_rows
 
@@ -92,50 +93,32 @@ def pairs_with(study: Compared, place: Place) -> list[tuple[str, str]]:
     return [(arm.name, base.name) for arm, base in found if base is not None and not base.seedless]
 
 
-def of_plan(plan: Plan) -> Compared:
+def of_record(plan: PlanRecord) -> Compared:
     """Return the comparisons of a plan; what is not scored yet counts as absent."""
     rows = [
         Row(
-            t.arm.name, t.trial.seed, t.unit.key, t.trial.method, bool(t.stages), t.trial.scale,
-            _wanted(t.trial.scale, ((e.key, e.dataset, e.source, e.kernel, e.crop, e.lr, e.metric) for e in t.unit.wanted)),
+            t.arm,
+            t.seed,
+            t.key,
+            str((t.config or {}).get("method")),
+            bool(t.stages),
+            t.scale,
+            _wanted(t.scale, t.wanted),
         )
         for t in plan.trials
-    ]  # fmt: skip
-    study = plan.study
-    about = {
-        "axes": [{"path": axis.path} for axis in study.study.axes],
-        "baseline": study.baseline,
-        "baseline_values": study.study.baseline,
-    }
-    return _compared(about, [(arm.name, arm.kind, arm.values) for arm in study.arms], rows)
+    ]
+    return _compared(plan, rows)
 
 
-def of_json(plan: Any) -> Compared | None:
-    """Return the comparisons of a plan.json; None where it has another form, or no baseline."""
-    try:
-        rows = [
-            Row(
-                t["arm"], t["seed"], t["key"], t["config"]["method"], bool(t["stages"]), t["scale"],
-                _wanted(t["scale"], ((e["key"], e["dataset"], e["source"], e["kernel"], e["crop"], e.get("lr"), e["metric"])
-                                     for e in t["wanted"])),
-            )
-            for t in plan["trials"]
-        ]  # fmt: skip
-        about = {name: plan[name] for name in ("axes", "baseline", "baseline_values")}
-        return _compared(about, [(a["name"], a["kind"], a["values"]) for a in plan["arms"]], rows)
-    except (KeyError, TypeError, IndexError):
-        return None
-
-
-def _wanted(scale: int, evaluations: Iterable[tuple[Any, ...]]) -> dict[tuple[Place, str], Scored]:
+def _wanted(scale: int, evaluations: Iterable[Evaluation]) -> dict[tuple[Place, str], Scored]:
     found: dict[tuple[Place, str], Scored] = {}
-    for key, dataset, source, kernel, crop, lr, metric in evaluations:
-        found.setdefault((Place(dataset, kernel, scale), metric), Scored(key, (source, crop, lr)))
+    for e in evaluations:
+        found.setdefault((Place(e.dataset, e.kernel, scale), e.metric), Scored(e.key, (e.source, e.crop, e.lr)))
     return found
 
 
-def _compared(about: dict[str, Any], arms: list[tuple[str, str, dict[str, Any]]], rows: list[Row]) -> Compared:
-    by_arm: dict[str, dict[int, Row]] = {name: {} for name, _, _ in arms}
+def _compared(plan: PlanRecord, rows: list[Row]) -> Compared:
+    by_arm: dict[str, dict[int, Row]] = {arm.name: {} for arm in plan.arms}
     for row in rows:
         by_arm[row.arm][row.seed] = row
     metrics: dict[Place, dict[str, None]] = {}
@@ -143,14 +126,14 @@ def _compared(about: dict[str, Any], arms: list[tuple[str, str, dict[str, Any]]]
         for place, metric in row.wanted:
             metrics.setdefault(place, {})[metric] = None
     made = []
-    for name, kind, values in arms:
-        mine = list(by_arm[name].values())
+    for arm in plan.arms:
+        mine = list(by_arm[arm.name].values())
         places = tuple(dict.fromkeys(place for row in mine for place, _ in row.wanted))
-        scale = mine[0].scale if mine else values.get("scale", rows[0].scale)
+        scale = mine[0].scale if mine else arm.values.get("scale", rows[0].scale)
         seedless = bool(mine) and not any(row.trained for row in mine)
-        made.append(Arm(name, kind, values, int(scale), seedless, (), (), places))
+        made.append(Arm(arm.name, arm.kind, arm.values, int(scale), seedless, (), (), places))
     listed = {place: tuple(names) for place, names in metrics.items()}
-    scores = Scores(about, tuple(made), tuple(listed), listed, {}, {}, {})
+    scores = Scores(plan, tuple(made), tuple(listed), listed, {}, {}, {})
     return Compared(scores, listed, {row.arm: row.method for row in rows}, by_arm)
 
 

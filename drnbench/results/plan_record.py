@@ -1,0 +1,181 @@
+"""plan.json as data: what a study planned, as every later reader takes it from the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from drnbench.config.protocol import Protocol
+from drnbench.config.units import Evaluation
+from drnbench.errors import UsageError, nearest
+from drnbench.store import Store, read_json, write_json
+
+VERSION = 1
+"""Raised when plan.json changes its form; what `_upgraded` does to older ones says how. Before versions were kept: 0."""
+FILE = "plan.json"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class AxisRecord(_Record):
+    """One axis of the grid."""
+
+    path: str
+    title: str
+    values: list[Any]
+    named: bool = False
+
+
+class ExclusionRecord(_Record):
+    """One seed of an arm that is left out, and why."""
+
+    seed: int
+    reason: str
+
+
+class ArmRecord(_Record):
+    """One arm, in table order; `values` are its axis values by path."""
+
+    name: str
+    kind: Literal["grid", "named", "reference"]
+    values: dict[str, Any]
+    excluded: list[ExclusionRecord] = Field(default_factory=list)
+
+
+class StageRecord(_Record):
+    """One trained stage: what progress calls it, the stage's own name, its state when the plan was made."""
+
+    label: str
+    name: str
+    state: str
+    stale: bool = False
+    used_by: int = 0
+    before: str | None = None
+
+
+class TrialRecord(_Record):
+    """One trial: its key and those of its stages, what is scored, its configuration.
+
+    Attributes:
+        measured: one line on how its metrics are measured.
+        config: fields of the `Trial`; None in plans of the first versions.
+
+    """
+
+    key: str
+    arm: str
+    seed: int
+    state: str
+    stages: list[str]
+    scale: int
+    wanted: list[Evaluation]
+    measured: str = ""
+    config: dict[str, Any] | None = None
+
+
+class PlanRecord(_Record):
+    """A study as it was planned."""
+
+    version: int = VERSION
+    study: str
+    question: str
+    profile: str
+    baseline: str | None
+    baseline_values: dict[str, Any]
+    control: str | None
+    control_values: dict[str, Any]
+    subject: dict[str, Any]
+    axes: list[AxisRecord]
+    outputs: list[dict[str, Any]]
+    protocol: Protocol
+    measured: str = ""
+    arms: list[ArmRecord]
+    stages: dict[str, StageRecord]
+    trials: list[TrialRecord]
+    warnings: list[str] = Field(default_factory=list)
+
+    def axis(self, path: str) -> AxisRecord:
+        """Return the axis of a path."""
+        return next(axis for axis in self.axes if axis.path == path)
+
+    @property
+    def keys(self) -> set[str]:
+        """The keys of all trials."""
+        return {trial.key for trial in self.trials}
+
+
+def write_plan(record: PlanRecord, store: Store) -> None:
+    """Write plan.json into the study's folder."""
+    write_json(store.study(record.study) / FILE, record.model_dump(mode="json"))
+
+
+def studies(store: Store) -> list[str]:
+    """Return the names of the studies that a store has a plan of."""
+    return sorted(path.parent.name for path in store.root.glob(f"*/{FILE}"))
+
+
+def find_plan(store: Store, name: str) -> PlanRecord | None:
+    """Return the plan of a study; None where the store has none, or one that no version of this package wrote."""
+    raw = read_json(store.study(name) / FILE)
+    if not isinstance(raw, dict):
+        return None
+    try:
+        return PlanRecord.model_validate(_upgraded(raw))
+    except (ValidationError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def read_plan(store: Store, name: str) -> PlanRecord:
+    """Return the plan of a study.
+
+    Raises:
+        UsageError: the store has none of that name, or it is of a newer version or another form.
+
+    """
+    path = store.study(name) / FILE
+    raw = read_json(path)
+    if raw is None:
+        others = studies(store)
+        hint = f"; {nearest(name, others)}" if others else ""
+        raise UsageError(f"no study {name!r} in {store.root}: run it first{hint}")
+    _check_version(raw, path)
+    try:
+        return PlanRecord.model_validate(_upgraded(raw))
+    except (ValidationError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UsageError(f"{path} is not a plan of this package ({reason}); `run` writes it again") from error
+
+
+def _check_version(raw: Any, path: Path) -> None:
+    version = raw.get("version", 0) if isinstance(raw, dict) else 0
+    if isinstance(version, int) and version > VERSION:
+        raise UsageError(f"{path} is of a newer drnbench (form {version}, this one reads up to {VERSION}): upgrade it")
+
+
+def _upgraded(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return a plan of any earlier form with what it does not say filled in."""
+    values = {arm["name"]: arm["values"] for arm in raw["arms"]}
+    defaults = {
+        "baseline_values": values.get(raw["baseline"], {}),
+        "control": None,
+        "control_values": {},
+        "subject": {},
+    }
+    filled = {"version": 0, **defaults, **raw}
+    filled["protocol"] = _without_color(raw["protocol"])
+    filled["trials"] = [
+        {**trial, "config": {**config, "protocol": _without_color(config.get("protocol", {}))}}
+        if (config := trial.get("config"))
+        else trial
+        for trial in raw["trials"]
+    ]
+    return filled
+
+
+def _without_color(protocol: dict[str, Any]) -> dict[str, Any]:
+    """Drop a field that early protocols had: the colour is in the metrics' names since."""
+    return {name: value for name, value in protocol.items() if name != "color"}

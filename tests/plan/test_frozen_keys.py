@@ -1,0 +1,85 @@
+"""Keys are what they were: a store that somebody trained under an earlier commit is still found, whole.
+
+`tests/fixtures/keys.json` holds the keys of every study in every profile, over the sets of `tests/fixtures/make_sets.py`:
+study -> profile -> rows of arm, seed, keys of stages, key of the trial, digest of the keys of its evaluations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drnbench.cli.studies import planned
+from drnbench.store import Store
+from tests.conftest import REPOSITORY
+from tests.fixtures.make_sets import make_sets
+
+FROZEN = json.loads((REPOSITORY / "tests" / "fixtures" / "keys.json").read_text(encoding="utf-8"))
+CASES = [(study, profile) for study, profiles in FROZEN.items() for profile in profiles]
+JPEGS = {
+    "skimage/data": ("hubble_deep_field.jpg", "retina.jpg", "rocket.jpg"),
+    "sklearn/datasets/images": ("china.jpg", "flower.jpg"),
+}
+DECODED = "d14e0b74c1b7"
+"""Digest of the embedded JPEGs as Pillow decoded them when the keys were written down."""
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    root = tmp_path_factory.mktemp("sets")
+    make_sets(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    # One store for all: each set of images is decoded once.
+    return Store(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="module")
+def decoded():
+    """Return the digest of the embedded JPEGs: another decoder makes other pixels of them, and so other keys."""
+    digest = hashlib.sha256()
+    for folder, files in JPEGS.items():
+        package, _, inside = folder.partition("/")
+        for file in files:
+            path = Path(find_spec(package).submodule_search_locations[0]) / inside / file
+            with Image.open(path) as image:
+                digest.update(np.asarray(image.convert("RGB")).tobytes())
+    return digest.hexdigest()[:12]
+
+
+def rows(plan):
+    return [
+        [
+            trial.arm.name,
+            trial.trial.seed,
+            [key[:12] for key in trial.stages],
+            trial.unit.key[:12],
+            hashlib.sha256("".join(one.key for one in trial.unit.wanted).encode()).hexdigest()[:12],
+        ]
+        for trial in plan.trials
+    ]
+
+
+def test_every_study_is_frozen():
+    # A study that is added gets its keys written down too.
+    assert set(FROZEN) == {path.stem for path in (REPOSITORY / "studies").glob("*.py")}
+    assert all(set(profiles) == {"tiny", "quick", "small", "paper"} for profiles in FROZEN.values())
+
+
+@pytest.mark.parametrize(("study", "profile"), CASES)
+def test_keys_are_what_they_were(study, profile, sets, store, decoded, monkeypatch):
+    if profile in {"tiny", "quick"} and decoded != DECODED:
+        pytest.skip("the embedded photographs have other pixels here: another JPEG decoder, or other files")
+    monkeypatch.setenv("DRNBENCH_DATA", str(sets))
+    monkeypatch.setenv("DRNBENCH_PACK_MB", "1e6")  # 3450 links to a few files need no room
+    plan = planned(REPOSITORY / "studies" / f"{study}.py", profile, [], store)
+    assert rows(plan) == FROZEN[study][profile]
