@@ -1,7 +1,10 @@
-"""One small registry class for everything that can be added: models, schemes, kernels, metrics.
+"""One small registry class for everything that can be added: models, schemes, kernels, metrics, outputs, executors.
 
 A built-in lives in a module named in `home`; another package adds one through the entry-point group. Both
-register with the same decorator, and nothing is imported before a name is asked for.
+register in one idiom, and nothing is imported before a name is asked for:
+
+    @metrics.register("mae_y")
+    class MaeY(Compared): ...
 """
 
 from __future__ import annotations
@@ -25,11 +28,20 @@ class Registry(Generic[T]):
         home: modules that register the built-ins when they are imported.
         group: entry-point group through which other packages add entries. An entry point names a module (or
             an object in it) whose import registers the entry.
+        entry: makes the entry of a name and of what is decorated; further arguments of `register` reach it. None: what
+            is decorated is the entry, and a class is given the name as its `name`.
 
     """
 
-    def __init__(self, kind: str, home: Iterable[str] = (), group: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        home: Iterable[str] = (),
+        group: str | None = None,
+        entry: Callable[..., T] | None = None,
+    ) -> None:
         self.kind = kind
+        self._entry = entry or _named
         self._home = tuple(home)
         self._group = group
         self._entries: dict[str, T] = {}
@@ -42,11 +54,11 @@ class Registry(Generic[T]):
         self._entries[name] = entry
         return entry
 
-    def register(self, name: str, make: Callable[[Any], T] | None = None) -> Callable[[Any], Any]:
-        """Return a decorator that registers what it decorates, or `make(it)`, and returns it unchanged."""
+    def register(self, name: str, *args: Any, **fields: Any) -> Callable[[Any], Any]:
+        """Return a decorator that registers a class or a function under a name, and returns it unchanged."""
 
         def decorate(thing: Any) -> Any:
-            self.add(name, make(thing) if make else thing)
+            self.add(name, self._entry(name, thing, *args, **fields))
             return thing
 
         return decorate
@@ -83,3 +95,9 @@ class Registry(Generic[T]):
                     PlugInWarning,
                     stacklevel=2,
                 )
+
+
+def _named(name: str, thing: Any) -> Any:
+    if isinstance(thing, type):
+        setattr(thing, "name", name)  # noqa: B010 - the class of a plug-in, of which no base is known here
+    return thing

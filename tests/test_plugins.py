@@ -14,7 +14,7 @@ NET = """
 from torch import nn
 from torch.nn import functional as F
 
-from drnbench.models import register
+from drnbench.models import models
 
 
 class Net(nn.Module):
@@ -28,7 +28,7 @@ class Net(nn.Module):
         return (up + self.body(up / 255),)
 
 
-@register("outside-net", "a network of another package", scales=(2, 3, 4))
+@models.register("outside-net", "a network of another package", scales=(2, 3, 4))
 def outside_net(scale: int, n_feats: int = 8) -> Net:
     return Net(scale, n_feats)
 """

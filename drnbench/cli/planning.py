@@ -18,7 +18,6 @@ from drnbench.store import Store
 
 if TYPE_CHECKING:
     from drnbench.config.units import Unit
-    from drnbench.plan.costs import Costs
     from drnbench.plan.estimate import Ahead
     from drnbench.plan.power import Outlook, Spread
 

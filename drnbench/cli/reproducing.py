@@ -27,7 +27,6 @@ from drnbench.store import Store, read_json
 from drnbench.training.prepare import prepare
 
 if TYPE_CHECKING:
-    from drnbench.plan import Plan
     from drnbench.run.reproduction import Compared, Recorded
 
 

@@ -13,7 +13,6 @@ from drnbench.tracking.ui import serve
 
 if TYPE_CHECKING:
     from drnbench.run.coordinator import Listener
-    from drnbench.tracking import LiveMirror
 
 
 def _studies(store: Store) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +12,27 @@ from drnbench.config.trial import Frozen
 Cost = Literal["parameters", "macs", "step_macs", "seconds"]
 """What an arm costs: parameters of the model; multiply-adds for a 96 x 96 LR image; multiply-adds of a step of its last
 stage (forward and backward, every network) by image; seconds of training in one process, over all its stages."""
+
+
+class OutputSpec(Frozen):
+    """What every declared output says of itself; `drnbench.outputs.base.Output` adds what it gives to a report."""
+
+    name: ClassVar[str]
+
+    def axes(self) -> list[str]:
+        """Return the paths of the axes that it asks for."""
+        return []
+
+    def check_study(self, baseline: Mapping[str, Any]) -> None:
+        """Refuse what can be known from the declaration alone.
+
+        Args:
+            baseline: axis values of the study's baseline; empty without one.
+
+        Raises:
+            ValueError: what is wrong.
+
+        """
 
 
 class Table(Frozen):

@@ -49,7 +49,6 @@ class Line(Kernel):
 class BlurDown(Line):
     """The field's BD: a Gaussian blur stored as uint8, then every s-th pixel."""
 
-    name: ClassVar[str] = "bd"
     summary: ClassVar[str] = (
         "blur-down: Gaussian (sigma 1.6; 7x7 at odd, 12x12 at even factors), uint8, every s-th pixel"
     )
@@ -74,7 +73,6 @@ class BlurDown(Line):
 class Gaussian(Line):
     """An isotropic Gaussian centred on each LR pixel, phase-aligned with bicubic at every scale."""
 
-    name: ClassVar[str] = "gaussian"
     summary: ClassVar[str] = "isotropic Gaussian of a given sigma, phase-aligned with bicubic at every scale"
     sigma: Sigma = Field(description="standard deviation in HR pixels; required")
 
@@ -88,7 +86,6 @@ class Gaussian(Line):
 class Anisotropic(Kernel):
     """A Gaussian of two widths in any direction, centred on each LR pixel as `gaussian` is."""
 
-    name: ClassVar[str] = "anisotropic"
     summary: ClassVar[str] = "Gaussian of two sigmas and an angle, phase-aligned with bicubic at every scale"
     sigma_x: Axis = Field(description="standard deviation along the direction of the angle, in HR pixels; required")
     sigma_y: Axis = Field(description="standard deviation across the direction of the angle, in HR pixels; required")

@@ -36,7 +36,6 @@ class File(Kernel):
     column of your choice to place it otherwise.
     """
 
-    name: ClassVar[str] = "file"
     summary: ClassVar[str] = "blur kernel from a .npy or .mat file, up to 101 x 101, divided by its sum; correlation"
     path: str = Field(
         min_length=1,

@@ -151,7 +151,6 @@ class Kernel(BaseModel):
 class Bicubic(Kernel):
     """MATLAB's `imresize` on uint8."""
 
-    name: ClassVar[str] = "bicubic"
     summary: ClassVar[str] = "MATLAB's imresize on uint8, bit for bit; the field's standard"
     border: Border = Field(
         "symmetric",
@@ -179,7 +178,6 @@ class Bicubic(Kernel):
 class Nearest(Kernel):
     """One HR pixel of each cell."""
 
-    name: ClassVar[str] = "nearest"
     summary: ClassVar[str] = "every s-th pixel, no filter: strong aliasing"
     offset: Literal["half", "zero"] = Field(
         "half",
@@ -207,7 +205,6 @@ class Nearest(Kernel):
 class Real(Kernel):
     """No kernel: the images came out of a camera at the size that is to be enlarged."""
 
-    name: ClassVar[str] = "real"
     summary: ClassVar[str] = (
         "the images are LR already; no HR exists, so nothing is degraded and nothing scored against HR"
     )

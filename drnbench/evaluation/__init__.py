@@ -1,7 +1,7 @@
 """Scoring SR against HR: the protocol, the metrics, the evaluator.
 
-A new metric is an instance of a class derived from `drnbench.evaluation.metric.Metric`, added with
-`metrics.add(name, instance)` or `@metrics.register(name, lambda kind: kind())`, in a file listed in `home`
+A new metric is a class derived from `drnbench.evaluation.metric.Metric`, registered with
+`@metrics.register(name)`, in a file listed in `home`
 below, or in another package through the entry-point group `drnbench.metrics`.
 """
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["metrics"]
 
+
+def _instance(name: str, kind: type[Metric]) -> Metric:
+    kind.name = name
+    return kind()
+
+
 # The module is called `metric`: importing a submodule `metrics` would replace this registry in the package.
 metrics: Registry[Metric] = Registry(
     "metric",
@@ -26,4 +32,5 @@ metrics: Registry[Metric] = Registry(
         "drnbench.evaluation.niqe",
     ),
     group="drnbench.metrics",
+    entry=_instance,
 )

@@ -18,7 +18,7 @@ DUAL_BORDER = 4
 """LR pixels that `dual_mae` leaves out on each side: D pads with zeros, which biases its outer pixels."""
 
 
-@metrics.register("lr_psnr", lambda kind: kind())
+@metrics.register("lr_psnr")
 class LrPsnr(Metric):
     """LR consistency: PSNR on Y between the input and the degraded SR image, in dB. Needs no HR image.
 
@@ -27,7 +27,6 @@ class LrPsnr(Metric):
     interpolation explains it well.
     """
 
-    name: ClassVar[str] = "lr_psnr"
     label: ClassVar[str] = "LR-PSNR"
     unit: ClassVar[str] = "dB"
     decimals: ClassVar[int] = 2
@@ -49,14 +48,13 @@ class LrPsnr(Metric):
         )
 
 
-@metrics.register("dual_mae", lambda kind: kind())
+@metrics.register("dual_mae")
 class DualMae(Metric):
     """Mean absolute difference between D(HR), not rounded, and the true LR image, in gray levels over RGB.
 
     Four LR pixels are left out on each side. It says what D learned about the degradation, and nothing about P.
     """
 
-    name: ClassVar[str] = "dual_mae"
     label: ClassVar[str] = "D MAE"
     unit: ClassVar[str] = "levels"
     higher_is_better: ClassVar[bool] = False

@@ -212,42 +212,38 @@ class Ssim(Compared):
         )
 
 
-@metrics.register("psnr_y", lambda kind: kind())
+@metrics.register("psnr_y")
 class PsnrY(Psnr):
     """PSNR on Y of BT.601, studio range: what the tables of the field print."""
 
-    name: ClassVar[str] = "psnr_y"
     label: ClassVar[str] = "PSNR-Y"
     color: ClassVar[str] = "y"
     summary: ClassVar[str] = "PSNR on Y of BT.601, border shaved, peak 255; dB, higher is better"
 
 
-@metrics.register("ssim_y", lambda kind: kind())
+@metrics.register("ssim_y")
 class SsimY(Ssim):
     """SSIM on Y of BT.601, studio range."""
 
-    name: ClassVar[str] = "ssim_y"
     label: ClassVar[str] = "SSIM-Y"
     color: ClassVar[str] = "y"
     summary: ClassVar[str] = "SSIM on Y of BT.601, border shaved, 11x11 Gaussian window; higher is better"
 
 
-@metrics.register("psnr_rgb", lambda kind: kind())
+@metrics.register("psnr_rgb")
 class PsnrRgb(Psnr):
     """PSNR over R, G and B together: one mean squared error over all three."""
 
-    name: ClassVar[str] = "psnr_rgb"
     label: ClassVar[str] = "PSNR-RGB"
     color: ClassVar[str] = "rgb"
     reads: ClassVar[frozenset[str]] = frozenset({"border", "quantise"})
     summary: ClassVar[str] = "PSNR over R, G and B, border shaved, peak 255; dB, higher is better"
 
 
-@metrics.register("ssim_rgb", lambda kind: kind())
+@metrics.register("ssim_rgb")
 class SsimRgb(Ssim):
     """SSIM of R, G and B, their mean."""
 
-    name: ClassVar[str] = "ssim_rgb"
     label: ClassVar[str] = "SSIM-RGB"
     color: ClassVar[str] = "rgb"
     reads: ClassVar[frozenset[str]] = frozenset({"border", "quantise"})

@@ -58,11 +58,10 @@ class Pristine(NamedTuple):
     covariance: Array
 
 
-@metrics.register("niqe", lambda kind: kind())
+@metrics.register("niqe")
 class Niqe(Metric):
     """Naturalness of an SR image on its own; it looks neither at HR nor at LR."""
 
-    name: ClassVar[str] = "niqe"
     label: ClassVar[str] = "NIQE"
     higher_is_better: ClassVar[bool] = False
     decimals: ClassVar[int] = 3

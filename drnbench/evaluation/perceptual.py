@@ -89,21 +89,19 @@ class Lpips(Metric):
         return _build(self.trunk, Path(torch.hub.get_dir()) / "checkpoints" / self.trunk.file)
 
 
-@metrics.register("lpips", lambda kind: kind())
+@metrics.register("lpips")
 class LpipsAlex(Lpips):
     """LPIPS with AlexNet: the one that papers report unless they say otherwise."""
 
-    name: ClassVar[str] = "lpips"
     label: ClassVar[str] = "LPIPS"
     summary: ClassVar[str] = "LPIPS 0.1 (AlexNet) on RGB, the whole image; lower is better"
     trunk: ClassVar[Trunk] = ALEX
 
 
-@metrics.register("lpips_vgg", lambda kind: kind())
+@metrics.register("lpips_vgg")
 class LpipsVgg(Lpips):
     """LPIPS with VGG-16."""
 
-    name: ClassVar[str] = "lpips_vgg"
     label: ClassVar[str] = "LPIPS (VGG)"
     summary: ClassVar[str] = "LPIPS 0.1 (VGG-16) on RGB, the whole image; lower is better"
     trunk: ClassVar[Trunk] = VGG

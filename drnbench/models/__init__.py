@@ -5,7 +5,7 @@ the network from a file of its own when one is built, or in another package thro
 `drnbench.models`.
 """
 
-from drnbench.models._registry import Model, models, register
+from drnbench.models._registry import Model, models
 from drnbench.models.methods import create
 
-__all__ = ["Model", "create", "models", "register"]
+__all__ = ["Model", "create", "models"]

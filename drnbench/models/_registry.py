@@ -111,13 +111,13 @@ def _annotation(make: Callable[..., Any], parameter: str) -> Any:
         return eval(hint, names) if isinstance(hint, str) else hint  # noqa: S307 - the factory's own code
 
 
+def _entry(name: str, make: Callable[..., nn.Module], summary: str, **fields: Any) -> Model:
+    return Model(name, make, summary, **fields)
+
+
 models: Registry[Model] = Registry(
     "model",
     home=("drnbench.models.builtin",),
     group="drnbench.models",
+    entry=_entry,
 )
-
-
-def register(name: str, summary: str, **fields: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a factory `make(scale, **sizes)` as a model; see `Model` for the fields."""
-    return models.register(name, lambda make: Model(name, make, summary, **fields))

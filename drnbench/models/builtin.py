@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from drnbench.models import on_demand
-from drnbench.models._registry import register
+from drnbench.models._registry import models
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,7 +18,7 @@ def _drn_s(scale: int) -> dict[str, int]:
     return {"n_blocks": 30, "n_feats": 8 if scale == 8 else 16}
 
 
-@register("drn", "DRN with free sizes (n_blocks, n_feats); DRN-S where none are given", scales=(2, 4, 8),
+@models.register("drn", "DRN with free sizes (n_blocks, n_feats); DRN-S where none are given", scales=(2, 4, 8),
           scheme="paired", multiscale=True, sizes=_drn_s)  # fmt: skip
 def drn(scale: int, n_blocks: int | None = None, n_feats: int | None = None, train_mean: bool = True) -> nn.Module:
     """Build a DRN; sizes left out are DRN-S's at that scale.
@@ -29,45 +29,45 @@ def drn(scale: int, n_blocks: int | None = None, n_feats: int | None = None, tra
     return on_demand.drn.DRN(scale, n_blocks or sizes["n_blocks"], n_feats or sizes["n_feats"], train_mean=train_mean)
 
 
-@register("edsr", "EDSR, baseline size (16 blocks of 64 channels), one output; sizes free", scales=(2, 3, 4, 8))
+@models.register("edsr", "EDSR, baseline size (16 blocks of 64 channels), one output; sizes free", scales=(2, 3, 4, 8))
 def edsr(scale: int, n_blocks: int = 16, n_feats: int = 64, train_mean: bool = True) -> nn.Module:
     """Build an EDSR; train_mean: mean shift layers trainable, as in DRN, or frozen."""
     return on_demand.edsr.EDSR(scale, n_blocks, n_feats, train_mean=train_mean)
 
 
-@register("dbpn", "DBPN, dense, small (1.0 M parameters at x4), one output; sizes free", scales=(2, 4, 8))
+@models.register("dbpn", "DBPN, dense, small (1.0 M parameters at x4), one output; sizes free", scales=(2, 4, 8))
 def dbpn(scale: int, n_blocks: int = 3, n_feats: int = 128, n_base: int = 32) -> nn.Module:
     """Build a DBPN; the defaults are small, the DBPN of the published tables has 15 M parameters."""
     return on_demand.dbpn.DBPN(scale, n_blocks, n_feats, n_base)
 
 
-@register("cyclegan", "CycleGAN for SR: residual blocks on top of bicubic, trained on unpaired images; sizes free",
+@models.register("cyclegan", "CycleGAN for SR: residual blocks on top of bicubic, trained on unpaired images; sizes free",
           scales=(2, 3, 4, 8), scheme="cyclegan")  # fmt: skip
 def cyclegan(scale: int, n_blocks: int = 6, n_feats: int = 64) -> nn.Module:
     """Build the generator G."""
     return on_demand.gan.Enlarger(scale, n_blocks, n_feats)
 
 
-@register("cincgan", "CinCGAN: a network that cleans the LR image, then one that enlarges it; sizes free",
+@models.register("cincgan", "CinCGAN: a network that cleans the LR image, then one that enlarges it; sizes free",
           scales=(2, 3, 4, 8), scheme="cincgan")  # fmt: skip
 def cincgan(scale: int, n_blocks: int = 16, n_feats: int = 64, inner_blocks: int = 6) -> nn.Module:
     """Build G1 (`inner_blocks`) and the SR network (`n_blocks`), both of `n_feats` channels."""
     return on_demand.gan.CinC(scale, n_blocks, n_feats, inner_blocks)
 
 
-@register("bicubic", "MATLAB's bicubic interpolation, any scale, not trained", scheme=None)
+@models.register("bicubic", "MATLAB's bicubic interpolation, any scale, not trained", scheme=None)
 def bicubic(scale: int) -> nn.Module:
     """Build the interpolation."""
     return on_demand.classical.Bicubic(scale)
 
 
-@register("ibp", "iterative back-projection from bicubic, any scale, not trained", scheme=None)
+@models.register("ibp", "iterative back-projection from bicubic, any scale, not trained", scheme=None)
 def ibp(scale: int, iterations: int = 10) -> nn.Module:
     """Build the iteration."""
     return on_demand.classical.BackProjection(scale, iterations)
 
 
-@register(
+@models.register(
     "spandrel",
     "a published network from its weights=FILE: RCAN, SwinIR, HAT, ESRGAN and others that spandrel knows; not trained",
     scheme=None,

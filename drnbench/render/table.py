@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from drnbench.results.summary import Result
-
-if TYPE_CHECKING:
-    pass
-
 
 EMPTY = "–"
 

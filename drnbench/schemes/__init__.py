@@ -7,8 +7,7 @@ inside the functions that compute.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from drnbench.registry import Registry
 
@@ -27,8 +26,3 @@ schemes: Registry[type[Scheme]] = Registry(
     ),
     group="drnbench.schemes",
 )
-
-
-def register(name: str) -> Callable[[Any], Any]:
-    """Register a `Scheme` class under a name."""
-    return schemes.register(name)

@@ -11,7 +11,7 @@ from drnbench.degradations.resize import downsample
 from drnbench.errors import UsageError
 from drnbench.models import Model, on_demand
 from drnbench.models.constants import HALF_RANGE
-from drnbench.schemes import register
+from drnbench.schemes import schemes
 from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, Shown, l1, total_variation
 from drnbench.schemes.base import Batch, Options
 
@@ -34,7 +34,7 @@ class CinCGANOptions(AdversarialOptions):
     tv: NonNegative = Field(2.0, description="weight of the smoothness of the SR image")
 
 
-@register("cincgan")
+@schemes.register("cincgan")
 class CinCGAN(Adversarial):
     """G1 (`model.clean`) takes LR images to clean ones, SR (`model.enlarge`) to HR; G2 and G3 take both back to LR.
 

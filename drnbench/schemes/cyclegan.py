@@ -10,7 +10,7 @@ from drnbench.config.trial import NonNegative
 from drnbench.degradations.resize import downsample
 from drnbench.models import on_demand
 from drnbench.models.constants import HALF_RANGE
-from drnbench.schemes import register
+from drnbench.schemes import schemes
 from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, Shown, l1, total_variation
 from drnbench.schemes.base import Batch, Options
 
@@ -26,7 +26,7 @@ class CycleGANOptions(AdversarialOptions):
     identity: NonNegative = Field(5.0, description="weight of L1(G(bicubic down y), y), in half ranges")
 
 
-@register("cyclegan")
+@schemes.register("cyclegan")
 class CycleGAN(Adversarial):
     """G is the model, LR -> HR; F: HR -> LR; D_hr and D_lr judge their images.
 

@@ -8,7 +8,7 @@ from drnbench.config.trial import Stage
 from drnbench.data.sampling import unpaired_count
 from drnbench.errors import UsageError
 from drnbench.models import Model, on_demand
-from drnbench.schemes import register, schemes
+from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch, Mix, Scheme, l1_sum
 from drnbench.schemes.supervised import primary_loss
 
@@ -19,7 +19,7 @@ SHAPE = frozenset({"dual", "dual_feats", "dual_weights", "dual_frozen"})
 """Fields that say what D is and where it comes from."""
 
 
-@register("paired")
+@schemes.register("paired")
 class Paired(Scheme):
     """Eq. 1: the primary loss on pairs plus λ L1(D(P(x)), x), and optionally the HR domain's μ L1(P(D(y)), y).
 
@@ -129,7 +129,7 @@ class Paired(Scheme):
         return l1_sum(self.run_model(self.degrade(y))[-1], y) / len(batch.lr)
 
 
-@register("unpaired")
+@schemes.register("unpaired")
 class Unpaired(Paired):
     """Eq. 2 and Algorithm 1: a share ρ of each batch are LR images without HR, which feed the dual term alone.
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from drnbench.config.trial import NonNegative
 from drnbench.models import on_demand
 from drnbench.models.constants import HALF_RANGE
-from drnbench.schemes import register
+from drnbench.schemes import schemes
 from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, Shown, l1, total_variation
 from drnbench.schemes.base import Batch, Options
 
@@ -29,7 +29,7 @@ class DualGANOptions(AdversarialOptions):
     decay: float = Field(0.9, ge=0, lt=1, description="RMSProp's decay of the mean square")
 
 
-@register("dualgan")
+@schemes.register("dualgan")
 class DualGAN(Adversarial):
     """Scores of the critics are means over their maps; WGAN-GP (Gulrajani et al. 2017) keeps them 1-Lipschitz.
 

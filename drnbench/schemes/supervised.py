@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from drnbench.config.trial import Stage
-from drnbench.schemes import register
+from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch, Scheme, l1_sum
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def primary_loss(outputs: tuple[Tensor, ...], batch: Batch, scale: int, aux: flo
     return sum((aux * term for term in terms[:-1]), terms[-1]) / size
 
 
-@register("supervised")
+@schemes.register("supervised")
 class Supervised(Scheme):
     """L1 on pairs alone; with a DRN this is the authors' "dual off"."""
 

@@ -8,7 +8,7 @@ from drnbench.config.trial import Stage
 from drnbench.degradations.resize import downsample, round_half_up
 from drnbench.errors import UsageError
 from drnbench.models import Model
-from drnbench.schemes import register
+from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch, Mix, l1_sum
 from drnbench.schemes.dual import SHAPE, Paired, dual_is_there
 from drnbench.schemes.supervised import primary_loss
@@ -20,7 +20,7 @@ MARGIN = 4
 """LR pixels by which a patch is extended before D sees it, so that D's zero padding reaches none that is kept."""
 
 
-@register("dual-fit")
+@schemes.register("dual-fit")
 class DualFit(Paired):
     """Fit D to unpaired LR images x with P held still: L1(D(P(x)), x). No HR image is shown.
 
@@ -69,7 +69,7 @@ class DualFit(Paired):
         return {"dual": dual, "total": dual}
 
 
-@register("dual-synth")
+@schemes.register("dual-synth")
 class DualSynth(Paired):
     """Supervised training of P on pairs that D makes: (D(y), y) for HR images y, D held still, its output as 8 bit."""
 
