@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 
 from drnbench.cli.studies import planned
-from drnbench.plan import Plan, PlannedTrial
-from drnbench.run.coordinator import record
+from drnbench.planning import Plan, PlannedTrial
+from drnbench.session.coordinator import record
 from drnbench.store import Status, Store, write_json
 from drnbench.store.environment import code_fingerprint
 

@@ -33,10 +33,10 @@ from drnbench.evaluation.protocol import Pixels
 from drnbench.execution.local import LocalExecutor
 from drnbench.models import create
 from drnbench.parallel import cores, each
-from drnbench.plan import make
-from drnbench.plan.expand import expand
-from drnbench.plan.keys import Keys
-from drnbench.run.coordinator import Coordinator, record
+from drnbench.planning import make
+from drnbench.planning.expand import expand
+from drnbench.planning.keys import Keys
+from drnbench.session.coordinator import Coordinator, record
 from drnbench.store import Store, read_json, write_text
 from drnbench.store.environment import processor
 from drnbench.training.feed import Feed

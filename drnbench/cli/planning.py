@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from drnbench.config.keys import short
 from drnbench.evaluation import metrics
 from drnbench.parallel import clock
-from drnbench.plan import Plan, PlannedTrial, StageNode
-from drnbench.plan.costs import Costs
-from drnbench.plan.estimate import images_size, look_ahead, trial_seconds
-from drnbench.plan.power import LIMIT, POWER, outlook, seeds_needed, spread_interval
+from drnbench.planning import Plan, PlannedTrial, StageNode
+from drnbench.planning.costs import Costs
+from drnbench.planning.estimate import images_size, look_ahead, trial_seconds
+from drnbench.planning.power import LIMIT, POWER, outlook, seeds_needed, spread_interval
 from drnbench.store import Store
 
 if TYPE_CHECKING:
     from drnbench.config.units import Unit
-    from drnbench.plan.estimate import Ahead
-    from drnbench.plan.power import Outlook, Spread
+    from drnbench.planning.estimate import Ahead
+    from drnbench.planning.power import Outlook, Spread
 
 Queue = Sequence[tuple["Unit", str | None, tuple[int, int]]]
 NAMED = 4

@@ -18,16 +18,16 @@ from drnbench.config.trial import Evaluate, Trial
 from drnbench.config.units import EvaluateUnit, StageUnit, Unit
 from drnbench.errors import UsageError
 from drnbench.execution.local import LocalExecutor
-from drnbench.plan import Plan, PlannedTrial, StageNode
-from drnbench.plan.expand import Arm, Expanded
+from drnbench.planning import Plan, PlannedTrial, StageNode
+from drnbench.planning.expand import Arm, Expanded
 from drnbench.results.inventory import resolve
-from drnbench.run.coordinator import Coordinator
-from drnbench.run.progress import PlainProgress, RichProgress
+from drnbench.session.coordinator import Coordinator
+from drnbench.session.progress import PlainProgress, RichProgress
 from drnbench.store import Store, read_json
 from drnbench.training.prepare import prepare
 
 if TYPE_CHECKING:
-    from drnbench.run.reproduction import Compared, Recorded
+    from drnbench.session.reproduction import Compared, Recorded
 
 
 def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
@@ -46,7 +46,7 @@ def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
         UsageError: it cannot be done: what lacks, or which data are gone or have changed.
 
     """
-    from drnbench.run.reproduction import check_data, recorded
+    from drnbench.session.reproduction import check_data, recorded
 
     store = Store(results)
     found = recorded(store, resolve(store, key))
@@ -134,7 +134,7 @@ def _plan(found: Recorded) -> Plan:
 
 def _compare(found: Recorded, store: Store, fresh: Store) -> tuple[list[Compared], list[str]]:
     """Return what was compared, and lines on what differs around it and whether identity was to be expected."""
-    from drnbench.run.reproduction import Compared, compare_scores, compare_weights, differences, reasons
+    from drnbench.session.reproduction import Compared, compare_scores, compare_weights, differences, reasons
 
     compared: list[Compared] = []
     around: dict[str, list[str]] = {}

@@ -17,14 +17,14 @@ from drnbench.config.units import StageUnit, Unit
 from drnbench.errors import UsageError
 from drnbench.execution.engine import Engine
 from drnbench.parallel import clock
-from drnbench.plan import Plan
-from drnbench.plan.costs import Costs
-from drnbench.plan.expand import Expanded
-from drnbench.plan.keys import Keys
-from drnbench.run.coordinator import Coordinator, todo
-from drnbench.run.progress import PlainProgress, RichProgress
+from drnbench.planning import Plan
+from drnbench.planning.costs import Costs
+from drnbench.planning.expand import Expanded
+from drnbench.planning.keys import Keys
 from drnbench.search import record
 from drnbench.search.resolve import Settled, expanded, settle, signature
+from drnbench.session.coordinator import Coordinator, todo
+from drnbench.session.progress import PlainProgress, RichProgress
 from drnbench.store import Store
 from drnbench.training.prepare import prepare
 
@@ -65,7 +65,7 @@ def searched(study: Study, plan: Plan, profile: str, sets: Mapping[str, Any], st
 
 def _ahead(made: Settled, pending: int, store: Store) -> str:
     """Say what the candidates that are left would take, if none were given up."""
-    from drnbench.run.search_source import expected
+    from drnbench.session.search_source import expected
 
     if pending <= 0:
         return ""
@@ -90,7 +90,7 @@ def search(
         UsageError: the disk is full, or no candidate could be scored.
 
     """
-    from drnbench.run.search_source import Searcher, expected
+    from drnbench.session.search_source import Searcher, expected
 
     loaded, name, question = load(study)
     made = settle(loaded, name, question, profile, read_sets(sets))

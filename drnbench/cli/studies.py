@@ -21,13 +21,13 @@ from drnbench.config.units import Unit
 from drnbench.errors import UsageError, nearest
 from drnbench.execution.engine import Engine
 from drnbench.outputs.report import current, write
-from drnbench.plan import Plan, make
-from drnbench.plan.costs import Costs
-from drnbench.plan.estimate import look_ahead
-from drnbench.plan.expand import expand
+from drnbench.planning import Plan, make
+from drnbench.planning.costs import Costs
+from drnbench.planning.estimate import look_ahead
+from drnbench.planning.expand import expand
 from drnbench.results.plan_record import find_plan
-from drnbench.run.coordinator import Coordinator, record, todo
-from drnbench.run.progress import PlainProgress, RichProgress
+from drnbench.session.coordinator import Coordinator, record, todo
+from drnbench.session.progress import PlainProgress, RichProgress
 from drnbench.store import Store
 from drnbench.store.devices import gpu_count
 from drnbench.training.prepare import foresee, outlook, prepare

@@ -12,7 +12,7 @@ from drnbench.tracking import LiveMirror, Mirror, up_to_date
 from drnbench.tracking.ui import serve
 
 if TYPE_CHECKING:
-    from drnbench.run.coordinator import Listener
+    from drnbench.session.coordinator import Listener
 
 
 def _studies(store: Store) -> list[str]:

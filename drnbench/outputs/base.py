@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple, Self
 
 from drnbench.config.outputs import OutputSpec
 from drnbench.config.trial import Trial
-from drnbench.plan.graph import PlannedTrial
+from drnbench.planning.graph import PlannedTrial
 from drnbench.render.figures import Drawn
 from drnbench.render.table import Body
 from drnbench.results.costs import Costs

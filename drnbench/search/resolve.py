@@ -17,8 +17,8 @@ from drnbench.config.trial import Evaluate, Trial
 from drnbench.data.cache import fingerprint
 from drnbench.errors import UsageError, nearest
 from drnbench.evaluation import metrics
-from drnbench.plan.expand import Expanded, expand
-from drnbench.plan.keys import Keys
+from drnbench.planning.expand import Expanded, expand
+from drnbench.planning.keys import Keys
 
 WINNER, FRONT = "winner", "front {}"
 """Names of arms that were found; what they are stands in captions, so that a new winner keeps a paper's macros."""
@@ -240,7 +240,7 @@ def expand_study(
     """Turn any study into arms of frozen trials: the grid, or what the report of a search shows before it has run.
 
     Raises:
-        UsageError: as `drnbench.plan.expand.expand`.
+        UsageError: as `drnbench.planning.expand.expand`.
 
     """
     if study.search is None:

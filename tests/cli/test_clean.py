@@ -10,7 +10,7 @@ from drnbench.cli import main
 from drnbench.cli.studies import planned
 from drnbench.execution.base import Event, Executor
 from drnbench.results.inventory import Inventory
-from drnbench.run.coordinator import Coordinator, todo
+from drnbench.session.coordinator import Coordinator, todo
 from drnbench.store import STALE_S, Status, Store, write_json
 from drnbench.store.leases import claim
 from tests.fake_finished import fill, train

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from drnbench.cli import main
-from drnbench.run.reproduction import compare_scores, compare_weights, differences, reasons
+from drnbench.session.reproduction import compare_scores, compare_weights, differences, reasons
 from drnbench.store import Status, Store, read_json, write_json
 from tests.fake_finished import fill
 from tests.helpers import call, write_study

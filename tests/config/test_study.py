@@ -6,7 +6,7 @@ from drnbench import Axis, Data, Evaluate, Exclude, Ref, Stage, Trial
 from drnbench.config.study import build
 from drnbench.config.studyfile import load
 from drnbench.errors import UsageError
-from drnbench.plan.expand import expand
+from drnbench.planning.expand import expand
 
 
 def study(**fields):

@@ -8,7 +8,7 @@ import pytest
 
 from drnbench import Data, Evaluate, Stage, Trial
 from drnbench.execution.local import LocalExecutor
-from drnbench.plan.keys import Keys
+from drnbench.planning.keys import Keys
 from drnbench.store import Store
 from tests.helpers import free_port, until
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from drnbench.cli.studies import planned
-from drnbench.run.coordinator import todo
+from drnbench.session.coordinator import todo
 from drnbench.store import Store
 from tests.helpers import call, scores, write_study
 

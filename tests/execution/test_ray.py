@@ -12,7 +12,7 @@ from drnbench.cli.studies import planned
 from drnbench.errors import UsageError
 from drnbench.execution.ray import RayExecutor
 from drnbench.execution.staging import needed, pack, unpack
-from drnbench.run.coordinator import Coordinator, record
+from drnbench.session.coordinator import Coordinator, record
 from drnbench.store import Store
 from tests.execution.nodes import cluster_of
 from tests.execution.test_contract import LONG, Told, stage, steps

@@ -24,7 +24,7 @@ from drnbench.evaluation.evaluator import load_model
 from drnbench.models import Model
 from drnbench.models.costs import Costs, costs
 from drnbench.models.spandrel import Published
-from drnbench.plan.keys import Keys
+from drnbench.planning.keys import Keys
 from drnbench.store import Store
 from tests.helpers import call
 

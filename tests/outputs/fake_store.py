@@ -15,8 +15,8 @@ from PIL import Image
 from drnbench.config.study import Study
 from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.config.units import EvaluateUnit, Evaluation, StageUnit
-from drnbench.plan.expand import Arm, expand
-from drnbench.plan.graph import Plan, PlannedTrial, StageNode
+from drnbench.planning.expand import Arm, expand
+from drnbench.planning.graph import Plan, PlannedTrial, StageNode
 from drnbench.results.plan_record import write_plan
 from drnbench.store import Status, Store, safe, write_json
 from drnbench.training.history import History
@@ -51,7 +51,7 @@ def key(*parts: object) -> str:
 def plan_of(
     study: Study, name: str = "unpaired", question: str = "Do unpaired images help?", profile: str = "quick"
 ) -> Plan:
-    """The plan that `drnbench.plan.make` would give, with keys that need no data."""
+    """The plan that `drnbench.planning.make` would give, with keys that need no data."""
     expanded = expand(study, name, question, profile)
     stages: dict[str, StageNode] = {}
     trials = []

@@ -11,8 +11,8 @@ from drnbench.data.cache import fingerprint
 from drnbench.evaluation import metrics
 from drnbench.evaluation.evaluator import items, load_model
 from drnbench.evaluation.inference import Upscaler
-from drnbench.plan.expand import expand
-from drnbench.plan.keys import Keys
+from drnbench.planning.expand import expand
+from drnbench.planning.keys import Keys
 from drnbench.store import Store
 from drnbench.training.loop import train
 from tests.conftest import REPOSITORY

@@ -4,7 +4,7 @@ import pytest
 
 from drnbench.config.studyfile import load
 from drnbench.errors import DataError
-from drnbench.plan import make
+from drnbench.planning import make
 from drnbench.search.resolve import expand_study
 from drnbench.store import Store
 from tests.conftest import REPOSITORY

@@ -6,7 +6,7 @@ import torch
 
 from drnbench import Data, Evaluate, Stage, Trial
 from drnbench.errors import DivergedError, UnitError
-from drnbench.plan.keys import Keys
+from drnbench.planning.keys import Keys
 from drnbench.store import Store
 from drnbench.training.loop import learning_rate, load_checkpoint, train, validation_steps
 from tests.helpers import same

@@ -16,7 +16,7 @@ from drnbench.data import build
 from drnbench.data.images import read_rgb
 from drnbench.degradations.kernel import Kernel
 from drnbench.errors import UsageError
-from drnbench.plan.keys import Keys
+from drnbench.planning.keys import Keys
 from drnbench.store import Store
 from drnbench.training.feed import Feed
 from drnbench.training.prepare import foresee, outlook, prepare

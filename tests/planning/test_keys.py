@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from drnbench import Data, Evaluate, Stage, Trial
 from drnbench.config.keys import Digests, digest
 from drnbench.config.overrides import apply
-from drnbench.plan.keys import Keys
+from drnbench.planning.keys import Keys
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from drnbench.data.cache import Fingerprint, ImageInfo, fingerprint
 from drnbench.data.precomputed_lr import ready
 from drnbench.errors import DataError, UsageError
 from drnbench.models.weights import read_safely, state_digest
-from drnbench.plan.keys import Keys
+from drnbench.planning.keys import Keys
 from drnbench.results.plan_record import find_plan, studies
 from drnbench.store import Store, read_json
 

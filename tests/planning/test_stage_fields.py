@@ -6,7 +6,7 @@ import torch
 from drnbench import Data, Evaluate, Stage, Trial, models
 from drnbench.errors import DataError, UsageError
 from drnbench.models.dual import dual_per_level
-from drnbench.plan.keys import Keys
+from drnbench.planning.keys import Keys
 
 SMALL = {"n_blocks": 1, "n_feats": 2}
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from drnbench.errors import UsageError
 from drnbench.evaluation import metrics as registered
-from drnbench.plan.graph import Plan
+from drnbench.planning.graph import Plan
 from drnbench.results.comparison import Compared, of_record, pairs_with
 from drnbench.results.plan_record import find_plan, studies
 from drnbench.results.scores import Place

@@ -8,7 +8,7 @@ from rich.console import Console
 from drnbench import Data, Stage
 from drnbench.config.units import StageUnit
 from drnbench.parallel import clock
-from drnbench.run.progress import PlainProgress, RichProgress
+from drnbench.session.progress import PlainProgress, RichProgress
 from drnbench.store import Status
 
 
@@ -65,7 +65,7 @@ def test_clocks():
 
 def test_the_time_left_is_the_pace_so_far(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("drnbench.run.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("drnbench.session.progress.time.monotonic", lambda: now[0])
     progress = PlainProgress([unit(), unit().model_copy(update={"key": "2" * 64})])
     progress.started(unit(), "a")
     progress.message(unit(), "a", {"step": 10})

@@ -10,7 +10,7 @@ from statsmodels.stats.power import TTestPower
 from drnbench.cli import main
 from drnbench.cli.studies import planned
 from drnbench.errors import UsageError
-from drnbench.plan.power import outlook, power, seeds_needed, spread_interval
+from drnbench.planning.power import outlook, power, seeds_needed, spread_interval
 from drnbench.store import Store
 from tests.fake_finished import fill
 from tests.helpers import write_study

@@ -10,7 +10,7 @@ from drnbench.config.outputs import Curve, DualKernel, Gap, Heatmap, Output, Tab
 from drnbench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from drnbench.plan.graph import PlannedTrial
+    from drnbench.planning.graph import PlannedTrial
 
 
 def check(outputs: Sequence[Output], trials: Sequence[PlannedTrial], where: str) -> None:

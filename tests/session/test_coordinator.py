@@ -7,7 +7,7 @@ import torch
 from drnbench.cli.studies import planned
 from drnbench.execution.base import Event, Executor
 from drnbench.execution.worker import FULL
-from drnbench.run.coordinator import Coordinator
+from drnbench.session.coordinator import Coordinator
 from drnbench.store import Status, Store
 from drnbench.store.leases import claim
 from tests.helpers import write_study

@@ -15,7 +15,7 @@ from drnbench.config.keys import short
 from drnbench.config.units import EvaluateUnit, Unit
 from drnbench.execution.base import Event, Executor
 from drnbench.execution.worker import FULL
-from drnbench.plan import Plan, PlannedTrial
+from drnbench.planning import Plan, PlannedTrial
 from drnbench.results.plan_record import write_plan
 from drnbench.store import Status, Store, out_of_room, write_json
 from drnbench.store.leases import BEAT_S, Leases

@@ -9,12 +9,12 @@ from typing import Any
 from drnbench.config.search import VALIDATION, Median
 from drnbench.config.units import StageUnit, Unit
 from drnbench.errors import UnitError, UsageError
-from drnbench.plan.keys import Keys
-from drnbench.run.coordinator import finished
+from drnbench.planning.keys import Keys
 from drnbench.search import measure, record
 from drnbench.search.engine import Candidate, Engine
 from drnbench.search.measure import Run
 from drnbench.search.resolve import Settled
+from drnbench.session.coordinator import finished
 from drnbench.store import Status, Store, write_json
 
 

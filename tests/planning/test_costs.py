@@ -6,8 +6,8 @@ import pytest
 
 from drnbench.cli import main
 from drnbench.cli.studies import planned
-from drnbench.plan.costs import Costs
-from drnbench.plan.estimate import Task, makespan
+from drnbench.planning.costs import Costs
+from drnbench.planning.estimate import Task, makespan
 from drnbench.store import Store, write_json
 from tests.fake_finished import SECONDS, fill
 from tests.helpers import write_study

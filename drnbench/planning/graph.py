@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from drnbench.config.trial import Trial
 from drnbench.config.units import EvaluateUnit, StageUnit
 from drnbench.evaluation import metrics
-from drnbench.plan.expand import Arm, Expanded
-from drnbench.plan.outputs import plain
+from drnbench.planning.expand import Arm, Expanded
+from drnbench.planning.outputs import plain
 from drnbench.results.plan_record import ArmRecord, AxisRecord, ExclusionRecord, PlanRecord, StageRecord, TrialRecord
 from drnbench.store import Status
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from drnbench.config.units import StageUnit, Unit
 from drnbench.data.cache import fingerprint, hr_files, lr_files
 from drnbench.degradations import parse
-from drnbench.plan.costs import Costs, Memory
-from drnbench.plan.graph import Plan, PlannedTrial
+from drnbench.planning.costs import Costs, Memory
+from drnbench.planning.graph import Plan, PlannedTrial
 from drnbench.training.reads import units_wanted
 
 

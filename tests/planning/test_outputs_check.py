@@ -5,8 +5,8 @@ import pytest
 from drnbench import Axis, Curve, Data, DualKernel, Evaluate, Gap, Heatmap, Stage, Table, Tradeoff, Trial
 from drnbench.config.study import build
 from drnbench.errors import UsageError
-from drnbench.plan import make
-from drnbench.plan.expand import expand
+from drnbench.planning import make
+from drnbench.planning.expand import expand
 from drnbench.store import Store
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from drnbench.config.trial import Stage, Trial
 from drnbench.config.units import EvaluateUnit, StageUnit
 from drnbench.evaluation import metrics
-from drnbench.plan.expand import Arm, Expanded
-from drnbench.plan.graph import Plan, PlannedTrial, StageNode
-from drnbench.plan.keys import Keys
-from drnbench.plan.outputs import check
+from drnbench.planning.expand import Arm, Expanded
+from drnbench.planning.graph import Plan, PlannedTrial, StageNode
+from drnbench.planning.keys import Keys
+from drnbench.planning.outputs import check
 from drnbench.schemes import schemes
 from drnbench.store import Store, read_json
 from drnbench.store.environment import code_fingerprint

@@ -3,7 +3,7 @@
 `plan` prints the object that `run` executes.
 """
 
-from drnbench.plan.build import make
-from drnbench.plan.graph import Plan, PlannedTrial, StageNode
+from drnbench.planning.build import make
+from drnbench.planning.graph import Plan, PlannedTrial, StageNode
 
 __all__ = ["Plan", "PlannedTrial", "StageNode", "make"]

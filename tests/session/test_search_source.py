@@ -6,11 +6,11 @@ import pytest
 
 from drnbench.config.units import StageUnit
 from drnbench.outputs.report import write
-from drnbench.plan import make
-from drnbench.run.coordinator import Coordinator
-from drnbench.run.search_source import Searcher
+from drnbench.planning import make
 from drnbench.search import Maximise, Median, Minimise, Steps, Wilcoxon
 from drnbench.search.resolve import expanded, settle, signature
+from drnbench.session.coordinator import Coordinator
+from drnbench.session.search_source import Searcher
 from drnbench.store import Status, Store
 from tests.search.fake_executor import School
 from tests.search.studyfile import study
@@ -159,7 +159,7 @@ def test_costs_are_objectives_and_the_report_shows_the_front(store):
 
 
 def test_a_report_can_be_written_while_the_search_runs(store):
-    from drnbench.run.coordinator import record
+    from drnbench.session.coordinator import record
 
     made = settle(study(), "s", "?")
     record(make(expanded(made), store), store)

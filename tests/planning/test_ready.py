@@ -14,7 +14,7 @@ from drnbench import Data, Evaluate, Stage, Trial
 from drnbench.cli import main
 from drnbench.data.images import read_rgb
 from drnbench.errors import UnitError, UsageError
-from drnbench.plan.keys import Keys
+from drnbench.planning.keys import Keys
 from drnbench.training.feed import Feed
 
 CPU = torch.device("cpu")
