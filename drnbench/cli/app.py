@@ -50,7 +50,9 @@ def _help(context: typer.Context) -> None:
 
 
 StudyArg = Annotated[Path, typer.Argument(metavar="STUDY.py", help="the study file", show_default=False)]
-ProfileOpt = Annotated[str, typer.Option(help="size of the study: tiny, quick, small, paper, or one of its own")]
+ProfileOpt = Annotated[
+    str, typer.Option(help="size of the study: tiny, quick, or one that it declares, such as small, paper")
+]
 SetOpt = Annotated[
     list[str] | None,
     typer.Option(

@@ -20,10 +20,8 @@ PROFILES: dict[str, dict[str, Any]] = {
         "evaluate.*.crop": 64, "seeds": 2,
     },
     "quick": {},
-    "small": {},
-    "paper": {},
 }  # fmt: skip
-"""Overrides of size that every study starts from; a study's own `profiles` come on top."""
+"""Overrides of size by the profiles that every study has; a study's own `profiles` come on top and add others."""
 
 
 class Axis(Frozen):

@@ -55,12 +55,12 @@ def expand(
     profile may also give `seeds`, and `axes`: new values for some axes.
 
     Raises:
-        UsageError: unknown profile, misspelt path, a value that is not allowed.
+        UsageError: a profile that neither is built in nor declared by the study, a misspelt path, a value that is not allowed.
 
     """
-    known = {**PROFILES, **study.profiles}
-    if profile not in known:
-        raise UsageError(f"{name}: unknown profile {profile!r}: {nearest(profile, known)}")
+    profiles = {*PROFILES, *study.profiles}
+    if profile not in profiles:
+        raise UsageError(f"{name}: unknown profile {profile!r}, the study declares none: {nearest(profile, profiles)}")
     size = {**PROFILES.get(profile, {}), **study.profiles.get(profile, {})}
     wanted = dict(sets or {})
     seeds = size.pop("seeds", study.seeds)

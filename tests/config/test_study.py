@@ -61,6 +61,12 @@ def test_profiles_and_sets_apply_in_order():
     assert (tiny.steps, tiny.data.crop, tiny.unpaired.crop) == (4, 96, 96)
 
 
+def test_a_profile_that_the_study_does_not_declare_is_refused():
+    s = study(profiles={"small": {"adapt.steps": 7}})
+    with pytest.raises(UsageError, match=r"unknown profile 'paper'.*known: quick, small, tiny"):
+        expand(s, "s", "?", "paper")
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [

@@ -96,6 +96,7 @@ def test_profiles_and_sets_change_the_sizes_of_a_search():
         ({"objectives": [Maximise("psnry", "photos/unpaired")]}, {}, "did you mean 'psnr_y'"),
         ({"objectives": [Minimise("psnr_y", "photos/unpaired")]}, {}, "higher is better: Maximise it"),
         ({"space": {"adapt.lamm": Steps(0, 1, 0.5)}}, {}, "no such"),
+        ({}, {"profile": "paper"}, "unknown profile 'paper'"),
         ({}, {"sets": {"adapt.lam": 1}}, "the search sets this path"),
         ({}, {"sets": {"seeds": 4}}, "search.fresh_seeds"),
         ({}, {"sets": {"search.trails": 4}}, "did you mean 'trials'"),
