@@ -155,7 +155,7 @@ def tell_seeds(found: Outlook, planned: int) -> str:
     """Return the line on seeds: what is enough for a difference, from what that is estimated, and how sure it is."""
     metric = metrics.get(found.metric)
     what = (
-        f"seeds: to see {found.difference:g}{f' {metric.unit}' if metric.unit else ''} in {metric.label} on {found.place.label} "
+        f"seeds: to see {found.difference:g}{f' {metric.unit}' if metric.unit else ''} in {metric.label} on {found.condition.label} "
         f"(power {POWER:.0%}, two-sided paired t over seeds, alpha 0.05/{found.comparisons})"
     )
     if not found.spreads:

@@ -9,7 +9,7 @@ from drnbench.evaluation import metrics as known
 from drnbench.outputs import search_summary
 from drnbench.render import text
 from drnbench.results import labels
-from drnbench.results.scores import Place, Scores
+from drnbench.results.scores import Condition, Scores
 from drnbench.results.statistics import STAR_SEEDS
 from drnbench.results.summary import Result
 
@@ -17,8 +17,8 @@ from drnbench.results.summary import Result
 def caption(scores: Scores, seen: list[Result], *, by_scale: bool = False, extra: Iterable[str] = ()) -> str:
     """Return what was measured, how, and what a star means; `extra` sentences stand before the protocol."""
     plan, there = scores.plan, [r for r in seen if r.n_seeds]
-    scales = sorted({r.place.scale for r in seen})
-    sets = list(dict.fromkeys(r.place.dataset for r in seen))
+    scales = sorted({r.condition.scale for r in seen})
+    sets = list(dict.fromkeys(r.condition.dataset for r in seen))
     parts = [plan.question or f"Study {plan.study}."]
     parts.append(
         f"Scores on {', '.join(sets)}" + ("" if by_scale else f" at {', '.join(f'×{s}' for s in scales)}") + "."
@@ -34,12 +34,12 @@ def caption(scores: Scores, seen: list[Result], *, by_scale: bool = False, extra
     sizes += [text.span(counted, "image")] if counted else []
     parts.append(f"{', '.join([*sizes, 'profile ' + plan.profile])}.")
     if any(e.left_out for e in there):
-        told = {f"{r.left_out} of {r.arm} on {r.place.label}" for r in there if r.left_out}
+        told = {f"{r.left_out} of {r.arm} on {r.condition.label}" for r in there if r.left_out}
         parts.append(f"Infinite values (SR equal to HR) are left out: {'; '.join(sorted(told))}.")
     parts += left_out(scores)
     if text.reduces_pairs(scores):
         parts.append("Pairs get fewer as ρ grows: each batch of B holds (1−ρ)B pairs.")
-    parts += specs({r.place: None for r in seen})
+    parts += specs({r.condition: None for r in seen})
     parts += ready(scores)
     parts += extra
     parts += measured(scores, {r.metric for r in seen}, scales)
@@ -67,9 +67,9 @@ def protocol(scores: Scores, metrics: set[str], scales: list[int]) -> list[str]:
     return [sentence.rstrip(".") + "."] if sentence else []
 
 
-def specs(places: Iterable[Place]) -> list[str]:
+def specs(conditions: Iterable[Condition]) -> list[str]:
     """Return the full specs of the kernels that the heads shorten."""
-    short = {kernel: labels.kernel(kernel) for kernel in dict.fromkeys(place.kernel for place in places)}
+    short = {kernel: labels.kernel(kernel) for kernel in dict.fromkeys(condition.kernel for condition in conditions)}
     told = [f"{label} is {spec}" for spec, label in short.items() if label != spec]
     return [f"Kernels: {'; '.join(told)}."] if told else []
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drnbench.outputs import verdicts
 from drnbench.render import text
-from drnbench.results.scores import Arm, Place, Scores
+from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.summary import Result, Results
 
 NAMED = 4
@@ -20,7 +20,7 @@ class Cell:
     """One arm of the subject on its first evaluation, against its baseline."""
 
     arm: Arm
-    place: Place
+    condition: Condition
     result: Result
 
 
@@ -28,10 +28,10 @@ def cells(scores: Scores, results: Results) -> list[Cell]:
     """Return every cell of the subject that has something to compare with."""
     out = []
     for arm in scores.subject:
-        place = scores.primary_of(arm)
-        result = results.get((arm.name, place, scores.metrics[place][0])) if place else None
-        if place is not None and result is not None and result.difference is not None:
-            out.append(Cell(arm, place, result))
+        condition = scores.primary_of(arm)
+        result = results.get((arm.name, condition, scores.metrics[condition][0])) if condition else None
+        if condition is not None and result is not None and result.difference is not None:
+            out.append(Cell(arm, condition, result))
     # What nobody trains is a reference by another name, unless there is nothing else.
     return [cell for cell in out if not cell.arm.seedless] or out
 
@@ -69,8 +69,8 @@ def _answer(scores: Scores, found: list[Cell], blind: list[Cell]) -> str:
         caution += f" {text.count(len(single), 'more arm')} with one seed, not judged."
     arms = [c.arm for c in found]
     metrics = {c.result.metric for c in found}
-    place = text.common([c.place for c in found])
-    where = verdicts.where(f" on {place}" if place else "", metrics.pop() if len(metrics) == 1 else "psnr_y")
+    condition = text.common([c.condition for c in found])
+    where = verdicts.where(f" on {condition}" if condition else "", metrics.pop() if len(metrics) == 1 else "psnr_y")
     sizes = verdicts.samples([c.result.difference for c in found if c.result.difference])
     tail = _blind(scores, found, blind) + caution
     what = _what(scores, arms)
@@ -96,7 +96,7 @@ def _group(scores: Scores, group: list[Cell], found: list[Cell], word: str) -> s
 
     def one(c: Cell) -> str:
         unit = "" if len({c.result.metric for c in found}) == 1 else f" {text.style(c.result.metric).label}"
-        return f"{context(scores, c.arm, arms) or c.place.label} with {verdicts.amount(c.result)}{unit}"
+        return f"{context(scores, c.arm, arms) or c.condition.label} with {verdicts.amount(c.result)}{unit}"
 
     higher = text.style(group[0].result.metric).higher_is_better
     ordered = sorted(group, key=lambda c: c.result.difference.mean if c.result.difference else 0.0, reverse=higher)
@@ -148,13 +148,15 @@ def _control(scores: Scores, results: Results, found: list[Cell]) -> tuple[list[
     axes = {a.path: a for a in scores.axes}
     told = [repr(v) if axes[p].named else f"{axes[p].title}={text.shown(v, p)}" for p, v in values.items()]
     name = ", ".join(told) or repr(scores.control.name)
-    seen: dict[tuple[str, Place], Result] = {}
+    seen: dict[tuple[str, Condition], Result] = {}
     blind, asked = [], set()
     for cell in found:
-        controls = scores.controls_of(cell.arm, cell.place)
-        mine = [r for c in controls if (r := results.get((c.name, cell.place, cell.result.metric))) and r.difference]
-        asked |= {(c.name, cell.place) for c in controls}
-        seen |= {(r.arm, r.place): r for r in mine}
+        controls = scores.controls_of(cell.arm, cell.condition)
+        mine = [
+            r for c in controls if (r := results.get((c.name, cell.condition, cell.result.metric))) and r.difference
+        ]
+        asked |= {(c.name, cell.condition) for c in controls}
+        seen |= {(r.arm, r.condition): r for r in mine}
         if not any(r.difference and verdicts.effect(r.difference, r.metric) > 0 for r in mine):
             blind.append(cell)
     if not seen:
@@ -170,7 +172,9 @@ def _control(scores: Scores, results: Results, found: list[Cell]) -> tuple[list[
         picked = ordered if len(ordered) <= 2 else [ordered[0], ordered[-1]]
         words = []
         for r in picked:
-            told = context(scores, scores.arm(r.arm), arms, tuple(values)) or ("" if len(seen) == 1 else r.place.label)
+            told = context(scores, scores.arm(r.arm), arms, tuple(values)) or (
+                "" if len(seen) == 1 else r.condition.label
+            )
             words.append(verdicts.amount(r) + (f" for {told}" if told else ""))
         return (" to " if len(ordered) > 2 else " and ").join(words)
 
@@ -186,12 +190,12 @@ def _control(scores: Scores, results: Results, found: list[Cell]) -> tuple[list[
 
 def _below(scores: Scores, results: Results, found: list[Cell]) -> str:
     """Say so where no trained arm reaches the untrained reference: differences between failures mean little."""
-    places = list(dict.fromkeys((c.place, c.result.metric) for c in found))
-    failed = [(p, name) for p, m in places if (name := verdicts.below_reference(scores, results, p, m))]
+    conditions = list(dict.fromkeys((c.condition, c.result.metric) for c in found))
+    failed = [(p, name) for p, m in conditions if (name := verdicts.below_reference(scores, results, p, m))]
     if not failed:
         return ""
     reason = "so these are differences between networks that are not trained enough."
-    if len(failed) == len(places):
+    if len(failed) == len(conditions):
         return f"No trained arm reaches {'bicubic' if len(failed) > 1 else failed[0][1]}, {reason}"
-    shown = ", ".join(place.label for place, _ in failed[:NAMED])
+    shown = ", ".join(condition.label for condition, _ in failed[:NAMED])
     return f"On {shown}{' and more' if len(failed) > NAMED else ''} no trained arm reaches bicubic, {reason}"

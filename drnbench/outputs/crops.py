@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from drnbench.render import text
 from drnbench.render.figures import GREY, PAGE_IN, Drawn, new
 from drnbench.results import layout
-from drnbench.results.scores import Arm, Place, Scores
+from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.store import Store, safe
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class _Shown:
     seed: int
 
 
-def _folder(store: Store, scores: Scores, key: str, place: Place) -> Path:
-    return store.trial(key) / "samples" / scores.names[place] / safe(place.kernel)
+def _folder(store: Store, scores: Scores, key: str, condition: Condition) -> Path:
+    return store.trial(key) / "samples" / scores.names[condition] / safe(condition.kernel)
 
 
 def choose(scores: Scores) -> list[Arm]:
@@ -37,8 +37,8 @@ def choose(scores: Scores) -> list[Arm]:
 
     At most ARMS + 1; where there are more, the baseline, the control and the ends stay and the rest is thinned evenly.
     """
-    place, _ = scores.primary
-    at = [arm for arm in scores.arms if place in arm.places]
+    condition, _ = scores.primary
+    at = [arm for arm in scores.arms if condition in arm.conditions]
     base = (scores.baseline or next((a for a in at if a.kind == "grid"), at[0])).values
     axes = [a.path for a in scores.axes]
     main = next((out["rows"] for out in scores.plan.outputs if out["kind"] == "table"), axes[0] if axes else None)
@@ -60,13 +60,13 @@ def choose(scores: Scores) -> list[Arm]:
 
 def draw(scores: Scores, store: Store) -> Drawn | None:
     """Return the strip of the primary evaluation, first seed; None where no samples are stored."""
-    place, metric = scores.primary
+    condition, metric = scores.primary
     s = text.style(metric)
     shown = []
     for arm in choose(scores):
-        trial = next((t for t in arm.trials if _folder(store, scores, t.key, place).is_dir()), None)
+        trial = next((t for t in arm.trials if _folder(store, scores, t.key, condition).is_dir()), None)
         if trial is not None:
-            shown.append(_Shown(arm, _folder(store, scores, trial.key, place), trial.seed))
+            shown.append(_Shown(arm, _folder(store, scores, trial.key, condition), trial.seed))
     images = sorted({p.name.removesuffix("_sr.png") for one in shown for p in one.folder.glob("*_sr.png")})[:ROWS]
     if not images:
         return None
@@ -83,7 +83,7 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
     for row, image in enumerate(images):
         source = next(one for one in shown if (one.folder / f"{image}_sr.png").exists())
         cells = [(source.folder / f"{image}_lr.png", f"{s.label}{f' ({s.unit.strip()})' if s.unit else ''}")]
-        cells += [(one.folder / f"{image}_sr.png", _score(scores, one, image, place, metric)) for one in shown]
+        cells += [(one.folder / f"{image}_sr.png", _score(scores, one, image, condition, metric)) for one in shown]
         cells += [(source.folder / f"{image}_hr.png", "")] * known
         bottom = height - top - side - row * (side + BELOW_IN)
         for column, (path, below) in enumerate(cells):
@@ -96,14 +96,14 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
                 ax.set_ylabel(image if len(image) < 16 else f"{image[:14]}…", fontsize=6, labelpad=2)
     seeds = sorted({one.seed for one in shown if not one.arm.seedless})
     words = (
-        f"Crops of test images ({place.label}), {s.label}{f' in{s.unit}' if s.unit else ''} of the whole image below each; "
+        f"Crops of test images ({condition.label}), {s.label}{f' in{s.unit}' if s.unit else ''} of the whole image below each; "
         f"{'seed ' + str(seeds[0]) if len(seeds) == 1 else 'the first seed of each arm'}, "
         "LR enlarged without interpolation."
     )
-    left = len([a for a in scores.arms if place in a.places]) - len(shown)
+    left = len([a for a in scores.arms if condition in a.conditions]) - len(shown)
     if not known:
         words += " Real LR images: there is no HR."
-    if fixed := _fixed(scores, [one.arm for one in shown], [a for a in scores.arms if place in a.places]):
+    if fixed := _fixed(scores, [one.arm for one in shown], [a for a in scores.arms if condition in a.conditions]):
         words += f" All with {fixed}."
     if left > 0:
         words += f" {text.count(left, 'arm')} not shown."
@@ -111,7 +111,7 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
 
 
 def _fixed(scores: Scores, shown: list[Arm], there: list[Arm]) -> str:
-    """Return the axis values that all pictures share and other arms of the place do not: `network=S`."""
+    """Return the axis values that all pictures share and other arms of the condition do not: `network=S`."""
     told = []
     for axis in scores.axes:
         mine, all_ = ({repr(a.values[axis.path]) for a in arms if a.kind == "grid"} for arms in (shown, there))
@@ -133,8 +133,8 @@ def _wrap(head: str, width: float) -> str:
     return "\n".join(textwrap.wrap(head, max(6, int(width * 17)), break_long_words=True))
 
 
-def _score(scores: Scores, shown: _Shown, image: str, place: Place, metric: str) -> str:
-    table = scores.tables.get((shown.arm.name, place, metric))
+def _score(scores: Scores, shown: _Shown, image: str, condition: Condition, metric: str) -> str:
+    table = scores.tables.get((shown.arm.name, condition, metric))
     if table is None or image not in table.columns or shown.seed not in table.index:
         return ""
     value = float(table[image].to_dict()[shown.seed])

@@ -11,7 +11,7 @@ from drnbench.render import text, x_axis
 from drnbench.render.figures import COLOURS, COLUMN_IN, GREY, PAGE_IN, Drawn, legend, new
 from drnbench.results import layout
 from drnbench.results.plan_record import AxisRecord
-from drnbench.results.scores import Arm, Place, Scores
+from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.summary import Results
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
     panels = _panels(scores, out)
     deltas = _has_deltas(scores, results, out)
     shown = []
-    for places in panels.values():
-        lines = _lines(scores, results, out, axis, places, deltas=deltas)
+    for conditions in panels.values():
+        lines = _lines(scores, results, out, axis, conditions, deltas=deltas)
         if any(lines.values()):
-            shown.append((places, lines))
+            shown.append((conditions, lines))
     if not shown:
         return None
     columns = min(2, len(shown))
@@ -51,8 +51,8 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
     grid = figure.subplots(rows, columns, squeeze=False)
     for ax in grid.flat[len(shown) :]:
         ax.remove()
-    for ax, (places, lines) in zip(grid.flat, shown, strict=False):
-        _panel(ax, scores, results, out, axis, places, lines, deltas=deltas)
+    for ax, (conditions, lines) in zip(grid.flat, shown, strict=False):
+        _panel(ax, scores, results, out, axis, conditions, lines, deltas=deltas)
     what = f"Δ {s.label} to the baseline" if deltas else s.label
     unit = f" ({s.unit.strip()})" if s.unit else ""
     better = "higher is better" if s.higher_is_better else "lower is better"
@@ -64,14 +64,14 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
     return Drawn(name, _caption(scores, results, out, axis, deltas=deltas), figure)
 
 
-def _panels(scores: Scores, out: dict[str, Any]) -> dict[layout.Slot, list[Place]]:
+def _panels(scores: Scores, out: dict[str, Any]) -> dict[layout.Slot, list[Condition]]:
     """One panel for each evaluation; what the horizontal moves (scale, a kernel) are points of one panel."""
     fields = layout.moved(scores, [out["x"]])
-    panels: dict[layout.Slot, list[Place]] = {}
+    panels: dict[layout.Slot, list[Condition]] = {}
     for arm in scores.arms:
-        for place, slot in layout.slots(arm, fields).items() if arm.kind != "reference" else ():
-            if out["y"] in scores.metrics[place] and place not in panels.setdefault(slot, []):
-                panels[slot].append(place)
+        for condition, slot in layout.slots(arm, fields).items() if arm.kind != "reference" else ():
+            if out["y"] in scores.metrics[condition] and condition not in panels.setdefault(slot, []):
+                panels[slot].append(condition)
     return panels
 
 
@@ -84,21 +84,21 @@ def _lines(
     results: Results,
     out: dict[str, Any],
     axis: AxisRecord,
-    places: list[Place],
+    conditions: list[Condition],
     *,
     deltas: bool,
 ) -> dict[str, list[Point]]:
     """One line for each combination of the other axes."""
     lines: dict[tuple[str, ...], list[Point]] = {}
-    # Where an axis moves the places, the panel tells its value.
+    # Where an axis moves the conditions, the panel tells its value.
     others = [a for a in scores.axes if a.path not in {out["x"], *layout.moving(scores)}]
     for arm in scores.arms:
         if arm.kind != "grid":
             continue
         label = tuple(f"{a.title}={text.shown(arm.values[a.path], a.path)}" for a in others)
         x = x_axis.position(axis, arm.values[out["x"]])
-        for place in places:
-            point = _point(scores, results, arm, place, out["y"], x, deltas=deltas)
+        for condition in conditions:
+            point = _point(scores, results, arm, condition, out["y"], x, deltas=deltas)
             if point is not None:
                 lines.setdefault(label, []).append(point)
     # Baselines lie on the zero line, which is drawn and named anyway.
@@ -109,9 +109,9 @@ def _lines(
 
 
 def _point(
-    scores: Scores, results: Results, arm: Arm, place: Place, metric: str, x: float, *, deltas: bool
+    scores: Scores, results: Results, arm: Arm, condition: Condition, metric: str, x: float, *, deltas: bool
 ) -> Point | None:
-    result = results.get((arm.name, place, metric))
+    result = results.get((arm.name, condition, metric))
     if result is None or result.mean is None:
         return None
     if not deltas:
@@ -149,13 +149,13 @@ def limits(points: list[Point], bands: list[tuple[float, float]]) -> tuple[float
 
 
 def _panel(
-    ax: Axes, scores: Scores, results: Results, out: dict[str, Any], axis: AxisRecord, places: list[Place],
+    ax: Axes, scores: Scores, results: Results, out: dict[str, Any], axis: AxisRecord, conditions: list[Condition],
     lines: dict[str, list[Point]], *, deltas: bool,
 ) -> None:  # fmt: skip
     points = [p for line in lines.values() for p in line]
     bands = []
     if deltas:
-        bands = _references(ax, scores, results, out, places)
+        bands = _references(ax, scores, results, out, conditions)
         low, high, far = limits(points, bands)
     else:
         low = high = 0.0
@@ -187,17 +187,17 @@ def _panel(
     for p in far:
         _arrow(ax, p, out["y"], points)
     x_axis.draw(ax, axis, log=out["log"])
-    _title(ax, scores, results, out, places, deltas=deltas)
+    _title(ax, scores, results, out, conditions, deltas=deltas)
 
 
 def _references(
-    ax: Axes, scores: Scores, results: Results, out: dict[str, Any], places: list[Place]
+    ax: Axes, scores: Scores, results: Results, out: dict[str, Any], conditions: list[Condition]
 ) -> list[tuple[float, float]]:
     """Zero, the positive control as a band, and other named arms as lines."""
     ax.axhline(0, color=GREY, linewidth=0.8, zorder=1, label=f"baseline, {scores.baseline_label}")
     bands, used = [], 0
     for arm in scores.arms:
-        found = [results.get((arm.name, place, out["y"])) for place in places]
+        found = [results.get((arm.name, condition, out["y"])) for condition in conditions]
         d = next((r.difference for r in found if r and r.difference), None)
         if arm.kind != "named" or d is None:
             continue
@@ -239,16 +239,16 @@ def _arrow(ax: Axes, p: Point, metric: str, points: list[Point]) -> None:
 
 
 def _title(
-    ax: Axes, scores: Scores, results: Results, out: dict[str, Any], places: list[Place], *, deltas: bool
+    ax: Axes, scores: Scores, results: Results, out: dict[str, Any], conditions: list[Condition], *, deltas: bool
 ) -> None:
     s = text.style(out["y"])
-    name = places[0].label if len(places) == 1 else text.common(places)
+    name = conditions[0].label if len(conditions) == 1 else text.common(conditions)
     told = ""
-    if deltas and len(places) == 1:
-        bases = [a for a in scores.arms if places[0] in a.places and scores.is_baseline(a)]
+    if deltas and len(conditions) == 1:
+        bases = [a for a in scores.arms if conditions[0] in a.conditions and scores.is_baseline(a)]
         # Of several baselines, none can stand in the title.
         base = bases[0] if len(bases) == 1 else None
-        result = results.get((base.name, places[0], out["y"])) if base else None
+        result = results.get((base.name, conditions[0], out["y"])) if base else None
         if base and result and result.mean is not None:
             told = f"\n{base.name}: {text.number(result.mean, s.decimals)}{s.unit}"
     ax.set_title(name + told, loc="left")

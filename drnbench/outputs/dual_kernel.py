@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from drnbench.outputs import captions
 from drnbench.render import text
 from drnbench.render.figures import GREY, PAGE_IN, Drawn, new
-from drnbench.results.scores import Arm, Place, Scores
+from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.summary import Result, Results
 from drnbench.store import Store, safe
 
@@ -41,11 +41,11 @@ class Kernels:
 def read(store: Store, scores: Scores, results: Results, arm: Arm) -> Kernels | None:
     """Return the kernels of an arm; None where it has no D or nothing is looked at yet."""
     learned, true = [], None
-    place = error_place(scores, arm)
-    if place is None:
+    condition = error_condition(scores, arm)
+    if condition is None:
         return None
     for trial in arm.trials:
-        path = store.trial(trial.key) / "dual_kernel" / f"{safe(place.kernel)}.npz"
+        path = store.trial(trial.key) / "dual_kernel" / f"{safe(condition.kernel)}.npz"
         if not path.exists():
             continue
         with np.load(path) as arrays:
@@ -54,13 +54,13 @@ def read(store: Store, scores: Scores, results: Results, arm: Arm) -> Kernels | 
                 true = arrays["true"].astype(np.float64)
     if not learned:
         return None
-    error = results.get((arm.name, place, METRIC))
+    error = results.get((arm.name, condition, METRIC))
     return Kernels(arm, np.mean([fit(k, learned[0].shape) for k in learned], axis=0), true, len(learned), error)
 
 
-def error_place(scores: Scores, arm: Arm) -> Place | None:
-    """Return the first place of an arm on which D is compared with the true degradation."""
-    return next((p for p in arm.places if METRIC in scores.metrics[p]), None)
+def error_condition(scores: Scores, arm: Arm) -> Condition | None:
+    """Return the first condition of an arm on which D is compared with the true degradation."""
+    return next((p for p in arm.conditions if METRIC in scores.metrics[p]), None)
 
 
 def draw(scores: Scores, results: Results, store: Store, out: dict[str, Any]) -> Drawn | None:
@@ -204,5 +204,5 @@ def _caption(scores: Scores, rows: dict[str, dict[int, Kernels]], title: str) ->
     if errors:
         unit = f" in{s.unit}" if s.unit else ""
         parts.append(f"Below: {s.label}, the mean absolute difference between D(HR) and the true LR image{unit}.")
-    places = {place: None for one in shown if (place := error_place(scores, one.arm))}
-    return " ".join([*parts, *captions.specs(places)])
+    conditions = {condition: None for one in shown if (condition := error_condition(scores, one.arm))}
+    return " ".join([*parts, *captions.specs(conditions)])

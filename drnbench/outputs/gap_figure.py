@@ -9,7 +9,7 @@ from drnbench.render import text, x_axis
 from drnbench.render.figures import COLOURS, COLUMN_IN, GREY, PAGE_IN, Drawn, legend, new
 from drnbench.results import layout
 from drnbench.results.plan_record import AxisRecord
-from drnbench.results.scores import Place, Scores
+from drnbench.results.scores import Condition, Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ def draw(scores: Scores, out: dict[str, Any]) -> Drawn | None:
     """Return a panel for each test set; None where nothing is scored on both sides yet."""
     found = gap_values.gaps(scores, out)
     panels = gap_values.slots(scores, out, found)
-    panels = {slot: places for slot, places in panels.items() if places}
+    panels = {slot: conditions for slot, conditions in panels.items() if conditions}
     if not panels:
         return None
     axis = scores.plan.axis(out["x"])
@@ -31,8 +31,8 @@ def draw(scores: Scores, out: dict[str, Any]) -> Drawn | None:
     for ax in grid.flat[len(panels) :]:
         ax.remove()
     entries: dict[str, Any] = {}
-    for n, (ax, (slot, places)) in enumerate(zip(grid.flat, panels.items(), strict=False)):
-        _panel(ax, scores, found, axis, places)
+    for n, (ax, (slot, conditions)) in enumerate(zip(grid.flat, panels.items(), strict=False)):
+        _panel(ax, scores, found, axis, conditions)
         if len(panels) > 1:
             ax.set_title(text.slot_label(scores, slot, scale=True), loc="left")
         if n % across == 0:
@@ -46,14 +46,14 @@ def draw(scores: Scores, out: dict[str, Any]) -> Drawn | None:
     return Drawn(f"figure_gap_{text.slug(out['metric'])}_{stem}", " ".join(words.split()), figure)
 
 
-def _panel(ax: Axes, scores: Scores, found: gap_values.Gaps, axis: AxisRecord, places: list[Place]) -> None:
+def _panel(ax: Axes, scores: Scores, found: gap_values.Gaps, axis: AxisRecord, conditions: list[Condition]) -> None:
     moving = layout.moving(scores)
     others = [a for a in scores.axes if a.path not in {axis.path, *moving}]
     lines: dict[str, list[tuple[float, gap_values.Gap]]] = {}
     hollow = set()
     for arm in scores.arms:
-        for place in places:
-            one = found.get((arm.name, place))
+        for condition in conditions:
+            one = found.get((arm.name, condition))
             if one is None or arm.kind == "reference":
                 continue
             if arm.kind == "named":

@@ -31,8 +31,8 @@ def _body(scores: Scores, results: Results, out: dict[str, Any], found: Gaps, na
     # Bicubic has a column, on the images of each row.
     lines = [line for line in frame.lines if line.kind != "reference"]
     tests = {test for _, test in found}
-    groups = [Group(g.head, tuple(p for p in g.places if p in tests)) for g in frame.groups]
-    groups = [g for g in groups if g.places]
+    groups = [Group(g.head, tuple(p for p in g.conditions if p in tests)) for g in frame.groups]
+    groups = [g for g in groups if g.conditions]
     cells = [[_find(line, group, found) for line in lines] for group in groups]
     columns = [*(Column(a.title, left=True) for a in frame.others), Column(text.title(scores, out["x"]), left=True)]
     columns.append(Column("seeds"))
@@ -64,8 +64,8 @@ def _body(scores: Scores, results: Results, out: dict[str, Any], found: Gaps, na
 
 
 def _find(line: Line, group: Group, found: Gaps) -> Gap | None:
-    places = [(arm.name, place) for place in group.places for arm in line.arms]
-    return next((found[one] for one in places if one in found), None)
+    conditions = [(arm.name, condition) for condition in group.conditions for arm in line.arms]
+    return next((found[one] for one in conditions if one in found), None)
 
 
 def _seeds(mine: Sequence[Gap | None]) -> Entry:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from drnbench.outputs import captions
 from drnbench.render import text
 from drnbench.results import layout
-from drnbench.results.scores import Arm, Place, Scores
+from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.statistics import half_width, one_sample_t
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Gap:
-    """One arm's gap on one pair of places.
+    """One arm's gap on one pair of conditions.
 
     Attributes:
         value: mean over seeds of (mean over training images - mean over test images).
@@ -43,8 +43,8 @@ class Gap:
     """
 
     arm: str
-    train: Place
-    test: Place
+    train: Condition
+    test: Condition
     metric: str
     train_mean: float
     test_mean: float
@@ -64,8 +64,8 @@ class Gap:
         return 1 if self.low > 0 else -1
 
 
-Gaps = dict[tuple[str, Place], Gap]
-"""(arm, test place) -> gap."""
+Gaps = dict[tuple[str, Condition], Gap]
+"""(arm, test condition) -> gap."""
 
 
 def wanted(scores: Scores) -> list[dict[str, Any]]:
@@ -99,20 +99,20 @@ def gaps(scores: Scores, out: dict[str, Any]) -> Gaps:
     return found
 
 
-def _pairs(scores: Scores, arm: Arm, out: dict[str, Any]) -> list[tuple[Place, Place]]:
-    """Each test place with the training place under the same degradation, or the first where there is none."""
-    trains = [p for p in arm.places if scores.sources[p] == out["train"]]
-    tests = [p for p in arm.places if scores.sources[p] == out["test"]]
+def _pairs(scores: Scores, arm: Arm, out: dict[str, Any]) -> list[tuple[Condition, Condition]]:
+    """Each test condition with the training condition under the same degradation, or the first where there is none."""
+    trains = [p for p in arm.conditions if scores.sources[p] == out["train"]]
+    tests = [p for p in arm.conditions if scores.sources[p] == out["test"]]
     return [(next((t for t in trains if t[1:] == p[1:]), trains[0]), p) for p in tests] if trains else []
 
 
-def _bicubic(scores: Scores, arm: Arm, train: Place, test: Place, metric: str) -> float | None:
+def _bicubic(scores: Scores, arm: Arm, train: Condition, test: Condition, metric: str) -> float | None:
     """Return the gap of bicubic on the images of an arm, which may be fewer than those that bicubic is scored on."""
-    reference = next((a for a in scores.arms if a.kind == "reference" and {train, test} <= set(a.places)), None)
+    reference = next((a for a in scores.arms if a.kind == "reference" and {train, test} <= set(a.conditions)), None)
     means = []
-    for place in (train, test):
-        mine = scores.tables.get((arm.name, place, metric))
-        theirs = scores.tables.get((reference.name, place, metric)) if reference else None
+    for condition in (train, test):
+        mine = scores.tables.get((arm.name, condition, metric))
+        theirs = scores.tables.get((reference.name, condition, metric)) if reference else None
         if mine is None or theirs is None or not set(mine.columns) <= set(theirs.columns):
             return None
         values = theirs[list(mine.columns)].to_numpy(dtype="float64")
@@ -120,11 +120,11 @@ def _bicubic(scores: Scores, arm: Arm, train: Place, test: Place, metric: str) -
     return means[0] - means[1]
 
 
-def _per_seed(scores: Scores, arm: Arm, train: Place, test: Place, metric: str) -> pd.DataFrame | None:
+def _per_seed(scores: Scores, arm: Arm, train: Condition, test: Condition, metric: str) -> pd.DataFrame | None:
     """Mean over the images of each set, one row a seed that has both; infinite values are left out."""
     import pandas as pd
 
-    tables = [scores.tables.get((arm.name, place, metric)) for place in (train, test)]
+    tables = [scores.tables.get((arm.name, condition, metric)) for condition in (train, test)]
     if tables[0] is None or tables[1] is None:
         return None
     columns = {}
@@ -174,7 +174,7 @@ def caption(scores: Scores, out: dict[str, Any], found: Gaps) -> str:
     )
 
 
-def _sides(found: Gaps) -> tuple[list[Place], list[Place]]:
+def _sides(found: Gaps) -> tuple[list[Condition], list[Condition]]:
     return [gap.train for gap in found.values()], [gap.test for gap in found.values()]
 
 
@@ -204,12 +204,12 @@ def to_csv(found: Gaps) -> str:
     return buffer.getvalue()
 
 
-def slots(scores: Scores, out: dict[str, Any], found: Gaps) -> dict[layout.Slot, list[Place]]:
-    """Return the test places of each panel of the figure."""
+def slots(scores: Scores, out: dict[str, Any], found: Gaps) -> dict[layout.Slot, list[Condition]]:
+    """Return the test conditions of each panel of the figure."""
     fields = layout.moved(scores, [out["x"]])
-    panels: dict[layout.Slot, list[Place]] = {}
+    panels: dict[layout.Slot, list[Condition]] = {}
     for arm in scores.arms:
-        for place, slot in layout.slots(arm, fields).items() if arm.kind != "reference" else ():
-            if (arm.name, place) in found and place not in panels.setdefault(slot, []):
-                panels[slot].append(place)
+        for condition, slot in layout.slots(arm, fields).items() if arm.kind != "reference" else ():
+            if (arm.name, condition) in found and condition not in panels.setdefault(slot, []):
+                panels[slot].append(condition)
     return panels

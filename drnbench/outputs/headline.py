@@ -11,7 +11,7 @@ from drnbench.results.summary import Result, Results
 
 
 def headline(scores: Scores, results: Results) -> str:
-    """Return one to three sentences on the primary place and metric, for a terminal (ASCII minus)."""
+    """Return one to three sentences on the primary condition and metric, for a terminal (ASCII minus)."""
     done, planned = scores.counts
     if not any(r.n_seeds for r in results.values()):
         said = search_summary.headline(scores)
@@ -41,31 +41,31 @@ def headline(scores: Scores, results: Results) -> str:
 
 
 def _simple(scores: Scores) -> bool:
-    """Whether everything is compared to one baseline on one place, and the question is about all of it."""
+    """Whether everything is compared to one baseline on one condition, and the question is about all of it."""
     if scores.plan.subject:
         return False
     pairs = set()
     for arm in scores.arms:
-        place = scores.primary_of(arm)
-        if arm.kind != "reference" and place is not None and (base := scores.baseline_of(arm, place)):
-            pairs.add((base.name, place))
+        condition = scores.primary_of(arm)
+        if arm.kind != "reference" and condition is not None and (base := scores.baseline_of(arm, condition)):
+            pairs.add((base.name, condition))
     return len(pairs) <= 1 and len([a for a in scores.arms if scores.is_baseline(a)]) <= 1
 
 
 def _one_cell(scores: Scores, results: Results) -> list[str]:
-    """Sentences on the arms of the primary place."""
-    place, metric = scores.primary
-    column = [r for r in results.values() if r.place == place and r.metric == metric]
+    """Sentences on the arms of the primary condition."""
+    condition, metric = scores.primary
+    column = [r for r in results.values() if r.condition == condition and r.metric == metric]
     base = scores.baseline
     if base is None:
         return [_means(scores, column)]
     if not any(r.arm == base.name and r.n_seeds for r in column):
         return [f"The baseline {base.name} has no scores, so nothing is compared. {_means(scores, column)}"]
     sighted, sentence = _control(scores, results) if scores.control else (True, "")
-    below = verdicts.below_reference(scores, results, place, metric)
+    below = verdicts.below_reference(scores, results, condition, metric)
     return [
         sentence,
-        _arms(scores, column, with_place=not sentence, sighted=sighted),
+        _arms(scores, column, with_condition=not sentence, sighted=sighted),
         f"No trained arm reaches {below}, so these are differences between networks that are not trained enough."
         if below
         else "",
@@ -74,18 +74,18 @@ def _one_cell(scores: Scores, results: Results) -> list[str]:
 
 def _control(scores: Scores, results: Results) -> tuple[bool, str]:
     """Whether the positive control shows that a gain would be seen, and the sentence on it."""
-    place, metric = scores.primary
+    condition, metric = scores.primary
     assert scores.control is not None
     assert scores.baseline is not None
     name, base = scores.control.name, scores.baseline.name
-    result = results.get((name, place, metric))
+    result = results.get((name, condition, metric))
     d = result.difference if result else None
     if d is None:
         return (
             False,
             f"The positive control {name!r} has no scores yet, so whether a gain would be seen is open.",
         )
-    where = f"{base} on {verdicts.where(place.label, metric)} ({verdicts.sample(d)})"
+    where = f"{base} on {verdicts.where(condition.label, metric)} ({verdicts.sample(d)})"
     size = text.delta(d, metric)
     found = verdicts.effect(d, metric)
     if found > 0:
@@ -99,8 +99,8 @@ def _control(scores: Scores, results: Results) -> tuple[bool, str]:
     return False, f"The instrument cannot see: {name!r}, the positive control, is at {size} from {where}."
 
 
-def _arms(scores: Scores, column: list[Result], *, with_place: bool, sighted: bool) -> str:
-    place, metric = scores.primary
+def _arms(scores: Scores, column: list[Result], *, with_condition: bool, sighted: bool) -> str:
+    condition, metric = scores.primary
     s, base = text.style(metric), scores.baseline
     assert base is not None
     skip = {base.name, scores.plan.control}
@@ -111,11 +111,13 @@ def _arms(scores: Scores, column: list[Result], *, with_place: bool, sighted: bo
     others = [r for r in others if not scores.arm(r.arm).seedless] or others
     if not others:
         done, planned = scores.counts
-        return f"No other arm has scores to compare with {base.name}{' yet' * (done < planned)}." if with_place else ""
+        return (
+            f"No other arm has scores to compare with {base.name}{' yet' * (done < planned)}." if with_condition else ""
+        )
     others.sort(key=lambda r: r.difference.mean if r.difference else 0.0, reverse=s.higher_is_better)
     where = ""
-    if with_place and others[0].difference:
-        where = f" on {verdicts.where(place.label, metric)} ({verdicts.sample(others[0].difference)})"
+    if with_condition and others[0].difference:
+        where = f" on {verdicts.where(condition.label, metric)} ({verdicts.sample(others[0].difference)})"
     # One seed tells nothing of a method: among arms with more, such an arm is only counted.
     single = [r for r in others if r.difference and r.difference.seeds < 2]
     caution = verdicts.caution(others)
@@ -167,7 +169,7 @@ def _told(scores: Scores, others: list[Result]) -> str:
 
 def _means(scores: Scores, column: list[Result]) -> str:
     """What can be said without a baseline: the best and the worst mean, untested."""
-    place, metric = scores.primary
+    condition, metric = scores.primary
     s = text.style(metric)
     known = [r for r in column if r.mean is not None and not scores.arm(r.arm).seedless]
     known = known or [r for r in column if r.mean is not None]
@@ -181,6 +183,6 @@ def _means(scores: Scores, column: list[Result]) -> str:
 
     sizes = f"{text.span([r.n_seeds for r in known], 'seed')}, {text.span([r.n_images for r in known], 'image')}"
     if len(known) == 1:
-        return f"On {place.label} ({sizes}): {one(known[0])} {s.label}."
+        return f"On {condition.label} ({sizes}): {one(known[0])} {s.label}."
     untested = "" if scores.baseline else " The study declares no baseline, so nothing is tested."
-    return f"Best {s.label} on {place.label} ({sizes}): {one(known[0])}; worst: {one(known[-1])}.{untested}"
+    return f"Best {s.label} on {condition.label} ({sizes}): {one(known[0])}; worst: {one(known[-1])}.{untested}"

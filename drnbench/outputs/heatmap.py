@@ -55,8 +55,8 @@ def panels(scores: Scores, results: Results, out: dict[str, Any]) -> list[Panel]
         if arm.kind != "grid" or not (base or arm in subject):
             continue
         at = y.values.index(arm.values[y.path]), x.values.index(arm.values[x.path])
-        for place, slot in layout.slots(arm, fields).items():
-            result = results.get((arm.name, place, out["metric"]))
+        for condition, slot in layout.slots(arm, fields).items():
+            result = results.get((arm.name, condition, out["metric"]))
             key = (*(repr(arm.values[a.path]) for a in rest), slot)
             if result is not None and result.difference is not None:
                 found.setdefault(key, {})[at] = result
@@ -175,4 +175,4 @@ def _caption(scores: Scores, shown: list[Panel], s: text.MetricStyle, x: str, y:
     top = ceiling([d.mean for d in found])
     if any(abs(d.mean) > 1.001 * top for d in found):
         words.append(f"Colours end at {text.number(top, s.delta_decimals)}{s.unit}; the numbers do not.")
-    return " ".join([*words, *captions.specs({r.place: None for r in cells})])
+    return " ".join([*words, *captions.specs({r.condition: None for r in cells})])

@@ -26,7 +26,7 @@ from drnbench.render import text
 from drnbench.render.figures import COLUMN_IN, PAGE_IN, Drawn, new
 from drnbench.results import labels
 from drnbench.results.plan_record import TrialRecord
-from drnbench.results.scores import Place, Scores
+from drnbench.results.scores import Condition, Scores
 from drnbench.store import Store, atomic
 
 if TYPE_CHECKING:
@@ -349,7 +349,7 @@ def _caption(every: list[Panel], windows: dict[int, int]) -> str:
     if missing:
         told = [f"{labels.kernel(spec)} ({', '.join(p.roles)}: {p.why.rstrip('.')})" for spec, p in missing.items()]
         parts.append(f"Without a picture: {'; '.join(told)}.")
-    return " ".join([*parts, *captions.specs(Place("", p.spec, p.scale) for p in every)])
+    return " ".join([*parts, *captions.specs(Condition("", p.spec, p.scale) for p in every)])
 
 
 def _outside(panel: Panel, side: int) -> float:

@@ -8,7 +8,7 @@ from drnbench.outputs import gap_values
 from drnbench.render import text
 from drnbench.render.latex import GREEK, escape
 from drnbench.results.costs import Costs
-from drnbench.results.scores import Place, Scores
+from drnbench.results.scores import Condition, Scores
 from drnbench.results.summary import Result, Results
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
@@ -26,9 +26,9 @@ def letters(words: str) -> str:
     return "".join(part[0].upper() + part[1:] for part in re.split(r"[^A-Za-z]+", words) if part)
 
 
-def _name(scores: Scores, place: Place, arm: str, metric: str) -> str:
-    several = len({p.dataset for p in scores.places}) > 1
-    return letters(arm) + (letters(place.dataset) if several else "") + letters(place.kernel) + letters(metric)
+def _name(scores: Scores, condition: Condition, arm: str, metric: str) -> str:
+    several = len({p.dataset for p in scores.conditions}) > 1
+    return letters(arm) + (letters(condition.dataset) if several else "") + letters(condition.kernel) + letters(metric)
 
 
 def _value(value: float | None, decimals: int, *, sign: bool = False) -> str:
@@ -128,11 +128,11 @@ def render(scores: Scores, results: Results, costs: Costs) -> str:
     names = _Names()
     for result in results.values():
         arm = scores.arm(result.arm)
-        name = names.unique(_name(scores, result.place, result.arm, result.metric))
+        name = names.unique(_name(scores, result.condition, result.arm, result.metric))
         sizes = f"{text.count(result.n_seeds, 'seed')}, {text.count(result.n_images, 'image')}"
-        lines.append(f"% {escape(result.arm)}, {result.place.label}, {result.metric}; {sizes}")
+        lines.append(f"% {escape(result.arm)}, {result.condition.label}, {result.metric}; {sizes}")
         lines += [
             _command(f"{quantity}{name}", value)
-            for quantity, value in _numbers(result, scores.baseline_of(arm, result.place) is not None)
+            for quantity, value in _numbers(result, scores.baseline_of(arm, result.condition) is not None)
         ]
     return "\n".join([*lines, *_costs(scores, costs), *_gaps(scores), ""])

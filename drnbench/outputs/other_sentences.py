@@ -7,7 +7,7 @@ from typing import Any
 
 from drnbench.outputs import gap_values
 from drnbench.outputs.cell_sentences import NAMED, context
-from drnbench.outputs.dual_kernel import METRIC, error_place
+from drnbench.outputs.dual_kernel import METRIC, error_condition
 from drnbench.render import text, x_axis
 from drnbench.results.scores import Arm, Scores
 from drnbench.results.summary import Result, Results
@@ -104,8 +104,8 @@ def dual_sentence(scores: Scores, results: Results) -> str:
     """Return how far D is from the true degradation; nothing where no D was looked at."""
     known: list[tuple[Arm, Result]] = []
     for arm in [a for a in scores.arms if a.kind == "grid" and (not scores.plan.subject or a in scores.subject)]:
-        place = error_place(scores, arm)
-        result = results.get((arm.name, place, METRIC)) if place else None
+        condition = error_condition(scores, arm)
+        result = results.get((arm.name, condition, METRIC)) if condition else None
         if result is not None and result.mean is not None:
             known.append((arm, result))
     if not known:

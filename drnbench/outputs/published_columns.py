@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING, Any
 from drnbench import published
 from drnbench.config.protocol import Protocol
 from drnbench.models import methods
-from drnbench.results.scores import Arm, Place, Scores
+from drnbench.results.scores import Arm, Condition, Scores
 
 if TYPE_CHECKING:
     from drnbench.published import Published
 
 
-def comparable(scores: Scores, arm: Arm, place: Place) -> bool:
-    """Whether an arm is scored on a place as papers score: bicubic made here, whole images, all of them, the usual border."""
-    if arm.config is None or place not in arm.places or place.kernel != "bicubic":
+def comparable(scores: Scores, arm: Arm, condition: Condition) -> bool:
+    """Whether an arm is scored on a condition as papers score: bicubic made here, whole images, all of them, the usual border."""
+    if arm.config is None or condition not in arm.conditions or condition.kernel != "bicubic":
         return False
     if Protocol(**arm.config["protocol"]) != Protocol():
         return False
-    asked = [e for e in arm.config["evaluate"] if e["source"] == scores.sources[place] and e["kernel"] == "bicubic"]
+    asked = [e for e in arm.config["evaluate"] if e["source"] == scores.sources[condition] and e["kernel"] == "bicubic"]
     return bool(asked) and not any(e["crop"] or e.get("count") or e.get("lr") for e in asked)
 
 
-def of_arm(scores: Scores, arm: Arm, place: Place, metric: str) -> Published | None:
-    """Return what was published for an arm's method, in its own size, on a place."""
-    if not comparable(scores, arm, place) or arm.config is None or arm.config["model"]:
+def of_arm(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Published | None:
+    """Return what was published for an arm's method, in its own size, on a condition."""
+    if not comparable(scores, arm, condition) or arm.config is None or arm.config["model"]:
         return None
-    found = published.lookup(arm.config["method"], scores.names[place], place.scale, metric)
+    found = published.lookup(arm.config["method"], scores.names[condition], condition.scale, metric)
     return found if found is None or _own_training(arm.config) else None
 
 
@@ -40,11 +40,11 @@ def _own_training(config: Mapping[str, Any]) -> bool:
     return schemes == {methods.resolve(config["method"], config["scale"], {}).scheme}
 
 
-def of_peer(scores: Scores, name: str, places: Iterable[Place], metric: str) -> Published | None:
-    """Return what was published for a method by name on the first of some places that allows the comparison."""
-    for place in places:
-        if any(comparable(scores, arm, place) for arm in scores.arms):
-            found = published.lookup(name, scores.names[place], place.scale, metric)
+def of_peer(scores: Scores, name: str, conditions: Iterable[Condition], metric: str) -> Published | None:
+    """Return what was published for a method by name on the first of some conditions that allows the comparison."""
+    for condition in conditions:
+        if any(comparable(scores, arm, condition) for arm in scores.arms):
+            found = published.lookup(name, scores.names[condition], condition.scale, metric)
             if found is not None:
                 return found
     return None

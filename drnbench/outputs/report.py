@@ -122,7 +122,7 @@ def write(store: Store, name: str) -> Report:
         texts[f"table_{body.name}.md"] = markdown.render(body)
         texts[f"table_{body.name}.tex"] = latex.render(body, label)
         texts[f"table_{body.name}.csv"] = body.csv or summary.to_csv(
-            {(r.arm, r.place, r.metric): r for r in body.results}
+            {(r.arm, r.condition, r.metric): r for r in body.results}
         )
     files = []
     for file, text in texts.items():

@@ -1,4 +1,4 @@
-"""The skeleton of a table: which arms share a row, and which places share a column group."""
+"""The skeleton of a table: which arms share a row, and which conditions share a column group."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from drnbench.render import text
 from drnbench.results import layout
 from drnbench.results.plan_record import AxisRecord
-from drnbench.results.scores import Arm, Place, Scores
+from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.summary import Result, Results
 
 
 @dataclass
 class Line:
-    """A row: one arm, or one for each place where an axis that moves the places is spread over the columns.
+    """A row: one arm, or one for each condition where an axis that moves the conditions is spread over the columns.
 
     Attributes:
         labels: values of the other axes, then the row's own.
-        places: the only places shown; None: all. A reference of several kernels has a row for each.
+        conditions: the only conditions shown; None: all. A reference of several kernels has a row for each.
 
     """
 
@@ -27,7 +27,7 @@ class Line:
     arms: list[Arm]
     kind: str
     block: tuple[Any, ...] = field(default_factory=tuple)
-    places: frozenset[Place] | None = None
+    conditions: frozenset[Condition] | None = None
 
     @property
     def seedless(self) -> bool:
@@ -37,10 +37,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Group:
-    """Columns under one head: the places whose results stand there, one for each row."""
+    """Columns under one head: the conditions whose results stand there, one for each row."""
 
     head: str
-    places: tuple[Place, ...]
+    conditions: tuple[Condition, ...]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Skeleton:
 
 
 def skeleton(scores: Scores, rows: str | None, columns: str = "kernel") -> Skeleton:
-    """Lay a table out: rows are one axis; the others are blocks, or columns where they move the places."""
+    """Lay a table out: rows are one axis; the others are blocks, or columns where they move the conditions."""
     moving = layout.moving(scores)
     across = [path for path in moving if path != rows]
     others = [a for a in scores.axes if a.path != rows and a.path not in across]
@@ -78,12 +78,12 @@ def _lines(
         # One bicubic of all scales, where the scales are columns.
         label = "bicubic" if arm.kind == "reference" and scores.scale_axes & set(across) else arm.name
         if arm.kind == "reference" and fields and rows is not None:
-            for value, places in _by_value(scores, rows).items():
-                if mine := places & set(arm.places):
+            for value, conditions in _by_value(scores, rows).items():
+                if mine := conditions & set(arm.conditions):
                     told = f"bicubic, {text.title(scores, rows)}={value}"
                     key = (arm.kind, told)
-                    line = lines.setdefault(key, Line([*blank, told], [], arm.kind, places=frozenset()))
-                    line.places = (line.places or frozenset()) | mine
+                    line = lines.setdefault(key, Line([*blank, told], [], arm.kind, conditions=frozenset()))
+                    line.conditions = (line.conditions or frozenset()) | mine
                     line.arms.append(arm)
         else:
             lines.setdefault((arm.kind, label), Line([*blank, label], [], arm.kind)).arms.append(arm)
@@ -95,11 +95,11 @@ def _lines(
     return ordered
 
 
-def _by_value(scores: Scores, path: str) -> dict[str, set[Place]]:
-    out: dict[str, set[Place]] = {}
+def _by_value(scores: Scores, path: str) -> dict[str, set[Condition]]:
+    out: dict[str, set[Condition]] = {}
     for arm in scores.arms:
         if arm.kind == "grid":
-            out.setdefault(text.shown(arm.values[path], path), set()).update(arm.places)
+            out.setdefault(text.shown(arm.values[path], path), set()).update(arm.conditions)
     return out
 
 
@@ -127,38 +127,38 @@ def _mark(scores: Scores, lines: list[Line], rows: str | None, others: list[Axis
 
 
 def _groups(scores: Scores, columns: str, fields: frozenset[str]) -> list[Group]:
-    """Column groups in evaluation order; `fields` of a place belong to the rows and not to the columns."""
-    found: dict[layout.Slot, list[Place]] = {}
+    """Column groups in evaluation order; `fields` of a condition belong to the rows and not to the columns."""
+    found: dict[layout.Slot, list[Condition]] = {}
     for arm in scores.arms:
         if arm.kind == "reference":
             continue  # scored wherever an arm is
-        for place, slot in layout.slots(arm, fields).items():
+        for condition, slot in layout.slots(arm, fields).items():
             listed = found.setdefault(slot, [])
-            if place not in listed:
-                listed.append(place)
+            if condition not in listed:
+                listed.append(condition)
     if not found:
-        found = {layout.Slot(*place): [place] for place in scores.places}
+        found = {layout.Slot(*condition): [condition] for condition in scores.conditions}
     several = len({(s.dataset, s.kernel) for s in found}) > 1
     scales = len({s.scale for s in found}) > 1
     out = []
-    for slot, places in found.items():
+    for slot, conditions in found.items():
         if columns == "scale" and slot.scale is not None:
             head = f"×{slot.scale}" + (f", {text.slot_label(scores, slot)}" if several else "")
         else:
             same = len({s.kernel for s in found}) == 1 and slot.dataset is not None
             short = slot.dataset if columns == "dataset" and same else text.slot_label(scores, slot)
             head = f"{short} ×{slot.scale}" if scales else str(short)
-        out.append(Group(head + (f" ({slot.n + 1})" if slot.n else ""), tuple(places)))
+        out.append(Group(head + (f" ({slot.n + 1})" if slot.n else ""), tuple(conditions)))
     if columns == "scale":
-        out.sort(key=lambda group: group.places[0].scale)
+        out.sort(key=lambda group: group.conditions[0].scale)
     return out
 
 
 def find(line: Line, group: Group, metric: str, results: Results) -> Result | None:
     """Return the one result that a row has under a column, if it is scored there."""
-    for place in group.places:
-        if line.places is None or place in line.places:
+    for condition in group.conditions:
+        if line.conditions is None or condition in line.conditions:
             for arm in line.arms:
-                if (arm.name, place, metric) in results:
-                    return results[arm.name, place, metric]
+                if (arm.name, condition, metric) in results:
+                    return results[arm.name, condition, metric]
     return None

@@ -13,7 +13,7 @@ from drnbench.render import text
 from drnbench.render.table import EMPTY, MARKS, Body, Column, Entry, Row
 from drnbench.results import costs as costing
 from drnbench.results.costs import Costs
-from drnbench.results.scores import Place, Scores
+from drnbench.results.scores import Condition, Scores
 from drnbench.results.summary import Result, Results
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class _Table:
             row.append(entry)
 
     def _metrics(self, group: Group) -> list[str]:
-        metrics = list(dict.fromkeys(m for p in group.places for m in self.scores.metrics[p]))
+        metrics = list(dict.fromkeys(m for p in group.conditions for m in self.scores.metrics[p]))
         return [m for m in self.table["metrics"] if m in metrics] or metrics
 
     def _group(self, group: Group) -> None:
@@ -97,16 +97,18 @@ class _Table:
             self._put(Column(head(s), group.head), means(found, self.lines, s))
             self._printed(group, metric, found)
             if position == 0 and any(
-                self.scores.baseline_of(self.scores.arm(r.arm), r.place) for r in found if r is not None
+                self.scores.baseline_of(self.scores.arm(r.arm), r.condition) for r in found if r is not None
             ):
                 self._put(Column(f"{head(s, 'Δ')} [95 %]", group.head), [_delta(result, s) for result in found])
 
     def _printed(self, group: Group, metric: str, found: Sequence[Result | None]) -> None:
         mine = [
-            published_columns.of_arm(self.scores, self.scores.arm(r.arm), r.place, metric) if r is not None else None
+            published_columns.of_arm(self.scores, self.scores.arm(r.arm), r.condition, metric)
+            if r is not None
+            else None
             for r in found
         ]
-        peers = [published_columns.of_peer(self.scores, name, group.places, metric) for name in self._peer_names]
+        peers = [published_columns.of_peer(self.scores, name, group.conditions, metric) for name in self._peer_names]
         known = [one for one in (*mine, *peers) if one is not None]
         if known:
             self.published += known
@@ -118,7 +120,7 @@ class _Table:
             name
             for name in self.table.get("peers", ())
             if any(
-                published_columns.of_peer(self.scores, name, group.places, metric)
+                published_columns.of_peer(self.scores, name, group.conditions, metric)
                 for group in self.frame.groups
                 for metric in self._metrics(group)
             )
@@ -134,11 +136,11 @@ class _Table:
     def _seeds(self, line: Line) -> Entry:
         if line.seedless:
             return Entry(EMPTY)
-        names, most = {arm.name for arm in line.arms}, dict[tuple[str, Place], int]()
+        names, most = {arm.name for arm in line.arms}, dict[tuple[str, Condition], int]()
         for r in self.results.values():
             # An arm without D has no seeds in a metric of D.
             if r.arm in names:
-                most[r.arm, r.place] = max(most.get((r.arm, r.place), 0), r.n_seeds)
+                most[r.arm, r.condition] = max(most.get((r.arm, r.condition), 0), r.n_seeds)
         seen = sorted(set(most.values()))
         return Entry(str(seen[0]) if len(seen) == 1 else f"{seen[0]}–{seen[-1]}" if seen else "0")
 
@@ -156,7 +158,7 @@ def _span(values: list[float]) -> Entry:
 
 
 def means(found: Sequence[Result | None], lines: Sequence[Line], s: text.MetricStyle) -> list[Entry]:
-    """Return a column of means with half-widths, the best trained arm of each place in bold."""
+    """Return a column of means with half-widths, the best trained arm of each condition in bold."""
     entries, trained = [], []
     for result, line in zip(found, lines, strict=True):
         if result is None or result.mean is None:
@@ -166,9 +168,9 @@ def means(found: Sequence[Result | None], lines: Sequence[Line], s: text.MetricS
         tail = f"± {text.number(result.half_width, s.decimals)}" if result.half_width is not None else ""
         entries.append(Entry(text.number(result.mean, s.decimals), tail))
         trained.append(not line.seedless)
-    # Places are different tasks: the best of each. What looks equal in the table is equally bold.
-    for place in {result.place for result in found if result is not None}:
-        mine = [i for i, t in enumerate(trained) if t and (r := found[i]) is not None and r.place == place]
+    # Conditions are different tasks: the best of each. What looks equal in the table is equally bold.
+    for condition in {result.condition for result in found if result is not None}:
+        mine = [i for i, t in enumerate(trained) if t and (r := found[i]) is not None and r.condition == condition]
         shown = {i: float(entries[i].main.replace("−", "-")) for i in mine}
         best = (max if s.higher_is_better else min)(shown.values(), default=None)
         for i in mine if len(mine) > 1 else ():

@@ -10,7 +10,7 @@ from drnbench.render import label_placement, text
 from drnbench.render.figures import COLOURS, COLUMN_IN, GREY, PAGE_IN, Drawn, new
 from drnbench.results import costs as costing
 from drnbench.results.costs import Costs
-from drnbench.results.scores import Arm, Place, Scores
+from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.summary import Results
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ class Point:
     half: float
 
 
-def points(scores: Scores, results: Results, costs: Costs, out: dict[str, Any], place: Place) -> list[Point]:
+def points(scores: Scores, results: Results, costs: Costs, out: dict[str, Any], condition: Condition) -> list[Point]:
     """Return the arms of one test set that have a score and, unless they are references, a cost."""
     found = []
-    at = [arm for arm in scores.arms if place in arm.places]
+    at = [arm for arm in scores.arms if condition in arm.conditions]
     for arm in at:
-        result = results.get((arm.name, place, out["y"]))
+        result = results.get((arm.name, condition, out["y"]))
         cost = costs[arm.name].get(out["x"]) or None
         if result is None or result.mean is None or (cost is None and arm.kind != "reference"):
             continue
@@ -48,9 +48,9 @@ def points(scores: Scores, results: Results, costs: Costs, out: dict[str, Any], 
 
 def draw(scores: Scores, results: Results, costs: Costs, out: dict[str, Any]) -> Drawn | None:
     """Return a panel for each test set; None where no arm has both a score and a cost."""
-    places = [p for p in scores.places if out["y"] in scores.metrics[p]]
-    shown = [(place, points(scores, results, costs, out, place)) for place in places]
-    shown = [(place, found) for place, found in shown if any(p.cost is not None for p in found)]
+    conditions = [p for p in scores.conditions if out["y"] in scores.metrics[p]]
+    shown = [(condition, points(scores, results, costs, out, condition)) for condition in conditions]
+    shown = [(condition, found) for condition, found in shown if any(p.cost is not None for p in found)]
     left, shown = shown[PANELS:], shown[:PANELS]
     if not shown:
         return None
@@ -62,21 +62,21 @@ def draw(scores: Scores, results: Results, costs: Costs, out: dict[str, Any]) ->
         ax.remove()
     s = text.style(out["y"])
     head, divisor = costing.unit(out["x"], [p.cost for _, found in shown for p in found if p.cost])
-    for n, (ax, (place, found)) in enumerate(zip(grid.flat, shown, strict=False)):
+    for n, (ax, (condition, found)) in enumerate(zip(grid.flat, shown, strict=False)):
         _panel(ax, scores, found, divisor, s)
-        ax.set_title(place.label, loc="left")
+        ax.set_title(condition.label, loc="left")
         ax.set_xlabel(head)
         if n % across == 0:
             better = "higher is better" if s.higher_is_better else "lower is better"
             ax.set_ylabel(f"{s.label}{f' ({s.unit.strip()})' if s.unit else ''}\n{better}")
-    # Labels are placed in pixels, which are known when everything else has its place.
+    # Labels are placed in pixels, which are known once everything else has its position.
     figure.canvas.draw()
     for ax, (_, found) in zip(grid.flat, shown, strict=False):
         label_placement.write(ax, _labels(ax, found, divisor, s))
     return Drawn(f"figure_{text.slug(out['y'])}_against_{out['x']}", _caption(scores, shown, out, len(left)), figure)
 
 
-def _caption(scores: Scores, shown: list[tuple[Place, list[Point]]], out: dict[str, Any], left: int) -> str:
+def _caption(scores: Scores, shown: list[tuple[Condition, list[Point]]], out: dict[str, Any], left: int) -> str:
     s = text.style(out["y"])
     words = [
         f"{s.label} against cost, one point an arm: mean and 95 % t interval over the seeds' test-set means.",
@@ -90,7 +90,7 @@ def _caption(scores: Scores, shown: list[tuple[Place, list[Point]]], out: dict[s
         words.append("Arrows: off scale.")
     if left:
         words.append(f"{text.count(left, 'more test set')} not shown.")
-    return " ".join([*words, *captions.specs(place for place, _ in shown)])
+    return " ".join([*words, *captions.specs(condition for condition, _ in shown)])
 
 
 def _colours() -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from drnbench.evaluation import metrics
 from drnbench.render import text
-from drnbench.results.scores import Place, Scores
+from drnbench.results.scores import Condition, Scores
 from drnbench.results.statistics import STAR_SEEDS, Difference
 from drnbench.results.summary import Result, Results
 
@@ -59,20 +59,20 @@ def caution(others: Sequence[Result]) -> str:
     return "" if most >= STAR_SEEDS else " Two seeds: judged by intervals, not tested."
 
 
-def where(place: str, metric: str) -> str:
-    """Write a place, and the metric where it is not the field's usual one."""
-    return place if metric == "psnr_y" else f"{place} in {text.style(metric).label}"
+def where(condition: str, metric: str) -> str:
+    """Write a condition, and the metric where it is not the field's usual one."""
+    return condition if metric == "psnr_y" else f"{condition} in {text.style(metric).label}"
 
 
-def below_reference(scores: Scores, results: Results, place: Place, metric: str) -> str | None:
-    """Return the reference that no trained arm reaches on a place; None where one does, or where that means nothing.
+def below_reference(scores: Scores, results: Results, condition: Condition, metric: str) -> str | None:
+    """Return the reference that no trained arm reaches on a condition; None where one does, or where that means nothing.
 
     LR consistency is high for a blurred image, so only metrics that look at HR tell whether a network is trained.
     """
     if "hr" not in metrics.get(metric).needs:
         return None
     direction = 1 if text.style(metric).higher_is_better else -1
-    shown = [r for r in results.values() if (r.place, r.metric) == (place, metric) and r.mean is not None]
+    shown = [r for r in results.values() if (r.condition, r.metric) == (condition, metric) and r.mean is not None]
     reference = [r for r in shown if scores.arm(r.arm).kind == "reference"]
     trained = [direction * r.mean for r in shown if not scores.arm(r.arm).seedless and r.mean is not None]
     if not reference or not trained or reference[0].mean is None:

@@ -17,7 +17,7 @@ from drnbench.evaluation import metrics as registered
 from drnbench.planning.graph import Plan
 from drnbench.results.comparison import Compared, of_record, pairs_with
 from drnbench.results.plan_record import find_plan, studies
-from drnbench.results.scores import Place
+from drnbench.results.scores import Condition
 from drnbench.results.statistics import ALPHA, CONFIDENCE, ROUNDING, STAR_SEEDS
 from drnbench.store import Store
 
@@ -51,7 +51,7 @@ class Outlook:
     """
 
     metric: str
-    place: Place
+    condition: Condition
     difference: float
     comparisons: int
     spreads: tuple[Spread, ...]
@@ -127,28 +127,28 @@ def outlook(plan: Plan, store: Store, difference: float | None = None) -> Outloo
     if difference is not None and not 0 < difference < float("inf"):
         raise UsageError(f"--difference {difference:g}: give a number above 0, such as {DIFFERENCE_DB} (dB)")
     own = of_record(plan.record())
-    place = own.primary
-    if place is None:
+    condition = own.primary
+    if condition is None:
         return None
-    metric = _metric(own.metrics[place], difference)
-    pairs = pairs_with(own, place)
+    metric = _metric(own.metrics[condition], difference)
+    pairs = pairs_with(own, condition)
     if metric is None or not pairs:
         return None
     size = DIFFERENCE_DB if difference is None else difference
     budget = [float("inf")]
-    found = tuple(_spreads(own, place, metric, store, budget))
+    found = tuple(_spreads(own, condition, metric, store, budget))
     if found:
-        return Outlook(metric, place, size, len(pairs), found)
+        return Outlook(metric, condition, size, len(pairs), found)
     budget, siblings, names = [SIBLINGS], [], []
     for name in studies(store):
         record = find_plan(store, name)
         other = of_record(record) if record else None
-        if other is None or metric not in other.metrics.get(place, ()):
+        if other is None or metric not in other.metrics.get(condition, ()):
             continue
-        seen = list(_spreads(other, place, metric, store, budget, own.methods_at(place)))
+        seen = list(_spreads(other, condition, metric, store, budget, own.methods_at(condition)))
         siblings += seen
         names += [name] if seen else []
-    return Outlook(metric, place, size, len(pairs), tuple(siblings), tuple(names))
+    return Outlook(metric, condition, size, len(pairs), tuple(siblings), tuple(names))
 
 
 def _metric(metrics: Sequence[str], difference: float | None) -> str | None:
@@ -159,18 +159,23 @@ def _metric(metrics: Sequence[str], difference: float | None) -> str | None:
 
 
 def _spreads(
-    study: Compared, place: Place, metric: str, store: Store, budget: list[float], methods: frozenset[str] | None = None
+    study: Compared,
+    condition: Condition,
+    metric: str,
+    store: Store,
+    budget: list[float],
+    methods: frozenset[str] | None = None,
 ) -> Iterator[Spread]:
     """Yield the spread of every comparison that two seeds or more have finished; `budget` trials are read at most."""
     import numpy as np
 
-    for arm, base in pairs_with(study, place):
+    for arm, base in pairs_with(study, condition):
         if methods is not None and study.methods[arm] not in methods:
             continue
         if budget[0] <= 0:
             return
         before = study.reads
-        means = study.differences(arm, base, place, metric, store)
+        means = study.differences(arm, base, condition, metric, store)
         budget[0] -= study.reads - before
         if len(means) < 2:
             continue

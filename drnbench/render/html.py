@@ -87,7 +87,7 @@ def _effects(scores: Scores, results: Results) -> list[dict[str, str]]:
         rows.append(
             {
                 "arm": r.arm,
-                "place": r.place.label,
+                "condition": r.condition.label,
                 "metric": text.style(r.metric).label,
                 "delta": text.signed(d.mean, decimals),
                 "interval": text.interval(d, decimals),

@@ -48,7 +48,7 @@ def terminal(body: Body) -> str:
     for group in groups:
         columns = [*common, *(n for n, c in enumerate(body.columns) if c.group and c.group == group)]
         rows = [[body.columns[c].header for c in columns]]
-        # A column keeps the place of the mark, so that the digits stand under each other.
+        # A column keeps room for the mark, so that the digits stand under each other.
         marked = {c for c in columns if any(row.entries[c].mark for row in body.rows)}
         rows += [
             [plain(row.entries[c].text) + (" " if c in marked and not row.entries[c].mark else "") for c in columns]

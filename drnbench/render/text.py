@@ -12,7 +12,7 @@ from typing import Any
 from drnbench.evaluation import metrics
 from drnbench.results import labels
 from drnbench.results.layout import Slot
-from drnbench.results.scores import Arm, Place, Scores
+from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.statistics import Difference
 
 
@@ -94,10 +94,10 @@ def span(numbers: list[int], what: str) -> str:
     return count(high, what) if low == high else f"{low}–{high} {what}s"
 
 
-def slot_label(scores: Scores, slot: Slot | Place, *, scale: bool = False) -> str:
-    """Return the shortest name of a place that is unique in the study; `scale`: with the scale."""
+def slot_label(scores: Scores, slot: Slot | Condition, *, scale: bool = False) -> str:
+    """Return the shortest name of a condition that is unique in the study; `scale`: with the scale."""
     parts = []
-    if slot.dataset is not None and (slot.kernel is None or len({p.dataset for p in scores.places}) > 1):
+    if slot.dataset is not None and (slot.kernel is None or len({p.dataset for p in scores.conditions}) > 1):
         parts.append(slot.dataset)
     if slot.kernel is not None:
         parts.append(labels.kernel(slot.kernel))
@@ -110,12 +110,12 @@ def title(scores: Scores, path: str | None) -> str:
     return next((a.title for a in scores.axes if a.path == path), "arm")
 
 
-def common(places: Sequence[Place]) -> str:
-    """Return what places share: `photos-test, bd ×4`, `photos-test ×4`."""
-    first = places[0]
-    parts = [first.dataset] if len({p.dataset for p in places}) == 1 else []
-    parts += [labels.kernel(first.kernel)] if len({p.kernel for p in places}) == 1 else []
-    scale = f"×{first.scale}" if len({p.scale for p in places}) == 1 else ""
+def common(conditions: Sequence[Condition]) -> str:
+    """Return what conditions share: `photos-test, bd ×4`, `photos-test ×4`."""
+    first = conditions[0]
+    parts = [first.dataset] if len({p.dataset for p in conditions}) == 1 else []
+    parts += [labels.kernel(first.kernel)] if len({p.kernel for p in conditions}) == 1 else []
+    scale = f"×{first.scale}" if len({p.scale for p in conditions}) == 1 else ""
     return " ".join(part for part in (", ".join(parts), scale) if part)
 
 

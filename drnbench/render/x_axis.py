@@ -64,7 +64,7 @@ def draw(ax: Axes, axis: AxisRecord, *, log: bool) -> None:
     if log:
         positive = [v for v in ordered if v > 0]
         if positive:
-            # Linear below the smallest positive value, so that 0 has a place.
+            # Linear below the smallest positive value, so that 0 has a position.
             ax.set_xscale("symlog", linthresh=positive[0], linscale=0.5)
             ax.set_xlim(positive[0] / 1.5 if ordered[0] > 0 else ordered[0] - 0.3 * positive[0], 1.5 * ordered[-1])
         ax.set_xticks(ordered, [f"{v:g}" for v in ordered])

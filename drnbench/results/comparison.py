@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from drnbench.config.units import Evaluation
 from drnbench.results.plan_record import PlanRecord
-from drnbench.results.scores import Arm, Place, Scores
+from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.store import Store, read_rows
 
 Values = dict[tuple[str, int], float]
@@ -34,7 +34,7 @@ class Row(NamedTuple):
     method: str
     trained: bool
     scale: int
-    wanted: Mapping[tuple[Place, str], Scored]
+    wanted: Mapping[tuple[Condition, str], Scored]
 
 
 @dataclass
@@ -42,34 +42,37 @@ class Compared:
     """A study as far as comparisons go.
 
     Attributes:
-        scores: arms and places, without values. metrics: of each place, in the order of the study.
+        scores: arms and conditions, without values. metrics: of each condition, in the order of the study.
         methods: of each arm. reads: files of scores read so far.
 
     """
 
     scores: Scores
-    metrics: dict[Place, tuple[str, ...]]
+    metrics: dict[Condition, tuple[str, ...]]
     methods: dict[str, str]
     rows: dict[str, dict[int, Row]]
     reads: int = 0
     _values: dict[tuple[str, str], Values] = field(default_factory=dict)
 
     @property
-    def primary(self) -> Place | None:
+    def primary(self) -> Condition | None:
         """The first evaluation of the baseline; None without a baseline."""
         base = self.scores.baseline
         return self.scores.primary_of(base) if base is not None else None
 
-    def methods_at(self, place: Place) -> frozenset[str]:
-        """Return the methods of the arms that are compared on a place."""
-        return frozenset(self.methods[arm] for arm, _ in pairs_with(self, place))
+    def methods_at(self, condition: Condition) -> frozenset[str]:
+        """Return the methods of the arms that are compared on a condition."""
+        return frozenset(self.methods[arm] for arm, _ in pairs_with(self, condition))
 
-    def differences(self, arm: str, base: str, place: Place, metric: str, store: Store) -> list[float]:
+    def differences(self, arm: str, base: str, condition: Condition, metric: str, store: Store) -> list[float]:
         """Return the mean difference over images of each seed that both have, arm minus base; finite values only."""
         out = []
         for seed, mine in self.rows[arm].items():
             theirs = self.rows[base].get(seed)
-            one, other = mine.wanted.get((place, metric)), theirs.wanted.get((place, metric)) if theirs else None
+            one, other = (
+                mine.wanted.get((condition, metric)),
+                theirs.wanted.get((condition, metric)) if theirs else None,
+            )
             if theirs is None or one is None or other is None or one.images != other.images:
                 continue
             a, b = self._read(store, mine, one), self._read(store, theirs, other)
@@ -87,9 +90,9 @@ class Compared:
         return self._values[known]
 
 
-def pairs_with(study: Compared, place: Place) -> list[tuple[str, str]]:
-    """Return (arm, baseline) of every trained arm that is compared on a place: the family that Holm is over."""
-    found = [(arm, study.scores.baseline_of(arm, place)) for arm in study.scores.arms if not arm.seedless]
+def pairs_with(study: Compared, condition: Condition) -> list[tuple[str, str]]:
+    """Return (arm, baseline) of every trained arm that is compared on a condition: the family that Holm is over."""
+    found = [(arm, study.scores.baseline_of(arm, condition)) for arm in study.scores.arms if not arm.seedless]
     return [(arm.name, base.name) for arm, base in found if base is not None and not base.seedless]
 
 
@@ -110,10 +113,10 @@ def of_record(plan: PlanRecord) -> Compared:
     return _compared(plan, rows)
 
 
-def _wanted(scale: int, evaluations: Iterable[Evaluation]) -> dict[tuple[Place, str], Scored]:
-    found: dict[tuple[Place, str], Scored] = {}
+def _wanted(scale: int, evaluations: Iterable[Evaluation]) -> dict[tuple[Condition, str], Scored]:
+    found: dict[tuple[Condition, str], Scored] = {}
     for e in evaluations:
-        found.setdefault((Place(e.dataset, e.kernel, scale), e.metric), Scored(e.key, (e.source, e.crop, e.lr)))
+        found.setdefault((Condition(e.dataset, e.kernel, scale), e.metric), Scored(e.key, (e.source, e.crop, e.lr)))
     return found
 
 
@@ -121,18 +124,18 @@ def _compared(plan: PlanRecord, rows: list[Row]) -> Compared:
     by_arm: dict[str, dict[int, Row]] = {arm.name: {} for arm in plan.arms}
     for row in rows:
         by_arm[row.arm][row.seed] = row
-    metrics: dict[Place, dict[str, None]] = {}
+    metrics: dict[Condition, dict[str, None]] = {}
     for row in rows:
-        for place, metric in row.wanted:
-            metrics.setdefault(place, {})[metric] = None
+        for condition, metric in row.wanted:
+            metrics.setdefault(condition, {})[metric] = None
     made = []
     for arm in plan.arms:
         mine = list(by_arm[arm.name].values())
-        places = tuple(dict.fromkeys(place for row in mine for place, _ in row.wanted))
+        conditions = tuple(dict.fromkeys(condition for row in mine for condition, _ in row.wanted))
         scale = mine[0].scale if mine else arm.values.get("scale", rows[0].scale)
         seedless = bool(mine) and not any(row.trained for row in mine)
-        made.append(Arm(arm.name, arm.kind, arm.values, int(scale), seedless, (), (), places))
-    listed = {place: tuple(names) for place, names in metrics.items()}
+        made.append(Arm(arm.name, arm.kind, arm.values, int(scale), seedless, (), (), conditions))
+    listed = {condition: tuple(names) for condition, names in metrics.items()}
     scores = Scores(plan, tuple(made), tuple(listed), listed, {}, {}, {})
     return Compared(scores, listed, {row.arm: row.method for row in rows}, by_arm)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from drnbench.config.search import AXIS, FILE
 from drnbench.config.units import Evaluation
 from drnbench.results.plan_record import ArmRecord, PlanRecord, TrialRecord, read_plan
-from drnbench.results.scores import Arm, Place, Scores, TrialState
+from drnbench.results.scores import Arm, Condition, Scores, TrialState
 from drnbench.store import Store, read_json, read_rows
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ COLUMNS = ("arm", "kind", "seed", "dataset", "kernel", "scale", "image", "metric
 class _Wanted(NamedTuple):
     """What one evaluation key of one arm stands for."""
 
-    place: Place
+    condition: Condition
     metric: str
     folder: str
     source: str
@@ -48,22 +48,22 @@ def read(store: Store, name: str) -> Scores:
     plan = read_plan(store, name)
     label = _Labels(plan)
     wanted: Wanted = {
-        (t.arm, t.key): {e.key: _Wanted(label.place(t.scale, e), e.metric, e.dataset, e.source) for e in t.wanted}
+        (t.arm, t.key): {e.key: _Wanted(label.condition(t.scale, e), e.metric, e.dataset, e.source) for e in t.wanted}
         for t in plan.trials
     }
     failures = functools.cache(functools.partial(_stage_failure, store))
-    arms = _placed([_arm(arm, plan, store, failures, wanted) for arm in plan.arms])
-    metrics: dict[Place, list[str]] = {}
-    names: dict[Place, str] = {}
-    sources: dict[Place, str] = {}
+    arms = _with_conditions([_arm(arm, plan, store, failures, wanted) for arm in plan.arms])
+    metrics: dict[Condition, list[str]] = {}
+    names: dict[Condition, str] = {}
+    sources: dict[Condition, str] = {}
     for one in (one for by_key in wanted.values() for one in by_key.values()):
-        listed = metrics.setdefault(one.place, [])
-        names.setdefault(one.place, one.folder)
-        sources.setdefault(one.place, one.source)
+        listed = metrics.setdefault(one.condition, [])
+        names.setdefault(one.condition, one.folder)
+        sources.setdefault(one.condition, one.source)
         if one.metric not in listed:
             listed.append(one.metric)
     tables = _tables(_frame(store, arms, wanted))
-    measured = {place: tuple(listed) for place, listed in metrics.items()}
+    measured = {condition: tuple(listed) for condition, listed in metrics.items()}
     return Scores(plan, arms, tuple(metrics), measured, tables, names, sources, _search(store, plan))
 
 
@@ -77,7 +77,7 @@ def _search(store: Store, plan: PlanRecord) -> dict[str, Any] | None:
 
 
 class _Labels:
-    """Names of places: test sets that differ only in crop, source or LR images keep apart, also between arms."""
+    """Names of conditions: test sets that differ only in crop, source or LR images keep apart, also between arms."""
 
     def __init__(self, plan: PlanRecord) -> None:
         self._crops: dict[tuple[Any, ...], set[Any]] = {}
@@ -93,7 +93,7 @@ class _Labels:
                 self._sources.setdefault(key, set()).add(e.source)
                 self._lrs.setdefault(key, set()).add(e.lr)
                 counts.setdefault(key, set()).add(e.count)
-            # Arms may be scored on as many images as they were trained on; that is one place. A reference is scored
+            # Arms may be scored on as many images as they were trained on; that is one condition. A reference is scored
             # wherever an arm is, and tells nothing of its own.
             if trial.arm not in reference:
                 self._counted |= {key for key, found in counts.items() if len(found) > 1}
@@ -102,7 +102,7 @@ class _Labels:
     def _key(scale: int, e: Evaluation) -> tuple[Any, ...]:
         return scale, e.dataset, e.kernel
 
-    def place(self, scale: int, e: Evaluation) -> Place:
+    def condition(self, scale: int, e: Evaluation) -> Condition:
         key, label = self._key(scale, e), e.dataset
         notes = []
         if len(self._crops[key]) > 1 or len(self._sources[key]) > 1:
@@ -113,7 +113,7 @@ class _Labels:
             notes.append("LR made here" if e.lr is None else f"LR: {'/'.join(e.lr.split('/')[-2:])}")
         label += f" ({', '.join(notes)})" if notes else ""
         label += f" of {e.source}" if len(self._sources[key]) > 1 else ""
-        return Place(label, e.kernel, scale)
+        return Condition(label, e.kernel, scale)
 
 
 def _stage_failure(store: Store, key: str) -> str | None:
@@ -128,22 +128,22 @@ def _arm(arm: ArmRecord, plan: PlanRecord, store: Store, failures: Failures, wan
     scale = mine[0].scale if mine else arm.values.get("scale", plan.trials[0].scale)
     seedless = bool(mine) and not any(t.stages for t in mine)
     trials = tuple(_trial(t, store, failures) for t in (mine[:1] if seedless else mine))
-    places = dict.fromkeys(one.place for t in mine for one in wanted[t.arm, t.key].values())
+    conditions = dict.fromkeys(one.condition for t in mine for one in wanted[t.arm, t.key].values())
     return Arm(
-        arm.name, arm.kind, arm.values, int(scale), seedless, excluded, trials, tuple(places),
+        arm.name, arm.kind, arm.values, int(scale), seedless, excluded, trials, tuple(conditions),
         mine[0].config if mine else None,
     )  # fmt: skip
 
 
-def _placed(arms: list[Arm]) -> tuple[Arm, ...]:
-    """Give arms that are excluded whole the places of the arm most like them, so that their rows show the gap."""
+def _with_conditions(arms: list[Arm]) -> tuple[Arm, ...]:
+    """Give arms that are excluded whole the conditions of the arm most like them, so that their rows show the gap."""
 
     def likeness(one: Arm, other: Arm) -> int:
         return sum(other.values.get(path) == value for path, value in one.values.items())
 
     known = [arm for arm in arms if arm.trials and arm.kind != "reference"] or arms
     return tuple(
-        arm if arm.trials else replace(arm, places=max(known, key=lambda other: likeness(arm, other)).places)
+        arm if arm.trials else replace(arm, conditions=max(known, key=lambda other: likeness(arm, other)).conditions)
         for arm in arms
     )
 
@@ -162,8 +162,8 @@ def _trial(trial: TrialRecord, store: Store, failures: Failures) -> TrialState:
     return TrialState(trial.key, trial.seed, state, message, tuple(trial.stages))
 
 
-def _tables(frame: pd.DataFrame) -> dict[tuple[str, Place, str], pd.DataFrame]:
-    """Return the values of each arm, place and metric, seeds x images, both sorted."""
+def _tables(frame: pd.DataFrame) -> dict[tuple[str, Condition, str], pd.DataFrame]:
+    """Return the values of each arm, condition and metric, seeds x images, both sorted."""
     import numpy as np
     import pandas as pd
 
@@ -179,7 +179,7 @@ def _tables(frame: pd.DataFrame) -> dict[tuple[str, Place, str], pd.DataFrame]:
         square = np.full((len(seeds), len(images)), np.nan)
         square[down, across] = value[rows]
         # Not `unstack`: it takes ten times as long, and a study may have a thousand of these.
-        tables[arm, Place(dataset, kernel, int(scale)), metric] = pd.DataFrame(
+        tables[arm, Condition(dataset, kernel, int(scale)), metric] = pd.DataFrame(
             square, pd.Index(seeds, name="seed"), pd.Index(images, name="image", dtype="str")
         )
     return tables
@@ -218,7 +218,7 @@ def _means(row: tuple[Arm, TrialState], evaluation: str, wanted: Wanted) -> tupl
     """Return what one evaluation of a trial stands for; nothing but None where it is kept, and nobody wants it today."""
     arm, trial = row
     one = wanted[arm.name, trial.key].get(evaluation)
-    return (None,) * 7 if one is None else (arm.name, arm.kind, trial.seed, *one.place, one.metric)
+    return (None,) * 7 if one is None else (arm.name, arm.kind, trial.seed, *one.condition, one.metric)
 
 
 def _per_image(store: Store, trial: str) -> Table | None:

@@ -1,4 +1,4 @@
-"""A study and its scores as the report sees them: arms, places, and what is compared to what.
+"""A study and its scores as the report sees them: arms, conditions, and what is compared to what.
 
 `reading.read` makes a `Scores` of the store; everything after it asks here.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Place(NamedTuple):
+class Condition(NamedTuple):
     """Where something is scored: a test set under a degradation, at a scale."""
 
     dataset: str
@@ -57,7 +57,7 @@ class Arm:
         values: axis values by path.
         seedless: nobody trains it, so one trial stands for every seed.
         excluded: (seed, reason) of what was left out on purpose.
-        places: where it is scored, in evaluation order.
+        conditions: where it is scored, in evaluation order.
         config: its trial, seed aside; empty where every seed is excluded.
 
     """
@@ -69,7 +69,7 @@ class Arm:
     seedless: bool
     excluded: tuple[tuple[int, str], ...]
     trials: tuple[TrialState, ...]
-    places: tuple[Place, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     config: Mapping[str, Any] | None = None
 
     def has(self, values: Mapping[str, Any]) -> bool:
@@ -82,22 +82,22 @@ class Scores:
     """A study's plan and all its scores.
 
     Attributes:
-        places: every (dataset, kernel, scale) that some arm is scored on, in evaluation order.
-        metrics: of each place, in the order they were asked for.
-        tables: (arm, place, metric) -> values, seeds x images (pandas DataFrame); absent where nothing is scored.
-        names: place -> the data set's folder among the samples.
-        sources: place -> the source of its Evaluate.
+        conditions: every (dataset, kernel, scale) that some arm is scored on, in evaluation order.
+        metrics: of each condition, in the order they were asked for.
+        tables: (arm, condition, metric) -> values, seeds x images (pandas DataFrame); absent where nothing is scored.
+        names: condition -> the data set's folder among the samples.
+        sources: condition -> the source of its Evaluate.
         search: what the study's search did, as search.json has it; None where it has none.
 
     """
 
     plan: PlanRecord
     arms: tuple[Arm, ...]
-    places: tuple[Place, ...]
-    metrics: dict[Place, tuple[str, ...]]
-    tables: dict[tuple[str, Place, str], pd.DataFrame]
-    names: dict[Place, str]
-    sources: dict[Place, str]
+    conditions: tuple[Condition, ...]
+    metrics: dict[Condition, tuple[str, ...]]
+    tables: dict[tuple[str, Condition, str], pd.DataFrame]
+    names: dict[Condition, str]
+    sources: dict[Condition, str]
     search: dict[str, Any] | None = None
 
     def arm(self, name: str) -> Arm:
@@ -124,15 +124,15 @@ class Scores:
         return self.arm(self.plan.control) if self.plan.control else None
 
     @property
-    def primary(self) -> tuple[Place, str]:
+    def primary(self) -> tuple[Condition, str]:
         """The first evaluation and metric of the baseline (or of the first arm): what the headline speaks of."""
-        place = self.primary_of(self.baseline or self.arms[0]) or self.places[0]
-        return place, self.metrics[place][0]
+        condition = self.primary_of(self.baseline or self.arms[0]) or self.conditions[0]
+        return condition, self.metrics[condition][0]
 
     @staticmethod
-    def primary_of(arm: Arm) -> Place | None:
+    def primary_of(arm: Arm) -> Condition | None:
         """Return the first evaluation of an arm."""
-        return arm.places[0] if arm.places else None
+        return arm.conditions[0] if arm.conditions else None
 
     @cached_property
     def scale_axes(self) -> frozenset[str]:
@@ -156,32 +156,32 @@ class Scores:
         """Whether others are compared to this arm."""
         return self.baseline is not None and arm.has(self.compared_on)
 
-    def baseline_of(self, arm: Arm, place: Place) -> Arm | None:
-        """Return what an arm is compared to on a place; None for a baseline itself and where it is not scored.
+    def baseline_of(self, arm: Arm, condition: Condition) -> Arm | None:
+        """Return what an arm is compared to on a condition; None for a baseline itself and where it is not scored.
 
         A cell of the grid is compared to the cell that has the baseline's values on the axes that the baseline names
         and its own on all others; a named arm to the first baseline that is scored there; a reference to the only one,
         as among several none is its own.
         """
-        if self.baseline is None or self.is_baseline(arm) or place not in arm.places:
+        if self.baseline is None or self.is_baseline(arm) or condition not in arm.conditions:
             return None
         if arm.kind == "grid":
             cell = {**arm.values, **self.compared_on}
             found = (a for a in self.arms if a.kind == "grid" and a.values == cell)
         else:
             found = (a for a in self.arms if self.is_baseline(a))
-        there = [a for a in found if place in a.places]
+        there = [a for a in found if condition in a.conditions]
         if arm.kind == "reference" and len(there) > 1:
             return None
         return there[0] if there else None
 
-    def controls_of(self, arm: Arm, place: Place) -> list[Arm]:
-        """Return the positive controls that say whether a gain of this arm would be seen on this place."""
+    def controls_of(self, arm: Arm, condition: Condition) -> list[Arm]:
+        """Return the positive controls that say whether a gain of this arm would be seen on this condition."""
         values = self.plan.control_values
         if not values:
-            return [a for a in (self.control,) if a is not None and place in a.places]
+            return [a for a in (self.control,) if a is not None and condition in a.conditions]
         cell = {**arm.values, **{p: v for p, v in values.items() if p not in self.scale_axes}}
-        return [a for a in self.arms if a.kind == "grid" and a.values == cell and place in a.places]
+        return [a for a in self.arms if a.kind == "grid" and a.values == cell and condition in a.conditions]
 
     def is_control(self, arm: Arm) -> bool:
         """Whether an arm is a positive control."""

@@ -1,4 +1,4 @@
-"""Every number of a study: one result for each arm, place and metric; and summary.csv."""
+"""Every number of a study: one result for each arm, condition and metric; and summary.csv."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from drnbench.evaluation import metrics
-from drnbench.results.scores import Arm, Place, Scores
+from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.statistics import Difference, difference, holm, over_seeds, verdict
 
 COLUMNS = (
@@ -20,20 +20,20 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Result:
-    """What one arm reaches on one place in one metric.
+    """What one arm reaches on one condition in one metric.
 
     Attributes:
         mean: over images and seeds; None where nothing finite is there yet.
         half_width: 95 %, t over the seeds' test-set means; None under two seeds.
         left_out: images with an infinite value, which no mean holds.
         difference: to the baseline, paired by seed and image.
-        p_holm: adjusted within the family of this place and metric.
+        p_holm: adjusted within the family of this condition and metric.
         verdict: "better", "worse" or "" (no star).
 
     """
 
     arm: str
-    place: Place
+    condition: Condition
     metric: str
     mean: float | None = None
     half_width: float | None = None
@@ -45,16 +45,16 @@ class Result:
     verdict: str = ""
 
 
-Results = dict[tuple[str, Place, str], Result]
+Results = dict[tuple[str, Condition, str], Result]
 
 
 def summarise(scores: Scores) -> Results:
-    """Return the results of every arm on every place of its own, in table order, also where nothing is scored yet."""
+    """Return the results of every arm on every condition of its own, in table order, also where nothing is scored yet."""
     results: Results = {}
-    for place in scores.places:
-        for metric in scores.metrics[place]:
-            column = [_result(scores, arm, place, metric) for arm in scores.arms if place in arm.places]
-            results |= {(r.arm, place, metric): r for r in _adjust(scores, column)}
+    for condition in scores.conditions:
+        for metric in scores.metrics[condition]:
+            column = [_result(scores, arm, condition, metric) for arm in scores.arms if condition in arm.conditions]
+            results |= {(r.arm, condition, metric): r for r in _adjust(scores, column)}
     order = {arm.name: n for n, arm in enumerate(scores.arms)}
     return dict(sorted(results.items(), key=lambda item: order[item[0][0]]))
 
@@ -64,24 +64,24 @@ def higher_is_better(metric: str) -> bool:
     return metrics.get(metric).higher_is_better
 
 
-def _result(scores: Scores, arm: Arm, place: Place, metric: str) -> Result:
-    table = scores.tables.get((arm.name, place, metric))
+def _result(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Result:
+    table = scores.tables.get((arm.name, condition, metric))
     if table is None:
-        return Result(arm.name, place, metric)
+        return Result(arm.name, condition, metric)
     values = table.to_numpy(dtype="float64")
     # A seed that lacks an image (two plans with different test sets) must not shift the mean.
     values = values[:, ~np.isnan(values).any(0)]
     mean, half, left_out = over_seeds(values)
-    found = _difference(scores, arm, place, metric)
-    return Result(arm.name, place, metric, mean, half, len(values), values.shape[1] - left_out, left_out, found)
+    found = _difference(scores, arm, condition, metric)
+    return Result(arm.name, condition, metric, mean, half, len(values), values.shape[1] - left_out, left_out, found)
 
 
-def _difference(scores: Scores, arm: Arm, place: Place, metric: str) -> Difference | None:
-    base = scores.baseline_of(arm, place)
-    theirs = scores.tables.get((base.name, place, metric)) if base else None
+def _difference(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Difference | None:
+    base = scores.baseline_of(arm, condition)
+    theirs = scores.tables.get((base.name, condition, metric)) if base else None
     if base is None or theirs is None:
         return None
-    mine = scores.tables[arm.name, place, metric]
+    mine = scores.tables[arm.name, condition, metric]
     images = mine.columns.intersection(theirs.columns)
     if arm.kind == "reference" and len(images) < len(mine.columns):
         return None  # it stands for arms of several sizes of test set, and its mean is not over this baseline's images
@@ -97,7 +97,7 @@ def _difference(scores: Scores, arm: Arm, place: Place, metric: str) -> Differen
 
 
 def _adjust(scores: Scores, column: list[Result]) -> list[Result]:
-    """Holm over one family: the trained arms of one place and metric."""
+    """Holm over one family: the trained arms of one condition and metric."""
     trained = {arm.name for arm in scores.arms if not arm.seedless}
     tested = [r for r in column if r.arm in trained and r.difference and r.difference.p is not None]
     adjusted = dict(
@@ -121,13 +121,13 @@ def row(result: Result) -> list[object]:
     """Return one row of summary.csv; None is an empty field."""
     d = result.difference
     return [
-        result.arm, *result.place, result.metric, result.mean, result.half_width, result.n_seeds, result.n_images,
+        result.arm, *result.condition, result.metric, result.mean, result.half_width, result.n_seeds, result.n_images,
         d.mean if d else None, d.low if d else None, d.high if d else None, result.p_holm,
     ]  # fmt: skip
 
 
 def to_csv(results: Results) -> str:
-    """Return summary.csv: full precision, one row an arm, place and metric."""
+    """Return summary.csv: full precision, one row an arm, condition and metric."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -9,7 +9,7 @@ from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Evaluate
 from drnbench.outputs import report, table_rows
 from drnbench.results import labels, layout, reading, summary
-from drnbench.results.scores import Place, Scores
+from drnbench.results.scores import Condition, Scores
 from drnbench.store import Store, read_json, write_json
 from tests.outputs.conftest import rho_study
 from tests.outputs.fake_store import base, fill, plan_of
@@ -36,26 +36,26 @@ def test_short_labels_of_kernels(spec: str, label: str) -> None:
 def test_a_cell_is_compared_with_the_baseline_in_the_same_cell(store: Store) -> None:
     scores = scores_of(store, dual_study())
     arm = next(a for a in scores.arms if a.has({"network": "L", "loss": "on", "kernel": "skewed", "scale": 4}))
-    place = Place("photos-test", SKEWED, 4)
-    assert arm.places == (place,)
-    found = scores.baseline_of(arm, place)
+    condition = Condition("photos-test", SKEWED, 4)
+    assert arm.conditions == (condition,)
+    found = scores.baseline_of(arm, condition)
     assert found is not None
     assert found.values == {**arm.values, "loss": "off"}
-    assert scores.baseline_of(found, place) is None
+    assert scores.baseline_of(found, condition) is None
     assert scores.is_baseline(found)
-    assert scores.baseline_of(arm, Place("photos-test", "bd", 4)) is None
+    assert scores.baseline_of(arm, Condition("photos-test", "bd", 4)) is None
     bicubic = next(a for a in scores.arms if a.kind == "reference" and a.scale == 4)
-    assert len(bicubic.places) == 3
+    assert len(bicubic.conditions) == 3
     # Two networks have a baseline there, and bicubic interpolation belongs to neither.
-    assert scores.baseline_of(bicubic, place) is None
+    assert scores.baseline_of(bicubic, condition) is None
     assert scores.baseline_label == "loss=off at the same network, kernel and scale"
 
 
 def test_results_stand_where_an_arm_is_scored_and_nowhere_else(store: Store) -> None:
     scores = scores_of(store, adapt_study())
     results = summary.summarise(scores)
-    assert ("adapted, bd", Place("photos-test", "bd", 4), "psnr_y") in results
-    assert ("adapted, bd", Place("photos-test", SKEWED, 4), "psnr_y") not in results
+    assert ("adapted, bd", Condition("photos-test", "bd", 4), "psnr_y") in results
+    assert ("adapted, bd", Condition("photos-test", SKEWED, 4), "psnr_y") not in results
     # Two cells that share a trial (the source network, scored on two kernels) keep their own rows.
     trials = {t.key for a in scores.arms if a.has({"training": "source"}) for t in a.trials}
     assert len(trials) == 6 or len(trials) == 3
@@ -70,7 +70,7 @@ def test_arms_that_share_a_trial_are_scored_each_on_its_own(store: Store) -> Non
     assert all(r.n_seeds == 3 for r in results.values() if scores.arm(r.arm).kind == "grid")
 
 
-def test_axes_that_move_the_places(store: Store) -> None:
+def test_axes_that_move_the_conditions(store: Store) -> None:
     scores = scores_of(store, dual_study())
     assert layout.moving(scores) == ["kernel", "scale"]
     assert layout.moved(scores, ["kernel"]) == {"kernel"}
@@ -100,7 +100,7 @@ def test_where_they_are_the_rows_the_columns_join(store: Store) -> None:
     results = summary.summarise(scores)
     found = table_rows.find(frame.lines[1], frame.groups[1], "psnr_y", results)
     assert found is not None
-    assert found.place == Place("photos-test", "gaussian:sigma=2.0", 4)
+    assert found.condition == Condition("photos-test", "gaussian:sigma=2.0", 4)
 
 
 def test_a_baseline_on_another_axis_is_marked_in_its_column(store: Store) -> None:
@@ -111,26 +111,26 @@ def test_a_baseline_on_another_axis_is_marked_in_its_column(store: Store) -> Non
     ]  # fmt: skip
 
 
-def test_counts_of_images_are_one_place_and_counted_once(store: Store) -> None:
+def test_counts_of_images_are_one_condition_and_counted_once(store: Store) -> None:
     scores = scores_of(store, gap_study(), images=40)
-    place = next(p for p in scores.places if p.dataset == "photos-train")
-    assert scores.sources[place] == "photos/train"
+    condition = next(p for p in scores.conditions if p.dataset == "photos-train")
+    assert scores.sources[condition] == "photos/train"
     bicubic = next(a for a in scores.arms if a.kind == "reference")
-    assert scores.tables[bicubic.name, place, "psnr_y"].shape == (1, 32)
+    assert scores.tables[bicubic.name, condition, "psnr_y"].shape == (1, 32)
     few = next(a for a in scores.arms if a.values.get("size") == "2")
-    assert scores.tables[few.name, place, "psnr_y"].shape == (3, 2)
+    assert scores.tables[few.name, condition, "psnr_y"].shape == (3, 2)
 
 
-def test_counts_within_one_arm_are_two_places(store: Store) -> None:
+def test_counts_within_one_arm_are_two_conditions(store: Store) -> None:
     both = base(evaluate=[Evaluate("photos/test"), Evaluate("photos/test", count=2)])
     scores = scores_of(store, Study(base=both, seeds=1))
-    assert [p.dataset for p in scores.places] == ["photos-test (all)", "photos-test (first 2)"]
+    assert [p.dataset for p in scores.conditions] == ["photos-test (all)", "photos-test (first 2)"]
 
 
-def test_crops_that_differ_between_arms_are_two_places(store: Store) -> None:
+def test_crops_that_differ_between_arms_are_two_conditions(store: Store) -> None:
     axis = Axis("crop", {"whole": {}, "cut": {"evaluate.0.crop": 64}})
     scores = scores_of(store, Study(base=base(evaluate=[Evaluate("photos/test")]), axes=[axis], seeds=1))
-    assert [p.dataset for p in scores.places] == ["photos-test (whole)", "photos-test (crop 64)"]
+    assert [p.dataset for p in scores.conditions] == ["photos-test (whole)", "photos-test (crop 64)"]
 
 
 def test_full_specs_stand_once_in_the_caption(store: Store) -> None:

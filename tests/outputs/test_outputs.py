@@ -13,7 +13,7 @@ from drnbench.config.trial import Evaluate
 from drnbench.outputs import crops, curve, dual_kernel, gap_values, heatmap, report, tables, tradeoff
 from drnbench.results import costs as costing
 from drnbench.results import reading, summary
-from drnbench.results.scores import Place, Scores
+from drnbench.results.scores import Condition, Scores
 from drnbench.results.statistics import crossed_t
 from drnbench.results.summary import Result, Results
 from drnbench.store import Store
@@ -167,11 +167,11 @@ def test_a_trade_off_has_a_point_an_arm_and_a_line_for_bicubic(store: Store) -> 
     fill(store, plan_of(dual_study(), "dual"), dual_effect, costs=True)
     scores, results = read(store, "dual")
     costs = costing.read(scores, store)
-    place = Place("photos-test", "bd", 4)
-    points = tradeoff.points(scores, results, costs, output(scores, "tradeoff"), place)
+    condition = Condition("photos-test", "bd", 4)
+    points = tradeoff.points(scores, results, costs, output(scores, "tradeoff"), condition)
     assert [p.label for p in points] == ["S, off", "S, on", "L, off", "L, on", "bicubic"]
     assert points[-1].cost is None
-    assert points[0].value == results["S, off, bd, scale=4", place, "psnr_y"].mean
+    assert points[0].value == results["S, off, bd, scale=4", condition, "psnr_y"].mean
     assert points[0].cost == costs["S, off, bd, scale=4"].parameters
     assert [p.label for p in tradeoff.off_scale(points)] == ["L, on", "bicubic"]
 
@@ -200,7 +200,7 @@ def test_a_gap_agrees_with_a_count_by_hand(store: Store) -> None:
         return np.array([mean(s, size) + extra - mean(s, 40) for s in range(3)])
 
     off, on = by_seed("2, off", 2, 3.5), by_seed("2, on", 2, 2.7)
-    test = Place("photos-test", "bicubic", 4)
+    test = Condition("photos-test", "bicubic", 4)
     one = found["2, on", test]
     t = stats.t.ppf(0.975, 2) / 3**0.5
     assert one.value == pytest.approx(on.mean())
@@ -212,7 +212,7 @@ def test_a_gap_agrees_with_a_count_by_hand(store: Store) -> None:
     assert found["bicubic", test].delta is None
     assert one.bicubic is not None
     reference = scores.arm("bicubic")
-    train = next(p for p in reference.places if p.dataset == "photos-train")
+    train = next(p for p in reference.conditions if p.dataset == "photos-train")
     table = scores.tables["bicubic", train, "psnr_y"]
     assert one.bicubic == pytest.approx(
         float(table[["img00", "img01"]].mean(axis=None)) - found["bicubic", test].test_mean
@@ -252,7 +252,7 @@ def test_kernels_of_the_learned_d(store: Store) -> None:
     assert found.true is not None
     assert found.true.sum() == pytest.approx(1)
     assert found.error is not None
-    assert found.error.place.kernel == SKEWED
+    assert found.error.condition.kernel == SKEWED
     drawn = dual_kernel.draw(scores, results, store, output(scores, "dualkernel"))
     assert drawn is not None
     texts = [ax.get_xlabel() for ax in drawn.figure.axes]
@@ -290,14 +290,14 @@ def test_real_frames_have_no_hr_and_their_own_score(store: Store) -> None:
     assert titles == ["LR", "bicubic", "ρ=0", "ρ=0.3", "ρ=0.5"]
     below = [ax.get_xlabel() for ax in drawn.figure.axes]
     assert below[0] == "LR-PSNR (dB)"
-    place = scores.places[0]
-    table = scores.tables["ρ=0.3", place, "lr_psnr"]
+    condition = scores.conditions[0]
+    table = scores.tables["ρ=0.3", condition, "lr_psnr"]
     assert below[3] == f"{table.loc[0, 'img00']:.2f}"
     assert "there is no HR" in drawn.caption
     headline = report.write(store, "real").headline
     assert "in LR-PSNR" in headline
     assert "not trained enough" not in headline
-    assert results["ρ=0", place, "lr_psnr"].n_images == 5
+    assert results["ρ=0", condition, "lr_psnr"].n_images == 5
 
 
 NETWORKS = {
