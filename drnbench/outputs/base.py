@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple, Self
 from drnbench.config.outputs import OutputSpec
 from drnbench.config.trial import Trial
 from drnbench.planning.graph import PlannedTrial
-from drnbench.render.figures import Drawn
+from drnbench.render.style import CaptionedFigure
 from drnbench.render.table import Body
 from drnbench.results.costs import Costs
 from drnbench.results.scores import Scores
@@ -80,7 +80,7 @@ class Output(OutputSpec):
         del study
         return []
 
-    def figures(self, study: StudyResults) -> list[Drawn]:
+    def figures(self, study: StudyResults) -> list[CaptionedFigure]:
         """Return figures that the scores so far can give."""
         del study
         return []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drnbench.render import text
-from drnbench.render.figures import GREY, PAGE_IN, Drawn, new
+from drnbench.render.style import GREY, PAGE_IN, CaptionedFigure, new_figure
 from drnbench.results import layout
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.store import Store, safe
@@ -58,7 +58,7 @@ def choose(scores: Scores) -> list[Arm]:
     return [*references, *middle]
 
 
-def draw(scores: Scores, store: Store) -> Drawn | None:
+def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
     """Return the strip of the primary evaluation, first seed; None where no samples are stored."""
     condition, metric = scores.primary
     s = text.style(metric)
@@ -70,7 +70,7 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
     images = sorted({p.name.removesuffix("_sr.png") for one in shown for p in one.folder.glob("*_sr.png")})[:ROWS]
     if not images:
         return None
-    figure = new(PAGE_IN, 1.0)
+    figure = new_figure(PAGE_IN, 1.0)
     figure.set_layout_engine("none")
     # Real LR images have no HR.
     known = any((one.folder / f"{image}_hr.png").exists() for one in shown for image in images)
@@ -107,7 +107,7 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
         words += f" All with {fixed}."
     if left > 0:
         words += f" {text.count(left, 'arm')} not shown."
-    return Drawn("figure_strip", words, figure)
+    return CaptionedFigure("figure_strip", words, figure)
 
 
 def _fixed(scores: Scores, shown: list[Arm], there: list[Arm]) -> str:

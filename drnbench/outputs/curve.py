@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drnbench.render import text, x_axis
-from drnbench.render.figures import COLOURS, COLUMN_IN, GREY, PAGE_IN, Drawn, legend, new
+from drnbench.render.style import COLOURS, COLUMN_IN, GREY, PAGE_IN, CaptionedFigure, legend, new_figure
 from drnbench.results import layout
 from drnbench.results.plan_record import AxisRecord
 from drnbench.results.scores import Arm, Condition, Scores
@@ -32,7 +32,7 @@ class Point:
     baseline: bool = False
 
 
-def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
+def draw(scores: Scores, results: Results, out: dict[str, Any]) -> CaptionedFigure | None:
     """Return one panel for each evaluation; None where nothing is scored yet."""
     axis = scores.plan.axis(out["x"])
     s = text.style(out["y"])
@@ -47,7 +47,7 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
         return None
     columns = min(2, len(shown))
     rows = -(-len(shown) // columns)
-    figure = new(PAGE_IN if columns == 2 else COLUMN_IN, 2.3 * rows + 0.35)
+    figure = new_figure(PAGE_IN if columns == 2 else COLUMN_IN, 2.3 * rows + 0.35)
     grid = figure.subplots(rows, columns, squeeze=False)
     for ax in grid.flat[len(shown) :]:
         ax.remove()
@@ -61,7 +61,7 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
             ax.set_ylabel(f"{what}{unit}\n{better}")
     _legend(figure, grid.flat[: len(shown)])
     name = f"figure_{text.slug(out['y'])}_{text.slug(out['x'].rpartition('.')[2])}"
-    return Drawn(name, _caption(scores, results, out, axis, deltas=deltas), figure)
+    return CaptionedFigure(name, _caption(scores, results, out, axis, deltas=deltas), figure)
 
 
 def _panels(scores: Scores, out: dict[str, Any]) -> dict[layout.Slot, list[Condition]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from drnbench.outputs import captions
 from drnbench.render import text
-from drnbench.render.figures import GREY, PAGE_IN, Drawn, new
+from drnbench.render.style import GREY, PAGE_IN, CaptionedFigure, new_figure
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.summary import Result, Results
 from drnbench.store import Store, safe
@@ -63,7 +63,7 @@ def error_condition(scores: Scores, arm: Arm) -> Condition | None:
     return next((p for p in arm.conditions if METRIC in scores.metrics[p]), None)
 
 
-def draw(scores: Scores, results: Results, store: Store, out: dict[str, Any]) -> Drawn | None:
+def draw(scores: Scores, results: Results, store: Store, out: dict[str, Any]) -> CaptionedFigure | None:
     """Return one column a value of the axis, the true kernels above; None where no D was looked at."""
     axis = scores.plan.axis(out["x"])
     others = [a for a in scores.axes if a.path != out["x"]]
@@ -107,7 +107,7 @@ def draw(scores: Scores, results: Results, store: Store, out: dict[str, Any]) ->
     words = _caption(scores, rows, axis.title)
     if more:
         words += f" {text.count(len(more), 'more row')} not shown."
-    return Drawn(f"figure_dual_kernel_{text.slug(out['x'].rpartition('.')[2])}", words, figure)
+    return CaptionedFigure(f"figure_dual_kernel_{text.slug(out['x'].rpartition('.')[2])}", words, figure)
 
 
 def _frame(down: int, across: int, lines: int) -> tuple[Any, list[list[Axes]], list[Axes]]:
@@ -115,7 +115,7 @@ def _frame(down: int, across: int, lines: int) -> tuple[Any, list[list[Axes]], l
     left, gap, below, head, foot = 0.55, 0.16, 0.2, 0.14 + 0.13 * lines, 0.36
     side = min(1.25, (PAGE_IN - left - gap * (across - 1) - 0.1) / across)
     width, height = left + across * (side + gap), head + down * (side + below) + foot
-    figure = new(width, height)
+    figure = new_figure(width, height)
     figure.set_layout_engine("none")
     grid, bars = [], []
     for r in range(down):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from drnbench.outputs import gap_values
 from drnbench.render import text, x_axis
-from drnbench.render.figures import COLOURS, COLUMN_IN, GREY, PAGE_IN, Drawn, legend, new
+from drnbench.render.style import COLOURS, COLUMN_IN, GREY, PAGE_IN, CaptionedFigure, legend, new_figure
 from drnbench.results import layout
 from drnbench.results.plan_record import AxisRecord
 from drnbench.results.scores import Condition, Scores
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def draw(scores: Scores, out: dict[str, Any]) -> Drawn | None:
+def draw(scores: Scores, out: dict[str, Any]) -> CaptionedFigure | None:
     """Return a panel for each test set; None where nothing is scored on both sides yet."""
     found = gap_values.gaps(scores, out)
     panels = gap_values.slots(scores, out, found)
@@ -26,7 +26,7 @@ def draw(scores: Scores, out: dict[str, Any]) -> Drawn | None:
     s = text.style(out["metric"])
     across = min(2, len(panels))
     down = -(-len(panels) // across)
-    figure = new(PAGE_IN if across == 2 else COLUMN_IN, 2.3 * down + 0.35)
+    figure = new_figure(PAGE_IN if across == 2 else COLUMN_IN, 2.3 * down + 0.35)
     grid = figure.subplots(down, across, squeeze=False)
     for ax in grid.flat[len(panels) :]:
         ax.remove()
@@ -43,7 +43,7 @@ def draw(scores: Scores, out: dict[str, Any]) -> Drawn | None:
     legend(figure, entries)
     stem = text.slug(out["x"].rpartition(".")[2])
     words = f"Gap against {axis.title}. " + gap_values.caption(scores, out, found).removeprefix(scores.plan.question)
-    return Drawn(f"figure_gap_{text.slug(out['metric'])}_{stem}", " ".join(words.split()), figure)
+    return CaptionedFigure(f"figure_gap_{text.slug(out['metric'])}_{stem}", " ".join(words.split()), figure)
 
 
 def _panel(ax: Axes, scores: Scores, found: gap_values.Gaps, axis: AxisRecord, conditions: list[Condition]) -> None:

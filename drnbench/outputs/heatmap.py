@@ -9,7 +9,7 @@ import numpy as np
 
 from drnbench.outputs import captions
 from drnbench.render import text, x_axis
-from drnbench.render.figures import GREY, PAGE_IN, Drawn, new
+from drnbench.render.style import GREY, PAGE_IN, CaptionedFigure, new_figure
 from drnbench.results import layout
 from drnbench.results.plan_record import AxisRecord
 from drnbench.results.scores import Arm, Scores
@@ -84,7 +84,7 @@ def ceiling(values: list[float]) -> float:
     return max(kept, default=0.0) or 1.0
 
 
-def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
+def draw(scores: Scores, results: Results, out: dict[str, Any]) -> CaptionedFigure | None:
     """Return the maps side by side; None where nothing is compared yet."""
     shown = panels(scores, results, out)
     if not shown:
@@ -97,7 +97,7 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
     across = max(1, min(len(shown), int(room // (wide * CELL_IN + 0.15))))
     cell = min(1.05, (room - 0.15 * across) / (wide * across))
     down = -(-len(shown) // across)
-    figure = new(side + 0.8 + across * (wide * cell + 0.15), down * (high * 0.4 + 0.75))
+    figure = new_figure(side + 0.8 + across * (wide * cell + 0.15), down * (high * 0.4 + 0.75))
     grid = figure.subplots(down, across, squeeze=False)
     top = ceiling([r.difference.mean for panel in shown for r in panel.results if r.difference])
     for ax in grid.flat[len(shown) :]:
@@ -111,7 +111,7 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> Drawn | None:
         ax.set_ylabel(y.title if n % across == 0 else "")
     _bar(figure, grid.flat[: len(shown)], shown, s, top)
     stem = f"{text.slug(out['x'].rpartition('.')[2])}_{text.slug(out['y'].rpartition('.')[2])}"
-    return Drawn(
+    return CaptionedFigure(
         f"figure_heatmap_{text.slug(out['metric'])}_{stem}", _caption(scores, shown, s, x.title, y.title), figure
     )
 

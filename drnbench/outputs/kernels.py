@@ -23,7 +23,7 @@ from drnbench.errors import UsageError
 from drnbench.outputs import captions
 from drnbench.outputs.dual_kernel import fit
 from drnbench.render import text
-from drnbench.render.figures import COLUMN_IN, PAGE_IN, Drawn, new
+from drnbench.render.style import COLUMN_IN, PAGE_IN, CaptionedFigure, new_figure
 from drnbench.results import labels
 from drnbench.results.plan_record import TrialRecord
 from drnbench.results.scores import Condition, Scores
@@ -118,7 +118,7 @@ def panels(scores: Scores, store: Store) -> list[Panel]:
     ]  # fmt: skip
 
 
-def draw(scores: Scores, store: Store) -> Drawn | None:
+def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
     """Return a row for each scale, or several where it has many kernels; None where no kernel can be drawn."""
     every = panels(scores, store)
     shown = [p for p in every if p.weights is not None]
@@ -144,7 +144,7 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
         for which, room, each in ((0, 0.06, 0.125), (1, 0.08, 0.105))
     )
     content = min(PAGE_IN, left + across * wide + BAR_IN)
-    figure = new(max(COLUMN_IN, content), sum(above) + len(rows) * side + sum(under))
+    figure = new_figure(max(COLUMN_IN, content), sum(above) + len(rows) * side + sum(under))
     figure.set_layout_engine("none")
     width, height = figure.get_size_inches()
     # One pair of axes in inches for all panels: many would take most of the time.
@@ -168,7 +168,7 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
     ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
     at = start + across * wide - gap + GAP_IN, height - above[0] - side
     _bar(figure, picture, (at[0] / width, at[1] / height, 0.07 / width, side / height))
-    return Drawn("figure_kernels", _caption(every, windows), figure)
+    return CaptionedFigure("figure_kernels", _caption(every, windows), figure)
 
 
 def window(some: list[Panel]) -> int:

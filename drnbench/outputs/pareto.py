@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from drnbench.config.search import COSTS
 from drnbench.outputs import search_summary
 from drnbench.render import label_placement, text
-from drnbench.render.figures import COLUMN_IN, GREY, PAGE_IN, Drawn, new
+from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, CaptionedFigure, new_figure
 from drnbench.results.scores import Scores
 
 if TYPE_CHECKING:
@@ -20,20 +20,20 @@ def front(found: dict[str, Any]) -> list[dict[str, Any]]:
     return search_summary.best(found)
 
 
-def draw(scores: Scores) -> Drawn | None:
+def draw(scores: Scores) -> CaptionedFigure | None:
     """Return a panel for each pair of objectives: points, front, baseline, labels; None before anything is scored."""
     found = search_summary.of(scores)
     if found is None or len(found["objectives"]) < 2 or not found["best"]:
         return None
     pairs = [_across(found, *pair) for pair in list(itertools.combinations(range(len(found["objectives"])), 2))[:3]]
-    figure = new(COLUMN_IN * 1.4 if len(pairs) == 1 else PAGE_IN, 2.7)
+    figure = new_figure(COLUMN_IN * 1.4 if len(pairs) == 1 else PAGE_IN, 2.7)
     axes = figure.subplots(1, len(pairs), squeeze=False)[0]
     for ax, pair in zip(axes, pairs, strict=True):
         _panel(ax, found, *pair)
     figure.canvas.draw()
     for ax, pair in zip(axes, pairs, strict=True):
         label_placement.write(ax, _labels(found, *pair), _drawn(found, *pair))
-    return Drawn("figure_pareto", _caption(found, len(pairs)), figure)
+    return CaptionedFigure("figure_pareto", _caption(found, len(pairs)), figure)
 
 
 def _across(found: dict[str, Any], y: int, x: int) -> tuple[int, int]:

@@ -30,8 +30,8 @@ from drnbench.outputs import (
     training,
 )
 from drnbench.outputs import headline as words
-from drnbench.render import figures, html, latex, markdown
-from drnbench.render.figures import Drawn
+from drnbench.render import html, latex, markdown, style
+from drnbench.render.style import CaptionedFigure
 from drnbench.results import costs as costing
 from drnbench.results import reading, summary
 from drnbench.results.costs import Costs
@@ -128,10 +128,10 @@ def write(store: Store, name: str) -> Report:
     for file, text in texts.items():
         write_text(folder / file, text)
         files.append(folder / file)
-    with figures.styled():
+    with style.styled():
         drawn = draw(scores, results, costs, store)
         for figure in drawn:
-            files += figures.save(figure, folder)
+            files += style.save(figure, folder)
     headline = words.headline(scores, results)
     page = folder / "report.html"
     write_text(page, html.render(scores, results, bodies, drawn, headline, store, [*files, page]))
@@ -142,9 +142,9 @@ def write(store: Store, name: str) -> Report:
     return report
 
 
-def draw(scores: Scores, results: Results, costs: Costs, store: Store) -> list[Drawn]:
+def draw(scores: Scores, results: Results, costs: Costs, store: Store) -> list[CaptionedFigure]:
     """Return every figure that the scores so far can give, those that the study declares first."""
-    kinds: dict[str, Callable[[dict[str, Any]], Drawn | None]] = {
+    kinds: dict[str, Callable[[dict[str, Any]], CaptionedFigure | None]] = {
         "curve": lambda out: curve.draw(scores, results, out),
         "heatmap": lambda out: heatmap.draw(scores, results, out),
         "tradeoff": lambda out: tradeoff.draw(scores, results, costs, out),
@@ -162,7 +162,7 @@ def draw(scores: Scores, results: Results, costs: Costs, store: Store) -> list[D
             n += 1
             name = f"{figure.name}_{n}"
         names.add(name)
-        unique.append(Drawn(name, figure.caption, figure.figure))
+        unique.append(CaptionedFigure(name, figure.caption, figure.figure))
     always = (
         search_figure.draw(scores), pareto.draw(scores), training.draw(scores, store), crops.draw(scores, store),
         kernels.draw(scores, store),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from drnbench.outputs import search_summary
 from drnbench.render import text
-from drnbench.render.figures import COLUMN_IN, GREY, PAGE_IN, Drawn, new
+from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, CaptionedFigure, new_figure
 from drnbench.results.scores import Scores
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ FAR = 6.0
 """A candidate so many times the spread of the better half below it is drawn at the edge."""
 
 
-def draw(scores: Scores) -> Drawn | None:
+def draw(scores: Scores) -> CaptionedFigure | None:
     """Return the figure of a search with one objective, and where it has two numbers the map of its space.
 
     None where no candidate has ended, and for several objectives, which have `pareto`.
@@ -30,12 +30,12 @@ def draw(scores: Scores) -> Drawn | None:
     objective = found["objectives"][0]
     numeric = [one for one in found["space"] if one["numeric"]]
     mapped = len(found["space"]) == 2 == len(numeric)
-    figure = new(PAGE_IN if mapped else COLUMN_IN * 1.3, 2.5)
+    figure = new_figure(PAGE_IN if mapped else COLUMN_IN * 1.3, 2.5)
     axes = figure.subplots(1, 2 if mapped else 1, squeeze=False)[0]
     cut = _line(axes[0], found, ended, objective)
     if mapped:
         _map(figure, axes[1], found, ended, objective, cut)
-    return Drawn("figure_search", _caption(found, ended, objective, mapped=mapped, cut=cut), figure)
+    return CaptionedFigure("figure_search", _caption(found, ended, objective, mapped=mapped, cut=cut), figure)
 
 
 def _sign(objective: dict[str, Any]) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from drnbench.outputs import captions
 from drnbench.render import label_placement, text
-from drnbench.render.figures import COLOURS, COLUMN_IN, GREY, PAGE_IN, Drawn, new
+from drnbench.render.style import COLOURS, COLUMN_IN, GREY, PAGE_IN, CaptionedFigure, new_figure
 from drnbench.results import costs as costing
 from drnbench.results.costs import Costs
 from drnbench.results.scores import Arm, Condition, Scores
@@ -46,7 +46,7 @@ def points(scores: Scores, results: Results, costs: Costs, out: dict[str, Any], 
     return found
 
 
-def draw(scores: Scores, results: Results, costs: Costs, out: dict[str, Any]) -> Drawn | None:
+def draw(scores: Scores, results: Results, costs: Costs, out: dict[str, Any]) -> CaptionedFigure | None:
     """Return a panel for each test set; None where no arm has both a score and a cost."""
     conditions = [p for p in scores.conditions if out["y"] in scores.metrics[p]]
     shown = [(condition, points(scores, results, costs, out, condition)) for condition in conditions]
@@ -56,7 +56,7 @@ def draw(scores: Scores, results: Results, costs: Costs, out: dict[str, Any]) ->
         return None
     across = min(2, len(shown))
     down = -(-len(shown) // across)
-    figure = new(PAGE_IN if across == 2 else COLUMN_IN * 1.3, 2.6 * down)
+    figure = new_figure(PAGE_IN if across == 2 else COLUMN_IN * 1.3, 2.6 * down)
     grid = figure.subplots(down, across, squeeze=False)
     for ax in grid.flat[len(shown) :]:
         ax.remove()
@@ -73,7 +73,9 @@ def draw(scores: Scores, results: Results, costs: Costs, out: dict[str, Any]) ->
     figure.canvas.draw()
     for ax, (_, found) in zip(grid.flat, shown, strict=False):
         label_placement.write(ax, _labels(ax, found, divisor, s))
-    return Drawn(f"figure_{text.slug(out['y'])}_against_{out['x']}", _caption(scores, shown, out, len(left)), figure)
+    return CaptionedFigure(
+        f"figure_{text.slug(out['y'])}_against_{out['x']}", _caption(scores, shown, out, len(left)), figure
+    )
 
 
 def _caption(scores: Scores, shown: list[tuple[Condition, list[Point]]], out: dict[str, Any], left: int) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from drnbench.outputs.crops import choose
 from drnbench.render import text
-from drnbench.render.figures import COLUMN_IN, GREY, PAGE_IN, STYLES, Drawn, legend, new, palette
+from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, STYLES, CaptionedFigure, legend, new_figure, palette
 from drnbench.results import labels
 from drnbench.results.scores import Scores
 from drnbench.store import Store, read_rows
@@ -55,7 +55,7 @@ def _label(name: str) -> str:
     return f"validation {s.label}{unit}" + (f"\n{labels.kernel(kernel)}" if kernel else "")
 
 
-def draw(scores: Scores, store: Store) -> Drawn | None:
+def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
     """Return losses above, validation below, one column a stage; None before any history is written."""
     from matplotlib.ticker import MaxNLocator
 
@@ -73,7 +73,7 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
     told = tuple(arm for arm in (choose(scores) if crowd else scores.arms) if not arm.seedless)
     # Many arms ask for a wide legend.
     width = COLUMN_IN if len(stages) == 1 and len(told) <= 8 else PAGE_IN
-    figure = new(width, 1.6 * len(wanted) + 0.6)
+    figure = new_figure(width, 1.6 * len(wanted) + 0.6)
     grid = figure.subplots(len(wanted), len(stages), squeeze=False)
     styles: dict[str, Any] = {SHARED: {"color": GREY, "linestyle": "-"}, **palette(told)}
     entries: dict[str, Any] = {}
@@ -109,7 +109,7 @@ def draw(scores: Scores, store: Store) -> Drawn | None:
         words += f" {len(told)} of {len(trained)} arms in colour; grey: the mean of the seeds of every other arm."
     if text.reduces_pairs(scores):
         words += " Losses of different ρ are sums of different terms."
-    return Drawn("figure_training", words, figure)
+    return CaptionedFigure("figure_training", words, figure)
 
 
 def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], entries: dict[str, Any]) -> None:

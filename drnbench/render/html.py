@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from drnbench.render import text
-from drnbench.render.figures import Drawn
+from drnbench.render.style import CaptionedFigure
 from drnbench.render.table import Body
 from drnbench.results.scores import Scores
 from drnbench.results.summary import Results
@@ -20,7 +20,7 @@ def render(
     scores: Scores,
     results: Results,
     bodies: list[Body],
-    drawn: list[Drawn],
+    drawn: list[CaptionedFigure],
     headline: str,
     store: Store,
     files: list[Path],

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from drnbench.config.outputs import Table
 from drnbench.config.study import Study
 from drnbench.outputs import pareto, report, search_figure, search_summary
-from drnbench.render import figures
+from drnbench.render import style
 from drnbench.results.reading import read
 from drnbench.search import Float, Maximise, Minimise, Search, Steps
 from drnbench.search.resolve import expanded, settle
@@ -94,7 +94,7 @@ def test_the_table_claims_what_fresh_seeds_say_and_names_how_it_was_found(store:
 def test_the_picture_of_a_search_shows_every_candidate_and_where_it_lies(store: Store) -> None:
     reported(store, [])
     searching(store, CANDIDATES, [5])
-    with figures.styled():
+    with style.styled():
         drawn = search_figure.draw(read(store, "unpaired"))
     assert drawn is not None
     line, where = drawn.figure.axes[:2]
@@ -123,7 +123,7 @@ OBJECTIVES = [Maximise("psnr_y", "photos/unpaired", kernel="bd"), Minimise("para
 def test_a_front_is_drawn_through_those_that_none_beats(store: Store) -> None:
     reported(store, [FRONT[1]["values"], FRONT[2]["values"]], OBJECTIVES)
     searching(store, FRONT, [1, 0, 2], objectives=OBJECTIVES, found=[FRONT[1]["values"], FRONT[2]["values"]])
-    with figures.styled():
+    with style.styled():
         drawn = pareto.draw(read(store, "unpaired"))
     assert drawn is not None
     (ax,) = drawn.figure.axes
@@ -149,7 +149,7 @@ def test_a_front_is_drawn_through_those_that_none_beats(store: Store) -> None:
 def test_labels_of_a_front_cover_neither_its_line_nor_a_point(store: Store) -> None:
     reported(store, [one["values"] for one in FRONT[:3]], OBJECTIVES)
     searching(store, FRONT, [1, 0, 2], objectives=OBJECTIVES, found=[one["values"] for one in FRONT[:3]], baseline=None)
-    with figures.styled():
+    with style.styled():
         drawn = pareto.draw(read(store, "unpaired"))
         assert drawn is not None
         drawn.figure.canvas.draw()
@@ -166,7 +166,7 @@ def test_three_objectives_give_a_panel_for_each_pair(store: Store) -> None:
     three = [{**one, "mean": [*one["mean"], one["mean"][0] / 30]} for one in FRONT]
     reported(store, [], OBJECTIVES)
     searching(store, three, [1, 0, 2], objectives=[*OBJECTIVES, Maximise("ssim_y", "photos/unpaired")], baseline=None)
-    with figures.styled():
+    with style.styled():
         drawn = pareto.draw(read(store, "unpaired"))
     assert drawn is not None
     assert len(drawn.figure.axes) == 3
@@ -203,7 +203,7 @@ def test_a_space_of_other_kinds_is_shown_without_a_map(store: Store) -> None:
     reported(store, [])
     space = [{"path": "method", "title": "method", "numeric": False, "log": False, "values": ["a", "b"]}]
     searching(store, CANDIDATES, [5], space=space)
-    with figures.styled():
+    with style.styled():
         drawn = search_figure.draw(read(store, "unpaired"))
     assert drawn is not None
     assert len(drawn.figure.axes) == 1

@@ -1,4 +1,4 @@
-"""What all figures share: sizes and fonts of a two-column paper, colours for colour-blind readers, saving."""
+"""The style of all figures: sizes and fonts of a two-column paper, colours for colour-blind readers, saving."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STYLE: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Drawn:
+class CaptionedFigure:
     """A figure with its file stem and caption."""
 
     name: str
@@ -55,7 +55,7 @@ def styled() -> Iterator[None]:
         yield
 
 
-def new(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure in inches, outside of pyplot's global list."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -85,7 +85,7 @@ def palette(arms: tuple[Arm, ...]) -> dict[str, Any]:
     return {name: {"color": colours[n % 9], "linestyle": LINES[n // 9 % len(LINES)]} for n, name in enumerate(trained)}
 
 
-def save(drawn: Drawn, folder: Path) -> list[Path]:
+def save(drawn: CaptionedFigure, folder: Path) -> list[Path]:
     """Write PDF and PNG, without dates, so that the same scores give the same files."""
     out = []
     # Laid out once: matplotlib would do it, and draw for it, before each file again.
