@@ -12,7 +12,7 @@ from drnbench.cli.studies import planned
 from drnbench.planning import Plan, PlannedTrial
 from drnbench.session.coordinator import record
 from drnbench.store import Status, Store, write_json
-from drnbench.store.environment import code_fingerprint
+from drnbench.store.code import code_fingerprint
 
 SECONDS = 0.5
 """Of a step of every stage."""

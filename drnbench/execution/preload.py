@@ -22,10 +22,13 @@ from drnbench.errors import PlugInWarning
 from drnbench.evaluation import metrics
 from drnbench.models import models
 from drnbench.schemes import schemes
+from drnbench.store.code import ROOTS, code_fingerprint
 
 # The coordinator has named a broken plug-in; its workers do not repeat it.
 warnings.simplefilter("ignore", PlugInWarning)
 # Registries load when they are first asked, and scikit-image when a name is first used: do both before the fork.
 for registry in (models, schemes, kernels, metrics):
     registry.list()
+for kind in ROOTS:  # of the code that was imported, should it be edited while a run goes on
+    code_fingerprint(kind)
 _ = skimage.metrics.structural_similarity

@@ -29,6 +29,7 @@ from drnbench.execution.remote import Exchange, Job, folder_of, pack_job, record
 from drnbench.execution.staging import needed, pack, unpack
 from drnbench.execution.worker import ORPHANED
 from drnbench.store import Store, write_text
+from drnbench.store.processes import start_time
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -150,12 +151,10 @@ def _send_s() -> float:
 @contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
     """Give a results folder of this node: one for each process, with a cache for all of them."""
-    import psutil
-
     place = Path(os.environ.get("DRNBENCH_SCRATCH") or tempfile.gettempdir()) / f"drnbench-{getpass.getuser()}"
     (place / "cache").mkdir(parents=True, exist_ok=True)
     for left in place.glob("unit-*"):  # of processes that were killed
-        if not psutil.pid_exists(int(left.name.split("-")[1])):
+        if start_time(int(left.name.split("-")[1])) is None:
             shutil.rmtree(left, ignore_errors=True)
     here = place / f"unit-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     here.mkdir()

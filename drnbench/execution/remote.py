@@ -25,7 +25,8 @@ from drnbench.execution.worker import run
 from drnbench.models import models
 from drnbench.schemes import schemes
 from drnbench.store import HEARTBEAT_S, Status, Store
-from drnbench.store.environment import code_fingerprint
+from drnbench.store.code import code_fingerprint
+from drnbench.store.files import remove_temporaries
 from drnbench.store.leases import Leases
 
 EXCHANGE_S = 0.5
@@ -90,8 +91,7 @@ def run_job(text: str, exchange: Exchange, root: Path | None = None, stop: Calla
                 return 0
             if finished(store, job.unit):
                 return 0
-            for left in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-                left.unlink(missing_ok=True)
+            remove_temporaries(folder)  # of a process that was killed while it wrote
             refused = refusal(job)
             if refused:
                 record(store, job.unit, "failed", "error", refused)

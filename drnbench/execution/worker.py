@@ -22,8 +22,9 @@ from pydantic import TypeAdapter
 
 from drnbench.config.units import EvaluateUnit, StageUnit, Unit
 from drnbench.errors import UnitError
-from drnbench.store import HEARTBEAT_S, Status, Store, out_of_room, write_json, write_text
+from drnbench.store import DISK_FULL, HEARTBEAT_S, Status, Store, is_disk_full, write_json, write_text
 from drnbench.store.environment import capture, signature
+from drnbench.store.files import remove_temporaries
 
 ORPHANED = 75
 """Exit code of a worker whose coordinator is gone."""
@@ -49,8 +50,7 @@ def main(unit_json: str, root: str, device: str, line: Connection) -> None:
     store = Store(Path(root))
     folder = store.stage(unit.key) if isinstance(unit, StageUnit) else store.trial(unit.key)
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-        left.unlink(missing_ok=True)
+    remove_temporaries(folder)  # of a process that was killed while it wrote
     stop = threading.Event()
     threading.Thread(target=_listen, args=(line, stop), daemon=True).start()
     threading.Thread(target=_beat, args=(folder,), daemon=True).start()
@@ -77,20 +77,18 @@ def run(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bo
             try:
                 status.state = _work(unit, store, device, emit, stop, status)
             except BaseException as error:
-                if out_of_room(error, store.root):
+                if is_disk_full(error, store.root):
                     raise
                 traceback.print_exc()
                 status.state, status.kind, status.message = "failed", kind_of(error), _message(error)
         status.finished = time.time()
         store.write_status(folder, status)
     except BaseException as error:
-        if not out_of_room(error, store.root):
+        if not is_disk_full(error, store.root):
             raise
         # What was saved stays; the unit goes on from there when there is room. Even this word may not fit.
         with contextlib.suppress(OSError):
-            store.write_status(
-                folder, replace(status, state="interrupted", finished=time.time(), message="the disk is full")
-            )
+            store.write_status(folder, replace(status, state="interrupted", finished=time.time(), message=DISK_FULL))
         return FULL
     return int(status.state == "failed")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 
 from drnbench.config.trial import Stage, Trial
 from drnbench.config.units import EvaluateUnit, StageUnit
@@ -14,7 +13,13 @@ from drnbench.planning.keys import Keys
 from drnbench.planning.outputs import check
 from drnbench.schemes import schemes
 from drnbench.store import Store, read_json
-from drnbench.store.environment import code_fingerprint
+from drnbench.store.code import Origin, origin
+
+ORIGINS: dict[Origin, str] = {
+    "other": "come from other numeric code than this",
+    "unknown": "were recorded by an earlier version's rule, so whether the numeric code has changed since is not known",
+}
+"""Warnings about stored results that do not, or not certainly, come from the numeric code of today."""
 
 
 def make(study: Expanded, store: Store) -> Plan:
@@ -60,11 +65,7 @@ def _node(unit: StageUnit, label: str, store: Store | None, signatures: set[str]
         return StageNode(unit, label, state, status=status if state == "failed" else None)
     record = read_json(folder / "stage.json") or {}
     signatures.add(repr(record.get("signature")))
-    return StageNode(unit, label, state, record.get("code") != code_fingerprint("stage"))
-
-
-def _other_code(path: Path, kind: str) -> bool:
-    return bool((read_json(path) or {}).get("code") != code_fingerprint(kind))
+    return StageNode(unit, label, state, origin(record, "stage"))
 
 
 def _trial(
@@ -80,16 +81,21 @@ def _trial(
         state = "done"
     elif state == "done":
         state = "missing"
-    stale = store is not None and state == "done" and _other_code(store.trial(unit.key) / "scores.json", "evaluate")
-    return PlannedTrial(arm, trial, unit, keys, state, missing, status, stale)
+    code: Origin = "same"
+    if store is not None and state == "done":
+        code = origin(read_json(store.trial(unit.key) / "scores.json"), "evaluate")
+    return PlannedTrial(arm, trial, unit, keys, state, missing, status, code)
 
 
 def _warnings(stages: dict[str, StageNode], trials: list[PlannedTrial], signatures: set[str]) -> list[str]:
     warnings = []
-    trained, scored = sum(node.stale for node in stages.values()), sum(trial.stale for trial in trials)
-    if trained or scored:
-        what = " and ".join(f"{n} {name}" for n, name in ((trained, "stages"), (scored, "scored trials")) if n)
-        warnings.append(f"{what} come from other numeric code than this; --rerun stale makes them again")
+    for source, reason in ORIGINS.items():
+        counts = (sum(node.code == source for node in stages.values()), sum(trial.code == source for trial in trials))
+        if any(counts):
+            results = " and ".join(
+                f"{n} {name}" for n, name in zip(counts, ("stages", "scored trials"), strict=True) if n
+            )
+            warnings.append(f"{results} {reason}; --rerun stale makes them again")
     if alone := dict.fromkeys(text for node in stages.values() if (text := _without_unpaired(node.unit.stage))):
         warnings.append(f"too few steps for a single unpaired image, so these train on pairs alone: {', '.join(alone)}")
     if len(signatures) > 1:

@@ -11,6 +11,7 @@ from drnbench.planning.expand import Arm, Expanded
 from drnbench.planning.outputs import plain
 from drnbench.results.plan_record import ArmRecord, AxisRecord, ExclusionRecord, PlanRecord, StageRecord, TrialRecord
 from drnbench.store import Status
+from drnbench.store.code import Origin
 
 
 @dataclass
@@ -19,7 +20,7 @@ class StageNode:
 
     Attributes:
         state: missing, done, failed, interrupted, running, lost.
-        stale: done, but by numeric code that has changed since.
+        code: origin of what is done: the numeric code of today, other code, or unknown.
         used_by: how many trials need it.
 
     """
@@ -27,9 +28,14 @@ class StageNode:
     unit: StageUnit
     label: str
     state: str
-    stale: bool = False
+    code: Origin = "same"
     used_by: int = 0
     status: Status | None = None
+
+    @property
+    def stale(self) -> bool:
+        """True where it is done, but not known to come from the numeric code of today."""
+        return self.code != "same"
 
 
 @dataclass
@@ -37,7 +43,7 @@ class PlannedTrial:
     """One trial: its arm and seed, the keys of its stages, what is to be scored and what is missing of that.
 
     Attributes:
-        stale: scored, but by numeric code that has changed since.
+        code: as in `StageNode`.
 
     """
 
@@ -48,7 +54,12 @@ class PlannedTrial:
     state: str
     missing: tuple[str, ...] = ()
     status: Status | None = None
-    stale: bool = False
+    code: Origin = "same"
+
+    @property
+    def stale(self) -> bool:
+        """See `StageNode`."""
+        return self.code != "same"
 
     @property
     def label(self) -> str:

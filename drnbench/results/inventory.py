@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import psutil
-
 from drnbench.errors import UsageError
 from drnbench.results.plan_record import PlanRecord, find_plan, studies
 from drnbench.store import STALE_S, Store, read_json
+from drnbench.store.files import TEMPORARY
 from drnbench.store.leases import leased
+from drnbench.store.processes import start_time
 
 CACHES = {
     "lr": "LR images",
@@ -28,8 +28,6 @@ CACHES = {
     "parts": "half-made files",
 }
 """The folders of the cache; everything in it is made again where it is missing."""
-TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
-"""Names that `store.atomic` gives, with the id of the process that writes."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +242,7 @@ def _temporaries(cache: Path) -> Iterator[Path]:
 def _dead(path: Path) -> bool:
     """Whether nobody writes there any more: its process is not on this machine, and it was not touched for a minute."""
     named = TEMPORARY.fullmatch(path.name)
-    if named and psutil.pid_exists(int(named[1])):
+    if named and start_time(int(named[1])) is not None:
         return False
     try:
         times = [path.lstat().st_mtime, *(p.lstat().st_mtime for p in path.rglob("*"))]

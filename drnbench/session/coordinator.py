@@ -17,7 +17,7 @@ from drnbench.execution.base import Event, Executor
 from drnbench.execution.worker import FULL
 from drnbench.planning import Plan, PlannedTrial
 from drnbench.results.plan_record import write_plan
-from drnbench.store import Status, Store, out_of_room, write_json
+from drnbench.store import DISK_FULL, Status, Store, is_disk_full, write_json
 from drnbench.store.leases import BEAT_S, Leases
 
 RETRIES = 2
@@ -265,7 +265,7 @@ class Coordinator:
         status = self._store.status(folder)
         was, evaluations = status.state if status else "missing", status.evaluations if status else []
         if exitcode == FULL:
-            return Status("interrupted", message="the disk is full", evaluations=evaluations)
+            return Status("interrupted", message=DISK_FULL, evaluations=evaluations)
         if item.overtime and was in {"running", "interrupted", "missing"}:
             told = (
                 f"stopped after {self._time_limit:g} s, the time limit; what is done is saved: raise --time-limit and run with "
@@ -281,7 +281,7 @@ class Coordinator:
         try:
             self._store.write_status(folder, status)
         except OSError as error:
-            if not out_of_room(error, self._store.root):
+            if not is_disk_full(error, self._store.root):
                 raise
             self._outcome.full = True
         return status
@@ -363,7 +363,7 @@ def _distinct(trials: list[PlannedTrial]) -> list[PlannedTrial]:
                 known,
                 unit=known.unit.model_copy(update={"wanted": (*known.unit.wanted, *extra)}),
                 missing=(*known.missing, *(k for k in trial.missing if k not in known.missing)),
-                stale=known.stale or trial.stale,
+                code=known.code if known.stale else trial.code,
             )
     return list(by_key.values())
 

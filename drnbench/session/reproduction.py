@@ -278,7 +278,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str
         if parts:
             out[kind] = ", ".join(parts)
     if old.get("code") != new.get("code"):
-        out["code"] = "the numeric code has changed"
+        same_rule = old.get("code_rule") == new.get("code_rule")
+        out["code"] = "the numeric code has changed" if same_rule else "recorded by an earlier version's rule"
     return out
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +12,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from drnbench.errors import UsageError
+from drnbench.store.files import atomic
 
 PATIENCE_S = 2.0
-"""Seconds of waiting for another process before a person is told."""
+"""Seconds of waiting for another process before that is printed."""
 
 
 def lock(cache_dir: Path, name: str) -> FileLock:
-    """Return the lock of that name; held by the system, so it is free again when its process dies.
+    """Return the lock of that name; the system holds it, so it is free again when its process dies.
 
     Raises:
         UsageError: the cache cannot be written.
@@ -36,19 +35,19 @@ def lock(cache_dir: Path, name: str) -> FileLock:
 
 @contextmanager
 def building(cache_dir: Path, name: str, title: str) -> Iterator[Path]:
-    """Hold a lock and give a folder for half-written files; what a killed process left there goes first.
+    """Hold a lock and give a folder for half-written files; those that a killed process left there are removed first.
 
     Args:
         cache_dir: the cache's folder.
-        name: of the lock; whoever makes the same files gives the same one.
-        title: what is being made, for whoever has to wait.
+        name: of the lock; the same for all processes that make the same files.
+        title: of the files, for the message of a process that has to wait.
 
     Raises:
-        UsageError: the cache cannot be written, or a script without a main guard asks from its own children.
+        UsageError: the cache cannot be written, or a script without a main guard calls this from its own children.
 
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        # A process that was started for this work imports the caller's script, which asks for the work again: it would
+        # A process that was started for this work imports the caller's script, which begins the work again: it would
         # wait for its parent, and the parent for it.
         raise UsageError(f"{title}: put what the script does under `if __name__ == '__main__':`")
     held, parts = lock(cache_dir, name), cache_dir / "parts" / name
@@ -66,12 +65,12 @@ def building(cache_dir: Path, name: str, title: str) -> Iterator[Path]:
 
 
 def write(file: Path, *content: bytes | memoryview, parts: Path | None = None) -> None:
-    """Write under a temporary name and rename: a reader never sees half a file.
+    """Write a file of the cache whole or not at all.
 
     Args:
-        file: the name it gets.
+        file: the final name.
         content: the bytes, one piece after the other.
-        parts: folder of the temporary name, on the same disk; none: that of the file.
+        parts: folder of the temporary file, on the same disk; None: that of the file.
 
     Raises:
         UsageError: the file cannot be written.
@@ -79,27 +78,19 @@ def write(file: Path, *content: bytes | memoryview, parts: Path | None = None) -
     """
     try:
         try:
-            _write(file, content, parts or file.parent)
+            _write(file, content, parts)
         except FileNotFoundError:  # the cache was deleted between two of the steps: begin again
-            _write(file, content, parts or file.parent)
+            _write(file, content, parts)
     except OSError as error:
         raise unwritable(file, error) from None
 
 
-def _write(file: Path, content: tuple[bytes | memoryview, ...], parts: Path) -> None:
-    parts.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=parts, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            for chunk in content:
-                out.write(chunk)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Path(temporary).replace(file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def _write(file: Path, content: tuple[bytes | memoryview, ...], parts: Path | None) -> None:
+    with atomic(file, parts) as temporary, temporary.open("wb") as out:
+        for chunk in content:
+            out.write(chunk)
 
 
 def unwritable(file: Path, error: OSError) -> UsageError:
-    """Return the error to raise where the disk refuses `file`."""
+    """Return the error to raise where `file` cannot be written."""
     return UsageError(f"{file} cannot be written ({error.strerror}): make room or choose another --results")

@@ -1,9 +1,8 @@
-"""Where a number came from: versions, hardware, git state, the numeric code, and the numerics signature."""
+"""Origin of a number: versions, hardware, git state, the numeric code, and the numerics signature."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.metadata
 import os
 import platform
@@ -12,41 +11,28 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-PACKAGE = Path(__file__).parents[1]
-NUMERIC = {
-    "stage": ("models", "schemes", "degradations", "data", "training"),
-    "evaluate": ("models", "degradations", "data", "evaluation"),
-}
-"""The folders whose code decides the numbers of a unit; a change in one of them makes stored results stale."""
-
-
-@functools.cache
-def code_fingerprint(kind: str) -> str:
-    """Return the sha256 of the source that a kind of unit's numbers depend on; the same code, the same everywhere.
-
-    Args:
-        kind: "stage" or "evaluate".
-
-    """
-    total = hashlib.sha256()
-    for folder in NUMERIC[kind]:
-        for path in sorted((PACKAGE / folder).glob("*.py")):
-            total.update(f"{folder}/{path.name}\0".encode() + path.read_bytes() + b"\0")
-    return total.hexdigest()
+from drnbench.store.code import PACKAGE, RULE, code_fingerprint
 
 
 @functools.cache
 def processor() -> str:
-    """Return the processor's model name as the system tells it."""
+    """Return the processor's model name as the system reports it."""
     try:
-        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+        match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     except OSError:
-        found = None
-    return found.group(1).strip() if found else platform.processor() or platform.machine()
+        match = None
+    return match.group(1).strip() if match else platform.processor() or platform.machine()
 
 
 def signature(device: str, threads: int, precision: str, deterministic: bool, split: int = 1) -> dict[str, Any]:
-    """Return what bit-for-bit equality is promised within; `device` is "cpu" or "cuda", `split` that of a `StageUnit`."""
+    """Return the numerics signature: results of one signature are equal bit for bit.
+
+    Args:
+        device: "cpu" or "cuda".
+        threads, precision, deterministic: as the stage declares them.
+        split: parts that a batch was taken in, of a `StageUnit`.
+
+    """
     import torch
 
     cuda = device == "cuda"
@@ -80,6 +66,7 @@ def capture(kind: str) -> dict[str, Any]:
         "hardware": {"processor": processor(), "cores": os.cpu_count(), "system": platform.system()},
         "git": _git(),
         "code": code_fingerprint(kind),
+        "code_rule": RULE,
     }
 
 

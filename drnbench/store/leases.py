@@ -1,9 +1,9 @@
-"""Who works on a unit: one coordinator at a time, also over a network file system.
+"""Leases: one coordinator at a time works on a unit, also over a network file system.
 
-A lease is a file `lease.<n>` in the unit's folder. Whoever creates the next number first has it: creating a file that
-must not exist is atomic, on NFS too, where locks are often not to be had. Its holder touches it; one that was not touched
-for a while, or whose process is gone from this machine, is dead, and the next number may be taken. Nothing else is ever
-decided by a clock: times are those of the file system, compared with each other.
+A lease is a file `lease.<n>` in the unit's folder. The first process to create the next number holds it: creating a file
+that must not exist is atomic, on NFS too, where locks are often unavailable. Its holder touches it; a lease that was not
+touched for a while, or whose process is gone from this machine, is dead, and the next number may be taken. Nothing else
+is decided by a clock: times are those of the file system, compared with each other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-import psutil
+from drnbench.store.processes import is_alive, start_time
 
 BEAT_S = 5.0
 """Seconds between two touches."""
@@ -30,28 +30,34 @@ DEAD_S = 60.0
 
 @dataclass(frozen=True)
 class Lease:
-    """A lease that is held: the folder, and the file that says so."""
+    """A lease that this process took.
+
+    Attributes:
+        folder: of the unit.
+        file: `lease.<n>` in it.
+
+    """
 
     folder: Path
     file: Path
 
     def release(self) -> None:
-        """Give it back; a lease that is lost already is left to its new holder."""
+        """Give the lease back; one that is lost already is left to its new holder."""
         with contextlib.suppress(OSError):
             self.file.unlink(missing_ok=True)
 
     def held(self) -> bool:
-        """Whether nobody took it over, as happens to a process that slept too long."""
+        """Return False where another process took the lease over, as happens to a process that slept too long."""
         return self.file.exists() and _last(self.folder) == _number(self.file)
 
     def touch(self) -> None:
-        """Say that the holder lives."""
-        with contextlib.suppress(OSError):  # a full disk, or a folder that is gone: neither is this file's business
+        """Renew the lease."""
+        with contextlib.suppress(OSError):  # a full disk, or a folder that is gone: reported elsewhere
             os.utime(self.file)
 
 
 def claim(folder: Path) -> Lease | None:
-    """Take the lease of a folder, which is made if need be; None where somebody alive has it.
+    """Take the lease of a folder, which is made if need be; None where a living process holds it.
 
     Raises:
         OSError: the folder cannot be written.
@@ -65,9 +71,9 @@ def claim(folder: Path) -> Lease | None:
     try:
         handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
     except FileExistsError:
-        return None  # somebody was faster
+        return None  # another process was faster
     with os.fdopen(handle, "w", encoding="utf-8") as out:
-        json.dump({"host": socket.gethostname(), "pid": os.getpid(), "pid_start": _birth(os.getpid())}, out)
+        json.dump({"host": socket.gethostname(), "pid": os.getpid(), "pid_start": start_time(os.getpid())}, out)
     if _last(folder) != last + 1:
         # The number was free again because a later one is taken: whoever has that one cleared the others away.
         file.unlink(missing_ok=True)
@@ -78,7 +84,7 @@ def claim(folder: Path) -> Lease | None:
 
 
 def alive(file: Path) -> bool:
-    """Whether the holder of a lease lives; a file that is gone was given back."""
+    """Return True if the holder of a lease lives; a file that is gone was given back."""
     try:
         text, touched = file.read_text(encoding="utf-8"), file.stat().st_mtime
     except FileNotFoundError:
@@ -86,15 +92,14 @@ def alive(file: Path) -> bool:
     try:
         holder = json.loads(text)
         if holder["host"] == socket.gethostname():
-            born = _birth(int(holder["pid"]))
-            return born is not None and abs(born - float(holder["pid_start"])) < 1.0
+            return is_alive(int(holder["pid"]), float(holder["pid_start"]))
     except (ValueError, KeyError, TypeError):
         pass  # being written at this moment, or by a process that died over it: time tells
     return _now(file.parent) - touched < DEAD_S
 
 
 def leased(folder: Path) -> bool:
-    """Whether somebody alive works in a folder."""
+    """Return True if a living process works in a folder."""
     last = _last(folder)
     return bool(last) and alive(folder / f"lease.{last}")
 
@@ -119,7 +124,7 @@ class Leases:
             self.release(folder)
 
     def claim(self, folder: Path) -> bool:
-        """Take the lease of a folder; False where somebody else has it."""
+        """Take the lease of a folder; False where another process holds it."""
         if folder in self.held:
             return True
         lease = claim(folder)
@@ -130,14 +135,14 @@ class Leases:
         return True
 
     def release(self, folder: Path) -> None:
-        """Give one back, if it is held."""
+        """Give the lease of a folder back, if it is held."""
         with self._lock:
             lease = self.held.pop(folder, None)
         if lease is not None:
             lease.release()
 
     def lost(self) -> list[Path]:
-        """Return the folders that somebody else took over, because this machine was asleep for instance."""
+        """Return the folders that another process took over, because this machine was asleep for instance."""
         with self._lock:
             held = list(self.held.items())
         return [folder for folder, lease in held if not lease.held()]
@@ -162,16 +167,8 @@ def _number(file: Path) -> int:
     return int(file.name[6:])
 
 
-def _birth(pid: int) -> float | None:
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.NoSuchProcess:
-        return None
-
-
 def _now(folder: Path) -> float:
-    """Return the time of the file system, whose clock need not be this machine's."""
+    """Return the current time of the file system, whose clock need not be this machine's."""
     probe = folder / f".now-{uuid.uuid4().hex}.tmp"
     try:
         probe.touch()

@@ -35,6 +35,12 @@ def test_nothing_is_trained_again(rerun):
                    for p in before if p.is_file())  # fmt: skip
 
 
+def test_results_of_an_earlier_rule_are_not_said_to_come_from_other_code(rerun):
+    _, output = rerun
+    assert "recorded by an earlier version's rule" in output
+    assert "come from other numeric code" not in output
+
+
 @pytest.mark.parametrize("name", ["summary.csv", "costs.csv", "table_rho.csv"])
 def test_numbers_are_equal_to_the_last_digit(rerun, name):
     store, _ = rerun

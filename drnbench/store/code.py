@@ -1,0 +1,150 @@
+"""Fingerprint of the numeric code: equal for two versions of drnbench that compute the same numbers.
+
+The modules that reach the numbers of a kind of unit are those that its roots import, directly or through others, within
+the numeric packages. They are parsed and not imported. Hashed is the syntax tree: comments, docstrings, line breaks and
+the messages of errors move nothing. What is read from disk is fingerprinted elsewhere, by its pixels, so packages that
+find, fetch or unpack images do not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from drnbench.store.files import read_json, write_json
+
+Origin = Literal["same", "other", "unknown"]
+"""The code that made a stored result, compared with this one; unknown where an earlier rule fingerprinted it."""
+RULE = 2
+"""Version of the rule by which the code is fingerprinted; recorded beside each fingerprint. 1 hashed source text."""
+PACKAGE = Path(__file__).parents[1]
+NUMERIC = ("models", "schemes", "degradations", "data", "training", "evaluation")
+"""Packages whose code computes numbers."""
+NETWORKS = ("models._registry", "models.on_demand")
+ROOTS = {
+    # Validation PSNR is among the numbers of a stage.
+    "stage": ("training.loop", "schemes", "degradations", *NETWORKS, "evaluation.metric"),
+    "evaluate": ("evaluation.evaluator", "evaluation", "degradations", *NETWORKS),
+}
+"""Modules that a unit of a kind starts from, and those that list what is registered."""
+UNHASHED = frozenset({"ctx", "kind", "type_comment"})
+"""Fields of syntax trees that follow from the others, or say how something was written."""
+KEPT = 16
+"""Versions of the code whose fingerprints are kept in the user's cache."""
+
+
+@functools.cache
+def code_fingerprint(kind: str) -> str:
+    """Return the sha256 (hex) of the code that a kind of unit's numbers depend on; the same under every Python.
+
+    Args:
+        kind: "stage" or "evaluate".
+
+    """
+    return _fingerprints()[kind]
+
+
+def origin(record: dict[str, Any] | None, kind: str) -> Origin:
+    """Return the origin of a stored result.
+
+    Args:
+        record: stage.json or scores.json.
+        kind: "stage" or "evaluate".
+
+    """
+    if (record or {}).get("code") == code_fingerprint(kind):
+        return "same"
+    return "other" if (record or {}).get("code_rule") == RULE else "unknown"
+
+
+def fingerprint(kind: str, package: Path = PACKAGE) -> str:
+    """Return the fingerprint of the code in a folder, computed anew; see `code_fingerprint`."""
+    total = hashlib.sha256(f"{RULE} {kind}".encode())
+    for name, tree in sorted(modules(kind, package).items()):
+        total.update(f"\0{name}\0{_canonical(tree)}".encode())
+    return total.hexdigest()
+
+
+def modules(kind: str, package: Path = PACKAGE) -> dict[str, ast.Module]:
+    """Return the parsed modules that reach the numbers of a kind of unit, by name within the package."""
+    trees: dict[str, ast.Module] = {}
+    waiting = list(ROOTS[kind])
+    while waiting:
+        name = waiting.pop()
+        if name in trees or name.partition(".")[0] not in NUMERIC or (path := _file(package, name)) is None:
+            continue
+        trees[name] = ast.parse(path.read_bytes())
+        waiting += _imported(trees[name], name, is_package=path.name == "__init__.py")
+        if name in ROOTS[kind]:
+            waiting += _registered(trees[name])
+        if "." in name:
+            waiting.append(name.rpartition(".")[0])
+    return trees
+
+
+def _file(package: Path, name: str) -> Path | None:
+    path = package.joinpath(*name.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def _imported(tree: ast.Module, name: str, *, is_package: bool) -> Iterator[str]:
+    """Yield the names of first-party modules that a module may import, at its top or inside functions."""
+    here = ["drnbench", *name.split(".")] if is_package else ["drnbench", *name.split(".")][:-1]
+    imported: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) + 1 - node.level] if node.level else []
+            base = [*base, *filter(None, [node.module])]
+            imported += [".".join([*base, *rest]) for rest in ([], *([alias.name] for alias in node.names))]
+    return (module.removeprefix("drnbench.") for module in imported if module.startswith("drnbench."))
+
+
+def _registered(tree: ast.Module) -> Iterator[str]:
+    """Yield the modules that a registry names as the homes of its entries."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and (match := re.fullmatch(r"drnbench\.([\w.]*\w)", str(node.value))):
+            yield match[1]
+
+
+def _canonical(node: Any) -> str:
+    """Return a syntax tree as text; not by `ast.dump`, whose text depends on the version of Python."""
+    if isinstance(node, list):
+        return f"[{','.join(_canonical(item) for item in node if not _is_text(item))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = {name: value for name, value in ast.iter_fields(node) if name not in UNHASHED and value not in (None, [])}
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        fields["exc"] = node.exc.func  # without the message
+    return f"{type(node).__name__}({','.join(f'{name}={_canonical(value)}' for name, value in fields.items())})"
+
+
+def _is_text(node: Any) -> bool:
+    """Return True for a statement that is a string alone: a docstring of a module, class, function or constant."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _fingerprints() -> dict[str, str]:
+    """Return the fingerprint of each kind, from the user's cache where the sources are the same: parsing takes 0.3 s."""
+    sources = hashlib.sha256(Path(__file__).read_bytes())
+    for path in sorted(path for package in NUMERIC for path in (PACKAGE / package).rglob("*.py")):
+        sources.update(f"{path.relative_to(PACKAGE).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    file = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "drnbench" / "code.json"
+    kept: dict[str, dict[str, str]] = {}
+    with contextlib.suppress(OSError, ValueError):
+        kept = dict(read_json(file) or {})
+    if (current := kept.get(sources.hexdigest())) is not None:
+        return current
+    current = {kind: fingerprint(kind) for kind in ROOTS}
+    kept = dict([*kept.items(), (sources.hexdigest(), current)][-KEPT:])
+    with contextlib.suppress(OSError):  # a home that cannot be written: computed again next time
+        write_json(file, kept)
+    return current

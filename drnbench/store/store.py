@@ -1,0 +1,135 @@
+"""The results folder and the status of what lies in it. The layout stands in the README; this module alone knows it."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from drnbench.errors import UsageError
+from drnbench.store.files import atomic, read_json, write_json
+from drnbench.store.processes import is_alive, start_time
+
+HEARTBEAT_S = 5.0
+"""A running worker touches its status this often."""
+STALE_S = 60.0
+"""A unit that runs on another host is given up when its status was not touched for this long."""
+
+
+@dataclass
+class Status:
+    """State of a unit as its status.json holds it.
+
+    Attributes:
+        state: done, failed, running or interrupted.
+        kind: of a failure: error, oom, timeout, killed, diverged.
+        pid_start: start time of the process, so that a pid used again is not taken for the old one.
+        evaluations: keys of the evaluations that a trial's per_image.parquet holds.
+
+    """
+
+    state: str
+    kind: str | None = None
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    pid_start: float = field(default_factory=lambda: start_time(os.getpid()) or 0.0)
+    started: float = field(default_factory=time.time)
+    finished: float | None = None
+    message: str | None = None
+    evaluations: list[str] = field(default_factory=list)
+
+
+STATUS_FIELDS = frozenset(f.name for f in fields(Status))
+
+
+class Store:
+    """The folder `results/`.
+
+    Args:
+        root: the folder; made when something is first written.
+
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    @property
+    def cache(self) -> Path:
+        """Folder of fingerprints and degraded LR sets, by content."""
+        return self.root / "cache"
+
+    def stage(self, key: str) -> Path:
+        """Return the folder of a trained stage."""
+        return self.root / "stages" / key
+
+    def trial(self, key: str) -> Path:
+        """Return the folder of a trial's scores."""
+        return self.root / "trials" / key
+
+    def study(self, name: str) -> Path:
+        """Return the folder of a study's plan, tables and figures."""
+        return self.root / name
+
+    def prepare(self) -> None:
+        """Make the folder and see that it can be written to.
+
+        Raises:
+            UsageError: it cannot.
+
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with atomic(self.root / ".write-test") as path:
+                path.write_bytes(b"ok")
+            (self.root / ".write-test").unlink()
+        except OSError as error:
+            raise UsageError(
+                f"results folder {self.root} cannot be written: {error.strerror}; choose another with --results DIR"
+            ) from error
+
+    def status(self, folder: Path) -> Status | None:
+        """Read a unit's status.json; None where there is none. Fields of other versions are left out."""
+        record = read_json(folder / "status.json")
+        return Status(**{k: v for k, v in record.items() if k in STATUS_FIELDS}) if record else None
+
+    def write_status(self, folder: Path, status: Status) -> None:
+        """Write a unit's status.json."""
+        write_json(folder / "status.json", asdict(status))
+
+    def state(self, folder: Path) -> str:
+        """Return missing, done, failed, interrupted, running, or lost (it ran, and its process is gone)."""
+        return self.look(folder)[0]
+
+    def look(self, folder: Path) -> tuple[str, Status | None]:
+        """Return `state` and `status` of a unit, its file read once."""
+        status = self.status(folder)
+        if status is None:
+            return "missing", None
+        if status.state == "running" and not _is_running(folder, status):
+            return "lost", status
+        return status.state, status
+
+    def names(self, kind: str) -> frozenset[str]:
+        """Return the keys that have a folder, of "stages" or "trials": one look instead of one for each."""
+        try:
+            return frozenset(entry.name for entry in os.scandir(self.root / kind))
+        except OSError:
+            return frozenset()
+
+    def find(self, prefix: str) -> list[Path]:
+        """Return the folders of stages and trials whose key begins with `prefix`."""
+        if not re.fullmatch(r"[0-9a-f]{4,64}", prefix):
+            raise UsageError(
+                f"{prefix!r} is not a key: give at least 4 of its hexadecimal characters, as `plan` shows them"
+            )
+        return sorted(p for kind in ("stages", "trials") for p in (self.root / kind).glob(f"{prefix}*"))
+
+
+def _is_running(folder: Path, status: Status) -> bool:
+    if status.host != socket.gethostname():
+        # Another machine's process cannot be seen; its heartbeat on the shared folder can.
+        return time.time() - (folder / "status.json").stat().st_mtime < STALE_S
+    return is_alive(status.pid, status.pid_start)
