@@ -10,40 +10,53 @@ from typing import Any
 KEY_VERSION = 1
 """Raised when the meaning of a key changes, so that old results are never mistaken for new ones."""
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
-def digest(what: dict[str, Any]) -> str:
-    """Return the sha256 (hex) of canonical JSON: sorted keys, no spaces, shortest float that round-trips.
 
-    Equal configurations give equal keys on every machine and Python; NaN and infinity are refused.
+def canonical_json(content: Any) -> str:
+    """Return JSON with sorted keys, no spaces and the shortest float that round-trips; NaN and infinity are refused.
+
+    >>> canonical_json({"b": 0.10, "a": [True, None]})
+    '{"a":[true,null],"b":0.1}'
     """
-    return hashlib.sha256(_canonical({"key_version": KEY_VERSION, **what}).encode()).hexdigest()
+    return _ENCODER.encode(content)
+
+
+def digest(content: dict[str, Any]) -> str:
+    """Return the sha256 (hex) of `canonical_json`: equal configurations give equal keys on every machine and Python.
+
+    >>> digest({"scale": 4, "lam": 0.1}) == digest({"lam": 0.10, "scale": 4})
+    True
+    >>> short(digest({"scale": 4}))
+    'b554f078b5db'
+    """
+    return _sha256(canonical_json({"key_version": KEY_VERSION, **content}))
 
 
 class Digests:
-    """`digest` of many dictionaries that differ in a few values: what they share is written out once.
+    """`digest` of many dictionaries that differ in a few values: the content that they share is encoded once.
 
     Args:
-        shared: what all of them hold.
-        own: the names of what each of them has of its own.
+        shared: content of all of them.
+        own: names of the values in which they differ.
 
     """
 
     def __init__(self, shared: dict[str, Any], *own: str) -> None:
         marks = {f"\0{name}\0": name for name in own}  # no text of a configuration holds a NUL
-        text = _canonical({"key_version": KEY_VERSION, **shared, **{name: mark for mark, name in marks.items()}})
-        found = re.split("|".join(f"({re.escape(_canonical(mark))})" for mark in marks), text)
-        self._parts = [part for part in found if part is not None]
-        self._marks = {_canonical(mark): name for mark, name in marks.items()}
+        text = canonical_json({"key_version": KEY_VERSION, **shared, **{name: mark for mark, name in marks.items()}})
+        parts = re.split("|".join(f"({re.escape(canonical_json(mark))})" for mark in marks), text)
+        self._parts = [part for part in parts if part is not None]
+        self._names = {canonical_json(mark): name for mark, name in marks.items()}
 
     def of(self, **own: Any) -> str:
         """Return `digest({**shared, **own})`."""
-        known = self._marks
-        text = "".join(_canonical(own[known[part]]) if part in known else part for part in self._parts)
-        return hashlib.sha256(text.encode()).hexdigest()
+        names = self._names
+        return _sha256("".join(canonical_json(own[names[part]]) if part in names else part for part in self._parts))
 
 
-def _canonical(what: Any) -> str:
-    return json.dumps(what, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def short(key: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from fractions import Fraction
 
 from drnbench.config.trial import Stage, Trial
@@ -107,8 +108,13 @@ def _warnings(stages: dict[str, StageNode], trials: list[PlannedTrial], signatur
 
 
 def _without_unpaired(stage: Stage) -> str | None:
-    """Return what a stage is called that asks for unpaired images and is over before the first; None where it is not."""
-    # What `unpaired_count` gives over all steps is the whole part of this.
-    if stage.rho <= 0 or stage.scheme is None or stage.steps * Fraction(repr(stage.rho)) * stage.batch >= 1:
+    """Return the name of a stage that asks for unpaired images and is over before the first; None for any other."""
+    if stage.scheme is None or stage.rho <= 0 or _has_unpaired(stage.rho, stage.batch, stage.steps):
         return None
     return f"{stage.name} with rho={stage.rho:g}" if "unpaired" in schemes.get(stage.scheme).uses(stage) else None
+
+
+@functools.cache
+def _has_unpaired(rho: float, batch: int, steps: int) -> bool:
+    """Return True if the whole part of steps * rho * batch, the sum of `unpaired_count` over all steps, is not 0."""
+    return steps * Fraction(repr(rho)) * batch >= 1

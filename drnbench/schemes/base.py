@@ -113,7 +113,7 @@ class Scheme(ABC):
     @classmethod
     @abstractmethod
     def uses(cls, stage: Stage) -> frozenset[str]:
-        """Which of a stage's scheme fields (`SCHEME_FIELDS` in plan/keys.py) reach the numbers.
+        """Which of a stage's scheme fields (`SCHEME_FIELDS` in planning/keys.py) reach the numbers.
 
         The others stay out of the stage's key, so that λ = 0.1 and λ = 1 are one result where λ means nothing.
         """

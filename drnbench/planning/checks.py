@@ -1,0 +1,126 @@
+"""Checks that refuse a trial before any work: what its method, stages, images and metrics cannot do together.
+
+Each raises a `UsageError`, or a `DataError` where images are at fault, whose message begins with the path of a field, such
+as `adapt.data.count`; `prefixed` puts study and arm before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from drnbench.config.trial import Data, Evaluate, Stage, Trial
+from drnbench.data.cache import ImageInfo
+from drnbench.errors import DataError, UsageError
+from drnbench.evaluation.metric import Metric
+from drnbench.models import models
+from drnbench.models.methods import Resolved
+from drnbench.schemes.base import Scheme
+
+
+@contextmanager
+def prefixed(prefix: str) -> Iterator[None]:
+    """Put a prefix before the message of every `UsageError` that is raised inside."""
+    try:
+        yield
+    except UsageError as error:
+        kind = DataError if isinstance(error, DataError) else UsageError
+        raise kind(f"{prefix}{error}") from error
+
+
+def check_method(trial: Trial, method: Resolved) -> None:
+    """Refuse stages for a method that is not trained, and a trained method without stages."""
+    if method.scheme is None and trial.stages:
+        raise UsageError(f"method {trial.method!r} is not trained; a trial with stages needs one that is")
+    if method.scheme is not None and not trial.stages:
+        raise UsageError(f"method {trial.method!r} has weights to train; give the trial at least one stage")
+
+
+def check_stage(stage: Stage, scheme: type[Scheme], method: Resolved, scale: int, before: Stage | None) -> None:
+    """Refuse a stage that its scheme cannot train, that starts twice, or whose patches do not fit the scale.
+
+    Args:
+        stage: with its scheme filled in.
+        scheme: of that name.
+        method: of the trial.
+        scale: HR size over LR size.
+        before: the stage before, if any.
+
+    """
+    scheme.check(stage, stage.name, model=models.get(method.model), scale=scale)
+    scheme.check_start(stage, stage.name, before)
+    if stage.weights is not None and before is not None:
+        raise UsageError(
+            f"{stage.name}.weights: this stage starts from the one before it; give weights to the first stage"
+        )
+    if stage.patch % scale:
+        raise UsageError(f"{stage.name}.patch: {stage.patch} is not a multiple of the scale {scale}")
+
+
+def check_pairs(path: str, *, real: bool) -> None:
+    """Refuse real LR images as paired data."""
+    if real:
+        raise UsageError(f"{path}.kernel: 'real' images have no HR to learn from; use them as unpaired=Data(...)")
+
+
+def check_training_images(
+    data: Data, images: Sequence[ImageInfo], path: str, *, patch: int, scale: int, holdout: int, real: bool
+) -> None:
+    """Refuse too few images for the hold-out or the count, and images that are smaller than a patch.
+
+    Args:
+        data: the declaration.
+        images: all of its source.
+        path: of the declaration, such as `adapt.data`.
+        patch: side of a training patch in HR pixels.
+        scale: HR size over LR size.
+        holdout: images at the end of the source that are not trained on.
+        real: the images are LR already, and measured at that size.
+
+    """
+    if len(images) <= holdout:
+        raise DataError(
+            f"{path}: {data.source} has {len(images)} images and {holdout} are held out; add images or set holdout = 0"
+        )
+    for image in images:
+        side = min(image.height, image.width, data.crop or image.height)
+        # Real LR images are cut at LR size.
+        usable, needed = (side, patch // scale) if real else (side // scale * scale, patch)
+        if usable < needed:
+            crop = f", cropped to {data.crop}" if data.crop else ""
+            real_patch = f", {needed} LR pixels" if real else ""
+            raise DataError(
+                f"{path}: {image.path} is {image.width}x{image.height}{crop}, too small for a patch of {patch} "
+                f"at scale {scale}{real_patch}; lower patch or take the image out"
+            )
+    left = len(images) - holdout
+    if data.count is not None and data.count > left:
+        raise DataError(
+            f"{path}.count: {data.source} has {left} images{' after the hold-out' * bool(holdout)}, not {data.count}"
+        )
+
+
+def check_test_images(evaluate: Evaluate, images: Sequence[ImageInfo], path: str) -> None:
+    """Refuse a count of more test images than there are."""
+    if evaluate.count is not None and evaluate.count > len(images):
+        raise DataError(f"{path}.count: {evaluate.source} has {len(images)} images, not {evaluate.count}")
+
+
+def check_precomputed(data: Data | Evaluate, path: str, *, real: bool) -> None:
+    """Refuse precomputed LR images beside a crop or the kernel `real`."""
+    if data.lr is not None and (data.crop is not None or real):
+        other = "crop" if data.crop is not None else "kernel 'real'"
+        raise UsageError(f"{path}.lr: ready-made LR images do not go with {other}: leave one of them out")
+
+
+def check_metric(metric: Metric, path: str, *, real: bool) -> None:
+    """Refuse a metric that needs HR images on real LR images."""
+    if real and "hr" in metric.needs:
+        raise UsageError(f"{path}: {metric.name} compares with HR images, and 'real' LR images have none; use lr_psnr")
+
+
+def check_file(path: str) -> None:
+    """Refuse the path of a file that does not exist."""
+    if not Path(path).is_file():
+        raise UsageError(f"no such file: {path}")
