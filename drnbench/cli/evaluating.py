@@ -202,7 +202,7 @@ def _tell_tiles(asked: Request, rows: list[Scored]) -> None:
 def _tasks(images: tuple[ImageFile, ...], asked: Request, frames: Path) -> tuple[list[Task], list[str]]:
     if asked.lr is None:
         return [Task(name, path, None) for name, path in images], []
-    found, _ = matched(resolve(asked.lr, frames, here=True).images, images, "LR", "HR")
+    found, _ = matched(resolve(asked.lr, frames, paths_first=True).images, images, "LR", "HR")
     failed = [f"{path} has no LR image in {asked.lr}" for name, path in images if name not in found]
     return [Task(name, path, found[name]) for name, path in images if name in found], failed
 

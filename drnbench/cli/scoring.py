@@ -83,9 +83,9 @@ def score_folder(
     if looks_at_lr and lr is None and parse(spec).real:
         raise UsageError("--kernel real: LR images are made of HR here, and 'real' makes none; name another kernel")
     with TemporaryDirectory() as frames:
-        found = resolve(sr, Path(frames), here=True)
+        found = resolve(sr, Path(frames), paths_first=True)
         hrs = resolve(hr, Path(frames)).images if hr is not None else None
-        lrs = resolve(lr, Path(frames), here=True).images if lr is not None else None
+        lrs = resolve(lr, Path(frames), paths_first=True).images if lr is not None else None
         pairs, failed = pair_up(found.images, hrs, lrs)
         if not pairs:
             raise DataError(
