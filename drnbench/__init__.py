@@ -1,4 +1,13 @@
-"""Ablation studies for super-resolution around dual regression: study file -> trained models -> tables for a paper."""
+"""Ablation studies for super-resolution around dual regression: study file -> trained models -> tables for a paper.
+
+    import drnbench
+
+    results = drnbench.run("studies/rho_sweep.py", profile="tiny")
+    results.summary             # mean, half-width and difference to the baseline, a row an arm and metric
+    results.figure("psnr_y")    # as in the report
+
+`run`, `plan`, `load`, `evaluate` and `score` are what the command line calls.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +20,18 @@ if TYPE_CHECKING:
     from drnbench.config.overrides import Ref
     from drnbench.config.study import Axis, Exclude, Study
     from drnbench.config.trial import Data, Evaluate, Stage, Trial
+    from drnbench.errors import UsageError
+    from drnbench.session.api import load, plan, run
+    from drnbench.session.evaluate_images import evaluate
+    from drnbench.session.results import Results
+    from drnbench.session.score_images import score
 
     __version__: str
 
 __all__ = [
-    "Axis", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Gap", "Heatmap", "Ref", "Stage", "Study", "Table",
-    "Tradeoff", "Trial",
-    "__version__", "degradations", "evaluation", "models", "schemes",
+    "Axis", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Gap", "Heatmap", "Ref", "Results", "Stage", "Study",
+    "Table", "Tradeoff", "Trial", "UsageError",
+    "__version__", "degradations", "evaluate", "evaluation", "load", "models", "plan", "run", "schemes", "score",
 ]  # fmt: skip
 
 _HOME = {
@@ -25,6 +39,11 @@ _HOME = {
     **dict.fromkeys(("Curve", "DualKernel", "Gap", "Heatmap", "Table", "Tradeoff"), "drnbench.config.outputs"),
     "Ref": "drnbench.config.overrides",
     **dict.fromkeys(("Data", "Evaluate", "Stage", "Trial"), "drnbench.config.trial"),
+    "UsageError": "drnbench.errors",
+    **dict.fromkeys(("load", "plan", "run"), "drnbench.session.api"),
+    "Results": "drnbench.session.results",
+    "evaluate": "drnbench.session.evaluate_images",
+    "score": "drnbench.session.score_images",
 }
 
 
@@ -39,3 +58,7 @@ def __getattr__(name: str) -> Any:
 
         return version("drnbench")
     raise AttributeError(f"module 'drnbench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

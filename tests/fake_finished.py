@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from drnbench.cli.studies import planned
 from drnbench.planning import Plan, PlannedTrial
 from drnbench.session.coordinator import record
+from drnbench.session.declared import declare
 from drnbench.store import Status, Store, write_json
 from drnbench.store.code import code_fingerprint
 
@@ -28,7 +28,7 @@ def fill(
     """Write plan.json, and of every trial that is `done` its stages, checkpoints and scores."""
     store = Store(results)
     store.prepare()
-    plan = planned(study, "quick", [], store)
+    plan = declare(study, "quick").plan(store)
     for trial in plan.trials:
         if not done(trial):
             continue
@@ -50,7 +50,7 @@ def fill(
         status = Status("done", evaluations=[e.key for e in trial.unit.wanted])
         status.finished = status.started + 8.0
         store.write_status(folder, status)
-    plan = planned(study, "quick", [], store)
+    plan = declare(study, "quick").plan(store)
     record(plan, store)
     return store, plan
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m drnbench VERB`. Heavy imports stand inside the verbs."""
+"""The command line: `python -m drnbench VERB`. The module of a verb is imported when it is called."""
 
 from drnbench.cli.app import main
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from drnbench.results.summary import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EMPTY = "–"
 
@@ -54,3 +58,11 @@ class Body:
     rows: tuple[Row, ...]
     results: tuple[Result, ...] = ()
     csv: str | None = None
+
+    def frame(self) -> pd.DataFrame:
+        """Return the cells as text; columns are (group, header), where any column has a group."""
+        import pandas as pd
+
+        heads = [(column.group, column.header) for column in self.columns]
+        labels = pd.MultiIndex.from_tuples(heads) if any(group for group, _ in heads) else [head for _, head in heads]
+        return pd.DataFrame([[entry.text for entry in row.entries] for row in self.rows], columns=labels)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drnbench.config.search import FILE, Float, Int, Steps
-from drnbench.search.engine import Candidate, Engine
 from drnbench.search.resolve import Settled, title
 from drnbench.store import Store, read_json, write_json
+
+if TYPE_CHECKING:  # Optuna is imported where a search runs, not where its record is read
+    from drnbench.search.engine import Candidate, Engine
 
 JOURNAL = "search.journal"
 

@@ -131,7 +131,7 @@ class RichProgress(Progress):
     def __init__(self, units: Sequence[Unit], console: Console) -> None:
         super().__init__(units)
         self._start = time.monotonic()
-        self._console = console
+        self.console = console
         self._live = Live(get_renderable=self.render, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
@@ -162,7 +162,7 @@ class RichProgress(Progress):
         if status.state == "failed" or status.kind:
             colour = "red" if status.state == "failed" else "yellow"
             told = f"[{colour}]{status.state}[/{colour}] {escape(label)}: {status.kind}: {escape(status.message or '')}"
-            self._console.print("\n".join([told, *(f"  [dim]{escape(line)}[/dim]" for line in tail)]), soft_wrap=True)
+            self.console.print("\n".join([told, *(f"  [dim]{escape(line)}[/dim]" for line in tail)]), soft_wrap=True)
 
 
 class PlainProgress(Progress):

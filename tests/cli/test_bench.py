@@ -4,16 +4,17 @@ import json
 
 import pytest
 
-from drnbench.cli import benching, main
+from drnbench.cli import main
+from drnbench.session import bench
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    monkeypatch.setattr(benching, "SECONDS", 0.01)
-    monkeypatch.setattr(benching, "XGA", (64, 96))
-    monkeypatch.setattr(benching, "DIV2K", (96, 64))
+    monkeypatch.setattr(bench, "SECONDS", 0.01)
+    monkeypatch.setattr(bench, "XGA", (64, 96))
+    monkeypatch.setattr(bench, "DIV2K", (96, 64))
     for name, count in (("PLANNED", 20), ("SWEPT", 1), ("STEPS", 3)):
-        monkeypatch.setattr(benching, name, count)
+        monkeypatch.setattr(bench, name, count)
 
 
 @pytest.mark.parametrize(

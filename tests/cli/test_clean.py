@@ -7,10 +7,10 @@ import shutil
 import pytest
 
 from drnbench.cli import main
-from drnbench.cli.studies import planned
 from drnbench.execution.base import Event, Executor
 from drnbench.results.inventory import Inventory
 from drnbench.session.coordinator import Coordinator, todo
+from drnbench.session.declared import declare, read_overrides
 from drnbench.store import STALE_S, Status, Store, write_json
 from drnbench.store.leases import claim
 from tests.fake_finished import fill, train
@@ -47,7 +47,7 @@ def checkpoints(store):
 
 
 def planned_again(store, original, *sets):
-    return planned(original / "mini.py", "quick", list(sets), store)
+    return declare(original / "mini.py", overrides=read_overrides(sets)).plan(store)
 
 
 def test_without_a_choice_it_only_shows(store, capsys):
@@ -238,7 +238,7 @@ def test_a_clean_that_is_killed_leaves_units_that_count_as_missing(store, monkey
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("drnbench.cli.cleaning._remove", killed)
+    monkeypatch.setattr("drnbench.session.cleaning._remove", killed)
     clean(store, "--unused", "--yes", code=130)
     states = [store.state(unit.folder) for unit in Inventory(store).units]
     assert sorted(set(states)) == ["done", "missing"]

@@ -10,7 +10,7 @@ from tests.conftest import REPOSITORY
 from tests.fake_finished import fill
 from tests.helpers import write_study
 
-HEAVY = ("torch", "pandas", "scipy", "skimage", "sklearn", "matplotlib", "mlflow")
+HEAVY = ("torch", "pandas", "scipy", "skimage", "sklearn", "matplotlib", "seaborn", "statsmodels", "mlflow", "optuna")
 
 
 def imported(code: str, cwd: Path, modules: tuple[str, ...] = ("torch",)) -> str:
@@ -37,8 +37,8 @@ def finished(tmp_path_factory):
 
 def plan(study: Path) -> str:
     return (
-        "from pathlib import Path\nfrom drnbench.cli.studies import planned\nfrom drnbench.store import Store\n"
-        f"plan = planned(Path({str(study)!r}), 'quick', [], Store(Path('r')))\n"
+        "from pathlib import Path\nfrom drnbench.session.declared import declare\nfrom drnbench.store import Store\n"
+        f"plan = declare(Path({str(study)!r}), 'quick').plan(Store(Path('r')))\n"
         "assert plan.trials and all(trial.unit.key for trial in plan.trials)"
     )
 

@@ -1,12 +1,13 @@
 """The verbs as a user calls them."""
 
+import importlib
 import json
 import subprocess
 import sys
 
 import pytest
 
-from drnbench.cli import main
+from drnbench.cli import app, main
 from tests.helpers import call, command, write_study
 
 VERBS = (
@@ -109,6 +110,12 @@ def test_ctrl_c_is_one_line(monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("drnbench.cli.listing.show", interrupted)
+    monkeypatch.setattr("drnbench.cli.list.KINDS", {"methods": interrupted})
     assert main(["list"]) == 130
     assert capsys.readouterr().err == "interrupted; run the same command again to go on\n"
+
+
+@pytest.mark.parametrize("verb", [name for name in VERBS if name != "data"])
+def test_the_list_of_verbs_says_what_their_own_help_says(verb):
+    module = importlib.import_module(f"drnbench.cli.{verb}")
+    assert module.command.__doc__.splitlines()[0] == app.VERBS[verb].summary

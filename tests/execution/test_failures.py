@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from drnbench.cli.studies import planned
 from drnbench.session.coordinator import todo
+from drnbench.session.declared import declare
 from drnbench.store import Store
 from tests.helpers import call, scores, write_study
 
@@ -93,15 +93,15 @@ def test_a_cleaned_checkpoint_is_trained_again_only_when_somebody_needs_it(tmp_p
     for path in results.glob("stages/*/checkpoint.pt"):
         path.unlink()
     store = Store(results)
-    assert todo(planned(study, "quick", [], store), None) == []
+    assert todo(declare(study, "quick").plan(store), None) == []
     # The last stages are there again: what they started from is not needed to score them.
     for path in results.glob("stages/*/unit.json"):
         if json.loads(path.read_text())["depth"] == 1:
             path.with_name("checkpoint.pt").touch()
-    assert {item.unit.kind for item in todo(planned(study, "quick", ["protocol.border=0"], store), None)} == {
+    assert {item.unit.kind for item in todo(declare(study, overrides={"protocol.border": 0}).plan(store), None)} == {
         "evaluate"
     }
     for path in results.glob("stages/*/checkpoint.pt"):
         path.unlink()
-    left = todo(planned(study, "quick", ["protocol.border=0"], store), None)
+    left = todo(declare(study, overrides={"protocol.border": 0}).plan(store), None)
     assert [item.unit.kind for item in left].count("stage") == 3

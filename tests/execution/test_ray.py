@@ -8,11 +8,11 @@ import pandas as pd
 import psutil
 import pytest
 
-from drnbench.cli.studies import planned
 from drnbench.errors import UsageError
 from drnbench.execution.ray import RayExecutor
 from drnbench.execution.staging import needed, pack, unpack
 from drnbench.session.coordinator import Coordinator, record
+from drnbench.session.declared import declare
 from drnbench.store import Store
 from tests.execution.nodes import cluster_of
 from tests.execution.test_contract import LONG, Told, stage, steps
@@ -57,7 +57,7 @@ def test_nodes_without_the_results_folder_are_sent_what_they_need(local, cluster
     monkeypatch.setenv("DRNBENCH_CHECKPOINT_S", "0")
     monkeypatch.setenv("DRNBENCH_SCRATCH", str(tmp_path / "scratch"))
     store = Store(tmp_path / "r")
-    plan = planned(study, "quick", [], store)
+    plan = declare(study, "quick").plan(store)
     record(plan, store)
     seen, sent = [], set()
 
@@ -227,7 +227,7 @@ def test_a_parcel_that_leads_elsewhere_is_refused(tmp_path):
 
 
 def test_a_unit_needs_its_own_folder_and_the_checkpoint_before(tmp_path):
-    plan = planned(write_study(tmp_path), "quick", [], Store(tmp_path / "r"))
+    plan = declare(write_study(tmp_path), "quick").plan(Store(tmp_path / "r"))
     store = Store(tmp_path / "r")
     unit = next(node.unit for node in plan.stages.values() if node.unit.before)
     assert needed(store, unit) == []

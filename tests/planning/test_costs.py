@@ -5,9 +5,9 @@ import json
 import pytest
 
 from drnbench.cli import main
-from drnbench.cli.studies import planned
 from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import Task, makespan
+from drnbench.session.declared import declare
 from drnbench.store import Store, write_json
 from tests.fake_finished import SECONDS, fill
 from tests.helpers import write_study
@@ -83,7 +83,7 @@ def test_times_of_another_device_are_no_measure(tmp_path):
 
 
 def test_what_the_worker_measured_goes_before_the_times_of_the_process(store, tmp_path):
-    plan = planned(tmp_path / "mini.py", "quick", [], store)
+    plan = declare(tmp_path / "mini.py", "quick").plan(store)
     trial = next(t for t in plan.trials if t.arm.kind == "grid")
     assert Costs(store, "cpu").scoring(trial.trial) == pytest.approx(2.0)
     for one in plan.trials:

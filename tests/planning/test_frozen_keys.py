@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drnbench.cli.studies import planned
+from drnbench.session.declared import declare
 from drnbench.store import Store
 from tests.conftest import REPOSITORY
 from tests.fixtures.make_sets import make_sets
@@ -81,5 +81,5 @@ def test_keys_are_what_they_were(study, profile, sets, store, decoded, monkeypat
         pytest.skip("the embedded photographs have other pixels here: another JPEG decoder, or other files")
     monkeypatch.setenv("DRNBENCH_DATA", str(sets))
     monkeypatch.setenv("DRNBENCH_PACK_MB", "1e6")  # 3450 links to a few files need no room
-    plan = planned(REPOSITORY / "studies" / f"{study}.py", profile, [], store)
+    plan = declare(REPOSITORY / "studies" / f"{study}.py", profile).plan(store)
     assert rows(plan) == FROZEN[study][profile]

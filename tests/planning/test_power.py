@@ -8,9 +8,9 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from drnbench.cli import main
-from drnbench.cli.studies import planned
 from drnbench.errors import UsageError
 from drnbench.planning.power import outlook, power, seeds_needed, spread_interval
+from drnbench.session.declared import declare
 from drnbench.store import Store
 from tests.fake_finished import fill
 from tests.helpers import write_study
@@ -96,7 +96,7 @@ def test_the_plan_tells_seeds(finished, capsys):
 def test_before_any_trial_of_its_own_siblings_tell(finished, tmp_path):
     folder, _, store, _ = finished
     other = write_study(tmp_path, name="longer", steps=5, seeds=2)
-    found = outlook(planned(other, "quick", [], store), store)
+    found = outlook(declare(other, "quick").plan(store), store)
     assert found.siblings == ("mini",)
     assert {spread.sd > 0 for spread in found.spreads} == {True, False}
     assert not (folder / "r" / "longer").exists()
@@ -140,4 +140,4 @@ def test_no_baseline_no_comparison(finished, tmp_path):
     path = write_study(tmp_path, name="plain")
     text = path.read_text(encoding="utf-8").replace('baseline={"adapt.rho": 0.0}, control="true pairs",', "")
     path.write_text(text.replace('{"adapt.scheme"', '{"adapt.rho": 0.0, "adapt.scheme"'), encoding="utf-8")
-    assert outlook(planned(path, "quick", [], Store(store.root)), store) is None
+    assert outlook(declare(path, "quick").plan(Store(store.root)), store) is None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from drnbench.cli.studies import planned
 from drnbench.execution.base import Event, Executor
 from drnbench.execution.worker import FULL
 from drnbench.session.coordinator import Coordinator
+from drnbench.session.declared import declare, read_overrides
 from drnbench.store import Status, Store
 from drnbench.store.leases import claim
 from tests.helpers import write_study
@@ -68,7 +68,7 @@ def done(unit):
 
 def run(tmp_path, fate, *sets, **options):
     store = Store(tmp_path / "r")
-    plan = planned(write_study(tmp_path, rhos=(0.0,)), "quick", list(sets), store)
+    plan = declare(write_study(tmp_path, rhos=(0.0,)), overrides=read_overrides(sets)).plan(store)
     executor, told = Pretended(store, fate), Told()
     outcome = Coordinator(plan, store, executor, [told], **options).run()
     return outcome, executor, told, store
@@ -150,7 +150,7 @@ def test_a_failure_shows_the_end_of_its_log(tmp_path):
 
 def test_what_another_coordinator_has_is_left_to_it(tmp_path):
     store = Store(tmp_path / "r")
-    plan = planned(write_study(tmp_path, rhos=(0.0,)), "quick", [], store)
+    plan = declare(write_study(tmp_path, rhos=(0.0,)), "quick").plan(store)
     first = next(node.unit for node in plan.stages.values() if node.unit.depth == 0)
     theirs = claim(store.stage(first.key))
 
@@ -173,7 +173,7 @@ def test_a_batch_in_parts_is_the_same_step(tmp_path):
     from drnbench.training.loop import build
 
     store = Store(tmp_path / "r")
-    plan = planned(write_study(tmp_path, rhos=(0.0, 0.5)), "quick", ["*.batch=6"], store)
+    plan = declare(write_study(tmp_path, rhos=(0.0, 0.5)), overrides={"*.batch": 6}).plan(store)
     for node in plan.stages.values():
         weights = []
         for split in (1, 3, 6):
@@ -203,7 +203,7 @@ def test_ctrl_c_while_the_first_process_starts_ends_the_run(tmp_path):
 
     store = Store(tmp_path / "r")
     store.prepare()
-    plan = planned(write_study(tmp_path), "quick", [], store)
+    plan = declare(write_study(tmp_path), "quick").plan(store)
     executor = Interrupted(store, lambda *_: (None, 0))
     assert Coordinator(plan, store, executor, []).run().interrupted
     (key,) = executor.tries

@@ -1,20 +1,39 @@
-"""What `plan` prints: trials with states and times, then what a run would take, and how many seeds would be enough."""
+"""The verb `plan`: trials with states and times, then what a run would take, and how many seeds would be enough."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from drnbench.cli.options import (
+    RESULTS,
+    DataRootOpt,
+    DeviceOpt,
+    ProfileOpt,
+    ResultsOpt,
+    SetOpt,
+    StudyArg,
+    use_data_roots,
+)
 from drnbench.config.keys import short
 from drnbench.evaluation import metrics
 from drnbench.parallel import clock
 from drnbench.planning import Plan, PlannedTrial, StageNode
 from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import images_size, look_ahead, trial_seconds
-from drnbench.planning.power import LIMIT, POWER, outlook, seeds_needed, spread_interval
+from drnbench.planning.power import LIMIT, POWER, seeds_needed, spread_interval
+from drnbench.planning.power import outlook as seeds_outlook
+from drnbench.render.terminal import columns, size
+from drnbench.session.coordinator import todo
+from drnbench.session.declared import declare, read_overrides
+from drnbench.session.devices import pick_devices
+from drnbench.session.running import unscored
 from drnbench.store import Store
+from drnbench.training.prepare import outlook
 
 if TYPE_CHECKING:
     from drnbench.config.units import Unit
@@ -45,7 +64,7 @@ def show(
 
     """
     costs, study = Costs(store, device), plan.study
-    seeds = outlook(plan, store, difference)  # first: it may refuse
+    seeds = seeds_outlook(plan, store, difference)  # first: it may refuse
     ahead = look_ahead(plan, costs, queue, slots)
     lines = [f"{study.name}, profile {study.profile}: {study.question}"]
     lines += columns([HEAD, *(_row(trial, plan, costs, ahead) for trial in plan.trials)])
@@ -67,17 +86,6 @@ def show(
     for warning in plan.warnings:
         print(f"warning: {warning}")
     sys.stdout.flush()
-
-
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows as lines with their columns one under the other; lines are never wrapped, so `grep` finds them."""
-    from rich.cells import cell_len
-
-    widths = [max(cell_len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
 
 
 def _row(trial: PlannedTrial, plan: Plan, costs: Costs, ahead: Ahead) -> tuple[str, ...]:
@@ -113,14 +121,6 @@ def _time(ahead: Ahead) -> str:
     return told + (f"; {' and '.join(unknown)} of unknown cost (nothing like them was measured yet)" if unknown else "")
 
 
-def how_long(ahead: Ahead) -> str:
-    """Return how long a run will take, in a word or two."""
-    lacking = ahead.stages + ahead.scores
-    if lacking == len(ahead.tasks):
-        return "unknown"
-    return f"{'at least' if lacking else 'about'} {clock(ahead.several)}"
-
-
 def _memory(ahead: Ahead) -> list[str]:
     at_once = min(ahead.slots, len(ahead.tasks))
     found = [(what, mib) for what, mib in (("", ahead.memory.rss), (" of GPU memory", ahead.memory.gpu)) if mib]
@@ -140,15 +140,6 @@ def _disk(ahead: Ahead, images: int) -> list[str]:
     total = sum(found for found in known.values() if found is not None)
     word = "at least " if None in known.values() else "about "
     return [f"disk: {word}{size(total)} more ({parts})" if total else f"disk: unknown ({parts})"]
-
-
-def size(count: float) -> str:
-    """Return bytes as people read them: 12 KiB, 3.4 MiB, 1.2 GiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
 
 
 def tell_seeds(found: Outlook, planned: int) -> str:
@@ -184,3 +175,40 @@ def _needed(spread: Spread, found: Outlook) -> str:
         for n in (seeds_needed(sd, found.difference, found.alpha) for sd in ends)
     ]
     return f"{words[0]} ({words[1]} to {words[2]})"
+
+
+def command(
+    study: StudyArg,
+    profile: ProfileOpt = "quick",
+    sets: SetOpt = None,
+    results: ResultsOpt = RESULTS,
+    difference: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SIZE", help="how many seeds would show it; none: 0.1 in a metric in dB", show_default=False
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="processes at once that the time is told for; none: as `run`")
+    ] = None,
+    device: DeviceOpt = "auto",
+    data_root: DataRootOpt = None,
+) -> int:
+    """Show what `run` would do: trials, stages, states, time, memory, disk, seeds; runs nothing."""
+    use_data_roots(data_root)
+    devices, slots = pick_devices(device, jobs)
+    store, declared = Store(results), declare(study, profile, read_overrides(sets or []))
+    made = declared.plan(store)
+    items = todo(made, None)
+    units = unscored(items, made)
+    queue = [(unit, item.needs, item.rank) for unit, item in zip(units, items, strict=True)]
+    show(made, store, queue, slots, difference, devices[0].partition(":")[0])
+    if declared.search is not None:
+        # Optuna is imported where a study declares a search, and nowhere else.
+        from drnbench.session.searching import search_state
+
+        print(search_state(declared, store))
+    images = outlook(units, store.cache)
+    if images:
+        print(f"made first by `run`: {images}")
+    return 0

@@ -15,10 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from drnbench.cli.degrading import Degrade, write_png
-from drnbench.cli.scores import check_out
-from drnbench.cli.scoring import Pair, Score
-from drnbench.cli.studies import pick_devices
 from drnbench.config.protocol import Protocol
 from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Data, Evaluate, Stage, Trial
@@ -37,6 +33,9 @@ from drnbench.planning import make
 from drnbench.planning.expand import expand
 from drnbench.planning.keys import Keys
 from drnbench.session.coordinator import Coordinator, record
+from drnbench.session.degrade_images import Degrade, write_png
+from drnbench.session.devices import pick_devices
+from drnbench.session.score_images import Pair, Score
 from drnbench.store import Store, read_json, write_text
 from drnbench.store.environment import processor
 from drnbench.training.feed import Feed
@@ -67,7 +66,6 @@ class Speed:
 
 def bench(device: str, only: str | None, out: Path | None) -> int:
     """Measure and print; returns the exit code."""
-    check_out(out)
     (place, *_), _ = pick_devices(device, 1)
     parts: dict[str, Callable[[Path], Iterator[Speed]]] = {
         "score": _score,

@@ -8,9 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from drnbench.cli.studies import pick_devices
 from drnbench.config.keys import short
 from drnbench.config.protocol import Protocol
 from drnbench.config.study import Study
@@ -22,12 +20,20 @@ from drnbench.planning import Plan, PlannedTrial, StageNode
 from drnbench.planning.expand import Arm, Expanded
 from drnbench.results.inventory import resolve
 from drnbench.session.coordinator import Coordinator
+from drnbench.session.devices import pick_devices
 from drnbench.session.progress import PlainProgress, RichProgress
+from drnbench.session.reproduction import (
+    Compared,
+    Recorded,
+    check_data,
+    compare_scores,
+    compare_weights,
+    differences,
+    reasons,
+    recorded,
+)
 from drnbench.store import Store, read_json
 from drnbench.training.prepare import prepare
-
-if TYPE_CHECKING:
-    from drnbench.session.reproduction import Compared, Recorded
 
 
 def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
@@ -46,8 +52,6 @@ def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
         UsageError: it cannot be done: what lacks, or which data are gone or have changed.
 
     """
-    from drnbench.session.reproduction import check_data, recorded
-
     store = Store(results)
     found = recorded(store, resolve(store, key))
     check_data(found, store.cache)
@@ -134,8 +138,6 @@ def _plan(found: Recorded) -> Plan:
 
 def _compare(found: Recorded, store: Store, fresh: Store) -> tuple[list[Compared], list[str]]:
     """Return what was compared, and lines on what differs around it and whether identity was to be expected."""
-    from drnbench.session.reproduction import Compared, compare_scores, compare_weights, differences, reasons
-
     compared: list[Compared] = []
     around: dict[str, list[str]] = {}
     unexpected: list[str] = []

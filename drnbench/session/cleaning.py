@@ -15,9 +15,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drnbench.cli.planning import columns, size
 from drnbench.config.keys import short
 from drnbench.errors import UsageError
+from drnbench.render.terminal import columns, size
 from drnbench.results.inventory import CACHES, Holding, Inventory, sizes
 from drnbench.store import Store
 from drnbench.store.leases import Lease, claim

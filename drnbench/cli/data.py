@@ -1,20 +1,51 @@
-"""The verb `data fetch`."""
+"""The verbs `data ...`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
+
+import typer
 
 from drnbench.datasets.catalogue import GIVEN_OUT, REMOTES
-from drnbench.datasets.fetch import checkpoints, fetch, present
+from drnbench.datasets.fetch import Fetched, checkpoints, present
+from drnbench.datasets.fetch import fetch as fetch_remote
 from drnbench.datasets.layouts import JOINED
 from drnbench.datasets.sources import roots
 from drnbench.errors import UsageError, nearest
 
-if TYPE_CHECKING:
-    from drnbench.datasets.fetch import Fetched
+app = typer.Typer(
+    help="Fetch published sets of images, and the weights that LPIPS needs.",
+    epilog="Example: python -m drnbench data fetch DIV2K --to ~/data",
+    rich_markup_mode=None,
+)
+
+
+@app.callback(invoke_without_command=True)
+def data(context: typer.Context) -> None:
+    """Show the help where no command is given."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command(epilog="Example: python -m drnbench data fetch Set5 Set14 B100 --to ~/data")
+def fetch(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME", help="as `list datasets` shows them; alexnet, vgg16", show_default=False),
+    ],
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="ROOT", help="images go to ROOT/NAME/HR; none: the first data root, or ./data"),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="MIRROR", help="take the file from there; the checksum stays the same")
+    ] = None,
+) -> int:
+    """Download sets of images, checked and resumable; what is there is left alone."""
+    return fetch_data(names, to, url)
 
 
 def fetch_data(names: Iterable[str], to: Path | None, url: str | None) -> int:
@@ -48,7 +79,7 @@ def fetch_data(names: Iterable[str], to: Path | None, url: str | None) -> int:
         # An archive that several sets share is downloaded once.
         keep = any(later.url == remote.url for later, _ in queue[i + 1 :])
         try:
-            _tell(remote.name, fetch(remote, into, url=mirror, keep=keep))
+            _tell(remote.name, fetch_remote(remote, into, url=mirror, keep=keep))
         except KeyboardInterrupt:
             print("interrupted; what has arrived is kept: run the same command again to go on", file=sys.stderr)
             return 130

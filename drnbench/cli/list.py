@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from drnbench.cli.options import DataRootOpt, use_data_roots
 from drnbench.datasets.sources import absent, datasets
 from drnbench.degradations import kernels
 from drnbench.errors import UsageError, nearest
@@ -81,15 +85,24 @@ SLOW = {"costs"}
 """Kinds that are measured while one waits: shown where they are named, not with all the others."""
 
 
-def show(what: str | None) -> int:
-    """Print every entry of one kind, or of all kinds that are at hand at once."""
-    if what is not None and what not in KINDS:
-        raise UsageError(f"cannot list {what!r}: {nearest(what, KINDS)}")
-    for kind in [what] if what else [kind for kind in KINDS if kind not in SLOW]:
-        rows = list(KINDS[kind]())
-        if what is None:
-            print(f"{kind}:")
+def command(
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            help="methods, models, schemes, kernels, datasets, metrics, studies or costs", show_default=False
+        ),
+    ] = None,
+    data_root: DataRootOpt = None,
+) -> int:
+    """Show what there is, one line each."""
+    use_data_roots(data_root)
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"cannot list {kind!r}: {nearest(kind, KINDS)}")
+    for shown in [kind] if kind else [every for every in KINDS if every not in SLOW]:
+        rows = list(KINDS[shown]())
+        if kind is None:
+            print(f"{shown}:")
         width = max((len(name) for name, _ in rows), default=0)
         for name, text in rows:
-            print(f"{'  ' if what is None else ''}{name:<{width}}  {text}")
+            print(f"{'  ' if kind is None else ''}{name:<{width}}  {text}")
     return 0

@@ -6,41 +6,22 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from drnbench.cli.planning import columns, size
+import typer
+
+from drnbench.cli.options import RESULTS, KeyArg, ResultsOpt
 from drnbench.config.keys import short
 from drnbench.errors import UsageError
 from drnbench.models import on_demand
 from drnbench.parallel import clock
+from drnbench.render.terminal import columns, size
 from drnbench.results.inventory import Holding, Inventory, resolve
 from drnbench.store import Store, read_json
 
 RECORDED = ("versions", "hardware", "git", "signature", "data", "code")
 USES = 12
 """Arms that are named; a pretraining may be shared by a hundred."""
-
-
-def show(key: str, results: Path, log: int, *, as_json: bool) -> int:
-    """Print one stage or trial; returns the exit code.
-
-    Args:
-        key: at least 4 characters of it.
-        results: the store.
-        log: lines of the end of its log; 0: none.
-        as_json: the same as JSON, all of it.
-
-    Raises:
-        UsageError: no such key, or several.
-
-    """
-    store = Store(results)
-    found = collect(store, resolve(store, key), log)
-    if as_json:
-        print(json.dumps(found, indent=2, ensure_ascii=False, default=str))
-    else:
-        print("\n".join(lines(found)))
-    return 0
 
 
 def collect(store: Store, folder: Path, log: int) -> dict[str, Any]:
@@ -254,3 +235,16 @@ def _files(files: Mapping[str, int]) -> list[tuple[str, str]]:
         top, slash, _ = name.partition("/")
         groups.setdefault(top + slash, []).append(count)
     return [(f"{name} ({len(n)} files)" if name.endswith("/") else name, size(sum(n))) for name, n in groups.items()]
+
+
+def command(
+    key: KeyArg,
+    results: ResultsOpt = RESULTS,
+    log: Annotated[int, typer.Option(min=0, metavar="N", help="lines of the end of its log; 0: none")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON, all of it")] = False,
+) -> int:
+    """Show one stage or trial: state, configuration, origin, costs, scores, files, log."""
+    store = Store(results)
+    record = collect(store, resolve(store, key), log)
+    print(json.dumps(record, indent=2, ensure_ascii=False, default=str) if as_json else "\n".join(lines(record)))
+    return 0

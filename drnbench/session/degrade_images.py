@@ -1,4 +1,4 @@
-"""The verb `degrade`: HR images -> LR images as PNG, without MATLAB."""
+"""Writing LR images as PNG, without MATLAB."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-from drnbench.cli.scores import tell
 from drnbench.data.images import Colour, mod_crop, read_rgb
 from drnbench.data.lr import degrade, pixel_sha
 from drnbench.datasets.sources import ImageFile, resolve
@@ -77,19 +76,20 @@ def out_folder(folder: Path, images: tuple[ImageFile, ...], *, force: bool) -> N
 
 
 def degrade_folder(
-    hr: str,
-    out: Path,
-    kernel: str,
-    scale: int,
-    border: str | None,
-    alpha: Colour | None,
-    jobs: int | None,
-    *,
-    force: bool,
-) -> int:
-    """Write `OUT/<stem>.png` for each HR image; returns the exit code: 0 all, 1 some failed, 2 none was made."""
+    hr: str, out: Path, kernel: str, scale: int, border: str | None, alpha: Colour | None, jobs: int | None,
+    *, force: bool,
+) -> tuple[str, int, list[str]]:  # fmt: skip
+    """Write `OUT/<stem>.png` for each HR image.
+
+    Returns:
+        The kernel's shortest spec, the number of images written, and a line for each that could not be.
+
+    Raises:
+        UsageError: a kernel that makes no LR images or has no such border, or files that are there already.
+
+    """
     spec = canonical(_bordered(kernel, border))
-    parse(spec).identity()  # a kernel file that cannot be used is found before any work
+    parse(spec).identity()  # a kernel file that cannot be used is refused before any work
     if parse(spec).real:
         raise UsageError(
             "--kernel real: such images are LR already, so there is nothing to degrade; name another kernel"
@@ -98,12 +98,8 @@ def degrade_folder(
         images = resolve(hr, Path(frames)).images
         out_folder(out, images, force=force)
         done = list(each(Degrade(spec, scale, out, alpha), images, jobs, "degrading"))
-    failed = [one.message for one in done if isinstance(one, Failed)]
-    tell(failed)
-    made = len(done) - len(failed)
-    if made:
-        print(f"{made} LR image{'s' * (made != 1)} in {out}: {spec} x{scale}, HR cropped to a multiple of {scale}")
-    return 0 if not failed else 1 if made else 2
+    failed = [result.message for result in done if isinstance(result, Failed)]
+    return spec, len(done) - len(failed), failed
 
 
 def _bordered(kernel: str, border: str | None) -> str:
@@ -113,9 +109,9 @@ def _bordered(kernel: str, border: str | None) -> str:
     parsed = parse(kernel)
     if "border" not in type(parsed).model_fields:
         raise UsageError(f"--border {border}: kernel {parsed.name!r} has no border to choose")
-    known = ["replicate", "symmetric"]
-    if border not in known:
-        raise UsageError(f"--border {border}: {nearest(border, known)}")
+    borders = ["replicate", "symmetric"]
+    if border not in borders:
+        raise UsageError(f"--border {border}: {nearest(border, borders)}")
     if "border" in parsed.model_fields_set:
         raise UsageError(f"--kernel {kernel} names its border: leave --border out")
     return f"{kernel}{',' if ':' in kernel else ':'}border={border}"

@@ -1,0 +1,25 @@
+"""The verb `bench`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from drnbench.cli.image_output import check_json
+from drnbench.cli.options import DeviceOpt, JsonOpt
+
+
+def command(
+    only: Annotated[
+        str | None, typer.Option(metavar="PART", help="score, degrade, enlarge, train or sweep; none: all of them")
+    ] = None,
+    json: JsonOpt = None,
+    device: DeviceOpt = "auto",
+) -> int:
+    """Measure how fast this machine scores, degrades, enlarges and trains, and what a sweep takes besides."""
+    # PyTorch is imported when the verb runs, not for its --help.
+    from drnbench.session.bench import bench
+
+    check_json(json)
+    return bench(device, only, json)

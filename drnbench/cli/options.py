@@ -1,0 +1,100 @@
+"""Options and arguments that several verbs take."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drnbench.errors import UsageError
+
+StudyArg = Annotated[Path, typer.Argument(metavar="STUDY.py", help="the study file", show_default=False)]
+ProfileOpt = Annotated[
+    str, typer.Option(help="size of the study: tiny, quick, or one that it declares, such as small, paper")
+]
+SetOpt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="override a field of every trial, such as pretrain.steps=500; repeatable"
+    ),
+]
+ResultsOpt = Annotated[Path, typer.Option(metavar="DIR", help="the store")]
+DeviceOpt = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+TrackOpt = Annotated[
+    str | None, typer.Option(metavar="URI|off", help="MLflow server or store; none: results/mlflow.db; off: no mirror")
+]
+
+DataRootOpt = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--data-root",
+        metavar="DIR",
+        help="where sets of images lie; repeatable; none: DRNBENCH_DATA, or ./data",
+        show_default=False,
+    ),
+]
+
+MetricsOpt = Annotated[str, typer.Option(help="metric names, with commas")]
+RoundOpt = Annotated[bool, typer.Option("--y-round", help="round Y, as MATLAB does on uint8")]
+BorderOpt = Annotated[int | None, typer.Option(min=0, help="pixels shaved on each side; none: the scale")]
+JsonOpt = Annotated[Path | None, typer.Option(metavar="FILE", help="write the scores there; - for standard output")]
+JobsOpt = Annotated[int | None, typer.Option(min=1, help="processes at once; none: one a core where it is worth it")]
+AlphaOpt = Annotated[
+    str | None, typer.Option(metavar="COLOUR", help="lay transparent images onto white, black or #rrggbb; none: refuse")
+]
+ForceOpt = Annotated[bool, typer.Option("--force", help="overwrite files that are there")]
+KeyArg = Annotated[
+    str, typer.Argument(help="stage or trial: at least 4 characters of its key, as `plan` shows it", show_default=False)
+]
+
+
+RESULTS = Path("results")
+
+
+def use_data_roots(roots: list[Path] | None) -> None:
+    """Put --data-root into the environment: worker processes look there too.
+
+    Raises:
+        UsageError: no such folder, or one whose name cannot stand in a list of folders.
+
+    """
+    for root in roots or []:
+        if not root.expanduser().is_dir():
+            raise UsageError(f"--data-root {root}: no such folder; name the one that holds Set5, DIV2K, ...")
+        if os.pathsep in str(root):
+            raise UsageError(f"--data-root {root}: a data root has no {os.pathsep!r} in its name: give a link to it")
+    if roots:
+        os.environ["DRNBENCH_DATA"] = os.pathsep.join(str(root.expanduser().absolute()) for root in roots)
+
+
+def read_colour(text: str | None) -> tuple[int, int, int] | None:
+    """Read `--alpha`: white, black or #rrggbb.
+
+    Raises:
+        UsageError: anything else.
+
+    """
+    named = {"white": "#ffffff", "black": "#000000"}
+    if text is None:
+        return None
+    digits = named.get(text, text)
+    if not re.fullmatch("#[0-9a-fA-F]{6}", digits):
+        raise UsageError(f"--alpha {text}: name a colour as white, black or #rrggbb, such as #808080")
+    red, green, blue = bytes.fromhex(digits[1:])
+    return red, green, blue
+
+
+def read_metrics(text: str) -> tuple[str, ...]:
+    """Read `--metrics a,b`.
+
+    Raises:
+        UsageError: it names none.
+
+    """
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise UsageError(f"--metrics {text!r}: name at least one metric, such as psnr_y")
+    return names

@@ -1,0 +1,18 @@
+"""What `run` and `report` print of a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drnbench.outputs.report import Report
+from drnbench.store import Store
+
+
+def print_report(report: Report, store: Store, name: str, *, mirrored: bool) -> None:
+    """Print headline, first table and files; `mirrored`: the store's own MLflow database shows the runs."""
+    print(f"\n{report.headline}\n\n{report.table}\n")
+    print(f"files in {store.study(name)}:")
+    print("  " + "  ".join(sorted(path.name for path in report.files)))
+    if mirrored:
+        where = "" if store.root == Path("results").absolute() else f" --results {store.root}"
+        print(f"runs side by side: python -m drnbench ui{where}")

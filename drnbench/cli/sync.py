@@ -1,0 +1,26 @@
+"""The verb `sync`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from drnbench.cli.options import RESULTS, ResultsOpt, TrackOpt
+from drnbench.session.mirroring import check_sync, sync
+from drnbench.store import Store
+
+
+def command(
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="studies; none: every one in the store", show_default=False)
+    ] = None,
+    results: ResultsOpt = RESULTS,
+    tracking_uri: TrackOpt = None,
+) -> int:
+    """Mirror the store into MLflow again; doing it twice adds nothing."""
+    store = Store(results)
+    for name in check_sync(store, studies or [], tracking_uri):
+        result = sync(store, name, tracking_uri)
+        print(f"{name}: {result.runs} runs, {result.new_runs} new, {result.points} new points")
+    return 0

@@ -1,0 +1,109 @@
+"""`drnbench.run`, `drnbench.plan` and `drnbench.load`: what the command line does, as calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from drnbench.config.study import Study
+from drnbench.errors import UsageError
+from drnbench.planning import Plan
+from drnbench.results.plan_record import FILE, studies
+from drnbench.session.declared import declare
+from drnbench.session.request import Request
+from drnbench.session.results import Results
+from drnbench.session.running import run_study
+from drnbench.store import Store
+
+
+def run(
+    study: Study | Path | str, *, profile: str = "quick", overrides: Mapping[str, Any] | None = None,
+    results: Path | str = "results", name: str | None = None, jobs: int | None = None, executor: str = "local",
+    device: str = "auto", gpus: str | None = None, per_gpu: int = 1, time_limit: float | None = None,
+    address: str | None = None, partition: str | None = None, slurm: Sequence[str] = (), rerun: str | None = None,
+    fail_fast: bool = False, tracking_uri: str | None = None,
+) -> Results:  # fmt: skip
+    """Run what is missing of a study, mirror it into MLflow, write its report; prints progress.
+
+    Args:
+        study: a study file, or a `Study`, which then needs a `name`.
+        profile: size of the study: tiny, quick, or one that it declares.
+        overrides: fields of every trial by path, such as {"adapt.steps": 500}.
+        results: the store.
+        name: what a `Study` without a file is called.
+        jobs: units at once; None: one a core, or one a GPU.
+        executor: where units run: local, ray, slurm, or one of another package.
+        device: auto, cpu or cuda.
+        gpus: numbers of the GPUs to use, as in "0,1"; None: all.
+        per_gpu: units that share a GPU.
+        time_limit: seconds that a unit may take.
+        address: of the Ray cluster.
+        partition: of SLURM.
+        slurm: further parameters of submitit, as KEY=VALUE.
+        rerun: failed, stale or all: what is run again.
+        fail_fast: stop at the first failure.
+        tracking_uri: MLflow server or store; None: mlflow.db of the results; "off": no mirror.
+
+    Returns:
+        The results; `failed` names units that failed.
+
+    Raises:
+        UsageError: what cannot be run, and why.
+        KeyboardInterrupt: Ctrl-C; the same call goes on.
+
+    """
+    store = Store(Path(results))
+    declared = declare(study, profile, overrides, name)
+    request = Request(
+        jobs, executor, device, gpus, per_gpu, time_limit, address, partition, slurm, rerun, fail_fast, tracking_uri
+    )
+    ended = run_study(declared, store, request)
+    if ended.interrupted:
+        raise KeyboardInterrupt
+    return Results(store, declared.name, failed=(*ended.failed, *ended.failed_before))
+
+
+def plan(
+    study: Study | Path | str, *, profile: str = "quick", overrides: Mapping[str, Any] | None = None,
+    results: Path | str = "results", name: str | None = None,
+) -> Plan:  # fmt: skip
+    """Return what `run` would do: trials, stages, their states; runs nothing.
+
+    Args:
+        study: a study file, or a `Study`, which then needs a `name`.
+        profile: size of the study: tiny, quick, or one that it declares.
+        overrides: fields of every trial by path.
+        results: the store that it is held against.
+        name: what a `Study` without a file is called.
+
+    Raises:
+        UsageError: what cannot be run, and why.
+
+    """
+    return declare(study, profile, overrides, name).plan(Store(Path(results)))
+
+
+def load(path: Path | str = "results", name: str | None = None) -> Results:
+    """Return the results of a study from its store alone; also while it runs.
+
+    Args:
+        path: the folder of the study, results/<study>, or the store with a `name`.
+        name: the study; None: `path` is its folder, or the store has one study.
+
+    Raises:
+        UsageError: there is no such study.
+
+    """
+    folder = Path(path)
+    if name is None and (folder / FILE).is_file():
+        return Results(Store(folder.parent), folder.absolute().name)
+    store = Store(folder)
+    if name is None:
+        stored = studies(store)
+        if len(stored) != 1:
+            raise UsageError(
+                f"{folder} holds {len(stored)} studies ({', '.join(stored) or 'none'}): name the folder of one of them"
+            )
+        name = stored[0]
+    return Results(store, name)

@@ -1,0 +1,119 @@
+"""A declared study with its name and question, and the plan that it makes of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from drnbench.config.overrides import parse_value
+from drnbench.config.search import Search
+from drnbench.config.study import Study
+from drnbench.config.studyfile import load
+from drnbench.errors import UsageError
+from drnbench.planning import Plan, make
+from drnbench.planning.expand import Expanded, expand
+from drnbench.search import record
+from drnbench.search.resolve import Settled, expanded, settle, signature
+from drnbench.store import Store
+from drnbench.training.prepare import foresee
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A study, read once, under one profile and set of overrides.
+
+    Attributes:
+        study: as its file declares it.
+        name: the stem of its file.
+        question: the first paragraph of its docstring.
+        profile: tiny, quick, or one that the study declares.
+        overrides: fields of every trial by path, as `--set` gives them; stronger than the profile.
+
+    """
+
+    study: Study
+    name: str
+    question: str
+    profile: str = "quick"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def search(self) -> Search | None:
+        """The search that it declares in place of axes."""
+        return self.study.search
+
+    def settled(self) -> Settled:
+        """Return its search under this profile and these overrides."""
+        return settle(self.study, self.name, self.question, self.profile, self.overrides)
+
+    def expanded(self, store: Store) -> Expanded:
+        """Return its arms; of a search those of the report, with what it selected as soon as it is over."""
+        if self.search is None:
+            return expand(self.study, self.name, self.question, self.profile, self.overrides)
+        settled = self.settled()
+        history = record.read(store, self.name, signature(settled, store.cache))
+        return expanded(settled, history["found"] if history and _is_over(settled, history) else ())
+
+    def plan(self, store: Store) -> Plan:
+        """Return the plan against a store; every error that can be known before work is raised here.
+
+        Raises:
+            UsageError: what cannot be run, and why.
+
+        """
+        arms = self.expanded(store)
+        foresee((trial for arm in arms.arms for trial in arm.trials), store.cache)
+        return make(arms, store)
+
+
+def declare(
+    study: Study | Path | str,
+    profile: str = "quick",
+    overrides: Mapping[str, Any] | None = None,
+    name: str | None = None,
+) -> Declared:
+    """Read a study file, once, or take a `Study` that a program has built.
+
+    Args:
+        study: a file that defines `study = Study(...)`, or such an object.
+        profile: named overrides of size.
+        overrides: fields of every trial by path.
+        name: of a study that no file names.
+
+    Raises:
+        UsageError: no such file, what is wrong with it, or a `Study` without a name.
+
+    """
+    if isinstance(study, Study):
+        if not name:
+            raise UsageError(
+                "a Study object has no file that names it: give name=..., which its reports are stored under"
+            )
+        return Declared(study, name, "", profile, dict(overrides or {}))
+    loaded, stem, question = load(Path(study))
+    return Declared(loaded, name or stem, question, profile, dict(overrides or {}))
+
+
+def read_overrides(items: list[str]) -> dict[str, Any]:
+    """Read `--set path=value` arguments.
+
+    Raises:
+        UsageError: one is written otherwise.
+
+    """
+    overrides = {}
+    for item in items:
+        path, equals, value = item.partition("=")
+        if not equals or not path:
+            raise UsageError(f"--set {item!r}: write it as path=value, such as pretrain.steps=500")
+        overrides[path.strip()] = parse_value(value.strip())
+    return overrides
+
+
+def _is_over(settled: Settled, history: Mapping[str, Any]) -> bool:
+    ended = [candidate for candidate in history["candidates"] if candidate["state"] != "running"]
+    size = settled.search.size
+    wanted = settled.search.trials if size is None else min(size, settled.search.trials)
+    return bool(history["state"] == "done" and len(ended) >= wanted)

@@ -1,0 +1,284 @@
+"""Scoring a method on a set of images: model, weights, images -> scores, and SR images as files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from drnbench.config.protocol import Protocol
+from drnbench.data.images import Colour, mod_crop, read_rgb
+from drnbench.data.lr import degrade, pixel_sha
+from drnbench.datasets.sources import ImageFile, resolve
+from drnbench.degradations import canonical, parse
+from drnbench.errors import DataError, UsageError
+from drnbench.evaluation import metrics as registry
+from drnbench.evaluation.evaluator import item
+from drnbench.evaluation.inference import TILE_OVERLAP, Upscaler
+from drnbench.evaluation.metric import measure
+from drnbench.evaluation.protocol import Pixels
+from drnbench.models import models
+from drnbench.models.dual import Chain
+from drnbench.models.methods import Resolved, get
+from drnbench.models.methods import resolve as resolve_method
+from drnbench.models.weights import dual_from_file, load_weights
+from drnbench.parallel import Failed, Work, each
+from drnbench.session.degrade_images import out_folder, write_png
+from drnbench.session.devices import pick_devices
+from drnbench.session.image_scores import METRICS, ImageScores, Scored, check_metrics, check_protocol, image_scores
+from drnbench.session.score_images import matched
+
+SEAM = 1e-3
+"""Gray levels below which tiles count as changing nothing."""
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """What is evaluated, and how; the fields are the arguments of `evaluate`."""
+
+    method: str
+    scale: int
+    data: str
+    weights: Path | None
+    dual_weights: Path | None
+    kernel: str
+    lr: str | None
+    metrics: tuple[str, ...]
+    save: Path | None
+    force: bool
+    tile: int | None
+    overlap: int | None
+    self_ensemble: bool
+    sizes: Mapping[str, Any]
+    device: str
+    jobs: int | None
+    alpha: Colour | None
+    protocol: Protocol
+
+
+class Task(NamedTuple):
+    """One test image: its name, its file (LR for kernel `real`), a ready-made LR file where there is one."""
+
+    name: str
+    path: Path
+    lr: Path | None
+
+
+@dataclass
+class Enlarge(Work[Task, Scored]):
+    """Super-resolves, scores and saves one image; the model is built once a process."""
+
+    request: EvaluateRequest
+    resolved: Resolved
+    metrics: list[str]
+    device: str
+
+    def __post_init__(self) -> None:
+        self._upscaler: Upscaler | None = None
+        self._dual: nn.Module | None = None
+        self._seam_known = False
+
+    def start(self) -> None:
+        """Build the networks.
+
+        Raises:
+            UsageError: weights that are not for this model.
+
+        """
+        if self._upscaler is not None:
+            return
+        request, device = self.request, torch.device(self.device)
+        model = models.get(self.resolved.model).make(request.scale, **self.resolved.options)
+        if request.weights is not None and self.resolved.scheme is not None:
+            load_weights(model, request.weights)
+        if request.dual_weights is not None:
+            self._dual = Chain(dual_from_file(request.dual_weights, request.scale)).to(device).eval()
+        self._upscaler = Upscaler(
+            model.to(device).eval(), request.scale, device, tile=request.tile,
+            overlap=TILE_OVERLAP if request.overlap is None else request.overlap,
+            self_ensemble=request.self_ensemble,
+        )  # fmt: skip
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the networks out: each process builds its own."""
+        return {**self.__dict__, "_upscaler": None, "_dual": None}
+
+    def __call__(self, task: Task) -> Scored:
+        """Return the scores of an image; an error names its file."""
+        assert self._upscaler is not None
+        request = self.request
+        lr, hr = self._pair(task)
+        made = item(self._upscaler, str(task.path), lr, hr, request.kernel, self._dual)
+        if request.save is not None:
+            write_png(request.save / f"{task.name}.png", made.sr)
+        # Once a process: it costs as much as enlarging a few tiles.
+        seam = None if self._seam_known else self._upscaler.seam(lr)
+        self._seam_known = self._seam_known or seam is not None
+        values = {metric: measure(made, metric, request.protocol) for metric in self.metrics}
+        return Scored(task.name, values, None if seam is None else {"tile_difference": seam})
+
+    def _pair(self, task: Task) -> tuple[Pixels, Pixels | None]:
+        image = read_rgb(task.path, alpha=self.request.alpha)
+        kernel, scale = parse(self.request.kernel), self.request.scale
+        if kernel.real:
+            return image, None
+        try:
+            hr = mod_crop(image, scale)
+            if task.lr is None:
+                return degrade(kernel, hr, scale, pixel_sha(image)), hr
+        except DataError as error:
+            raise DataError(f"{task.path}: {error}") from None
+        lr = read_rgb(task.lr, alpha=self.request.alpha)
+        height, width = hr.shape[0] // scale, hr.shape[1] // scale
+        if lr.shape[:2] != (height, width):
+            raise DataError(
+                f"{task.lr} is {lr.shape[1]} x {lr.shape[0]} pixels, but {task.path} at scale {scale} makes "
+                f"{width} x {height}: check the scale and that both show the same picture"
+            )
+        return lr, hr
+
+
+def evaluate(
+    method: str, scale: int, data: str | Path, *, weights: str | Path | None = None,
+    dual_weights: str | Path | None = None, kernel: str = "bicubic", lr: str | Path | None = None,
+    metrics: Sequence[str] = METRICS, protocol: Protocol | None = None, save: str | Path | None = None,
+    force: bool = False, tile: int | None = None, overlap: int | None = None, self_ensemble: bool = False,
+    sizes: Mapping[str, Any] | None = None, device: str = "auto", jobs: int | None = None, alpha: Colour | None = None,
+) -> ImageScores:  # fmt: skip
+    """Score a method on a set of images.
+
+    Args:
+        method: a name of the registry, such as drn-s or bicubic.
+        scale: HR size over LR size.
+        data: HR test images: a name or a folder.
+        weights: file of a trainable method: checkpoint.pt, or the authors'.
+        dual_weights: file of the dual network, for the metric dual_mae.
+        kernel: degradation that makes the LR inputs; real: the images are LR.
+        lr: ready-made LR images, matched by name; `kernel` then says what made them.
+        metrics: their names.
+        protocol: how images are compared; None: the field's.
+        save: folder for the SR images, as PNG.
+        force: overwrite images that are there.
+        tile: side of the tiles, in LR pixels, that an image is enlarged in; None: whole.
+        overlap: LR pixels that a tile sees beyond its own; None: 16.
+        self_ensemble: mean of the eight flips and turns.
+        sizes: of the model, such as n_feats.
+        device: auto, cpu or cuda.
+        jobs: processes at once, on the CPU; None: one a core where it is worth it.
+        alpha: colour that transparent images are laid onto; None: they are refused.
+
+    Raises:
+        UsageError: what is request for cannot be computed; said before any image is read.
+
+    """
+    request = EvaluateRequest(
+        method, scale, str(data), _path(weights), _path(dual_weights), kernel, None if lr is None else str(lr),
+        check_metrics(metrics), _path(save), force, tile, overlap, self_ensemble, dict(sizes or {}), device, jobs, alpha,
+        protocol or Protocol(),
+    )  # fmt: skip
+    return _evaluate(request)
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _evaluate(request: EvaluateRequest) -> ImageScores:
+    sizes = request.sizes
+    takes_file = "weights" in models.get(get(request.method).model).files
+    if takes_file and request.weights is not None:
+        sizes = {"weights": str(request.weights), **sizes}
+    resolved = resolve_method(request.method, request.scale, dict(sizes))
+    _check(request, trained=resolved.scheme is not None, takes_file=takes_file)
+    request = replace(request, kernel=canonical(request.kernel))
+    (device, *_), _ = pick_devices(request.device, 1)
+    if device != "cpu" and (request.jobs or 1) > 1:
+        raise UsageError(f"--jobs {request.jobs}: one process scores on a GPU; leave --jobs out, or give --device cpu")
+    work = Enlarge(request, resolved, list(request.metrics), device)
+    with TemporaryDirectory() as frames:
+        images = resolve(request.data, Path(frames)).images
+        tasks, failed = _tasks(images, request, Path(frames))
+        work.start()
+        if request.save is not None:
+            out_folder(request.save, images, force=request.force)
+        done = list(each(work, tasks, request.jobs if device == "cpu" else 1, "scoring"))
+    rows = [row for row in done if isinstance(row, Scored)]
+    failed += [row.message for row in done if isinstance(row, Failed)]
+    notes = [*_tile_notes(request, rows), *([f"SR images in {request.save}"] if rows and request.save else [])]
+    return image_scores(_head(request), rows, failed, request.metrics, request.protocol, notes)
+
+
+def _head(request: EvaluateRequest) -> dict[str, Any]:
+    more: dict[str, Any] = {}
+    if request.weights is not None:
+        more["weights"] = str(request.weights)
+        with request.weights.open("rb") as file:
+            more["weights_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    if request.lr is not None:
+        more["lr"] = request.lr
+    if request.tile is not None:
+        more["tile"] = {"size": request.tile, "overlap": TILE_OVERLAP if request.overlap is None else request.overlap}
+    return {
+        "model": request.method + "+" * request.self_ensemble, "scale": request.scale, "kernel": request.kernel, "data": request.data,
+        "self_ensemble": request.self_ensemble, **more,
+    }  # fmt: skip
+
+
+def _tile_notes(request: EvaluateRequest, rows: list[Scored]) -> list[str]:
+    """Return a note on the difference that tiles make, where they make one."""
+    seams = [(row.extra["tile_difference"], row.image) for row in rows if row.extra]
+    largest, image = max(seams, default=(0.0, ""))
+    if largest <= SEAM:
+        return []
+    return [(
+        f"note: tiles change the SR image: {largest:.2f} gray levels where it was measured (four tiles at the centre of "
+        f"{image}, against these as a whole), and more elsewhere is possible. {request.method} sees further than "
+        "--overlap, or averages over the whole image, as channel attention does"
+    )]  # fmt: skip
+
+
+def _tasks(images: tuple[ImageFile, ...], request: EvaluateRequest, frames: Path) -> tuple[list[Task], list[str]]:
+    if request.lr is None:
+        return [Task(name, path, None) for name, path in images], []
+    lr_of, _ = matched(resolve(request.lr, frames, here=True).images, images, "LR", "HR")
+    failed = [f"{path} has no LR image in {request.lr}" for name, path in images if name not in lr_of]
+    return [Task(name, path, lr_of[name]) for name, path in images if name in lr_of], failed
+
+
+def _check(request: EvaluateRequest, *, trained: bool, takes_file: bool) -> None:
+    """Refuse what cannot be scored, before any image is read."""
+    _check_files(request, trained=trained, takes_file=takes_file)
+    needs = {name: registry.get(name).needs for name in request.metrics}
+    real = parse(request.kernel).real
+    for name, need in needs.items():
+        if "dual" in need and request.dual_weights is None:
+            raise UsageError(f"--metrics {name}: looks at the dual network; give --dual-weights FILE")
+        if "hr" in need and real:
+            raise UsageError(f"--metrics {name}: compares with HR images, and 'real' LR images have none; use lr_psnr")
+    if request.dual_weights is not None and not any("dual" in need for need in needs.values()):
+        raise UsageError("--dual-weights: no metric looks at the dual network; add dual_mae to --metrics")
+    if real and request.lr is not None:
+        raise UsageError("--lr: with --kernel real the images of --data are LR themselves; leave --lr out")
+    if request.overlap is not None and request.tile is None:
+        raise UsageError("--overlap: there are no tiles to overlap; add --tile, or leave it out")
+    parse(request.kernel).identity()  # a kernel file that cannot be used is refused before any work
+    check_protocol(request.protocol, request.metrics)
+
+
+def _check_files(request: EvaluateRequest, *, trained: bool, takes_file: bool) -> None:
+    if trained and request.weights is None:
+        raise UsageError(
+            f"evaluate {request.method}: a trained method needs its weights; "
+            "give --weights FILE (a checkpoint.pt of the store, or the authors')"
+        )
+    if not trained and not takes_file and request.weights is not None:
+        raise UsageError(f"evaluate {request.method}: this method has no weights; leave --weights out")
+    for flag, path in (("--weights", request.weights), ("--dual-weights", request.dual_weights)):
+        if path is not None and not path.is_file():
+            raise UsageError(f"{flag} {path}: no such file")

@@ -1,0 +1,74 @@
+"""Running units under progress and mirror, whatever asked for them: a study, or its search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from drnbench.config.units import Unit
+from drnbench.errors import UsageError
+from drnbench.execution.base import Executor
+from drnbench.planning import Plan
+from drnbench.results.plan_record import find_plan
+from drnbench.session.coordinator import Coordinator, Outcome, record
+from drnbench.session.mirroring import live_mirror
+from drnbench.session.progress import PlainProgress, Progress, RichProgress
+from drnbench.session.request import Request
+from drnbench.store import Store
+
+
+def execute(
+    plan: Plan, store: Store, executor: Executor, units: Sequence[Unit], request: Request, rerun: str | None,
+    listeners: Sequence[Any] = (), source: Any = None, progress: Progress | None = None,
+) -> tuple[Outcome, bool]:  # fmt: skip
+    """Run units under progress and mirror; return how it ended, and whether the mirror is up to date.
+
+    Args:
+        units: everything that is to run, for the progress display.
+        listeners: further ones beside display and mirror.
+        source: names units beside those of the plan.
+        progress: the display; None: a live one on a terminal, plain lines elsewhere.
+
+    Raises:
+        UsageError: the disk is full.
+
+    """
+    progress = progress or display(units)
+    mirror, notifiers = live_mirror(store, plan.study.name, request.tracking_uri)
+    everyone = [progress, *listeners, *notifiers]
+    mirrored = True
+    try:
+        with progress:
+            coordinator = Coordinator(
+                plan, store, executor, everyone, rerun, request.fail_fast, request.time_limit, source
+            )
+            outcome = coordinator.run()
+    finally:
+        if mirror is not None:  # one that failed has said so once: trying again at once would only repeat it
+            mirrored = mirror.close()
+    if outcome.full:
+        raise UsageError(
+            f"the disk of {store.root} is full: nothing is broken; make room and run the same command again"
+        )
+    return outcome, mirrored
+
+
+def display(units: Sequence[Unit]) -> Progress:
+    """Return a live display on a terminal, plain lines elsewhere."""
+    console = Console()
+    return RichProgress(units, console) if console.is_terminal else PlainProgress(units)
+
+
+def announce(plan: Plan, store: Store) -> None:
+    """Record a plan as that of its study; print its warnings, and that it replaces another."""
+    for warning in plan.warnings:
+        print(f"warning: {warning}")
+    before = find_plan(store, plan.study.name)
+    if before and before.keys != {trial.unit.key for trial in plan.trials}:
+        print(
+            f"note: the report in {store.study(plan.study.name)} (profile {before.profile}) is replaced; "
+            "its trials stay in the store"
+        )
+    record(plan, store)

@@ -1,0 +1,84 @@
+"""The MLflow mirror of a run: kept up to date while it goes on, brought up to date after it, made again by `sync`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drnbench.errors import UsageError, nearest
+from drnbench.results.plan_record import studies
+from drnbench.session.coordinator import Listener
+from drnbench.store import Store
+from drnbench.tracking import LiveMirror, Mirror, up_to_date
+from drnbench.tracking.mirror import SyncResult
+
+
+def live_mirror(store: Store, name: str, uri: str | None) -> tuple[LiveMirror | None, list[Listener]]:
+    """Start mirroring a study while it runs; None where it is off. The listeners notify it of what is new."""
+    if uri == "off":
+        return None, []
+    mirror = LiveMirror(store, uri, warn=lambda text: print(f"warning: {text}", flush=True))
+    mirror.start(name)
+    return mirror, [_Notifier(mirror)]
+
+
+def update_mirror(store: Store, name: str, uri: str | None) -> None:
+    """Bring the mirror of a study up to date where it is not; a tracking server that is down costs a warning."""
+    if up_to_date(store, name, uri):
+        return
+    try:
+        Mirror(store, uri).sync(name)
+    except Exception as error:  # noqa: BLE001 - the results are on disk; the mirror can wait
+        reason = " ".join(str(error).split())[:300]
+        print(f"warning: the MLflow mirror is behind ({reason}); `python -m drnbench sync` catches up")
+
+
+def check_sync(store: Store, names: list[str], uri: str | None) -> list[str]:
+    """Return the studies to mirror: those named, or every one in the store.
+
+    Raises:
+        UsageError: the store holds none, or none of a name, or the mirror is off.
+
+    """
+    stored = studies(store)
+    if not stored:
+        raise UsageError(f"{store.root} holds no study yet; `run` one first, or name another store with --results DIR")
+    for name in names:
+        if name not in stored:
+            raise UsageError(f"no study {name!r} in {store.root}: {nearest(name, stored)}")
+    if uri == "off":
+        raise UsageError("sync --tracking-uri off: there is nothing to do with the mirror off")
+    return names or stored
+
+
+def sync(store: Store, name: str, uri: str | None) -> SyncResult:
+    """Mirror one study.
+
+    Raises:
+        UsageError: MLflow cannot be reached or written.
+
+    """
+    mirror = Mirror(store, uri)
+    try:
+        return mirror.sync(name)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UsageError(f"{name}: MLflow at {mirror.uri} cannot be reached or written: {reason}") from error
+
+
+class _Notifier:
+    """Notifies the mirror when something new is on disk."""
+
+    def __init__(self, mirror: LiveMirror) -> None:
+        self._mirror = mirror
+
+    def started(self, unit: Any, label: str) -> None:
+        del unit, label
+
+    def message(self, unit: Any, label: str, payload: dict[str, Any]) -> None:
+        del unit, label
+        if "saved" in payload:
+            self._mirror.notify()
+
+    def ended(self, unit: Any, label: str, status: Any, tail: Any = ()) -> None:
+        del unit, label, status, tail
+        self._mirror.notify()

@@ -1,0 +1,157 @@
+"""The results of a study as tidy frames, tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from drnbench.errors import UsageError, nearest
+from drnbench.outputs import compose
+from drnbench.outputs.base import StudyResults
+from drnbench.render.style import CaptionedFigure
+from drnbench.render.table import Body
+from drnbench.results import costs, reading, summary
+from drnbench.results.plan_record import PlanRecord
+from drnbench.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+T = TypeVar("T")
+
+
+class Results:
+    """One study of a store, read when it is first asked for.
+
+    Args:
+        store: the results folder.
+        name: of the study.
+        failed: units that failed in the run just ended, a line each.
+
+    Raises:
+        UsageError: the store has no plan of that study.
+
+    """
+
+    def __init__(self, store: Store, name: str, failed: Sequence[str] = ()) -> None:
+        self.store, self.name, self.failed = store, name, tuple(failed)
+        self._scores = reading.read(store, name)
+
+    def __repr__(self) -> str:
+        done, planned = self._scores.counts
+        return (
+            f"<Results of {self.name}, profile {self.plan.profile}: {done} of {planned} trials, in {self.store.root}>"
+        )
+
+    @property
+    def plan(self) -> PlanRecord:
+        """The study as it was planned: arms, trials, keys, protocol."""
+        return self._scores.plan
+
+    @cached_property
+    def _study(self) -> StudyResults:
+        scores = self._scores
+        return StudyResults(scores, summary.summarise(scores), costs.read(scores, self.store), self.store)
+
+    @cached_property
+    def headline(self) -> str:
+        """What the study shows, in one to three sentences."""
+        return compose.headline(self._study)
+
+    @cached_property
+    def per_image(self) -> pd.DataFrame:
+        """Every score: arm, kind, seed, dataset, kernel, scale, image, metric, value; one row an image and metric."""
+        import pandas as pd
+
+        parts = []
+        for (arm, condition, metric), square in self._scores.tables.items():
+            rows = (
+                square.rename_axis(columns=None).reset_index().melt("seed", var_name="image").dropna(subset=["value"])
+            )
+            rows[["arm", "kind", "metric"]] = arm, self._scores.arm(arm).kind, metric
+            rows[["dataset", "kernel", "scale"]] = condition
+            parts.append(rows[list(reading.COLUMNS)])
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(reading.COLUMNS))
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """The rows of summary.csv: mean, half-width and difference to the baseline by arm, condition and metric."""
+        import pandas as pd
+
+        rows = [summary.row(result) for result in self._study.results.values()]
+        return pd.DataFrame(rows, columns=list(summary.COLUMNS))
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """Losses and validations while stages trained: arm, seed, stage, step, name, value, time (seconds since 1970)."""
+        import pandas as pd
+
+        columns = ["arm", "seed", "stage", "step", "name", "value", "time"]
+        parts = []
+        for trial in self.plan.trials:
+            for key in trial.stages:
+                path = self.store.stage(key) / "history.parquet"
+                if path.exists():
+                    rows = pd.read_parquet(path)
+                    rows[["arm", "seed", "stage"]] = trial.arm, trial.seed, self.plan.stages[key].name
+                    parts.append(rows)
+        return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+    @cached_property
+    def _tables(self) -> dict[str, Body]:
+        return {body.name: body for body in compose.tables(self._study)}
+
+    @cached_property
+    def _figures(self) -> dict[str, CaptionedFigure]:
+        return {figure.name.removeprefix("figure_"): figure for figure in compose.figures(self._study)}
+
+    @property
+    def tables(self) -> list[str]:
+        """The names of the study's tables."""
+        return list(self._tables)
+
+    @property
+    def figures(self) -> list[str]:
+        """The names of the study's figures; drawing them takes seconds."""
+        return list(self._figures)
+
+    def table(self, name: str | None = None) -> pd.DataFrame:
+        """Return a table as it is printed, cells as text.
+
+        Args:
+            name: one of `tables`; None: the first.
+
+        Raises:
+            UsageError: the study has no such table.
+
+        """
+        return _named(self._tables, name, "table", self.name).frame()
+
+    def figure(self, name: str | None = None) -> Figure:
+        """Return a figure, in the style of the report.
+
+        Args:
+            name: one of `figures`; None: the first.
+
+        Raises:
+            UsageError: the study has no such figure.
+
+        """
+        return _named(self._figures, name, "figure", self.name).figure
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p>{escape(self.headline)}</p>{self.table().to_html() if self._tables else ''}"
+
+
+def _named(entries: dict[str, T], name: str | None, kind: str, study: str) -> T:
+    if not entries:
+        raise UsageError(f"study {study!r} has no {kind} yet")
+    if name is None:
+        return next(iter(entries.values()))
+    if name not in entries:
+        raise UsageError(f"study {study!r} has no {kind} {name!r}: {nearest(name, entries)}")
+    return entries[name]

@@ -1,0 +1,139 @@
+"""Running a study: what is missing of it, its search before its grid, then its mirror and its report."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drnbench.config.keys import short
+from drnbench.config.units import Unit
+from drnbench.errors import UsageError
+from drnbench.execution.base import Executor
+from drnbench.outputs.report import Report, current, write
+from drnbench.parallel import clock
+from drnbench.planning import Plan
+from drnbench.planning.costs import Costs
+from drnbench.planning.estimate import Ahead, look_ahead
+from drnbench.session.coordinator import record, todo
+from drnbench.session.declared import Declared
+from drnbench.session.execute import announce, execute
+from drnbench.session.mirroring import update_mirror
+from drnbench.session.request import Request
+from drnbench.store import Store
+from drnbench.training.prepare import prepare
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the run of a study ended.
+
+    Attributes:
+        plan: as it is afterwards.
+        report: what was written; None where the run was interrupted.
+        failed: units that failed now, a line each.
+        failed_before: trials that failed in an earlier run and were not tried again, a line each.
+        interrupted: Ctrl-C ended it; the same call goes on.
+
+    """
+
+    plan: Plan
+    report: Report | None
+    failed: list[str]
+    failed_before: list[str]
+    interrupted: bool = False
+
+
+def run_study(declared: Declared, store: Store, request: Request) -> Ended:
+    """Run what is missing of a study, mirror it, report it.
+
+    Raises:
+        UsageError: what cannot be run, and why; nothing was started. Or the disk is full.
+
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A worker imports the script that started it, which would start the run again.
+        raise UsageError("put what the script does under `if __name__ == '__main__':`")
+    engine = request.engine()
+    store.prepare()
+    plan, rerun, failed = declared.plan(store), request.rerun, []
+    if declared.search is not None:
+        # Optuna is imported where a study declares a search, and nowhere else.
+        from drnbench.session.searching import run_search
+
+        search = run_search(declared, plan, store, engine, request)
+        if search is None:
+            return Ended(plan, None, [], [], interrupted=True)
+        failed, rerun, plan = search, None if rerun == "failed" else rerun, declared.plan(store)
+        record(plan, store)
+    items = todo(plan, rerun)
+    if not items:
+        if declared.search is None:
+            announce(plan, store)
+        print(f"{declared.name}: nothing to train, everything is in {store.root}")
+        return _finish(plan, store, request.tracking_uri, failed, ran=False)
+
+    executor, kind = engine.open(store.root, len(items))
+    with contextlib.closing(executor):
+        if declared.search is None:
+            announce(plan, store)  # only now: a run that is refused changes nothing
+        _announce_work(declared, plan, store, items, executor, kind)
+        prepare(unscored(items, plan), store.cache)
+        outcome, mirrored = execute(plan, store, executor, [item.unit for item in items], request, rerun)
+    if outcome.interrupted:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return Ended(plan, None, outcome.failed, [], interrupted=True)
+    print(f"trained {outcome.trained} stages, scored {outcome.scored} trials, {len(outcome.failed)} failed")
+    plan = declared.plan(store)
+    record(plan, store)
+    return _finish(plan, store, request.tracking_uri if mirrored else "off", [*failed, *outcome.failed], ran=True)
+
+
+def unscored(items: Sequence[Any], plan: Plan) -> list[Unit]:
+    """Return the units to run, without the scores that their trials have: nobody reads the images of these."""
+    missing: dict[str, set[str]] = {}
+    for trial in plan.trials:  # two arms may be one trial
+        missing.setdefault(trial.unit.key, set()).update(trial.missing)
+    units: list[Unit] = []
+    for item in items:
+        unit = item.unit
+        if unit.kind == "evaluate" and not item.again:
+            unit = unit.model_copy(update={"wanted": tuple(e for e in unit.wanted if e.key in missing[unit.key])})
+        units.append(unit)
+    return units
+
+
+def duration(ahead: Ahead) -> str:
+    """Return the time that a run will take, in a word or two."""
+    unknown = ahead.stages + ahead.scores
+    if unknown == len(ahead.tasks):
+        return "unknown"
+    return f"{'at least' if unknown else 'about'} {clock(ahead.several)}"
+
+
+def _announce_work(
+    declared: Declared, plan: Plan, store: Store, items: Sequence[Any], executor: Executor, kind: str
+) -> None:
+    stages = sum(item.unit.kind == "stage" for item in items)
+    slots = min(executor.slots, len(items))
+    queue = [(unit, item.needs, item.rank) for unit, item in zip(unscored(items, plan), items, strict=True)]
+    time = duration(look_ahead(plan, Costs(store, kind), queue, slots))
+    print(f"{declared.name}, profile {declared.profile}: {stages} stages to train, {len(items) - stages} trials to score; "
+          f"{slots} at once on {kind}; time {time}", flush=True)  # fmt: skip
+
+
+def _finish(plan: Plan, store: Store, tracking_uri: str | None, failed: list[str], *, ran: bool) -> Ended:
+    """Write the report, or take the one that is there where nothing has changed, and bring the mirror up to date."""
+    name = plan.study.name
+    report = (None if ran else current(store, name)) or write(store, name)
+    if tracking_uri != "off":
+        update_mirror(store, name, tracking_uri)
+    before = [
+        f"{trial.label} ({short(trial.unit.key)}): {trial.status.kind}: {trial.status.message}"
+        for trial in plan.trials
+        if trial.state == "failed" and trial.status
+    ]
+    return Ended(plan, report, failed, [] if failed else before)
