@@ -1,7 +1,7 @@
-"""What `data fetch` can get, and who gives out the rest.
+"""Catalogue of the sets and weights that `data fetch` downloads, and the sources of the others.
 
-An entry stands here only with a checksum of the official file, and with the place where that checksum is published; it
-is enforced wherever the file comes from. The sets' licences stand on their authors' pages: most are for research only.
+An entry has a checksum of the official file, and the place where that checksum is published; it is enforced wherever the
+file comes from. The sets' licences are on their authors' pages: most are for research only.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ class Remote(NamedTuple):
     """A set of images inside a published archive, or a published file of weights.
 
     Attributes:
-        name: what the user calls it; images go to ROOT/name/HR.
+        name: of the entry for users; images go to ROOT/name/HR.
         url: the official address.
         checksum: of the file behind the URL, as `sha256:...` or `md5:...`; None: `content` is checked instead.
-        size: of that file in bytes; None where nobody states it.
+        size: of that file in bytes; None: not published.
         folder: the folder in the archive whose images are wanted, with slashes; None: the file itself is wanted.
         images: how many images that folder holds.
-        limit: what these images may take on disk at most, in bytes: an archive that announces more is refused.
+        limit: bytes that these images may take on disk: an archive that announces more is refused.
         content: sha256 (hex) over name, a zero byte and bytes of each image, in the order of their names; None: not
             checked.
 
@@ -65,8 +65,8 @@ _BSDS300 = {
 }
 
 REMOTES = {
-    one.name: one
-    for one in (
+    remote.name: remote
+    for remote in (
         # size and sha256: TensorFlow Datasets, tensorflow_datasets/datasets/div2k/checksums.tsv.
         Remote(
             "DIV2K",
@@ -118,8 +118,8 @@ REMOTES = {
             limit=30 * _MB,
             content=_BSDS300["train"],
         ),
-        # What metrics need. The backbones of LPIPS: torchvision's own names hold the first 8 digits of the sha256; the whole one and the
-        # size: fastvideo-rs (zaitrarrio), scripts/gpu/fetch-lpips.sh.
+        # Weights of metrics. The backbones of LPIPS: torchvision's own names hold the first 8 digits of the sha256; the whole
+        # sha256 and the size: fastvideo-rs (zaitrarrio), scripts/gpu/fetch-lpips.sh.
         Remote(
             "alexnet",
             f"{_TORCHVISION}/alexnet-owt-7be5be79.pth",
@@ -151,7 +151,7 @@ GIVEN_OUT = {
 """Sets that are not fetched, because their authors have no stable address for them or no checksum is published."""
 
 
-def how(name: str) -> str:
-    """Return the way to a set that is not there, as the end of a sentence; empty where none is known."""
+def way_to_get(name: str) -> str:
+    """Return how to get a set that is not there, as the end of a sentence; empty where there is no way."""
     parts = JOINED.get(name, (name,))
     return f"`data fetch {name}` gets it" if all(part in REMOTES for part in parts) else GIVEN_OUT.get(name, "")

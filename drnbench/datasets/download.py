@@ -1,7 +1,7 @@
-"""One file over HTTP, resumed where it stopped: the downloader that pooch is given.
+"""Resumable download of one file over HTTP, as a downloader for pooch.
 
-What has arrived lies in a `.part` file until the whole is there. An interrupted download leaves it, and the next one
-asks the server for the rest; a server that cannot give a part of a file starts again from its first byte.
+Bytes go to a `.part` file until the file is complete. An interrupted download leaves it, and the next one asks the server
+for the rest; a server that cannot give a part of a file starts again from its first byte.
 """
 
 from __future__ import annotations
@@ -20,26 +20,28 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.filesize import decimal
+
 from drnbench.errors import UsageError
 
 TIMEOUT_S = 60.0
-"""A server that says nothing for so long is given up."""
+"""Seconds without an answer after which a server is given up."""
 BLOCK = 1 << 20
 SCHEMES = ("http", "https", "file")
 
 
-class _Broken(Exception):  # noqa: N818 - not an error to anyone outside
+class _ConnectionBrokenError(Exception):
     """The connection ended before the file did."""
 
 
-class Resuming(NamedTuple):
-    """What pooch calls to download a URL into a file of its own.
+class ResumingDownloader(NamedTuple):
+    """Callable that pooch uses to download a URL into a file of its own.
 
     Attributes:
-        part: where the bytes that have arrived are kept.
-        size: bytes of the official file; None: nobody states it. A server that announces another size is refused.
+        part: file of the bytes that have arrived.
+        size: bytes of the official file; None: not published. A server that announces another size is refused.
         spare: bytes that must stay free on the disk beyond the file itself.
-        advice: the end of the error where the server cannot be reached: what to do by hand.
+        advice: end of the error message where the server cannot be reached: what to do by hand.
 
     """
 
@@ -62,9 +64,9 @@ class Resuming(NamedTuple):
             try:
                 self._attempt(url)
                 break
-            except _Broken as broken:
+            except _ConnectionBrokenError as error:
                 if _size(self.part) <= before:
-                    raise UsageError(f"{url}: {broken}; what arrived is kept: run the same command again") from None
+                    raise UsageError(f"{url}: {error}; what arrived is kept: run the same command again") from None
         self.part.replace(output_file)
 
     def _attempt(self, url: str) -> None:
@@ -78,19 +80,19 @@ class Resuming(NamedTuple):
             total = start + int(length) if length.isdecimal() else None
             if total is not None and self.size is not None and total != self.size:
                 raise UsageError(f"{url} has {total:,} bytes, and the official file {self.size:,}; {self.advice}")
-            room(self.part.parent, (total - have if total is not None else 0) + self.spare, url)
+            check_free_space(self.part.parent, (total - have if total is not None else 0) + self.spare, url)
             done = start
-            with self.part.open("ab" if start else "wb") as out, _shown(url, start, total) as step:
+            with self.part.open("ab" if start else "wb") as out, _progress(url, start, total) as update:
                 while block := _read(reply):
                     out.write(block)
-                    out.flush()  # what has arrived is there for the next process, however this one ends
+                    out.flush()  # so that the next process goes on from here, however this one ends
                     done += len(block)
-                    step(done)
+                    update(done)
             if total is not None and done != total:
-                raise _Broken(f"the connection ended after {done:,} of {total:,} bytes")
+                raise _ConnectionBrokenError(f"the connection ended after {done:,} of {total:,} bytes")
 
     def _open(self, url: str, have: int) -> Any:
-        """Return the server's reply; None where nothing is left to ask for."""
+        """Return the server's reply; None if the file is complete already."""
         # Compressing on the way would change the bytes that the checksum was taken of.
         headers = {"User-Agent": f"drnbench/{version('drnbench')}", "Accept-Encoding": "identity"}
         request = urllib.request.Request(url, headers=headers | ({"Range": f"bytes={have}-"} if have else {}))  # noqa: S310
@@ -99,7 +101,7 @@ class Resuming(NamedTuple):
         except urllib.error.HTTPError as error:
             error.close()
             if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                # All of it is here already, or more than all: then what is here is of another file.
+                # The part is complete, or longer than the file: then it is of another file.
                 whole = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
                 if whole and int(whole[1]) == have:
                     return None
@@ -112,14 +114,14 @@ class Resuming(NamedTuple):
     def _start(self, url: str, reply: Any, have: int) -> int:
         if reply.status != http.HTTPStatus.PARTIAL_CONTENT:
             return 0
-        given = re.match(r"bytes (\d+)-", reply.headers.get("Content-Range", ""))
-        if not given or int(given[1]) != have:
+        offset = re.match(r"bytes (\d+)-", reply.headers.get("Content-Range", ""))
+        if not offset or int(offset[1]) != have:
             raise UsageError(f"{url}: the server sent another part than it was asked for; {self.advice}")
         return have
 
 
-def room(folder: Path, needed: int, what: str) -> None:
-    """Refuse what does not fit on the disk of a folder.
+def check_free_space(folder: Path, needed: int, purpose: str) -> None:
+    """Refuse a purpose that needs more bytes than are free on the disk of a folder.
 
     Raises:
         UsageError: fewer than `needed` bytes are free.
@@ -128,24 +130,16 @@ def room(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UsageError(
-            f"{what} needs {human(needed)} in {folder}, where {human(free)} are free: make room, or choose with --to"
+            f"{purpose} needs {decimal(needed)} in {folder}, where {decimal(free)} are free: make room, or choose with "
+            "--to"
         )
-
-
-def human(size: float) -> str:
-    """Return a size in bytes as `250 MB` or `3.5 GB`, in powers of 1000."""
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
 
 
 def _read(reply: Any) -> bytes:
     try:
         return bytes(reply.read1(BLOCK))
     except (http.client.HTTPException, OSError) as error:
-        raise _Broken(f"the connection broke ({error})") from None
+        raise _ConnectionBrokenError(f"the connection broke ({error})") from None
 
 
 def _size(file: Path) -> int:
@@ -156,12 +150,13 @@ def _size(file: Path) -> int:
 
 
 @contextmanager
-def _shown(url: str, start: int, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal, and one line elsewhere."""
+def _progress(url: str, start: int, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on a terminal, and one line elsewhere."""
     name = os.path.basename(urllib.parse.urlsplit(url).path)  # noqa: PTH119 - a part of an address
     if not sys.stderr.isatty():
-        size = human(total) if total is not None else "a file of unknown size"
-        print(f"{name}: {size} from {url}{f', {human(start)} are here' if start else ''}", file=sys.stderr, flush=True)
+        size = decimal(total) if total is not None else "a file of unknown size"
+        resumed = f", {decimal(start)} are here" if start else ""
+        print(f"{name}: {size} from {url}{resumed}", file=sys.stderr, flush=True)
         yield lambda _: None
         return
     from rich.console import Console

@@ -1,7 +1,7 @@
-"""Fetching sets of images and weights: once, whole, and only what its checksum says.
+"""Fetching of sets of images and weights: once, whole, and verified by checksum.
 
-A download lies in ROOT/.fetch/FILE until it is done: the archive, its `.part` while it arrives, and the images until the
-last is there; then they are renamed to ROOT/NAME/HR. A lock makes a second process wait for the first.
+A download lies in ROOT/.fetch/FILE until it is complete: the archive, its `.part` while it arrives, and the images until
+the last is unpacked; then they are renamed to ROOT/NAME/HR. A lock makes a second process wait for the first.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from filelock import FileLock, Timeout
 
 from drnbench.datasets import layouts
 from drnbench.datasets.catalogue import Remote
-from drnbench.datasets.download import Resuming
+from drnbench.datasets.download import ResumingDownloader
 from drnbench.datasets.unpack import unpack
 from drnbench.errors import DataError, UsageError
 
 
 class Fetched(NamedTuple):
-    """What is there now: the folder of the images or the file, how many images, and whether it came just now."""
+    """A fetched entry: the folder of its images or its file, the number of images, and whether it is new."""
 
     path: Path
     images: int
@@ -34,58 +34,58 @@ class Fetched(NamedTuple):
 
 
 def fetch(remote: Remote, root: Path, *, url: str | None = None, keep: bool = False) -> Fetched:
-    """Fetch an entry of the catalogue unless it is there.
+    """Fetch an entry of the catalogue unless it is present.
 
     Args:
-        remote: what to fetch.
+        remote: the entry.
         root: a data root, where images go to ROOT/NAME/HR; for a file, the folder that it goes to.
-        url: a mirror to take the file from; the checksum stays the same.
+        url: a mirror of the file; the checksum stays the same.
         keep: leave the archive where it is, for another set in it.
 
     Raises:
-        UsageError: no server, no room, a root that cannot be written, or something else in the place.
-        DataError: a wrong checksum, or an archive that is refused; what was downloaded is removed.
+        UsageError: no server, no free space, a root that cannot be written, or other content at the destination.
+        DataError: a wrong checksum, or an archive that is refused; the download is removed.
 
     """
     try:
-        if found := present(remote, root):
-            return found
+        if fetched := present(remote, root):
+            return fetched
         work = root / ".fetch" / remote.file
         work.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(root / ".fetch" / f"{remote.file}.lock"):
-            # Whoever held the lock has probably fetched it.
+        with _locked(root / ".fetch" / f"{remote.file}.lock"):
+            # The process that held the lock has probably fetched it.
             work.mkdir(exist_ok=True)
             try:
-                found = present(remote, root) or _fetch(remote, root, work, url)
+                fetched = present(remote, root) or _fetch(remote, root, work, url)
                 if not keep:
                     shutil.rmtree(work)
-                return found
+                return fetched
             finally:
                 if work.is_dir() and _empty(work):
                     work.rmdir()
     except OSError as error:
-        where, why = error.filename or root, error.strerror or error
-        raise UsageError(f"{where} cannot be written ({why}): choose another folder with --to") from None
+        path, reason = error.filename or root, error.strerror or error
+        raise UsageError(f"{path} cannot be written ({reason}): choose another folder with --to") from None
 
 
 def checkpoints() -> Path:
-    """Return the folder where torch.hub looks for weights, which TORCH_HOME and XDG_CACHE_HOME move."""
+    """Return the folder of torch.hub's weights, which TORCH_HOME and XDG_CACHE_HOME move."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = os.environ.get("TORCH_HOME") or f"{cache}/torch"
     return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 def by_hand(remote: Remote, root: Path) -> str:
-    """Return what to do where no server can be reached, as the end of a sentence."""
+    """Return how to get an entry without a network, as the end of a sentence."""
     place = f"put it at {root / remote.file}" if remote.folder is None else f"put the images at {root}/{remote.name}/HR"
     return f"get {remote.file} on another machine and give it with `data fetch {remote.name} --url file:///PATH`, or {place}"
 
 
 def present(remote: Remote, root: Path) -> Fetched | None:
-    """Return what is there of an entry, whole; None: nothing.
+    """Return an entry that is present and whole; None if nothing of it is.
 
     Raises:
-        UsageError: there is another number of images, or a file with another checksum.
+        UsageError: another number of images, or a file with another checksum.
 
     """
     if remote.folder is None:
@@ -108,10 +108,10 @@ def _fetch(remote: Remote, root: Path, work: Path, url: str | None) -> Fetched:
     archive = work / remote.file
     part = archive.with_name(f"{archive.name}.part")
     if remote.folder is not None:
-        _free(root / remote.name)
-    for left in work.iterdir():  # by a process that was killed
-        if left not in {archive, part}:
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        _check_unused(root / remote.name)
+    for leftover in work.iterdir():  # of a process that was killed
+        if leftover not in {archive, part}:
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     _download(remote, archive, part, url or remote.url, by_hand(remote, root))
     if remote.folder is None:
         archive.replace(root / remote.file)
@@ -132,8 +132,8 @@ def _fetch(remote: Remote, root: Path, work: Path, url: str | None) -> Fetched:
     return Fetched(target / "HR", remote.images, new=True)
 
 
-def _free(target: Path) -> None:
-    """Refuse to fetch into a place that holds something else."""
+def _check_unused(target: Path) -> None:
+    """Refuse a destination that holds something else."""
     inside = target / "HR"
     if (target.exists() and not target.is_dir()) or (inside.exists() and not (inside.is_dir() and _empty(inside))):
         raise UsageError(f"{target} is there and holds no images: move it away, or choose another folder with --to")
@@ -144,15 +144,15 @@ def _empty(folder: Path) -> bool:
 
 
 def _download(remote: Remote, archive: Path, part: Path, url: str, advice: str) -> None:
-    """Let pooch download the file unless it is there with its checksum."""
+    """Let pooch download the file unless it is present with its checksum."""
     import pooch  # type: ignore[import-untyped]
 
-    # It tells every download and prints the checksum of what has none: we do so ourselves.
+    # It logs every download, and the checksum of a file that has none: messages of our own stand for both.
     pooch.get_logger().setLevel(logging.WARNING)
-    resuming = Resuming(part, remote.size, remote.limit, advice)
+    downloader = ResumingDownloader(part, remote.size, remote.limit, advice)
     try:
-        pooch.retrieve(url, remote.checksum, fname=archive.name, path=archive.parent, downloader=resuming)
-    except ValueError:  # pooch's word for a wrong checksum; it has removed the file
+        pooch.retrieve(url, remote.checksum, fname=archive.name, path=archive.parent, downloader=downloader)
+    except ValueError:  # raised by pooch on a wrong checksum; it has removed the file
         raise DataError(
             f"{remote.name}: what {url} gave has the wrong checksum and was removed; it should be {remote.checksum}: "
             "fetch again, or from a mirror with --url"
@@ -175,7 +175,7 @@ def _unpack(remote: Remote, archive: Path, into: Path) -> None:
 
 def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    for file in sorted(folder.iterdir(), key=lambda one: one.name):
+    for file in sorted(folder.iterdir(), key=lambda path: path.name):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 
@@ -183,13 +183,13 @@ def _digest(folder: Path) -> str:
 def _matches(file: Path, checksum: str | None) -> bool:
     if checksum is None:
         return True
-    algorithm, _, wanted = checksum.partition(":")
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, algorithm).hexdigest() == wanted
+    algorithm, _, expected = checksum.partition(":")
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest() == expected
 
 
 @contextmanager
-def _alone(file: Path) -> Iterator[None]:
+def _locked(file: Path) -> Iterator[None]:
     """Hold a lock, which the system frees when this process dies."""
     lock = FileLock(file)
     try:

@@ -1,7 +1,7 @@
-"""Where the field keeps its sets: the folder layouts under a data root, by standard name.
+"""Folder layouts of the field's sets under a data root, by standard name.
 
-EDSR puts test sets into `benchmark/`, the authors of DIV2K unpack to `DIV2K_train_HR`, others call B100 BSD100. All are
-found by one name. LR folders (`LR_bicubic`, `X4`) and cropped copies (`GTmod12`) are nowhere looked into.
+EDSR puts test sets into `benchmark/`, the authors of DIV2K unpack to `DIV2K_train_HR`, others call B100 BSD100. One name
+stands for all of these. LR folders (`LR_bicubic`, `X4`) and cropped copies (`GTmod12`) are never read.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _INSIDE = {
     "BSDS200": ("BSDS300/images/train",),
     "DF2K": ("DF2K/DF2K_HR", "DF2K_HR"),
     "DIV2K": ("DIV2K/DIV2K_train_HR", "DIV2K_train_HR"),
-    # EDSR's archive keeps all 900 photographs in the training folder; `_belongs` parts them.
+    # EDSR's archive keeps all 900 photographs in the training folder; `_belongs` splits them.
     "DIV2K-valid": ("DIV2K/DIV2K_valid_HR", "DIV2K_valid_HR", "DIV2K/DIV2K_train_HR", "DIV2K_train_HR"),
     "Flickr2K": ("Flickr2K/Flickr2K_HR", "Flickr2K_HR"),
 }
-"""Places under a root that only one set has, as its authors' archives unpack."""
+"""Folders under a root that belong to one set alone, as its authors' archives unpack."""
 
 _ALIASES = {
     "B100": ("BSD100", "BSDS100"),
@@ -55,39 +55,39 @@ def images(folder: Path, *order: str) -> list[Path]:
     for sub in order:
         inside = folder / sub
         files = inside.iterdir() if inside.is_dir() else ()
-        found = [f for f in files if f.suffix.lower() in EXTENSIONS and f.name[0] != "." and f.is_file()]
-        if found:
-            return sorted(found, key=lambda file: file.name)
+        pictures = [f for f in files if f.suffix.lower() in EXTENSIONS and f.name[0] != "." and f.is_file()]
+        if pictures:
+            return sorted(pictures, key=lambda file: file.name)
     return []
 
 
 def find(name: str, root: Path) -> list[Path]:
-    """Return the images of the set of that standard name under a root, sorted by file name; empty: it is not there.
+    """Return the images of the set of that standard name under a root, sorted by file name; empty if it is absent.
 
     A folder of exactly that name wins over the authors' own layout, which wins over an alias.
     """
-    for folder, order in _places(name, root):
-        found = [file for file in images(folder, *order) if _belongs(name, file)]
-        if found:
-            return found
+    for folder, order in _candidates(name, root):
+        if files := [file for file in images(folder, *order) if _belongs(name, file)]:
+            return files
     return []
 
 
-def _places(name: str, root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+def _candidates(name: str, root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Yield the folders that may hold a set, each with the order in which its subfolders are looked into."""
     for parent in (root, root / "benchmark"):
         yield parent / name, ("HR", ".")
     for inside in _INSIDE.get(name, ()):
         yield root / inside, (".",)
-    wanted = [alias.casefold() for alias in (name, *_ALIASES.get(name, ()))]
+    names = [alias.casefold() for alias in (name, *_ALIASES.get(name, ()))]
     for parent in (root, root / "benchmark"):
         folders = [folder for folder in parent.iterdir() if folder.is_dir()] if parent.is_dir() else []
-        for folder in sorted(folders, key=lambda one: one.name):
-            if folder.name.casefold() in wanted:
+        for folder in sorted(folders, key=lambda path: path.name):
+            if folder.name.casefold() in names:
                 yield folder, ("HR", ".")
 
 
 def _belongs(name: str, file: Path) -> bool:
-    """Part DIV2K where one folder holds all 900 photographs: nobody trains on the validation images 0801 to 0900."""
+    """Split DIV2K where one folder holds all 900 photographs: 0801 to 0900 are the validation images."""
     validation = file.stem.isdecimal() and 801 <= int(file.stem) <= 900
     if name == "DIV2K-valid" and file.parent.name == "DIV2K_train_HR":
         return validation

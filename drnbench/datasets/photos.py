@@ -1,6 +1,6 @@
 """The embedded default set: photographs that scikit-image and scikit-learn install with themselves.
 
-Nothing is downloaded, so a first study runs anywhere. The packages are found but never imported. The order is
+Nothing is downloaded, so a first study runs anywhere. The packages are located but never imported. The order is
 part of the set: the last training images are the ones held out for validation, hence a colour photograph
 stands last there.
 """
@@ -18,9 +18,9 @@ class Photo(NamedTuple):
     """One photograph.
 
     Attributes:
-        name: what results call it.
+        name: in results.
         file: path inside its package.
-        note: what it shows.
+        note: its subject, colour if gray, and size.
 
     """
 
@@ -67,8 +67,8 @@ def photos(split: str) -> list[tuple[str, Path]]:
 
     """
     if split not in SPLITS:
-        known = [f"photos/{name}" for name in SPLITS]
-        raise DataError(f"unknown photographs 'photos/{split}': {nearest(f'photos/{split}', known)}")
+        names = [f"photos/{name}" for name in SPLITS]
+        raise DataError(f"unknown photographs 'photos/{split}': {nearest(f'photos/{split}', names)}")
     return [(photo.name, _find(photo)) for photo in SPLITS[split]]
 
 
@@ -80,5 +80,7 @@ def _find(photo: Photo) -> Path:
         path = Path(folder) / inside
         if path.is_file():
             return path
-    where = f"in {folders[0]}" if folders else "since the package is not installed"
-    raise DataError(f"photograph {photo.file} is missing {where}: pip install --force-reinstall '{_PACKAGES[package]}'")
+    reason = f"in {folders[0]}" if folders else "since the package is not installed"
+    raise DataError(
+        f"photograph {photo.file} is missing {reason}: pip install --force-reinstall '{_PACKAGES[package]}'"
+    )

@@ -10,11 +10,12 @@ standard names are also found where EDSR and the sets' authors keep them (`drnbe
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from drnbench.datasets import layouts, video
-from drnbench.datasets.catalogue import how
+from drnbench.datasets.catalogue import way_to_get
 from drnbench.datasets.layouts import EXTENSIONS, JOINED, STANDARD
 from drnbench.datasets.photos import SPLITS, photos
 from drnbench.errors import DataError, nearest
@@ -23,51 +24,82 @@ DEFAULT_ROOTS = ("data", "../data", "../shared/data")
 
 
 class ImageFile(NamedTuple):
-    """An image of a source: its name in results, which is the file's stem, and where it lies."""
+    """An image of a source: its name in results, which is the file's stem, and its file."""
 
     name: str
     path: Path
 
 
 class Source(NamedTuple):
-    """A resolved source: what tables call it and its images in order; names are unique."""
+    """A resolved source: its label in tables and its images in order; names are unique."""
 
     label: str
     images: tuple[ImageFile, ...]
 
 
 class Dataset(NamedTuple):
-    """A line of a listing: what to write, where it lies, how many images it holds (0: a video, not decoded here)."""
+    """A line of a listing: name of the source, its location, its number of images (0: a video, not decoded here)."""
 
     name: str
     where: str
     images: int
 
 
-def resolve(source: str, cache: Path | None = None, *, here: bool = False) -> Source:
+class _Query(NamedTuple):
+    """One source to resolve.
+
+    Attributes:
+        name: without a plus that joins.
+        cache: folder of the frames of videos; None: nothing is decoded.
+        is_path: the name is a path and means nothing under a data root.
+
+    """
+
+    name: str
+    cache: Path | None
+    is_path: bool
+
+    @property
+    def roots(self) -> list[Path]:
+        """The data roots that the name is looked for under."""
+        return [] if self.is_path else roots()
+
+    @property
+    def path(self) -> Path:
+        """The name as a path."""
+        return _path(self.name)
+
+    @property
+    def folders(self) -> list[tuple[Path, tuple[str, ...]]]:
+        """Existing folders of that name or path, each with the order in which its subfolders are looked into."""
+        candidates = [*((root / self.name, ("HR", ".")) for root in self.roots), (self.path, (".", "HR"))]
+        return [(folder, order) for folder, order in candidates if folder.is_dir()]
+
+
+def resolve(source: str, cache: Path | None = None, *, paths_first: bool = False) -> Source:
     """Return the images of a source: photographs in their listed order, folders sorted by file name, frames by time.
 
     Args:
-        source: what to look for.
+        source: name, path, or several joined by `+`.
         cache: folder in which the frames of videos are kept, and made if they are not there. None: nothing is decoded,
             and the video file itself stands in the place of its frames: enough for the label.
-        here: a folder of that path comes before one of that name under a data root: for what users made themselves.
+        paths_first: a file or folder of that path comes before one of that name under a data root, as is wanted for
+            images that users made themselves.
 
     Raises:
         DataError: unknown, empty, or two images of one name; with a cache, a video that cannot be read.
 
     """
     # A folder or video whose own name holds a plus is that one.
-    parts = [source] if "+" not in source or _is_one(source) else source.split("+")
-    found = [_resolve_one(part.strip(), cache, here=here) for part in parts]
-    label = "+".join(one.label for one in found)
-    images = tuple(image for one in found for image in one.images)
-    seen: dict[str, Path] = {}
+    parts = [source] if "+" not in source or _exists(source) else source.split("+")
+    sources = [_resolve_one(part.strip(), cache, paths_first=paths_first) for part in parts]
+    images = tuple(image for part in sources for image in part.images)
+    paths: dict[str, Path] = {}
     for name, path in images:
-        if name in seen:
-            raise DataError(f"{source}: two images are called {name!r}: {seen[name]} and {path}; rename one")
-        seen[name] = path
-    return Source(label, images)
+        if name in paths:
+            raise DataError(f"{source}: two images are called {name!r}: {paths[name]} and {path}; rename one")
+        paths[name] = path
+    return Source("+".join(part.label for part in sources), images)
 
 
 def roots() -> list[Path]:
@@ -79,10 +111,10 @@ def roots() -> list[Path]:
 
 
 def datasets() -> list[Dataset]:
-    """Return everything `resolve` knows by name: the photographs, then folders and videos under the roots."""
+    """Return every source that `resolve` takes by name: the photographs, then folders and videos under the roots."""
     listed = {f"photos/{split}": Dataset(f"photos/{split}", "installed", len(SPLITS[split])) for split in SPLITS}
     for root in roots():
-        for name, dataset in sorted(_under(root).items()):
+        for name, dataset in sorted(_datasets_under(root).items()):
             listed.setdefault(name, dataset)  # the first root wins, as in `resolve`
     for name, parts in JOINED.items():
         if name not in listed and all(part in listed for part in parts):
@@ -91,92 +123,110 @@ def datasets() -> list[Dataset]:
 
 
 def absent() -> list[tuple[str, str]]:
-    """Return the standard sets that are not under the roots: name, and what it is with the way to get it."""
-    here = {one.name for one in datasets()}
-    ways = {name: how(name) for name in STANDARD if name not in here}
+    """Return the standard sets that are not under the roots: name, and description with the way to get it."""
+    present = {dataset.name for dataset in datasets()}
+    ways = {name: way_to_get(name) for name in STANDARD if name not in present}
     return [(name, f"not here: {STANDARD[name]}; {way}") for name, way in ways.items() if way]
 
 
-def _under(root: Path) -> dict[str, Dataset]:
+def _datasets_under(root: Path) -> dict[str, Dataset]:
     if not root.is_dir():
         return {}
     standard = {name: files for name in STANDARD if (files := layouts.find(name, root))}
-    found = {name: Dataset(name, str(files[0].parent), len(files)) for name, files in standard.items()}
-    told = {files[0].parent for files in standard.values()}
+    out = {name: Dataset(name, str(files[0].parent), len(files)) for name, files in standard.items()}
+    listed = {files[0].parent for files in standard.values()}
     for folder in root.iterdir():
         files = layouts.images(folder, "HR", ".") if folder.is_dir() and folder.name not in STANDARD else []
-        if files and files[0].parent not in told:  # BSD100 is listed as B100 already
-            found[folder.name] = Dataset(folder.name, str(files[0].parent), len(files))
+        if files and files[0].parent not in listed:  # BSD100 is listed as B100 already
+            out[folder.name] = Dataset(folder.name, str(files[0].parent), len(files))
         elif _is_video(folder):
-            found[folder.name] = Dataset(folder.name, f"video {folder}", 0)
-    return found
+            out[folder.name] = Dataset(folder.name, f"video {folder}", 0)
+    return out
 
 
-def _resolve_one(name: str, cache: Path | None, *, here: bool = False) -> Source:
+def _resolve_one(name: str, cache: Path | None, *, paths_first: bool = False) -> Source:
     if not name:
         raise DataError("a source is empty: name images, such as photos/test, Set5 or a folder")
-    if name == "photos" or name.startswith("photos/"):
-        split = name.removeprefix("photos").removeprefix("/")
-        return Source(f"photos-{split}", tuple(ImageFile(*photo) for photo in photos(split)))
-    # ./x, ~/x and /x are spelt as folders and mean nothing under a root.
-    named = [] if name[0] in ".~" or Path(name).is_absolute() or (here and _folder(name).exists()) else roots()
-    for root in named if name in STANDARD else ():
-        if found := layouts.find(name, root):
-            return Source(name, tuple(ImageFile(file.stem, file) for file in found))
-    candidates = [(root / name, ("HR", ".")) for root in named] + [(_folder(name), (".", "HR"))]
-    folders = [(folder, order) for folder, order in candidates if folder.is_dir()]
-    # Under a root a standard set was looked for above, and not every image of its folder need belong to it.
-    for folder, order in candidates[-1:] if name in STANDARD else folders:
-        if files := layouts.images(folder, *order):
-            label = name if name in STANDARD else _label(folder)
-            return Source(label, tuple(ImageFile(file.stem, file) for file in files))
-    if not folders and (clip := video.split(name)):
-        return _video(clip[0], clip[1], cache)
-    if not folders and name in JOINED:
-        return _join(name, cache)
-    if folders and name not in STANDARD:
-        kinds = ", ".join(sorted(kind[1:] for kind in EXTENSIONS))
-        raise DataError(f"{folders[0][0]} holds no images, nor does its folder HR: put {kinds} files there")
-    if _folder(name).is_file():
-        raise DataError(f"{name} is a file and no video; name the folder it lies in")
-    if not named:
-        raise DataError(f"{name}: no such folder; looked in {_folder(name).absolute()}")
-    raise DataError(_unknown(name))
+    # ./x, ~/x and /x are spelt as paths.
+    is_path = name[0] in ".~" or Path(name).is_absolute() or (paths_first and _path(name).exists())
+    query = _Query(name, cache, is_path)
+    for resolver in _RESOLVERS:
+        if source := resolver(query):
+            return source
+    raise DataError(_not_found(query))
 
 
-def _video(name: str, count: int | None, cache: Path | None) -> Source:
-    named = [] if name[0] in ".~" or Path(name).is_absolute() else roots()
-    candidates = [root / name for root in named] + [_folder(name)]
+def _photographs(query: _Query) -> Source | None:
+    if query.name != "photos" and not query.name.startswith("photos/"):
+        return None
+    split = query.name.removeprefix("photos").removeprefix("/")
+    return Source(f"photos-{split}", tuple(ImageFile(*photo) for photo in photos(split)))
+
+
+def _standard_set(query: _Query) -> Source | None:
+    """Look under the roots, and then for a folder of that path; not every image of a folder need belong to the set."""
+    if query.name not in STANDARD:
+        return None
+    layout = (files for root in query.roots if (files := layouts.find(query.name, root)))
+    return _source(query.name, next(layout, []) or layouts.images(query.path, ".", "HR"))
+
+
+def _folder(query: _Query) -> Source | None:
+    if query.name in STANDARD:
+        return None
+    for folder, order in query.folders:
+        if source := _source(_label(folder), layouts.images(folder, *order)):
+            return source
+    return None
+
+
+def _video(query: _Query) -> Source | None:
+    clip = None if query.folders else video.split(query.name)
+    if clip is None:
+        return None
+    name, count = clip
+    candidates = [*(root / name for root in query.roots), _path(name)]
     path = next((file for file in candidates if file.is_file()), None)
     if path is None:
         raise DataError(f"{name}: no such video; looked in {', '.join(str(file.absolute()) for file in candidates)}")
-    if cache is None:
+    if query.cache is None:
         return Source(path.stem, (ImageFile(path.stem, path),))
-    files = video.frames(path, count, cache)
+    files = video.frames(path, count, query.cache)
     return Source(path.stem, tuple(ImageFile(f"{path.stem}_{file.stem}", file) for file in files))
 
 
-def _join(name: str, cache: Path | None) -> Source:
-    found, missing = [], []
-    for part in JOINED[name]:
+def _joined_sets(query: _Query) -> Source | None:
+    if query.folders or query.name not in JOINED:
+        return None
+    images: list[ImageFile] = []
+    missing = []
+    for part in JOINED[query.name]:
         try:
-            found.append(_resolve_one(part, cache))
+            images += _resolve_one(part, query.cache).images
         except DataError as error:
             missing.append(str(error))
     if missing:
-        raise DataError(f"{name} is {'+'.join(JOINED[name])}; {'; '.join(missing)}")
-    return Source(name, tuple(image for one in found for image in one.images))
+        raise DataError(f"{query.name} is {'+'.join(JOINED[query.name])}; {'; '.join(missing)}")
+    return Source(query.name, tuple(images))
 
 
-def _is_one(source: str) -> bool:
-    return _folder(source).is_dir() or any(_is_video(_folder(name)) for name in (source, source.rpartition("@")[0]))
+_RESOLVERS: tuple[Callable[[_Query], Source | None], ...] = (_photographs, _standard_set, _folder, _video, _joined_sets)
+"""Tried in this order; each returns None for a name that it does not stand for, or that has no images there."""
+
+
+def _source(label: str, files: list[Path]) -> Source | None:
+    return Source(label, tuple(ImageFile(file.stem, file) for file in files)) if files else None
+
+
+def _exists(source: str) -> bool:
+    return _path(source).is_dir() or any(_is_video(_path(name)) for name in (source, source.rpartition("@")[0]))
 
 
 def _is_video(path: Path) -> bool:
     return path.suffix.lower() in video.EXTENSIONS and not path.name.startswith(".") and path.is_file()
 
 
-def _folder(name: str) -> Path:
+def _path(name: str) -> Path:
     return Path(name).expanduser()
 
 
@@ -186,12 +236,20 @@ def _label(folder: Path) -> str:
     return folder.parent.name if folder.name == "HR" and folder.parent.name else folder.name
 
 
-def _unknown(name: str) -> str:
-    looked = [str(root / name) for root in roots()] or [f"{root}/{name}" for root in DEFAULT_ROOTS]
-    what = f"{name!r}, {STANDARD[name]}, is not here" if name in STANDARD else f"unknown images {name!r}"
-    known = "" if name in STANDARD else f"; {nearest(name, [one.name for one in datasets()])}"
-    way = how(name)
+def _not_found(query: _Query) -> str:
+    name, standard = query.name, STANDARD.get(query.name)
+    if query.folders and standard is None:
+        kinds = ", ".join(sorted(kind[1:] for kind in EXTENSIONS))
+        return f"{query.folders[0][0]} holds no images, nor does its folder HR: put {kinds} files there"
+    if query.path.is_file():
+        return f"{name} is a file and no video; name the folder it lies in"
+    if query.is_path:
+        return f"{name}: no such folder; looked in {query.path.absolute()}"
+    looked = ", ".join(f"{root}/{name}" for root in query.roots or DEFAULT_ROOTS)
+    subject = f"{name!r}, {standard}, is not here" if standard else f"unknown images {name!r}"
+    similar = "" if standard else f"; {nearest(name, [dataset.name for dataset in datasets()])}"
+    way = way_to_get(name)
     return (
-        f"{what}: looked in {', '.join(looked)} and for a folder of that path{known}; {f'{way}, or ' if way else ''}"
+        f"{subject}: looked in {looked} and for a folder of that path{similar}; {f'{way}, or ' if way else ''}"
         f"put the images at ROOT/{Path(name).name}/HR and name ROOT with --data-root or DRNBENCH_DATA, or give a folder"
     )

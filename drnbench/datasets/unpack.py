@@ -1,8 +1,8 @@
-"""Taking the images of one folder out of a ZIP or TAR archive that somebody else packed.
+"""Extraction of the images of one folder from an untrusted ZIP or TAR archive.
 
 Only the base names of images are used, in a folder that holds nothing else, so nothing outside it can be touched. An
 archive that tries (absolute paths, `..`, links, devices), or that announces more than it may hold, is refused as a
-whole: it is not what its authors gave out.
+whole: it is not the one that its authors published.
 """
 
 from __future__ import annotations
@@ -21,38 +21,40 @@ from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from drnbench.datasets.download import human, room
+from rich.filesize import decimal
+
+from drnbench.datasets.download import check_free_space
 from drnbench.datasets.layouts import EXTENSIONS
 from drnbench.errors import DataError
 
 MAX_RATIO = 20
 """An archive that announces more than this times its own size is a bomb: images barely compress again."""
 SLACK = 1 << 20
-"""Bytes of announced content that no ratio is taken of: small archives are mostly headers and padding."""
+"""Bytes of announced content to which the ratio does not apply: small archives are mostly headers and padding."""
 BLOCK = 1 << 20
 
 _BROKEN = (
     tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError,
     EOFError, NotImplementedError, RuntimeError, ValueError,
 )  # fmt: skip
-"""What decoders raise on broken bytes, on methods they do not know and on passwords."""
+"""Exceptions of the decoders on broken bytes, unsupported methods and passwords."""
 
 
 class _Member(NamedTuple):
     name: str
     size: int
     kind: str
-    """file, folder, or what it is instead"""
+    """"file", "folder", or the name of another kind with its article."""
     open: Callable[[], IO[bytes] | None]
 
 
 def unpack(archive: Path, folder: str, into: Path, limit: int) -> int:
-    """Write the images that lie directly in a folder of an archive, and return how many they are.
+    """Write the images that lie directly in a folder of an archive, and return their number.
 
     Args:
         archive: a ZIP file, or a TAR file of any compression.
         folder: path inside the archive, with slashes.
-        into: a folder that is there and empty.
+        into: an existing, empty folder.
         limit: bytes that the images may announce together.
 
     Raises:
@@ -63,7 +65,7 @@ def unpack(archive: Path, folder: str, into: Path, limit: int) -> int:
     try:
         with _opened(archive) as members:
             wanted = _checked(archive, folder, members, limit)
-            room(into, sum(member.size for member in wanted.values()), f"unpacking {archive.name}")
+            check_free_space(into, sum(member.size for member in wanted.values()), f"unpacking {archive.name}")
             for name, member in wanted.items():
                 _write(member, into / name)
     except _BROKEN as error:
@@ -73,39 +75,43 @@ def unpack(archive: Path, folder: str, into: Path, limit: int) -> int:
 
 
 def _checked(archive: Path, folder: str, members: Iterator[_Member], limit: int) -> dict[str, _Member]:
-    """Return the wanted images by base name; every member is looked at before any is unpacked."""
-    most = archive.stat().st_size * MAX_RATIO + SLACK
+    """Return the wanted images by base name; every member is checked before any is unpacked."""
+    packed = archive.stat().st_size
+    maximum = packed * MAX_RATIO + SLACK
     announced = 0
     wanted: dict[str, _Member] = {}
-    spelt: dict[str, str] = {}
+    names: dict[str, str] = {}
     for member in members:
-        if trick := _trick(member):
-            raise DataError(f"{archive.name} is refused: its member {member.name!r} is {trick}")
+        if danger := _danger(member):
+            raise DataError(f"{archive.name} is refused: its member {member.name!r} is {danger}")
         announced += member.size
-        if announced > most:
+        if announced > maximum:
             raise DataError(
-                f"{archive.name} is refused: its {human(archive.stat().st_size)} claim to hold more than {human(most)}"
+                f"{archive.name} is refused: its {decimal(packed)} claim to hold more than {decimal(maximum)}"
             )
         *parents, name = [part for part in member.name.split("/") if part not in {"", "."}] or [""]
         if member.kind != "file" or "/".join(parents) != folder or not _image(name):
             continue
         # One file to Windows and macOS: the second would overwrite the first.
-        same = unicodedata.normalize("NFC", name).casefold()
-        if same in spelt:
-            raise DataError(f"{archive.name} is refused: {spelt[same]!r} and {name!r} in it are one name on some disks")
-        spelt[same] = name
+        folded = unicodedata.normalize("NFC", name).casefold()
+        if folded in names:
+            raise DataError(
+                f"{archive.name} is refused: {names[folded]!r} and {name!r} in it are one name on some disks"
+            )
+        names[folded] = name
         wanted[name] = member
     if not wanted:
         raise DataError(f"{archive.name} holds no images in {folder}: it is not the archive that was expected")
     total = sum(member.size for member in wanted.values())
     if total > limit:
         raise DataError(
-            f"{archive.name} is refused: its images claim {human(total)}, and {human(limit)} are the most they may have"
+            f"{archive.name} is refused: its images claim {decimal(total)}, and {decimal(limit)} are the most they may have"
         )
     return wanted
 
 
-def _trick(member: _Member) -> str | None:
+def _danger(member: _Member) -> str | None:
+    """Return what makes a member unsafe to unpack; None if nothing does."""
     if member.name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", member.name):
         return "an absolute path"
     if ".." in re.split(r"[/\\]", member.name):
@@ -137,14 +143,14 @@ def _write(member: _Member, file: Path) -> None:
 @contextmanager
 def _opened(archive: Path) -> Iterator[Iterator[_Member]]:
     if tarfile.is_tarfile(archive):
-        with tarfile.open(archive) as tape:
-            yield (_Member(one.name, one.size, _tar_kind(one), partial(tape.extractfile, one)) for one in tape)
+        with tarfile.open(archive) as tar:
+            yield (_Member(info.name, info.size, _tar_kind(info), partial(tar.extractfile, info)) for info in tar)
     else:
         with zipfile.ZipFile(archive) as packed:
             # The name as it stands in the archive: zipfile cuts `filename` at a zero byte.
             yield (
-                _Member(one.orig_filename, one.file_size, _zip_kind(one), partial(packed.open, one))
-                for one in packed.infolist()
+                _Member(info.orig_filename, info.file_size, _zip_kind(info), partial(packed.open, info))
+                for info in packed.infolist()
             )
 
 

@@ -1,8 +1,8 @@
-"""Video files as images: some of their frames, evenly in time, decoded once into the cache.
+"""Video files as images: frames sampled evenly in time, decoded once into the cache.
 
-`clip.mp4` means 32 frames, or all where it has fewer; `clip.mp4@8` means 8. For n frames the time of the video is cut
-into n equal parts and the frame shown in the middle of each is taken. Frames are turned into RGB of 8 bits as FFmpeg
-does; a rotation that a player would apply is left out.
+`clip.mp4` means 32 frames, or all where it has fewer; `clip.mp4@8` means 8. For n frames the duration is cut into n equal
+parts, and the frame shown in the middle of each is taken. Frames are converted to RGB of 8 bits as FFmpeg does; a
+rotation that a player would apply is left out.
 """
 
 from __future__ import annotations
@@ -23,21 +23,24 @@ from drnbench.errors import DataError
 from drnbench.store.cache_files import lock, unwritable
 
 EXTENSIONS = {".avi": "avi", ".mkv": "matroska", ".mov": "mov", ".mp4": "mov", ".webm": "matroska"}
-"""Ends of names of videos, and what FFmpeg calls the format."""
+"""Extensions of videos, and FFmpeg's names of the formats."""
 FRAMES = 32
-"""How many frames a video without a number means."""
+"""Number of frames where the name gives none."""
 MAX_FRAMES = 9999
-"""What four digits count."""
+"""Files of frames have four digits."""
 
 FRAMES_VERSION = 1
 """Raised when the same file would give other frames."""
 
 
 def split(name: str) -> tuple[str, int | None] | None:
-    """Return path and number of frames (None: not said) of a name such as `clip.mp4@8`; None: no video's name.
+    """Return path and number of frames (None: not given) of a name such as `clip.mp4@8`; None: not a video's name.
+
+    >>> split("clip.mp4@8"), split("clip.MKV"), split("clip.png")
+    (('clip.mp4', 8), ('clip.MKV', None), None)
 
     Raises:
-        DataError: something else than a number from 1 to 9999 after the @.
+        DataError: the part after the @ is not a number from 1 to 9999.
 
     """
     kinds = "|".join(sorted(EXTENSIONS)).replace(".", r"\.")
@@ -53,10 +56,10 @@ def split(name: str) -> tuple[str, int | None] | None:
 
 
 def frames(path: Path, count: int | None, cache_dir: Path) -> list[Path]:
-    """Return the files of a video's frames in order, PNG, decoding the video if that has not been done.
+    """Return the files of a video's frames in order, PNG, decoding the video on the first call.
 
     They lie in `cache_dir/frames/<digest>/0001.png ...`, where the digest covers path, size and time of the file and
-    `count`; the folder appears whole. Two processes that want it do not both make it.
+    `count`; the folder appears whole. Of two processes that ask at once, one decodes and the other waits.
 
     Args:
         path: the video.
@@ -72,12 +75,12 @@ def frames(path: Path, count: int | None, cache_dir: Path) -> list[Path]:
         stat = path.stat()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from None
-    what = json.dumps([FRAMES_VERSION, str(path.resolve()), stat.st_size, stat.st_mtime_ns, count])
-    digest = hashlib.sha256(what.encode()).hexdigest()
+    content = json.dumps([FRAMES_VERSION, str(path.resolve()), stat.st_size, stat.st_mtime_ns, count])
+    digest = hashlib.sha256(content.encode()).hexdigest()
     folder = cache_dir / "frames" / digest
     if not folder.is_dir():
         with lock(cache_dir, f"frames-{digest}"):
-            if not folder.is_dir():  # whoever held the lock has probably made it
+            if not folder.is_dir():  # the process that held the lock has probably made it
                 _decode(path, count, folder)
     return sorted(folder.glob("*.png"))
 
@@ -100,13 +103,13 @@ def _decode(path: Path, count: int | None, folder: Path) -> None:
 
 
 def _pick(path: Path, count: int | None) -> Iterator[NDArray[np.uint8]]:
-    """Yield the wanted frames, H x W x 3, of two readings: the first learns when each frame is shown."""
+    """Yield the wanted frames, H x W x 3, in two passes: the first reads the time of each frame."""
     with _opened(path) as container:
-        shown = _times(path, container)
-    total = len(shown)
+        times = _times(path, container)
+    total = len(times)
     if count is not None and total < count:
         raise DataError(f"{path} has {total} frames, not {count}: ask for {path.name}@{total} or fewer")
-    wanted = _even(shown, min(count or FRAMES, total))
+    wanted = _evenly_spaced(times, min(count or FRAMES, total))
     with _opened(path) as container:
         for i, frame in enumerate(container.decode(video=0)):
             if i in wanted:
@@ -115,26 +118,26 @@ def _pick(path: Path, count: int | None) -> Iterator[NDArray[np.uint8]]:
                 return
 
 
-def _even(shown: NDArray[np.float64], count: int) -> list[int]:
+def _evenly_spaced(times: NDArray[np.float64], count: int) -> list[int]:
     """Return the indices of `count` different frames, evenly in time, of those shown from the given seconds on."""
-    total = len(shown)
-    gap = (shown[-1] - shown[0]) / max(1, total - 1)  # how long the last one is shown is often not said
-    middles = shown[0] + (shown[-1] - shown[0] + gap) * (np.arange(count) + 0.5) / count
-    found = np.searchsorted(shown, middles, side="right") - 1
-    # Where one frame is shown through several middles, its neighbours come in: first forwards, then back in bounds.
+    total = len(times)
+    gap = (times[-1] - times[0]) / max(1, total - 1)  # the duration of the last one is often not stated
+    middles = times[0] + (times[-1] - times[0] + gap) * (np.arange(count) + 0.5) / count
+    indices = np.searchsorted(times, middles, side="right") - 1
+    # Where one frame is shown through several middles, its neighbours are taken: first forwards, then back in bounds.
     steps = np.arange(count)
-    found = np.maximum.accumulate(found - steps) + steps
-    return [int(i) for i in np.minimum(found, total - count + steps)]
+    indices = np.maximum.accumulate(indices - steps) + steps
+    return [int(i) for i in np.minimum(indices, total - count + steps)]
 
 
 def _times(path: Path, container: Any) -> NDArray[np.float64]:
-    """Return when each frame is shown, in seconds, rising; refuse a video that is damaged or misses its end."""
+    """Return the time at which each frame is shown, in seconds, rising; refuse a video that is damaged or cut short."""
     if not container.streams.video:
         raise DataError(f"{path} holds no video, or is truncated: check it, or export it again")
     video = container.streams.video[0]
     times: list[float] = []
     end, damaged = 0.0, False
-    # Sound too: the length in the header is that of whatever lasts longest.
+    # Sound too: the duration in the header is that of the longest stream.
     for packet in container.demux():
         if packet.pts is not None and packet.time_base is not None:
             end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
@@ -148,28 +151,28 @@ def _times(path: Path, container: Any) -> NDArray[np.float64]:
             times.append(np.nan if frame.time is None else frame.time)
     if not times:
         raise DataError(f"{path} holds no frames that can be read: fetch or export it again")
-    shown = np.maximum.accumulate(times)
-    if not shown[-1] > shown[0]:  # no times, or all the same: the order is what there is
-        shown = np.arange(len(times), dtype=np.float64)
-    gap = (shown[-1] - shown[0]) / max(1, len(shown) - 1)
-    promised = (container.duration or 0) / 1e6
-    missing = promised - (end - (container.start_time or 0) / 1e6)
-    # Matroska cut short ends without a complaint; two frames and 2 % are what headers round.
-    if damaged or missing > max(0.1, 0.02 * promised, 2 * gap):
+    rising = np.maximum.accumulate(times)
+    if not rising[-1] > rising[0]:  # no times, or all the same: only the order is left
+        rising = np.arange(len(times), dtype=np.float64)
+    gap = (rising[-1] - rising[0]) / max(1, len(rising) - 1)
+    declared = (container.duration or 0) / 1e6
+    missing = declared - (end - (container.start_time or 0) / 1e6)
+    # Matroska that was cut short ends without an error; headers round by up to two frames or 2 %.
+    if damaged or missing > max(0.1, 0.02 * declared, 2 * gap):
         raise DataError(f"{path} is broken or truncated: {len(times)} frames can be read; fetch or export it again")
-    return shown
+    return rising
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Give PyAV's container, and turn everything that goes wrong inside into one line."""
+    """Yield PyAV's container, and turn every error inside into a one-line `DataError`."""
     try:
         import av
     except ImportError:
         raise DataError(f"{path} is a video, and PyAV is not installed: pip install 'drnbench[video]'") from None
     try:
-        # The format by the name: by their content FFmpeg would also open playlists, which lead to other files. An
-        # absolute path: a colon in a relative one would be read as a protocol.
+        # The format is given by the name: by content FFmpeg would also open playlists, which lead to other files. The
+        # path is absolute: a colon in a relative one would be read as a protocol.
         with av.open(str(path.resolve()), format=EXTENSIONS[path.suffix.lower()]) as container:
             for stream in container.streams.video:
                 stream.thread_type = "AUTO"

@@ -246,7 +246,7 @@ def _tile_notes(request: EvaluateRequest, rows: list[Scored]) -> list[str]:
 def _tasks(images: tuple[ImageFile, ...], request: EvaluateRequest, frames: Path) -> tuple[list[Task], list[str]]:
     if request.lr is None:
         return [Task(name, path, None) for name, path in images], []
-    lr_of, _ = matched(resolve(request.lr, frames, here=True).images, images, "LR", "HR")
+    lr_of, _ = matched(resolve(request.lr, frames, paths_first=True).images, images, "LR", "HR")
     failed = [f"{path} has no LR image in {request.lr}" for name, path in images if name not in lr_of]
     return [Task(name, path, lr_of[name]) for name, path in images if name in lr_of], failed
 

@@ -89,9 +89,9 @@ def score(
     if looks_at_lr and lr is None and parse(spec).real:
         raise UsageError("--kernel real: LR images are made of HR here, and 'real' makes none; name another kernel")
     with TemporaryDirectory() as frames:
-        source = resolve(sr, Path(frames), here=True)
+        source = resolve(sr, Path(frames), paths_first=True)
         hr_images = resolve(hr, Path(frames)).images if hr is not None else None
-        lr_images = resolve(lr, Path(frames), here=True).images if lr is not None else None
+        lr_images = resolve(lr, Path(frames), paths_first=True).images if lr is not None else None
         pairs, failed = pair_up(source.images, hr_images, lr_images)
         if not pairs:
             raise DataError(

@@ -143,7 +143,7 @@ def test_fetch_list_and_fetch_again(bsds300, here, capsys, monkeypatch):
     assert main(["data", "fetch", "B100", "--url", url]) == 0
     out, err = capsys.readouterr()
     assert out == "B100: 100 images in data/B100/HR\n"
-    assert re.fullmatch(r"BSDS300-images\.tgz: \d+ MB from file://.*\n", err)
+    assert re.fullmatch(r"BSDS300-images\.tgz: [\d.]+ MB from file://.*\n", err)
     assert main(["data", "fetch", "B100", "--url", url]) == 0
     assert capsys.readouterr() == ("B100 is there already: 100 images in data/B100/HR\n", "")
     assert main(["data", "fetch", "BSDS200", "--url", f"{bsds300.parent.as_uri()}/"]) == 0

@@ -238,6 +238,16 @@ def test_what_is_not_there(root, tmp_path, source, message):
     assert "\n" not in str(caught.value)
 
 
+def test_no_root_at_all(tmp_path, monkeypatch):
+    monkeypatch.delenv("DRNBENCH_DATA", raising=False)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(DataError, match=r"'Set5', 5 images.*data/Set5.*`data fetch Set5` gets it"):
+        resolve("Set5")
+    with pytest.raises(DataError, match=r"\./Set5: no such folder; looked in .*empty/Set5"):
+        resolve("./Set5")
+
+
 def test_a_root_that_does_not_exist(tmp_path, monkeypatch):
     monkeypatch.setenv("DRNBENCH_DATA", str(tmp_path / "gone"))
     assert [one.name for one in datasets()] == ["photos/train", "photos/unpaired", "photos/test"]
