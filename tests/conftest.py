@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+# One thread in each worker, and in every process that a test starts: several workers with a thread a core take four times
+# as long. Read by OpenMP, MKL and OpenBLAS when they are loaded, so set before anything is imported.
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
