@@ -43,13 +43,13 @@ class PlugInWarning(UserWarning):
     """A package that adds to a registry cannot be loaded; everything else goes on without it."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, names: Iterable[str]) -> str:
     """Return the end of an error message: the nearest known name, or all of them.
 
     >>> nearest("drn-z", ["drn-s", "edsr"])
     "did you mean 'drn-s'? known: drn-s, edsr"
     """
-    names = sorted(set(known))
+    names = sorted(set(names))
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}known: {', '.join(names) or 'none'}"

@@ -69,9 +69,9 @@ def fetch_data(names: Iterable[str], to: Path | None, url: str | None) -> int:
     for remote in (REMOTES[name] for name in dict.fromkeys(wanted)):
         into = root if remote.folder is not None or to else checkpoints()
         places = [into] if to or remote.folder is None else roots()
-        found = next((one for place in places if (one := present(remote, place))), None)
-        if found:
-            _tell(remote.name, found)
+        fetched = next((copy for place in places if (copy := present(remote, place))), None)
+        if fetched:
+            _print_fetched(remote.name, fetched)
         else:
             queue.append((remote, into))
     for i, (remote, into) in enumerate(queue):
@@ -79,13 +79,13 @@ def fetch_data(names: Iterable[str], to: Path | None, url: str | None) -> int:
         # An archive that several sets share is downloaded once.
         keep = any(later.url == remote.url for later, _ in queue[i + 1 :])
         try:
-            _tell(remote.name, fetch_remote(remote, into, url=mirror, keep=keep))
+            _print_fetched(remote.name, fetch_remote(remote, into, url=mirror, keep=keep))
         except KeyboardInterrupt:
             print("interrupted; what has arrived is kept: run the same command again to go on", file=sys.stderr)
             return 130
     return 0
 
 
-def _tell(name: str, found: Fetched) -> None:
-    images = f"{found.images} images in " if found.images else ""
-    print(f"{name}{'' if found.new else ' is there already'}: {images}{found.path}", flush=True)
+def _print_fetched(name: str, fetched: Fetched) -> None:
+    images = f"{fetched.images} images in " if fetched.images else ""
+    print(f"{name}{'' if fetched.new else ' is there already'}: {images}{fetched.path}", flush=True)

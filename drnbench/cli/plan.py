@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 Queue = Sequence[tuple["Unit", str | None, tuple[int, int]]]
 NAMED = 4
-"""Up to so many comparisons are told one by one."""
+"""Up to so many comparisons are named one by one."""
 HEAD = ("arm", "seed", "stages (key: state)", "scores", "time", "trial")
 
 
@@ -81,7 +81,7 @@ def show(
         lines += [_time(ahead), *_memory(ahead)]
         lines += _disk(ahead, images_size([unit for unit, _, _ in queue], store.cache))
     if seeds is not None:
-        lines.append(tell_seeds(seeds, max(len(arm.trials) for arm in study.arms)))
+        lines.append(seeds_line(seeds, max(len(arm.trials) for arm in study.arms)))
     print("\n".join(lines))
     for warning in plan.warnings:
         print(f"warning: {warning}")
@@ -115,66 +115,66 @@ def _time(ahead: Ahead) -> str:
     if ahead.stages + ahead.scores == len(ahead.tasks):
         return f"time: unknown (nothing like it was measured yet: {' and '.join(unknown)})"
     at_least = "at least" if unknown else "about"
-    told = f"time: {at_least} {clock(ahead.one)} for one process"
+    line = f"time: {at_least} {clock(ahead.one)} for one process"
     if ahead.slots > 1:
-        told += f", {at_least} {clock(ahead.several)} for the {ahead.slots} at once that `run` would use"
-    return told + (f"; {' and '.join(unknown)} of unknown cost (nothing like them was measured yet)" if unknown else "")
+        line += f", {at_least} {clock(ahead.several)} for the {ahead.slots} at once that `run` would use"
+    return line + (f"; {' and '.join(unknown)} of unknown cost (nothing like them was measured yet)" if unknown else "")
 
 
 def _memory(ahead: Ahead) -> list[str]:
     at_once = min(ahead.slots, len(ahead.tasks))
-    found = [(what, mib) for what, mib in (("", ahead.memory.rss), (" of GPU memory", ahead.memory.gpu)) if mib]
-    if not found:
+    peaks = [(what, mib) for what, mib in (("", ahead.memory.rss), (" of GPU memory", ahead.memory.gpu)) if mib]
+    if not peaks:
         return ["memory: unknown"]
     parts = [
         f"{size(mib * 2**20)}{what} a process"
         + (f", {size(mib * at_once * 2**20)} for {at_once}" if at_once > 1 else "")
-        for what, mib in found
+        for what, mib in peaks
     ]
     return [f"memory: at most {'; '.join(parts)}, as measured"]
 
 
 def _disk(ahead: Ahead, images: int) -> list[str]:
-    known: dict[str, int | None] = {**ahead.disk, **({"LR images and the like": images} if images else {})}
-    parts = ", ".join(f"{name} {'unknown' if found is None else size(found)}" for name, found in known.items())
-    total = sum(found for found in known.values() if found is not None)
-    word = "at least " if None in known.values() else "about "
+    sizes: dict[str, int | None] = {**ahead.disk, **({"LR images and the like": images} if images else {})}
+    parts = ", ".join(f"{name} {'unknown' if count is None else size(count)}" for name, count in sizes.items())
+    total = sum(count for count in sizes.values() if count is not None)
+    word = "at least " if None in sizes.values() else "about "
     return [f"disk: {word}{size(total)} more ({parts})" if total else f"disk: unknown ({parts})"]
 
 
-def tell_seeds(found: Outlook, planned: int) -> str:
+def seeds_line(outlook: Outlook, planned: int) -> str:
     """Return the line on seeds: what is enough for a difference, from what that is estimated, and how sure it is."""
-    metric = metrics.get(found.metric)
-    what = (
-        f"seeds: to see {found.difference:g}{f' {metric.unit}' if metric.unit else ''} in {metric.label} on {found.condition.label} "
-        f"(power {POWER:.0%}, two-sided paired t over seeds, alpha 0.05/{found.comparisons})"
+    metric = metrics.get(outlook.metric)
+    question = (
+        f"seeds: to see {outlook.difference:g}{f' {metric.unit}' if metric.unit else ''} in {metric.label} on {outlook.condition.label} "
+        f"(power {POWER:.0%}, two-sided paired t over seeds, alpha 0.05/{outlook.comparisons})"
     )
-    if not found.spreads:
-        return f"{what}: unknown: nothing like it was measured"
-    by_size = sorted(found.spreads, key=lambda spread: spread.sd)
+    if not outlook.spreads:
+        return f"{question}: unknown: nothing like it was measured"
+    by_size = sorted(outlook.spreads, key=lambda spread: spread.sd)
     ks = sorted({spread.seeds for spread in by_size})
     seeds = f"{ks[0]}" if len(ks) == 1 else f"{ks[0]} to {ks[-1]}"
-    origin = f"of other studies ({', '.join(found.siblings)}) " if found.siblings else ""
-    if len(by_size) <= NAMED and not found.siblings:
-        told = ", ".join(f"{spread.arm}: {_needed(spread, found)}" for spread in found.spreads)
+    origin = f"of other studies ({', '.join(outlook.siblings)}) " if outlook.siblings else ""
+    if len(by_size) <= NAMED and not outlook.siblings:
+        needed = ", ".join(f"{spread.arm}: {_needed(spread, outlook)}" for spread in outlook.spreads)
     else:
         middle = min(by_size, key=lambda spread: abs(spread.sd - median(s.sd for s in by_size)))
-        told = f"median {_needed(middle, found)}, largest {_needed(by_size[-1], found)} ({by_size[-1].arm})"
+        needed = f"median {_needed(middle, outlook)}, largest {_needed(by_size[-1], outlook)} ({by_size[-1].arm})"
     return (
-        f"{what}: {told}; planned: {planned}. An estimate from {len(by_size)} spread{'s' * (len(by_size) > 1)} {origin}"
+        f"{question}: {needed}; planned: {planned}. An estimate from {len(by_size)} spread{'s' * (len(by_size) > 1)} {origin}"
         f"over {seeds} seeds; in brackets at the ends of the 95 % interval of the spread"
     )
 
 
-def _needed(spread: Spread, found: Outlook) -> str:
+def _needed(spread: Spread, outlook: Outlook) -> str:
     if spread.sd == 0:
         return "no spread measured"
     ends = (spread.sd, *spread_interval(spread.sd, spread.seeds))
-    words = [
+    counts = [
         f"over {LIMIT}" if n is None else str(n)
-        for n in (seeds_needed(sd, found.difference, found.alpha) for sd in ends)
+        for n in (seeds_needed(sd, outlook.difference, outlook.alpha) for sd in ends)
     ]
-    return f"{words[0]} ({words[1]} to {words[2]})"
+    return f"{counts[0]} ({counts[1]} to {counts[2]})"
 
 
 def command(
@@ -189,7 +189,7 @@ def command(
         ),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="processes at once that the time is told for; none: as `run`")
+        int | None, typer.Option(min=1, help="processes at once that the time is estimated for; none: as `run`")
     ] = None,
     device: DeviceOpt = "auto",
     data_root: DataRootOpt = None,

@@ -1,4 +1,4 @@
-"""The verb `show`: everything that the store knows of one stage or trial."""
+"""The verb `show`: everything in the store about one stage or trial."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def _training(store: Store, stages: list[str]) -> dict[str, Any]:
     records = [(read_json(store.stage(key) / "stage.json") or {}) for key in stages]
     seconds = [(record.get("costs") or {}).get("seconds") for record in records]
     peaks = [record["peak_rss_mib"] for record in records if record.get("peak_rss_mib") is not None]
-    known = [one for one in seconds if one is not None]
-    out: dict[str, Any] = {"training_seconds": sum(known)} if known and len(known) == len(seconds) else {}
+    measured = [value for value in seconds if value is not None]
+    out: dict[str, Any] = {"training_seconds": sum(measured)} if measured and len(measured) == len(seconds) else {}
     return out | ({"training_peak_rss_mib": max(peaks)} if peaks else {})
 
 
@@ -94,9 +94,9 @@ def scores(path: Path) -> list[dict[str, Any]]:
     out = []
     rows = pd.read_parquet(path)
     group: Any
-    for group, found in rows.groupby(["dataset", "kernel", "scale", "metric", "evaluation"], sort=False):
+    for group, group_rows in rows.groupby(["dataset", "kernel", "scale", "metric", "evaluation"], sort=False):
         dataset, kernel, scale, metric, evaluation = group
-        values = found["value"].to_numpy(dtype="float64")
+        values = group_rows["value"].to_numpy(dtype="float64")
         finite = values[np.isfinite(values)]
         out.append(
             {
@@ -130,41 +130,41 @@ def tail(path: Path, count: int) -> list[str]:
     return text.decode("utf-8", errors="replace").splitlines()[-count:]
 
 
-def lines(found: Mapping[str, Any]) -> Iterator[str]:
+def lines(record: Mapping[str, Any]) -> Iterator[str]:
     """Yield what `show` prints."""
-    status = found["status"] or {}
-    rows = [("state", _state(found, status))]
+    status = record["status"] or {}
+    rows = [("state", _state(record, status))]
     if status.get("state") == "failed":
         rows.append(("failure", f"{status.get('kind') or 'error'}: {status.get('message')}"))
-    rows += [("used by", text) for text in _uses(found["used_by"])]
-    if found["kind"] == "trial":
-        rows += [("stages", ", ".join(f"{short(k)} ({s})" for k, s in found["stages"].items()) or "none")]
-    elif found["before"]:
-        rows.append(("starts from", f"stage {short(found['before'])}"))
-    costs = "; ".join(_cost(name, value) for name, value in found["costs"].items() if value is not None)
+    rows += [("used by", text) for text in _uses(record["used_by"])]
+    if record["kind"] == "trial":
+        rows += [("stages", ", ".join(f"{short(k)} ({s})" for k, s in record["stages"].items()) or "none")]
+    elif record["before"]:
+        rows.append(("starts from", f"stage {short(record['before'])}"))
+    costs = "; ".join(_cost(name, value) for name, value in record["costs"].items() if value is not None)
     rows.append(("costs", costs or "not measured"))
-    yield f"{found['kind']} {found['key']}"
+    yield f"{record['kind']} {record['key']}"
     yield from columns(rows)
-    yield from _section("configuration", found["configuration"])
-    yield from _section("recorded", found["recorded"])
-    if found["scores"]:
+    yield from _section("configuration", record["configuration"])
+    yield from _section("recorded", record["recorded"])
+    if record["scores"]:
         yield "scores"
         table = [("metric", "data set", "kernel", "scale", "mean", "images", "infinite")]
-        for one in found["scores"]:
-            mean = "-" if one["mean"] is None else f"{one['mean']:.4f}"
-            table.append((one["metric"], one["dataset"], one["kernel"], f"x{one['scale']}", mean, str(one["images"]),
-                          str(one["infinite"]) if one["infinite"] else ""))  # fmt: skip
+        for score in record["scores"]:
+            mean = "-" if score["mean"] is None else f"{score['mean']:.4f}"
+            table.append((score["metric"], score["dataset"], score["kernel"], f"x{score['scale']}", mean, str(score["images"]),
+                          str(score["infinite"]) if score["infinite"] else ""))  # fmt: skip
         yield from (f"  {line}" for line in columns(table))
-    yield f"files, {size(sum(found['files'].values()))}"
-    yield from (f"  {line}" for line in columns(_files(found["files"]) or [("none", "")]))
-    if found["log"]:
-        yield f"log, last {len(found['log'])} lines"
-        yield from (f"  {line}" for line in found["log"])
+    yield f"files, {size(sum(record['files'].values()))}"
+    yield from (f"  {line}" for line in columns(_files(record["files"]) or [("none", "")]))
+    if record["log"]:
+        yield f"log, last {len(record['log'])} lines"
+        yield from (f"  {line}" for line in record["log"])
 
 
-def _state(found: Mapping[str, Any], status: Mapping[str, Any]) -> str:
-    text = str(found["state"])
-    if found["kind"] == "stage" and text == "done" and "checkpoint.pt" not in found["files"]:
+def _state(record: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    text = str(record["state"])
+    if record["kind"] == "stage" and text == "done" and "checkpoint.pt" not in record["files"]:
         text += ", its checkpoint cleaned away"
     if status.get("started"):
         text += f", started {_time(status['started'])}"
@@ -220,10 +220,10 @@ def _flat(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
         path = f"{prefix}{name}"
         if isinstance(value, Mapping):
             yield from _flat(value, f"{path}.")
-        elif isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
-            for n, one in enumerate(value):
+        elif isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
+            for n, entry in enumerate(value):
                 # Stages have names, and overrides use them.
-                yield from _flat(one, f"{one['name']}." if path == "stages" and "name" in one else f"{path}.{n}.")
+                yield from _flat(entry, f"{entry['name']}." if path == "stages" and "name" in entry else f"{path}.{n}.")
         elif value not in (None, [], {}):
             yield path, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 

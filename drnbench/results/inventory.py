@@ -85,18 +85,18 @@ class Inventory:
     @cached_property
     def uses(self) -> dict[str, tuple[Use, ...]]:
         """Who needs a unit, by its key: every results/*/plan.json, and the candidates that a search.json names."""
-        found: dict[str, dict[Use, None]] = {}
+        users: dict[str, dict[Use, None]] = {}
         for study, plan in self.plans.items():
             for trial in plan.trials:
                 use = Use(study, trial.arm, trial.seed)
                 for key in (trial.key, *trial.stages):
-                    found.setdefault(key, {})[use] = None
+                    users.setdefault(key, {})[use] = None
         for path in sorted(self.store.root.glob("*/search.json")):
             for search in ((read_json(path) or {}).get("searches") or {}).values():
                 for keys in (search.get("uses") or {}).values():
                     for key in keys:
-                        found.setdefault(key, {})[Use(path.parent.name, "a candidate of the search", 0)] = None
-        return {key: tuple(uses) for key, uses in found.items()}
+                        users.setdefault(key, {})[Use(path.parent.name, "a candidate of the search", 0)] = None
+        return {key: tuple(uses) for key, uses in users.items()}
 
     @cached_property
     def units(self) -> list[Holding]:
@@ -142,11 +142,11 @@ class Inventory:
     @cached_property
     def _starts(self) -> set[str]:
         """Stages that unfinished ones start from."""
-        found = set()
+        starts = set()
         for unit in self.units:
             if unit.kind == "stage" and unit.state != "done":
-                found.add((read_json(unit.folder / "unit.json") or {}).get("before"))
-        return {key for key in found if key}
+                starts.add((read_json(unit.folder / "unit.json") or {}).get("before"))
+        return {key for key in starts if key}
 
     @property
     def running(self) -> list[Holding]:
@@ -155,24 +155,24 @@ class Inventory:
 
     def cache(self) -> dict[str, tuple[int, int]]:
         """Return number of files and bytes of each part of the cache."""
-        found = {}
+        parts = {}
         for name, title in CACHES.items():
             files = sizes(self.store.cache / name)
             if files:
-                found[title] = (len(files), sum(files.values()))
-        return found
+                parts[title] = (len(files), sum(files.values()))
+        return parts
 
     def leftovers(self) -> list[Path]:
         """Return hidden temporary files and folders whose process is gone, and locks and leases that nobody holds."""
-        found = [path for path in _hidden(self.store.root) if _dead(path)]
+        paths = [path for path in _hidden(self.store.root) if _dead(path)]
         for unit in self.units:
             if not unit.busy:
-                found += [unit.folder / name for name in unit.files if Path(name).name.startswith(".now-") or (
+                paths += [unit.folder / name for name in unit.files if Path(name).name.startswith(".now-") or (
                     TEMPORARY.fullmatch(Path(name).name) and _dead(unit.folder / name))]  # fmt: skip
-                found += [unit.folder / name for name in unit.files if re.fullmatch(r"lease\.\d+|\.lock", name)]
-        found += [path for path in _temporaries(self.store.cache) if _dead(path)]
-        found += [self.store.cache / "locks" / name for name in sizes(self.store.cache / "locks")]
-        return sorted(set(found))
+                paths += [unit.folder / name for name in unit.files if re.fullmatch(r"lease\.\d+|\.lock", name)]
+        paths += [path for path in _temporaries(self.store.cache) if _dead(path)]
+        paths += [self.store.cache / "locks" / name for name in sizes(self.store.cache / "locks")]
+        return sorted(set(paths))
 
 
 def resolve(store: Store, key: str) -> Path:
@@ -182,14 +182,14 @@ def resolve(store: Store, key: str) -> Path:
         UsageError: none or several do.
 
     """
-    found = store.find(key)
-    if not found:
+    matches = store.find(key)
+    if not matches:
         raise UsageError(f"no stage and no trial in {store.root} begins with {key!r}; `plan` shows the keys of a study")
-    if len(found) > 1:
-        names = ", ".join(f"{path.parent.name[:-1]} {path.name[:16]}" for path in found[:4])
-        more = ", ..." if len(found) > 4 else ""
-        raise UsageError(f"{key!r} begins {len(found)} keys ({names}{more}); give more of its characters")
-    return found[0]
+    if len(matches) > 1:
+        names = ", ".join(f"{path.parent.name[:-1]} {path.name[:16]}" for path in matches[:4])
+        more = ", ..." if len(matches) > 4 else ""
+        raise UsageError(f"{key!r} begins {len(matches)} keys ({names}{more}); give more of its characters")
+    return matches[0]
 
 
 def folders(place: Path) -> list[Path]:
@@ -197,8 +197,10 @@ def folders(place: Path) -> list[Path]:
     if place.is_symlink():
         return []
     try:
-        with os.scandir(place) as found:
-            return sorted(Path(e.path) for e in found if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
+        with os.scandir(place) as entries:
+            return sorted(
+                Path(e.path) for e in entries if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")
+            )
     except (FileNotFoundError, NotADirectoryError):
         return []
 

@@ -23,7 +23,7 @@ from drnbench.data.lr import degrade, pixel_sha
 from drnbench.datasets.sources import ImageFile, resolve
 from drnbench.degradations import parse
 from drnbench.errors import UsageError, nearest
-from drnbench.evaluation import metrics as known
+from drnbench.evaluation import metrics as registry
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.protocol import Pixels
 from drnbench.execution.local import LocalExecutor
@@ -77,17 +77,17 @@ def bench(device: str, only: str | None, out: Path | None) -> int:
     if only is not None and only not in parts:
         raise UsageError(f"bench --only {only}: {nearest(only, parts)}")
     torch.set_num_threads(1)
-    found: list[Speed] = []
+    speeds: list[Speed] = []
     for name in [only] if only else parts:
         with TemporaryDirectory() as folder:
             for speed in parts[name](Path(folder)):
-                found.append(speed)
+                speeds.append(speed)
                 if str(out) != "-":
                     processes = f"{speed.processes} process{'es' * (speed.processes > 1)}"
                     print(f"{speed.what:<66} {speed.rate:9.2f} {speed.unit}, {processes}", flush=True)
     record: dict[str, Any] = {
         "processor": processor(), "cores": cores(), "device": _name(place), "torch": torch.__version__,
-        "speeds": [vars(speed) for speed in found],
+        "speeds": [vars(speed) for speed in speeds],
     }  # fmt: skip
     if str(out) == "-":
         sys.stdout.write(json.dumps(record, indent=2) + "\n")
@@ -134,7 +134,7 @@ def _score(folder: Path) -> Iterator[Speed]:
     for metrics in (["psnr_y", "ssim_y"], ["psnr_rgb", "ssim_rgb"], ["lr_psnr"], ["lpips"], ["niqe"]):
         try:
             for metric in metrics:
-                known.get(metric).ready()
+                registry.get(metric).ready()
         except UsageError as error:
             print(f"{' + '.join(metrics)} left out: {error}", file=sys.stderr)
             continue
@@ -153,10 +153,10 @@ def _degrade(folder: Path) -> Iterator[Speed]:
         for jobs in sorted({1, cores()}):
             work = Degrade("bicubic", 4, folder / f"lr{jobs}", None)
             (folder / f"lr{jobs}").mkdir(exist_ok=True)
-            found = each(work, images, jobs, "degrading")
-            next(found)  # the start of the processes is not the speed of the work
+            results = each(work, images, jobs, "degrading")
+            next(results)  # the start of the processes is not the speed of the work
             start = time.perf_counter()
-            done = len(list(found))
+            done = len(list(results))
             yield Speed(
                 f"degrade bicubic x4, {label}, PNG files", done / (time.perf_counter() - start), "images/s", jobs
             )
@@ -229,6 +229,6 @@ def _sweep(folder: Path, device: str) -> Iterator[Speed]:
         took = time.perf_counter() - start
     stages = [read_json(path) for path in sorted(folder.glob("measured/stages/*/stage.json"))]
     scored = [read_json(path)["seconds"] for path in sorted(folder.glob("measured/trials/*/scores.json"))]
-    work = sum(one["seconds_per_step"] * one["steps"] for one in stages) + sum(scored)
+    work = sum(stage["seconds_per_step"] * stage["steps"] for stage in stages) + sum(scored)
     yield Speed(f"sweep: a trial of {STEPS} steps, training and scoring", work / SWEPT, "s", 1)
     yield Speed("sweep: a trial, everything else", (took - work) / SWEPT, "s", 1)

@@ -65,11 +65,11 @@ def clean(results: Path, choice: Choice, *, yes: bool) -> int:
     if not choice:
         return 0
     work = _chosen(held, choice)
-    told = _words(work)
-    if not told:
+    lines = _description(work)
+    if not lines:
         print("\nnothing of what was chosen is there")
         return 0
-    print("\nto be deleted:\n" + "\n".join(f"  {line}" for line in told))
+    print("\nto be deleted:\n" + "\n".join(f"  {line}" for line in lines))
     if not yes and not _confirmed():
         print("nothing was deleted")
         return 0
@@ -91,7 +91,7 @@ def table(held: Inventory) -> list[str]:
     rows.append(_row("  their checkpoints", len(checkpoints), sum(checkpoints)))
     rows.append(_row("trials", len(trials), sum(u.size for u in trials)))
     rows.append(_row("  their sample images", len(samples), sum(samples)))
-    rows += [_row(f"cache: {title}", *found) for title, found in held.cache().items()]
+    rows += [_row(f"cache: {title}", *counts) for title, counts in held.cache().items()]
     root = held.store.root
     mlflow = [p.stat().st_size for p in root.glob("mlflow.db*") if not p.is_symlink()]
     mlflow += list(sizes(root / "mlartifacts").values())
@@ -117,8 +117,8 @@ def _row(name: str, count: int, total: int) -> tuple[str, str, str]:
     return name, str(count), size(total)
 
 
-def _sum(found: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    pairs = list(found)
+def _sum(counts: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    pairs = list(counts)
     return sum(n for n, _ in pairs), sum(total for _, total in pairs)
 
 
@@ -143,7 +143,7 @@ def _chosen(held: Inventory, choice: Choice) -> _Work:
 
 def _still(work: _Work, now: _Work) -> _Work:
     """Return what was shown as far as it may still go: a person may take long to answer, and runs start meanwhile."""
-    units, checkpoints = ({unit.key for unit in found} for found in (now.units, now.checkpoints))
+    units, checkpoints = ({unit.key for unit in chosen} for chosen in (now.units, now.checkpoints))
     return _Work(
         [unit for unit in work.units if unit.key in units],
         [unit for unit in work.checkpoints if unit.key in checkpoints],
@@ -153,7 +153,7 @@ def _still(work: _Work, now: _Work) -> _Work:
     )
 
 
-def _words(work: _Work) -> list[str]:
+def _description(work: _Work) -> list[str]:
     lines = []
     if work.units:
         kinds = [unit.kind for unit in work.units]

@@ -29,8 +29,8 @@ from drnbench.session.reproduction import (
     compare_scores,
     compare_weights,
     differences,
+    read_recorded,
     reasons,
-    recorded,
 )
 from drnbench.store import Store, read_json
 from drnbench.training.prepare import prepare
@@ -53,10 +53,10 @@ def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
 
     """
     store = Store(results)
-    found = recorded(store, resolve(store, key))
-    check_data(found, store.cache)
-    with _room(store, found.key, keep) as fresh:
-        failed = _run(found, fresh, _device(store, found, device))
+    record = read_recorded(store, resolve(store, key))
+    check_data(record, store.cache)
+    with _fresh_store(store, record.key, keep) as fresh:
+        failed = _run(record, fresh, _device(store, record, device))
         if failed is None:
             print("interrupted; nothing was compared", file=sys.stderr)
             return 130
@@ -64,19 +64,23 @@ def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
             print("not reproduced: it failed this time")
             print("\n".join(f"failed: {line}" for line in failed), file=sys.stderr)
             return 1
-        compared, why = _compare(found, store, fresh)
+        outcomes, why = _compare(record, store, fresh)
     print()
     for line in why:
         print(line)
-    for one in compared:
-        print(f"{one} ({one.count} {'rows' if one.title == 'scores' else 'tensors'})" if not one.missing else str(one))
+    for result in outcomes:
+        print(
+            f"{result} ({result.count} {'rows' if result.title == 'scores' else 'tensors'})"
+            if not result.missing
+            else str(result)
+        )
     if keep is not None:
         print(f"what was made now is in {keep}")
-    return 0 if all(one.identical or one.missing for one in compared) else 1
+    return 0 if all(result.identical or result.missing for result in outcomes) else 1
 
 
 @contextmanager
-def _room(store: Store, key: str, keep: Path | None) -> Iterator[Store]:
+def _fresh_store(store: Store, key: str, keep: Path | None) -> Iterator[Store]:
     """Give a store of its own, with the cache of the other one."""
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise UsageError(f"--keep {keep}: it is there and not empty; give a new folder")
@@ -93,24 +97,25 @@ def _room(store: Store, key: str, keep: Path | None) -> Iterator[Store]:
             shutil.rmtree(fresh.root, ignore_errors=True)
 
 
-def _device(store: Store, found: Recorded, device: str) -> list[str]:
+def _device(store: Store, record: Recorded, device: str) -> list[str]:
     """Return the devices to use; "auto" is what was recorded, so that one machine with both gives the same numbers."""
     if device == "auto":
-        kinds = {(read_json(store.stage(u.key) / "stage.json") or {}).get("device") for u in found.stages}
+        kinds = {(read_json(store.stage(u.key) / "stage.json") or {}).get("device") for u in record.stages}
         device = "cpu" if kinds == {"cpu"} else device
     return pick_devices(device, 1)[0]
 
 
-def _run(found: Recorded, fresh: Store, devices: list[str]) -> list[str] | None:
+def _run(record: Recorded, fresh: Store, devices: list[str]) -> list[str] | None:
     """Run everything again; returns what failed, or None where it was interrupted."""
     from rich.console import Console
 
-    plan = _plan(found)
-    units: list[Unit] = [*found.stages, *(trial.unit for trial in plan.trials)]
-    steps = sum(unit.stage.steps for unit in found.stages)
-    what = f"trial {short(found.key)}" if found.scored else f"stage {short(found.key)}"
+    plan = _plan(record)
+    units: list[Unit] = [*record.stages, *(trial.unit for trial in plan.trials)]
+    steps = sum(unit.stage.steps for unit in record.stages)
+    title = f"trial {short(record.key)}" if record.scored else f"stage {short(record.key)}"
     print(
-        f"{what}: {len(found.stages)} stages, {steps} steps, from scratch on {devices[0].partition(':')[0]}", flush=True
+        f"{title}: {len(record.stages)} stages, {steps} steps, from scratch on {devices[0].partition(':')[0]}",
+        flush=True,
     )
     prepare(units, fresh.cache)
     console = Console()
@@ -120,10 +125,10 @@ def _run(found: Recorded, fresh: Store, devices: list[str]) -> list[str] | None:
     return None if outcome.interrupted else outcome.failed
 
 
-def _plan(found: Recorded) -> Plan:
+def _plan(record: Recorded) -> Plan:
     """Return the plan of one trial with the recorded units; of a stage, a trial that scores nothing asks for it."""
-    last = found.stages[-1] if found.stages else None
-    scored, trial = found.scored, found.trial
+    last = record.stages[-1] if record.stages else None
+    scored, trial = record.scored, record.trial
     if scored is None or trial is None:
         assert last is not None
         scored = EvaluateUnit(key=last.key, stage=last.key, model=last.model, options=last.options, scale=last.scale,
@@ -131,32 +136,32 @@ def _plan(found: Recorded) -> Plan:
         trial = Trial(scale=last.scale, seed=last.seed, evaluate=(Evaluate("photos/test"),))
     arm = Arm("again", {}, "named", (trial,), {})
     expanded = Expanded("reproduce", "", "", Study(base=trial), (arm,), None, None)
-    stages = {unit.key: StageNode(unit, unit.stage.name, "missing", used_by=1) for unit in found.stages}
+    stages = {unit.key: StageNode(unit, unit.stage.name, "missing", used_by=1) for unit in record.stages}
     missing = tuple(e.key for e in scored.wanted) or ("nothing",)
     return Plan(expanded, [PlannedTrial(arm, trial, scored, list(stages), "missing", missing)], stages)
 
 
-def _compare(found: Recorded, store: Store, fresh: Store) -> tuple[list[Compared], list[str]]:
+def _compare(record: Recorded, store: Store, fresh: Store) -> tuple[list[Compared], list[str]]:
     """Return what was compared, and lines on what differs around it and whether identity was to be expected."""
     compared: list[Compared] = []
     around: dict[str, list[str]] = {}
     unexpected: list[str] = []
-    records = [(_name(u), store.stage(u.key) / "stage.json", fresh.stage(u.key) / "stage.json") for u in found.stages]
-    if found.scored is not None:
-        records.append(("scores", store.trial(found.key) / "scores.json", fresh.trial(found.key) / "scores.json"))
+    records = [(_name(u), store.stage(u.key) / "stage.json", fresh.stage(u.key) / "stage.json") for u in record.stages]
+    if record.scored is not None:
+        records.append(("scores", store.trial(record.key) / "scores.json", fresh.trial(record.key) / "scores.json"))
     for name, old, new in records:
         a, b = read_json(old) or {}, read_json(new) or {}
         for kind, text in differences(a, b).items():
             around.setdefault(f"{kind} differ: {text}" if kind != "code" else text, []).append(name)
         unexpected += reasons(a, b)
-    for unit in found.stages:
+    for unit in record.stages:
         old, new = (s.stage(unit.key) / "checkpoint.pt" for s in (store, fresh))
         compared.append(compare_weights(f"weights of {_name(unit)}", old, new))
-    if found.scored is not None:
-        old, new = (s.trial(found.key) / "per_image.parquet" for s in (store, fresh))
-        compared.append(compare_scores("scores", old, new, {e.key for e in found.scored.wanted}))
-        status = store.status(store.trial(found.key))
-        unknown = len(status.evaluations if status else ()) - len(found.scored.wanted)
+    if record.scored is not None:
+        old, new = (s.trial(record.key) / "per_image.parquet" for s in (store, fresh))
+        compared.append(compare_scores("scores", old, new, {e.key for e in record.scored.wanted}))
+        status = store.status(store.trial(record.key))
+        unknown = len(status.evaluations if status else ()) - len(record.scored.wanted)
         if unknown:
             compared.append(
                 Compared("other scores", missing=f"{unknown} not compared, no plan.json tells what they are of")
@@ -165,8 +170,8 @@ def _compare(found: Recorded, store: Store, fresh: Store) -> tuple[list[Compared
     lines.append("data: as recorded")
     why = ", ".join(dict.fromkeys(unexpected))
     lines.append(f"bit-identity was not to be expected: other {why}" if why else "bit-identity was to be expected")
-    ok = all(one.identical or one.missing for one in compared)
-    far = " as far as it can be compared" if any(one.missing for one in compared) else ""
+    ok = all(result.identical or result.missing for result in compared)
+    far = " as far as it can be compared" if any(result.missing for result in compared) else ""
     lines.append(f"IDENTICAL bit for bit{far}" if ok else "NOT identical")
     return compared, lines
 

@@ -82,7 +82,7 @@ class Compared:
         return f"{self.title}: {self.different} differ{most}"
 
 
-def recorded(store: Store, folder: Path) -> Recorded:
+def read_recorded(store: Store, folder: Path) -> Recorded:
     """Return what a folder of the store says it is.
 
     Raises:
@@ -148,10 +148,10 @@ def _chain(store: Store, key: str) -> list[StageUnit]:
 
 def _evaluations(store: Store, key: str, made: EvaluateUnit, have: list[str]) -> tuple[Evaluation, ...]:
     """Return what was scored: as plans recorded it, with the fingerprints of that time, or else as it would be now."""
-    found = {e.key: e for e in made.wanted}
+    evaluations = {e.key: e for e in made.wanted}
     for plan in filter(None, (find_plan(store, name) for name in studies(store))):
-        found |= {e.key: e for trial in plan.trials if trial.key == key for e in trial.wanted}
-    wanted = tuple(found[one] for one in have if one in found)
+        evaluations |= {e.key: e for trial in plan.trials if trial.key == key for e in trial.wanted}
+    wanted = tuple(evaluations[evaluation] for evaluation in have if evaluation in evaluations)
     if not wanted:
         raise DataError(
             f"trial {short(key)}: its test images ({', '.join(sorted({e.source for e in made.wanted}))}) or metrics have changed "
@@ -160,7 +160,7 @@ def _evaluations(store: Store, key: str, made: EvaluateUnit, have: list[str]) ->
     return wanted
 
 
-def check_data(found: Recorded, cache: Path) -> None:
+def check_data(record: Recorded, cache: Path) -> None:
     """See that every image and file of weights is there, as it was.
 
     Raises:
@@ -188,7 +188,7 @@ def check_data(found: Recorded, cache: Path) -> None:
         if not same:
             raise DataError(f"cannot be reproduced: the LR images of {lr} have changed since")
 
-    for unit in found.stages:
+    for unit in record.stages:
         stage = unit.stage
         for data, digest in ((stage.data, unit.data_digest), (stage.unpaired, unit.unpaired_digest)):
             if data is not None and digest is not None:
@@ -199,9 +199,9 @@ def check_data(found: Recorded, cache: Path) -> None:
                     raise DataError(f"cannot be reproduced: the weights {path} are gone")
                 if state_digest(Path(path)) != weights:
                     raise DataError(f"cannot be reproduced: the weights in {path} have changed since")
-    if found.scored is not None:
-        for e in found.scored.wanted:
-            small(images(e.source, e.images)[: e.count], e.lr, found.scored.scale, e.lr_images)
+    if record.scored is not None:
+        for e in record.scored.wanted:
+            small(images(e.source, e.images)[: e.count], e.lr, record.scored.scale, e.lr_images)
 
 
 def compare_weights(title: str, old: Path, new: Path) -> Compared:
@@ -285,8 +285,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str
 
 def reasons(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return why bit-identity was not to be expected; [] where it was."""
-    found = differences(old, new)
-    out: list[str] = [kind for kind in ("signature", "code") if kind in found]
+    differing = differences(old, new)
+    out: list[str] = [kind for kind in ("signature", "code") if kind in differing]
     a, b = old.get("versions") or {}, new.get("versions") or {}
     out += [f"version of {name}" for name in NUMERIC if a.get(name) != b.get(name)]
     if (old.get("signature") or {}).get("deterministic") is False:
