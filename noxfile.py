@@ -2,7 +2,7 @@
 
 import nox
 
-nox.options.sessions = ["tests", "lint", "types"]
+nox.options.sessions = ["tests", "lint", "types", "imports"]
 nox.options.default_venv_backend = "venv"
 
 
@@ -19,6 +19,13 @@ def lint(session):
     session.install("ruff")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+
+
+@nox.session
+def imports(session):
+    """The layers: imports run downwards only."""
+    session.install("-e", ".", "import-linter")
+    session.run("lint-imports")
 
 
 @nox.session

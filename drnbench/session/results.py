@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -139,12 +140,21 @@ class Results:
             UsageError: the study has no such figure.
 
         """
-        return _named(self._figures, name, "figure", self.name).figure
+        figure = _named(self._figures, name, "figure", self.name).figure
+        # A figure outside of pyplot has no picture in a notebook unless its inline backend is on.
+        setattr(figure, "_repr_png_", lambda: _png(figure))  # noqa: B010 - an attribute that matplotlib does not know
+        return figure
 
     def _repr_html_(self) -> str:
         from html import escape
 
         return f"<p>{escape(self.headline)}</p>{self.table().to_html() if self._tables else ''}"
+
+
+def _png(figure: Figure) -> bytes:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()
 
 
 def _named(entries: dict[str, T], name: str | None, kind: str, study: str) -> T:

@@ -1,0 +1,72 @@
+"""README, CONTRIBUTING and docs speak of what is there: links, files, modules, verbs and options."""
+
+import ast
+import importlib
+import re
+import shlex
+
+import pytest
+import typer
+
+from drnbench.cli.app import VERBS, app
+from tests.conftest import REPOSITORY
+
+PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
+TEXTS = {page.relative_to(REPOSITORY).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
+pages = pytest.mark.parametrize("page", TEXTS)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)
+
+
+@pages
+def test_links_lead_to_files(page):
+    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", TEXTS[page]) if "://" not in link]
+    folder = (REPOSITORY / page).parent
+    assert [link for link in links if not (folder / link).exists()] == []
+
+
+@pages
+def test_files_and_modules_that_are_named_exist(page):
+    # Results and what a reader makes are not in the repository.
+    paths = re.findall(r"`((?:drnbench|studies|tests|docs)/[\w./*<>-]*)", TEXTS[page])
+    assert [path for path in paths if "<" not in path and not list(REPOSITORY.glob(path.rstrip("/")))] == []
+    for name in set(re.findall(r"`(drnbench(?:\.\w+)+)`", TEXTS[page])):
+        groups = {f"drnbench.{kind}" for kind in ("models", "schemes", "kernels", "metrics", "outputs", "executors")}
+        if name not in groups:
+            assert resolved(name), name
+
+
+def resolved(name: str) -> object:
+    """Return the module, or the attribute of a module, of a dotted name."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        module, _, attribute = name.rpartition(".")
+        return getattr(importlib.import_module(module), attribute)
+
+
+@pages
+def test_commands_name_verbs_and_options_that_exist(page):
+    group = typer.main.get_group(app)
+    commands = re.findall(r"python -m drnbench ([^`\n]*)", TEXTS[page])
+    for line in commands:
+        words = shlex.split(line.replace("\\|", "|"), comments=True)
+        if not words or not words[0].islower():
+            continue  # VERB stands for any
+        assert words[0] in VERBS, line
+        command = group.get_command(None, words[0])
+        if hasattr(command, "commands"):
+            command = command.commands[words[1]]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options | {"--help"}, line
+
+
+@pages
+def test_python_is_python(page):
+    for block in blocks(TEXTS[page], "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("drnbench"):
+                module = importlib.import_module(node.module)
+                assert all(hasattr(module, alias.name) for alias in node.names), block
