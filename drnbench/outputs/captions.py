@@ -10,7 +10,7 @@ from drnbench.outputs import search_summary
 from drnbench.render import text
 from drnbench.results import labels
 from drnbench.results.scores import Condition, Scores
-from drnbench.results.statistics import STAR_SEEDS
+from drnbench.results.statistics import STAR_SEEDS, Difference
 from drnbench.results.summary import Result
 
 
@@ -65,6 +65,13 @@ def protocol(scores: Scores, metrics: set[str], scales: list[int]) -> list[str]:
     scale = scales[0] if len(scales) == 1 else None
     sentence = scores.plan.protocol.caption([known.get(m) for m in sorted(metrics)], scale)
     return [sentence.rstrip(".") + "."] if sentence else []
+
+
+def interval_method(differences: Iterable[Difference]) -> str:
+    """Return the method of the intervals of a figure: what they speak of depends on the seeds."""
+    if any(d.level == "method" for d in differences):
+        return "crossed seed-by-image t"
+    return "t over images, these checkpoints only"
 
 
 def specs(conditions: Iterable[Condition]) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from drnbench.outputs import gap_values
-from drnbench.render import text, x_axis
-from drnbench.render.style import COLOURS, COLUMN_IN, GREY, PAGE_IN, CaptionedFigure, legend, new_figure
+from drnbench.render import lines, style, text, x_axis
+from drnbench.render.lines import Point
+from drnbench.render.style import GREY, CaptionedFigure
 from drnbench.results import layout
 from drnbench.results.plan_record import AxisRecord
 from drnbench.results.scores import Condition, Scores
@@ -17,78 +18,60 @@ if TYPE_CHECKING:
 
 def draw(scores: Scores, out: dict[str, Any]) -> CaptionedFigure | None:
     """Return a panel for each test set; None where nothing is scored on both sides yet."""
-    found = gap_values.gaps(scores, out)
-    panels = gap_values.slots(scores, out, found)
-    panels = {slot: conditions for slot, conditions in panels.items() if conditions}
+    gaps = gap_values.gaps(scores, out)
+    panels = {slot: conditions for slot, conditions in gap_values.slots(scores, out, gaps).items() if conditions}
     if not panels:
         return None
-    axis = scores.plan.axis(out["x"])
-    s = text.style(out["metric"])
-    across = min(2, len(panels))
-    down = -(-len(panels) // across)
-    figure = new_figure(PAGE_IN if across == 2 else COLUMN_IN, 2.3 * down + 0.35)
-    grid = figure.subplots(down, across, squeeze=False)
-    for ax in grid.flat[len(panels) :]:
-        ax.remove()
-    entries: dict[str, Any] = {}
-    for n, (ax, (slot, conditions)) in enumerate(zip(grid.flat, panels.items(), strict=False)):
-        _panel(ax, scores, found, axis, conditions)
+    axis, s = scores.plan.axis(out["x"]), text.style(out["metric"])
+    figure, axes = style.new_panels(len(panels), 2.3, extra=0.35)
+    for ax, (slot, conditions) in zip(axes, panels.items(), strict=True):
+        _panel(ax, scores, gaps, axis, conditions)
         if len(panels) > 1:
             ax.set_title(text.slot_label(scores, slot, scale=True), loc="left")
-        if n % across == 0:
-            unit = f" ({s.unit.strip()})" if s.unit else ""
-            ax.set_ylabel(f"gap in {s.label}{unit}\ntraining − test images")
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    legend(figure, entries)
+    style.label_rows(axes, f"gap in {s.axis_label}\ntraining − test images")
+    style.legend(figure, style.legend_entries(axes))
     stem = text.slug(out["x"].rpartition(".")[2])
-    words = f"Gap against {axis.title}. " + gap_values.caption(scores, out, found).removeprefix(scores.plan.question)
-    return CaptionedFigure(f"figure_gap_{text.slug(out['metric'])}_{stem}", " ".join(words.split()), figure)
+    caption = f"Gap against {axis.title}. " + gap_values.caption(scores, out, gaps).removeprefix(scores.plan.question)
+    return CaptionedFigure(f"figure_gap_{text.slug(out['metric'])}_{stem}", " ".join(caption.split()), figure)
 
 
-def _panel(ax: Axes, scores: Scores, found: gap_values.Gaps, axis: AxisRecord, conditions: list[Condition]) -> None:
-    moving = layout.moving(scores)
-    others = [a for a in scores.axes if a.path not in {axis.path, *moving}]
-    lines: dict[str, list[tuple[float, gap_values.Gap]]] = {}
-    hollow = set()
-    for arm in scores.arms:
-        for condition in conditions:
-            one = found.get((arm.name, condition))
-            if one is None or arm.kind == "reference":
-                continue
-            if arm.kind == "named":
-                ax.axhline(one.value, color=GREY, linestyle="--", linewidth=1.0, label=arm.name)
-                continue
-            label = ", ".join(f"{a.title}={text.shown(arm.values[a.path], a.path)}" for a in others)
-            lines.setdefault(label, []).append((x_axis.position(axis, arm.values[axis.path]), one))
-            if scores.is_baseline(arm):
-                hollow.add(one.arm)
-    known = x_axis.numbers(axis)
+def _panel(ax: Axes, scores: Scores, gaps: gap_values.Gaps, axis: AxisRecord, conditions: list[Condition]) -> None:
+    for arm in (a for a in scores.arms if a.kind == "named"):
+        for gap in (gaps[arm.name, c] for c in conditions if (arm.name, c) in gaps):
+            ax.axhline(gap.value, color=GREY, linestyle="--", linewidth=1.0, label=arm.name)
     log = x_axis.spread(axis)
-    for n, (label, line) in enumerate(lines.items()):
-        line.sort(key=lambda pair: pair[0])
-        step = 0.1 if known is None else 0.0 if log else 0.012 * (max(known) - min(known))
-        shift = (n - (len(lines) - 1) / 2) * step
-        colour, marker = COLOURS[n % 10], "osD^vP*X"[n % 8]
-        xs = [x + shift if not log else x * 1.03 ** (n - (len(lines) - 1) / 2) for x, _ in line]
-        if known is not None:
-            ax.plot(xs, [one.value for _, one in line], color=colour, alpha=0.55, linewidth=1.0)
-        for x, (_, one) in zip(xs, line, strict=True):
-            ax.errorbar(
-                x, one.value, yerr=one.half, color=colour, capsize=2.0, elinewidth=1.0, marker=marker,
-                markerfacecolor="white" if one.arm in hollow else colour,
-            )  # fmt: skip
-        face = "white" if all(one.arm in hollow for _, one in line) else colour
-        ax.plot([], [], color=colour, marker=marker, markerfacecolor=face, label=label or "all arms")
-    _bicubic(ax, [pair for line in lines.values() for pair in line])
+    lines.draw(ax, _lines(scores, gaps, axis, conditions), axis, log=log)
+    _bicubic(ax, scores, gaps, axis, conditions)
     x_axis.draw(ax, axis, log=log)
 
 
-def _bicubic(ax: Axes, points: list[tuple[float, gap_values.Gap]]) -> None:
-    """Bicubic learns nothing: its gap on the same images is the difference between the images alone."""
-    known = sorted({(x, one.bicubic) for x, one in points if one.bicubic is not None})
-    if known:
-        xs, ys = zip(*known, strict=True)
+def _lines(
+    scores: Scores, gaps: gap_values.Gaps, axis: AxisRecord, conditions: list[Condition]
+) -> dict[str, list[Point]]:
+    """Return a line for each combination of the other axes, its points from left to right."""
+    others = [a for a in scores.axes if a.path not in {axis.path, *layout.moving(scores)}]
+    by_label: dict[str, list[Point]] = {}
+    for arm in (a for a in scores.arms if a.kind == "grid"):
+        label = ", ".join(text.setting(a, arm.values[a.path]) for a in others) or "all arms"
+        x = x_axis.position(axis, arm.values[axis.path])
+        for gap in (gaps[arm.name, c] for c in conditions if (arm.name, c) in gaps):
+            half = gap.half or 0.0
+            point = Point(x, gap.value, gap.value - half, gap.value + half, baseline=scores.is_baseline(arm))
+            by_label.setdefault(label, []).append(point)
+    return {label: sorted(points, key=lambda p: p.x) for label, points in by_label.items()}
+
+
+def _bicubic(ax: Axes, scores: Scores, gaps: gap_values.Gaps, axis: AxisRecord, conditions: list[Condition]) -> None:
+    """Draw the gap of bicubic, which learns nothing: on the same images, it is the difference of the images alone."""
+    points = sorted({
+        (x_axis.position(axis, arm.values[axis.path]), gap.bicubic)
+        for arm in scores.arms
+        if arm.kind == "grid"
+        for gap in (gaps[arm.name, c] for c in conditions if (arm.name, c) in gaps)
+        if gap.bicubic is not None
+    })  # fmt: skip
+    if points:
+        xs, ys = zip(*points, strict=True)
         ax.plot(
             xs, ys, color=GREY, linestyle=":", linewidth=1.0, marker=".", label="bicubic (difference of the images)"
         )

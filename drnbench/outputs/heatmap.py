@@ -6,23 +6,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drnbench.outputs import captions
-from drnbench.render import text, x_axis
-from drnbench.render.style import GREY, PAGE_IN, CaptionedFigure, new_figure
+from drnbench.render import style, text, x_axis
+from drnbench.render.style import GREY, PAGE_IN, CaptionedFigure
 from drnbench.results import layout
 from drnbench.results.plan_record import AxisRecord
 from drnbench.results.scores import Arm, Scores
-from drnbench.results.statistics import STAR_SEEDS
+from drnbench.results.statistics import STAR_SEEDS, Difference
 from drnbench.results.summary import Result, Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 CLIP = 4.0
 """A cell this many times the typical one does not set the colours: a collapse would leave all others white."""
 CELL_IN = 0.78
 """Width that a cell with its interval takes; where there is less room, the interval breaks."""
+MARKS = {"better": "*", "worse": "†", "": ""}
 
 
 @dataclass(frozen=True)
@@ -37,43 +40,69 @@ class Panel:
         """Every cell that has a difference."""
         return [cell for row in self.cells for cell in row if isinstance(cell, Result)]
 
+    @property
+    def differences(self) -> list[Difference]:
+        """The differences of these cells."""
+        return [result.difference for result in self.results if result.difference]
+
+    def values(self) -> NDArray[np.float64]:
+        """Return the differences, rows x columns; NaN where a cell has none."""
+        return np.array([
+            [cell.difference.mean if isinstance(cell, Result) and cell.difference else np.nan for cell in row]
+            for row in self.cells
+        ])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the maps of a figure share: metric, the difference with the full colour, width of a cell in inches."""
+
+    style: text.MetricStyle
+    top: float
+    cell: float
+
+    @property
+    def sign(self) -> int:
+        return 1 if self.style.higher_is_better else -1
+
 
 def panels(scores: Scores, results: Results, out: dict[str, Any]) -> list[Panel]:
     """Return a map for each combination of the remaining axes and each test set."""
-    x, y = (next(a for a in scores.axes if a.path == out[side]) for side in ("x", "y"))
-    subject = scores.subject
-    rest = []
-    for axis in scores.axes:
-        values = {repr(arm.values[axis.path]) for arm in subject if arm.kind == "grid"}
-        if axis.path not in {out["x"], out["y"]} and len(values) > 1:
-            rest.append(axis)
+    x, y = scores.plan.axis(out["x"]), scores.plan.axis(out["y"])
+    rest = _remaining(scores, out)
     fields = layout.moved(scores, layout.moving(scores))
-    found: dict[tuple[Any, ...], dict[tuple[int, int], Result | str]] = {}
+    maps: dict[tuple[Any, ...], dict[tuple[int, int], Result | str]] = {}
     titles: dict[tuple[Any, ...], str] = {}
     for arm in scores.arms:
         base = scores.is_baseline(arm)
-        if arm.kind != "grid" or not (base or arm in subject):
+        if arm.kind != "grid" or not (base or arm in scores.subject):
             continue
-        at = y.values.index(arm.values[y.path]), x.values.index(arm.values[x.path])
+        cell = y.values.index(arm.values[y.path]), x.values.index(arm.values[x.path])
         for condition, slot in layout.slots(arm, fields).items():
             result = results.get((arm.name, condition, out["metric"]))
             key = (*(repr(arm.values[a.path]) for a in rest), slot)
             if result is not None and result.difference is not None:
-                found.setdefault(key, {})[at] = result
+                maps.setdefault(key, {})[cell] = result
                 titles[key] = _panel_title(scores, arm, rest, slot)
             elif base:
-                found.setdefault(key, {}).setdefault(at, "baseline")
+                maps.setdefault(key, {}).setdefault(cell, "baseline")
     rows, columns = range(len(y.values)), range(len(x.values))
     return [
         Panel(titles[key], tuple(tuple(cells.get((r, c)) for c in columns) for r in rows))
-        for key, cells in found.items()
+        for key, cells in maps.items()
         if key in titles
     ]
 
 
+def _remaining(scores: Scores, out: dict[str, Any]) -> list[AxisRecord]:
+    """Return the axes that are neither rows nor columns and that the subject varies."""
+    arms = [arm for arm in scores.subject if arm.kind == "grid"]
+    others = [axis for axis in scores.axes if axis.path not in {out["x"], out["y"]}]
+    return [axis for axis in others if len({repr(arm.values[axis.path]) for arm in arms}) > 1]
+
+
 def _panel_title(scores: Scores, arm: Arm, rest: list[AxisRecord], slot: layout.Slot) -> str:
-    parts = [f"{a.title}={text.shown(arm.values[a.path], a.path)}" for a in rest]
-    return ", ".join([text.slot_label(scores, slot, scale=True), *parts])
+    return ", ".join([text.slot_label(scores, slot, scale=True), *(text.setting(a, arm.values[a.path]) for a in rest)])
 
 
 def ceiling(values: list[float]) -> float:
@@ -89,90 +118,97 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> CaptionedFigu
     shown = panels(scores, results, out)
     if not shown:
         return None
-    x, y = (next(a for a in scores.axes if a.path == out[side]) for side in ("x", "y"))
-    s = text.style(out["metric"])
+    x, y = scores.plan.axis(out["x"]), scores.plan.axis(out["y"])
     wide, high = len(x.values), len(y.values)
     side = 0.5 + 0.055 * max(len(name) for name in x_axis.names(y))
     room = PAGE_IN - side - 0.8
     across = max(1, min(len(shown), int(room // (wide * CELL_IN + 0.15))))
-    cell = min(1.05, (room - 0.15 * across) / (wide * across))
     down = -(-len(shown) // across)
-    figure = new_figure(side + 0.8 + across * (wide * cell + 0.15), down * (high * 0.4 + 0.75))
-    grid = figure.subplots(down, across, squeeze=False)
-    top = ceiling([r.difference.mean for panel in shown for r in panel.results if r.difference])
-    for ax in grid.flat[len(shown) :]:
-        ax.remove()
-    for n, (ax, panel) in enumerate(zip(grid.flat, shown, strict=False)):
-        _map(ax, panel, s, top, cell)
+    cell = min(1.05, (room - 0.15 * across) / (wide * across))
+    top = ceiling([d.mean for panel in shown for d in panel.differences])
+    look = _Look(text.style(out["metric"]), top, cell)
+    figure = style.new_figure(side + 0.8 + across * (wide * cell + 0.15), down * (high * 0.4 + 0.75))
+    # seaborn draws the figure for each map: it is laid out when all are there.
+    layout_engine = figure.get_layout_engine()
+    figure.set_layout_engine("none")
+    axes = []
+    for n, panel in enumerate(shown):
+        ax = figure.add_subplot(down, across, n + 1)
+        axes.append(ax)
+        _map(ax, panel, look)
         ax.set_title(panel.title, loc="left", fontsize=7)
-        x_axis.set_names(ax, x, wide * cell)
-        ax.set_yticks(range(high), x_axis.names(y) if n % across == 0 else [""] * high)
+        x_axis.set_names(ax, x, inches=wide * cell, first=0.5)
+        first = n % across == 0
+        ax.set_yticks([0.5 + row for row in range(high)], x_axis.names(y) if first else [""] * high)
+        ax.set_ylabel(y.title if first else "")
         ax.set_xlabel(x.title if n + across >= len(shown) else "")
-        ax.set_ylabel(y.title if n % across == 0 else "")
-    _bar(figure, grid.flat[: len(shown)], shown, s, top)
+    figure.set_layout_engine(layout_engine)
+    _bar(figure, axes, shown, look)
     stem = f"{text.slug(out['x'].rpartition('.')[2])}_{text.slug(out['y'].rpartition('.')[2])}"
     return CaptionedFigure(
-        f"figure_heatmap_{text.slug(out['metric'])}_{stem}", _caption(scores, shown, s, x.title, y.title), figure
+        f"figure_heatmap_{text.slug(out['metric'])}_{stem}", _caption(scores, shown, look, x.title, y.title), figure
     )
 
 
-def _map(ax: Axes, panel: Panel, s: text.MetricStyle, top: float, cell: float) -> None:
+def _map(ax: Axes, panel: Panel, look: _Look) -> None:
+    """Draw the cells in their colours, the difference above its interval in each."""
     import matplotlib as mpl
+    import seaborn as sns
 
-    sign = 1 if s.higher_is_better else -1
-    values = [[sign * c.difference.mean if isinstance(c, Result) and c.difference else np.nan for c in row]
-              for row in panel.cells]  # fmt: skip
-    colours = mpl.colormaps["RdBu"].with_extremes(bad="0.94")
-    ax.imshow(np.ma.masked_invalid(values), cmap=colours, vmin=-top, vmax=top, aspect="auto")
-    ax.set_xticks(np.arange(len(values[0]) + 1) - 0.5, minor=True)
-    ax.set_yticks(np.arange(len(values) + 1) - 0.5, minor=True)
-    ax.grid(which="minor", color="white", linewidth=1.2)
-    ax.tick_params(which="both", length=0)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    broken = cell < 0.9 * CELL_IN
-    size = min(6.0, 6.0 * cell / (0.45 if broken else CELL_IN))
-    for r, row in enumerate(panel.cells):
-        for c, one in enumerate(row):
-            ink = "white" if abs(values[r][c]) > 0.65 * top else "black"
-            if not isinstance(one, Result) or one.difference is None:
-                told = one if isinstance(one, str) else "–"
-                ax.text(c, r, told, ha="center", va="center", fontsize=size, color=GREY)
-                continue
-            told = text.interval(one.difference, s.delta_decimals)
-            mark = {"better": "*", "worse": "†", "": ""}[one.verdict]
-            main = text.signed(one.difference.mean, s.delta_decimals) + mark
-            ax.text(c, r - 0.14, main, ha="center", va="center", fontsize=size + 1, color=ink)
-            told = told.replace(", ", ",\n") if broken else told
-            ax.text(c, r + 0.24, told, ha="center", va="center", fontsize=size - 0.4, color=ink, linespacing=0.9)
+    values = panel.values()
+    missing = np.isnan(values)
+    broken = look.cell < 0.9 * CELL_IN
+    size = min(6.0, 6.0 * look.cell / (0.45 if broken else CELL_IN))
+    decimals = look.style.delta_decimals
+    labels = np.full(values.shape, "", dtype=object)
+    labels[~missing] = [
+        text.signed(r.difference.mean, decimals) + MARKS[r.verdict] for r in panel.results if r.difference
+    ]
+    sns.heatmap(
+        look.sign * values, mask=missing, vmin=-look.top, vmax=look.top, annot=labels, fmt="", cbar=False,
+        cmap=mpl.colormaps["RdBu"].with_extremes(bad="0.94"), linewidths=1.2, linecolor="white", xticklabels=False,
+        yticklabels=False, annot_kws={"fontsize": size + 1}, ax=ax,
+    )  # fmt: skip
+    ax.tick_params(length=0)
+    for label, difference in zip(list(ax.texts), panel.differences, strict=True):
+        x, middle = label.get_position()
+        label.set_y(middle - 0.14)
+        interval = text.interval(difference, decimals)
+        ax.text(
+            x, middle + 0.24, interval.replace(", ", ",\n") if broken else interval, ha="center", va="center",
+            fontsize=size - 0.4, color=label.get_color(), linespacing=0.9,
+        )  # fmt: skip
+    for row, column in np.argwhere(missing):
+        message = panel.cells[row][column] or "–"
+        ax.text(column + 0.5, row + 0.5, message, ha="center", va="center", fontsize=size, color=GREY)
 
 
-def _bar(figure: Any, axes: Any, shown: list[Panel], s: text.MetricStyle, top: float) -> None:
-    """The colour scale, with an arrow on the side where a cell lies beyond it."""
-    sign = 1 if s.higher_is_better else -1
-    means = [sign * r.difference.mean for panel in shown for r in panel.results if r.difference]
-    below, above = min(means) < -1.001 * top, max(means) > 1.001 * top
+def _bar(figure: Figure, axes: list[Axes], shown: list[Panel], look: _Look) -> None:
+    """Draw the colour scale, with an arrow on the side where a cell lies beyond it."""
+    means = [look.sign * d.mean for panel in shown for d in panel.differences]
+    below, above = min(means) < -1.001 * look.top, max(means) > 1.001 * look.top
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
-    bar = figure.colorbar(axes[0].images[0], ax=list(axes), extend=extend, shrink=0.9, aspect=18, pad=0.02)
-    bar.outline.set_visible(False)
-    ticks = [-top, 0.0, top]
-    bar.set_ticks(ticks, labels=[text.signed(sign * t, s.delta_decimals) for t in ticks])
-    unit = f" ({s.unit.strip()})" if s.unit else ""
-    bar.set_label(f"Δ {s.label}{unit}", fontsize=7)
-    bar.ax.tick_params(labelsize=6.5, length=2)
+    bar = style.colour_bar(
+        figure, axes[0].collections[0], ax=axes, extend=extend, shrink=0.9, aspect=18, pad=0.02
+    )  # fmt: skip
+    ticks = [-look.top, 0.0, look.top]
+    bar.set_ticks(ticks, labels=[text.signed(look.sign * t, look.style.delta_decimals) for t in ticks])
+    bar.set_label(f"Δ {look.style.axis_label}", fontsize=7)
 
 
-def _caption(scores: Scores, shown: list[Panel], s: text.MetricStyle, x: str, y: str) -> str:
+def _caption(scores: Scores, shown: list[Panel], look: _Look, x: str, y: str) -> str:
+    s = look.style
     cells = [r for panel in shown for r in panel.results]
-    found = [r.difference for r in cells if r.difference]
-    levels = {d.level for d in found}
-    how = "crossed seed-by-image t" if "method" in levels else "t over images, these checkpoints only"
-    sizes = f"{text.span([d.seeds for d in found], 'seed')}, {text.span([d.images for d in found], 'image')}"
-    words = [f"{s.label} over {x} and {y}: mean paired difference to {scores.baseline_label} with its 95 % interval"]
-    words += [f"({how}; {sizes}). Blue: better than the baseline; red: worse."]
+    differences = [d for panel in shown for d in panel.differences]
+    sizes = (
+        f"{text.span([d.seeds for d in differences], 'seed')}, {text.span([d.images for d in differences], 'image')}"
+    )
+    parts = [
+        f"{s.label} over {x} and {y}: mean paired difference to {scores.baseline_label} with its 95 % interval",
+        f"({captions.interval_method(differences)}; {sizes}). Blue: better than the baseline; red: worse.",
+    ]
     if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in cells):
-        words.append("* better, † worse: Holm-adjusted p < 0.05 within all arms of one test set.")
-    top = ceiling([d.mean for d in found])
-    if any(abs(d.mean) > 1.001 * top for d in found):
-        words.append(f"Colours end at {text.number(top, s.delta_decimals)}{s.unit}; the numbers do not.")
-    return " ".join([*words, *captions.specs({r.condition: None for r in cells})])
+        parts.append("* better, † worse: Holm-adjusted p < 0.05 within all arms of one test set.")
+    if any(abs(d.mean) > 1.001 * look.top for d in differences):
+        parts.append(f"Colours end at {text.number(look.top, s.delta_decimals)}{s.unit}; the numbers do not.")
+    return " ".join([*parts, *captions.specs({r.condition: None for r in cells})])

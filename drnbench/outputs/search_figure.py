@@ -2,18 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from drnbench.outputs import search_summary
-from drnbench.render import text
-from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, CaptionedFigure, new_figure
+from drnbench.render import style, text
+from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, CaptionedFigure
 from drnbench.results.scores import Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FAR = 6.0
 """A candidate so many times the spread of the better half below it is drawn at the edge."""
+MARKERS = {"pruned": "x", "failed": "+"}
+"""Of candidates without a score."""
+RING: dict[str, Any] = {
+    "marker": "o", "markerfacecolor": "none", "markeredgecolor": "black", "markersize": 8, "linestyle": "none",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Range:
+    """The scores that a search is drawn by, as if higher were better.
+
+    Attributes:
+        sign: -1 where lower is better; a score times the sign is what the rest speaks of.
+        edge: the score below which candidates are drawn as triangles; None where none is so far off.
+        floor, top: limits of the vertical axis.
+        low: where triangles, and candidates without a score, stand.
+
+    """
+
+    sign: int
+    edge: float | None
+    floor: float
+    top: float
+    low: float
+
+    def is_off_scale(self, score: float) -> bool:
+        return self.edge is not None and self.sign * score < self.edge
+
+
+def _range(scores: list[float], sign: int) -> _Range:
+    """Return the range that shows the differences of the better half, whatever the worst candidate did."""
+    ordered = sorted((sign * score for score in scores), reverse=True)
+    best, median, worst = ordered[0], ordered[(len(ordered) - 1) // 2], ordered[-1]
+    edge = median - FAR * (best - median)
+    has_edge = best > median and worst < edge
+    lowest = min(score for score in ordered if not has_edge or score >= edge)
+    pad = 0.12 * (best - lowest or abs(best) * 0.01 or 1.0)
+    floor = lowest - 2.2 * pad
+    return _Range(sign, edge if has_edge else None, floor, best + pad, floor + 0.3 * pad)
 
 
 def draw(scores: Scores) -> CaptionedFigure | None:
@@ -21,136 +62,110 @@ def draw(scores: Scores) -> CaptionedFigure | None:
 
     None where no candidate has ended, and for several objectives, which have `pareto`.
     """
-    found = search_summary.of(scores)
-    if found is None or len(found["objectives"]) > 1:
+    search = search_summary.of(scores)
+    if search is None or len(search["objectives"]) > 1:
         return None
-    ended = [one for one in found["candidates"] if one["state"] in {"complete", "pruned", "failed"}]
-    if not any(one["state"] == "complete" for one in ended):
+    ended = [c for c in search["candidates"] if c["state"] in {"complete", *MARKERS}]
+    complete = [c["mean"][0] for c in ended if c["state"] == "complete"]
+    if not complete:
         return None
-    objective = found["objectives"][0]
-    numeric = [one for one in found["space"] if one["numeric"]]
-    mapped = len(found["space"]) == 2 == len(numeric)
-    figure = new_figure(PAGE_IN if mapped else COLUMN_IN * 1.3, 2.5)
+    limits = _range(complete, 1 if search["objectives"][0]["direction"] == "maximise" else -1)
+    numeric = [parameter for parameter in search["space"] if parameter["numeric"]]
+    mapped = len(search["space"]) == 2 == len(numeric)
+    figure = style.new_figure(PAGE_IN if mapped else COLUMN_IN * 1.3, 2.5)
     axes = figure.subplots(1, 2 if mapped else 1, squeeze=False)[0]
-    cut = _line(axes[0], found, ended, objective)
+    _progress(axes[0], search, ended, limits)
     if mapped:
-        _map(figure, axes[1], found, ended, objective, cut)
-    return CaptionedFigure("figure_search", _caption(found, ended, objective, mapped=mapped, cut=cut), figure)
+        _map(figure, axes[1], search, ended, limits)
+    return CaptionedFigure("figure_search", _caption(search, ended, limits, mapped=mapped), figure)
 
 
-def _sign(objective: dict[str, Any]) -> int:
-    return 1 if objective["direction"] == "maximise" else -1
-
-
-def _line(ax: Axes, found: dict[str, Any], ended: list[dict[str, Any]], objective: dict[str, Any]) -> float | None:
-    """Every candidate with its score, and the best so far; returns the score at the edge where some lie beyond it."""
-    sign = _sign(objective)
-    complete = [(n, one["mean"][0]) for n, one in enumerate(ended) if one["state"] == "complete"]
-    best, steps = list[float](), list[int]()
+def _best_so_far(complete: list[tuple[int, float]], sign: int) -> tuple[list[int], list[float]]:
+    """Return the candidates that were better than all before them, and their scores."""
+    steps, best = list[int](), list[float]()
     for n, score in complete:
         if not best or sign * score > sign * best[-1]:
-            best.append(score)
             steps.append(n)
+            best.append(score)
+    return steps, best
+
+
+def _progress(ax: Axes, search: dict[str, Any], ended: list[dict[str, Any]], limits: _Range) -> None:
+    """Draw every candidate with its score, and the best so far."""
+    sign, low = limits.sign, limits.sign * limits.low
+    complete = [(n, c["mean"][0]) for n, c in enumerate(ended) if c["state"] == "complete"]
+    steps, best = _best_so_far(complete, sign)
     ax.step([*steps, len(ended) - 1], [*best, best[-1]], where="post", color=GREY, linewidth=1.0, zorder=1)
-    good = sorted((sign * score for _, score in complete), reverse=True)
-    half = good[(len(good) - 1) // 2]
-    low = half - FAR * (good[0] - half) if good[0] > half else None
-    edge = low if low is not None and good[-1] < low else None
-    inside = [score for score in good if edge is None or score >= edge]
-    pad = 0.12 * (inside[0] - inside[-1] or abs(inside[0]) * 0.01 or 1.0)
-    floor = inside[-1] - 2.2 * pad
     for n, score in complete:
-        out = edge is not None and sign * score < edge
-        ax.plot(
-            n, sign * (floor + 0.3 * pad) if out else score, marker=("v" if sign > 0 else "^") if out else "o", color="C0",
-            linestyle="none",
-        )  # fmt: skip
-    for state, marker in (("pruned", "x"), ("failed", "+")):
-        at = [n for n, one in enumerate(ended) if one["state"] == state]
-        ax.plot(at, [sign * (floor + 0.3 * pad)] * len(at), marker=marker, color="C3", linestyle="none")
-    top = inside[0] + pad
-    ax.set_ylim(*sorted((sign * floor, sign * top)))
-    if len(ended) - 1 in steps or best:
-        n = steps[-1]
-        ax.plot(
-            n, best[-1], marker="o", markerfacecolor="none", markeredgecolor="black", markersize=8, linestyle="none"
-        )
+        off_scale = limits.is_off_scale(score)
+        marker = ("v" if sign > 0 else "^") if off_scale else "o"
+        ax.plot(n, low if off_scale else score, marker=marker, color="C0", linestyle="none")
+    for state, marker in MARKERS.items():
+        numbers = [n for n, c in enumerate(ended) if c["state"] == state]
+        ax.plot(numbers, [low] * len(numbers), marker=marker, color="C3", linestyle="none")
+    ax.set_ylim(*sorted((sign * limits.floor, sign * limits.top)))
+    ax.plot(steps[-1], best[-1], **RING)
     ax.set_xlabel("candidate")
-    ax.set_ylabel(search_summary.label(objective))
+    ax.set_ylabel(search_summary.label(search["objectives"][0]))
     ax.locator_params(axis="x", integer=True)
-    baseline = found["baseline"]
-    if baseline and baseline["mean"] and baseline["state"] == "complete":
+    if baseline := _baseline(search):
         ax.axhline(baseline["mean"][0], color=GREY, linestyle=":", linewidth=1.0, zorder=0)
-    return edge
 
 
-def _map(
-    figure: Any,
-    ax: Axes,
-    found: dict[str, Any],
-    ended: list[dict[str, Any]],
-    objective: dict[str, Any],
-    cut: float | None,
-) -> None:
-    """Where candidates lie, coloured by their score."""
-    x, y = found["space"]
-    sign = _sign(objective)
-    complete = [one for one in ended if one["state"] == "complete"]
-    values = [one["mean"][0] if cut is None else sign * max(sign * one["mean"][0], cut) for one in complete]
+def _baseline(search: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the default, where it has been scored."""
+    baseline: dict[str, Any] | None = search["baseline"]
+    return baseline if baseline and baseline["mean"] and baseline["state"] == "complete" else None
+
+
+def _map(figure: Figure, ax: Axes, search: dict[str, Any], ended: list[dict[str, Any]], limits: _Range) -> None:
+    """Draw where candidates lie, coloured by their score."""
+    horizontal, vertical = search["space"]
+    sign = limits.sign
+    complete = [c for c in ended if c["state"] == "complete"]
+    clipped = [c["mean"][0] if limits.edge is None else sign * max(sign * c["mean"][0], limits.edge) for c in complete]
     points = ax.scatter(
-        [one["values"][x["path"]] for one in complete], [one["values"][y["path"]] for one in complete], c=values,
-        cmap="viridis" if sign > 0 else "viridis_r", s=26, zorder=2, edgecolors="white", linewidths=0.4,
+        *_places(search, complete), c=clipped, cmap="viridis" if sign > 0 else "viridis_r", s=26, zorder=2,
+        edgecolors="white", linewidths=0.4,
     )  # fmt: skip
-    for state, marker in (("pruned", "x"), ("failed", "+")):
-        mine = [one["values"] for one in ended if one["state"] == state]
-        ax.plot(
-            [v[x["path"]] for v in mine],
-            [v[y["path"]] for v in mine],
-            marker=marker,
-            color="C3",
-            linestyle="none",
-            zorder=1,
-        )
-    winner = search_summary.best(found)[0]["values"]
-    ax.plot(
-        winner[x["path"]], winner[y["path"]], marker="o", markerfacecolor="none", markeredgecolor="black", markersize=8,
-        linestyle="none", zorder=3,
-    )  # fmt: skip
-    for axis, one, scale, limits in (
-        (ax.xaxis, x, ax.set_xscale, ax.set_xlim),
-        (ax.yaxis, y, ax.set_yscale, ax.set_ylim),
-    ):
-        if one["log"]:
-            scale("log")
+    for state, marker in MARKERS.items():
+        without_score = [c for c in ended if c["state"] == state]
+        ax.plot(*_places(search, without_score), marker=marker, color="C3", linestyle="none", zorder=1)
+    ax.plot(*_places(search, search_summary.best(search)[:1]), zorder=3, **RING)
+    ax.set(xlabel=horizontal["title"], ylabel=vertical["title"])
+    ax.set(xlim=_limits(horizontal), ylim=_limits(vertical))
+    for parameter, axis, set_scale in ((horizontal, ax.xaxis, ax.set_xscale), (vertical, ax.yaxis, ax.set_yscale)):
+        if parameter["log"]:
+            set_scale("log")
             axis.set_major_formatter(lambda value, _: f"{value:g}")
-            limits(one["low"] / 1.3, one["high"] * 1.3)
-        else:
-            pad = 0.05 * (one["high"] - one["low"])
-            limits(one["low"] - pad, one["high"] + pad)
-    ax.set_xlabel(x["title"])
-    ax.set_ylabel(y["title"])
-    bar = figure.colorbar(points, ax=ax, shrink=0.9, aspect=18, pad=0.02)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=6.5, length=2)
+    style.colour_bar(figure, points, ax=ax, shrink=0.9, aspect=18, pad=0.02)
 
 
-def _caption(
-    found: dict[str, Any], ended: list[dict[str, Any]], objective: dict[str, Any], *, mapped: bool, cut: float | None
-) -> str:
-    seeds = text.count(len(found["seeds"]), "seed")
-    words = [
-        f"The search: {search_summary.where(objective)} of each candidate, mean over {seeds}; line: best so far, ring: winner."
-    ]
-    states = {one["state"] for one in ended}
-    if "pruned" in states:
-        words.append("×: given up early.")
-    if "failed" in states:
-        words.append("+: failed.")
-    if cut is not None:
-        words.append("Triangles: off scale.")
-    if found["baseline"] and found["baseline"]["state"] == "complete":
-        words.append("Dotted: the default.")
-    if mapped:
-        words.append("Right: where the candidates lie, coloured by the score on the left.")
-    words.append(f"{found['how']}. These scores chose the winner and claim nothing: the table does, with fresh seeds.")
-    return " ".join(words)
+def _places(search: dict[str, Any], candidates: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
+    """Return the values of both parameters."""
+    horizontal, vertical = (parameter["path"] for parameter in search["space"])
+    return [c["values"][horizontal] for c in candidates], [c["values"][vertical] for c in candidates]
+
+
+def _limits(parameter: dict[str, Any]) -> tuple[float, float]:
+    """Return the ends of an axis: the range of a parameter with a margin."""
+    low, high = parameter["low"], parameter["high"]
+    if parameter["log"]:
+        return low / 1.3, high * 1.3
+    pad = 0.05 * (high - low)
+    return low - pad, high + pad
+
+
+def _caption(search: dict[str, Any], ended: list[dict[str, Any]], limits: _Range, *, mapped: bool) -> str:
+    seeds, states = text.count(len(search["seeds"]), "seed"), {c["state"] for c in ended}
+    sentences = {
+        f"The search: {search_summary.where(search['objectives'][0])} of each candidate, mean over {seeds}; "
+        "line: best so far, ring: winner.": True,
+        "×: given up early.": "pruned" in states,
+        "+: failed.": "failed" in states,
+        "Triangles: off scale.": limits.edge is not None,
+        "Dotted: the default.": _baseline(search) is not None,
+        "Right: where the candidates lie, coloured by the score on the left.": mapped,
+        f"{search['how']}. These scores chose the winner and claim nothing: the table does, with fresh seeds.": True,
+    }
+    return " ".join(sentence for sentence, holds in sentences.items() if holds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -12,6 +12,10 @@ from drnbench.results.scores import Arm
 from drnbench.store import atomic
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
 
 COLUMN_IN, PAGE_IN = 3.4, 7.0
@@ -20,6 +24,7 @@ DPI = 200
 GREY = "0.45"
 COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
 """Ten colours that colour-blind readers tell apart: seaborn's "colorblind"."""
+MARKERS = "osD^vP*X"
 LINES = ("-", "--", ":", "-.")
 STYLES = 9 * len(LINES)
 """Arms that `palette` keeps apart."""
@@ -65,7 +70,66 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def legend(figure: Figure, entries: dict[str, Any]) -> None:
+def new_panels(
+    count: int, height: float, *, single: float = COLUMN_IN, extra: float = 0.0
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of panels, in rows of two over the page's width.
+
+    Args:
+        count: number of panels.
+        height: of a row, in inches.
+        single: width of the figure where there is one panel, in inches.
+        extra: height for what stands below all panels, in inches.
+
+    """
+    columns = min(2, count)
+    rows = -(-count // columns)
+    figure = new_figure(PAGE_IN if columns == 2 else single, height * rows + extra)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for ax in axes[count:]:
+        ax.remove()
+    return figure, axes[:count]
+
+
+def label_rows(axes: Iterable[Axes], label: str) -> None:
+    """Label the vertical axis of the first panel of each row."""
+    for ax in axes:
+        position = ax.get_subplotspec()
+        if position is not None and position.is_first_col():
+            ax.set_ylabel(label)
+
+
+def placeholder(ax: Axes, message: str) -> None:
+    """Write why a cell is empty."""
+    ax.text(0.5, 0.5, message, color=GREY, fontsize=6, ha="center", va="center", transform=ax.transAxes)
+
+
+def clear_frame(ax: Axes) -> None:
+    """Remove ticks and frame: what a picture needs."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def colour_bar(figure: Figure, colours: ScalarMappable, *, labelsize: float = 6.5, **place: Any) -> Colorbar:
+    """Return a colour bar without a frame, with small labels; `place` goes to `Figure.colorbar`."""
+    bar = figure.colorbar(colours, **place)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=labelsize, length=2)
+    return bar
+
+
+def legend_entries(axes: Iterable[Axes]) -> dict[str, Artist]:
+    """Return the labelled artists of several panels, the first of each label."""
+    entries: dict[str, Artist] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    return entries
+
+
+def legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
     """Put a legend under a figure, in as many columns as its longest label leaves room for, and make room for it."""
     if not entries:
         return

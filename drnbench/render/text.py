@@ -12,6 +12,7 @@ from typing import Any
 from drnbench.evaluation import metrics
 from drnbench.results import labels
 from drnbench.results.layout import Slot
+from drnbench.results.plan_record import AxisRecord
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.statistics import Difference
 
@@ -25,6 +26,16 @@ class MetricStyle:
     decimals: int
     delta_decimals: int
     higher_is_better: bool
+
+    @property
+    def axis_label(self) -> str:
+        """Label with its unit: `PSNR-Y (dB)`."""
+        return f"{self.label} ({self.unit.strip()})" if self.unit else self.label
+
+    @property
+    def direction(self) -> str:
+        """Second line of an axis: `higher is better`."""
+        return "higher is better" if self.higher_is_better else "lower is better"
 
 
 def style(metric: str) -> MetricStyle:
@@ -81,6 +92,11 @@ def shown(value: Any, path: str = "") -> str:
     if path.rpartition(".")[2] == "kernel" and isinstance(value, str):
         return labels.kernel(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def setting(axis: AxisRecord, value: Any) -> str:
+    """Write an axis value with the name of the axis: `λ=0.1`."""
+    return f"{axis.title}={shown(value, axis.path)}"
 
 
 def count(n: int, what: str) -> str:

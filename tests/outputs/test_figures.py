@@ -7,7 +7,8 @@ from PIL import Image
 from drnbench.config.outputs import Curve
 from drnbench.config.study import Axis
 from drnbench.outputs import report
-from drnbench.outputs.curve import Point, limits
+from drnbench.outputs.curve_panels import limits
+from drnbench.render.lines import Point
 from drnbench.store import Store
 from tests.outputs.conftest import gain, rho_study
 from tests.outputs.fake_store import fill, plan_of

@@ -1,0 +1,169 @@
+"""The data of a curve: lines of points, named arms as references, and vertical limits, by panel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from drnbench.render import text, x_axis
+from drnbench.render.lines import Point
+from drnbench.results import layout
+from drnbench.results.scores import Arm, Condition, Scores
+from drnbench.results.summary import Results
+
+OFF_SCALE = 4.0
+"""A difference this many times the span of the others becomes an arrow with its value: it would flatten them."""
+REFERENCES = 4
+"""Named arms, the control aside, that a panel shows."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A named arm: a horizontal line at its difference; the interval of the positive control is a band."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    control: bool
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One evaluation; lines by the values of the other axes, their points from left to right."""
+
+    title: str
+    lines: dict[str, list[Point]]
+    references: list[Reference]
+
+    @property
+    def points(self) -> list[Point]:
+        """The points of all lines."""
+        return [point for line in self.lines.values() for point in line]
+
+    @property
+    def bands(self) -> list[tuple[float, float]]:
+        """The intervals of the positive controls."""
+        return [(r.low, r.high) for r in self.references if r.control]
+
+
+def has_differences(results: Results, scores: Scores, metric: str) -> bool:
+    """Return True if arms of the grid are compared to a baseline, so that differences are drawn and not scores."""
+    return any(r.difference and r.metric == metric and scores.arm(r.arm).kind == "grid" for r in results.values())
+
+
+def panels(scores: Scores, results: Results, out: dict[str, Any]) -> list[Panel]:
+    """Return a panel for each evaluation that has a score; what the horizontal axis moves are points of one panel."""
+    deltas = has_differences(results, scores, out["y"])
+    made = []
+    for conditions in _conditions(scores, out):
+        lines = _lines(scores, results, out, conditions, deltas=deltas)
+        if any(lines.values()):
+            title = _title(scores, results, out["y"], conditions, deltas=deltas)
+            references = _references(scores, results, out["y"], conditions) if deltas else []
+            made.append(Panel(title, lines, references))
+    return made
+
+
+def limits(points: list[Point], bands: list[tuple[float, float]]) -> tuple[float, float, list[Point]]:
+    """Return the vertical limits, and the points that lie so far out that they are drawn as arrows.
+
+    A collapse of 10 dB on a linear scale would hide every difference of 0.1 dB; it is written instead.
+    """
+    span = _span([p for p in points if not p.baseline], bands)
+    off_scale = [p for p in points if abs(p.value) > OFF_SCALE * span]
+    kept = [p for p in points if p not in off_scale]
+    if all(p.baseline for p in kept):
+        off_scale, kept = [], points
+    intervals = [(0.0, 0.0), *((p.low, p.high) for p in kept), *bands]
+    low, high = min(low for low, _ in intervals), max(high for _, high in intervals)
+    pad = 0.08 * (high - low or 1.0)
+    # An arrow and its value need more room.
+    below, above = (3 if any(sign * p.value > 0 for p in off_scale) else 1 for sign in (-1, 1))
+    return low - below * pad, high + above * pad, off_scale
+
+
+def _span(points: list[Point], bands: list[tuple[float, float]]) -> float:
+    """Return the size of a typical difference, interval or band."""
+    values = [abs(p.value) for p in points] or [0.0]
+    widths = [(p.high - p.low) / 2 for p in points] or [0.0]
+    # The lower median: of two arms, a collapsed one must not set the scale of the other.
+    typical = [3 * float(np.percentile(v, 50, method="lower")) for v in (values, widths)]
+    return max([*typical, *(abs(edge) for band in bands for edge in band)])
+
+
+def _conditions(scores: Scores, out: dict[str, Any]) -> list[list[Condition]]:
+    """Return the conditions of each panel."""
+    fields = layout.moved(scores, [out["x"]])
+    by_slot: dict[layout.Slot, list[Condition]] = {}
+    for arm in scores.arms:
+        for condition, slot in layout.slots(arm, fields).items() if arm.kind != "reference" else ():
+            if out["y"] in scores.metrics[condition] and condition not in by_slot.setdefault(slot, []):
+                by_slot[slot].append(condition)
+    return list(by_slot.values())
+
+
+def _lines(
+    scores: Scores, results: Results, out: dict[str, Any], conditions: list[Condition], *, deltas: bool
+) -> dict[str, list[Point]]:
+    """Return a line for each combination of the other axes."""
+    axis = scores.plan.axis(out["x"])
+    # Where an axis moves the conditions, the panel shows its value.
+    others = [a for a in scores.axes if a.path not in {out["x"], *layout.moving(scores)}]
+    lines: dict[tuple[str, ...], list[Point]] = {}
+    for arm in (a for a in scores.arms if a.kind == "grid"):
+        label = tuple(text.setting(a, arm.values[a.path]) for a in others)
+        x = x_axis.position(axis, arm.values[axis.path])
+        points = [_point(scores, results, arm, c, out["y"], x, deltas=deltas) for c in conditions]
+        lines.setdefault(label, []).extend(point for point in points if point is not None)
+    lines = {label: sorted(points, key=lambda p: p.x) for label, points in lines.items() if points}
+    # Baselines lie on the zero line, which is drawn and named anyway.
+    lines = {label: points for label, points in lines.items() if not all(p.baseline for p in points)} or lines
+    varied = [n for n in range(len(others)) if len({label[n] for label in lines}) > 1]
+    return {", ".join(label[n] for n in varied): points for label, points in lines.items()}
+
+
+def _point(
+    scores: Scores, results: Results, arm: Arm, condition: Condition, metric: str, x: float, *, deltas: bool
+) -> Point | None:
+    result = results.get((arm.name, condition, metric))
+    if result is None or result.mean is None:
+        return None
+    if not deltas:
+        half = result.half_width or 0.0
+        return Point(x, result.mean, result.mean - half, result.mean + half)
+    d = result.difference
+    if d is None:
+        return Point(x, 0.0, 0.0, 0.0, baseline=True) if scores.is_baseline(arm) else None
+    return Point(x, d.mean, d.mean if d.low is None else d.low, d.mean if d.high is None else d.high)
+
+
+def _references(scores: Scores, results: Results, metric: str, conditions: list[Condition]) -> list[Reference]:
+    """Return the positive controls and a few other named arms."""
+    references = []
+    for arm in (a for a in scores.arms if a.kind == "named"):
+        scored = [results.get((arm.name, condition, metric)) for condition in conditions]
+        d = next((r.difference for r in scored if r and r.difference), None)
+        if d is not None:
+            low, high = (d.mean if edge is None else edge for edge in (d.low, d.high))
+            control = scores.is_control(arm)
+            label = f"{arm.name} (positive control)" if control else arm.name
+            references.append(Reference(label, d.mean, low, high, control))
+    others = [r for r in references if not r.control][:REFERENCES]
+    return [r for r in references if r.control or r in others]
+
+
+def _title(scores: Scores, results: Results, metric: str, conditions: list[Condition], *, deltas: bool) -> str:
+    """Return what a panel is scored on, and the score of its baseline where it has one."""
+    if len(conditions) > 1:
+        return text.common(conditions)
+    condition = conditions[0]
+    bases = [a for a in scores.arms if condition in a.conditions and scores.is_baseline(a)]
+    # Of several baselines, none can stand in the title.
+    result = results.get((bases[0].name, condition, metric)) if deltas and len(bases) == 1 else None
+    if result is None or result.mean is None:
+        return condition.label
+    s = text.style(metric)
+    return f"{condition.label}\n{bases[0].name}: {text.number(result.mean, s.decimals)}{s.unit}"

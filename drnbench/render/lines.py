@@ -1,0 +1,58 @@
+"""Lines of points with intervals over a study's axis."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from drnbench.render import x_axis
+from drnbench.render.style import COLOURS, MARKERS
+from drnbench.results.plan_record import AxisRecord
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class Point:
+    """One arm: position, value and interval (equal to the value where there is none)."""
+
+    x: float
+    value: float
+    low: float
+    high: float
+    baseline: bool = False
+
+
+def draw(
+    ax: Axes, lines: Mapping[str, Sequence[Point]], axis: AxisRecord, *, log: bool, hidden: Collection[Point] = ()
+) -> None:
+    """Draw each line in a colour and with a marker of its own; baselines are hollow.
+
+    Args:
+        ax: the panel.
+        lines: label -> points from left to right; a line with an empty label has no entry in the legend.
+        axis: the horizontal axis; between names there is nothing to connect.
+        log: whether it is logarithmic.
+        hidden: points that are left out, with a gap in their line.
+
+    """
+    for n, (label, points) in enumerate(lines.items()):
+        colour, marker = COLOURS[n % len(COLOURS)], MARKERS[n % len(MARKERS)]
+        xs = x_axis.dodge(axis, [p.x for p in points], n, len(lines), log=log)
+        if x_axis.numbers(axis) is not None:
+            heights = [float("nan") if p in hidden else p.value for p in points]
+            ax.plot(xs, heights, color=colour, alpha=0.55, linewidth=1.0, zorder=2)
+        for hollow in (False, True):
+            shown = [(x, p) for x, p in zip(xs, points, strict=True) if p not in hidden and p.baseline == hollow]
+            if shown:
+                ax.errorbar(
+                    [x for x, _ in shown], [p.value for _, p in shown],
+                    yerr=[[p.value - p.low for _, p in shown], [p.high - p.value for _, p in shown]],
+                    color=colour, capsize=2.0, elinewidth=1.0, linestyle="none", marker=marker,
+                    markerfacecolor="white" if hollow else colour, zorder=3,
+                )  # fmt: skip
+        if label:
+            face = "white" if all(p.baseline for p in points) else colour
+            ax.plot([], [], color=colour, marker=marker, markerfacecolor=face, label=label)
