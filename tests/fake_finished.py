@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 
 from drnbench.planning import Plan, PlannedTrial
-from drnbench.session.coordinator import record
 from drnbench.session.declared import declare
+from drnbench.session.recording import record
 from drnbench.store import Status, Store, write_json
 from drnbench.store.code import code_fingerprint
 

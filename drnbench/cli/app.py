@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from drnbench.errors import DrnbenchError, PlugInWarning
+from drnbench.store import disk_full
 
 # typer carries its own click in newer releases; the base class of its errors is reached through typer either way.
 ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -155,8 +156,7 @@ def main(args: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
-        where = f" of {error.filename}" if error.filename else ""
-        return _refuse(f"the disk{where} is full: nothing is broken; make room and run the same command again")
+        return _refuse(str(disk_full(error.filename)))
     return code if isinstance(code, int) else 0
 
 

@@ -28,9 +28,9 @@ from drnbench.planning.estimate import images_size, look_ahead, trial_seconds
 from drnbench.planning.power import LIMIT, POWER, seeds_needed, spread_interval
 from drnbench.planning.power import outlook as seeds_outlook
 from drnbench.render.terminal import columns, size
-from drnbench.session.coordinator import todo
 from drnbench.session.declared import declare, read_overrides
 from drnbench.session.devices import pick_devices
+from drnbench.session.items import todo
 from drnbench.session.running import unscored
 from drnbench.store import Store
 from drnbench.training.prepare import outlook

@@ -25,7 +25,7 @@ from drnbench.config.units import Unit
 from drnbench.errors import UsageError
 from drnbench.execution.base import Event, Executor
 from drnbench.execution.ray_connect import connect
-from drnbench.execution.remote import Exchange, Job, folder_of, pack_job, record, run_job, settle
+from drnbench.execution.remote import Exchange, Job, pack_job, record, run_job, settle
 from drnbench.execution.staging import needed, pack, unpack
 from drnbench.execution.worker import ORPHANED
 from drnbench.store import Store, write_text
@@ -106,7 +106,7 @@ def task(text: str, mailbox: Any, name: str, token: str, inputs: list[tuple[str,
     with _scratch() as root:
         for place, reference in inputs:
             unpack(ray.get(reference), root / place)
-        folder = folder_of(Store(root), job.unit)
+        folder = Store(root).folder(job.unit)
         code = run_job(text, _sending(exchange, folder), root)
         return {"code": code, "files": pack(folder)}
 
@@ -310,7 +310,7 @@ class RayExecutor(Executor):
                 continue
             running.began = True
             if "files" in message:
-                unpack(message["files"], folder_of(self._store, running.unit))
+                unpack(message["files"], self._store.folder(running.unit))
             else:
                 self._ready.append(Event(running.unit.key, "message", message))
 
@@ -327,7 +327,7 @@ class RayExecutor(Executor):
         except errors.RayError as error:
             if isinstance(error, errors.TaskCancelledError) and running.asked:
                 code = 0
-                if not running.began or self._store.state(folder_of(self._store, unit)) != "done":
+                if not running.began or self._store.state(self._store.folder(unit)) != "done":
                     record(self._store, unit, "interrupted")
             else:
                 record(self._store, unit, "failed", "killed", _why(error))
@@ -337,7 +337,7 @@ class RayExecutor(Executor):
                 self.submit(unit)
                 return
             if "files" in result:
-                unpack(result["files"], folder_of(self._store, unit))
+                unpack(result["files"], self._store.folder(unit))
             code = result["code"] or 0
         self._ready.append(Event(unit.key, "ended", {"exitcode": code}))
 

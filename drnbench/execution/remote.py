@@ -24,7 +24,7 @@ from drnbench.evaluation import metrics
 from drnbench.execution.worker import run
 from drnbench.models import models
 from drnbench.schemes import schemes
-from drnbench.store import HEARTBEAT_S, Status, Store
+from drnbench.store import HEARTBEAT_S, Status, Store, is_scored
 from drnbench.store.code import code_fingerprint
 from drnbench.store.files import remove_temporaries
 from drnbench.store.leases import Leases
@@ -83,7 +83,7 @@ def run_job(text: str, exchange: Exchange, root: Path | None = None, stop: Calla
     job = Job.model_validate_json(text)
     settle(job)
     store = Store(root or Path(job.root))
-    folder = folder_of(store, job.unit)
+    folder = store.folder(job.unit)
     with Line(exchange, folder) as line, Leases() as leases:
         line.emit({"pid": os.getpid(), "host": socket.gethostname()})
         with _alone(leases, folder, lambda: line.stopping or stop()) as alone:
@@ -99,22 +99,15 @@ def run_job(text: str, exchange: Exchange, root: Path | None = None, stop: Calla
             return run(job.unit, store, job.device, line.emit, lambda: line.stopping or stop(), folder)
 
 
-def folder_of(store: Store, unit: Unit) -> Path:
-    """Return where a unit's results lie."""
-    return store.stage(unit.key) if unit.kind == "stage" else store.trial(unit.key)
-
-
 def finished(store: Store, unit: Unit) -> bool:
-    """Whether the store has all that a unit makes."""
-    status = store.status(folder_of(store, unit))
-    if status is None or status.state != "done":
-        return False
-    return unit.kind == "stage" or {e.key for e in unit.wanted} <= set(status.evaluations)
+    """Return True if the store has all that a unit makes."""
+    status = store.status(store.folder(unit))
+    return status is not None and status.state == "done" and (unit.kind == "stage" or is_scored(unit, status))
 
 
 def record(store: Store, unit: Unit, state: str, kind: str | None = None, message: str | None = None) -> None:
     """Write down how a unit ended, where its worker could not. Scores that a trial has are kept."""
-    folder = folder_of(store, unit)
+    folder = store.folder(unit)
     old = store.status(folder)
     kept = list(old.evaluations) if old else []
     store.write_status(folder, Status(state, kind=kind, message=message, evaluations=kept, finished=time.time()))

@@ -21,7 +21,7 @@ from typing import Any
 from drnbench.config.units import Unit
 from drnbench.errors import UsageError
 from drnbench.execution.base import Event, Executor
-from drnbench.execution.remote import Job, folder_of, pack_job, record, run_job
+from drnbench.execution.remote import Job, pack_job, record, run_job
 from drnbench.store import Store
 
 POLL_S = 0.25
@@ -67,7 +67,7 @@ class Task:
         """Nobody asked to stop a unit but SLURM: it is to be run again."""
         job = Job.model_validate_json(self._text)
         store = Store(Path(job.root))
-        status = store.status(folder_of(store, job.unit))
+        status = store.status(store.folder(job.unit))
         if self._told and status is not None and status.state == "interrupted" and not self._asked():
             record(store, job.unit, "failed", "killed", "SLURM ended the job: time limit, preempted or cancelled")
 
@@ -224,7 +224,7 @@ class SlurmExecutor(Executor):
             self._asked = time.monotonic()
         if running.job.done(force_check=ask):
             return True
-        folder = folder_of(self._store, running.unit)
+        folder = self._store.folder(running.unit)
         status = self._store.status(folder)
         if running.began is None or status is None or (status.pid, status.host) != _who(running.began):
             return False

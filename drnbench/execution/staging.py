@@ -9,7 +9,6 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from drnbench.config.units import Unit
-from drnbench.execution.remote import folder_of
 from drnbench.store import Store, atomic
 
 PRIVATE = re.compile(r"lease\.\d+|\..*")
@@ -62,7 +61,7 @@ def unpack(parcel: bytes, folder: Path) -> None:
 def needed(store: Store, unit: Unit) -> list[Path]:
     """Return the files and folders of a store, relative to it, that a unit reads: its own, and the checkpoint before."""
     before = unit.before if unit.kind == "stage" else unit.stage
-    found = [folder_of(store, unit)]
+    found = [store.folder(unit)]
     if before is not None:
         found.append(store.stage(before) / "checkpoint.pt")
     return [path.relative_to(store.root) for path in found if path.exists()]

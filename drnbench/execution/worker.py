@@ -48,7 +48,7 @@ def main(unit_json: str, root: str, device: str, line: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     unit: Unit = TypeAdapter(Unit).validate_json(unit_json)
     store = Store(Path(root))
-    folder = store.stage(unit.key) if isinstance(unit, StageUnit) else store.trial(unit.key)
+    folder = store.folder(unit)
     folder.mkdir(parents=True, exist_ok=True)
     remove_temporaries(folder)  # of a process that was killed while it wrote
     stop = threading.Event()

@@ -32,9 +32,10 @@ from drnbench.parallel import cores, each
 from drnbench.planning import make
 from drnbench.planning.expand import expand
 from drnbench.planning.keys import Keys
-from drnbench.session.coordinator import Coordinator, record
+from drnbench.session.coordinator import Coordinator
 from drnbench.session.degrade_images import Degrade, write_png
 from drnbench.session.devices import pick_devices
+from drnbench.session.recording import record
 from drnbench.session.score_images import Pair, Score
 from drnbench.store import Store, read_json, write_text
 from drnbench.store.environment import processor

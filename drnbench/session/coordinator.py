@@ -1,100 +1,42 @@
-"""Running a plan: hands ready units to an executor until nothing is left, and tells what happened."""
+"""Running a plan: hands ready units to an executor until none is left, and reports their progress to listeners."""
 
 from __future__ import annotations
 
-import itertools
-import os
 import sys
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
 
 from drnbench.config.keys import short
-from drnbench.config.units import EvaluateUnit, Unit
 from drnbench.execution.base import Event, Executor
 from drnbench.execution.worker import FULL
-from drnbench.planning import Plan, PlannedTrial
-from drnbench.results.plan_record import write_plan
-from drnbench.store import DISK_FULL, Status, Store, is_disk_full, write_json
+from drnbench.planning import Plan
+from drnbench.session.endings import final_status, retry, tail
+from drnbench.session.items import ACTIVE, Item, State, todo
+from drnbench.session.listener import Listener, Outcome, Source
+from drnbench.session.recording import remove_result
+from drnbench.store import Status, Store, is_disk_full, is_scored
 from drnbench.store.leases import BEAT_S, Leases
 
-RETRIES = 2
-"""A unit whose process was killed is tried again this often; one that failed by itself is not."""
 POLL_S = 0.5
-TAIL = 8
-"""Lines of its log that are shown when a unit fails."""
+"""Seconds that the executor waits for an event."""
 GRACE_S = 30.0
-"""Seconds that a unit which ran out of time has to finish its step and save, before it is ended."""
-
-
-class Listener(Protocol):
-    """Whoever wants to know what goes on: the progress display, the MLflow mirror."""
-
-    def started(self, unit: Unit, label: str) -> None:
-        """A unit was handed to the executor."""
-
-    def message(self, unit: Unit, label: str, payload: dict[str, Any]) -> None:
-        """A worker reports progress."""
-
-    def ended(self, unit: Unit, label: str, status: Status, tail: Sequence[str] = ()) -> None:
-        """A unit is done, failed or interrupted (also where it runs again); `tail`: of its log, of one that failed."""
-
-
-class Source(Protocol):
-    """Whoever names more units while a run goes on, as an adaptive search does."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether it will name no more."""
-
-    def more(self, held: Collection[str], room: int) -> Sequence[tuple[Unit, str]]:
-        """Return at most `room` units with their labels, to run before all that waits.
-
-        `held` are the keys of units that wait or run; of any other that it named, the store says what became of it.
-        """
-
-
-@dataclass
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        trained: stages trained now. scored: trials scored now.
-        failed: labels of units that failed, with the reason. interrupted: whether Ctrl-C ended it.
-        full: whether it ended because the disk is full; what is missing goes on when there is room.
-
-    """
-
-    trained: int = 0
-    scored: int = 0
-    failed: list[str] = field(default_factory=list)
-    interrupted: bool = False
-    full: bool = False
-
-
-@dataclass
-class _Item:
-    unit: Unit
-    label: str
-    needs: str | None
-    rank: tuple[int, int]
-    again: bool
-    tries: int = 0
-    started: float = 0.0
-    overtime: bool = False
-    taken: bool = False
+"""Seconds that a unit which ran out of time has to finish its step and save, before its process is killed."""
 
 
 class Coordinator:
-    """Runs what a plan has left.
+    """Runs the units that a plan has left.
 
-    Each unit is run under a lease (`drnbench.store.leases`), so two coordinators on one store share the work and never do the
-    same twice.
+    Each unit runs under a lease (`drnbench.store.leases`), so two coordinators on one store share the work and never do
+    the same twice.
 
     Args:
-        rerun: "failed" also tries again what failed before; "stale" what other numeric code made; "all" everything.
+        plan: the plan.
+        store: where its results are.
+        executor: runs units; closed at the end.
+        listeners: observers.
+        rerun: as in `todo`.
         fail_fast: stop at the first failure.
         time_limit: seconds that a unit may run; then it saves, ends, and has failed with kind `timeout`. None: no limit.
         source: names units beside those of the plan.
@@ -106,16 +48,12 @@ class Coordinator:
         rerun: str | None = None, fail_fast: bool = False, time_limit: float | None = None,
         source: Source | None = None,
     ) -> None:  # fmt: skip
-        self._source = source
-        self._plan, self._store, self._executor, self._listeners = plan, store, executor, listeners
+        self._store, self._executor, self._listeners, self._source = store, executor, listeners, source
         self._fail_fast, self._time_limit = fail_fast, time_limit
-        self._leases, self._looked = Leases(), 0.0
+        self._items = {item.unit.key: item for item in todo(plan, rerun)}
+        self._stored = {key for key, node in plan.stages.items() if node.state == "done"}
+        self._leases, self._checked = Leases(), 0.0
         self._outcome = Outcome()
-        self._running: dict[str, _Item] = {}
-        self._done = {key for key, node in plan.stages.items() if node.state == "done"}
-        self._failed: set[str] = set()
-        self._pending = todo(plan, rerun)
-        self._done -= {item.unit.key for item in self._pending}
 
     def run(self) -> Outcome:
         """Run until nothing is left. The first Ctrl-C lets workers checkpoint, the second ends them at once."""
@@ -123,160 +61,165 @@ class Coordinator:
             try:
                 self._loop()
             except KeyboardInterrupt:
-                self._outcome.interrupted = True
-                self._pending = []
-                try:
-                    if self._running:
-                        print(
-                            "stopping: what runs is saved first; Ctrl-C again ends it at once",
-                            file=sys.stderr,
-                            flush=True,
-                        )
-                    self._executor.stop()
-                    while self._running:
-                        self._handle(self._executor.events(POLL_S))
-                except KeyboardInterrupt:
-                    pass
+                self._interrupt()
             finally:
                 self._executor.close()
         return self._outcome
 
     def _loop(self) -> None:
-        while self._refill() or self._pending or self._running:
+        while self._refill() or self._in(State.WAITING, *ACTIVE):
             self._submit()
             self._handle(self._executor.events(POLL_S))
-            self._look()
+            self._check()
+
+    def _interrupt(self) -> None:
+        self._outcome.interrupted = True
+        self._drop_waiting()
+        try:
+            if self._in(*ACTIVE):
+                print("stopping: what runs is saved first; Ctrl-C again ends it at once", file=sys.stderr, flush=True)
+            self._executor.stop()
+            while self._in(*ACTIVE):
+                self._handle(self._executor.events(POLL_S))
+        except KeyboardInterrupt:
+            return
+
+    def _in(self, *states: State) -> list[Item]:
+        return [item for item in self._items.values() if item.state in states]
+
+    def _drop_waiting(self) -> None:
+        self._items = {key: item for key, item in self._items.items() if item.state is not State.WAITING}
 
     def _refill(self) -> bool:
-        """Take what the source names now; return whether more may come of it."""
+        """Take further units from the source; return True if more may come."""
         if self._source is None or self._outcome.full or (self._fail_fast and self._outcome.failed):
             return False
-        held = {item.unit.key for item in self._pending} | set(self._running)
-        named = self._source.more(held, self._executor.slots - len(self._running))
-        self._pending += [_Item(unit, label, None, (-1, n), again=False) for n, (unit, label) in enumerate(named)]
+        active = {item.unit.key for item in self._in(State.WAITING, *ACTIVE)}
+        units = self._source.more(active, self._executor.slots - len(self._in(*ACTIVE)))
+        for n, (unit, label) in enumerate(units):
+            self._items[unit.key] = Item(unit, label, None, (-1, n), again=False)
         return not self._source.finished
 
-    def _look(self) -> None:
-        """See every few seconds whether a unit runs out of time, or was taken over while this machine slept."""
-        now = time.monotonic()
-        if now - self._looked < BEAT_S / 5:
-            return
-        self._looked = now
-        for item in self._running.values() if self._time_limit is not None else ():
-            over = now - item.started - (self._time_limit or 0)
-            if over > 0 and not item.overtime:
-                item.overtime = True
-                self._executor.stop(item.unit.key)
-            elif over > GRACE_S:
-                self._executor.kill(item.unit.key)
-        lost = set(self._leases.lost())
-        for item in self._running.values() if lost else ():
-            if self._folder(item.unit) in lost and not item.taken:
-                item.taken = True
-                self._executor.kill(item.unit.key)
+    # --- waiting -> running
 
     def _submit(self) -> None:
-        for item in sorted(self._pending, key=lambda item: item.rank):
-            if len(self._running) >= self._executor.slots:
+        room = self._executor.slots - len(self._in(*ACTIVE))
+        for item in sorted(self._in(State.WAITING), key=lambda item: item.rank):
+            if room <= 0:
                 return
-            if item.needs in self._failed:
-                self._pending.remove(item)
-                self._failed.add(item.unit.key)
-                continue
-            if item.needs is not None and item.needs not in self._done:
-                continue
-            folder, fresh = self._folder(item.unit), item.again and not item.tries
-            if self._store.state(folder) == "running" or not self._leases.claim(folder):
-                continue  # another coordinator has it, or its worker is just dying: look again soon
-            # Only now: who had the lease before may have done it.
-            state = self._store.state(folder)
-            if not fresh and state == "done" and self._complete(item.unit, folder):
-                self._leases.release(folder)
-                self._pending.remove(item)
-                self._done.add(item.unit.key)
-                continue
-            if fresh:
-                forget(folder)
-            self._pending.remove(item)
-            self._running[item.unit.key] = item
-            item.tries, item.started, item.overtime, item.taken = item.tries + 1, time.monotonic(), False, False
-            try:
-                self._executor.submit(item.unit)
-            except BaseException:  # Ctrl-C, as a rule: the first process starts for seconds
-                del self._running[item.unit.key]
-                self._leases.release(folder)
-                raise
-            for listener in self._listeners:
-                listener.started(item.unit, item.label)
+            needed = self._state(item.needs)
+            if needed in {State.FAILED, State.INTERRUPTED}:
+                item.state = needed
+            elif needed is State.DONE and self._claim(item):
+                self._start(item)
+                room -= 1
+
+    def _state(self, key: str | None) -> State:
+        """Return the state of a stage that an item needs."""
+        if key is None:
+            return State.DONE
+        if key in self._items:
+            return self._items[key].state
+        return State.DONE if key in self._stored else State.WAITING
+
+    def _claim(self, item: Item) -> bool:
+        """Take the lease of an item that is to run now; False where another coordinator has it, or has done the unit."""
+        folder = self._store.folder(item.unit)
+        if self._store.state(folder) == "running" or not self._leases.claim(folder):
+            return False  # another coordinator has it, or its worker is just dying: tried again soon
+        if item.again and not item.tries:
+            remove_result(folder)
+        elif self._is_complete(item):  # only now: the holder before may have done it
+            self._leases.release(folder)
+            item.state = State.DONE
+            return False
+        return True
+
+    def _is_complete(self, item: Item) -> bool:
+        folder = self._store.folder(item.unit)
+        state, status = self._store.look(folder)
+        if item.unit.kind == "evaluate":
+            return state == "done" and is_scored(item.unit, status)
+        # A stage without its checkpoint was cleaned; units that wait for it need its weights.
+        return state == "done" and (folder / "checkpoint.pt").exists()
+
+    def _start(self, item: Item) -> None:
+        item.state, item.tries, item.started = State.RUNNING, item.tries + 1, time.monotonic()
+        try:
+            self._executor.submit(item.unit)
+        except BaseException:  # Ctrl-C, as a rule: the first process takes seconds to start
+            item.state = State.WAITING
+            self._leases.release(self._store.folder(item.unit))
+            raise
+        for listener in self._listeners:
+            listener.started(item.unit, item.label)
+
+    # --- running -> overtime, taken over
+
+    def _check(self) -> None:
+        """Look every few seconds whether a unit ran out of time, or was taken over while this machine slept."""
+        now = time.monotonic()
+        if now - self._checked < BEAT_S / 5:
+            return
+        self._checked = now
+        if self._time_limit is not None:
+            self._check_time(now, self._time_limit)
+        self._check_leases(self._leases.lost())
+
+    def _check_time(self, now: float, limit: float) -> None:
+        for item in self._in(State.RUNNING, State.OVERTIME):
+            overtime = now - item.started - limit
+            if overtime > GRACE_S and item.state is State.OVERTIME:
+                self._executor.kill(item.unit.key)
+            elif overtime > 0 and item.state is State.RUNNING:
+                item.state = State.OVERTIME
+                self._executor.stop(item.unit.key)
+
+    def _check_leases(self, lost: Iterable[Path]) -> None:
+        folders = set(lost)
+        for item in self._in(State.RUNNING, State.OVERTIME) if folders else ():
+            if self._store.folder(item.unit) in folders:
+                item.state = State.TAKEN_OVER
+                self._executor.kill(item.unit.key)
+
+    # --- running -> done, failed, or waiting again
 
     def _handle(self, events: list[Event]) -> None:
         for event in events:
-            item = self._running.get(event.key)
-            if item is None:
+            item = self._items.get(event.key)
+            if item is None or item.state not in ACTIVE:
                 continue  # of a unit whose start was interrupted
-            if event.kind == "message":
-                for listener in self._listeners:
-                    listener.message(item.unit, item.label, event.payload)
+            if event.kind == "ended":
+                self._end(item, event.payload.get("exitcode"))
                 continue
-            del self._running[event.key]
-            self._end(item, event.payload.get("exitcode"))
+            for listener in self._listeners:
+                listener.message(item.unit, item.label, event.payload)
 
-    def _complete(self, unit: Unit, folder: Path) -> bool:
-        # A stage without its checkpoint was cleaned; whoever waits for it wants its weights.
-        if unit.kind == "stage":
-            return (folder / "checkpoint.pt").exists()
-        return finished(unit, self._store.status(folder))
-
-    def _end(self, item: _Item, exitcode: int | None) -> None:
-        folder = self._folder(item.unit)
-        if item.taken:  # it is another coordinator's now, its folder too
+    def _end(self, item: Item, exitcode: int | None) -> None:
+        folder, unit = self._store.folder(item.unit), item.unit
+        if item.state is State.TAKEN_OVER:  # it is another coordinator's now, its folder too
             self._leases.release(folder)
-            self._pending.append(item)
+            item.state = State.WAITING
             return
-        status = self._settled(item, folder, exitcode)
-        retrying = self._retry(item, status)
-        if retrying:
-            self._pending.append(item)
+        status = self._final_status(item, folder, exitcode)
+        ending = self._outcome.interrupted or self._outcome.full
+        again = None if ending else retry(item, status)
         self._leases.release(folder)
-        if status.state == "done":
-            self._done.add(item.unit.key)
-            if item.unit.kind == "stage":
-                self._outcome.trained += 1
-            else:
-                self._outcome.scored += 1
-        elif exitcode == FULL:
-            self._outcome.full = True
-            self._pending = []
-            self._executor.stop()
-        elif status.state == "failed" and not retrying:
-            self._failed.add(item.unit.key)
-            self._outcome.failed.append(f"{item.label} ({short(item.unit.key)}): {status.kind}: {status.message}")
-            if self._fail_fast:
-                self._pending = []
-                self._executor.stop()
-        if retrying:
+        if again is not None:
+            item.unit, item.state = again, State.WAITING
             status = replace(status, state="interrupted", message=f"{status.message}; it runs again")
-        tail = _tail(folder / "log.txt") if status.state == "failed" else []
-        for listener in self._listeners:
-            listener.ended(item.unit, item.label, status, tail)
-
-    def _settled(self, item: _Item, folder: Path, exitcode: int | None) -> Status:
-        """Return how a unit ended, and write it down where its worker could not."""
-        status = self._store.status(folder)
-        was, evaluations = status.state if status else "missing", status.evaluations if status else []
-        if exitcode == FULL:
-            return Status("interrupted", message=DISK_FULL, evaluations=evaluations)
-        if item.overtime and was in {"running", "interrupted", "missing"}:
-            told = (
-                f"stopped after {self._time_limit:g} s, the time limit; what is done is saved: raise --time-limit and run with "
-                "--rerun failed to go on"
-            )
-            status = Status("failed", kind="timeout", message=told, evaluations=evaluations)
-        elif status is None or was == "running":
-            signal = f"signal {-exitcode}" if exitcode and exitcode < 0 else f"exit code {exitcode}"
-            told = f"the process was ended by {signal}"
-            status = Status("failed", kind="killed", message=told, evaluations=evaluations)
         else:
+            self._settle(item, status)
+        lines = tail(folder / "log.txt") if status.state == "failed" else []
+        for listener in self._listeners:
+            listener.ended(unit, item.label, status, lines)
+
+    def _final_status(self, item: Item, folder: Path, exitcode: int | None) -> Status:
+        stored = self._store.status(folder)
+        status = final_status(item, stored, exitcode, self._time_limit)
+        if exitcode == FULL:
+            self._outcome.full = True
+        if status is stored or exitcode == FULL:
             return status
         try:
             self._store.write_status(folder, status)
@@ -286,105 +229,19 @@ class Coordinator:
             self._outcome.full = True
         return status
 
-    def _retry(self, item: _Item, status: Status) -> bool:
-        """Whether to run a unit again: after a kill, and in smaller parts after an out-of-memory error if its stage says so."""
-        if status.state != "failed" or self._outcome.interrupted or self._outcome.full:
-            return False
-        unit = item.unit
-        if (
-            status.kind == "oom"
-            and unit.kind == "stage"
-            and unit.stage.accumulate == "auto"
-            and unit.split < unit.stage.batch
-        ):
-            item.unit = unit.model_copy(update={"split": min(2 * unit.split, unit.stage.batch)})
-            return True
-        return status.kind == "killed" and item.tries <= RETRIES
-
-    def _folder(self, unit: Unit) -> Path:
-        return self._store.stage(unit.key) if unit.kind == "stage" else self._store.trial(unit.key)
-
-
-def todo(plan: Plan, rerun: str | None) -> list[_Item]:
-    """Return what has to run: missing scores, and the missing stages that they wait for.
-
-    A stage whose trials are all scored is left alone, even when its checkpoint was cleaned away. Stages that several
-    trials wait for go first, then scores (short, and seen at once), then the other stages.
-    """
-    redo = {key for key, node in plan.stages.items() if rerun == "all" or (rerun == "stale" and node.stale)}
-    for key, node in plan.stages.items():  # a stage stands after the one it starts from
-        if node.unit.before in redo:
-            redo.add(key)
-    needed: set[str] = set()
-    scores: list[tuple[PlannedTrial, str | None, bool]] = []
-    for trial in _distinct(plan.trials):
-        again = rerun == "all" or bool(redo & set(trial.stages)) or (rerun == "stale" and trial.stale)
-        given_up = trial.state == "failed" and rerun != "failed" and not _killed(trial.status)
-        if not again and (not trial.missing or given_up):
-            continue
-        waits = list(
-            itertools.takewhile(lambda key: key in redo or plan.stages[key].state != "done", trial.stages[::-1])
-        )
-        needed.update(waits)
-        scores.append((trial, waits[0] if waits else None, again))
-    items = []
-    for i, (key, node) in enumerate(plan.stages.items()):
-        if key in needed:
-            before = node.unit.before if node.unit.before in needed else None
-            items.append(_Item(node.unit, node.label, before, (0 if node.used_by > 1 else 2, i), key in redo))
-    return items + [_Item(t.unit, f"score {t.label}", wait, (1, i), again) for i, (t, wait, again) in enumerate(scores)]
-
-
-def _tail(log: Path) -> list[str]:
-    """Return the last lines of a unit's log."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return []
-    return [line for line in lines if line.strip()][-TAIL:]
-
-
-def _killed(status: Status | None) -> bool:
-    # Nothing was wrong with the unit itself: trying again is right without being asked.
-    return status is not None and status.kind == "killed"
-
-
-def _distinct(trials: list[PlannedTrial]) -> list[PlannedTrial]:
-    """Two arms may be the same trial (λ of a scheme that has none); one unit scores both, with what both want."""
-    by_key: dict[str, PlannedTrial] = {}
-    for trial in trials:
-        known = by_key.setdefault(trial.unit.key, trial)
-        if known is not trial:
-            extra = tuple(e for e in trial.unit.wanted if e.key not in {w.key for w in known.unit.wanted})
-            # A copy: what each arm wants stays its own in plan.json.
-            by_key[trial.unit.key] = replace(
-                known,
-                unit=known.unit.model_copy(update={"wanted": (*known.unit.wanted, *extra)}),
-                missing=(*known.missing, *(k for k in trial.missing if k not in known.missing)),
-                code=known.code if known.stale else trial.code,
-            )
-    return list(by_key.values())
-
-
-def finished(unit: EvaluateUnit, status: Status | None) -> bool:
-    """Whether a trial has every evaluation that a unit wants."""
-    return status is not None and {e.key for e in unit.wanted} <= set(status.evaluations)
-
-
-def forget(folder: Path) -> None:
-    """Take a unit's result away before it is made again: its status first, so that the rest never counts as done."""
-    for name in ("status.json", "checkpoint.pt", "history.parquet", "per_image.parquet"):
-        (folder / name).unlink(missing_ok=True)
-
-
-def record(plan: Plan, store: Store) -> None:
-    """Write plan.json and the trial.json of every trial."""
-    write_plan(plan.record(), store)
-    for trial in plan.trials:
-        path = store.trial(trial.unit.key) / "trial.json"
-        if not path.exists():
-            write_json(
-                path, {"key": trial.unit.key, "stages": trial.stages, "config": trial.trial.model_dump(mode="json")}
-            )
+    def _settle(self, item: Item, status: Status) -> None:
+        """Count a unit that is not run again, and end the run where nothing else may start."""
+        if status.state == "done":
+            item.state = State.DONE
+            if item.unit.kind == "stage":
+                self._outcome.trained += 1
+            else:
+                self._outcome.scored += 1
+            return
+        item.state = State.FAILED if status.state == "failed" else State.INTERRUPTED
+        full, failed = self._outcome.full, status.state == "failed"
+        if failed and not full:
+            self._outcome.failed.append(f"{item.label} ({short(item.unit.key)}): {status.kind}: {status.message}")
+        if full or (failed and self._fail_fast):
+            self._drop_waiting()
+            self._executor.stop()

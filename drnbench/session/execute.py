@@ -8,15 +8,16 @@ from typing import Any
 from rich.console import Console
 
 from drnbench.config.units import Unit
-from drnbench.errors import UsageError
 from drnbench.execution.base import Executor
 from drnbench.planning import Plan
 from drnbench.results.plan_record import find_plan
-from drnbench.session.coordinator import Coordinator, Outcome, record
+from drnbench.session.coordinator import Coordinator
+from drnbench.session.listener import Outcome
 from drnbench.session.mirroring import live_mirror
 from drnbench.session.progress import PlainProgress, Progress, RichProgress
+from drnbench.session.recording import record
 from drnbench.session.request import Request
-from drnbench.store import Store
+from drnbench.store import Store, disk_full
 
 
 def execute(
@@ -49,9 +50,7 @@ def execute(
         if mirror is not None:  # one that failed has said so once: trying again at once would only repeat it
             mirrored = mirror.close()
     if outcome.full:
-        raise UsageError(
-            f"the disk of {store.root} is full: nothing is broken; make room and run the same command again"
-        )
+        raise disk_full(store.root)
     return outcome, mirrored
 
 

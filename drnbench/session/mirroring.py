@@ -6,7 +6,7 @@ from typing import Any
 
 from drnbench.errors import UsageError, nearest
 from drnbench.results.plan_record import studies
-from drnbench.session.coordinator import Listener
+from drnbench.session.listener import Listener
 from drnbench.store import Store
 from drnbench.tracking import LiveMirror, Mirror, up_to_date
 from drnbench.tracking.mirror import SyncResult

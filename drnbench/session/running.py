@@ -18,10 +18,11 @@ from drnbench.parallel import clock
 from drnbench.planning import Plan
 from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import Ahead, look_ahead
-from drnbench.session.coordinator import record, todo
 from drnbench.session.declared import Declared
 from drnbench.session.execute import announce, execute
+from drnbench.session.items import todo
 from drnbench.session.mirroring import update_mirror
+from drnbench.session.recording import record
 from drnbench.session.request import Request
 from drnbench.store import Store
 from drnbench.training.prepare import prepare

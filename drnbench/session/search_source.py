@@ -14,8 +14,8 @@ from drnbench.search import measure, record
 from drnbench.search.engine import Candidate, Engine
 from drnbench.search.measure import Run
 from drnbench.search.resolve import Settled
-from drnbench.session.coordinator import finished
-from drnbench.store import Status, Store, write_json
+from drnbench.session.recording import record_trial
+from drnbench.store import Status, Store, is_scored
 
 
 @dataclass
@@ -161,7 +161,7 @@ class Searcher:
 
     def _give(self, active: _Active, unit: Unit, busy: set[str], out: list[tuple[Unit, str]]) -> bool:
         """Hand a unit out; False where it has failed for good, and the candidate with it."""
-        folder = self._folder(unit)
+        folder = self._store.folder(unit)
         status, state = self._store.status(folder), self._store.state(folder)
         if state == "failed" and status is not None:
             killed = status.kind in {"killed", "timeout"} and unit.key not in self._given
@@ -198,11 +198,11 @@ class Searcher:
 
     def _next(self, active: _Active, run: Run) -> Unit | None:
         """Return the first unit of a run that is not done; None where all is."""
-        if run.unit is not None and finished(run.unit, self._store.status(self._folder(run.unit))):
+        if run.unit is not None and is_scored(run.unit, self._store.status(self._store.folder(run.unit))):
             return None
         done = -1
         for n, stage in enumerate(run.stages):
-            folder = self._folder(stage)
+            folder = self._store.folder(stage)
             whole = self._store.state(folder) == "done"
             # The checkpoint of an earlier stage is only wanted where a later one starts.
             if whole and ((folder / "checkpoint.pt").exists() or (run.unit is None and stage is run.stages[-1])):
@@ -241,7 +241,7 @@ class Searcher:
         """Say in a unit's status why it was left; it can be taken up again."""
         if unit is None:
             return
-        folder = self._folder(unit)
+        folder = self._store.folder(unit)
         status = self._store.status(folder)
         if status is not None and status.state == "interrupted":
             status.kind, status.message = "pruned", "given up by the search"
@@ -269,14 +269,8 @@ class Searcher:
 
     def _describe(self, active: _Active, unit: Unit) -> None:
         """Write trial.json, as for the trials of a plan."""
-        path = self._store.trial(unit.key) / "trial.json"
         run = next(run for run in active.runs if run.unit is not None and run.unit.key == unit.key)
-        if not path.exists():
-            keys = [stage.key for stage in run.stages]
-            write_json(path, {"key": unit.key, "stages": keys, "config": run.trial.model_dump(mode="json")})
-
-    def _folder(self, unit: Unit) -> Any:
-        return self._store.stage(unit.key) if isinstance(unit, StageUnit) else self._store.trial(unit.key)
+        record_trial(self._store, unit.key, [stage.key for stage in run.stages], run.trial)
 
 
 def make_run(made: Settled, keys: Keys, values: dict[str, Any], seed: int) -> Run:

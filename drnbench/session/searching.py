@@ -15,9 +15,9 @@ from drnbench.planning.costs import Costs
 from drnbench.planning.keys import Keys
 from drnbench.search import record
 from drnbench.search.resolve import Settled, signature
-from drnbench.session.coordinator import todo
 from drnbench.session.declared import Declared
 from drnbench.session.execute import announce, display, execute
+from drnbench.session.items import todo
 from drnbench.session.progress import Progress, RichProgress
 from drnbench.session.request import Request
 from drnbench.session.search_source import Searcher, expected

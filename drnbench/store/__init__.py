@@ -23,7 +23,7 @@ from drnbench.store.files import (
     write_json,
     write_text,
 )
-from drnbench.store.store import HEARTBEAT_S, STALE_S, Status, Store
+from drnbench.store.store import HEARTBEAT_S, STALE_S, Status, Store, is_scored
 
 __all__ = [
     "DISK_FULL",
@@ -34,6 +34,7 @@ __all__ = [
     "atomic",
     "disk_full",
     "is_disk_full",
+    "is_scored",
     "read_json",
     "read_rows",
     "safe",

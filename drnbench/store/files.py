@@ -102,9 +102,10 @@ def is_disk_full(error: BaseException, folder: Path) -> bool:
         return False
 
 
-def disk_full(folder: Path) -> UsageError:
-    """Return the error to raise after a run that a full disk ended."""
-    return UsageError(f"the disk of {folder} is full: nothing is broken; make room and run the same command again")
+def disk_full(path: Path | str | None) -> UsageError:
+    """Return the error to raise after a full disk ended a run; `path` lies on it, where that is known."""
+    disk = f"the disk of {path}" if path else "the disk"
+    return UsageError(f"{disk} is full: nothing is broken; make room and run the same command again")
 
 
 def safe(name: str) -> str:

@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from drnbench.config.units import EvaluateUnit, Unit
 from drnbench.errors import UsageError
 from drnbench.store.files import atomic, read_json, write_json
 from drnbench.store.processes import is_alive, start_time
@@ -69,6 +70,10 @@ class Store:
         """Return the folder of a trial's scores."""
         return self.root / "trials" / key
 
+    def folder(self, unit: Unit) -> Path:
+        """Return the folder of a unit."""
+        return self.stage(unit.key) if unit.kind == "stage" else self.trial(unit.key)
+
     def study(self, name: str) -> Path:
         """Return the folder of a study's plan, tables and figures."""
         return self.root / name
@@ -126,6 +131,11 @@ class Store:
                 f"{prefix!r} is not a key: give at least 4 of its hexadecimal characters, as `plan` shows them"
             )
         return sorted(p for kind in ("stages", "trials") for p in (self.root / kind).glob(f"{prefix}*"))
+
+
+def is_scored(unit: EvaluateUnit, status: Status | None) -> bool:
+    """Return True if a trial has every evaluation that a unit wants."""
+    return status is not None and {e.key for e in unit.wanted} <= set(status.evaluations)
 
 
 def _is_running(folder: Path, status: Status) -> bool:

@@ -9,8 +9,9 @@ import pytest
 from drnbench.cli import main
 from drnbench.execution.base import Event, Executor
 from drnbench.results.inventory import Inventory
-from drnbench.session.coordinator import Coordinator, todo
+from drnbench.session.coordinator import Coordinator
 from drnbench.session.declared import declare, read_overrides
+from drnbench.session.items import todo
 from drnbench.store import STALE_S, Status, Store, write_json
 from drnbench.store.leases import claim
 from tests.fake_finished import fill, train

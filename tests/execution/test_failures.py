@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from drnbench.session.coordinator import todo
 from drnbench.session.declared import declare
+from drnbench.session.items import todo
 from drnbench.store import Store
 from tests.helpers import call, scores, write_study
 

@@ -11,8 +11,9 @@ import pytest
 from drnbench.errors import UsageError
 from drnbench.execution.ray import RayExecutor
 from drnbench.execution.staging import needed, pack, unpack
-from drnbench.session.coordinator import Coordinator, record
+from drnbench.session.coordinator import Coordinator
 from drnbench.session.declared import declare
+from drnbench.session.recording import record
 from drnbench.store import Store
 from tests.execution.nodes import cluster_of
 from tests.execution.test_contract import LONG, Told, stage, steps

@@ -159,7 +159,7 @@ def test_costs_are_objectives_and_the_report_shows_the_front(store):
 
 
 def test_a_report_can_be_written_while_the_search_runs(store):
-    from drnbench.session.coordinator import record
+    from drnbench.session.recording import record
 
     made = settle(study(), "s", "?")
     record(make(expanded(made), store), store)

@@ -1,0 +1,117 @@
+"""The units that a plan has left to run, each with its state and its place in the queue."""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from drnbench.config.units import Unit
+from drnbench.planning import Plan, PlannedTrial
+
+
+class State(enum.Enum):
+    """State of an item."""
+
+    WAITING = "waiting for a stage, a slot, or another coordinator"
+    RUNNING = "running"
+    OVERTIME = "running beyond the time limit, and asked to save and leave"
+    TAKEN_OVER = "running, but another coordinator has taken its lease; its process is being ended"
+    DONE = "done"
+    FAILED = "failed, or in need of a stage that failed"
+    INTERRUPTED = "saved and left before its end"
+
+
+ACTIVE = frozenset({State.RUNNING, State.OVERTIME, State.TAKEN_OVER})
+"""States of an item that has a process."""
+
+
+@dataclass
+class Item:
+    """A unit to run.
+
+    Attributes:
+        unit: the unit.
+        label: its name in messages.
+        needs: key of the stage that it waits for; None: of none.
+        rank: place in the queue, lowest first.
+        again: the result that the store has is removed first.
+        state: see `State`.
+        tries: times that it was started.
+        started: when it was started last, by the monotonic clock.
+
+    """
+
+    unit: Unit
+    label: str
+    needs: str | None
+    rank: tuple[int, int]
+    again: bool
+    state: State = State.WAITING
+    tries: int = 0
+    started: float = 0.0
+
+
+def todo(plan: Plan, rerun: str | None) -> list[Item]:
+    """Return the items that have to run: missing scores, and the missing stages that they wait for.
+
+    A stage whose trials are all scored is left alone, even when its checkpoint was cleaned away. Stages that several
+    trials wait for go first, then scores (short, and seen at once), then the other stages.
+
+    Args:
+        plan: the plan.
+        rerun: "failed" also tries again what failed before; "stale" what other numeric code made; "all" everything.
+
+    """
+    again = _stages_again(plan, rerun)
+    waited_for: set[str] = set()
+    scores = []
+    for n, trial in enumerate(_distinct(plan.trials)):
+        fresh = rerun == "all" or bool(again & set(trial.stages)) or (rerun == "stale" and trial.stale)
+        if not fresh and (not trial.missing or _given_up(trial, rerun)):
+            continue
+        missing = list(
+            itertools.takewhile(lambda key: key in again or plan.stages[key].state != "done", trial.stages[::-1])
+        )
+        waited_for.update(missing)
+        scores.append(Item(trial.unit, f"score {trial.label}", missing[0] if missing else None, (1, n), fresh))
+    stages = []
+    for n, (key, node) in enumerate(plan.stages.items()):
+        if key in waited_for:
+            before = node.unit.before if node.unit.before in waited_for else None
+            stages.append(Item(node.unit, node.label, before, (0 if node.used_by > 1 else 2, n), key in again))
+    return stages + scores
+
+
+def _stages_again(plan: Plan, rerun: str | None) -> set[str]:
+    """Return the keys of stages that are trained although they are done, and of those that start from them."""
+    again = {key for key, node in plan.stages.items() if rerun == "all" or (rerun == "stale" and node.stale)}
+    for key, node in plan.stages.items():  # a stage stands after the one it starts from
+        if node.unit.before in again:
+            again.add(key)
+    return again
+
+
+def _given_up(trial: PlannedTrial, rerun: str | None) -> bool:
+    # Of a unit that was killed nothing was wrong with the unit itself: it is tried again without being asked.
+    killed = trial.status is not None and trial.status.kind == "killed"
+    return trial.state == "failed" and rerun != "failed" and not killed
+
+
+def _distinct(trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
+    """Return each trial once: two arms may be the same (λ of a scheme that has none), and want different scores."""
+    merged: dict[str, PlannedTrial] = {}
+    for trial in trials:
+        first = merged.setdefault(trial.unit.key, trial)
+        if first is not trial:
+            present = {e.key for e in first.unit.wanted}
+            more = tuple(e for e in trial.unit.wanted if e.key not in present)
+            # A copy: the evaluations that each arm wants stay its own in plan.json.
+            merged[trial.unit.key] = replace(
+                first,
+                unit=first.unit.model_copy(update={"wanted": (*first.unit.wanted, *more)}),
+                missing=(*first.missing, *(key for key in trial.missing if key not in first.missing)),
+                code=first.code if first.stale else trial.code,
+            )
+    return list(merged.values())
