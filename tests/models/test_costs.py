@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from drnbench import models
-from drnbench.cli import listing, main
+from drnbench.cli import list as list_verb
+from drnbench.cli import main
 from drnbench.models import methods
 from drnbench.models.costs import Costs, costs, module_costs
 from drnbench.models.dual import dual_per_level
@@ -90,7 +91,7 @@ def test_costs_are_listed_when_they_are_asked_for(capsys, monkeypatch):
     assert "drn-s x4    4,804,065 parameters, 109.7 GMACs at 96x96 LR pixels\n" in out
     assert "bicubic x4  0 parameters, not a network\n" in out
     assert out.count("\n") == 1 + 3
-    monkeypatch.setattr(listing, "KINDS", {kind: listing.KINDS[kind] for kind in ("metrics", "costs")})
+    monkeypatch.setattr(list_verb, "KINDS", {kind: list_verb.KINDS[kind] for kind in ("metrics", "costs")})
     assert main(["list"]) == 0
     out = capsys.readouterr().out
     assert "psnr_y" in out
