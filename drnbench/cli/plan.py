@@ -25,15 +25,14 @@ from drnbench.parallel import clock
 from drnbench.planning import Plan, PlannedTrial, StageNode
 from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import images_size, look_ahead, trial_seconds
-from drnbench.planning.power import LIMIT, POWER, seeds_needed, spread_interval
-from drnbench.planning.power import outlook as seeds_outlook
+from drnbench.planning.power import LIMIT, POWER, outlook, seeds_needed, spread_interval
 from drnbench.render.terminal import columns, size
 from drnbench.session.declared import declare, read_overrides
 from drnbench.session.devices import pick_devices
 from drnbench.session.items import todo
 from drnbench.session.running import unscored
 from drnbench.store import Store
-from drnbench.training.prepare import outlook
+from drnbench.training.prepare import pending_summary
 
 if TYPE_CHECKING:
     from drnbench.config.units import Unit
@@ -64,7 +63,7 @@ def show(
 
     """
     costs, study = Costs(store, device), plan.study
-    seeds = seeds_outlook(plan, store, difference)  # first: it may refuse
+    seeds = outlook(plan, store, difference)  # first: it may refuse
     ahead = look_ahead(plan, costs, queue, slots)
     lines = [f"{study.name}, profile {study.profile}: {study.question}"]
     lines += columns([HEAD, *(_row(trial, plan, costs, ahead) for trial in plan.trials)])
@@ -208,7 +207,7 @@ def command(
         from drnbench.session.searching import search_state
 
         print(search_state(declared, store))
-    images = outlook(units, store.cache)
+    images = pending_summary(units, store.cache)
     if images:
         print(f"made first by `run`: {images}")
     return 0

@@ -2,7 +2,7 @@
 
 Everything in the cache is filed by content, is safe with concurrent writers, and may be deleted at any time:
 `fingerprints.json`, `lr/`, `pixels/` (decoded images of large sources) and the frames of videos
-(`drnbench.datasets.video`). What a killed process has finished is not made again.
+(`drnbench.datasets.video`). Files that a killed process has finished are not made again.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from pathlib import Path
 
 import numpy as np
 
-from drnbench.data.build import Build, Degrade, decoded, every
-from drnbench.data.disk_space import is_large, tell
-from drnbench.data.fingerprints import Fingerprint, fingerprint, glance, sha
-from drnbench.data.packed import ImageInfo, Kept, Pixels, Shape, Stack, cut
+from drnbench.data.build import Build, Degrade, decode, each_image
+from drnbench.data.disk_space import announce, is_large
+from drnbench.data.fingerprints import Fingerprint, fingerprint, fingerprint_undecoded, json_sha256
+from drnbench.data.packed import ImageInfo, ImageStack, PixelFile, Pixels, Shape, cut
 from drnbench.degradations import parse
 from drnbench.errors import DataError, UsageError
 from drnbench.store.cache_files import building
 
 __all__ = [
-    "CACHE_VERSION", "Fingerprint", "ImageInfo", "PixelSet", "fingerprint", "glance", "hr_files", "hr_set", "lr_files",
-    "lr_set",
+    "CACHE_VERSION", "Fingerprint", "ImageInfo", "PixelSet", "fingerprint", "fingerprint_undecoded", "hr_files", "hr_set",
+    "lr_files", "lr_set",
 ]  # fmt: skip
 
 CACHE_VERSION = 2
-"""Raised when the same kernel would make other pixels or files, so that old LR images are not found any more."""
+"""Raised when the same kernel would make other pixels or files, so that old LR images are not used any more."""
 
 
 @dataclass(frozen=True)
@@ -35,46 +35,54 @@ class PixelSet:
     """Files of pixels that belong together.
 
     Attributes:
-        title: what is done, for people. name: of the lock under which they are made. make: pixels of one image.
+        title: of the work that makes them, for messages.
+        name: of the lock under which they are made.
+        cache: folder of the cache.
+        files: in the order of the images.
+        make: makes the pixels of one image.
 
     """
 
     title: str
     name: str
     cache: Path
-    files: tuple[Kept, ...]
+    files: tuple[PixelFile, ...]
     make: Callable[[ImageInfo], Pixels]
 
-    def lacking(self) -> list[Kept]:
-        """Return what is not there, or not whole, each file once."""
-        return [kept for kept in {kept.file: kept for kept in self.files}.values() if not kept.intact()]
+    def missing(self) -> list[PixelFile]:
+        """Return the files that do not exist, or are not whole, each once."""
+        return [entry for entry in {entry.file: entry for entry in self.files}.values() if not entry.intact()]
 
-    def build(self, *, told: bool = False) -> None:
-        """Make what lacks, unless another process does; `told`: its size has been said and checked.
+    def build(self, *, announced: bool = False) -> None:
+        """Make the missing files, unless another process does.
+
+        Args:
+            announced: their size has been printed and checked.
 
         Raises:
             UsageError: the cache cannot be written, or has no room.
             DataError: an image that cannot be read or has changed since its fingerprint was taken.
 
         """
-        if not self.lacking():
+        if not self.missing():
             return
         with building(self.cache, self.name, self.title) as parts:
-            lacking = self.lacking()  # again: whoever held the lock has probably made it
-            size = sum(kept.size for kept in lacking)
-            if not told and is_large(size):
-                tell(self.title, len(lacking), size, self.cache)
-            worth = sum(3 * kept.image.height * kept.image.width for kept in lacking)
-            for result in every(Build(self.make, parts), lacking, worth, self.title):
+            missing = self.missing()  # again: the process that held the lock has probably made them
+            size = sum(entry.size for entry in missing)
+            if not announced and is_large(size):
+                announce(self.title, len(missing), size, self.cache)
+            decoded_size = sum(3 * entry.image.height * entry.image.width for entry in missing)
+            for result in each_image(Build(self.make, parts), missing, decoded_size, self.title):
                 if result is not None:
                     raise DataError(result.message)
 
 
 def hr_files(images: Iterable[ImageInfo]) -> PixelSet:
     """Return the HR images that are kept as files; those of small sources are not."""
-    kept = tuple(image.kept(image.cache) for image in images if image.cache is not None)
-    cache = next((one.image.cache for one in kept if one.image.cache), Path())
-    return PixelSet("unpacking HR images", f"pixels-{sha([str(one.file) for one in kept])}", cache, kept, decoded)
+    files = tuple(image.pixel_file(image.cache) for image in images if image.cache is not None)
+    cache = next((entry.image.cache for entry in files if entry.image.cache), Path())
+    name = f"pixels-{json_sha256([str(entry.file) for entry in files])}"
+    return PixelSet("unpacking HR images", name, cache, files, decode)
 
 
 def hr_set(images: Iterable[ImageInfo], crop: int | None = None, *, modulo: int | None = None) -> Sequence[Pixels]:
@@ -94,10 +102,12 @@ def hr_set(images: Iterable[ImageInfo], crop: int | None = None, *, modulo: int 
     for image in images:
         _shape(image, crop, modulo)
     hr_files(images).build()
-    return Stack(
-        [cut(decoded(one), crop, modulo) if one.cache is None else one.kept(one.cache) for one in images],
-        decoded, crop, modulo,
-    )  # fmt: skip
+    return ImageStack(
+        [cut(decode(i), crop, modulo) if i.cache is None else i.pixel_file(i.cache) for i in images],
+        decode,
+        crop,
+        modulo,
+    )
 
 
 def lr_files(
@@ -116,13 +126,13 @@ def lr_files(
     degradation, cache = parse(kernel), Path(cache_dir)
     if degradation.real:
         return hr_files(images)
-    what, kept = degradation.identity(), []
+    identity, files = degradation.identity(), []
     for image in images:
         height, width, _ = _shape(image, crop, modulo)
-        key = sha([CACHE_VERSION, image.sha, what, scale, crop, modulo])
-        kept.append(Kept(image, cache / "lr" / key[:2] / f"{key}.npy", (height // scale, width // scale, 3)))
-    title, name = f"making LR images, {kernel} x{scale}", f"lr-{sha([one.file.name for one in kept])}"
-    return PixelSet(title, name, cache, tuple(kept), Degrade(degradation, scale, crop, modulo))
+        key = json_sha256([CACHE_VERSION, image.sha, identity, scale, crop, modulo])
+        files.append(PixelFile(image, cache / "lr" / key[:2] / f"{key}.npy", (height // scale, width // scale, 3)))
+    title, name = f"making LR images, {kernel} x{scale}", f"lr-{json_sha256([entry.file.name for entry in files])}"
+    return PixelSet(title, name, cache, tuple(files), Degrade(degradation, scale, crop, modulo))
 
 
 def lr_set(
@@ -137,9 +147,9 @@ def lr_set(
     """Return the LR images, h x w x 3 uint8, as read-only maps of their files.
 
     Each is made once and kept at `cache_dir/lr/<key[:2]>/<key>.npy`, where the key covers HR pixels, kernel with all
-    its parameters, scale and crops. Two processes that want one set do not both make it. Noise is drawn for each image
-    by the sha of its pixels: the same in every set and order that holds the image. Images of kernel `real` are LR
-    already and come back as they are, as `hr_set` gives them: not cropped to the modulo.
+    its parameters, scale and crops. Of two processes that ask for one set, one makes it and the other waits. Noise is
+    drawn for each image by the sha of its pixels: the same in every set and order that holds the image. Images of kernel
+    `real` are LR already and are returned unchanged, as by `hr_set`: not cropped to the modulo.
 
     Args:
         images: HR images with their fingerprints; LR images for kernel `real`.
@@ -148,7 +158,7 @@ def lr_set(
         cache_dir: the folder of the cache.
         crop: use the central HR square of at most this many pixels; LR pixels for kernel `real`.
         modulo: then crop HR to a multiple of this; none: the scale. The levels of an image pyramid share the
-            modulo of the coarsest one, so that all cover the same HR pixels.
+            modulo of the coarsest level, so that all cover the same HR pixels.
 
     Raises:
         UsageError: an unknown kernel, a modulo that is not a multiple of the scale, no room in the cache.
@@ -159,7 +169,7 @@ def lr_set(
     if parse(kernel).real:
         return hr_set(images, crop)
     files.build()
-    return Stack(files.files, files.make)
+    return ImageStack(files.files, files.make)
 
 
 def _shape(image: ImageInfo, crop: int | None, modulo: int | None) -> Shape:

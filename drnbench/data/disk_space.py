@@ -1,4 +1,4 @@
-"""What a large set of images costs on the disk: said, and checked, before anything is decoded."""
+"""Disk space that a large set of images takes: reported and checked before anything is decoded."""
 
 from __future__ import annotations
 
@@ -18,59 +18,64 @@ DRNBENCH_PACK_MB gives another number.
 
 
 def is_large(size: int) -> bool:
-    """Whether images of `size` bytes decoded, together, are kept as files.
+    """Return True if images of `size` bytes decoded, together, are kept as files.
 
     Raises:
         UsageError: DRNBENCH_PACK_MB is no number of 0 or more.
 
     """
-    given = os.environ.get("DRNBENCH_PACK_MB", "")
+    setting = os.environ.get("DRNBENCH_PACK_MB", "")
     try:
-        limit = float(given) if given.strip() else LARGE_MB
+        limit = float(setting) if setting.strip() else LARGE_MB
     except ValueError:
         limit = math.nan
     if not limit >= 0:
-        raise UsageError(f"DRNBENCH_PACK_MB={given!r}: give a number of MiB, such as {LARGE_MB:.0f}")
+        raise UsageError(f"DRNBENCH_PACK_MB={setting!r}: give a number of MiB, such as {LARGE_MB:.0f}")
     return size > limit * 2**20
 
 
-def tell(what: str, count: int, size: int, folder: Path) -> None:
-    """Say on standard error what will be written, and refuse it where it does not fit.
+def announce(title: str, count: int, size: int, folder: Path) -> None:
+    """Check that images fit on the disk, and print on standard error how much will be written.
+
+    Args:
+        title: of the images, which begins the message.
+        count: number of images.
+        size: of all of them decoded, in bytes.
+        folder: destination; it need not exist yet.
 
     Raises:
         UsageError: less than `size` bytes are free.
 
     """
-    fit(what, count, size, folder)
-    print(f"{what}: {words(count, size, folder)}", file=sys.stderr, flush=True)
+    check_free_space(title, count, size, folder)
+    print(f"{title}: {summary(count, size, folder)}", file=sys.stderr, flush=True)
 
 
-def words(count: int, size: int, folder: Path) -> str:
-    """Return how many images, GB decoded, where they go, and what is free there."""
-    return f"{_images(count)}, {_gb(size)} decoded, go to {folder} ({_gb(free(folder))} free)"
+def summary(count: int, size: int, folder: Path) -> str:
+    """Return number of images, GB decoded, destination and free space, as a sentence."""
+    return f"{_images(count)}, {_gb(size)} decoded, go to {folder} ({_gb(_free_bytes(folder))} free)"
 
 
-def fit(what: str, count: int, size: int, folder: Path) -> None:
-    """Refuse what does not fit.
+def check_free_space(title: str, count: int, size: int, folder: Path) -> None:
+    """Refuse images that do not fit on the disk; arguments as in `announce`.
 
     Raises:
         UsageError: less than `size` bytes are free.
 
     """
-    there = free(folder)
-    if size > there:
+    free = _free_bytes(folder)
+    if size > free:
         raise UsageError(
-            f"{what}: {_images(count)} would take {_gb(size)} decoded, and {folder} has {_gb(there)} free: make room, choose "
+            f"{title}: {_images(count)} would take {_gb(size)} decoded, and {folder} has {_gb(free)} free: make room, choose "
             f"another --results, or use fewer images"
         )
 
 
-def free(folder: Path) -> int:
-    """Return the free bytes of the disk that a folder, which need not be there yet, lies on."""
-    there = folder.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    return shutil.disk_usage(there).free
+def _free_bytes(folder: Path) -> int:
+    existing = folder.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    return shutil.disk_usage(existing).free
 
 
 def _images(count: int) -> str:

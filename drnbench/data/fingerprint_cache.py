@@ -1,4 +1,4 @@
-"""What is known of image files: the sha256 of their pixels and their sizes, by path, size and time of the file."""
+"""The cache of image fingerprints: sha256 of the pixels and size, by path, size and time of the file."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from drnbench.errors import DataError
 from drnbench.store.cache_files import lock, write
 
 
-class Stamp(NamedTuple):
-    """A file as the system tells it: its real path, its size in bytes and its time in nanoseconds."""
+class FileStamp(NamedTuple):
+    """State of a file: its real path, its size in bytes and its modification time in nanoseconds."""
 
     path: str
     size: int
     time: int
 
 
-class Look(NamedTuple):
-    """What decoding an image told: sha256 (hex) of its pixels, height and width."""
+class PixelRecord(NamedTuple):
+    """A decoded image: sha256 (hex) of its pixels, height and width."""
 
     sha: str
     height: int
     width: int
 
 
-def stamp(path: Path) -> Stamp:
+def stamp(path: Path) -> FileStamp:
     """Return the stamp of a file.
 
     Raises:
@@ -39,45 +39,45 @@ def stamp(path: Path) -> Stamp:
         stat = path.stat()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from None
-    return Stamp(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    return FileStamp(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
 
 
-class Known:
-    """The file `fingerprints.json` of a cache, as it was when this was made; broken or absent: nothing is known."""
+class FingerprintCache:
+    """The file `fingerprints.json` of a cache, as it was when this object was made; empty if it is broken or absent."""
 
     def __init__(self, cache: Path) -> None:
         self._entries = _load(cache)
 
-    def get(self, of: Stamp) -> Look | None:
-        """Return what is known of a file; None: nothing, or it has changed."""
-        found = self.last(of)
-        return found if found is not None and self._entries[of.path][:2] == [of.size, of.time] else None
+    def get(self, file: FileStamp) -> PixelRecord | None:
+        """Return the record of a file; None if there is none, or the file has changed."""
+        record = self.latest(file)
+        return record if record is not None and self._entries[file.path][:2] == [file.size, file.time] else None
 
-    def last(self, of: Stamp) -> Look | None:
-        """Return what was last known of a file of that path, changed since or not."""
-        entry = self._entries.get(of.path)
+    def latest(self, file: FileStamp) -> PixelRecord | None:
+        """Return the last record of a file of that path, changed since or not."""
+        entry = self._entries.get(file.path)
         if not isinstance(entry, list) or len(entry) != 5 or not isinstance(entry[2], str):
             return None
-        return Look(*entry[2:]) if all(isinstance(side, int) for side in entry[3:]) else None
+        return PixelRecord(*entry[2:]) if all(isinstance(side, int) for side in entry[3:]) else None
 
 
-def learn(cache: Path, looks: Mapping[Stamp, Look]) -> None:
-    """Add to what a cache knows.
+def save_records(cache: Path, records: Mapping[FileStamp, PixelRecord]) -> None:
+    """Add records to the file of a cache.
 
     Raises:
         UsageError: the cache cannot be written.
 
     """
-    fresh = {of.path: [of.size, of.time, *look] for of, look in looks.items()}
+    fresh = {file.path: [file.size, file.time, *record] for file, record in records.items()}
     with lock(cache, "fingerprints"):
         # Read again under the lock: another process may have added its images meanwhile.
         write(cache / "fingerprints.json", json.dumps(_load(cache) | fresh, indent=0).encode())
 
 
 def header_size(path: Path) -> tuple[int, int]:
-    """Return the height and width that an image's header claims, (0, 0) where it cannot be read; decodes nothing.
+    """Return the height and width that an image's header claims, (0, 0) if it cannot be read; decodes nothing.
 
-    A picture that lies on its side comes out turned: good for its area.
+    The orientation of EXIF is not applied, so the sides may be exchanged: good for the area.
     """
     from PIL import Image
 
@@ -86,7 +86,7 @@ def header_size(path: Path) -> tuple[int, int]:
             warnings.simplefilter("ignore")  # on huge sizes: decoding refuses them
             with Image.open(path) as image:
                 return image.height, image.width
-    except Exception:  # noqa: BLE001 - decoders raise anything on broken bytes; decoding the image says it better
+    except Exception:  # noqa: BLE001 - decoders raise anything on broken bytes; decoding the image reports it better
         return 0, 0
 
 

@@ -1,16 +1,17 @@
-"""Which pixels a source holds: every image decoded and hashed once, and known by path, size and time afterwards."""
+"""Fingerprints of sources: every image is decoded and hashed once, and recognised by path, size and time afterwards."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from drnbench.data.build import Bad, Decode, every
-from drnbench.data.disk_space import is_large, tell
-from drnbench.data.fingerprint_cache import Known, Look, Stamp, header_size, learn, stamp
+from drnbench.data.build import Decode, Unusable, each_image
+from drnbench.data.disk_space import announce, is_large
+from drnbench.data.fingerprint_cache import FileStamp, FingerprintCache, PixelRecord, header_size, save_records, stamp
 from drnbench.data.packed import ImageInfo
 from drnbench.datasets.sources import resolve
 from drnbench.errors import DataError
@@ -21,7 +22,7 @@ SAVE_S = 3.0
 
 
 class Fingerprint(NamedTuple):
-    """What a source holds: a sha256 (hex) over the ordered names and pixels, and the images.
+    """Content of a source: a sha256 (hex) over the ordered names and pixels, and the images.
 
     Attributes:
         large: its pixels are kept as files, which processes map instead of each decoding all images into memory.
@@ -36,9 +37,13 @@ class Fingerprint(NamedTuple):
 def fingerprint(source: str, cache_dir: Path) -> Fingerprint:
     """Return the fingerprint of a source's decoded pixels; this is the check of the images before any work.
 
-    A file whose path, size and time are in `cache_dir/fingerprints.json` is not decoded again. Of a large source
-    (`drnbench.data.disk_space`), what is decoded is also kept in `cache_dir/pixels`; what that takes is said first. The
-    frames of a video become images in `cache_dir/frames`.
+    A file whose path, size and time are in `cache_dir/fingerprints.json` is not decoded again. The decoded pixels of a
+    large source (`drnbench.data.disk_space`) are also kept in `cache_dir/pixels`; their size is printed first. The frames
+    of a video become images in `cache_dir/frames`.
+
+    Args:
+        source: as in `drnbench.datasets.sources.resolve`.
+        cache_dir: the folder of the cache.
 
     Raises:
         DataError: a source that does not exist, or images that cannot be used.
@@ -46,84 +51,93 @@ def fingerprint(source: str, cache_dir: Path) -> Fingerprint:
 
     """
     cache = Path(cache_dir)
-    found = resolve(source, cache)
-    stamps = {file.path: stamp(file.path) for file in found.images}
-    known = Known(cache)
-    looks = {of: known.get(of) for of in stamps.values()}
-    if None in looks.values():
-        looks.update(_look(found.label, stamps, cache))
-    sure = {of: look for of, look in looks.items() if look is not None}
-    large = is_large(sum(3 * look.height * look.width for look in sure.values()))
+    resolved = resolve(source, cache)
+    stamps = {file.path: stamp(file.path) for file in resolved.images}
+    stored = FingerprintCache(cache)
+    records = {file: record for file in stamps.values() if (record := stored.get(file)) is not None}
+    if any(file not in records for file in stamps.values()):
+        records = _decode_all(resolved.label, stamps, cache)
+    large = is_large(_decoded_size(records.values()))
     images = []
-    for name, path in found.images:
-        image = ImageInfo(name, path, *sure[stamps[path]])
-        there = large or image.kept(cache).file.is_file()
-        images.append(image._replace(cache=cache) if there else image)
-    listed = [[image.name, image.sha, image.height, image.width] for image in images]
-    return Fingerprint(sha(listed), tuple(images), large)
+    for name, path in resolved.images:
+        image = ImageInfo(name, path, *records[stamps[path]])
+        kept = large or image.pixel_file(cache).file.is_file()
+        images.append(image._replace(cache=cache) if kept else image)
+    digest = json_sha256([[image.name, image.sha, image.height, image.width] for image in images])
+    return Fingerprint(digest, tuple(images), large)
 
 
-def glance(source: str, cache_dir: Path) -> Fingerprint:
-    """Return what can be told of a source without decoding anything, without digest.
+def fingerprint_undecoded(source: str, cache_dir: Path) -> Fingerprint:
+    """Return the images of a source without decoding anything, and an empty digest.
 
-    Images of which nothing is known have the size of their headers and an empty sha.
+    Images without a record have the size of their headers and an empty sha.
 
     Raises:
         DataError: a source that does not exist.
 
     """
     cache, images = Path(cache_dir), []
-    known = Known(cache)
+    stored = FingerprintCache(cache)
     for name, path in resolve(source).images:
-        of = stamp(path)
-        look = known.get(of) or _kept(known, of, path, cache) or Look("", *header_size(path))
-        images.append(ImageInfo(name, path, *look))
-    return Fingerprint("", tuple(images), is_large(sum(3 * image.height * image.width for image in images)))
+        file = stamp(path)
+        record = stored.get(file) or _kept_record(stored, file, path, cache) or PixelRecord("", *header_size(path))
+        images.append(ImageInfo(name, path, *record))
+    return Fingerprint("", tuple(images), is_large(_decoded_size(images)))
 
 
-def _look(label: str, stamps: dict[Path, Stamp], cache: Path) -> dict[Stamp, Look]:
-    """Decode the images that nothing is known of."""
-    title, paths = f"reading {label}", {of: path for path, of in stamps.items()}
-    with building(cache, f"pixels-{sha(sorted(of.path for of in paths))}", title) as parts:
-        known = Known(cache)  # again: whoever held the lock has probably looked
-        looks = {of: look for of in paths if (look := known.get(of)) is not None}
-        left = [of for of in paths if of not in looks]
-        sizes = {of: 3 * look.height * look.width for of, look in looks.items()}
-        sizes |= {of: 3 * height * width for of in left for height, width in [header_size(paths[of])]}
-        size, large = sum(sizes[of] for of in left), is_large(sum(sizes.values()))
-        if large and (lacking := [of for of in left if _kept(known, of, paths[of], cache) is None]):
-            tell(label, len(lacking), sum(sizes[of] for of in lacking), cache / "pixels")
-        fresh: dict[Stamp, Look] = {}
-        bad: list[str] = []
+def json_sha256(content: object) -> str:
+    """Return the sha256 (hex) of JSON in ASCII with sorted keys and no spaces.
+
+    >>> json_sha256([1, "a"])[:12]
+    '2010945388e2'
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _decode_all(label: str, stamps: dict[Path, FileStamp], cache: Path) -> dict[FileStamp, PixelRecord]:
+    """Return the records of all images, decoding those without one."""
+    title, paths = f"reading {label}", {file: path for path, file in stamps.items()}
+    with building(cache, f"pixels-{json_sha256(sorted(file.path for file in paths))}", title) as parts:
+        stored = FingerprintCache(cache)  # again: the process that held the lock has probably added them
+        records = {file: record for file in paths if (record := stored.get(file)) is not None}
+        missing = [file for file in paths if file not in records]
+        sizes = {file: _decoded_size([record]) for file, record in records.items()}
+        sizes |= {file: _decoded_size([PixelRecord("", *header_size(paths[file]))]) for file in missing}
+        size, large = sum(sizes[file] for file in missing), is_large(sum(sizes.values()))
+        if large and (new := [file for file in missing if _kept_record(stored, file, paths[file], cache) is None]):
+            announce(label, len(new), sum(sizes[file] for file in new), cache / "pixels")
+        unsaved: dict[FileStamp, PixelRecord] = {}
+        problems: list[str] = []
         saved = time.monotonic()
         try:
             work = Decode(cache if large else None, parts)
-            for of, result in zip(left, every(work, [paths[of] for of in left], size, title), strict=True):
-                if isinstance(result, Bad):
-                    bad.append(result.message)
+            results = each_image(work, [paths[file] for file in missing], size, title)
+            for file, result in zip(missing, results, strict=True):
+                if isinstance(result, Unusable):
+                    problems.append(result.message)
                     continue
-                fresh[of] = looks[of] = result
+                unsaved[file] = records[file] = result
                 if time.monotonic() - saved > SAVE_S:
-                    learn(cache, fresh)
-                    fresh, saved = {}, time.monotonic()
+                    save_records(cache, unsaved)
+                    unsaved, saved = {}, time.monotonic()
         finally:
-            if fresh:
-                learn(cache, fresh)
-    if bad:
-        more = f" (and {len(bad) - 1} more of {label} cannot be used: {'; '.join(bad[1:4])})" if bad[1:] else ""
-        raise DataError(f"{bad[0]}{more}")
-    return looks
+            if unsaved:
+                save_records(cache, unsaved)
+    if problems:
+        more = f" (and {len(problems) - 1} more of {label} cannot be used: {'; '.join(problems[1:4])})"
+        raise DataError(f"{problems[0]}{more if problems[1:] else ''}")
+    return records
 
 
-def _kept(known: Known, of: Stamp, path: Path, cache: Path) -> Look | None:
-    """Return what a changed file was, if those pixels are kept: in all likelihood it was copied anew and has them still.
+def _kept_record(stored: FingerprintCache, file: FileStamp, path: Path, cache: Path) -> PixelRecord | None:
+    """Return the last record of a changed file if its pixels are kept: in all likelihood it was copied and is the same.
 
     Good for sizes; the file is decoded all the same.
     """
-    last = known.last(of)
-    return last if last is not None and ImageInfo("", path, *last).kept(cache).intact() else None
+    latest = stored.latest(file)
+    return latest if latest is not None and ImageInfo("", path, *latest).pixel_file(cache).intact() else None
 
 
-def sha(what: object) -> str:
-    """Return the sha256 (hex) of canonical JSON."""
-    return hashlib.sha256(json.dumps(what, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def _decoded_size(images: Iterable[PixelRecord | ImageInfo]) -> int:
+    """Return the bytes of decoded RGB images."""
+    return sum(3 * image.height * image.width for image in images)

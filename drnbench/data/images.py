@@ -1,7 +1,7 @@
-"""Reading image files strictly, and cropping and converting pixels.
+"""Strict reading of image files, and cropping and conversion of pixels.
 
-An image the field would read differently from us (transparency, palette, 16 bit, CMYK) is refused instead of
-converted: a silent conversion changes scores and nobody sees why.
+An image that other programs of the field read differently (transparency, palette, 16 bit, CMYK) is refused instead of
+converted: a silent conversion changes scores without a trace.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def read_rgb(path: str | Path, alpha: Colour | None = None) -> NDArray[np.uint8]
 
     Args:
         path: the image file.
-        alpha: the colour onto which a transparent image is laid; None: it is refused, unless no pixel is transparent.
+        alpha: background colour of a transparent image; None: it is refused, unless no pixel is transparent.
 
     Raises:
         DataError: missing, empty, broken or truncated, no image, transparent with no colour given, with a palette, more
@@ -47,10 +47,10 @@ def read_rgb(path: str | Path, alpha: Colour | None = None) -> NDArray[np.uint8]
     path = Path(path)
     try:
         with warnings.catch_warnings():
-            # Pillow's remarks on size and metadata: what matters of them is checked below.
+            # Pillow's warnings on size and metadata: those that matter are checked below.
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
-                _refuse(path, image)
+                _check_supported(path, image)
                 image.load()
                 upright = ImageOps.exif_transpose(image)
                 if _transparent(image):
@@ -90,7 +90,8 @@ def _flatten(image: NDArray[np.uint8], onto: Colour | None, path: Path) -> NDArr
     return ((a * fore + (255 - a) * np.array(onto, dtype=np.uint32) + 127) // 255).astype(np.uint8)
 
 
-def _refuse(path: Path, image: Any) -> None:
+def _check_supported(path: Path, image: Any) -> None:
+    """Refuse sizes, depths, colour modes and files of several pictures that are not read."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise DataError(f"{path} claims to have {width} x {height} pixels, more than 100 megapixels: cut it into parts")
@@ -101,13 +102,13 @@ def _refuse(path: Path, image: Any) -> None:
         raise DataError(f"{path} is a palette image: save it as RGB")
     if image.mode not in _PLAIN and not _transparent(image):
         raise DataError(f"{path} is in colour mode {image.mode}: save it as RGB")
-    # MPO is what many cameras call a JPEG with a preview behind the picture: the first one is meant.
+    # MPO is the format of many cameras for a JPEG with a preview behind the picture: the first one is meant.
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         raise DataError(f"{path} holds {image.n_frames} pictures: save the one you mean on its own")
 
 
 def _depth(path: Path, image: Any) -> int:
-    """Return the bits a channel: Pillow cuts 16-bit colour of PNG and TIFF down to mode RGB and does not say so."""
+    """Return the bits a channel: Pillow reduces 16-bit colour of PNG and TIFF to mode RGB without a warning."""
     if image.format == "TIFF":
         return int(max(image.tag_v2.get(258, (8,))))  # BitsPerSample, one for every channel
     if image.format != "PNG":

@@ -1,4 +1,4 @@
-"""Making one LR image."""
+"""One LR image of an HR image, and the hash of an image's pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 
 
 def pixel_sha(image: Pixels) -> str:
-    """Return the sha256 (hex) of an image's shape and pixels: what it is called wherever content counts."""
+    """Return the sha256 (hex) of an image's shape and pixels: its identity in keys and caches."""
     digest = hashlib.sha256(f"{image.shape}".encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
@@ -31,7 +31,7 @@ def degrade(kernel: Kernel, hr: Pixels, scale: int, sha: str) -> Pixels:
         hr: H x W x 3, sides divisible by the scale.
         scale: HR size over LR size.
         sha: `pixel_sha` of the whole HR image, before any crop: it seeds the noise, so that an image gets the same noise
-            in every set, order and process that holds it.
+            in every set, order and process.
 
     """
     return to_uint8(kernel.degrade(to_tensor(hr), scale, int(sha[:16], 16)))

@@ -1,7 +1,7 @@
-"""Which patches make the batch at step t: a function of (seed, purpose, t), so a resumed run needs no state.
+"""The patches of the batch at step t: a function of (seed, purpose, t), so a resumed run needs no state.
 
 The draws of a step are made for all B slots, whatever ρ is, and slot i of step t is the same patch in every arm of a
-seed: variants differ by what they are about and not by their luck.
+seed: arms differ by their settings and not by their random draws.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Image = NDArray[np.uint8]
 
 
 def derived_seed(seed: int, purpose: str) -> int:
-    """Return 63 bits that depend on the trial's seed and on what the random numbers are for."""
+    """Return 63 bits that depend on the trial's seed and on the purpose of the random numbers."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:8], "big") >> 1
 
 
@@ -28,9 +28,12 @@ def uniforms(seed: int, purpose: str, step: int, shape: tuple[int, ...]) -> NDAr
 
 
 def unpaired_count(step: int, rho: float, batch: int) -> int:
-    """Return how many images of the batch at `step` (from 0) are unpaired: floor((t+1) ρ B) - floor(t ρ B).
+    """Return the number of unpaired images in the batch at `step` (from 0): floor((t+1) ρ B) - floor(t ρ B).
 
-    Exact: ρ counts as the decimal number it is written as, so 0.1 is one tenth. Over t steps the total is floor(t ρ B).
+    Exact: ρ counts as the decimal number it is written as, so 0.1 is 1/10. Over t steps the total is floor(t ρ B).
+
+    >>> [unpaired_count(step, 0.3, 8) for step in range(5)]
+    [2, 2, 3, 2, 3]
     """
     share = Fraction(repr(rho)) * batch
     return int((step + 1) * share // 1 - step * share // 1)
@@ -42,7 +45,7 @@ def patches(
     """Cut one aligned patch for each row of `draws` out of an image pyramid.
 
     Args:
-        images: factor (HR size over image size) -> images H/f x W/f x 3; factor 1 need not be there.
+        images: factor (HR size over image size) -> images H/f x W/f x 3; factor 1 may be absent.
         patch: side in HR pixels, a multiple of every factor.
         draws: n x 6 in [0, 1): image, row, column, horizontal flip, vertical flip, transposition.
         augment: whether the last three are used (each with probability 1/2, shared by all factors).
@@ -56,11 +59,11 @@ def patches(
     out: dict[int, list[NDArray[np.float32]]] = {factor: [] for factor in images}
     for image, row, column, flip_h, flip_v, transpose in draws:
         i = int(image * count)
-        shown = {factor: stack[i] for factor, stack in images.items()}  # each once: it may be a file that is mapped
-        height, width = shown[coarse].shape[:2]
+        levels = {factor: stack[i] for factor, stack in images.items()}  # each once: it may be a file that is mapped
+        height, width = levels[coarse].shape[:2]
         small = patch // coarse
         top, left = int(row * (height - small + 1)), int(column * (width - small + 1))
-        for factor, pixels in shown.items():
+        for factor, pixels in levels.items():
             k, side = coarse // factor, patch // factor
             cut = pixels[top * k : top * k + side, left * k : left * k + side]
             if augment:
@@ -75,7 +78,11 @@ def patches(
 
 
 def pyramid_factors(scale: int) -> tuple[int, ...]:
-    """Return the factors of the training targets, coarse to fine: 4 -> (4, 2, 1); 3 -> (3, 1)."""
+    """Return the factors of the training targets, coarse to fine.
+
+    >>> pyramid_factors(4), pyramid_factors(3)
+    ((4, 2, 1), (3, 1))
+    """
     if scale & (scale - 1) == 0:
         return tuple(2**k for k in range(scale.bit_length() - 1, -1, -1))
     return (scale, 1)

@@ -18,7 +18,7 @@ from torch import nn
 from drnbench.config.units import EvaluateUnit
 from drnbench.data.cache import ImageInfo, fingerprint, hr_set, lr_set
 from drnbench.data.images import quantise, to_tensor
-from drnbench.data.precomputed_lr import ready
+from drnbench.data.precomputed_lr import precomputed_lr
 from drnbench.degradations import parse
 from drnbench.errors import UnitError, UsageError
 from drnbench.evaluation import metrics
@@ -117,7 +117,7 @@ def evaluate(
             raise UnitError(f"the images of {source} changed since the plan was made; run the study again")
         images, made = found.images[:count], None
         if lr is not None:
-            theirs = ready(images, lr, unit.scale, store.cache)
+            theirs = precomputed_lr(images, lr, unit.scale, store.cache)
             if theirs.digest != lr_digest:
                 raise UnitError(f"the LR images of {lr} changed since the plan was made; run the study again")
             made = theirs.images

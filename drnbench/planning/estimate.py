@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from drnbench.config.units import StageUnit, Unit
-from drnbench.data.cache import fingerprint, hr_files, lr_files
-from drnbench.degradations import parse
+from drnbench.data.cache import fingerprint
 from drnbench.planning.costs import Costs, Memory
 from drnbench.planning.graph import Plan, PlannedTrial
-from drnbench.training.reads import units_wanted
+from drnbench.training.prepare import pixel_sets
+from drnbench.training.reads import units_reads
 
 
 class Task(NamedTuple):
@@ -133,11 +133,8 @@ def makespan(tasks: Sequence[Task], slots: int) -> float:
 
 def images_size(units: Iterable[Unit], cache: Path) -> int:
     """Return the bytes of LR images, and of HR images kept as files, that the cache lacks for these units."""
-    lacking: dict[Path, int] = {}
-    for read in units_wanted(list(units)):
-        images, data = tuple(read.select(fingerprint(read.data.source, cache).images)), read.data
-        sets = [hr_files(images)]
-        if not parse(data.kernel).real:
-            sets += [lr_files(images, data.kernel, f, cache, data.crop, modulo=read.scale) for f in read.made]
-        lacking |= {kept.file: kept.size for one in sets for kept in one.lacking()}
-    return sum(lacking.values())
+    missing: dict[Path, int] = {}
+    for read in units_reads(list(units)):
+        images = tuple(read.select(fingerprint(read.data.source, cache).images))
+        missing |= {entry.file: entry.size for files in pixel_sets(read, images, cache) for entry in files.missing()}
+    return sum(missing.values())

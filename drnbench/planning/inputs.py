@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from drnbench.config.keys import canonical_json
 from drnbench.config.trial import Stage
 from drnbench.data.cache import Fingerprint, ImageInfo, fingerprint
-from drnbench.data.precomputed_lr import ready
+from drnbench.data.precomputed_lr import precomputed_lr
 from drnbench.datasets.sources import resolve
 from drnbench.degradations import canonical, identity, parse
 from drnbench.models import models, on_demand
@@ -62,7 +62,7 @@ class Inputs:
 
     def precomputed(self, images: tuple[ImageInfo, ...], lr: str, scale: int) -> str:
         """Return the fingerprint of precomputed LR images, checked against their HR images."""
-        return ready(images, lr, scale, self._folder).digest
+        return precomputed_lr(images, lr, scale, self._folder).digest
 
     def weights(self, path: str, method: Resolved, scale: int) -> str:
         """Check that a file of weights fits the model, and return the digest of its content."""

@@ -17,7 +17,7 @@ from drnbench.planning.expand import Expanded, expand
 from drnbench.search import record
 from drnbench.search.resolve import Settled, expanded, settle, signature
 from drnbench.store import Store
-from drnbench.training.prepare import foresee
+from drnbench.training.prepare import check_trials_fit
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Declared:
 
         """
         arms = self.expanded(store)
-        foresee((trial for arm in arms.arms for trial in arm.trials), store.cache)
+        check_trials_fit((trial for arm in arms.arms for trial in arm.trials), store.cache)
         return make(arms, store)
 
 

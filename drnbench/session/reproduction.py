@@ -15,7 +15,7 @@ from drnbench.config.keys import short
 from drnbench.config.trial import Trial
 from drnbench.config.units import EvaluateUnit, Evaluation, StageUnit
 from drnbench.data.cache import Fingerprint, ImageInfo, fingerprint
-from drnbench.data.precomputed_lr import ready
+from drnbench.data.precomputed_lr import precomputed_lr
 from drnbench.errors import DataError, UsageError
 from drnbench.models.weights import read_safely, state_digest
 from drnbench.planning.keys import Keys
@@ -182,7 +182,7 @@ def check_data(record: Recorded, cache: Path) -> None:
         if lr is None:
             return
         try:
-            same = ready(hr, lr, scale, cache).digest == digest
+            same = precomputed_lr(hr, lr, scale, cache).digest == digest
         except UsageError as error:
             raise DataError(f"cannot be reproduced: the LR images of {lr} are gone: {error}") from error
         if not same:

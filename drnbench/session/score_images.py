@@ -11,7 +11,7 @@ from typing import NamedTuple
 from drnbench.config.protocol import Protocol
 from drnbench.data.images import Colour, mod_crop, read_rgb
 from drnbench.data.lr import degrade, pixel_sha
-from drnbench.data.pairing import owner
+from drnbench.data.pairing import matching_hr
 from drnbench.datasets.sources import ImageFile, resolve
 from drnbench.degradations import canonical, parse
 from drnbench.errors import DataError, UsageError
@@ -158,7 +158,7 @@ def matched(
     paths, matches = dict(main), dict[str, Path]()
     failed = []
     for file in files:
-        name = owner(file.name, paths)
+        name = matching_hr(file.name, paths)
         if name is None:
             failed.append(f"{file.path} belongs to no {whose} image: its name begins with none of theirs")
         elif name in matches:

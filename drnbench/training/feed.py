@@ -1,4 +1,4 @@
-"""From a stage's description to batches: image pyramids, patches by (seed, step)."""
+"""Batches of a stage: image pyramids, patches by (seed, step)."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from torch import Tensor
 from drnbench.config.trial import Data
 from drnbench.config.units import StageUnit
 from drnbench.data.cache import ImageInfo, fingerprint, hr_set, lr_set
-from drnbench.data.precomputed_lr import ready
+from drnbench.data.precomputed_lr import precomputed_lr
 from drnbench.data.sampling import patches, pyramid_factors, uniforms
 from drnbench.errors import UnitError
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch
-from drnbench.training.reads import Read, stage_reads
+from drnbench.training.reads import Read, reads_by_purpose
 
 Image = NDArray[np.uint8]
 Pyramid = dict[int, Sequence[Image]]
 
 
 class Feed:
-    """Everything a stage reads: training pairs, unpaired LR images, HR images alone, held-out images for validation.
+    """The images of a stage: training pairs, unpaired LR images, HR images alone, held-out images for validation.
 
     HR images of small sources are decoded once and stay in memory as uint8; those of large ones, and all LR images, are
-    files that are mapped for as long as a patch is cut (`drnbench.data.packed`). What the scheme never asks for is never
+    files that are mapped while a patch is cut (`drnbench.data.packed`). Images that the scheme never asks for are never
     made.
 
     Raises:
@@ -42,11 +42,11 @@ class Feed:
         stage = unit.stage
         assert stage.scheme is not None
         self._mix = partial(schemes.get(stage.scheme).mix, stage)
-        self._reads = stage_reads(stage, unit.scale, unpaired=unit.unpaired_digest is not None)
+        self._reads = reads_by_purpose(stage, unit.scale, unpaired=unit.unpaired_digest is not None)
         self._images = {stage.data.source: _read(stage.data, unit.data_digest, cache)}
         if stage.unpaired is not None and unit.unpaired_digest is not None:
             self._images[stage.unpaired.source] = _read(stage.unpaired, unit.unpaired_digest, cache)
-        self._made: dict[str, Pyramid] = {}
+        self._pyramids: dict[str, Pyramid] = {}
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step (from 0), on the device."""
@@ -68,9 +68,9 @@ class Feed:
         )
 
     def heldout(self) -> dict[str, Pyramid]:
-        """Return the held-out images by kernel: the stage's, and that of its unpaired images to see the adaptation.
+        """Return the held-out images by kernel: the stage's own, and that of its unpaired images to follow the adaptation.
 
-        No number depends on them.
+        No weight depends on them.
         """
         kernels = [purpose.removeprefix("held ") for purpose in self._reads if purpose.startswith("held ")]
         return {kernel: self._pyramid(f"held {kernel}") for kernel in kernels}
@@ -82,12 +82,12 @@ class Feed:
         return patches(self._pyramid(purpose), stage.patch, draws, augment=stage.augment)
 
     def _pyramid(self, purpose: str) -> Pyramid:
-        """All images for a purpose at its factors, cropped so that every factor covers the same HR pixels; made once."""
-        if purpose not in self._made:
+        """Return all images for a purpose at its factors, cropped so that every factor covers the same HR pixels."""
+        if purpose not in self._pyramids:
             read = self._reads[purpose]
             images = read.select(self._images[read.data.source])
-            self._made[purpose] = {factor: self._images_at(factor, read, images) for factor in read.factors}
-        return self._made[purpose]
+            self._pyramids[purpose] = {factor: self._images_at(factor, read, images) for factor in read.factors}
+        return self._pyramids[purpose]
 
     def _images_at(self, factor: int, read: Read, images: Sequence[ImageInfo]) -> Sequence[Image]:
         data = read.data
@@ -95,10 +95,10 @@ class Feed:
             return hr_set(images, data.crop, modulo=read.scale)
         if factor in read.made or data.lr is None:
             return lr_set(images, data.kernel, factor, self.cache, crop=data.crop, modulo=read.scale)
-        found = ready(images, data.lr, read.scale, self.cache)
-        if found.digest != self.unit.ready_digests.get(data.lr):
+        lr_source = precomputed_lr(images, data.lr, read.scale, self.cache)
+        if lr_source.digest != self.unit.ready_digests.get(data.lr):
             raise UnitError(f"the LR images of {data.lr} changed since the plan was made; run the study again")
-        return hr_set(found.images)
+        return hr_set(lr_source.images)
 
     def _empty(self) -> dict[int, NDArray[np.float32]]:
         stage = self.unit.stage
@@ -112,7 +112,7 @@ class Feed:
 
 
 def _read(data: Data, digest: str, cache: Path) -> tuple[ImageInfo, ...]:
-    found = fingerprint(data.source, cache)
-    if found.digest != digest:
+    source = fingerprint(data.source, cache)
+    if source.digest != digest:
         raise UnitError(f"the images of {data.source} changed since the plan was made; run the study again")
-    return found.images
+    return source.images

@@ -1,4 +1,4 @@
-"""The history of a stage: step, name, value, time; one parquet file, rewritten whole at each checkpoint."""
+"""The history of a stage: step, name, value, time, in a parquet file that is rewritten at each checkpoint."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class History:
 
     def put(self, step: int, name: str, value: float) -> None:
         """Add one row now."""
-        # Milliseconds, as MLflow keeps them: the mirror compares by them.
+        # Milliseconds, as in MLflow: its mirror compares times.
         self.rows.append((step, name, value, round(time.time(), 3)))
 
     def write(self, path: Path) -> None:
@@ -55,7 +55,7 @@ class History:
 
     @classmethod
     def read(cls, path: Path, up_to: int) -> History:
-        """Read the rows up to a step: what a checkpoint at that step has seen."""
+        """Read the rows up to a step, those that a checkpoint at that step includes."""
         import pandas as pd
 
         if not path.exists():

@@ -1,4 +1,4 @@
-"""The training loop: reads from top to bottom, resumes bit for bit, stops with a clear error when it diverges."""
+"""The training loop: resumes bit for bit, and stops with a clear error when it diverges."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ Stop = Callable[[], bool]
 
 
 def learning_rate(stage: Stage, step: int) -> float:
-    """Learning rate of a step (from 0): cosine from `lr` to `lr_min` over the stage, or constant."""
+    """Return the learning rate of a step (from 0): cosine from `lr` to `lr_min` over the stage, or constant."""
     if stage.schedule == "constant":
         return stage.lr
     return stage.lr_min + (stage.lr - stage.lr_min) * (1 + math.cos(math.pi * step / stage.steps)) / 2
 
 
 def validation_steps(stage: Stage) -> set[int]:
-    """Steps after which the held-out images are scored: evenly spaced, the last at the end."""
+    """Return the steps after which the held-out images are scored: evenly spaced, the last at the end."""
     count = stage.validations if stage.holdout else 0
     return {math.ceil(k * stage.steps / count) for k in range(1, count + 1)}
 
@@ -71,9 +71,13 @@ def train(
     """Train one stage in its folder, from its last checkpoint if there is one.
 
     Args:
+        unit: the stage with its key.
+        store: the results folder.
+        device: on which it trains.
         emit: receives progress: {"step", "steps", "loss", ...}, {"saved": step} after each checkpoint, and once {"macs":
             multiply-adds of the first step, forward and backward, by image of the batch}.
-        stop: asked after each step; when it says yes, the stage is checkpointed and left.
+        stop: called after each step; when it returns True, the stage is checkpointed and left.
+        checkpoint_s: seconds between checkpoints.
 
     Returns:
         True when the stage is complete, False when it was stopped.
@@ -105,7 +109,7 @@ def train(
     scheme.model.train()
     counter: FlopCounterMode | None = FlopCounterMode(display=False)
     while step < stage.steps:
-        batch = feed.batch(step)  # the first one may make LR images, which is no work of the step
+        batch = feed.batch(step)  # the first call may make LR images, which is not counted
         # Counting sees every operation and changes none; it costs the first step some milliseconds.
         with counter or contextlib.nullcontext():
             losses = scheme.step(batch, learning_rate(stage, step))
@@ -116,9 +120,9 @@ def train(
         # One transfer for all losses: each would be a synchronisation with the GPU.
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
         if not all(math.isfinite(value) for value in values.values()):
-            told = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            losses_text = ", ".join(f"{name} {value:g}" for name, value in values.items())
             raise DivergedError(
-                f"the loss is not finite at step {step} of {stage.steps} ({told}); lower lr = {stage.lr:g} or lam"
+                f"the loss is not finite at step {step} of {stage.steps} ({losses_text}); lower lr = {stage.lr:g} or lam"
             )
         history.add(values)
         if step % log_every == 0 or step == stage.steps:
@@ -139,7 +143,7 @@ def train(
 
 
 def _start(scheme: Scheme, unit: StageUnit, store: Store) -> None:
-    """Begin from the networks of the stage before, then from the files that the stage names."""
+    """Initialise from the networks of the stage before, then from the files that the stage names."""
     stage = unit.stage
     if unit.before is not None:
         fresh = scheme.load_networks(load_checkpoint(store.stage(unit.before) / "checkpoint.pt"))
@@ -155,7 +159,7 @@ def _start(scheme: Scheme, unit: StageUnit, store: Store) -> None:
 
 
 def _save(folder: Path, scheme: Scheme, step: int, history: History) -> None:
-    # History first: rows beyond the checkpoint are dropped on resume, rows that are missing would be lost.
+    # History first: rows beyond the checkpoint are dropped on resume, missing rows would be lost.
     state = {**scheme.state_dict(), "step": step, "sums": history.sums}
     if not all(torch.isfinite(p).all() for net in (scheme.model, scheme.extra) for p in net.parameters()):
         raise DivergedError(f"a weight is not finite after step {step}; lower lr = {scheme.stage.lr:g}")
@@ -166,7 +170,7 @@ def _save(folder: Path, scheme: Scheme, step: int, history: History) -> None:
 
 @torch.no_grad()
 def validate(model: nn.Module, feed: Feed, unit: StageUnit) -> dict[str, float]:
-    """Mean PSNR-Y on the held-out training images, for each kernel the stage knows; never on a test set."""
+    """Return the mean PSNR-Y on the held-out training images, for each kernel of the stage; never on a test set."""
     psnr, protocol = metrics.get("psnr_y"), Protocol()
     model.eval()
     out = {}

@@ -18,9 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from drnbench.data import build as making
-from drnbench.data import packed
-from drnbench.data.cache import fingerprint, glance, hr_set, lr_set
+from drnbench.data import build, packed
+from drnbench.data.cache import fingerprint, fingerprint_undecoded, hr_set, lr_set
 from drnbench.data.images import read_rgb
 from drnbench.errors import DataError, UsageError
 from drnbench.parallel import WORTH, Work
@@ -68,7 +67,7 @@ def decoded(monkeypatch):
         seen.append(Path(path).name)
         return read_rgb(path)
 
-    monkeypatch.setattr(making, "read_rgb", spy)
+    monkeypatch.setattr(build, "read_rgb", spy)
     return seen
 
 
@@ -88,7 +87,7 @@ def test_a_large_source_is_decoded_once_and_a_small_one_is_not_kept(folder, stor
     for limit, large in ((size, False), (size - 1, True)):  # above the limit, not at it
         monkeypatch.setenv("DRNBENCH_PACK_MB", str(limit / 2**20))
         assert fingerprint(str(folder), store / str(limit)).large is large
-        assert glance(str(folder), store / str(limit)).large is large
+        assert fingerprint_undecoded(str(folder), store / str(limit)).large is large
     decoded.clear()
     found = fingerprint(str(folder), store)
     assert found.digest == small.digest
@@ -120,7 +119,7 @@ def test_sets_share_the_files_of_the_pictures_they_share(folder, store, large, t
     assert len(after) == COUNT + 1
     assert before.items() <= after.items()
     monkeypatch.delenv("DRNBENCH_PACK_MB")
-    monkeypatch.setattr(making, "read_rgb", None)  # a small source uses them too
+    monkeypatch.setattr(build, "read_rgb", None)  # a small source uses them too
     assert not fingerprint(str(tmp_path / "copy"), store).large
     assert len(hr_set(fingerprint(str(tmp_path / "copy"), store).images)) == len(images)
 
@@ -201,7 +200,7 @@ def test_a_disk_that_refuses_a_file_is_one_line(folder, store, large):
 
 @pytest.mark.parametrize("held", [0, 9000, 2**28])
 def test_maps_cost_no_open_files(folder, store, large, monkeypatch, held):
-    monkeypatch.setattr(packed, "HELD", held)
+    monkeypatch.setattr(packed, "OPEN_BYTES", held)
     images = fingerprint(str(folder), store).images
     hrs, lrs = hr_set(images), lr_set(images, "bd", 2, store)
     before = psutil.Process().num_fds()
@@ -243,13 +242,13 @@ def test_pixels_are_the_same_with_and_without_files(tmp_path_factory, sizes, see
 def test_several_processes_build_what_one_would(tmp_path, large, monkeypatch):
     folder = paint(tmp_path / "set", 2 * WORTH)
     (folder / "zz.png").write_bytes(b"")
-    monkeypatch.setattr(making, "PARALLEL", 0)
+    monkeypatch.setattr(build, "PARALLEL_BYTES", 0)
     with pytest.raises(DataError, match=r"zz\.png is empty"):
         fingerprint(str(folder), tmp_path / "many")
     (folder / "zz.png").unlink()
     many = fingerprint(str(folder), tmp_path / "many")
     made = lr_set(many.images, "bd:noise=5", 2, tmp_path / "many")
-    monkeypatch.setattr(making, "PARALLEL", 2**60)
+    monkeypatch.setattr(build, "PARALLEL_BYTES", 2**60)
     one = fingerprint(str(folder), tmp_path / "one")
     assert one.digest == many.digest
     alone = lr_set(one.images, "bd:noise=5", 2, tmp_path / "one")
@@ -257,7 +256,7 @@ def test_several_processes_build_what_one_would(tmp_path, large, monkeypatch):
     assert {f.name for f in packs(tmp_path / "one")} == {f.name for f in packs(tmp_path / "many")}
     Image.fromarray(np.zeros((26, 35, 3), np.uint8)).save(folder / "003.png")
     shutil.rmtree(tmp_path / "many/pixels")
-    monkeypatch.setattr(making, "PARALLEL", 0)
+    monkeypatch.setattr(build, "PARALLEL_BYTES", 0)
     with pytest.raises(DataError, match=r"003\.png has changed"):
         hr_set(many.images)
 
@@ -273,7 +272,7 @@ class Dies(Work[int, int]):
 
 @pytest.mark.real
 def test_one_process_goes_on_where_several_were_killed(capsys):
-    assert list(making.every(Dies(), range(3 * WORTH), making.PARALLEL, "counting")) == list(range(3 * WORTH))
+    assert list(build.each_image(Dies(), range(3 * WORTH), build.PARALLEL_BYTES, "counting")) == list(range(3 * WORTH))
     assert "counting: a process was killed, perhaps for want of memory; one goes on" in capsys.readouterr().err
 
 
@@ -281,7 +280,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from drnbench.data import build, cache
-build.PARALLEL = 0
+build.PARALLEL_BYTES = 0
 print(len(cache.fingerprint(sys.argv[1], Path(sys.argv[2])).images))
 """
 
@@ -301,7 +300,7 @@ DAEMON = """
 import multiprocessing, sys
 from pathlib import Path
 from drnbench.data import build, cache
-build.PARALLEL = 0
+build.PARALLEL_BYTES = 0
 def work(folder, store):
     images = cache.fingerprint(folder, Path(store)).images
     print(len(cache.hr_set(images)), len(cache.lr_set(images, "nearest", 2, Path(store))), flush=True)
@@ -348,11 +347,11 @@ def interrupted(folder, store, stop, save_s, how):
     command = [sys.executable, "-c", BUILD, str(folder), str(store), str(stop), str(save_s)]
     env = {**os.environ, "DRNBENCH_PACK_MB": "0"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=env, text=True, **pipes) as build:
-        assert build.stdout.readline() == "half\n"
-        build.send_signal(how)
-        build.stdin.close()  # a signal that comes just before the read begins does not wake it; the end of the pipe does
-        build.wait(60)
+    with subprocess.Popen(command, env=env, text=True, **pipes) as process:
+        assert process.stdout.readline() == "half\n"
+        process.send_signal(how)
+        process.stdin.close()  # a signal that comes just before the read begins does not wake it; the end of the pipe does
+        process.wait(60)
 
 
 @pytest.mark.real
@@ -390,7 +389,7 @@ PARALLEL = """
 import sys
 from pathlib import Path
 from drnbench.data import build, cache
-build.PARALLEL = 0
+build.PARALLEL_BYTES = 0
 cache.fingerprint(sys.argv[1], Path(sys.argv[2]))
 """
 
@@ -399,10 +398,10 @@ cache.fingerprint(sys.argv[1], Path(sys.argv[2]))
 def test_several_processes_are_killed_and_go_on(tmp_path, store, large):
     folder = paint(tmp_path / "set", 40, (900, 1100))
     command = [sys.executable, "-c", PARALLEL, str(folder), str(store)]
-    with subprocess.Popen(command, env={**os.environ, "DRNBENCH_PACK_MB": "0"}, stderr=subprocess.DEVNULL) as build:
-        until(lambda: len(packs(store)) >= 5 or build.poll() is not None)
-        family = psutil.Process(build.pid).children(recursive=True)
-        build.kill()
+    with subprocess.Popen(command, env={**os.environ, "DRNBENCH_PACK_MB": "0"}, stderr=subprocess.DEVNULL) as process:
+        until(lambda: len(packs(store)) >= 5 or process.poll() is not None)
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
     _, alive = psutil.wait_procs(family, timeout=60)
     assert not alive
     before = packs(store)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drnbench.data.pairing import owner
+from drnbench.data.pairing import matching_hr
 
 SET5 = ["baby", "bird", "butterfly", "head", "woman"]
 
@@ -36,12 +36,12 @@ SET5 = ["baby", "bird", "butterfly", "head", "woman"]
     ],
 )
 def test_owner(stem, names, found):
-    assert owner(stem, names) == found
+    assert matching_hr(stem, names) == found
 
 
 @given(st.lists(st.text("abx1_", min_size=1, max_size=6), min_size=1, unique=True), st.sampled_from(["", "_SR", "x4"]))
 def test_a_name_with_an_ending_belongs_to_it_or_to_a_longer_one(names, ending):
     for name in names:
-        found = owner(name + ending, names)
+        found = matching_hr(name + ending, names)
         assert found is not None
         assert len(found) >= len(name)

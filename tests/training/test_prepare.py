@@ -19,7 +19,7 @@ from drnbench.errors import UsageError
 from drnbench.planning.keys import Keys
 from drnbench.store import Store
 from drnbench.training.feed import Feed
-from drnbench.training.prepare import foresee, outlook, prepare
+from drnbench.training.prepare import check_trials_fit, pending_summary, prepare
 from tests.helpers import call, same, scores, weights
 
 CPU = torch.device("cpu")
@@ -115,9 +115,9 @@ def test_batches_are_the_same_with_and_without_files(sources, tmp_path, monkeypa
 @pytest.mark.parametrize("fields", MIXES, ids=lambda f: " ".join(map(str, f.values())))
 def test_nothing_is_left_to_make_after_it_and_nothing_is_made_in_vain(sources, store, large, work, fields):
     given = units(store, trial(sources, **fields))
-    assert outlook(given, store.cache)
+    assert pending_summary(given, store.cache)
     prepare(given, store.cache)
-    assert outlook(given, store.cache) is None
+    assert pending_summary(given, store.cache) is None
     made = {file: file.stat().st_mtime_ns for file in store.cache.rglob("*.npy")}
     work.clear()
     everything(given[0], store)
@@ -134,7 +134,7 @@ def test_small_sources_are_left_to_the_workers(sources, store, work, capsys):
     given = units(store, trial(sources))
     work.clear()
     prepare(given, store.cache)
-    assert outlook(given, store.cache) is None
+    assert pending_summary(given, store.cache) is None
     assert not work
     assert not (store.cache / "lr").exists()
     assert capsys.readouterr().err == ""
@@ -143,13 +143,13 @@ def test_small_sources_are_left_to_the_workers(sources, store, work, capsys):
 def test_the_size_is_said_first_and_what_is_there_does_not_count(sources, store, large, capsys):
     given = units(store, trial(sources, rho=0.5))
     capsys.readouterr()
-    told = outlook(given, store.cache)
+    told = pending_summary(given, store.cache)
     prepare(given, store.cache)
     assert capsys.readouterr().err == f"images of this run: {told}\n"
     # 4 pairs at two factors, 1 held out with two kernels, 3 unpaired, 2 for the test.
     assert told.startswith("15 images, ")
     next((store.cache / "lr").rglob("*.npy")).unlink()
-    assert outlook(given, store.cache).startswith("1 image, ")
+    assert pending_summary(given, store.cache).startswith("1 image, ")
 
 
 def room(monkeypatch, free):
@@ -162,10 +162,10 @@ def test_no_room_is_found_before_any_image_is_decoded(sources, store, large, wor
     # 11 decoded images of 2 blocks and 15 LR images of 1, of 4096 bytes each: 151552.
     room(monkeypatch, 151_551)
     with pytest.raises(UsageError, match=r"images of this run: 26 images would take .* make room"):
-        foresee([one, one], store.cache)
+        check_trials_fit([one, one], store.cache)
     assert not work
     given = units(store, one)
-    foresee([one], store.cache)  # all are known now: what follows knows exactly
+    check_trials_fit([one], store.cache)  # all are known now: what follows knows exactly
     room(monkeypatch, 61_439)
     with pytest.raises(UsageError, match="images of this run: 15 images would take"):
         prepare(given, store.cache)
@@ -175,7 +175,7 @@ def test_no_room_is_found_before_any_image_is_decoded(sources, store, large, wor
     room(monkeypatch, 0)  # what is there needs none, also after the files of the source were copied anew
     for file in sources.rglob("*.png"):
         os.utime(file, ns=(1, 1))
-    foresee([one], store.cache)
+    check_trials_fit([one], store.cache)
     prepare(given, store.cache)
 
 
@@ -186,7 +186,7 @@ def test_what_is_wrong_with_a_trial_is_left_to_the_plan(sources, store, large, t
         trial(sources, scheme="un-paired"),
         trial(sources, kernel="bi-cubic"),
     ):
-        foresee([wrong], store.cache)
+        check_trials_fit([wrong], store.cache)
 
 
 STUDY = '''"""Does it matter how pixels are kept?"""
