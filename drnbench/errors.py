@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class DrnbenchError(Exception):
@@ -53,3 +54,9 @@ def nearest(word: str, names: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}known: {', '.join(names) or 'none'}"
+
+
+def disk_full(path: Path | str | None) -> UsageError:
+    """Return the error to raise after a full disk ended a run; `path` lies on it, where that is known."""
+    disk = f"the disk of {path}" if path else "the disk"
+    return UsageError(f"{disk} is full: nothing is broken; make room and run the same command again")

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
-from drnbench.errors import DrnbenchError, PlugInWarning
-from drnbench.store import disk_full
+from drnbench.errors import DrnbenchError, PlugInWarning, disk_full
 
 # typer carries its own click in newer releases; the base class of its errors is reached through typer either way.
 ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

@@ -29,8 +29,7 @@ from drnbench.planning.power import LIMIT, POWER, outlook, seeds_needed, spread_
 from drnbench.render.terminal import columns, size
 from drnbench.session.declared import declare, read_overrides
 from drnbench.session.devices import pick_devices
-from drnbench.session.items import todo
-from drnbench.session.running import unscored
+from drnbench.session.items import todo, unscored
 from drnbench.store import Store
 from drnbench.training.prepare import pending_summary
 

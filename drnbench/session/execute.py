@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from drnbench.config.units import Unit
+from drnbench.errors import disk_full
 from drnbench.execution.base import Executor
 from drnbench.planning import Plan
 from drnbench.results.plan_record import find_plan
@@ -17,7 +18,7 @@ from drnbench.session.mirroring import live_mirror
 from drnbench.session.progress import PlainProgress, Progress, RichProgress
 from drnbench.session.recording import record
 from drnbench.session.request import Request
-from drnbench.store import Store, disk_full
+from drnbench.store import Store
 
 
 def execute(

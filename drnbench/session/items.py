@@ -6,6 +6,7 @@ import enum
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from drnbench.config.units import Unit
 from drnbench.planning import Plan, PlannedTrial
@@ -115,3 +116,17 @@ def _distinct(trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
                 code=first.code if first.stale else trial.code,
             )
     return list(merged.values())
+
+
+def unscored(items: Sequence[Any], plan: Plan) -> list[Unit]:
+    """Return the units to run, without the scores that their trials have: nobody reads the images of these."""
+    missing: dict[str, set[str]] = {}
+    for trial in plan.trials:  # two arms may be one trial
+        missing.setdefault(trial.unit.key, set()).update(trial.missing)
+    units: list[Unit] = []
+    for item in items:
+        unit = item.unit
+        if unit.kind == "evaluate" and not item.again:
+            unit = unit.model_copy(update={"wanted": tuple(e for e in unit.wanted if e.key in missing[unit.key])})
+        units.append(unit)
+    return units

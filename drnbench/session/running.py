@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from drnbench.config.keys import short
-from drnbench.config.units import Unit
 from drnbench.errors import UsageError
 from drnbench.execution.base import Executor
 from drnbench.outputs.report import Report, current, write
@@ -20,7 +19,7 @@ from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import Ahead, look_ahead
 from drnbench.session.declared import Declared
 from drnbench.session.execute import announce, execute
-from drnbench.session.items import todo
+from drnbench.session.items import todo, unscored
 from drnbench.session.mirroring import update_mirror
 from drnbench.session.recording import record
 from drnbench.session.request import Request
@@ -91,20 +90,6 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
     plan = declared.plan(store)
     record(plan, store)
     return _finish(plan, store, request.tracking_uri if mirrored else "off", [*failed, *outcome.failed], ran=True)
-
-
-def unscored(items: Sequence[Any], plan: Plan) -> list[Unit]:
-    """Return the units to run, without the scores that their trials have: nobody reads the images of these."""
-    missing: dict[str, set[str]] = {}
-    for trial in plan.trials:  # two arms may be one trial
-        missing.setdefault(trial.unit.key, set()).update(trial.missing)
-    units: list[Unit] = []
-    for item in items:
-        unit = item.unit
-        if unit.kind == "evaluate" and not item.again:
-            unit = unit.model_copy(update={"wanted": tuple(e for e in unit.wanted if e.key in missing[unit.key])})
-        units.append(unit)
-    return units
 
 
 def duration(ahead: Ahead) -> str:

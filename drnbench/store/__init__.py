@@ -15,7 +15,6 @@ The names that other packages need most often are in this package itself.
 from drnbench.store.files import (
     DISK_FULL,
     atomic,
-    disk_full,
     is_disk_full,
     read_json,
     read_rows,
@@ -32,7 +31,6 @@ __all__ = [
     "Status",
     "Store",
     "atomic",
-    "disk_full",
     "is_disk_full",
     "is_scored",
     "read_json",

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drnbench.errors import UsageError
-
 if TYPE_CHECKING:
     from pyarrow import Table
 
@@ -100,12 +98,6 @@ def is_disk_full(error: BaseException, folder: Path) -> bool:
         return shutil.disk_usage(folder).free < MIN_FREE
     except OSError:
         return False
-
-
-def disk_full(path: Path | str | None) -> UsageError:
-    """Return the error to raise after a full disk ended a run; `path` lies on it, where that is known."""
-    disk = f"the disk of {path}" if path else "the disk"
-    return UsageError(f"{disk} is full: nothing is broken; make room and run the same command again")
 
 
 def safe(name: str) -> str:
