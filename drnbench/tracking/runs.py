@@ -171,7 +171,7 @@ class Experiment:
     def create(self, name: str, started: int | None, tags: dict[str, str]) -> Run:
         """Make a run; `started` is in milliseconds since 1970, none is now."""
         started = started or round(time.time() * 1000)
-        tags = {"drnbench.config.study": self.study, "drnbench.profile": self.profile, **tags}
+        tags = {"drnbench.study": self.study, "drnbench.profile": self.profile, **tags}
         made = self.client.create_run(self.id, start_time=started, tags=tags, run_name=name)
         self.created += 1
         return Run(self.client, made.info.run_id, "RUNNING", tags=tags, points={})

@@ -14,14 +14,14 @@ from drnbench.session.declared import declare, read_overrides
 from drnbench.session.items import todo
 from drnbench.store import STALE_S, Status, Store, write_json
 from drnbench.store.leases import claim
-from tests.fake_finished import fill, train
+from tests.fake_store import finish, write_stage
 from tests.helpers import write_study
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     folder = tmp_path_factory.mktemp("original")
-    fill(write_study(folder), folder / "r")
+    finish(write_study(folder), folder / "r")
     return folder
 
 
@@ -157,7 +157,7 @@ def test_weights_that_somebody_waits_for_stay(store, original):
 def test_weights_that_an_unfinished_stage_starts_from_stay(store, original):
     plan = planned_again(store, original, "adapt.steps=7")
     child = next(n for n in plan.stages.values() if n.unit.before)
-    train(store, plan, child.unit.key)
+    write_stage(store, plan, child.unit.key)
     store.write_status(store.stage(child.unit.key), Status("interrupted"))
     clean(store, "--checkpoints", "--yes")
     assert checkpoints(store) == sorted([child.unit.before, child.unit.key])
@@ -166,7 +166,7 @@ def test_weights_that_an_unfinished_stage_starts_from_stay(store, original):
 def test_what_no_plan_refers_to_goes(store, original, capsys):
     plan = planned_again(store, original, "adapt.steps=7")
     old = next(n.unit.key for n in plan.stages.values() if n.unit.before)
-    train(store, plan, old)
+    write_stage(store, plan, old)
     write_json(store.trial("e" * 64) / "trial.json", {"stages": [old]})
     clean(store, "--unused", "--yes")
     assert "1 stages and 1 trials that no results/*/plan.json refers to" in capsys.readouterr().out

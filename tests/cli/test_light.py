@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.fake_finished import fill
+from tests.fake_store import finish
 from tests.helpers import write_study
 
 HEAVY = ("torch", "pandas", "scipy", "skimage", "sklearn", "matplotlib", "seaborn", "statsmodels", "mlflow", "optuna")
@@ -29,7 +29,7 @@ def main(*args: object) -> str:
 def finished(tmp_path_factory):
     """A folder with a study, its finished store and its report."""
     folder = tmp_path_factory.mktemp("finished")
-    fill(write_study(folder), folder / "r")
+    finish(write_study(folder), folder / "r")
     # The figure of the kernels works their weights out, and is drawn again only where something about it has changed.
     imported(main("report", "mini.py", "--results", "r"), folder)
     return folder

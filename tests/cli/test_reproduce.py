@@ -12,7 +12,7 @@ from PIL import Image
 from drnbench.cli import main
 from drnbench.session.reproduction import compare_scores, compare_weights, differences, reasons
 from drnbench.store import Status, Store, read_json, write_json
-from tests.fake_finished import fill
+from tests.fake_store import finish
 from tests.helpers import call, write_study
 
 
@@ -130,7 +130,7 @@ def pictures(tmp_path_factory):
     study = write_study(folder, rhos=(0.0,))
     text = study.read_text(encoding="utf-8").replace("photos/test", str(folder / "images"))
     study.write_text(text, encoding="utf-8")
-    _, plan = fill(study, folder / "r")
+    _, plan = finish(study, folder / "r")
     return folder, plan
 
 

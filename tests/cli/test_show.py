@@ -7,7 +7,7 @@ import pytest
 
 from drnbench.cli import main
 from drnbench.store import Status
-from tests.fake_finished import fill
+from tests.fake_store import finish
 from tests.helpers import write_study
 
 
@@ -16,10 +16,10 @@ def filled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("filled")
     more = {"versions": {"torch": "2.99"}, "signature": {"threads": 1}, "data": {"paired": "abc"}}
 
-    def value(trial, image):
+    def value(trial, evaluation, image):
         return float("inf") if image == 0 else 30.0 + image
 
-    return fill(write_study(folder, seeds=2), folder / "r", value=value, **more)
+    return finish(write_study(folder, seeds=2), folder / "r", score=value, **more)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_json_has_all_of_it(filled, show):
     assert found["configuration"]["seed"] == 0
     score = found["scores"][0]
     assert (score["mean"], score["images"], score["infinite"]) == (31.5, 3, 1)
-    assert found["files"]["samples/img0_sr.png"] == 900
+    assert found["files"]["samples/img00_sr.png"] == 900
     assert len(found["log"]) == 20
 
 

@@ -8,7 +8,7 @@ import pytest
 from drnbench.config.outputs import Curve, Table
 from drnbench.config.study import Axis, Study
 from drnbench.store import Store
-from tests.outputs.fake_store import base, fill, plan_of
+from tests.fake_store import base, fill, plan_of
 
 RHO = [0, 0.1, 0.3, 1.0]
 

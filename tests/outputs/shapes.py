@@ -7,11 +7,11 @@ from typing import Any
 from drnbench.config.outputs import DualKernel, Gap, Heatmap, Table, Tradeoff
 from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Data, Evaluate, Stage, Trial
-from tests.outputs.fake_store import ADAPT, PRETRAIN, base
+from tests.fake_store import ADAPT, PRETRAIN, base
 
 LOSS = {"off": {"pretrain.scheme": "supervised"}, "on": {"pretrain.scheme": "paired"}}
 NETWORKS = {"S": {"model": {"n_feats": 8}}, "L": {"model": {"n_feats": 16}}}
-SKEWED = "anisotropic:angle=45,sigma_x=3.0,sigma_y=1.0"
+SKEWED = "anisotropic:angle=45.0,sigma_x=3.0,sigma_y=1.0"
 KERNELS = {
     "bd": {"evaluate.0.kernel": "bd"},
     "gaussian": {"evaluate.0.kernel": "gaussian:sigma=2.0"},
@@ -70,21 +70,21 @@ def adapt_study(**fields: Any) -> Study:
 def gap_study(**fields: Any) -> Study:
     """Training images against test images, with few and with many training images."""
     sizes = {str(n): {"train.data.count": n, "evaluate.1.count": n} for n in (2, 8, 32)}
-    stage = Stage("train", scheme="paired", data=Data("photos/train"), steps=40)
+    stage = Stage("train", scheme="paired", data=Data("photos-train"), steps=40)
     loss = {"off": {"train.scheme": "supervised"}, "on": {"train.scheme": "paired"}}
     wanted: dict[str, Any] = {
-        "base": base(stages=[stage], evaluate=[Evaluate("photos/test"), Evaluate("photos/train")]),
+        "base": base(stages=[stage], evaluate=[Evaluate("photos/test"), Evaluate("photos-train")]),
         "axes": [Axis("size", sizes, label="images"), Axis("loss", loss)],
         "seeds": 3,
         "baseline": {"loss": "off"},
-        "outputs": [Table(rows="size"), Gap(x="size", train="photos/train", test="photos/test")],
+        "outputs": [Table(rows="size"), Gap(x="size", train="photos-train", test="photos/test")],
     }
     return Study(**{**wanted, **fields})
 
 
 def real_study(**fields: Any) -> Study:
     """Frames of a real camera: nobody has HR."""
-    evaluate = [Evaluate("photos/frames", kernel="real", metrics=("lr_psnr",))]
+    evaluate = [Evaluate("photos-frames", kernel="real", metrics=("lr_psnr",))]
     wanted: dict[str, Any] = {
         "base": base(evaluate=evaluate),
         "axes": [Axis("adapt.rho", [0, 0.3, 0.5], label="ρ")],

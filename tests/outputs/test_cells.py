@@ -4,7 +4,7 @@ from drnbench.config.study import Axis
 from drnbench.outputs import headline, report
 from drnbench.results import reading, summary
 from drnbench.store import Store
-from tests.outputs.fake_store import fill, plan_of
+from tests.fake_store import fill, plan_of
 from tests.outputs.shapes import LOSS, NETWORKS, adapt_study, dual_study
 from tests.outputs.test_words import matches
 

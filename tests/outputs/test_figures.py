@@ -10,8 +10,8 @@ from drnbench.outputs import report
 from drnbench.outputs.curve_panels import limits
 from drnbench.render.lines import Point
 from drnbench.store import Store
+from tests.fake_store import fill, plan_of
 from tests.outputs.conftest import gain, rho_study
-from tests.outputs.fake_store import fill, plan_of
 
 
 def test_figures_come_as_vectors_and_pictures(store: Store) -> None:

@@ -19,8 +19,8 @@ from drnbench.outputs import report
 from drnbench.results import reading
 from drnbench.results.scores import Scores
 from drnbench.store import Store, write_json
+from tests.fake_store import PRETRAIN, fill, plan_of
 from tests.outputs.conftest import gain, rho_study
-from tests.outputs.fake_store import PRETRAIN, fill, plan_of
 from tests.outputs.shapes import KERNELS, SKEWED, dual_study, one_stage, real_study
 
 FOUR = ("bicubic", "bd", "nearest", "gaussian:sigma=2.0")
@@ -29,8 +29,11 @@ FOUR = ("bicubic", "bd", "nearest", "gaussian:sigma=2.0")
 def scored_on(*specs: str, scale: int = 4, **fields: Any) -> Study:
     """Trained on bicubic pairs, tested on some kernels."""
     evaluate = [Evaluate("photos/test", kernel=spec) for spec in specs]
+    # DRN exists at powers of two.
+    stages = [PRETRAIN.model_copy(update={"dual": "single"})]
+    network: dict[str, Any] = {"method": "edsr", "stages": stages} if scale == 3 else {}
     wanted: dict[str, Any] = {
-        "base": one_stage(scale=scale, evaluate=evaluate), "axes": [Axis("pretrain.lam", [0, 0.1])], "seeds": 1,
+        "base": one_stage(scale=scale, evaluate=evaluate, **network), "axes": [Axis("pretrain.lam", [0, 0.1])], "seeds": 1,
         "baseline": {"pretrain.lam": 0},
     }  # fmt: skip
     return Study(**{**wanted, **fields})
@@ -256,6 +259,7 @@ def plug_in(monkeypatch: pytest.MonkeyPatch) -> type[Kernel]:
     class Outside(Kernel):
         name: ClassVar[str] = "outside"
         summary: ClassVar[str] = "of another package"
+        a: int = 1
 
     return Outside
 
@@ -275,10 +279,10 @@ def test_a_plug_in_is_drawn_where_it_states_its_weights(
     assert "outside (test: its weights fail with ZeroDivisionError" in drawn(scores, store).caption
 
 
-def test_a_plug_in_that_is_not_installed_here_is_told(store: Store) -> None:
-    study = scored_on("bd", base=one_stage(evaluate=[Evaluate("photos/test", kernel="elsewhere:a=1")]))
-    scores = planned(store, study)
-    assert "elsewhere, a=1 (test: unknown kernel 'elsewhere'" in drawn(scores, store).caption
+def test_a_plug_in_that_is_not_installed_here_is_told(store: Store, plug_in: type[Kernel]) -> None:
+    scores = planned(store, scored_on("bd", base=one_stage(evaluate=[Evaluate("photos/test", kernel="outside:a=2")])))
+    del kernels._entries["outside"]
+    assert "outside, a=2 (test: unknown kernel 'outside'" in drawn(scores, store).caption
 
 
 def test_a_plan_of_an_earlier_version_shows_what_is_tested_on(store: Store) -> None:

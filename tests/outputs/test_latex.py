@@ -16,8 +16,8 @@ from drnbench.outputs import report
 from drnbench.outputs.macros import letters
 from drnbench.render.latex import escape
 from drnbench.store import Store
+from tests.fake_store import PRETRAIN, base, fill, plan_of
 from tests.outputs.conftest import gain, rho_study
-from tests.outputs.fake_store import PRETRAIN, base, fill, plan_of
 from tests.outputs.shapes import adapt_study, dual_study, gap_study
 from tests.outputs.test_outputs import published_study
 

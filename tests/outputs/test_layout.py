@@ -11,8 +11,8 @@ from drnbench.outputs import report, table_rows
 from drnbench.results import labels, layout, reading, summary
 from drnbench.results.scores import Condition, Scores
 from drnbench.store import Store, read_json, write_json
+from tests.fake_store import base, fill, plan_of
 from tests.outputs.conftest import rho_study
-from tests.outputs.fake_store import base, fill, plan_of
 from tests.outputs.shapes import SKEWED, adapt_study, dual_study, gap_study
 
 
@@ -114,7 +114,7 @@ def test_a_baseline_on_another_axis_is_marked_in_its_column(store: Store) -> Non
 def test_counts_of_images_are_one_condition_and_counted_once(store: Store) -> None:
     scores = scores_of(store, gap_study(), images=40)
     condition = next(p for p in scores.conditions if p.dataset == "photos-train")
-    assert scores.sources[condition] == "photos/train"
+    assert scores.sources[condition] == "photos-train"
     bicubic = next(a for a in scores.arms if a.kind == "reference")
     assert scores.tables[bicubic.name, condition, "psnr_y"].shape == (1, 32)
     few = next(a for a in scores.arms if a.values.get("size") == "2")

@@ -18,7 +18,7 @@ from drnbench.results.reading import read
 from drnbench.search import Float, Maximise, Minimise, Search, Steps
 from drnbench.search.resolve import expanded, settle
 from drnbench.store import Store, write_json
-from tests.outputs.fake_store import base, fill, plan_of
+from tests.fake_store import base, fill, plan_of
 
 SPACE = {"adapt.lam": Float(0.001, 1, log=True), "adapt.rho": Steps(0.1, 1, 0.1)}
 

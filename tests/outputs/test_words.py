@@ -7,8 +7,8 @@ import pytest
 from drnbench.config.study import Axis
 from drnbench.outputs import report
 from drnbench.store import Store
+from tests.fake_store import fill, plan_of
 from tests.outputs.conftest import gain, rho_study
-from tests.outputs.fake_store import fill, plan_of
 
 NUMBER = r"[+-]\d+\.\d{3} dB \[[+-]?\d+\.\d{3}, [+-]?\d+\.\d{3}\]"
 

@@ -15,8 +15,8 @@ from drnbench.config.trial import Evaluate
 from drnbench.errors import UsageError
 from drnbench.outputs import report
 from drnbench.store import Status, Store
+from tests.fake_store import base, fill, plan_of, value
 from tests.outputs.conftest import gain, rho_study
-from tests.outputs.fake_store import base, fill, plan_of, value
 
 COLUMNS = "arm,dataset,kernel,scale,metric,mean,half_width,n_seeds,n_images,delta,delta_low,delta_high,p_holm"
 

@@ -9,7 +9,7 @@ from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import Task, makespan
 from drnbench.session.declared import declare
 from drnbench.store import Store, write_json
-from tests.fake_finished import SECONDS, fill
+from tests.fake_store import STEP_SECONDS, finish
 from tests.helpers import write_study
 
 STEPS = 40
@@ -23,7 +23,7 @@ def told(capsys, study, results, *more):
 @pytest.fixture
 def store(tmp_path):
     """A store in which one of two seeds is done; a stage takes 20 s, scoring 8."""
-    fill(write_study(tmp_path, steps=STEPS, seeds=1), tmp_path / "r")
+    finish(write_study(tmp_path, steps=STEPS, seeds=1), tmp_path / "r")
     return Store(tmp_path / "r")
 
 
@@ -74,10 +74,10 @@ def test_partly_known_is_a_lower_bound(store, tmp_path, capsys):
 
 def test_times_of_another_device_are_no_measure(tmp_path):
     study = write_study(tmp_path)
-    store, plan = fill(study, tmp_path / "r", device="cuda")
+    store, plan = finish(study, tmp_path / "r", device="cuda")
     unit = next(iter(plan.stages.values())).unit
     assert Costs(store, "cpu").seconds(unit) is None
-    assert Costs(store, "cuda").seconds(unit) == unit.stage.steps * SECONDS
+    assert Costs(store, "cuda").seconds(unit) == unit.stage.steps * STEP_SECONDS
     # Files are as large everywhere.
     assert Costs(store, "cpu").disk(unit) == Costs(store, "cuda").disk(unit) > 4000
 
@@ -101,9 +101,9 @@ def test_what_the_worker_measured_goes_before_the_times_of_the_process(store, tm
 def test_a_stage_that_is_measured_later_is_seen(tmp_path):
     """What was read is remembered by the file's time and size, not for ever."""
     study = write_study(tmp_path)
-    store, plan = fill(study, tmp_path / "r")
+    store, plan = finish(study, tmp_path / "r")
     unit = next(iter(plan.stages.values())).unit
-    assert Costs(store, "cpu").seconds(unit) == unit.stage.steps * SECONDS
+    assert Costs(store, "cpu").seconds(unit) == unit.stage.steps * STEP_SECONDS
     for path in (store.root / "stages").glob("*/stage.json"):
         write_json(path, {**json.loads(path.read_text()), "seconds_per_step": 10.25})
     assert Costs(store, "cpu").seconds(unit) == unit.stage.steps * 10.25
@@ -111,7 +111,7 @@ def test_a_stage_that_is_measured_later_is_seen(tmp_path):
 
 def test_foreign_and_broken_records_are_passed_over(tmp_path):
     study = write_study(tmp_path)
-    store, plan = fill(study, tmp_path / "r")
+    store, plan = finish(study, tmp_path / "r")
     unit = next(iter(plan.stages.values())).unit
     for name, text in (("aaaa", "{"), ("bbbb", "[]"), ("cccc", '{"seconds_per_step": 9}')):
         (store.stage(name)).mkdir()
@@ -121,7 +121,7 @@ def test_foreign_and_broken_records_are_passed_over(tmp_path):
         (store.trial(name) / "status.json").write_text(text)
     (store.root / "stages" / "a file").write_text("")
     costs = Costs(store, "cpu")
-    assert costs.seconds(unit) == unit.stage.steps * SECONDS
+    assert costs.seconds(unit) == unit.stage.steps * STEP_SECONDS
     assert costs.scoring(plan.trials[0].trial) is not None
 
 

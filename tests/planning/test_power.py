@@ -12,7 +12,7 @@ from drnbench.errors import UsageError
 from drnbench.planning.power import outlook, power, seeds_needed, spread_interval
 from drnbench.session.declared import declare
 from drnbench.store import Store
-from tests.fake_finished import fill
+from tests.fake_store import finish
 from tests.helpers import write_study
 
 
@@ -54,7 +54,7 @@ def test_the_interval_of_a_spread_covers_the_truth():
 OFFSETS = (0.0, 0.3, -0.1, 0.2)
 
 
-def noisy(trial, image):
+def noisy(trial, evaluation, image):
     """The arm ρ=0.5 differs from the baseline by an amount of each seed's own; images and seeds move both alike."""
     own = OFFSETS[trial.trial.seed] if trial.arm.name == "ρ=0.5" else 0.0
     return 30.0 + 2 * image + trial.trial.seed + own
@@ -64,7 +64,7 @@ def noisy(trial, image):
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     study = write_study(folder, seeds=4)
-    store, plan = fill(study, folder / "r", value=noisy)
+    store, plan = finish(study, folder / "r", score=noisy)
     return folder, study, store, plan
 
 
@@ -109,17 +109,19 @@ def test_unknown_stays_unknown(tmp_path, capsys):
 
 
 def test_one_seed_has_no_spread(tmp_path):
-    store, plan = fill(write_study(tmp_path, seeds=1), tmp_path / "r", value=noisy)
+    store, plan = finish(write_study(tmp_path, seeds=1), tmp_path / "r", score=noisy)
     assert outlook(plan, store).spreads == ()
 
 
 def test_infinite_scores_and_lost_files_count_as_absent(tmp_path):
-    def value(trial, image):
+    def value(trial, evaluation, image):
         return (
-            float("inf") if image == 0 and trial.arm.name == "ρ=0.5" and trial.trial.seed == 1 else noisy(trial, image)
+            float("inf")
+            if image == 0 and trial.arm.name == "ρ=0.5" and trial.trial.seed == 1
+            else noisy(trial, evaluation, image)
         )
 
-    store, plan = fill(write_study(tmp_path, seeds=3), tmp_path / "r", value=value)
+    store, plan = finish(write_study(tmp_path, seeds=3), tmp_path / "r", score=value)
     spreads = {spread.arm: spread for spread in outlook(plan, store).spreads}
     assert spreads["ρ=0.5"].sd == pytest.approx(np.std(OFFSETS[:3], ddof=1))
     lost = next(t for t in plan.trials if t.arm.name == "ρ=0.5")

@@ -1,9 +1,8 @@
-"""A store as a small study leaves it: ρ on two arms and two seeds that share a pretraining, and bicubic."""
+"""A small study in a store, written step by step as a run would, and what MLflow has of it."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 import tempfile
 from pathlib import Path
@@ -12,16 +11,17 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from drnbench.config.study import Axis, Study
+from drnbench.config.trial import Evaluate
+from drnbench.config.units import Evaluation
+from drnbench.planning import PlannedTrial
 from drnbench.store import Status, Store, write_json, write_text
+from tests.fake_store import base, plan_of, score_rows, write_scores
 
 T0 = 1_700_000_000.0
-"""When it all began, in seconds since 1970."""
+"""Start of everything, in seconds since 1970."""
 IMAGES = ("baby", "bird")
 KERNELS = ("bicubic", "bd:sigma=2.0")
-
-
-def key(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 @functools.cache
@@ -34,20 +34,20 @@ def empty_database() -> bytes:
         return (Path(folder) / "mlflow.db").read_bytes()
 
 
-def stage_config(name: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "name": name, "scheme": "paired", "data": {"source": "photos/train", "kernel": "bicubic", "crop": None},
-        "unpaired": None, "steps": 40, "betas": [0.9, 0.999], "lr": 0.002, "lam": 0.1, "rho": 0.0, **fields,
-    }  # fmt: skip
-
-
 def status(state: str = "done", started: float = T0, seconds: float = 10.0, **fields: Any) -> Status:
     finished = None if state == "running" else started + seconds
     return Status(state, started=started, finished=finished, **fields)
 
 
-class Written:
-    """The study `unpaired` in a store, as files; every method writes one more thing."""
+class StoredStudy:
+    """The study `unpaired` in a store: ρ on two arms and two seeds that share a pretraining, and bicubic.
+
+    Attributes:
+        plan: plan.json as plain data, which a test may change before it calls `write_plan`.
+        trials: those of the plan, as plain data.
+        stages: those of the plan by key, as plain data.
+
+    """
 
     def __init__(
         self,
@@ -56,51 +56,28 @@ class Written:
         seeds: int = 2,
         profile: str = "tiny",
         database: bool = True,
+        **trial_fields: Any,
     ) -> None:
         if database and not (root / "mlflow.db").exists():
             root.mkdir(exist_ok=True)
             (root / "mlflow.db").write_bytes(empty_database())
-        self.store, self.name, self.profile = Store(root), "unpaired", profile
-        self.stages: dict[str, dict[str, Any]] = {}
-        self.trials: list[dict[str, Any]] = []
-        for rho in rhos:
-            for seed in range(seeds):
-                self._trial(f"ρ={rho:g}", seed, [stage_config("pretrain"), stage_config("adapt", rho=rho)])
-        self._trial("bicubic", 0, [])
-        self.arms = [{"name": f"ρ={r:g}", "kind": "grid", "values": {"adapt.rho": r}, "excluded": []} for r in rhos]
-        self.arms.append({"name": "bicubic", "kind": "reference", "values": {}, "excluded": []})
-        self.plan()
-
-    def _trial(self, arm: str, seed: int, stages: list[dict[str, Any]]) -> None:
-        keys: list[str] = []
-        for stage in stages:
-            before = keys[-1] if keys else None
-            keys.append(key(self.profile, stage, seed, before))
-            self.stages.setdefault(keys[-1], {"label": stage["name"], "name": stage["name"], "state": "missing",
-                                              "before": before})  # fmt: skip
-        trial = key("trial", keys, self.profile)
-        wanted = [
-            {"key": key("e", kernel, metric), "source": "photos/test", "dataset": "Set5", "kernel": kernel,
-             "images": "i", "crop": None, "metric": metric}
-            for kernel in KERNELS
-            for metric in ("psnr_y", "ssim_y")
-        ]  # fmt: skip
-        config = {
-            "method": "drn" if stages else "bicubic", "model": {"n_feats": 8} if stages else {}, "scale": 4,
-            "stages": stages, "evaluate": [{"source": "photos/test"}], "protocol": {"border": None}, "seed": seed,
-        }  # fmt: skip
-        self.trials.append({"key": trial, "arm": arm, "seed": seed, "state": "missing", "stages": keys, "scale": 4,
-                            "measured": "psnr_y v1: border=4", "wanted": wanted, "config": config})  # fmt: skip
-
-    def plan(self) -> None:
-        """Write plan.json."""
-        write_json(
-            self.store.study(self.name) / "plan.json",
-            {"study": self.name, "question": "Do unpaired images help?", "profile": self.profile, "baseline": "ρ=0",
-             "axes": [{"path": "adapt.rho", "title": "ρ", "values": [0.0, 0.5]}], "outputs": [],
-             "protocol": {"border": None}, "measured": "psnr_y v1: border=scale", "arms": self.arms, "stages": self.stages,
-             "trials": self.trials, "warnings": []},
+        self.store, self.name = Store(root), "unpaired"
+        study = Study(
+            base=base(evaluate=[Evaluate("Set5", kernel=kernel) for kernel in KERNELS], **trial_fields),
+            axes=[Axis("adapt.rho", rhos, label="ρ")], seeds=seeds, baseline={"adapt.rho": 0.0},
+            # Profiles are other sizes, hence other keys.
+            profiles={profile: {"pretrain.steps": 40 + len(profile), "seeds": seeds}},
         )  # fmt: skip
+        planned = plan_of(study, self.name, profile=profile)
+        self._planned = {trial.unit.key: trial for trial in planned.trials}
+        self.plan = planned.record().model_dump(mode="json")
+        self.trials: list[dict[str, Any]] = self.plan["trials"]
+        self.stages: dict[str, dict[str, Any]] = self.plan["stages"]
+        self.write_plan()
+
+    def write_plan(self) -> None:
+        """Write plan.json as it is now."""
+        write_json(self.store.study(self.name) / "plan.json", self.plan)
 
     def train(self, stage: str, steps: int = 40, state: str = "done", shift: float = 0.0, **fields: Any) -> None:
         """Write a stage's history up to `steps`, a loss every 10 and a validation every 20, and its status."""
@@ -117,22 +94,22 @@ class Written:
 
     def score(self, trial: dict[str, Any], gain: float = 0.0, perfect: bool = False) -> None:
         """Write a trial's scores, samples and status; perfect: one image of the first kernel is the HR image."""
-        rows = []
-        for e in trial["wanted"]:
-            for n, image in enumerate(IMAGES):
-                value = (30.0 + n if e["metric"] == "psnr_y" else 0.9) + gain
-                if perfect and n == 0 and e["kernel"] == KERNELS[0] and e["metric"] == "psnr_y":
-                    value = math.inf
-                rows.append((image, "Set5", e["kernel"], 4, e["metric"], value, e["key"]))
-        folder = self.store.trial(trial["key"])
-        (folder / "samples" / "Set5" / "bicubic").mkdir(parents=True, exist_ok=True)
-        columns = ["image", "dataset", "kernel", "scale", "metric", "value", "evaluation"]
-        pd.DataFrame(rows, columns=columns).to_parquet(folder / "per_image.parquet", index=False)
-        for n, what in enumerate(("lr", "sr", "hr")):
+
+        def value(_: PlannedTrial, evaluation: Evaluation, image: int) -> float:
+            psnr = evaluation.metric == "psnr_y"
+            if perfect and psnr and image == 0 and evaluation.kernel == KERNELS[0]:
+                return math.inf
+            return (30.0 + image if psnr else 0.9) + gain
+
+        planned = self._planned[trial["key"]]
+        evaluations = [e.key for e in planned.unit.wanted]
+        done = status(started=T0 + 20, seconds=5, evaluations=evaluations)
+        folder = write_scores(self.store, planned, score_rows(planned, value, IMAGES), done)
+        samples = folder / "samples" / "Set5" / "bicubic"
+        samples.mkdir(parents=True, exist_ok=True)
+        for n, kind in enumerate(("lr", "sr", "hr")):
             picture = Image.new("RGB", (48, 48), (80 * n, 120, 30 + 20 * trial["seed"]))
-            picture.save(folder / "samples" / "Set5" / "bicubic" / f"baby_{what}.png")
-        done = status(started=T0 + 20, seconds=5, evaluations=[e["key"] for e in trial["wanted"]])
-        self.store.write_status(folder, done)
+            picture.save(samples / f"baby_{kind}.png")
 
     def report(self, text: str = "\\begin{tabular}") -> None:
         """Write a table, a figure and the report."""
@@ -160,7 +137,7 @@ def runs(uri: str, name: str = "unpaired") -> list[Any]:
 
 
 def points(uri: str, name: str = "unpaired") -> int:
-    """How many values of metrics the study's trials have."""
+    """Number of values of metrics that the study's trials have."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)

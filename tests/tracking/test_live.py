@@ -10,7 +10,7 @@ import pytest
 
 from drnbench.tracking import LiveMirror, Mirror, live
 from tests.helpers import free_port
-from tests.tracking.stores import Written, child, points, runs
+from tests.tracking.stores import StoredStudy, child, points, runs
 
 
 @pytest.fixture
@@ -20,24 +20,24 @@ def closed_port() -> int:
 
 
 def test_what_is_written_before_close_is_mirrored(tmp_path: Path) -> None:
-    made, told = Written(tmp_path, database=False), []
-    mirror = LiveMirror(made.store, warn=told.append)
+    stored, told = StoredStudy(tmp_path, database=False), []
+    mirror = LiveMirror(stored.store, warn=told.append)
     mirror.start("unpaired")
-    made.finish()
+    stored.finish()
     mirror.notify(["some key"])
     assert mirror.close()
     assert not told
     uri = mirror.mirror.uri
     assert {run.info.status for run in runs(uri)} == {"FINISHED"}
     before = points(uri)
-    assert Mirror(made.store).sync("unpaired").points == 0
+    assert Mirror(stored.store).sync("unpaired").points == 0
     assert points(uri) == before
 
 
 def test_a_running_trial_is_seen_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, synced = Written(tmp_path), threading.Event()
-    made.train(made.trials[0]["stages"][0], steps=20, state="running")
-    mirror = LiveMirror(made.store)
+    stored, synced = StoredStudy(tmp_path), threading.Event()
+    stored.train(stored.trials[0]["stages"][0], steps=20, state="running")
+    mirror = LiveMirror(stored.store)
     original = mirror.mirror.sync
 
     def sync(name: str, final: bool = True) -> object:
@@ -57,8 +57,8 @@ def test_a_running_trial_is_seen_while_it_runs(tmp_path: Path, monkeypatch: pyte
 
 def test_many_notices_are_one_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "PAUSE_S", 3600.0)
-    made, calls, first = Written(tmp_path), [], threading.Event()
-    mirror = LiveMirror(made.store)
+    stored, calls, first = StoredStudy(tmp_path), [], threading.Event()
+    mirror = LiveMirror(stored.store)
 
     def sync(name: str, final: bool = True) -> None:
         calls.append(final)
@@ -74,9 +74,9 @@ def test_many_notices_are_one_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_server_that_is_down_costs_one_warning(tmp_path: Path, closed_port: int) -> None:
-    made, told, before = Written(tmp_path), [], dict(os.environ)
-    made.finish()
-    mirror = LiveMirror(made.store, f"http://127.0.0.1:{closed_port}", warn=told.append)
+    stored, told, before = StoredStudy(tmp_path), [], dict(os.environ)
+    stored.finish()
+    mirror = LiveMirror(stored.store, f"http://127.0.0.1:{closed_port}", warn=told.append)
     start = time.monotonic()
     mirror.start("unpaired")
     for _ in range(10):
@@ -88,7 +88,7 @@ def test_a_server_that_is_down_costs_one_warning(tmp_path: Path, closed_port: in
     assert "\n" not in told[0]
     assert "sync` catches up" in told[0]
     assert dict(os.environ) == before
-    assert Mirror(made.store).sync("unpaired").new_runs == 6
+    assert Mirror(stored.store).sync("unpaired").new_runs == 6
 
 
 def test_mlflow_that_is_not_installed_costs_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,11 +96,11 @@ def test_mlflow_that_is_not_installed_costs_one_warning(tmp_path: Path, monkeypa
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "mlflow", None)
     told: list[str] = []
-    mirror = LiveMirror(Written(tmp_path).store, warn=told.append)
+    mirror = LiveMirror(StoredStudy(tmp_path).store, warn=told.append)
     mirror.start("unpaired")
     assert not mirror.close()
     assert len(told) == 1
 
 
 def test_closing_what_was_never_started(tmp_path: Path) -> None:
-    assert LiveMirror(Written(tmp_path).store).close()
+    assert LiveMirror(StoredStudy(tmp_path).store).close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -10,21 +11,21 @@ import pytest
 from drnbench.errors import UsageError
 from drnbench.store import read_json, write_json
 from drnbench.tracking import Mirror, up_to_date
-from tests.tracking.stores import T0, Written, child, points, runs, status
+from tests.tracking.stores import T0, StoredStudy, child, points, runs, status
 
 POINTS = 4 * (2 * (4 + 2) + 4) + 4
 """Four trained trials with two histories of 4 losses and 2 validations and 4 scores each; bicubic with its scores."""
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Written:
-    made = Written(tmp_path / "the results")
-    made.finish()
-    return made
+def stored(tmp_path: Path) -> StoredStudy:
+    stored = StoredStudy(tmp_path / "the results")
+    stored.finish()
+    return stored
 
 
-def test_a_study_becomes_a_parent_and_children(written: Written) -> None:
-    mirror = Mirror(written.store)
+def test_a_study_becomes_a_parent_and_children(stored: StoredStudy) -> None:
+    mirror = Mirror(stored.store)
     result = mirror.sync("unpaired")
     assert (result.runs, result.new_runs, result.points) == (6, 6, POINTS)
     found = {run.info.run_name: run for run in runs(mirror.uri)}
@@ -36,89 +37,91 @@ def test_a_study_becomes_a_parent_and_children(written: Written) -> None:
     assert parent.data.params == {"profile": "tiny", "question": "Do unpaired images help?"}
     run = found["ρ=0.5, seed 1"]
     assert run.data.params["adapt.rho"] == "0.5"
-    assert run.data.tags["drnbench.key"] == written.trials[3]["key"]
-    assert run.data.tags["drnbench.protocol"] == "psnr_y v1: border=4"
+    assert run.data.tags["drnbench.key"] == stored.trials[3]["key"]
+    assert run.data.tags["drnbench.study"] == "unpaired"
+    assert run.data.tags["drnbench.protocol"] == stored.trials[3]["measured"]
+    assert re.match("psnr_y v1: .*border=4", stored.trials[3]["measured"])
     assert run.data.metrics["psnr_y/Set5/bd:sigma_2.0"] == pytest.approx(30.8)
     assert (run.info.start_time, run.info.end_time) == (T0 * 1000, (T0 + 25) * 1000)
 
 
-def test_history_keeps_its_steps_and_times(written: Written) -> None:
+def test_history_keeps_its_steps_and_times(stored: StoredStudy) -> None:
     from mlflow import MlflowClient
 
-    mirror = Mirror(written.store)
+    mirror = Mirror(stored.store)
     mirror.sync("unpaired")
     run = child(mirror.uri, "ρ=0, seed 0")
     found = MlflowClient(mirror.uri).get_metric_history(run.info.run_id, "pretrain/psnr_y")
     assert [(m.step, m.timestamp, m.value) for m in found] == [(20, T0 * 1000 + 2500, 22), (40, T0 * 1000 + 5000, 24)]
 
 
-def test_a_second_sync_adds_nothing(written: Written) -> None:
-    mirror = Mirror(written.store)
+def test_a_second_sync_adds_nothing(stored: StoredStudy) -> None:
+    mirror = Mirror(stored.store)
     mirror.sync("unpaired")
     before = {run.info.run_id: run.data.tags for run in runs(mirror.uri)}
-    for again in (mirror, Mirror(written.store)):
+    for again in (mirror, Mirror(stored.store)):
         result = again.sync("unpaired")
         assert (result.runs, result.new_runs, result.points) == (6, 0, 0)
     assert {run.info.run_id: run.data.tags for run in runs(mirror.uri)} == before
     assert points(mirror.uri) == POINTS
 
 
-def test_a_mirror_that_was_interrupted_goes_on(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mirror_that_was_interrupted_goes_on(stored: StoredStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     from drnbench.tracking.runs import Run
 
     def stop(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
-    mirror = Mirror(written.store)
+    mirror = Mirror(stored.store)
     with monkeypatch.context() as patched:
         patched.setattr(Run, "attach", stop)
         with pytest.raises(OSError, match="disk full"):
             mirror.sync("unpaired")
-    assert not up_to_date(written.store, "unpaired")
+    assert not up_to_date(stored.store, "unpaired")
     mirror.sync("unpaired")
     assert points(mirror.uri) == POINTS
     assert len(runs(mirror.uri)) == 6
-    assert up_to_date(written.store, "unpaired")
+    assert up_to_date(stored.store, "unpaired")
 
 
 def test_what_grows_adds_only_what_is_new(tmp_path: Path) -> None:
-    made = Written(tmp_path, seeds=1)
-    mirror, pretrain = Mirror(made.store), made.trials[0]["stages"][0]
-    made.train(pretrain, steps=20, state="running")
+    stored = StoredStudy(tmp_path, seeds=1)
+    mirror, pretrain = Mirror(stored.store), stored.trials[0]["stages"][0]
+    stored.train(pretrain, steps=20, state="running")
     assert mirror.sync("unpaired", final=False).points == 2 * 3  # both arms share the stage
     assert child(mirror.uri, "ρ=0, seed 0").info.status == "RUNNING"
     assert len(runs(mirror.uri)) == 3  # nothing of bicubic was started
-    made.train(pretrain, steps=40)
+    stored.train(pretrain, steps=40)
     assert mirror.sync("unpaired", final=False).points == 2 * 3
     assert child(mirror.uri, "ρ=0, seed 0").info.status == "SCHEDULED"
-    made.finish()
-    Mirror(made.store).sync("unpaired")
+    stored.finish()
+    Mirror(stored.store).sync("unpaired")
     assert points(mirror.uri) == 2 * (12 + 4) + 4
     assert {run.info.status for run in runs(mirror.uri)} == {"FINISHED"}
 
 
 def test_states_of_trials_that_did_not_end_well(tmp_path: Path) -> None:
-    made = Written(tmp_path)
-    (first, last), other = made.trials[0]["stages"], made.trials[1]["stages"][0]
-    made.train(first)
-    made.train(last, steps=10, state="failed", kind="diverged", message="the loss is nan")
-    made.train(other, steps=10, state="interrupted")
-    mirror = Mirror(made.store)
+    stored = StoredStudy(tmp_path)
+    (first, last), other = stored.trials[0]["stages"], stored.trials[1]["stages"][0]
+    stored.train(first)
+    stored.train(last, steps=10, state="failed", kind="diverged", message="the loss is nan")
+    stored.train(other, steps=10, state="interrupted")
+    mirror = Mirror(stored.store)
     mirror.sync("unpaired")
     failed = child(mirror.uri, "ρ=0, seed 0")
     assert (failed.info.status, failed.info.end_time) == ("FAILED", (T0 + 10) * 1000)
     assert failed.data.tags["drnbench.message"] == "diverged: the loss is nan"
     assert child(mirror.uri, "ρ=0, seed 1").info.status == "KILLED"
-    made.finish()
+    stored.finish()
     mirror.sync("unpaired")
     mended = child(mirror.uri, "ρ=0, seed 0")
     assert (mended.info.run_id, mended.info.status) == (failed.info.run_id, "FINISHED")
     assert mended.data.tags["drnbench.message"] == ""
 
 
-def test_an_infinite_mean_is_a_tag(written: Written) -> None:
-    written.score(written.trials[0], perfect=True)
-    mirror = Mirror(written.store)
+def test_an_infinite_mean_is_a_tag(stored: StoredStudy) -> None:
+    stored.score(stored.trials[0], perfect=True)
+    mirror = Mirror(stored.store)
     mirror.sync("unpaired")
     run = child(mirror.uri, "ρ=0, seed 0")
     assert run.data.tags["psnr_y/Set5/bicubic"] == "inf (1 of 2 images)"
@@ -126,41 +129,41 @@ def test_an_infinite_mean_is_a_tag(written: Written) -> None:
     assert "ssim_y/Set5/bicubic" in run.data.metrics
 
 
-def test_a_score_that_changed_replaces_the_one_before(written: Written) -> None:
-    mirror = Mirror(written.store)
+def test_a_score_that_changed_replaces_the_one_before(stored: StoredStudy) -> None:
+    mirror = Mirror(stored.store)
     mirror.sync("unpaired")
-    written.score(written.trials[0], gain=2)
-    folder = written.store.trial(written.trials[0]["key"])
-    wanted = [e["key"] for e in written.trials[0]["wanted"]]
-    written.store.write_status(folder, status(started=T0 + 90, evaluations=wanted))
+    stored.score(stored.trials[0], gain=2)
+    folder = stored.store.trial(stored.trials[0]["key"])
+    wanted = [e["key"] for e in stored.trials[0]["wanted"]]
+    stored.store.write_status(folder, status(started=T0 + 90, evaluations=wanted))
     assert mirror.sync("unpaired").points == 4
     assert child(mirror.uri, "ρ=0, seed 0").data.metrics["psnr_y/Set5/bicubic"] == pytest.approx(32.5)
 
 
-def test_another_computation_under_the_same_key_gets_a_run_of_its_own(written: Written) -> None:
-    mirror = Mirror(written.store)
+def test_another_computation_under_the_same_key_gets_a_run_of_its_own(stored: StoredStudy) -> None:
+    mirror = Mirror(stored.store)
     mirror.sync("unpaired")
     old = child(mirror.uri, "ρ=0, seed 0")
-    written.train(written.trials[0]["stages"][1], shift=0.01)
+    stored.train(stored.trials[0]["stages"][1], shift=0.01)
     assert mirror.sync("unpaired").new_runs == 1
     assert child(mirror.uri, "ρ=0, seed 0").info.run_id != old.info.run_id
     assert child(mirror.uri, "ρ=0, seed 0 (superseded)").info.run_id == old.info.run_id
-    assert Mirror(written.store).sync("unpaired").new_runs == 0
+    assert Mirror(stored.store).sync("unpaired").new_runs == 0
 
 
-def test_the_same_numbers_computed_again_add_nothing(written: Written) -> None:
-    mirror = Mirror(written.store)
+def test_the_same_numbers_computed_again_add_nothing(stored: StoredStudy) -> None:
+    mirror = Mirror(stored.store)
     mirror.sync("unpaired")
-    written.train(written.trials[0]["stages"][1], started=T0 + 1000)
+    stored.train(stored.trials[0]["stages"][1], started=T0 + 1000)
     result = mirror.sync("unpaired")
     assert (result.new_runs, result.points) == (0, 0)
 
 
 def test_two_profiles_are_two_parents_of_one_experiment(tmp_path: Path) -> None:
     for profile in ("tiny", "it's mine"):
-        made = Written(tmp_path, seeds=1, profile=profile)
-        made.finish()
-        mirror = Mirror(made.store)
+        stored = StoredStudy(tmp_path, seeds=1, profile=profile)
+        stored.finish()
+        mirror = Mirror(stored.store)
         assert mirror.sync("unpaired").new_runs == 4
         assert mirror.sync("unpaired").new_runs == 0
     parents = [run for run in runs(mirror.uri) if run.data.tags["drnbench.kind"] == "study"]
@@ -168,25 +171,25 @@ def test_two_profiles_are_two_parents_of_one_experiment(tmp_path: Path) -> None:
     assert len(runs(mirror.uri)) == 8
 
 
-def test_trials_that_are_no_longer_planned_say_so(written: Written) -> None:
-    mirror = Mirror(written.store)
+def test_trials_that_are_no_longer_planned_say_so(stored: StoredStudy) -> None:
+    mirror = Mirror(stored.store)
     mirror.sync("unpaired")
-    dropped = written.trials.pop(0)
-    written.plan()
+    dropped = stored.trials.pop(0)
+    stored.write_plan()
     mirror.sync("unpaired")
     planned = {run.data.tags.get("drnbench.key"): run.data.tags.get("drnbench.planned") for run in runs(mirror.uri)}
     assert planned[dropped["key"]] == "no"
-    assert planned[written.trials[0]["key"]] == "yes"
-    written.trials.insert(0, dropped)
-    written.plan()
-    Mirror(written.store).sync("unpaired")
+    assert planned[stored.trials[0]["key"]] == "yes"
+    stored.trials.insert(0, dropped)
+    stored.write_plan()
+    Mirror(stored.store).sync("unpaired")
     assert {run.data.tags.get("drnbench.planned", "yes") for run in runs(mirror.uri)} == {"yes"}
 
 
-def test_artifacts_are_logged_and_only_again_when_they_change(written: Written) -> None:
+def test_artifacts_are_logged_and_only_again_when_they_change(stored: StoredStudy) -> None:
     from mlflow import MlflowClient
 
-    mirror = Mirror(written.store)
+    mirror = Mirror(stored.store)
     mirror.sync("unpaired")
     client = MlflowClient(mirror.uri)
     parent, run = child(mirror.uri, "unpaired, tiny"), child(mirror.uri, "ρ=0, seed 0")
@@ -194,126 +197,126 @@ def test_artifacts_are_logged_and_only_again_when_they_change(written: Written) 
     assert listed == {"table_main.tex", "report.html", "figure_curve.png", "plan.json"}
     pictures = {item.path for item in client.list_artifacts(run.info.run_id, "samples/Set5/bicubic")}
     assert pictures == {f"samples/Set5/bicubic/baby_{what}.png" for what in ("lr", "sr", "hr")}
-    logged = written.store.root / "mlartifacts" / "unpaired" / parent.info.run_id / "artifacts"
+    logged = stored.store.root / "mlartifacts" / "unpaired" / parent.info.run_id / "artifacts"
     before = {path.name: path.stat().st_mtime_ns for path in logged.iterdir()}
-    written.report(text="\\begin{tabular}{lr}")
+    stored.report(text="\\begin{tabular}{lr}")
     mirror.sync("unpaired")
     changed = {path.name for path in logged.iterdir() if path.stat().st_mtime_ns != before[path.name]}
     assert changed == {"table_main.tex"}
 
 
 def test_more_points_and_tags_than_one_call_may_carry(tmp_path: Path) -> None:
-    made = Written(tmp_path, rhos=(0.0,), seeds=1)
-    made.trials[0]["config"]["model"] = {f"n{i}": i for i in range(130)}
-    made.plan()
-    made.train(made.trials[0]["stages"][0], steps=9000)
-    mirror = Mirror(made.store)
+    stored = StoredStudy(tmp_path, rhos=(0.0,), seeds=1)
+    stored.trials[0]["config"]["model"] = {f"n{i}": i for i in range(130)}
+    stored.write_plan()
+    stored.train(stored.trials[0]["stages"][0], steps=9000)
+    mirror = Mirror(stored.store)
     assert mirror.sync("unpaired").points == 900 + 450
     assert len(child(mirror.uri, "ρ=0, seed 0").data.params) > 130
 
 
-def test_a_users_own_run_is_left_alone(written: Written) -> None:
+def test_a_users_own_run_is_left_alone(stored: StoredStudy) -> None:
     from mlflow import MlflowClient
 
-    mirror = Mirror(written.store)
+    mirror = Mirror(stored.store)
     mirror.sync("unpaired")
     client = MlflowClient(mirror.uri)
     own = client.create_run(client.get_experiment_by_name("unpaired").experiment_id, run_name="mine")
-    Mirror(written.store).sync("unpaired")
+    Mirror(stored.store).sync("unpaired")
     assert client.get_run(own.info.run_id).data.tags == {"mlflow.runName": "mine"}
 
 
-def test_a_results_folder_that_moved_takes_its_artifacts_along(written: Written, tmp_path: Path) -> None:
+def test_a_results_folder_that_moved_takes_its_artifacts_along(stored: StoredStudy, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
     from drnbench.store import Store
 
-    old = Mirror(written.store)
+    old = Mirror(stored.store)
     old.sync("unpaired")
     moved = Store(tmp_path / "elsewhere")
-    shutil.move(written.store.root, moved.root)
+    shutil.move(stored.store.root, moved.root)
     assert not up_to_date(moved, "unpaired")
     mirror = Mirror(moved)
     assert mirror.sync("unpaired").new_runs == 0
     run = child(mirror.uri, "ρ=0, seed 0")
     assert run.info.artifact_uri.startswith((moved.root / "mlartifacts").as_uri())
     assert MlflowClient(mirror.uri).list_artifacts(run.info.run_id, "samples/Set5/bicubic")
-    assert not written.store.root.exists()
+    assert not stored.store.root.exists()
 
 
 def test_nothing_is_written_into_the_current_folder(
-    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    stored: StoredStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
-    Mirror(written.store, f"sqlite:///{tmp_path}/own.db").sync("unpaired")
+    Mirror(stored.store, f"sqlite:///{tmp_path}/own.db").sync("unpaired")
     assert not list(here.iterdir())
     assert capfd.readouterr() == ("", "")
 
 
-def test_an_experiment_deleted_in_mlflow_is_one_line(written: Written) -> None:
+def test_an_experiment_deleted_in_mlflow_is_one_line(stored: StoredStudy) -> None:
     from mlflow import MlflowClient
 
-    mirror = Mirror(written.store)
+    mirror = Mirror(stored.store)
     mirror.sync("unpaired")
     client = MlflowClient(mirror.uri)
     client.delete_experiment(client.get_experiment_by_name("unpaired").experiment_id)
     with pytest.raises(UsageError, match="was deleted in MLflow: restore it"):
-        Mirror(written.store).sync("unpaired")
+        Mirror(stored.store).sync("unpaired")
 
 
 def test_a_study_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no study 'nothing'"):
-        Mirror(Written(tmp_path).store).sync("nothing")
+        Mirror(StoredStudy(tmp_path).store).sync("nothing")
 
 
 class TestUpToDate:
-    def test_follows_the_store(self, written: Written) -> None:
-        assert not up_to_date(written.store, "unpaired")
-        Mirror(written.store).sync("unpaired", final=False)
-        assert not up_to_date(written.store, "unpaired")
-        Mirror(written.store).sync("unpaired")
-        assert up_to_date(written.store, "unpaired")
-        assert not up_to_date(written.store, "unpaired", "http://127.0.0.1:9")
+    def test_follows_the_store(self, stored: StoredStudy) -> None:
+        assert not up_to_date(stored.store, "unpaired")
+        Mirror(stored.store).sync("unpaired", final=False)
+        assert not up_to_date(stored.store, "unpaired")
+        Mirror(stored.store).sync("unpaired")
+        assert up_to_date(stored.store, "unpaired")
+        assert not up_to_date(stored.store, "unpaired", "http://127.0.0.1:9")
 
-    def test_states_in_the_plan_change_nothing(self, written: Written) -> None:
-        Mirror(written.store).sync("unpaired")
-        for trial in written.trials:
+    def test_states_in_the_plan_change_nothing(self, stored: StoredStudy) -> None:
+        Mirror(stored.store).sync("unpaired")
+        for trial in stored.trials:
             trial["state"] = "done"
-        for stage in written.stages.values():
+        for stage in stored.stages.values():
             stage["stale"] = True
-        written.plan()
-        assert up_to_date(written.store, "unpaired")
+        stored.write_plan()
+        assert up_to_date(stored.store, "unpaired")
 
     @pytest.mark.parametrize("change", ["table", "score", "status", "plan", "database"])
-    def test_sees_a_change(self, written: Written, change: str) -> None:
-        Mirror(written.store).sync("unpaired")
+    def test_sees_a_change(self, stored: StoredStudy, change: str) -> None:
+        Mirror(stored.store).sync("unpaired")
         if change == "table":
-            written.report(text="other")
+            stored.report(text="other")
         elif change == "score":
-            written.score(written.trials[0], gain=3)
+            stored.score(stored.trials[0], gain=3)
         elif change == "status":
-            written.store.write_status(written.store.stage(written.trials[0]["stages"][0]), status("failed"))
+            stored.store.write_status(stored.store.stage(stored.trials[0]["stages"][0]), status("failed"))
         elif change == "plan":
-            plan = written.store.study("unpaired") / "plan.json"
+            plan = stored.store.study("unpaired") / "plan.json"
             write_json(plan, {**read_json(plan), "profile": "quick"})
         else:
-            (written.store.root / "mlflow.db").unlink()
-        assert not up_to_date(written.store, "unpaired")
+            (stored.store.root / "mlflow.db").unlink()
+        assert not up_to_date(stored.store, "unpaired")
 
-    def test_a_password_is_not_recorded(self, written: Written) -> None:
+    def test_a_password_is_not_recorded(self, stored: StoredStudy) -> None:
         from drnbench.tracking import record
 
-        record.remember(written.store, "unpaired", "http://me:secret@host:5000", "stamp")
-        assert "secret" not in (written.store.study("unpaired") / "mirror.json").read_text()
+        record.remember(stored.store, "unpaired", "http://me:secret@host:5000", "stamp")
+        assert "secret" not in (stored.store.study("unpaired") / "mirror.json").read_text()
 
-    def test_does_not_import_mlflow(self, written: Written) -> None:
-        Mirror(written.store).sync("unpaired")
+    def test_does_not_import_mlflow(self, stored: StoredStudy) -> None:
+        Mirror(stored.store).sync("unpaired")
         code = (
             "import sys; from pathlib import Path; from drnbench.store import Store\n"
             "from drnbench.tracking import up_to_date\n"
-            f"assert up_to_date(Store(Path({str(written.store.root)!r})), 'unpaired')\n"
+            f"assert up_to_date(Store(Path({str(stored.store.root)!r})), 'unpaired')\n"
             "assert 'mlflow' not in sys.modules"
         )
         subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,9 +4,9 @@ import hashlib
 
 import pytest
 
+from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.config.units import Evaluation
 from drnbench.tracking import names
-from tests.tracking.stores import stage_config
 
 
 def mlflow_takes(name: str) -> bool:
@@ -37,10 +37,11 @@ def test_a_long_name_is_cut() -> None:
 
 
 def test_a_configuration_is_flattened_under_override_paths() -> None:
-    config = {
-        "method": "drn", "model": {"n_feats": 8}, "scale": 4, "seed": 1, "protocol": {"border": None},
-        "evaluate": [{"source": "Set5"}], "stages": [stage_config("pretrain"), stage_config("adapt", rho=0.3)],
-    }  # fmt: skip
+    stages = [
+        Stage(name, data=Data("photos/train"), steps=40, rho=rho) for name, rho in (("pretrain", 0), ("adapt", 0.3))
+    ]
+    trial = Trial(model={"n_feats": 8}, stages=stages, evaluate=[Evaluate("Set5")], seed=1)
+    config = trial.model_dump(mode="json")
     found = names.params(config, "ρ=0.3", {"adapt.rho": 0.3, "*.lam": 0.1})
     assert found["arm"] == "ρ=0.3"
     assert found["adapt.rho"] == "0.3"

@@ -17,7 +17,7 @@ import pytest
 from drnbench.errors import UsageError
 from drnbench.tracking import Mirror, ui
 from tests.helpers import free_port
-from tests.tracking.stores import Written, child
+from tests.tracking.stores import StoredStudy, child
 
 
 @pytest.fixture
@@ -28,23 +28,23 @@ def port() -> int:
 
 def test_without_a_database_there_is_nothing_to_serve(tmp_path: Path, port: int) -> None:
     with pytest.raises(UsageError, match=r"no MLflow database at .*mlflow\.db yet"):
-        ui.serve(Written(tmp_path, database=False).store, port=port)
+        ui.serve(StoredStudy(tmp_path, database=False).store, port=port)
 
 
 def test_a_server_needs_no_second_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a server already"):
-        ui.serve(Written(tmp_path).store, "http://127.0.0.1:9")
+        ui.serve(StoredStudy(tmp_path).store, "http://127.0.0.1:9")
 
 
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
-    made = Written(tmp_path)
+    stored = StoredStudy(tmp_path)
     (tmp_path / "mlflow.db").touch()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=f"127.0.0.1:{port} cannot be used"):
-            ui.serve(made.store, port=port)
+            ui.serve(stored.store, port=port)
 
 
 def fetched(url: str, deadline: float) -> bytes:
@@ -62,15 +62,15 @@ def fetched(url: str, deadline: float) -> bytes:
 
 @pytest.mark.real
 def test_the_ui_lists_and_serves_artifacts(tmp_path: Path, port: int) -> None:
-    made = Written(tmp_path / "the results", seeds=1)
-    made.finish()
-    mirror = Mirror(made.store)
+    stored = StoredStudy(tmp_path / "the results", seeds=1)
+    stored.finish()
+    mirror = Mirror(stored.store)
     mirror.sync("unpaired")
     run = child(mirror.uri, "ρ=0, seed 0").info.run_id
     code = (
         "import sys; from pathlib import Path; from drnbench.store import Store\n"
         "from drnbench.tracking.ui import serve\n"
-        f"sys.exit(serve(Store(Path({str(made.store.root)!r})), port={port}))"
+        f"sys.exit(serve(Store(Path({str(stored.store.root)!r})), port={port}))"
     )
     folder = tmp_path / "here"
     folder.mkdir()
@@ -88,7 +88,7 @@ def test_the_ui_lists_and_serves_artifacts(tmp_path: Path, port: int) -> None:
                 "baby_hr.png", "baby_lr.png", "baby_sr.png",
             }  # fmt: skip
             picture = fetched(f"{base}/get-artifact?run_uuid={run}&path={where}/baby_sr.png", deadline)
-            stored = made.store.trial(made.trials[0]["key"]) / where / "baby_sr.png"
+            stored = stored.store.trial(stored.trials[0]["key"]) / where / "baby_sr.png"
             assert picture == stored.read_bytes()
             family = psutil.Process(process.pid).children(recursive=True)
             assert len(family) <= 4  # no job processes
