@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from drnbench.outputs.crops import choose
-from drnbench.render import text
-from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, STYLES, CaptionedFigure, legend, new_figure, palette
+from drnbench.outputs.arm_selection import representative
+from drnbench.render import style, text
+from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, STYLES, CaptionedFigure
 from drnbench.results import labels
-from drnbench.results.scores import Scores
+from drnbench.results.scores import Arm, Scores
 from drnbench.store import Store, read_rows
 
 if TYPE_CHECKING:
@@ -22,8 +22,60 @@ SHARED = "shared by several arms"
 VALIDATION = "val_"
 
 
+def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
+    """Return losses above, validation below, one column a stage; None before any history is written."""
+    frame = _histories(scores, store)
+    names = [] if frame is None else _curves(frame)
+    if frame is None or not names:
+        return None
+    stages = list(
+        dict.fromkeys(stage.name for stage in scores.plan.stages.values() if stage.name in set(frame["stage"]))
+    )
+    trained = [arm for arm in scores.arms if not arm.seedless]
+    coloured = _coloured(scores)
+    styles: dict[str, Any] = {SHARED: {"color": GREY, "linestyle": "-"}, **style.palette(coloured)}
+    # Many arms ask for a wide legend.
+    width = COLUMN_IN if len(stages) == 1 and len(coloured) <= 8 else PAGE_IN
+    figure = style.new_figure(width, 1.6 * len(names) + 0.6)
+    grid = figure.subplots(len(names), len(stages), squeeze=False)
+    lowest: dict[str, Axes] = {}
+    for axes, name in zip(grid, names, strict=True):
+        curve = frame[frame["name"] == name]
+        drawn = {}
+        for ax, stage in zip(axes, stages, strict=True):
+            rows = curve[curve["stage"] == stage]
+            if _panel(ax, rows, styles, log=not name.startswith(VALIDATION)):
+                drawn[stage] = ax
+        # A stage may lack a curve (no unpaired kernel yet): the first that has it carries the label.
+        next(iter(drawn.values())).set_ylabel(_label(name))
+        lowest |= drawn
+    for ax, stage in zip(grid[0], stages, strict=True):
+        ax.set_title(stage, loc="left")
+    for ax in lowest.values():
+        ax.set_xlabel("step")
+    entries = style.legend_entries(grid.flat)
+    short = {arm.name: text.arm_label(scores, arm, trained) for arm in trained}
+    style.legend(figure, {short.get(name, name): entries[name] for name in styles if name in entries})
+    return CaptionedFigure("figure_training", _caption(scores, len(coloured), len(trained)), figure)
+
+
+def _coloured(scores: Scores) -> tuple[Arm, ...]:
+    """Return the arms that have a colour: all, or a few where there are more than styles."""
+    trained = tuple(arm for arm in scores.arms if not arm.seedless)
+    return trained if len(trained) <= STYLES else tuple(arm for arm in representative(scores) if not arm.seedless)
+
+
+def _caption(scores: Scores, coloured: int, trained: int) -> str:
+    parts = ["Training curves of each stage. Light: one seed; bold: mean of the seeds."]
+    if trained > coloured:
+        parts.append(f"{coloured} of {trained} arms in colour; grey: the mean of the seeds of every other arm.")
+    if text.reduces_pairs(scores):
+        parts.append("Losses of different ρ are sums of different terms.")
+    return " ".join(parts)
+
+
 def _histories(scores: Scores, store: Store) -> pd.DataFrame | None:
-    """Rows of every stage's history with its stage's name and key, and the arm that it belongs to (or SHARED)."""
+    """Return step, name, value, stage, key and arm (or SHARED) of every recorded value; None where there is none."""
     import numpy as np
     import pyarrow as pa
 
@@ -32,102 +84,66 @@ def _histories(scores: Scores, store: Store) -> pd.DataFrame | None:
         for trial in arm.trials:
             for key in trial.stages:
                 owners.setdefault(key, set()).add(arm.name)
-    parts, about = [], []
+    parts, origins = [], []
     for key, names in owners.items():
         path = store.stage(key) / "history.parquet"
         if path.exists():
             parts.append(read_rows(path, ["step", "name", "value"]))
-            about.append((scores.plan.stages[key].name, next(iter(names)) if len(names) == 1 else SHARED, key))
+            origins.append((scores.plan.stages[key].name, next(iter(names)) if len(names) == 1 else SHARED, key))
     if not sum(map(len, parts)):
         return None
     frame: pd.DataFrame = pa.concat_tables(parts).to_pandas()
     rows = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    columns = zip(("stage", "arm", "key"), zip(*about, strict=True), strict=True)
-    return frame.assign(**{name: np.array(found, dtype=object)[rows] for name, found in columns})
+    columns = zip(("stage", "arm", "key"), zip(*origins, strict=True), strict=True)
+    return frame.assign(**{name: np.array(values, dtype=object)[rows] for name, values in columns})
+
+
+def _curves(frame: pd.DataFrame) -> list[str]:
+    """Return the names of the curves that are shown: the total loss, then validation."""
+    names = set(frame["name"])
+    return [*({"total"} & names), *sorted(name for name in names if name.startswith(VALIDATION))]
 
 
 def _label(name: str) -> str:
     if not name.startswith(VALIDATION):
         return f"training loss ({name})"
     metric, _, kernel = name.removeprefix(VALIDATION).partition("/")
-    s = text.style(metric)
-    unit = f" ({s.unit.strip()})" if s.unit else ""
-    return f"validation {s.label}{unit}" + (f"\n{labels.kernel(kernel)}" if kernel else "")
+    return f"validation {text.style(metric).axis_label}" + (f"\n{labels.kernel(kernel)}" if kernel else "")
 
 
-def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
-    """Return losses above, validation below, one column a stage; None before any history is written."""
+def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], *, log: bool) -> bool:
+    """Draw one curve of one stage; return False, and leave the panel empty, where no arm has it."""
     from matplotlib.ticker import MaxNLocator
 
-    frame = _histories(scores, store)
-    if frame is None:
-        return None
-    names = set(frame["name"])
-    wanted = [n for n in ("total",) if n in names] + sorted(n for n in names if n.startswith(VALIDATION))
-    if not wanted:
-        return None
-    there = set(frame["stage"])
-    stages = list(dict.fromkeys(s.name for s in scores.plan.stages.values() if s.name in there))
-    trained = [arm for arm in scores.arms if not arm.seedless]
-    crowd = len(trained) > STYLES
-    told = tuple(arm for arm in (choose(scores) if crowd else scores.arms) if not arm.seedless)
-    # Many arms ask for a wide legend.
-    width = COLUMN_IN if len(stages) == 1 and len(told) <= 8 else PAGE_IN
-    figure = new_figure(width, 1.6 * len(wanted) + 0.6)
-    grid = figure.subplots(len(wanted), len(stages), squeeze=False)
-    styles: dict[str, Any] = {SHARED: {"color": GREY, "linestyle": "-"}, **palette(told)}
-    entries: dict[str, Any] = {}
-    lowest: dict[int, Axes] = {}
-    for row, name in enumerate(wanted):
-        labelled = False
-        for column, stage in enumerate(stages):
-            ax = grid[row][column]
-            rows = frame[(frame["stage"] == stage) & (frame["name"] == name)]
-            if crowd:
-                _means(ax, rows[~rows["arm"].isin(list(styles))])
-            _panel(ax, rows[rows["arm"].isin(list(styles))] if crowd else rows, styles, entries)
-            if not len(rows):
-                ax.set_axis_off()
-            else:
-                _scale(ax, rows["value"], log=not name.startswith(VALIDATION))
-            if row == 0:
-                ax.set_title(stage, loc="left")
-            if len(rows):
-                lowest[column] = ax
-            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-            # A stage may lack a curve (no unpaired kernel yet): the first that has it carries the label.
-            if len(rows) and not labelled:
-                ax.set_ylabel(_label(name))
-                labelled = True
-    for ax in lowest.values():
-        ax.set_xlabel("step")
-    order = [n for n in styles if n in entries]
-    short = {arm.name: text.arm_label(scores, arm, trained) for arm in trained}
-    legend(figure, {short.get(n, n): entries[n] for n in order})
-    words = "Training curves of each stage. Light: one seed; bold: mean of the seeds."
-    if crowd:
-        words += f" {len(told)} of {len(trained)} arms in colour; grey: the mean of the seeds of every other arm."
-    if text.reduces_pairs(scores):
-        words += " Losses of different ρ are sums of different terms."
-    return CaptionedFigure("figure_training", words, figure)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if rows.empty:
+        ax.set_axis_off()
+        return False
+    in_colour = rows["arm"].isin(list(styles))
+    if not in_colour.all():
+        _means(ax, rows[~in_colour])
+    for arm, curves in rows[in_colour].groupby("arm", sort=False):
+        _seeds_and_mean(ax, str(arm), curves, styles[str(arm)])
+    low, high = rows["value"].min(), rows["value"].max()
+    if log and low > 0 and high > 10 * low:
+        ax.set_yscale("log")
+    return True
 
 
-def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], entries: dict[str, Any]) -> None:
+def _seeds_and_mean(ax: Axes, arm: str, curves: pd.DataFrame, look: dict[str, Any]) -> None:
+    """Draw a light line for each seed of an arm and a bold one for their mean."""
     from matplotlib.collections import LineCollection
 
-    for arm, mine in rows.groupby("arm", sort=False):
-        style = styles.get(str(arm), {"color": GREY})
-        marker = "." if mine["step"].nunique() <= 3 else None
-        seeds = [one[["step", "value"]].to_numpy() for _, one in mine.sort_values("step").groupby("key", sort=False)]
-        mean, width = mine.groupby("step")["value"].agg(["mean", "size"]), 1.2
-        if len(seeds) > 1:
-            # One object for all seeds: hundreds of lines take seconds.
-            light = {"colors": style["color"], "linestyles": style.get("linestyle", "-")}
-            ax.add_collection(LineCollection(seeds, alpha=0.35, linewidths=0.7, **light))
-            # Where a seed still trains, the mean of the others would jump.
-            mean, width = mean[mean["size"] == len(seeds)], 1.3
-        (line,) = ax.plot(mean.index, mean["mean"].to_numpy(), linewidth=width, marker=marker, **style)
-        entries[str(arm)] = line
+    marker = "." if curves["step"].nunique() <= 3 else None
+    seeds = [rows[["step", "value"]].to_numpy() for _, rows in curves.sort_values("step").groupby("key", sort=False)]
+    mean, width = curves.groupby("step")["value"].agg(["mean", "size"]), 1.2
+    if len(seeds) > 1:
+        # One object for all seeds: hundreds of lines take seconds.
+        light = {"colors": look["color"], "linestyles": look["linestyle"]}
+        ax.add_collection(LineCollection(seeds, alpha=0.35, linewidths=0.7, **light))
+        # Where a seed still trains, the mean of the others would jump.
+        mean, width = mean[mean["size"] == len(seeds)], 1.3
+    ax.plot(mean.index, mean["mean"].to_numpy(), linewidth=width, marker=marker, label=arm, **look)
 
 
 def _means(ax: Axes, rows: pd.DataFrame) -> None:
@@ -142,9 +158,3 @@ def _means(ax: Axes, rows: pd.DataFrame) -> None:
     curves = np.split(whole[["step", "mean"]].to_numpy(), edges)
     ax.add_collection(LineCollection(curves, colors="0.75", linewidths=0.4, zorder=1))
     ax.autoscale_view()
-
-
-def _scale(ax: Axes, values: pd.Series, *, log: bool) -> None:
-    low, high = values.min(), values.max()
-    if log and low > 0 and high > 10 * low:
-        ax.set_yscale("log")

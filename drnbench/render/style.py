@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from drnbench.results.scores import Arm
 from drnbench.store import atomic
@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+    from mpl_toolkits.axes_grid1 import ImageGrid
+    from numpy.typing import NDArray
 
 COLUMN_IN, PAGE_IN = 3.4, 7.0
 """Widths of one column and of the page, in inches."""
+BAR_IN = 0.07
+"""Width of a colour bar beside pictures."""
 DPI = 200
 GREY = "0.45"
 COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
@@ -91,6 +96,50 @@ def new_panels(
     return figure, axes[:count]
 
 
+def new_image_grid(
+    shape: tuple[int, int],
+    side: float,
+    gaps: tuple[float, float],
+    margins: tuple[float, float, float, float],
+    bars: tuple[Literal["right", "bottom"], float] | None = None,
+) -> tuple[Figure, ImageGrid]:
+    """Return a figure with a grid of square pictures; all lengths are in inches.
+
+    Args:
+        shape: rows and columns.
+        side: of a picture.
+        gaps: between pictures, horizontal and vertical.
+        margins: left, right, top and bottom, with room for what stands there.
+        bars: of colour bars, one on the right of all pictures or one below each column, and their distance to them; the
+            margin beside them is room for their ticks and labels.
+
+    """
+    from mpl_toolkits.axes_grid1 import ImageGrid
+
+    (rows, columns), (left, right, top, bottom) = shape, margins
+    wide, high = columns * side + (columns - 1) * gaps[0], rows * side + (rows - 1) * gaps[1]
+    options: dict[str, Any] = {}
+    if bars is not None:
+        location, distance = bars
+        mode = "single" if location == "right" else "edge"
+        options = {"cbar_mode": mode, "cbar_location": location, "cbar_pad": distance, "cbar_size": BAR_IN}
+        wide, high = (wide + distance + BAR_IN, high) if location == "right" else (wide, high + distance + BAR_IN)
+    width, height = left + wide + right, top + high + bottom
+    figure = new_figure(width, height)
+    figure.set_layout_engine("none")
+    grid = ImageGrid(
+        figure, (left / width, bottom / height, wide / width, high / height), nrows_ncols=shape, axes_pad=gaps,
+        label_mode="all", **options,
+    )  # fmt: skip
+    return figure, grid
+
+
+def picture(ax: Axes, pixels: NDArray[Any], **options: Any) -> AxesImage:
+    """Draw pixels over the whole of a cell, its centre at (0, 0) and its sides 1 long, without ticks and frame."""
+    clear_frame(ax)
+    return ax.imshow(pixels, interpolation="nearest", extent=(-0.5, 0.5, -0.5, 0.5), **options)
+
+
 def label_rows(axes: Iterable[Axes], label: str) -> None:
     """Label the vertical axis of the first panel of each row."""
     for ax in axes:
@@ -110,6 +159,12 @@ def clear_frame(ax: Axes) -> None:
     ax.set_yticks([])
     for spine in ax.spines.values():
         spine.set_visible(False)
+
+
+def frame(ax: Axes) -> None:
+    """Draw a thin frame: a picture may be white at its edges."""
+    for spine in ax.spines.values():
+        spine.set(visible=True, color="0.7", linewidth=0.4)
 
 
 def colour_bar(figure: Figure, colours: ScalarMappable, *, labelsize: float = 6.5, **place: Any) -> Colorbar:

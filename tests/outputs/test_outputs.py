@@ -10,7 +10,7 @@ from scipy import stats
 from drnbench.config.outputs import Curve, Heatmap, Table, Tradeoff
 from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Evaluate
-from drnbench.outputs import crops, curve, dual_kernel, gap_values, heatmap, report, tables, tradeoff
+from drnbench.outputs import crops, curve, dual_kernel, gap_values, heatmap, kernel_weights, report, tables, tradeoff
 from drnbench.results import costs as costing
 from drnbench.results import reading, summary
 from drnbench.results.scores import Condition, Scores
@@ -280,7 +280,7 @@ def test_where_the_true_kernel_is_not_known(store: Store) -> None:
 def test_a_kernel_keeps_its_middle(have: int, want: int) -> None:
     kernel = np.zeros((have, have))
     kernel[have // 2, have // 2] = 1
-    row = int(np.argwhere(dual_kernel.fit(kernel, (want, want)))[0][0])
+    row = int(np.argwhere(kernel_weights.fit(kernel, (want, want)))[0][0])
     assert abs((row - (want - 1) / 2) - (have // 2 - (have - 1) / 2)) <= 0.5
 
 
