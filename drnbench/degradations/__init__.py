@@ -31,6 +31,9 @@ kernels: Registry[type[Kernel]] = Registry(
 def parse(spec: str) -> Kernel:
     """Return the kernel that `name` or `name:parameter=value,...` describes.
 
+    >>> parse("bd:sigma=2.0").sigma
+    2.0
+
     Raises:
         UsageError: an unknown name or parameter, a parameter given twice, a missing one or a bad value.
 
@@ -39,32 +42,35 @@ def parse(spec: str) -> Kernel:
 
     name, colon, rest = (part.strip() for part in spec.partition(":"))
     kind = kernels.get(name)
-    given: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for item in rest.split(",") if colon else ():
         key, equals, text = (part.strip() for part in item.partition("="))
         if not equals or not key or not text:
             raise UsageError(f"kernel {spec!r}: {item!r} is not parameter=value, as in bd:sigma=2.0,size=12")
         if key not in kind.model_fields:
             raise UsageError(f"kernel {name!r} has no parameter {key!r}: {nearest(key, kind.model_fields)}")
-        if key in given:
+        if key in fields:
             raise UsageError(f"kernel {spec!r} gives {key!r} twice")
-        given[key] = _value(text)
+        fields[key] = _value(text)
     try:
-        return kind(**given)
+        return kind(**fields)
     except ValidationError as error:
-        # A union reports one complaint for each member; the first one is what the user can act on.
+        # A union reports an error for each member; the user can act on the first.
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else "?"
-        got = "" if first["type"] == "missing" else f", not {given[key]!r}" if key in given else ""
-        about = kind.model_fields[key].description if key in kind.model_fields else None
-        hint = f" ({about.split(';')[0]})" if about else ""
+        value = "" if first["type"] == "missing" else f", not {fields[key]!r}" if key in fields else ""
+        description = kind.model_fields[key].description if key in kind.model_fields else None
+        hint = f" ({description.split(';')[0]})" if description else ""
         raise UsageError(
-            f"kernel {spec!r}: {key}: {first['msg'].replace('Input should be', 'must be')}{got}{hint}"
+            f"kernel {spec!r}: {key}: {first['msg'].replace('Input should be', 'must be')}{value}{hint}"
         ) from None
 
 
 def canonical(spec: str) -> str:
     """Return the shortest spec of the same kernel: parameters that differ from their defaults, sorted.
+
+    >>> canonical("bd:sigma=2,size=none,noise=5"), canonical("bicubic:border=symmetric")
+    ('bd:noise=5.0,sigma=2.0', 'bicubic')
 
     Raises:
         UsageError: as `parse`.
@@ -77,9 +83,12 @@ def canonical(spec: str) -> str:
 
 
 def identity(spec: str) -> dict[str, object]:
-    """Return the name and every parameter, defaults included: what enters a hash.
+    """Return the name and every parameter of a kernel, defaults included, as they enter a key.
 
-    `noise` and `jpeg` are there only where they are set, and the content of a file stands for its path.
+    `noise` and `jpeg` are included only where they are set, and the content of a file stands for its path.
+
+    >>> identity("bicubic")
+    {'name': 'bicubic', 'border': 'symmetric'}
 
     Raises:
         UsageError: as `parse`, and a kernel file that cannot be used.
@@ -89,7 +98,7 @@ def identity(spec: str) -> dict[str, object]:
 
 
 def _value(text: str) -> Any:
-    """Read numbers, true, false and null or none as what they are, and everything else as text."""
+    """Return the value of JSON text, None for `none`, and any other text unchanged."""
     if text.lower() == "none":
         return None
     try:

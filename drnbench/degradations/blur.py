@@ -1,4 +1,4 @@
-"""Kernels that are a weighted mean of HR pixels, rounded once: Gaussians round, stretched, and the field's BD."""
+"""Kernels that are a weighted mean of HR pixels, rounded once: isotropic and anisotropic Gaussians, and BD."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Sigma = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
-# The work of a kernel that is no product of two lines grows with the square of its size.
+# The work of a kernel that is not separable grows with the square of its size.
 Axis = Annotated[float, Field(gt=0, le=25, allow_inf_nan=False)]
 
 
@@ -23,18 +23,18 @@ BLOCK = 16384
 """LR pixels that are summed at a time on a CPU: 128 KiB."""
 
 
-class Line(Kernel):
-    """A blur that is the product of one line of weights across and the same down."""
+class Separable(Kernel):
+    """A separable blur: the product of a line of weights across and the same line down."""
 
     def line(self, scale: int) -> tuple[Tensor, int]:
-        """Return float64 weights of sum 1 and the HR pixel of the first, counted from the first of the cell."""
+        """Return float64 weights of sum 1, and the HR pixel of the first weight, counted from the first of the cell."""
         raise NotImplementedError
 
     def make(self, hr: Tensor, scale: int) -> Tensor:
-        """Blur, edges replicated, where an LR pixel lies, and round.
+        """Blur at the position of each LR pixel, edges replicated, and round.
 
-        Rounding is element-wise, so blurring only there gives the levels of blurring the whole image, storing it as
-        uint8 and sampling that.
+        Rounding is element-wise, so the levels equal those of blurring the whole image, storing it as uint8 and sampling
+        that.
         """
         weights, first = self.line(scale)
         return round_half_up(sample_line(hr, weights, first, scale))
@@ -46,7 +46,7 @@ class Line(Kernel):
 
 
 @kernels.register("bd")
-class BlurDown(Line):
+class BlurDown(Separable):
     """The field's BD: a Gaussian blur stored as uint8, then every s-th pixel."""
 
     summary: ClassVar[str] = (
@@ -64,13 +64,12 @@ class BlurDown(Line):
         size = self.size or (7 if scale % 2 else 12)
         # MATLAB's imfilter puts the origin of a kernel at (size-1)//2, so an even kernel is centred half a
         # pixel after the output pixel: 12 taps at offset s/2 - 1 are centred at s/2 - 1/2 = (s-1)/2, and so
-        # are 7 taps at an odd factor. That is why the odd-looking offset is right: both are phase-aligned
-        # with bicubic.
+        # are 7 taps at an odd factor. With this offset both are phase-aligned with bicubic.
         return _gaussian(_positions(size), self.sigma), (scale - 1) // 2 - (size - 1) // 2
 
 
 @kernels.register("gaussian")
-class Gaussian(Line):
+class Gaussian(Separable):
     """An isotropic Gaussian centred on each LR pixel, phase-aligned with bicubic at every scale."""
 
     summary: ClassVar[str] = "isotropic Gaussian of a given sigma, phase-aligned with bicubic at every scale"
@@ -94,14 +93,14 @@ class Anisotropic(Kernel):
     )
 
     def make(self, hr: Tensor, scale: int) -> Tensor:
-        """Blur, edges replicated, where an LR pixel lies, and round."""
-        round_one = self._round()
-        return round_one.make(hr, scale) if round_one else round_half_up(sample(hr, self.taps(scale), scale))
+        """Blur at the position of each LR pixel, edges replicated, and round."""
+        isotropic = self._isotropic()
+        return isotropic.make(hr, scale) if isotropic else round_half_up(sample(hr, self.taps(scale), scale))
 
     def taps(self, scale: int) -> Taps:
         """Sample the continuous Gaussian around (s-1)/2 of each cell, 4 of the larger sigma each way."""
-        if round_one := self._round():
-            return round_one.taps(scale)
+        if isotropic := self._isotropic():
+            return isotropic.taps(scale)
         size = _centred_size(max(self.sigma_x, self.sigma_y), scale)
         right, up = _positions(size)[None, :], -_positions(size)[:, None]  # rows are counted downwards
         turn = math.radians(self.angle)
@@ -109,21 +108,21 @@ class Anisotropic(Kernel):
         across = up * math.cos(turn) - right * math.sin(turn)
         exponent = -0.5 * ((along / self.sigma_x) ** 2 + (across / self.sigma_y) ** 2)
         weights = exponent.flatten().softmax(dim=0).view(size, size)
-        # Beside the largest, float64 does not see these: most of a narrow kernel, and all of its work.
+        # Below the precision of float64 beside the largest: most taps of a narrow kernel, and most of its work.
         weights[weights < 1e-17 * weights.max()] = 0
         first = (scale - size) // 2
         return Taps(weights, (first, first))
 
-    def _round(self) -> Gaussian | None:
-        """Return the isotropic kernel this is with two equal sigmas: the same levels, not just nearly."""
+    def _isotropic(self) -> Gaussian | None:
+        """Return the isotropic kernel that two equal sigmas make, with exactly the same levels; None otherwise."""
         return Gaussian(sigma=self.sigma_x) if self.sigma_x == self.sigma_y else None
 
 
 def _centred_size(sigma: float, scale: int) -> int:
-    """Return how many taps reach 4 sigma each way from the centre (s-1)/2 of a cell.
+    """Return the number of taps that reach 4 sigma each way from the centre (s-1)/2 of a cell.
 
-    The centre lies on a pixel at odd scales and between two at even ones, so the number is odd or even with the scale:
-    taps are always symmetric about the centre, and cutting the tails moves nothing.
+    The centre lies on a pixel at odd scales and between two at even scales, so the number is odd or even with the scale:
+    taps are always symmetric about the centre, and cutting the tails does not shift it.
     """
     return 2 * math.ceil(4 * sigma) + scale % 2
 
@@ -169,12 +168,12 @@ def sample_line(x: Tensor, weights: Tensor, first: int, scale: int) -> Tensor:
 def sample(x: Tensor, taps: Taps, scale: int) -> Tensor:
     """Return y[i, j] = sum over k, l of w[k, l] x[i scale + first row + k, j scale + first column + l].
 
-    A correlation: nothing is turned around. Edges are replicated. Taps are added one after the other, always in the
+    A correlation: the kernel is not flipped. Edges are replicated. Taps are added one after the other, always in the
     same order, so the sums do not depend on the size of the batch, and memory stays that of an image.
 
     Args:
         x: N x C x H x W, float64; H and W are multiples of `scale`.
-        taps: the weights and where the first lies.
+        taps: the weights and the position of the first.
         scale: step between the pixels of the result.
 
     Returns:
@@ -186,17 +185,17 @@ def sample(x: Tensor, taps: Taps, scale: int) -> Tensor:
     rows, columns = (side // scale for side in x.shape[2:])
     padded = x
     for axis, first, size, cells in zip((2, 3), taps.first, taps.weights.shape, (rows, columns), strict=True):
-        # Up to the end of a cell, so that the padded image falls apart into its phases.
+        # Up to the end of a cell, so that the padded image splits into its phases.
         end = first + (cells + -(-size // scale)) * scale
         indices = border_indices(x.shape[axis], -first, end - x.shape[axis], "replicate")
         padded = padded.index_select(axis, indices.to(x.device))
-    # Pixels of one phase lie side by side there: N C s^2 x (cells), phase (k % s, l % s) in channel (k % s) s + l % s.
+    # N C s^2 x (cells): phase (k % s, l % s) is channel (k % s) s + l % s.
     unshuffled = torch.pixel_unshuffle(padded, scale)
     phases = unshuffled.reshape(*x.shape[:2], scale, scale, *unshuffled.shape[2:])
     out = x.new_zeros(*x.shape[:2], rows, columns)
     placed = [(k, l, float(taps.weights[k, l])) for k, l in taps.weights.nonzero().tolist()]
-    # A few rows of one channel at a time stay in the processor's cache while all taps pass over them: several times as
-    # fast as the whole image at once. A GPU has no such thing and pays for each call.
+    # A few rows of one channel at a time stay in the processor's cache while all taps are added: several times as fast
+    # as the whole image at once. On a GPU each call costs more than it saves.
     height = rows if x.is_cuda else max(1, BLOCK // columns)
     whole = [(slice(None), slice(None))]
     parts = whole if x.is_cuda else [(n, c) for n in range(x.shape[0]) for c in range(x.shape[1])]

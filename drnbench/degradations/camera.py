@@ -1,4 +1,4 @@
-"""What a camera adds to the LR image after the kernel: noise of the sensor, then JPEG."""
+"""Effects of a camera on the LR image after the kernel: sensor noise, then JPEG."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def add_noise(lr: Tensor, sigma: float, seed: int) -> Tensor:
     """Add Gaussian noise, then round half up and clip.
 
-    Image i of the batch gets the draws of Philox keyed by (seed, i), made on the CPU: the same on every device, and a
-    batch of one is the first of a larger one.
+    Image i of the batch gets the draws of Philox keyed by (seed, i), made on the CPU: the same on every device, and for
+    the first image of a batch of any size.
 
     Args:
         lr: N x C x h x w, float64, integers in 0..255.

@@ -1,4 +1,4 @@
-"""A blur kernel that somebody measured or estimated, from a NumPy or MATLAB file."""
+"""A measured or estimated blur kernel from a NumPy or MATLAB file."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _NUMERIC = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("",
 class File(Kernel):
     """The weights of a file, divided by their sum.
 
-    They are correlated with the image, as MATLAB's imfilter and every network do: the weight at the top left meets the
-    HR pixel at the top left. The middle of the array - not its centre of mass - lies on the centre (s-1)/2 of each
-    cell, so a symmetric kernel is phase-aligned with bicubic where its size is odd at odd scales, and even at even
-    ones. An odd size at an even scale (or the reverse) has no such place: its middle lies half an HR pixel before the
-    centre, up and to the left, at s/2 - 1 (0-based) for an odd size at an even scale. Pad the array by a row and a
-    column of your choice to place it otherwise.
+    They are correlated with the image, as in MATLAB's imfilter and convolutional networks: the weight at the top left is
+    that of the HR pixel at the top left. The middle of the array, not its centre of mass, lies on the centre (s-1)/2 of
+    each cell, so a symmetric kernel is phase-aligned with bicubic if its size is odd at odd scales and even at even
+    scales. For an odd size at an even scale (or the reverse) the middle lies half an HR pixel before the centre, up and
+    to the left, at s/2 - 1 (0-based) for an odd size at an even scale. Pad the array by a row and a column on the sides
+    of your choice to shift it.
     """
 
     summary: ClassVar[str] = "blur kernel from a .npy or .mat file, up to 101 x 101, divided by its sum; correlation"
@@ -56,7 +56,7 @@ class File(Kernel):
         return {**fields, "sha256": digest.hexdigest()}
 
     def make(self, hr: Tensor, scale: int) -> Tensor:
-        """Blur, edges replicated, where an LR pixel lies; round half up and clip."""
+        """Blur at the position of each LR pixel, edges replicated; round half up and clip."""
         return round_half_up(sample(hr, self.taps(scale), scale))
 
     def taps(self, scale: int) -> Taps:
@@ -74,7 +74,7 @@ class File(Kernel):
 
     @functools.cached_property
     def _array(self) -> NDArray[np.float64]:
-        """The weights as they stand in the file, read once: what is hashed is what is used."""
+        """The weights of the file, read once, so that the hash is that of the weights in use."""
         path = Path(self.path).expanduser()
         array = _read(path)
         if array.dtype.kind not in "biuf":
@@ -85,7 +85,7 @@ class File(Kernel):
         values = np.array(array, dtype=np.float64, order="C")  # a copy: a mapped file may change
         if not np.isfinite(values).all():
             raise UsageError(f"{path} holds weights that are not finite: make the kernel again")
-        # A sum that is nothing but rounding would blow the weights up instead of normalising them.
+        # Division by a sum that is only rounding error would inflate the weights instead of normalising them.
         if values.sum() <= 1e-6 * np.abs(values).sum():
             raise UsageError(f"{path} has weights of sum {values.sum():g}: a blur kernel's sum is positive")
         return values
@@ -101,11 +101,11 @@ def _read(path: Path) -> NDArray[Any]:
         raise
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist: check the path of the kernel") from None
-    except NotImplementedError:  # scipy's word for the HDF5 of MATLAB 7.3
+    except NotImplementedError:  # raised by scipy for the HDF5 of MATLAB 7.3
         raise UsageError(f"{path} is a MATLAB 7.3 file: save it with -v7") from None
     except OSError as error:
-        why = error.strerror or " ".join(str(error).split())
-        raise UsageError(f"{path} cannot be read ({why}): check the file and its permissions") from None
+        reason = error.strerror or " ".join(str(error).split())
+        raise UsageError(f"{path} cannot be read ({reason}): check the file and its permissions") from None
     except Exception as error:  # noqa: BLE001 - decoders raise anything on broken bytes
         detail = " ".join(str(error).split()) or type(error).__name__
         raise UsageError(f"{path} is broken or truncated ({detail}): save the kernel again") from None
@@ -127,7 +127,7 @@ def _mat(path: Path) -> NDArray[Any]:
     # MATLAB keeps single numbers as 1 x 1 arrays: they are parameters, not kernels.
     fitting = [name for name, shape, kind in listed if len(shape) == 2 and max(shape) > 1 and kind in _NUMERIC]
     if len(fitting) != 1:
-        there = ", ".join(f"{name} ({'x'.join(map(str, shape))} {kind})" for name, shape, kind in listed) or "nothing"
-        raise UsageError(f"{path} has {len(fitting)} 2-D numeric variables (holds {there}): save the kernel alone")
+        content = ", ".join(f"{name} ({'x'.join(map(str, shape))} {kind})" for name, shape, kind in listed) or "nothing"
+        raise UsageError(f"{path} has {len(fitting)} 2-D numeric variables (holds {content}): save the kernel alone")
     array: NDArray[Any] = loadmat(path, appendmat=False, variable_names=fitting)[fitting[0]]
     return array

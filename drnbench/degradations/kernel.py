@@ -1,8 +1,8 @@
-"""What every kernel has in common, and those that are no blur: bicubic, nearest, real.
+"""Base class of kernels, and the kernels that are not blurs: bicubic, nearest, real.
 
-Every kernel states its phase: where in the scale x scale cell of HR pixels an LR pixel lies. With 0-based HR
+Every kernel states its phase: the position of an LR pixel in its scale x scale cell of HR pixels. With 0-based HR
 coordinates the centre of the first cell is (scale - 1) / 2; a kernel whose LR pixels lie there is
-*phase-aligned* with bicubic. A phase that training and test do not share costs several dB (3 dB between the
+*phase-aligned* with bicubic. Different phases in training and test cost several dB (3 dB between the
 two of nearest at x4).
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LATER = ("noise", "jpeg")
-"""Fields that came after results had been filed: they enter a hash only where they are set."""
+"""Fields that were added when results existed already: they enter a hash only where they are set."""
 
 
 class Taps(NamedTuple):
@@ -38,10 +38,10 @@ class Taps(NamedTuple):
 
 
 class Kernel(BaseModel):
-    """Base of all kernels: parameters as described fields, `make` for the work, `taps` where it is linear.
+    """Base of all kernels: parameters as described fields, `make` to degrade, `taps` for the weights of a linear kernel.
 
     Attributes:
-        name: what the registry calls it.
+        name: in the registry and in specs.
         summary: one line for `list`.
         real: the images are LR already: there is no HR, and nothing to degrade.
 
@@ -65,16 +65,16 @@ class Kernel(BaseModel):
     @field_validator("noise", mode="after")
     @classmethod
     def _no_noise(cls, value: float | None) -> float | None:
-        """One spelling of none, so that a sweep that begins at 0 shares its results with the kernel alone."""
+        """Turn 0 into None, so that a sweep that begins at 0 shares its results with the plain kernel."""
         return value or None
 
     @property
     def seeded(self) -> bool:
-        """Whether `degrade` depends on its seed."""
+        """True if `degrade` depends on its seed."""
         return self.noise is not None
 
     def identity(self) -> dict[str, object]:
-        """Return the name and every parameter that moves a pixel, defaults included: what enters a hash."""
+        """Return the name and every parameter that changes a pixel, defaults included, as they enter a key."""
         fields: dict[str, Any] = self.model_dump(mode="json")
         return {"name": self.name, **{k: v for k, v in fields.items() if k not in LATER or v is not None}}
 
@@ -84,7 +84,7 @@ class Kernel(BaseModel):
         Args:
             hr: N x 3 x H x W, floating point, integers in 0..255; H and W are multiples of `scale`.
             scale: integer of at least 1.
-            seed: decides the noise; image i of the batch draws by (seed, i), on every device the same.
+            seed: of the noise; image i of the batch draws by (seed, i), the same on every device.
 
         Returns:
             N x 3 x H/scale x W/scale of the same dtype and device: integers in 0..255, as an image file has.
@@ -111,21 +111,21 @@ class Kernel(BaseModel):
         return lr.to(hr.dtype)
 
     def make(self, hr: Tensor, scale: int) -> Tensor:
-        """Return integers in 0..255 for a float64 batch of checked size; what a new kernel implements."""
+        """Return integers in 0..255 for a float64 batch of checked size; implemented by each kernel."""
         raise NotImplementedError
 
     def taps(self, scale: int) -> Taps:  # noqa: ARG002 - for those that have weights
-        """Return the weights of the linear part of `make`; what a new kernel implements to have an impulse."""
+        """Return the weights of the linear part of `make`; implemented by kernels that have an impulse response."""
         raise UsageError(f"kernel {self.name!r} does not state its weights: it has no impulse")
 
     def impulse(self, scale: int) -> Tensor:
         """Return the weight of each HR pixel in one LR pixel of the interior, without rounding, noise and JPEG.
 
         Returns:
-            float64 K x K, sum 1. K is even at even scales and odd at odd ones, so that the middle of the window is the
+            float64 K x K, sum 1. K is even at even scales and odd at odd scales, so that the middle of the window is the
             centre (scale - 1) / 2 of the LR pixel's cell: row and column i are those of the HR pixel at
-            i - (K - scale) / 2, counted from the first one of the cell, K - scale being even. A kernel that is not
-            phase-aligned stands off the middle.
+            i - (K - scale) / 2, counted from the first pixel of the cell, K - scale being even. A kernel that is not
+            phase-aligned lies off the middle.
 
         Raises:
             UsageError: a scale below 1, or a kernel that does not state its weights.
@@ -190,7 +190,7 @@ class Nearest(Kernel):
         return round_half_up(hr[..., offset::scale, offset::scale])
 
     def taps(self, scale: int) -> Taps:
-        """Return the whole cell, with the one pixel."""
+        """Return a cell of zeros with a 1 at the pixel that is taken."""
         import torch
 
         weights = torch.zeros(scale, scale, dtype=torch.float64)
@@ -203,7 +203,7 @@ class Nearest(Kernel):
 
 @kernels.register("real")
 class Real(Kernel):
-    """No kernel: the images came out of a camera at the size that is to be enlarged."""
+    """No kernel: the images are those of a camera, at the size that is to be enlarged."""
 
     summary: ClassVar[str] = (
         "the images are LR already; no HR exists, so nothing is degraded and nothing scored against HR"

@@ -1,8 +1,8 @@
 """MATLAB's bicubic `imresize` at integer factors, bit for bit, batched, on any device.
 
 `interpolate(mode="bicubic", antialias=True)` is the same filter (cubic, a = -0.5, stretched by the factor
-when it shrinks) and differs only at borders, where it renormalises its weights. Padding first by what MATLAB
-sees beyond the edge removes that difference. MATLAB resizes uint8 images in two passes, rows first, and
+when it shrinks) and differs only at borders, where it renormalises its weights. Padding first as MATLAB
+does removes that difference. MATLAB resizes uint8 images in two passes, rows first, and
 rounds after each.
 """
 
@@ -22,7 +22,7 @@ Border = Literal["symmetric", "replicate"]
 def border_indices(size: int, before: int, after: int, border: Border) -> Tensor:
     """Return the int64 indices, in 0..size-1, that extend an axis by `before` and `after` pixels.
 
-    Plain index arithmetic, so that the extension may be longer than the axis.
+    Computed from indices, so that the extension may be longer than the axis.
     """
     import torch
 
@@ -34,7 +34,7 @@ def border_indices(size: int, before: int, after: int, border: Border) -> Tensor
 
 
 def round_half_up(x: Tensor) -> Tensor:
-    """Return integers in 0..255, halves upwards as MATLAB's uint8() does (torch.round takes the even one)."""
+    """Return integers in 0..255, halves upwards as MATLAB's uint8() does (torch.round rounds them to even)."""
     return (x + 0.5).floor().clamp(0, 255)
 
 
@@ -44,7 +44,7 @@ def downsample(x: Tensor, factor: int, *, border: Border = "symmetric", quantize
     Args:
         x: N x C x H x W, floating point in 0..255; H and W are multiples of `factor`.
         factor: integer of at least 1.
-        border: what lies beyond the edge.
+        border: extension of the image beyond its edges.
         quantize: work as on uint8, rounding half up and clipping to 0..255 after each of the two passes, in
             float64. Without it the result is differentiable and neither rounded nor clipped.
 
@@ -91,7 +91,7 @@ def _check(x: Tensor, factor: int, border: str) -> None:
         raise UsageError(f"unknown border {border!r}: {nearest(border, get_args(Border))}")
     if x.ndim != 4 or not x.is_floating_point() or 0 in x.shape:
         raise UsageError(
-            f"resize wants a floating-point N x C x H x W that is not empty, not {x.dtype} {tuple(x.shape)}"
+            f"resize takes a floating-point N x C x H x W that is not empty, not {x.dtype} {tuple(x.shape)}"
         )
 
 

@@ -1,8 +1,7 @@
-"""Scoring SR against HR: the protocol, the metrics, the evaluator.
+"""Scoring of SR against HR: the protocol, the metrics, the evaluator.
 
-A new metric is a class derived from `drnbench.evaluation.metric.Metric`, registered with
-`@metrics.register(name)`, in a file listed in `home`
-below, or in another package through the entry-point group `drnbench.metrics`.
+A new metric is a class derived from `drnbench.evaluation.metric.Metric`, registered with `@metrics.register(name)`, in a
+file listed in `home` below, or in another package through the entry-point group `drnbench.metrics`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Metrics that compare LR images: what SR becomes when it is degraded again, and what the dual network D makes of HR."""
+"""Metrics that compare LR images: degraded SR with the LR input, and D(HR) of the dual network with LR."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from drnbench.evaluation.metric import Item, Metric, psnr
 from drnbench.evaluation.protocol import luma, shaved
 
 DUAL_BORDER = 4
-"""LR pixels that `dual_mae` leaves out on each side: D pads with zeros, which biases its outer pixels."""
+"""LR pixels that `dual_mae` ignores on each side: D pads with zeros, which biases its outer pixels."""
 
 
 @metrics.register("lr_psnr")
 class LrPsnr(Metric):
     """LR consistency: PSNR on Y between the input and the degraded SR image, in dB. Needs no HR image.
 
-    SR is degraded by the kernel that made the input, without its noise and JPEG. For real images, whose kernel nobody
-    knows, by MATLAB's bicubic. It says whether SR explains the input, not whether it is right: blurred bicubic
+    SR is degraded by the kernel that made the input, without its noise and JPEG; for real images, whose kernel is
+    unknown, by MATLAB's bicubic. It measures whether SR explains the input, not whether it is right: bicubic
     interpolation explains it well.
     """
 
@@ -52,7 +52,7 @@ class LrPsnr(Metric):
 class DualMae(Metric):
     """Mean absolute difference between D(HR), not rounded, and the true LR image, in gray levels over RGB.
 
-    Four LR pixels are left out on each side. It says what D learned about the degradation, and nothing about P.
+    Four LR pixels are ignored on each side. It measures how well D learned the degradation, and nothing about P.
     """
 
     label: ClassVar[str] = "D MAE"

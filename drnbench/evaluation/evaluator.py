@@ -1,4 +1,4 @@
-"""Scoring one model on test sets: rows of per_image.parquet, and small crops to look at."""
+"""Scoring of one model on test sets: rows of per_image.parquet, and small crops for inspection."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from torch import nn
 
-from drnbench.config.units import EvaluateUnit
+from drnbench.config.units import EvaluateUnit, Evaluation
 from drnbench.data.cache import ImageInfo, fingerprint, hr_set, lr_set
 from drnbench.data.images import quantise, to_tensor
 from drnbench.data.precomputed_lr import precomputed_lr
 from drnbench.degradations import parse
 from drnbench.errors import UnitError, UsageError
 from drnbench.evaluation import metrics
-from drnbench.evaluation.dual import Learned, load_dual
+from drnbench.evaluation.dual import MeanKernel, load_dual
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.metric import Item, measure
 from drnbench.models import models
@@ -42,10 +42,10 @@ def load_model(unit: EvaluateUnit, store: Store, device: torch.device) -> nn.Mod
     """Return the model of a unit with the weights of its last stage, ready to evaluate."""
     registered = models.get(unit.model)
     try:
-        same = registered.contents(unit.options) == unit.files_digest
+        unchanged = registered.contents(unit.options) == unit.files_digest
     except UsageError as error:
         raise UnitError(f"{unit.model}: {error}") from error
-    if not same:
+    if not unchanged:
         raise UnitError(f"a file that {unit.model} reads changed since the plan was made; run the study again")
     model = registered.make(unit.scale, **unit.options)
     if unit.stage is not None:
@@ -54,38 +54,38 @@ def load_model(unit: EvaluateUnit, store: Store, device: torch.device) -> nn.Mod
     return model.to(device).eval()
 
 
-def items(
+def super_resolve_all(
     upscaler: Upscaler, images: Sequence[ImageInfo], kernel: str, cache: Path, *, crop: int | None = None,
-    lrs: Sequence[ImageInfo] | None = None, dual: nn.Module | None = None,
+    lr_images: Sequence[ImageInfo] | None = None, dual: nn.Module | None = None,
 ) -> Iterator[Item]:  # fmt: skip
-    """Super-resolve test images one by one.
+    """Super-resolve test images, one at a time: a large test set does not fit into memory.
 
     Args:
-        upscaler: the model, ready to run.
+        upscaler: the model.
         images: HR images; LR images for kernel `real`.
         kernel: degradation that makes the LR inputs; `real` images are LR themselves.
         cache: folder of LR images by content.
         crop: use the central HR square of at most this many pixels.
-        lrs: ready-made LR images in the same order.
-        dual: D, where a metric asks what it makes of HR.
+        lr_images: precomputed LR images in the same order.
+        dual: D, if a metric needs D(HR).
 
     Yields:
-        Everything that a metric may look at, for each image in order.
+        The inputs of metrics for each image, in order.
 
     """
     scale = upscaler.scale
-    small = lr_set(images, kernel, scale, cache, crop=crop, modulo=scale) if lrs is None else hr_set(lrs)
-    hrs = [None] * len(small) if parse(kernel).real else hr_set(images, crop)
-    for image, lr, whole in zip(images, small, hrs, strict=True):
-        hr = None if whole is None else whole[: lr.shape[0] * scale, : lr.shape[1] * scale]
-        yield item(upscaler, image.name, lr, hr, kernel, dual)
+    lrs = lr_set(images, kernel, scale, cache, crop=crop, modulo=scale) if lr_images is None else hr_set(lr_images)
+    hrs = [None] * len(lrs) if parse(kernel).real else hr_set(images, crop)
+    for image, lr, uncut in zip(images, lrs, hrs, strict=True):
+        hr = None if uncut is None else uncut[: lr.shape[0] * scale, : lr.shape[1] * scale]
+        yield super_resolve(upscaler, image.name, lr, hr, kernel, dual)
 
 
 @torch.no_grad()
-def item(
+def super_resolve(
     upscaler: Upscaler, name: str, lr: Image, hr: Image | None, kernel: str, dual: nn.Module | None = None
 ) -> Item:
-    """Super-resolve one image; returns all that a metric may look at."""
+    """Super-resolve one image; returns the inputs of metrics."""
     exact = upscaler(lr)
     back = None
     if dual is not None and hr is not None:
@@ -96,60 +96,86 @@ def item(
 def evaluate(
     unit: EvaluateUnit, store: Store, device: torch.device, emit: Callable[[dict[str, Any]], None]
 ) -> list[str]:
-    """Score what the trial does not have yet; returns the keys of every evaluation it has now.
+    """Score a trial on the evaluations that it lacks; returns the keys of all evaluations that it has now.
 
-    Rows of all evaluations are kept, also of those that nobody wants today: they cost nothing and may be asked again.
+    Rows of evaluations that no study wants any more are kept: they cost nothing and may be wanted again.
+
+    Args:
+        unit: the trial and the evaluations that are wanted.
+        store: the results folder.
+        device: on which the model runs.
+        emit: receives progress: {"step", "steps", "note"}, and at the end {"step", "steps", "seconds"}.
+
+    Raises:
+        UnitError: a file or a set of images has changed since the plan, or an image cannot be scored.
+
     """
     folder = store.trial(unit.key)
     status = store.status(folder)
     have = list(status.evaluations) if status else []
     missing = [e for e in unit.wanted if e.key not in have]
     upscaler = Upscaler(load_model(unit, store, device), unit.scale, device)
-    asks_dual = any("dual" in metrics.get(e.metric).needs for e in missing)
-    dual = load_dual(store.stage(unit.stage), unit.scale, device) if asks_dual and unit.stage else None
-    started, rows = time.time(), []
-    for done, ((source, dataset, kernel, crop, count, digest, lr, lr_digest), group) in enumerate(
-        groupby(missing, key=lambda e: (e.source, e.dataset, e.kernel, e.crop, e.count, e.images, e.lr, e.lr_images))
-    ):
-        emit({"step": done, "steps": len(missing), "note": f"{dataset} {kernel}"})
-        found = fingerprint(source, store.cache)
-        if found.digest != digest:
-            raise UnitError(f"the images of {source} changed since the plan was made; run the study again")
-        images, made = found.images[:count], None
-        if lr is not None:
-            theirs = precomputed_lr(images, lr, unit.scale, store.cache)
-            if theirs.digest != lr_digest:
-                raise UnitError(f"the LR images of {lr} changed since the plan was made; run the study again")
-            made = theirs.images
-        wanted = list(group)
-        asked = dual if any("dual" in metrics.get(e.metric).needs for e in wanted) else None
-        samples, learned = folder / "samples" / dataset / safe(kernel), Learned(unit.scale, device)
-        tags = {e.key: unit.protocol.tag({e.metric: metrics.get(e.metric)}, unit.scale) for e in wanted}
-        # One image at a time: a large test set does not fit into memory.
-        for i, one in enumerate(items(upscaler, images, kernel, store.cache, crop=crop, lrs=made, dual=asked)):
-            if i < SAMPLES:
-                _save_crops(samples, one)
-            if asked is not None:
-                learned.see(asked, one)
-            rows += [
-                (
-                    one.name,
-                    e.dataset,
-                    e.kernel,
-                    unit.scale,
-                    e.metric,
-                    measure(one, e.metric, unit.protocol),
-                    e.key,
-                    tags[e.key],
-                )
-                for e in wanted
-            ]
-        if asked is not None:
-            learned.save(folder / "dual_kernel" / f"{safe(kernel)}.npz", kernel)
+    dual = load_dual(store.stage(unit.stage), unit.scale, device) if unit.stage and _need_dual(missing) else None
+    started, rows = time.time(), list[Row]()
+    # Metrics of one test set under one degradation share its super-resolved images.
+    for done, (_, group) in enumerate(groupby(missing, key=lambda e: e.model_copy(update={"key": "", "metric": ""}))):
+        evaluations = list(group)
+        emit({"step": done, "steps": len(missing), "note": f"{evaluations[0].dataset} {evaluations[0].kernel}"})
+        rows += _score(unit, evaluations, upscaler, dual if _need_dual(evaluations) else None, store)
     emit({"step": len(missing), "steps": len(missing), "seconds": time.time() - started})
     with FileLock(folder / ".lock"):
         _append(folder / "per_image.parquet", rows)
     return [*have, *(e.key for e in missing)]
+
+
+def _need_dual(evaluations: Sequence[Evaluation]) -> bool:
+    return any("dual" in metrics.get(e.metric).needs for e in evaluations)
+
+
+def _score(
+    unit: EvaluateUnit, evaluations: Sequence[Evaluation], upscaler: Upscaler, dual: nn.Module | None, store: Store
+) -> list[Row]:
+    """Return the rows of evaluations that differ by the metric alone; writes crops and the kernel of D."""
+    first, folder = evaluations[0], store.trial(unit.key)
+    images, lr_images = _images(first, unit.scale, store.cache)
+    samples = folder / "samples" / first.dataset / safe(first.kernel)
+    mean_kernel = MeanKernel(unit.scale, upscaler.device)
+    tags = {e.key: unit.protocol.tag({e.metric: metrics.get(e.metric)}, unit.scale) for e in evaluations}
+    rows: list[Row] = []
+    for i, item in enumerate(
+        super_resolve_all(upscaler, images, first.kernel, store.cache, crop=first.crop, lr_images=lr_images, dual=dual)
+    ):
+        if i < SAMPLES:
+            _save_crops(samples, item)
+        if dual is not None:
+            mean_kernel.add(dual, item)
+        for e in evaluations:
+            value = measure(item, e.metric, unit.protocol)
+            rows.append((item.name, e.dataset, e.kernel, unit.scale, e.metric, value, e.key, tags[e.key]))
+    if dual is not None:
+        mean_kernel.save(folder / "dual_kernel" / f"{safe(first.kernel)}.npz", first.kernel)
+    return rows
+
+
+def _images(
+    evaluation: Evaluation, scale: int, cache: Path
+) -> tuple[tuple[ImageInfo, ...], tuple[ImageInfo, ...] | None]:
+    """Return the images of an evaluation, and its precomputed LR images if it has some.
+
+    Raises:
+        UnitError: they have changed since the plan.
+
+    """
+    source = fingerprint(evaluation.source, cache)
+    if source.digest != evaluation.images:
+        raise UnitError(f"the images of {evaluation.source} changed since the plan was made; run the study again")
+    images = source.images[: evaluation.count]
+    if evaluation.lr is None:
+        return images, None
+    lr_source = precomputed_lr(images, evaluation.lr, scale, cache)
+    if lr_source.digest != evaluation.lr_images:
+        raise UnitError(f"the LR images of {evaluation.lr} changed since the plan was made; run the study again")
+    return images, lr_source.images
 
 
 def _append(path: Path, rows: list[Row]) -> None:
@@ -163,10 +189,10 @@ def _append(path: Path, rows: list[Row]) -> None:
         frame.to_parquet(temporary, index=False)
 
 
-def busiest(hr: Image, scale: int, side: int = CROP) -> tuple[int, int]:
-    """Return row and column (multiples of `scale`) of the window where HR varies most: where methods can differ.
+def most_detailed_window(hr: Image, scale: int, side: int = CROP) -> tuple[int, int]:
+    """Return row and column (multiples of `scale`) of the window in which HR varies most, where methods can differ.
 
-    A function of HR alone, so every method shows the same crop.
+    A function of HR alone, so that the crop is the same for every method.
     """
     side = min(side, *hr.shape[:2])
     gray = hr.astype(np.float64).mean(2)
@@ -182,11 +208,13 @@ def busiest(hr: Image, scale: int, side: int = CROP) -> tuple[int, int]:
 
 def _save_crops(folder: Path, item: Item) -> None:
     scale = item.scale
-    assert item.lr is not None  # what a study scores has an input
-    shown = item.sr if item.hr is None else item.hr
-    side = min(CROP, *shown.shape[:2]) // scale * scale
-    # Real LR images have no HR to choose by; the enlarged input shows every method the same window.
-    row, column = busiest(item.lr.repeat(scale, 0).repeat(scale, 1) if item.hr is None else item.hr, scale, side)
+    assert item.lr is not None  # as in every study
+    largest = item.sr if item.hr is None else item.hr
+    side = min(CROP, *largest.shape[:2]) // scale * scale
+    # Real LR images have no HR; the enlarged input gives the same window for every method.
+    row, column = most_detailed_window(
+        item.lr.repeat(scale, 0).repeat(scale, 1) if item.hr is None else item.hr, scale, side
+    )
     small = side // scale
     cuts = {
         "lr": item.lr[row // scale : row // scale + small, column // scale : column // scale + small],

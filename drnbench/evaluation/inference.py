@@ -1,4 +1,4 @@
-"""From an LR image to an SR image: whole or in tiles, once or as the mean of eight flips and turns."""
+"""Super-resolution of one image: whole or in tiles, once or as the mean over eight flips and rotations."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from drnbench.data.images import to_tensor
 from drnbench.errors import DataError, UsageError
 
 TILE_OVERLAP = 16
-"""LR pixels that a tile sees beyond its own, on each side."""
+"""LR pixels of context around a tile, on each side."""
 
 
 class Upscaler:
-    """A model that is ready to enlarge one image after another.
+    """A model that enlarges one image after another.
 
-    Tiles: the LR image is cut into squares of `tile` pixels, each is enlarged with `overlap` more pixels around it
-    where the image has them, and of the result only the square is kept. A network that sees no further than `overlap`
-    gives the same image as without tiles. One that averages over the whole image, as channel attention does (DRN,
-    RCAN), does not: `seam` measures by how much.
+    Tiles: the LR image is cut into squares of `tile` pixels, each is enlarged with `overlap` pixels of context where the
+    image has them, and of the result only the square is kept. A network whose receptive field reaches no further than
+    `overlap` gives the same image as without tiles. A network that averages over the whole image, as channel attention
+    does (DRN, RCAN), does not: `seam` measures the difference.
 
     Self-ensemble (Timofte et al. 2016; the `+` in EDSR+): the mean over the eight flips and quarter turns of the input,
-    each turned back, before rounding.
+    each transformed back, before rounding.
 
     Args:
         model: N x 3 x H x W in 0..255 -> outputs, the last is SR; in evaluation mode, on `device`.
         scale: HR size over LR size.
-        device: where the model is.
-        tile: side of a tile in LR pixels; none: the whole image at once.
+        device: of the model.
+        tile: side of a tile in LR pixels; None: the whole image at once.
         overlap: LR pixels around each tile.
-        self_ensemble: whether to take the mean of eight.
+        self_ensemble: take the mean over eight transforms.
 
     Raises:
         UsageError: a tile below 1 or an overlap below 0.
@@ -59,7 +59,7 @@ class Upscaler:
 
     @torch.no_grad()
     def seam(self, lr: NDArray[np.uint8]) -> float | None:
-        """Return the largest difference that tiles make, in gray levels; None where the image is a single tile.
+        """Return the largest difference that tiles make, in gray levels; None if the image is a single tile.
 
         Measured on the centre of the image, at most two tiles a side: tiles are for images that do not fit whole.
         """
@@ -71,14 +71,14 @@ class Upscaler:
         return float(np.abs(_pixels(self._tiled(x)) - _pixels(self._whole(x))).max())
 
     def _enlarge(self, x: Tensor) -> Tensor:
-        once = self._whole if self.tile is None or max(x.shape[-2:]) <= self.tile else self._tiled
+        enlarge = self._whole if self.tile is None or max(x.shape[-2:]) <= self.tile else self._tiled
         if not self.self_ensemble:
-            return once(x)
+            return enlarge(x)
         total: Tensor | None = None
         for turns in range(4):
             for flip in (False, True):
-                seen = torch.rot90(x.flip(-1) if flip else x, turns, (-2, -1))
-                back = torch.rot90(once(seen), -turns, (-2, -1)).double()
+                transformed = torch.rot90(x.flip(-1) if flip else x, turns, (-2, -1))
+                back = torch.rot90(enlarge(transformed), -turns, (-2, -1)).double()
                 back = back.flip(-1) if flip else back
                 total = back if total is None else total + back
         assert total is not None
@@ -104,9 +104,9 @@ class Upscaler:
             for left in range(0, width, self.tile):
                 right = min(left + self.tile, width)
                 x0, x1 = max(0, left - self.overlap), min(width, right + self.overlap)
-                made = self._whole(x[..., y0:y1, x0:x1])
-                kept = made[..., (top - y0) * s : (bottom - y0) * s, (left - x0) * s : (right - x0) * s]
-                out[..., top * s : bottom * s, left * s : right * s] = kept
+                enlarged = self._whole(x[..., y0:y1, x0:x1])
+                square = enlarged[..., (top - y0) * s : (bottom - y0) * s, (left - x0) * s : (right - x0) * s]
+                out[..., top * s : bottom * s, left * s : right * s] = square
         return out
 
 

@@ -1,6 +1,6 @@
-"""PSNR and SSIM as the field computes them, the base of all metrics, and what a metric is given.
+"""PSNR and SSIM as the field computes them, the base class of metrics, and the input of a metric.
 
-What a report needs (label, unit, direction, decimals) is readable without torch or scikit-image.
+The attributes that a report needs (label, unit, direction, decimals) are available without torch or scikit-image.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Item:
-    """One test image with everything that a metric may look at; pixels are H x W x 3.
+    """One test image with all inputs of metrics; pixels are H x W x 3.
 
     Attributes:
         name: of the image.
-        lr: uint8; None where images made elsewhere are scored and no metric asks for it.
-        sr: uint8, as a file holds it.
+        lr: uint8; None if images made elsewhere are scored and no metric needs it.
+        sr: uint8, as in a file.
         hr: uint8, at most `scale` - 1 pixels larger than SR each way; None for real LR images.
         scale: HR size over LR size.
         kernel: spec of the degradation that made LR.
-        back: D(HR), float64 and not rounded; None where the method has no dual network or nobody asks.
-        exact: SR in 0..255 before it was rounded; None where only a file is there.
+        back: D(HR), float64 and not rounded; None if the method has no dual network or no metric needs it.
+        exact: SR in 0..255 before it was rounded; None if SR was read from a file.
 
     """
 
@@ -45,10 +45,10 @@ class Item:
     kernel: str
     back: Array | None = None
     exact: NDArray[np.float32] | None = None
-    _seen: dict[tuple[Protocol, str], tuple[Array, Array]] = field(default_factory=dict, repr=False, compare=False)
+    _planes: dict[tuple[Protocol, str], tuple[Array, Array]] = field(default_factory=dict, repr=False, compare=False)
 
     def result(self, protocol: Protocol) -> NDArray[Any]:
-        """Return the SR image that a protocol looks at: rounded to 8 bits, or as it came out of the network."""
+        """Return the SR image under a protocol: rounded to 8 bits, or the output of the network itself."""
         return self.sr if protocol.quantise or self.exact is None else self.exact
 
     def compared(self, protocol: Protocol, color: str) -> tuple[Array, Array]:
@@ -58,34 +58,38 @@ class Item:
             DataError: sizes that do not fit, or nothing left without the border.
 
         """
-        assert self.hr is not None  # the plan lets no metric that needs HR near images without
-        if (protocol, color) not in self._seen:
+        assert self.hr is not None  # the plan refuses metrics that need HR on images without
+        if (protocol, color) not in self._planes:
             sr, hr = prepare(self.result(protocol), self.hr, self.scale, protocol)
-            self._seen[protocol, color] = planes(sr, color, protocol), planes(hr, color, protocol)
-        return self._seen[protocol, color]
+            self._planes[protocol, color] = planes(sr, color, protocol), planes(hr, color, protocol)
+        return self._planes[protocol, color]
 
 
 def psnr(a: Array, b: Array) -> float:
-    """Return the peak signal-to-noise ratio of two arrays of one shape, in dB with peak 255; infinite where equal."""
+    """Return the peak signal-to-noise ratio of two arrays of one shape, in dB with peak 255; infinite if they are equal.
+
+    >>> round(psnr(np.full((2, 2), 100.0), np.full((2, 2), 101.0)), 2)
+    48.13
+    """
     error = float(np.mean((a - b) ** 2))
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
 class Metric:
-    """Base of all metrics.
+    """Base class of metrics.
 
     Attributes:
-        name: what the registry and result files call it.
-        label: what tables and figures call it.
-        unit: "dB", or nothing.
+        name: in the registry and in result files.
+        label: in tables and figures.
+        unit: "dB", or empty.
         higher_is_better: the direction of an improvement.
         decimals: digits after the point in tables.
         summary: one line for `list`.
-        needs: what beside SR must be there: "hr"; "lr"; "dual", the method's dual network.
+        needs: required inputs beside SR: "hr"; "lr"; "dual", the method's dual network.
         version: raised when the same images would get another score; it enters the keys of scores.
-        reads: fields of the protocol that move the score; they enter its key.
-        color: what is compared: "y", "rgb", or nothing to tell.
-        kind: "PSNR" or "SSIM", where the protocol's sentence in captions describes the metric; else its summary does.
+        reads: fields of the protocol that change the score; they enter its key.
+        color: colour that is compared: "y", "rgb", or None.
+        kind: "PSNR" or "SSIM" if the protocol's sentence in captions describes the metric; empty: its summary does.
 
     """
 
@@ -101,22 +105,22 @@ class Metric:
     color: ClassVar[str | None] = None
     kind: ClassVar[str] = ""
 
-    def ready(self) -> None:
+    def check_available(self) -> None:
         """Check, before any work, that the metric can be computed on this machine.
 
         Raises:
-            UsageError: a package or a file of weights that it needs is not here.
+            UsageError: a package or a file of weights is missing or cannot be read.
 
         """
 
     def measure(self, item: Item, protocol: Protocol) -> float:
-        """Return the score of one image; a metric that looks at more than SR and HR overrides this.
+        """Return the score of one image; a metric with other inputs than SR and HR overrides this.
 
         Raises:
             DataError: as `score`.
 
         """
-        assert item.hr is not None  # the plan lets no metric that needs HR near images without
+        assert item.hr is not None  # the plan refuses metrics that need HR on images without
         return self.score(item.result(protocol), item.hr, item.scale, protocol)
 
     def score(self, sr: NDArray[Any], hr: Pixels, scale: int, protocol: Protocol) -> float:
@@ -149,7 +153,7 @@ def measure(item: Item, metric: str, protocol: Protocol) -> float:
 
 
 class Compared(Metric):
-    """A metric of the planes of one colour, aligned and shaved by the protocol; `compare` is what a new one implements."""
+    """A metric of the planes of one colour, aligned and shaved by the protocol; subclasses implement `compare`."""
 
     def measure(self, item: Item, protocol: Protocol) -> float:
         """See `Metric.measure`."""
@@ -196,7 +200,7 @@ class Ssim(Compared):
         height, width = hr.shape[:2]
         if min(height, width) < SSIM_WINDOW:
             raise DataError(
-                f"SSIM looks through an {SSIM_WINDOW} x {SSIM_WINDOW} window, but {width} x {height} pixels are left of "
+                f"SSIM has an {SSIM_WINDOW} x {SSIM_WINDOW} window, but {width} x {height} pixels are left of "
                 f"an image when its border is shaved: use larger images, or leave out {self.name}"
             )
         return float(
@@ -214,7 +218,7 @@ class Ssim(Compared):
 
 @metrics.register("psnr_y")
 class PsnrY(Psnr):
-    """PSNR on Y of BT.601, studio range: what the tables of the field print."""
+    """PSNR on Y of BT.601, studio range, as in the tables of the field."""
 
     label: ClassVar[str] = "PSNR-Y"
     color: ClassVar[str] = "y"

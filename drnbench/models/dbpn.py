@@ -1,7 +1,7 @@
 """DBPN (Haris et al., CVPR 2018), dense and small: back-projection that is learned, in feature space.
 
-Unlike dual regression and classical IBP nothing here looks at the LR image again: the errors that the units project
-are between features, so no loss and no layer ties the output to the input.
+Unlike in dual regression and classical IBP, the output is never compared with the LR image: the errors that the units
+project are between features, so no loss and no layer ties the output to the input.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _conv(n_in: int, n_out: int, kernel: int) -> nn.Sequential:
 
 
 class Projection(nn.Module):
-    """One projection unit: go over to the other size, come back, and send the error of that after it.
+    """One projection unit: map to the other size and back, and map the error of that to the other size too.
 
     Up (LR -> HR):   H0 = up(L);   e = down(H0) - L;  H = H0 + up(e).
     Down (HR -> LR): L0 = down(H); e = up(L0) - H;    L = L0 + down(e).
@@ -35,6 +35,7 @@ class Projection(nn.Module):
             kind = nn.ConvTranspose2d if enlarge else nn.Conv2d
             return nn.Sequential(kind(n, n, kernel, stride, padding), nn.PReLU())
 
+        # The names are those of the state dict.
         self.over, self.back, self.error = layer(enlarge=up), layer(enlarge=not up), layer(enlarge=up)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,7 +61,7 @@ class DBPN(nn.Module):
         self.head = nn.Sequential(_conv(3, n_feats, 3), _conv(n_feats, n, 1))
         self.up = nn.ModuleList(Projection(n, scale, up=True) for _ in range(n_blocks))
         self.down = nn.ModuleList(Projection(n, scale, up=False) for _ in range(n_blocks - 1))
-        # A unit that reads several features is fed by a 1x1 convolution that brings them back to n channels.
+        # A 1x1 convolution reduces the features that a unit reads to n channels.
         self.to_down = nn.ModuleList(_pool(k, n) for k in range(1, n_blocks))
         self.to_up = nn.ModuleList(_pool(k, n) for k in range(1, n_blocks))
         self.tail = nn.Conv2d(n_blocks * n, 3, 3, padding=1)
@@ -70,7 +71,7 @@ class DBPN(nn.Module):
 
     def forward(self, lr: Tensor) -> tuple[Tensor]:
         """N x 3 x H x W in 0..255 -> one image of scale x the size; not clamped."""
-        # To -1..1 and back: at 0..255 the first steps would only learn the size of the numbers.
+        # Normalised to -1..1 and back: at 0..255 the first steps would only learn the range.
         x = self.head(lr / 127.5 - 1)
         high, low = [self.up[0](x)], []
         for down, up, to_down, to_up in zip(self.down, self.up[1:], self.to_down, self.to_up, strict=True):
@@ -84,9 +85,9 @@ def _pool(count: int, n: int) -> nn.Module:
 
 
 def _initialise(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """He's initialisation as the paper counts it, std = sqrt(2 / (f^2 n)) for n filters of f x f; biases zero.
+    """He's initialisation as in the paper, std = sqrt(2 / (f^2 n)) for n filters of f x f; biases zero.
 
-    With PyTorch's default 150 steps at x4 ended 5 dB lower on a held-out photograph.
+    With PyTorch's default, 150 steps at x4 ended 5 dB lower on a held-out photograph.
     """
     assert layer.bias is not None
     nn.init.normal_(layer.weight, std=(2 / (layer.weight[0, 0].numel() * layer.out_channels)) ** 0.5)

@@ -93,7 +93,7 @@ class DRN(nn.Module):
         self.up_blocks = nn.ModuleList()
         tails = [nn.Conv2d(n * 2**levels, 3, 3, padding=1)]
         for i in range(levels):
-            # After the first level the input is [upsampled, skip], so the width falls one level late.
+            # From the second level on the input is [upsampled, skip], so the width falls one level later.
             width = n * 2 ** min(levels, levels - i + 1)
             out = n * 2 ** (levels - 1 - i)
             upsampler = nn.Sequential(nn.Conv2d(width, 4 * width, 3, padding=1), nn.PixelShuffle(2))

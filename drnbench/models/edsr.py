@@ -1,4 +1,4 @@
-"""EDSR (Lim et al., CVPRW 2017) at its baseline size: the field's common peer, with one output."""
+"""EDSR (Lim et al., CVPRW 2017) at its baseline size: the field's common baseline, with one output."""
 
 from __future__ import annotations
 

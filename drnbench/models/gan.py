@@ -1,10 +1,10 @@
 """Networks of the unpaired adversarial baselines: generators up and down, patch discriminators, CinCGAN's chain.
 
 Both generators learn a correction to a plain resize, and the correction is exactly zero at first. From unpaired data
-alone a random start would have to find the image itself through the cycle: G and F could agree on any code between
-them. From a resize they begin as an inverse pair already, and the discriminators ask for details alone. Neither has a
-normalisation, which would lose an image's brightness. Sources: CycleGAN (Zhu et al., ICCV 2017), CinCGAN (Yuan et al.,
-CVPRW 2018); blocks as in EDSR.
+alone and a random initialisation the image itself would have to emerge from the cycle: G and F could agree on any code
+between them. Initialised as resizes they are an inverse pair from the start, and the discriminators act on details alone.
+Neither has a normalisation, which would lose an image's brightness. Sources: CycleGAN (Zhu et al., ICCV 2017), CinCGAN
+(Yuan et al., CVPRW 2018); blocks as in EDSR.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from drnbench.models.edsr import ResidualBlock
 
 
 def _zero(n_feats: int) -> nn.Conv2d:
-    """A 3x3 convolution to RGB that gives zeros until it is trained."""
+    """Return a 3x3 convolution to RGB whose output is zero until it is trained."""
     layer = nn.Conv2d(n_feats, 3, 3, padding=1)
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
@@ -57,7 +57,7 @@ class Bicubic(nn.Module):
 
 
 class Repeat(nn.Module):
-    """Each pixel s x s times: the nearest neighbour, with a gradient that is deterministic everywhere."""
+    """Nearest-neighbour enlargement with a gradient that is deterministic on every device."""
 
     def __init__(self, scale: int) -> None:
         super().__init__()
@@ -73,9 +73,9 @@ class Repeat(nn.Module):
 def resize_convolutions(scale: int, n: int) -> nn.Sequential:
     """Enlarge features by repeating them before a 3x3 convolution, 2x a level or 3x (Odena et al., 2016).
 
-    A PixelShuffle can lay a fine pattern of zero mean over flat areas. F averages it away, so no cycle sees it, and a
-    generator that may hide its image there does: on the photographs PSNR-Y fell from 28.6 dB to 24 in 200 steps, where
-    this form, at the same cost, kept 28.
+    A PixelShuffle can lay a fine pattern of zero mean over flat areas. F averages it away, so no cycle loss penalises it,
+    and the generator hides information there: on the photographs PSNR-Y fell from 28.6 dB to 24 in 200 steps, where this
+    form, at the same cost, kept 28.
     """
     layers: list[nn.Module] = []
     for factor in [3] if scale == 3 else [2] * (scale.bit_length() - 1):
@@ -129,12 +129,12 @@ class Shrinker(nn.Module):
 
 
 class PatchGAN(nn.Module):
-    """Judges overlapping patches: 4x4 convolutions, LeakyReLU, InstanceNorm except at first; one channel out.
+    """Discriminator of overlapping patches: 4x4 convolutions, LeakyReLU, InstanceNorm but in the first layer, one output.
 
     From sides of 64 on it is the 70x70 PatchGAN of CycleGAN: three strided convolutions of n, 2n, 4n channels, one of
-    8n without stride, and one to the map. Smaller images get fewer strides, floor(log2(side / 8)) of them, so that at
-    least 8 x 8 positions are left before the last two layers: two strides from 32, one from 16, below that none and
-    one layer more. The map is 6x6 for 64, 5x5 for 8, 1x1 for 4.
+    8n without stride, and one to the map. Smaller images get fewer strides, floor(log2(side / 8)), so that at least 8 x 8
+    positions are left before the last two layers: two strides from 32, one from 16, below that none and one layer more.
+    The map is 6x6 for 64, 5x5 for 8, 1x1 for 4.
 
     Args:
         side: of the training patches in pixels, at least 4.
@@ -167,7 +167,7 @@ class PatchGAN(nn.Module):
 
 
 class CinC(nn.Module):
-    """CinCGAN's chain: G1 takes an LR image to a clean LR image of the same size, SR enlarges that."""
+    """CinCGAN's chain: G1 maps an LR image to a clean LR image of the same size, SR enlarges that."""
 
     def __init__(self, scale: int, n_blocks: int, n_feats: int, inner_blocks: int) -> None:
         super().__init__()

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Method:
-    """A name of the registry.
+    """A preset: a model with fixed sizes or another default scheme.
 
     Attributes:
+        model: name in the registry of models.
+        summary: one line for `list`.
         sizes: fixed sizes of the model at a scale; a study cannot change these.
-        scheme: default scheme; None takes the model's own.
+        scheme: default scheme; None: the model's own.
 
     """
 
@@ -34,7 +36,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a method means at one scale: model, every size, default scheme (None: nothing to train)."""
+    """A method at one scale: model, every size, default scheme (None: not trained)."""
 
     model: str
     options: dict[str, Any]
@@ -65,7 +67,7 @@ METHODS: dict[str, Method] = {
 
 
 def names() -> list[str]:
-    """Every method: the presets and the registered models."""
+    """Return the names of all methods: the presets and the registered models."""
     return sorted({*METHODS, *models.list()})
 
 

@@ -1,7 +1,7 @@
-"""The modules of this package that need PyTorch, each imported when it is first asked for.
+"""The modules of this package that need PyTorch, each imported on first access.
 
-A plan reads names, sizes and scales of models and no network, and importing PyTorch takes seconds. Who builds or loads
-networks inside a function writes `on_demand.weights.load(...)` and keeps its imports at the top of its file.
+A plan reads names, sizes and scales of models and no network, and importing PyTorch takes seconds. Code that builds or
+loads networks inside a function writes `on_demand.weights.load_weights(...)` and keeps its imports at the top of the file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Networks of other authors, read from their files of weights by the package spandrel: RCAN, SwinIR, HAT, ESRGAN, ...
+"""Published networks, read from their files of weights by the package spandrel: RCAN, SwinIR, HAT, ESRGAN, ...
 
-spandrel finds architecture and sizes in the names and shapes of the parameters. It is an extra and brings torchvision;
-neither is imported before a network is asked for.
+spandrel infers architecture and sizes from the names and shapes of the parameters. It is an extra, imported when a
+network is built.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from drnbench.errors import UsageError
 
 
 class Published(nn.Module):
-    """A network that spandrel knows, under the contract of this package.
+    """A network that spandrel supports, under the contract of this package.
 
     spandrel pads an image to a size that the network takes, crops the output to the scale, and clamps it: a self-ensemble
-    is the mean of clamped images, where EDSR's is clamped once, which differs near black and white. The numbers
-    are float32, also where the file holds half precision. Nothing is trained: there are no gradients.
+    is the mean of clamped images, where EDSR's is clamped once, which differs near black and white. Weights are
+    float32, also where the file holds half precision, and have no gradients.
 
     Attributes:
         network: the module itself, with the names of its authors.
-        architecture: what spandrel calls it, such as "ESRGAN".
+        architecture: spandrel's name, such as "ESRGAN".
 
     """
 
@@ -37,12 +37,12 @@ class Published(nn.Module):
 
     def forward(self, lr: Tensor) -> tuple[Tensor]:
         """N x 3 x H x W float32 in 0..255 -> one image of scale x the size in 0..255, not rounded."""
-        # Some networks (AuraSR) draw noise when they run: the same for every image, so a score can be had again.
+        # Some networks (AuraSR) draw noise when they run: the same for every image, so that scores are reproducible.
         with torch.random.fork_rng(devices=[lr.device] if lr.is_cuda else []):
-            out = [self._one(image[None]) for image in (lr / 255).unbind()]  # spandrel promises one at a time
+            out = [self._enlarge(image[None]) for image in (lr / 255).unbind()]  # spandrel supports one image at a time
         return (torch.cat(out) * 255,)
 
-    def _one(self, image: Tensor) -> Tensor:
+    def _enlarge(self, image: Tensor) -> Tensor:
         torch.manual_seed(0)
         sr: Tensor = self._descriptor(image)
         return sr
@@ -51,7 +51,7 @@ class Published(nn.Module):
 def load(scale: int, weights: str | None) -> Published:
     """Return the network that a file of weights (.pth, .pt, .ckpt, .safetensors) holds.
 
-    Nothing in the file is run: only tensors and plain containers are read, so TorchScript is refused.
+    No code in the file is run: only tensors and plain containers are read, so TorchScript is refused.
 
     Raises:
         UsageError: no file, not one that can be read safely, no network that spandrel knows, another scale, not RGB, not
@@ -66,12 +66,12 @@ def load(scale: int, weights: str | None) -> Published:
     if not path.is_file():
         raise UsageError(f"weights: no such file: {path}")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch about the authors' code, which is not ours to mend
+        warnings.simplefilter("ignore")  # of torch about the authors' code
         package = _package()
-        found = _network(package, path)
-    if problem := _unfit(package, found, scale):
-        raise UsageError(f"{path} holds {found.architecture.name}, {problem}")
-    return Published(found)
+        descriptor = _descriptor(package, path)
+    if problem := _mismatch(package, descriptor, scale):
+        raise UsageError(f"{path} holds {descriptor.architecture.name}, {problem}")
+    return Published(descriptor)
 
 
 def _package() -> Any:
@@ -86,18 +86,18 @@ def _package() -> Any:
     return package
 
 
-def _network(package: Any, path: Path) -> Any:
+def _descriptor(package: Any, path: Path) -> Any:
     """Return spandrel's descriptor of the network in a file, on the CPU."""
     state = _read(path)
     try:
-        # Also where a caller has made another device the default, as counting costs does.
+        # Even if a caller has set another default device, as counting costs does.
         with torch.device("cpu"):
             return package.ModelLoader().load_from_state_dict(state)
     except package.UnsupportedModelError as error:
         raise UsageError(
             f"{path} holds no network that spandrel {package.__version__} knows; its documentation lists those it does"
         ) from error
-    except Exception as error:  # what the names promise, the shapes do not keep: any error of any architecture
+    except Exception as error:  # names of an architecture with shapes that do not fit raise any error
         raise UsageError(f"{path} cannot be made into a network by spandrel ({_line(error)}); is it whole?") from error
 
 
@@ -109,7 +109,7 @@ def _read(path: Path) -> dict[str, Any]:
 
             return dict(load_file(path, device="cpu"))
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file of other bytes makes the readers raise nearly anything
+    except Exception as error:  # the readers raise nearly anything on bytes of another format
         raise UsageError(
             f"{path} holds no weights that can be read safely: give a state dict that torch.save wrote, or a .safetensors"
         ) from error
@@ -118,16 +118,16 @@ def _read(path: Path) -> dict[str, Any]:
     return state
 
 
-def _unfit(package: Any, found: Any, scale: int) -> str | None:
-    """Say why a network cannot be scored at a scale; None where it can."""
-    if not isinstance(found, package.ImageModelDescriptor) or found.purpose not in {"SR", "Restoration"}:
-        return f"a network for {found.purpose}; super-resolution networks are scored here"
-    if found.scale != scale:
-        what = " (restoration)" if found.purpose == "Restoration" else ""
-        return f"a network of scale {found.scale}{what}, and scale {scale} is asked for; give a file of that scale"
-    if (found.input_channels, found.output_channels) != (3, 3):
+def _mismatch(package: Any, network: Any, scale: int) -> str | None:
+    """Return why a network cannot be scored at a scale; None if it can."""
+    if not isinstance(network, package.ImageModelDescriptor) or network.purpose not in {"SR", "Restoration"}:
+        return f"a network for {network.purpose}; super-resolution networks are scored here"
+    if network.scale != scale:
+        purpose = " (restoration)" if network.purpose == "Restoration" else ""
+        return f"a network of scale {network.scale}{purpose}, and scale {scale} is asked for; give a file of that scale"
+    if (network.input_channels, network.output_channels) != (3, 3):
         return (
-            f"a network from {found.input_channels} channel(s) to {found.output_channels}; "
+            f"a network from {network.input_channels} channel(s) to {network.output_channels}; "
             "images are RGB here: give one from 3 to 3"
         )
     return None

@@ -29,7 +29,7 @@ def read_safely(path: Path) -> Any:
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file of other bytes makes the reader raise nearly anything
+    except Exception as error:  # the reader raises nearly anything on bytes of another format
         raise UsageError(
             f"{path} holds no weights that can be read safely: give a checkpoint.pt of the store, or a state dict that torch.save wrote"
         ) from error
@@ -56,10 +56,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def read_dual(path: Path) -> list[State]:
-    """Return the state dicts of the dual networks in a file, D0 (2x -> 1x) first; of a `DualSingle` the only one.
+    """Return the state dicts of the dual networks in a file, D0 (2x -> 1x) first; a single one for a `DualSingle`.
 
-    Reads the authors' `*_dual_model.pt` (a list of state dicts) and a checkpoint of the store; of one whose unpaired
-    images have a D of their own, that D.
+    Reads the authors' `*_dual_model.pt` (a list of state dicts) and a checkpoint of the store; if unpaired images have a D
+    of their own there, that D.
 
     Raises:
         UsageError: not a file of weights, or one without dual networks.
@@ -69,20 +69,20 @@ def read_dual(path: Path) -> list[State]:
     if is_checkpoint(content):
         extra = content.get("extra") or {}
         names = ("dual_unpaired", "dual_single_unpaired", "dual", "dual_single")
-        found = _duals(next((extra[name] for name in names if extra.get(name)), None))
-        if not found:
+        states = _duals(next((extra[name] for name in names if extra.get(name)), None))
+        if not states:
             raise UsageError(
                 f"{path} holds no dual networks: its stage was trained without; give a stage of scheme paired or unpaired"
             )
-        return found
-    found = _duals(content)
-    if not found:
-        what = "the weights of another network (P?)" if _is_state(content) and content else "no dual networks"
+        return states
+    states = _duals(content)
+    if not states:
+        content_text = "the weights of another network (P?)" if _is_state(content) and content else "no dual networks"
         raise UsageError(
-            f"{path} holds {what}: dual weights are a list of state dicts such as DRNS4x_dual_model.pt, "
+            f"{path} holds {content_text}: dual weights are a list of state dicts such as DRNS4x_dual_model.pt, "
             "or a checkpoint.pt of the store"
         )
-    return found
+    return states
 
 
 def load_dual(duals: nn.Module, path: Path) -> None:
@@ -96,9 +96,9 @@ def load_dual(duals: nn.Module, path: Path) -> None:
 
 
 def dual_from_file(path: Path, scale: int) -> nn.ModuleList | DualSingle:
-    """Build the dual networks that a file holds, channels read off it, and load them.
+    """Build the dual networks of a file, with its number of channels, and load them.
 
-    A `DualSingle` of scale 2 and one of scale 3 have equal shapes: there the file cannot tell a wrong scale.
+    A `DualSingle` of scale 2 and one of scale 3 have equal shapes: there a wrong scale is not detected.
 
     Raises:
         UsageError: as `load_dual`; per-level networks at a scale that is no power of two.
@@ -127,10 +127,10 @@ def state_digest(path: Path) -> str:
     content = read_safely(path)
     if is_checkpoint(content):
         content = {"model": content["model"], "extra": content.get("extra") or {}}
-    total, found = hashlib.sha256(), sorted(_tensors(content, ""), key=lambda item: item[0])
-    if not found:
+    total, tensors = hashlib.sha256(), sorted(_tensors(content, ""), key=lambda item: item[0])
+    if not tensors:
         raise UsageError(f"{path} holds no tensors: expected a state dict, dual networks or a checkpoint.pt")
-    for name, tensor in found:
+    for name, tensor in tensors:
         total.update(f"{name}\0{tuple(tensor.shape)}\0{tensor.dtype}\0".encode())
         total.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
@@ -145,7 +145,7 @@ def _tensors(content: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
 
 
 def is_checkpoint(content: Any) -> bool:
-    """Whether this is what a checkpoint.pt of the store holds: the model's state dict, extra networks, optimisers."""
+    """Return True for the content of a checkpoint.pt of the store: model's state dict, extra networks, optimisers."""
     return isinstance(content, dict) and isinstance(content.get("model"), dict)
 
 
@@ -154,7 +154,7 @@ def _is_state(content: Any) -> bool:
 
 
 def _is_single(state: State) -> bool:
-    """Whether these are the names of a `DualSingle`."""
+    """Return True if the names are those of a `DualSingle`."""
     return "body.0.0.weight" in state and all(re.fullmatch(r"body\.\d+(\.0)?\.weight", name) for name in state)
 
 
@@ -177,41 +177,41 @@ def _duals(content: Any) -> list[State]:
 
 def _load_duals(duals: nn.Module, states: list[State], path: Path) -> None:
     parts = list(duals) if isinstance(duals, nn.ModuleList) else [duals]
-    wanted = [part.state_dict() for part in parts]
-    if _is_single(states[0]) != _is_single(wanted[0]):
-        shape = ("one dual network straight from SR to LR", "one dual network for each 2x level")
-        given, other = shape if _is_single(states[0]) else shape[::-1]
-        mend = "dual = 'single'" if _is_single(states[0]) else "dual = 'level' or 'chain'"
-        raise UsageError(f"{path} holds {given}, and {other} is wanted; use {mend} with it, or another file")
-    have, need = _levels(states), _levels(wanted)
+    targets = [part.state_dict() for part in parts]
+    if _is_single(states[0]) != _is_single(targets[0]):
+        kinds = ("one dual network straight from SR to LR", "one dual network for each 2x level")
+        stored, expected = kinds if _is_single(states[0]) else kinds[::-1]
+        setting = "dual = 'single'" if _is_single(states[0]) else "dual = 'level' or 'chain'"
+        raise UsageError(f"{path} holds {stored}, and {expected} is wanted; use {setting} with it, or another file")
+    have, need = _levels(states), _levels(targets)
     if have != need:
         raise UsageError(
             f"{path} holds dual networks over {have} 2x level(s), scale {2**have}, and {need}, scale {2**need}, "
             "are wanted; give the file of that scale"
         )
-    for part, state, want in zip(parts, states, wanted, strict=True):
-        first = min(want)
-        if state.keys() == want.keys() and state[first].shape[:1] != want[first].shape[:1]:
-            n, m = state[first].shape[0], want[first].shape[0]
+    for part, state, target in zip(parts, states, targets, strict=True):
+        first = min(target)
+        if state.keys() == target.keys() and state[first].shape[:1] != target[first].shape[:1]:
+            n, m = state[first].shape[0], target[first].shape[0]
             raise UsageError(f"{path} holds dual networks of {n} channels, and {m} are wanted; set dual_feats = {n}")
         _load(part, state, path, "check the scale and dual_feats")
 
 
 def _levels(states: list[State]) -> int:
-    """Return how often the networks halve: one a level, or all strided layers of a `DualSingle`."""
+    """Return the number of halvings: one network each, or the strided layers of a `DualSingle`."""
     return len(states[0]) - 1 if _is_single(states[0]) else len(states)
 
 
-def _load(model: nn.Module, state: State, path: Path, mend: str) -> None:
-    wanted = model.state_dict()
-    for name in sorted(wanted.keys() | state.keys()):
+def _load(model: nn.Module, state: State, path: Path, advice: str) -> None:
+    target = model.state_dict()
+    for name in sorted(target.keys() | state.keys()):
         if name not in state:
-            raise UsageError(f"{path} is of another network: it lacks {name!r}; {mend}")
-        if name not in wanted:
-            raise UsageError(f"{path} is of another network: {name!r} has no place in it; {mend}")
-        if state[name].shape != wanted[name].shape:
+            raise UsageError(f"{path} is of another network: it lacks {name!r}; {advice}")
+        if name not in target:
+            raise UsageError(f"{path} is of another network: {name!r} has no place in it; {advice}")
+        if state[name].shape != target[name].shape:
             raise UsageError(
                 f"{path} is of another network: {name!r} is {tuple(state[name].shape)}, expected "
-                f"{tuple(wanted[name].shape)}; {mend}"
+                f"{tuple(target[name].shape)}; {advice}"
             )
     model.load_state_dict(state)

@@ -51,7 +51,7 @@ def make(study: Expanded, store: Store) -> Plan:
             )
     check(study.study.outputs, trials, study.name)
     for name in sorted({e.metric for t in trials for e in t.unit.wanted if e.key in t.missing}):
-        metrics.get(name).ready()
+        metrics.get(name).check_available()
     return Plan(study, trials, stages, _warnings(stages, trials, signatures))
 
 

@@ -1,6 +1,6 @@
-"""Published numbers, each with the place where it was read; a number seen in no source is not here.
+"""Published numbers, each with its source.
 
-The CSV files of this folder are the data. Methods are called as their tables print them; B100 is printed BSDS100.
+The CSV files of this folder are the data. Methods have the names of the published tables; B100 is printed as BSDS100.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from decimal import Decimal
 from importlib.resources import files
 
 PRINTED = {"drn-s": "DRN-S", "drn-l": "DRN-L", "bicubic": "Bicubic"}
-"""Methods of the registry whose published namesake is the same network.
+"""Methods of the registry, and the published name of the same network.
 
-Not here, though the names are in the tables: `edsr` is the baseline of 1.5 M parameters, the tables' EDSR has 43 M;
+Left out, though the names are in the tables: `edsr` is the baseline of 1.5 M parameters, the tables' EDSR has 43 M;
 `dbpn` is small, the tables' DBPN has 15 M; `drn` has free sizes; `no-dual` has no number that a source confirms.
 """
 
@@ -24,12 +24,14 @@ class Published:
     """One published number.
 
     Attributes:
-        method: as the table prints it.
-        metric: psnr_y in dB or ssim_y, our names.
-        text: the number with the digits it was printed with.
+        method: name in the table.
+        dataset: name in this package.
+        scale: HR size over LR size.
+        metric: psnr_y in dB or ssim_y, names of this package.
+        text: the number with its printed digits.
         source: repository and commit.
-        table: where in the source.
-        protocol: what the source says of how it was measured.
+        table: position in the source.
+        protocol: the source's description of the measurement.
 
     """
 
@@ -49,7 +51,11 @@ class Published:
 
 
 def lookup(method: str, dataset: str, scale: int, metric: str) -> Published | None:
-    """Return the published number of a method of the registry, or of a name as printed; None where there is none."""
+    """Return the published number of a method of the registry, or of a printed name; None if there is none.
+
+    >>> lookup("drn-s", "Set5", 4, "psnr_y").value
+    Decimal('32.68')
+    """
     return _index().get((PRINTED.get(method, method), dataset, scale, metric))
 
 
@@ -59,19 +65,19 @@ def methods() -> set[str]:
 
 
 def table(scale: int) -> list[Published]:
-    """Return everything published at a scale, in the order of the sources; [] where there is nothing."""
+    """Return all published numbers at a scale, in the order of the sources; [] if there are none."""
     return [row for row in _rows() if row.scale == scale]
 
 
 @functools.cache
 def _rows() -> tuple[Published, ...]:
-    found = sorted((f for f in files(__package__).iterdir() if f.name.endswith(".csv")), key=lambda f: f.name)
+    tables = sorted((f for f in files(__package__).iterdir() if f.name.endswith(".csv")), key=lambda f: f.name)
     return tuple(
         Published(
             row["method"], row["dataset"], int(row["scale"]), row["metric"], row["value"],
             row["source"], row["table"], row["protocol"],
         )
-        for file in found
+        for file in tables
         for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines())
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""Schemes: how a model is trained. A scheme owns the extra networks and every optimiser, and knows no model by name.
+"""Training schemes. A scheme owns the extra networks and every optimiser, and is independent of the model.
 
 A scheme is a class under `@schemes.register(...)` in a file of its own, listed in `home` below, or in another package
-through the entry-point group `drnbench.schemes`. A plan asks the class what it uses and refuses, so PyTorch is imported
+through the entry-point group `drnbench.schemes`. A plan calls the class methods of schemes, so PyTorch is imported
 inside the functions that compute.
 """
 

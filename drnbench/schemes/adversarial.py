@@ -1,7 +1,7 @@
-"""What the unpaired adversarial schemes share: the alternating step, discriminators with image pools, their state.
+"""Common base of the unpaired adversarial schemes: the alternating step, discriminators with image pools, their state.
 
-Weights follow papers whose images are in [-1, 1]. Here they are in 0..255, so every L1 term that has such a weight is
-taken of images / 127.5: mean absolute error in half ranges. Only `primary` is in gray levels.
+Weights follow papers whose images are in [-1, 1]. Images of this package are in 0..255, so every L1 term with such a
+weight is computed of images / 127.5: mean absolute error in half ranges. Only `primary` is in gray levels.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def total_variation(image: Tensor) -> Tensor:
 
 
 class ImagePool:
-    """Images that a generator made earlier, shown to its discriminator in half of the cases (Shrivastava et al. 2017).
+    """Earlier images of a generator, shown to its discriminator in half of the cases (Shrivastava et al. 2017).
 
-    A discriminator that sees only the latest images forgets earlier faults, and the two run in circles.
+    A discriminator that sees only the latest images forgets earlier artefacts, and the two networks oscillate.
 
     Args:
         size: images kept; 0 for no pool.
@@ -51,25 +51,25 @@ class ImagePool:
         """Return a batch for the discriminator, and keep some of the fresh images.
 
         Until the pool is full each image is kept and returned. After that, with probability 1/2, a kept image is
-        returned and the fresh one takes its place; else the fresh one is returned and not kept.
+        returned and replaced by the fresh image; else the fresh image is returned and not kept.
 
         Args:
             fresh: N x 3 x H x W, without gradient.
-            draws: N x 2 in [0, 1): whether to exchange, and which one.
+            draws: N x 2 in [0, 1): of the exchange, and of the kept image.
 
         """
         import torch
 
         out = []
-        for image, (chance, place) in zip(fresh, draws, strict=True):
-            chosen = image
+        for image, (exchange, position) in zip(fresh, draws, strict=True):
+            selected = image
             # Copies: a slice would keep the whole batch in memory.
             if len(self.images) < self.size:
                 self.images.append(image.clone())
-            elif self.size and chance < 0.5:
-                slot = int(place * self.size)
-                chosen, self.images[slot] = self.images[slot], image.clone()
-            out.append(chosen)
+            elif self.size and exchange < 0.5:
+                slot = int(position * self.size)
+                selected, self.images[slot] = self.images[slot], image.clone()
+            out.append(selected)
         return torch.stack(out)
 
 
@@ -83,18 +83,18 @@ class AdversarialOptions(Options):
     tv: NonNegative = Field(0.0, description="weight of the smoothness of the SR image")
 
 
-class Shown(NamedTuple):
-    """What the discriminator of a domain is shown: real images and a generator's, N x 3 x H x W each."""
+class DiscriminatorInput(NamedTuple):
+    """Input of the discriminator of a domain: real images and a generator's, N x 3 x H x W each."""
 
     real: Tensor
     fake: Tensor
 
 
 class Adversarial(Scheme):
-    """Unpaired training: generators step together after one backward pass, then each discriminator on its own.
+    """Unpaired training: generators step together after one backward pass, then each discriminator separately.
 
-    A subclass writes `build_networks`, where `discriminators` are two of them, and `generate`. HR patches and unpaired
-    LR patches are drawn independently; a batch has no pairs. With a model of several outputs only the last is used.
+    A subclass implements `build_networks`, with the two `discriminators` among them, and `generate`. HR patches and
+    unpaired LR patches are drawn independently; a batch has no pairs. Of a model with several outputs the last is used.
     """
 
     unpaired_data: ClassVar[bool] = True
@@ -108,7 +108,7 @@ class Adversarial(Scheme):
 
     @classmethod
     def mix(cls, stage: Stage, step: int) -> Mix:  # noqa: ARG003
-        """No pairs: `batch` LR images and `batch` HR images that have nothing to do with them."""
+        """No pairs: `batch` LR images and `batch` unrelated HR images."""
         return Mix(0, stage.batch, stage.batch)
 
     @classmethod
@@ -133,8 +133,8 @@ class Adversarial(Scheme):
         return {name: on_demand.gan.PatchGAN(side, self.options.d_feats) for name, side in sides.items()}
 
     @abstractmethod
-    def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Shown]]:
-        """Return the generators' losses, `total` and `primary` among them, and what each discriminator is shown."""
+    def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, DiscriminatorInput]]:
+        """Return the generators' losses, `total` and `primary` among them, and the input of each discriminator."""
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the generators' losses."""
@@ -142,35 +142,32 @@ class Adversarial(Scheme):
 
     def step(self, batch: Batch, lr: float) -> dict[str, Tensor]:
         """One step of the generators and then of the discriminators, which get no gradient from the former."""
-        for optimiser in self.optimisers.values():
-            for group in optimiser.param_groups:
-                group["lr"] = lr
-            optimiser.zero_grad(set_to_none=True)
+        self.start_step(lr)
         self._freeze_discriminators(frozen=True)
-        losses, shown = self.generate(batch)
+        losses, inputs = self.generate(batch)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         for name, optimiser in self.optimisers.items():
             if not name.startswith("d_"):
                 optimiser.step()
         self._freeze_discriminators(frozen=False)
-        for domain, (real, fake) in shown.items():
-            old = self.pools[domain].exchange(fake.detach(), batch.chance(f"pool {domain}", (len(fake), 2)))
-            losses[f"d_{domain}"] = self.train_discriminator(domain, Shown(real, old), batch)
+        for domain, (real, fake) in inputs.items():
+            pooled = self.pools[domain].exchange(fake.detach(), batch.chance(f"pool {domain}", (len(fake), 2)))
+            losses[f"d_{domain}"] = self.train_discriminator(domain, DiscriminatorInput(real, pooled), batch)
         return {name: value.detach() for name, value in losses.items()}
 
-    def train_discriminator(self, domain: str, shown: Shown, batch: Batch) -> Tensor:  # noqa: ARG002
+    def train_discriminator(self, domain: str, images: DiscriminatorInput, batch: Batch) -> Tensor:  # noqa: ARG002
         """One step on the least-squares loss, half of which is for real images; returns the loss before it.
 
-        1/4 is a discriminator that cannot tell, 0 one that always can.
+        1/4 is chance level, 0 a perfect discriminator.
         """
-        real, fake = self.judge(domain, shown.real), self.judge(domain, shown.fake)
+        real, fake = self.judge(domain, images.real), self.judge(domain, images.fake)
         loss = 0.5 * ((real - 1).square().mean() + fake.square().mean())
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimisers[f"d_{domain}"].step()
         return loss
 
-    def fooled(self, domain: str, fake: Tensor) -> Tensor:
-        """Least-squares loss of a generator: 0 where its images are scored as real."""
+    def generator_loss(self, domain: str, fake: Tensor) -> Tensor:
+        """Least-squares adversarial loss of a generator: 0 where its images are scored as real."""
         return (self.judge(domain, fake) - 1).square().mean()
 
     def judge(self, domain: str, image: Tensor) -> Tensor:
@@ -196,7 +193,7 @@ class Adversarial(Scheme):
         return {**super().state_dict(), "pools": kept}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """Go on from a state of the same stage."""
+        """Continue from a state of the same stage."""
         super().load_state_dict(state)
         kept = cast("dict[str, Tensor]", state["pools"])
         for domain, pool in self.pools.items():

@@ -1,4 +1,4 @@
-"""The interface of a scheme, and the batch it is given."""
+"""The interface of a training scheme, and its batch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _no_images() -> Tensor:
 
 
 class Mix(NamedTuple):
-    """How many images of each kind the batch of a step holds: pairs, LR without HR, HR without LR."""
+    """Number of images of each kind in the batch of a step: pairs, LR without HR, HR without LR."""
 
     pairs: int
     unpaired: int = 0
@@ -50,8 +50,9 @@ class Batch:
     Attributes:
         lr: B x 3 x h x w; the first `n_pairs` have HR images, the others are unpaired.
         pyramid: targets of the pairs, coarse to fine: factor of HR size over target size -> n_pairs x 3 x H x W. Has
-            `scale` (the LR images themselves) and 1 (HR), and every 2x level between where scale is a power of two.
-        hr: N x 3 x H x W, HR images whose LR images are not shown; N is 0 unless the scheme asks for them in `mix`.
+            `scale` (the LR images themselves) and 1 (HR), and every 2x level between if scale is a power of two.
+        n_pairs: number of pairs.
+        hr: N x 3 x H x W, HR images without LR; N is 0 unless the scheme asks for them in `mix`.
         chance: `chance(purpose, shape)`, uniform numbers in [0, 1): a function of (seed, purpose, step) like all
             random numbers, so that a resumed stage draws the same ones.
 
@@ -67,8 +68,8 @@ class Batch:
 def parts(batch: Batch, count: int) -> Iterator[tuple[Batch, float]]:
     """Yield a batch in `count` parts of about equal size, each with its share of the images.
 
-    Losses are sums over images divided by the batch, so those of the parts, weighted by their shares, add up to those of
-    the whole; the rounding of the last bits differs.
+    Losses are sums over images divided by the batch, so the losses of the parts, weighted by their shares, add up to
+    those of the whole but for the last bits.
     """
     size = len(batch.lr)
     edges = [i * size // count for i in range(count + 1)]
@@ -81,28 +82,28 @@ def parts(batch: Batch, count: int) -> Iterator[tuple[Batch, float]]:
 
 
 def l1_sum(a: Tensor, b: Tensor) -> Tensor:
-    """Sum over images of the mean absolute error of each image; 0 for an empty batch.
+    """Return the sum over images of the mean absolute error of each image; 0 for an empty batch.
 
-    Divided by the batch size it equals L1 over all pixels, and stays right when a part of the batch is empty (ρ = 1).
+    Divided by the batch size it equals L1 over all pixels, also when a part of the batch is empty (ρ = 1).
     """
     return (a - b).abs().mean((1, 2, 3)).sum()
 
 
 class Options(Frozen):
-    """Settings of a scheme beyond the fields of `Stage`; a scheme that has some derives a class from this."""
+    """Base class for the settings of a scheme beyond the fields of `Stage`."""
 
 
 class Scheme(ABC):
-    """How a model is trained for one stage.
+    """A training scheme: losses, extra networks and optimisers of one stage.
 
-    A subclass builds its extra networks in `build_networks` and computes losses in `losses`; everything is optimised
-    by one Adam a network, stepped together after one backward pass.
+    A subclass builds its extra networks in `build_networks` and computes losses in `losses`; each network has an Adam
+    optimiser, and all step together after one backward pass.
 
     Attributes:
         summary: one line for `list`.
-        unpaired_data: whether it can use LR images without HR.
-        split: parts that a batch is taken in, their gradients added up: less memory for the same step.
-        settings: what `Stage.options` may hold, with defaults; all of it is in the stage's key.
+        unpaired_data: it can use LR images without HR.
+        split: number of parts of a batch whose gradients are added up: less memory for the same step.
+        settings: class of `Stage.options`, with defaults; all of it is in the stage's key.
 
     """
 
@@ -113,14 +114,14 @@ class Scheme(ABC):
     @classmethod
     @abstractmethod
     def uses(cls, stage: Stage) -> frozenset[str]:
-        """Which of a stage's scheme fields (`SCHEME_FIELDS` in planning/keys.py) reach the numbers.
+        """Return the scheme fields of a stage (`SCHEME_FIELDS` in planning/keys.py) that reach the numbers.
 
-        The others stay out of the stage's key, so that λ = 0.1 and λ = 1 are one result where λ means nothing.
+        The others stay out of the stage's key, so that λ = 0.1 and λ = 1 are one result where λ is not used.
         """
 
     @classmethod
     def mix(cls, stage: Stage, step: int) -> Mix:  # noqa: ARG003
-        """Return what the batch of a step (from 0) holds."""
+        """Return the composition of the batch of a step (from 0)."""
         return Mix(stage.batch)
 
     @classmethod
@@ -143,7 +144,12 @@ class Scheme(ABC):
 
     @classmethod  # noqa: B027
     def check_start(cls, stage: Stage, where: str, before: Stage | None) -> None:
-        """Refuse a stage that would start from networks that nobody trained; `before`: the stage before, if any.
+        """Refuse a stage that would start from untrained networks.
+
+        Args:
+            stage: with its scheme filled in.
+            where: place of the stage, for the message.
+            before: the stage before, if any.
 
         Raises:
             UsageError: with one line that begins with `where`.
@@ -161,19 +167,19 @@ class Scheme(ABC):
         self.extra = nn.ModuleDict(self.build_networks())
 
     def build_networks(self) -> dict[str, nn.Module]:
-        """Return the networks beside the model, by a name that the next stage finds them under."""
+        """Return the networks beside the model, by the name under which the next stage continues them."""
         return {}
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Return scalar losses; `total` is what is minimised, the others are logged."""
+        """Return scalar losses; `total` is minimised, the others are logged."""
 
     def prepare(self, device: torch.device) -> None:
         """Move everything to the device and make the optimisers."""
         self.device = device
         self.model.to(device)
         self.extra.to(device)
-        # fused and foreach variants round differently from release to release; the plain loop is the reference.
+        # Fused and foreach variants round differently from release to release; the plain loop is the reference.
         self.optimisers = {name: self.optimiser(network) for name, network in self._optimised()}
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
@@ -186,7 +192,7 @@ class Scheme(ABC):
         )  # fmt: skip
 
     def _optimised(self) -> list[tuple[str, nn.Module]]:
-        """Networks with something to train, by the name of their optimiser."""
+        """Return the networks with trainable parameters, by the name of their optimiser."""
         from torch import nn
 
         groups: list[tuple[str, nn.Module]] = [("model", self.model)]
@@ -198,36 +204,40 @@ class Scheme(ABC):
 
     @contextlib.contextmanager
     def autocast(self) -> Iterator[None]:
-        """Networks inside run in the stage's precision; losses are computed outside, in fp32."""
+        """Run the networks inside in the stage's precision; losses are computed outside, in fp32."""
         import torch
 
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.stage.precision == "bf16"):
             yield
 
     def run_model(self, lr: Tensor) -> tuple[Tensor, ...]:
-        """Outputs of the model in fp32, coarse to fine."""
+        """Return the outputs of the model in fp32, coarse to fine."""
         with self.autocast():
             outputs = self.model(lr)
         return tuple(out.float() for out in outputs)
 
     def step(self, batch: Batch, lr: float) -> dict[str, Tensor]:
-        """One optimiser step at learning rate `lr`; returns the losses before it."""
-        for optimiser in self.optimisers.values():
-            for group in optimiser.param_groups:
-                group["lr"] = lr
-            optimiser.zero_grad(set_to_none=True)
-        told: dict[str, Tensor] = {}
+        """Make one optimiser step at learning rate `lr`; returns the losses before it."""
+        self.start_step(lr)
+        total: dict[str, Tensor] = {}
         for part, share in parts(batch, self.split) if self.split > 1 else ((batch, 1.0),):
             losses = self.losses(part)
             (losses["total"] * share).backward()  # type: ignore[no-untyped-call]
             for name, value in losses.items():
-                told[name] = told.get(name, 0) + value.detach() * share
+                total[name] = total.get(name, 0) + value.detach() * share
         for optimiser in self.optimisers.values():
             optimiser.step()
-        return told
+        return total
+
+    def start_step(self, lr: float) -> None:
+        """Set the learning rate of every optimiser, and clear its gradients."""
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+            optimiser.zero_grad(set_to_none=True)
 
     def state_dict(self) -> dict[str, object]:
-        """Everything that training goes on from: networks and optimisers; plain tensors, numbers, lists and dicts."""
+        """Return networks and optimisers, from which training continues, as tensors, numbers, lists and dicts."""
         return {
             "model": self.model.state_dict(),
             "extra": {name: network.state_dict() for name, network in self.extra.items()},
@@ -235,14 +245,14 @@ class Scheme(ABC):
         }
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """Go on from a state of the same stage."""
+        """Continue from a state of the same stage."""
         self.load_networks(state)
         saved = cast("dict[str, dict[str, object]]", state["optimisers"])
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(saved[name])
 
     def load_networks(self, state: dict[str, object]) -> list[str]:
-        """Start from the networks of an earlier stage; returns the extra networks that it did not have (kept fresh)."""
+        """Start from the networks of an earlier stage; returns the names of extra networks that it did not have."""
         self.model.load_state_dict(cast("dict[str, Tensor]", state["model"]))
         saved = cast("dict[str, dict[str, Tensor]]", state["extra"])
         fresh = []

@@ -12,7 +12,7 @@ from drnbench.errors import UsageError
 from drnbench.models import Model, on_demand
 from drnbench.models.constants import HALF_RANGE
 from drnbench.schemes import schemes
-from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, Shown, l1, total_variation
+from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, DiscriminatorInput, l1, total_variation
 from drnbench.schemes.base import Batch, Options
 
 if TYPE_CHECKING:
@@ -36,11 +36,10 @@ class CinCGANOptions(AdversarialOptions):
 
 @schemes.register("cincgan")
 class CinCGAN(Adversarial):
-    """G1 (`model.clean`) takes LR images to clean ones, SR (`model.enlarge`) to HR; G2 and G3 take both back to LR.
+    """G1 (`model.clean`) maps LR images to clean LR images, SR (`model.enlarge`) to HR; G2 and G3 map both back to LR.
 
-    The clean LR images that D_lr sees as real are the bicubic LR images of the HR patches. Both cycles are trained at
-    once, by one sum; the paper trains the inner one first, which a stage with outer weights of 0 before this one does.
-    All terms are L1.
+    The real images of D_lr are the bicubic LR images of the HR patches. Both cycles are trained jointly, by one sum; the
+    paper trains the inner cycle first, as does a preceding stage with outer weights of 0. All terms are L1.
     """
 
     summary: ClassVar[str] = "CinCGAN: a cycle LR -> clean LR in a cycle LR -> HR, jointly, no pairs"
@@ -65,7 +64,7 @@ class CinCGAN(Adversarial):
             **self.discriminators(),
         }
 
-    def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Shown]]:
+    def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, DiscriminatorInput]]:
         """Return `gan`, `cycle`, `identity`, `tv` of both cycles (`_lr`: inner, `_hr`: outer), `total`; `primary`.
 
         All but `total` are before their weights; `primary` is the outer identity's L1 in gray levels.
@@ -75,11 +74,11 @@ class CinCGAN(Adversarial):
         clean = self.part("clean", x)
         sr = self.part("enlarge", clean)
         losses = {
-            "gan_lr": self.fooled("lr", clean),
+            "gan_lr": self.generator_loss("lr", clean),
             "cycle_lr": l1(self.run("g2", clean), x),
             "identity_lr": l1(self.part("clean", small), small),
             "tv_lr": total_variation(clean),
-            "gan_hr": self.fooled("hr", sr),
+            "gan_hr": self.generator_loss("hr", sr),
             "cycle_hr": l1(self.run("g3", sr), x),
             "identity_hr": l1(self.part("enlarge", small), y),
             "tv_hr": total_variation(sr),
@@ -88,7 +87,7 @@ class CinCGAN(Adversarial):
                    weight.gan, weight.cycle, weight.identity, weight.tv)  # fmt: skip
         total = sum((w * loss for w, loss in zip(weights, losses.values(), strict=True)), x.new_zeros(()))
         losses |= {"primary": HALF_RANGE * losses["identity_hr"].detach(), "total": total}
-        return losses, {"hr": Shown(y, sr), "lr": Shown(small, clean)}
+        return losses, {"hr": DiscriminatorInput(y, sr), "lr": DiscriminatorInput(small, clean)}
 
     def part(self, name: str, image: Tensor) -> Tensor:
         """Output of a part of the model in fp32."""

@@ -11,7 +11,7 @@ from drnbench.degradations.resize import downsample
 from drnbench.models import on_demand
 from drnbench.models.constants import HALF_RANGE
 from drnbench.schemes import schemes
-from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, Shown, l1, total_variation
+from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, DiscriminatorInput, l1, total_variation
 from drnbench.schemes.base import Batch, Options
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ class CycleGAN(Adversarial):
     """G is the model, LR -> HR; F: HR -> LR; D_hr and D_lr judge their images.
 
     total = gan (LSGAN(D_hr(G x)) + LSGAN(D_lr(F y))) + cycle (L1(F(G x), x) + L1(G(F y), y)) + identity L1(G(down y), y)
-    + tv TV(G x). The domains differ in size, so G's identity is to bring back an HR image from its bicubic LR image,
-    which ties G's colours down; F has none. CycleGAN's Adam is lr = 2e-4, betas = (0.5, 0.999): the stage's business.
+    + tv TV(G x). The domains differ in size, so G's identity loss is the reconstruction of an HR image from its bicubic
+    LR image, which constrains G's colours; F has none. CycleGAN's Adam is lr = 2e-4, betas = (0.5, 0.999): fields of the
+    stage.
     """
 
     summary: ClassVar[str] = "CycleGAN: LSGAN both ways + 10 cycle both ways + 5 identity, no pairs"
@@ -46,7 +47,7 @@ class CycleGAN(Adversarial):
             **self.discriminators(),
         }
 
-    def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Shown]]:
+    def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, DiscriminatorInput]]:
         """Return `gan_g`, `gan_f`, `cycle_x`, `cycle_y`, `identity`, `tv` where it has a weight, `total`; `primary`.
 
         All but `total` are before their weights; `primary` is the identity's L1 in gray levels.
@@ -55,8 +56,8 @@ class CycleGAN(Adversarial):
         fake_y, fake_x = self.run_model(x)[-1], self.run("f", y)
         small = downsample(y, self.scale, border="symmetric", quantize=True)
         losses = {
-            "gan_g": self.fooled("hr", fake_y),
-            "gan_f": self.fooled("lr", fake_x),
+            "gan_g": self.generator_loss("hr", fake_y),
+            "gan_f": self.generator_loss("lr", fake_x),
             "cycle_x": l1(self.run("f", fake_y), x),
             "cycle_y": l1(self.run_model(fake_x)[-1], y),
             "identity": l1(self.run_model(small)[-1], y),
@@ -70,4 +71,5 @@ class CycleGAN(Adversarial):
             losses["tv"] = total_variation(fake_y)
             total = total + weight.tv * losses["tv"]
         primary = HALF_RANGE * losses["identity"].detach()
-        return {"primary": primary, **losses, "total": total}, {"hr": Shown(y, fake_y), "lr": Shown(x, fake_x)}
+        inputs = {"hr": DiscriminatorInput(y, fake_y), "lr": DiscriminatorInput(x, fake_x)}
+        return {"primary": primary, **losses, "total": total}, inputs

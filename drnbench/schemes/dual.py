@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SHAPE = frozenset({"dual", "dual_feats", "dual_weights", "dual_frozen"})
-"""Fields that say what D is and where it comes from."""
+"""Fields of the shape, the weights and the training of D."""
 
 
 @schemes.register("paired")
@@ -26,7 +26,7 @@ class Paired(Scheme):
     With `dual` = "level" or "chain" there is one D for each 2x level of the model's output, each acting on its own
     output, not chained: D_k(output_{k+1}) against the LR target of that size. With "single" one D maps SR to LR, which
     wraps any network. P and D are updated together: D's gradient is that of the λ-weighted dual term (and of the
-    HR-domain term, weight `hr_lam`, where it is in use).
+    HR-domain term, weight `hr_lam`, where it is used).
     """
 
     summary: ClassVar[str] = "dual regression on pairs (Eq. 1): L1 + lam * L1(D(P(x)), x)"
@@ -49,7 +49,7 @@ class Paired(Scheme):
     def check_start(cls, stage: Stage, where: str, before: Stage | None) -> None:
         """Refuse a frozen D that was never trained."""
         super().check_start(stage, where, before)
-        if stage.dual_frozen and not dual_is_there(stage, before):
+        if stage.dual_frozen and not has_trained_dual(stage, before):
             raise UsageError(
                 f"{where}.dual_frozen: D would stay as it was initialised; train the same D in the stage before, "
                 "or give dual_weights = FILE"
@@ -68,7 +68,7 @@ class Paired(Scheme):
 
     @property
     def dual_name(self) -> str:
-        """How D is called among the extra networks."""
+        """The name of D among the extra networks."""
         return "dual_single" if self.stage.dual == "single" else "dual"
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -105,7 +105,7 @@ class Paired(Scheme):
         return sum(terms[1:], terms[0])
 
     def _dual_on_unpaired(self, outputs: tuple[Tensor, ...], batch: Batch) -> Tensor:
-        """Eq. 2's second term for images without HR: there is one target, the image itself.
+        """Return Eq. 2's second term for images without HR, whose only target is the image itself.
 
         level: D0 on the 2x output, which leaves the upper layers of P without a gradient from these images.
         chain: all D in a row on the final output. single: the one D on the final output.
@@ -120,7 +120,7 @@ class Paired(Scheme):
 
     @property
     def unpaired_name(self) -> str:
-        """Which D unpaired images go through."""
+        """The name of the D that is applied to unpaired images."""
         return self.dual_name
 
     def _dual_on_hr(self, batch: Batch) -> Tensor:
@@ -131,11 +131,11 @@ class Paired(Scheme):
 
 @schemes.register("unpaired")
 class Unpaired(Paired):
-    """Eq. 2 and Algorithm 1: a share ρ of each batch are LR images without HR, which feed the dual term alone.
+    """Eq. 2 and Algorithm 1: a share ρ of each batch are LR images without HR, which enter the dual term alone.
 
-    ρ = 0 is fine-tuning on pairs, the "unadapted" arm; ρ = 1 has no pairs at all, and nothing but D ties P to images.
-    With `dual_of` = "own" unpaired images go through a second D, which starts as a copy of the first one where the
-    stage before has no second.
+    ρ = 0 is fine-tuning on pairs, the "unadapted" arm; ρ = 1 has no pairs at all, and only D relates P to images.
+    With `dual_of` = "own" a second D is applied to unpaired images, which starts as a copy of the first if the stage
+    before has no second.
     """
 
     summary: ClassVar[str] = "dual regression with a share rho of unpaired LR images (Eq. 2, Algorithm 1)"
@@ -143,7 +143,7 @@ class Unpaired(Paired):
 
     @classmethod
     def uses(cls, stage: Stage) -> frozenset[str]:
-        """λ, ρ, the shape of D, and the unpaired data (and a D of their own) where ρ lets any of it in."""
+        """λ, ρ, the shape of D, and the unpaired data (and a D of their own) if ρ is above 0."""
         return super().uses(stage) | ({"rho", "unpaired", "dual_of"} if stage.rho > 0 else {"rho"})
 
     @classmethod
@@ -162,7 +162,7 @@ class Unpaired(Paired):
             )
 
     def build_networks(self) -> dict[str, nn.Module]:
-        """The pairs' D, and the unpaired images' own one where the stage wants it: `dual_unpaired`."""
+        """Return the D of pairs, and `dual_unpaired` if the stage has a D of its own for unpaired images."""
         networks = super().build_networks()
         if self._own:
             networks[self.unpaired_name] = self.make_dual()
@@ -179,15 +179,15 @@ class Unpaired(Paired):
         return f"{self.dual_name}_unpaired" if self._own else self.dual_name
 
     def load_networks(self, state: dict[str, object]) -> list[str]:
-        """See `Scheme.load_networks`: where there is no second D yet, it starts as a copy of the first."""
+        """See `Scheme.load_networks`; a second D that the stage before does not have starts as a copy of the first."""
         fresh = super().load_networks(state)
         if self._own and self.unpaired_name in fresh and self.dual_name not in fresh:
             self.extra[self.unpaired_name].load_state_dict(self.extra[self.dual_name].state_dict())
         return fresh
 
 
-def dual_is_there(stage: Stage, before: Stage | None) -> bool:
-    """Whether a stage finds a trained D of its shape: in a file, or left by the stage before."""
+def has_trained_dual(stage: Stage, before: Stage | None) -> bool:
+    """Return True if a stage starts with a trained D of its shape: from a file, or from the stage before."""
     if stage.dual_weights is not None:
         return True
     if before is None or before.scheme is None:
@@ -199,7 +199,7 @@ def dual_is_there(stage: Stage, before: Stage | None) -> bool:
 
 
 def _parts(network: nn.Module) -> list[nn.Module]:
-    """D0, D1, ... of a per-level D; the single one of the other kind."""
+    """Return D0, D1, ... of a per-level D, or the single D."""
     from torch import nn
 
     return list(network) if isinstance(network, nn.ModuleList) else [network]

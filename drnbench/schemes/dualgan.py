@@ -10,7 +10,7 @@ from drnbench.config.trial import NonNegative
 from drnbench.models import on_demand
 from drnbench.models.constants import HALF_RANGE
 from drnbench.schemes import schemes
-from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, Shown, l1, total_variation
+from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, DiscriminatorInput, l1, total_variation
 from drnbench.schemes.base import Batch, Options
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ class DualGANOptions(AdversarialOptions):
 class DualGAN(Adversarial):
     """Scores of the critics are means over their maps; WGAN-GP (Gulrajani et al. 2017) keeps them 1-Lipschitz.
 
-    total = -gan (D_hr(G x) + D_lr(F y)) + cycle (L1(F(G x), x) + L1(G(F y), y)) + tv TV(G x). DualGAN's rate is 5e-5, the
-    stage's business, as `eps` is; betas mean nothing to RMSProp. The paper makes 2 to 4 critic steps on new images
-    each; here a step has one batch, and further critic steps (`critic`) see the same images at other mixtures.
+    total = -gan (D_hr(G x) + D_lr(F y)) + cycle (L1(F(G x), x) + L1(G(F y), y)) + tv TV(G x). DualGAN's rate is 5e-5;
+    rate and `eps` are fields of the stage, and RMSProp has no betas. The paper makes 2 to 4 critic steps on new images
+    each; here a step has one batch, and further critic steps (`critic`) use the same images at other mixtures.
     """
 
     summary: ClassVar[str] = "DualGAN: WGAN-GP both ways + 500 reconstruction both ways, RMSProp, no pairs"
@@ -58,16 +58,16 @@ class DualGAN(Adversarial):
             lr=self.stage.lr, alpha=self.options.decay, eps=self.stage.eps, foreach=self.device.type == "cuda",
         )  # fmt: skip
 
-    def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Shown]]:
+    def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, DiscriminatorInput]]:
         """Return `gan_g`, `gan_f`, `cycle_x`, `cycle_y`, `tv` where it has a weight, `total`; `primary`.
 
-        All but `total` are before their weights; `primary` is what DualGAN reconstructs: both cycles' L1, gray levels.
+        All but `total` are before their weights; `primary` is the sum of both cycles' L1 in gray levels.
         """
         x, y, weight = batch.lr, batch.hr, self.options
         fake_y, fake_x = self.run_model(x)[-1], self.run("f", y)
         losses = {
-            "gan_g": self.fooled("hr", fake_y),
-            "gan_f": self.fooled("lr", fake_x),
+            "gan_g": self.generator_loss("hr", fake_y),
+            "gan_f": self.generator_loss("lr", fake_x),
             "cycle_x": l1(self.run("f", fake_y), x),
             "cycle_y": l1(self.run_model(fake_x)[-1], y),
         }
@@ -77,38 +77,38 @@ class DualGAN(Adversarial):
             losses["tv"] = total_variation(fake_y)
             total = total + weight.tv * losses["tv"]
         losses |= {"primary": HALF_RANGE * cycle.detach(), "total": total}
-        return losses, {"hr": Shown(y, fake_y), "lr": Shown(x, fake_x)}
+        return losses, {"hr": DiscriminatorInput(y, fake_y), "lr": DiscriminatorInput(x, fake_x)}
 
-    def fooled(self, domain: str, fake: Tensor) -> Tensor:
+    def generator_loss(self, domain: str, fake: Tensor) -> Tensor:
         """Wasserstein loss of a generator: minus the critic's mean score."""
         return -self.judge(domain, fake).mean()
 
-    def train_discriminator(self, domain: str, shown: Shown, batch: Batch) -> Tensor:
+    def train_discriminator(self, domain: str, images: DiscriminatorInput, batch: Batch) -> Tensor:
         """Make the critic's steps; returns its loss before the last: fake - real + penalty, usually negative."""
         import torch
 
         loss = torch.zeros(())
         optimiser = self.optimisers[f"d_{domain}"]
-        for mixture in batch.chance(f"penalty {domain}", (self.options.critic, len(shown.real))):
+        for mixture in batch.chance(f"penalty {domain}", (self.options.critic, len(images.real))):
             optimiser.zero_grad(set_to_none=True)
-            loss = self.judge(domain, shown.fake).mean() - self.judge(domain, shown.real).mean()
-            share = torch.from_numpy(mixture).to(shown.real).view(-1, 1, 1, 1)
-            loss = loss + self.options.penalty * self.penalty(domain, shown, share)
+            loss = self.judge(domain, images.fake).mean() - self.judge(domain, images.real).mean()
+            share = torch.from_numpy(mixture).to(images.real).view(-1, 1, 1, 1)
+            loss = loss + self.options.penalty * self.penalty(domain, images, share)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         return loss
 
-    def penalty(self, domain: str, shown: Shown, share: Tensor) -> Tensor:
+    def penalty(self, domain: str, images: DiscriminatorInput, share: Tensor) -> Tensor:
         """Mean over images of (|gradient of the score| - 1)^2 at share * real + (1 - share) * fake.
 
         The gradient is with respect to the image in [-1, 1], the critic's own range.
         """
         import torch
 
-        mixed = (share * shown.real + (1 - share) * shown.fake).requires_grad_()
-        # The critic is given a copy: PyTorch's counter of operations hooks the inputs of networks, and a leaf of
+        mixed = (share * images.real + (1 - share) * images.fake).requires_grad_()
+        # The critic gets a copy: PyTorch's counter of operations hooks the inputs of networks, and a leaf of
         # autograd.grad() cannot be hooked.
         scores = self.judge(domain, mixed.clone()).mean((1, 2, 3)).sum()
         slope: Tensor = torch.autograd.grad(scores, mixed, create_graph=True)[0]
-        # A root has no finite slope at 0, where a critic that is flat would stand.
+        # The root has no finite slope at 0, the value for a critic of constant score.
         return ((HALF_RANGE * slope).flatten(1).square().sum(1).add(1e-12).sqrt() - 1).square().mean()

@@ -1,4 +1,4 @@
-"""The dual as an estimator of an unknown degradation: fit D on real LR images, then let it make the training pairs."""
+"""The dual as an estimator of an unknown degradation: fit D on real LR images, then make training pairs with it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from drnbench.errors import UsageError
 from drnbench.models import Model
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch, Mix, l1_sum
-from drnbench.schemes.dual import SHAPE, Paired, dual_is_there
+from drnbench.schemes.dual import SHAPE, Paired, has_trained_dual
 from drnbench.schemes.supervised import primary_loss
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 MARGIN = 4
-"""LR pixels by which a patch is extended before D sees it, so that D's zero padding reaches none that is kept."""
+"""LR pixels by which a patch is extended before D is applied, so that D's zero padding affects no pixel that is kept."""
 
 
 @schemes.register("dual-fit")
 class DualFit(Paired):
-    """Fit D to unpaired LR images x with P held still: L1(D(P(x)), x). No HR image is shown.
+    """Fit D to unpaired LR images x with P frozen: L1(D(P(x)), x). No HR image is used.
 
-    What D learns is the degradation as P sees it: a P that was trained on another kernel makes SR images with that
-    kernel's traces, and D learns the way from them to x. How far that is from the truth is what studies ask.
+    D learns the degradation of P's outputs: a P that was trained on another kernel makes SR images with that kernel's
+    artefacts, and D learns the mapping from them to x. Studies measure how far that is from the true degradation.
     """
 
     summary: ClassVar[str] = "fit the dual D to unpaired LR images with P held still: L1(D(P(x)), x)"
@@ -55,7 +55,7 @@ class DualFit(Paired):
             raise UsageError(f"{where}: scheme 'dual-fit' needs a trained P: a stage before, or weights = FILE")
 
     def build_networks(self) -> dict[str, nn.Module]:
-        """D; P is held still."""
+        """Return D; P is frozen."""
         self.model.requires_grad_(False)
         return {self.dual_name: self.make_dual()}
 
@@ -71,7 +71,7 @@ class DualFit(Paired):
 
 @schemes.register("dual-synth")
 class DualSynth(Paired):
-    """Supervised training of P on pairs that D makes: (D(y), y) for HR images y, D held still, its output as 8 bit."""
+    """Supervised training of P on pairs that D makes: (D(y), y) for HR images y, D frozen, its output as 8 bit."""
 
     summary: ClassVar[str] = "supervised training on pairs that a fitted dual D makes of HR images: (D(y), y)"
 
@@ -88,14 +88,14 @@ class DualSynth(Paired):
     @classmethod
     def check_start(cls, stage: Stage, where: str, before: Stage | None) -> None:
         """Refuse a D that was never trained."""
-        if not dual_is_there(stage, before):
+        if not has_trained_dual(stage, before):
             raise UsageError(
                 f"{where}: scheme 'dual-synth' needs a fitted D of its shape: a stage before with scheme 'dual-fit' "
                 "(or 'paired'), or dual_weights = FILE"
             )
 
     def build_networks(self) -> dict[str, nn.Module]:
-        """D, held still."""
+        """Return D, frozen."""
         network = self.make_dual()
         network.requires_grad_(False)
         return {self.dual_name: network}
@@ -103,8 +103,7 @@ class DualSynth(Paired):
     def make_pairs(self, hr: Tensor) -> dict[int, Tensor]:
         """Return the image pyramid of HR patches: N x 3 x H x W -> factor -> N x 3 x H/f x W/f, integers in 0..255.
 
-        LR, and every level that a per-level D passes on its way, come from D; with a single D the levels between are
-        bicubic, as no D makes them.
+        D makes LR, and a per-level D every level between too; with a single D the levels between are bicubic.
         """
         import torch
 

@@ -135,7 +135,7 @@ def _score(folder: Path) -> Iterator[Speed]:
     for metrics in (["psnr_y", "ssim_y"], ["psnr_rgb", "ssim_rgb"], ["lr_psnr"], ["lpips"], ["niqe"]):
         try:
             for metric in metrics:
-                registry.get(metric).ready()
+                registry.get(metric).check_available()
         except UsageError as error:
             print(f"{' + '.join(metrics)} left out: {error}", file=sys.stderr)
             continue

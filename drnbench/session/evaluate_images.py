@@ -19,7 +19,7 @@ from drnbench.datasets.sources import ImageFile, resolve
 from drnbench.degradations import canonical, parse
 from drnbench.errors import DataError, UsageError
 from drnbench.evaluation import metrics as registry
-from drnbench.evaluation.evaluator import item
+from drnbench.evaluation.evaluator import super_resolve
 from drnbench.evaluation.inference import TILE_OVERLAP, Upscaler
 from drnbench.evaluation.metric import measure
 from drnbench.evaluation.protocol import Pixels
@@ -114,7 +114,7 @@ class Enlarge(Work[Task, Scored]):
         assert self._upscaler is not None
         request = self.request
         lr, hr = self._pair(task)
-        made = item(self._upscaler, str(task.path), lr, hr, request.kernel, self._dual)
+        made = super_resolve(self._upscaler, str(task.path), lr, hr, request.kernel, self._dual)
         if request.save is not None:
             write_png(request.save / f"{task.name}.png", made.sr)
         # Once a process: it costs as much as enlarging a few tiles.

@@ -87,7 +87,7 @@ def check_metrics(names: Iterable[str]) -> tuple[str, ...]:
     if len(set(names)) != len(names):
         raise UsageError(f"--metrics {','.join(names)}: name each metric once")
     for name in names:
-        registry.get(name).ready()
+        registry.get(name).check_available()
     return names
 
 

@@ -10,8 +10,8 @@ from drnbench.data.cache import fingerprint
 from drnbench.degradations import parse
 from drnbench.errors import DataError
 from drnbench.evaluation import metrics
-from drnbench.evaluation.dual import Learned, effective_kernel, fit
-from drnbench.evaluation.evaluator import items
+from drnbench.evaluation.dual import MeanKernel, centred, effective_kernel
+from drnbench.evaluation.evaluator import super_resolve_all
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.metric import Item
 from drnbench.evaluation.protocol import luma
@@ -95,25 +95,25 @@ def test_effective_kernel_predicts_what_the_dual_makes_of_gray_images():
 def test_kernels_of_degradation_and_dual_are_stored_about_one_centre(tmp_path):
     hr = image(96, 96)
     item = Item("a", shrink(hr, "bd", 4), hr, hr, 4, "bd")
-    learned = Learned(4, CPU)
-    learned.see(Chain(dual_per_level(4, 4)), item)
+    learned = MeanKernel(4, CPU)
+    learned.add(Chain(dual_per_level(4, 4)), item)
     learned.save(tmp_path / "k.npz", "bd")
     with np.load(tmp_path / "k.npz") as stored:
         assert stored["true"].shape == stored["learned"].shape == (32, 32)
         assert stored["true"].sum() == pytest.approx(1)
         assert np.allclose(stored["true"], stored["true"][::-1, ::-1])
     small = Item("a", shrink(hr[:16, :16], "bd", 4), hr[:16, :16], hr[:16, :16], 4, "bd")
-    nothing = Learned(4, CPU)
-    nothing.see(Chain(dual_per_level(4, 4)), small)
+    nothing = MeanKernel(4, CPU)
+    nothing.add(Chain(dual_per_level(4, 4)), small)
     nothing.save(tmp_path / "none.npz", "bd")
     assert not (tmp_path / "none.npz").exists()
-    assert fit(torch.ones(2, 2), 6).sum() == 4
-    assert fit(torch.ones(6, 6), 2).shape == (2, 2)
+    assert centred(torch.ones(2, 2), 6).sum() == 4
+    assert centred(torch.ones(6, 6), 2).shape == (2, 2)
 
 
 def test_real_images_are_their_own_lr_and_have_no_hr(tmp_path):
     images = fingerprint("photos/test", tmp_path).images[:1]
-    (item,) = items(Upscaler(create("bicubic", 2), 2, CPU), images, "real", tmp_path, crop=40)
+    (item,) = super_resolve_all(Upscaler(create("bicubic", 2), 2, CPU), images, "real", tmp_path, crop=40)
     assert item.lr.shape == (40, 40, 3)
     assert item.sr.shape == (80, 80, 3)
     assert item.hr is None

@@ -12,7 +12,7 @@ from torch import nn
 from drnbench.config.protocol import Protocol
 from drnbench.data.cache import fingerprint
 from drnbench.errors import DataError, UsageError
-from drnbench.evaluation.evaluator import items
+from drnbench.evaluation.evaluator import super_resolve_all
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.metric import measure
 from drnbench.models import create
@@ -105,7 +105,7 @@ def test_numbers_that_are_not_finite_are_refused():
 
 
 def scores(upscaler, cache):
-    found = items(upscaler, fingerprint("photos/test", cache).images[:2], "bicubic", cache, crop=96)
+    found = super_resolve_all(upscaler, fingerprint("photos/test", cache).images[:2], "bicubic", cache, crop=96)
     return [measure(one, metric, Protocol()) for one in found for metric in ("psnr_y", "ssim_y", "psnr_rgb", "lr_psnr")]
 
 

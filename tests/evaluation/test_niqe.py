@@ -34,7 +34,7 @@ def model(monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(folder))
     file = folder / "hub" / "checkpoints" / "modelparameters.mat"
     try:
-        metrics.get("niqe").ready()
+        metrics.get("niqe").check_available()
     except UsageError:
         if file.exists():
             raise
@@ -129,7 +129,7 @@ def test_images_that_niqe_cannot_take(monkeypatch):
 
 def test_a_model_that_is_not_there_is_asked_for(nowhere):
     with pytest.raises(UsageError, match=r"save modelparameters.mat of github.com/utlive/niqe as") as told:
-        metrics.get("niqe").ready()
+        metrics.get("niqe").check_available()
     assert str(nowhere) in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -139,14 +139,14 @@ def test_another_model_is_refused(nowhere):
 
     savemat(nowhere, {"mu_prisparam": np.zeros((1, 36)), "cov_prisparam": np.eye(36)})
     with pytest.raises(UsageError, match=r"is not the model of NIQE's authors.*github.com/utlive/niqe"):
-        metrics.get("niqe").ready()
+        metrics.get("niqe").check_available()
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>" * 50])
 def test_a_broken_model_is_one_line(nowhere, content):
     nowhere.write_bytes(content)
     with pytest.raises(UsageError, match="is broken") as told:
-        metrics.get("niqe").ready()
+        metrics.get("niqe").check_available()
     assert str(nowhere) in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -159,7 +159,7 @@ def test_a_basicsr_is_read_and_not_imported(nowhere, monkeypatch, tmp_path):
     np.savez(folder / "niqe_pris_params.npz", mu_pris_param=np.zeros((1, 36)), cov_pris_param=np.eye(36))
     monkeypatch.syspath_prepend(tmp_path / "site")
     with pytest.raises(UsageError, match=r"niqe_pris_params.npz is not the model of NIQE's authors"):
-        metrics.get("niqe").ready()
+        metrics.get("niqe").check_available()
 
 
 def test_score_of_an_embedded_photograph(model):

@@ -14,7 +14,7 @@ import torch
 from drnbench.config.protocol import Protocol
 from drnbench.data.images import read_rgb
 from drnbench.errors import DataError, UsageError
-from drnbench.evaluation import metrics
+from drnbench.evaluation import metrics, perceptual
 from drnbench.evaluation.metric import Item
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -91,7 +91,7 @@ def test_images_smaller_than_the_trunk_takes(home):
 )
 def test_missing_weights_are_asked_for_and_not_downloaded(empty, name, file, fetch):
     with pytest.raises(UsageError) as told:
-        metrics.get(name).ready()
+        metrics.get(name).check_available()
     message = str(told.value)
     assert str(empty / file) in message
     assert f"python -m drnbench data fetch {fetch}" in message
@@ -118,17 +118,20 @@ def tensor(path):
 def test_broken_weights_are_one_line(empty, spoil):
     spoil(empty / ALEX)
     with pytest.raises(UsageError, match="is truncated or not torchvision's AlexNet") as told:
-        metrics.get("lpips").ready()
+        metrics.get("lpips").check_available()
     assert str(empty / ALEX) in str(told.value)
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize("package", ["lpips", "torchvision"])
-def test_a_package_that_is_not_installed(monkeypatch, package):
-    pytest.importorskip("lpips")
+@pytest.mark.parametrize(("package", "advice"), [("lpips", "pip install"), ("torchvision", "same build")])
+def test_a_package_that_cannot_be_imported(monkeypatch, package, advice):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UsageError, match=rf"needs the package {package}.*pip install 'drnbench\[lpips\]'"):
-        metrics.get("lpips").ready()
+    perceptual.import_error.cache_clear()
+    try:
+        with pytest.raises(UsageError, match=f"needs {package}, which cannot be imported.*{advice}"):
+            metrics.get("lpips").check_available()
+    finally:
+        perceptual.import_error.cache_clear()
 
 
 @pytest.mark.real
@@ -142,7 +145,7 @@ def test_vgg_with_weights_of_its_shape(empty):
     # The format before torch 1.6, in which torchvision's own file of 2017 still is.
     torch.save(weights, empty / "vgg16-397923af.pth", _use_new_zipfile_serialization=False)
     lpips = metrics.get("lpips_vgg")
-    lpips.ready()
+    lpips.check_available()
     a, b = NOISE
     assert lpips.score(a, a, 4, Protocol()) == 0
     assert lpips.score(a, b, 4, Protocol()) == lpips.score(b, a, 4, Protocol()) > 0
@@ -163,12 +166,12 @@ from drnbench.evaluation import metrics
 from drnbench.evaluation.protocol import Protocol
 sr, hr = np.random.default_rng(0).integers(0, 256, (2, 40, 52, 3), dtype=np.uint8)
 for name in ("psnr_y", "ssim_y"):
-    metrics.get(name).ready()
+    metrics.get(name).check_available()
     print(metrics.get(name).score(sr, hr, 4, Protocol()))
 print({"lpips", "lpips_vgg", "niqe", "psnr_y"} <= set(metrics.list()))
 for again in range(2):
     try:
-        metrics.get("lpips").ready()
+        metrics.get("lpips").check_available()
     except UsageError as error:
         print(error)
 """
@@ -190,7 +193,7 @@ def test_nothing_is_printed(home):
 import numpy as np
 from drnbench.evaluation import metrics
 from drnbench.evaluation.protocol import Protocol
-metrics.get("lpips").ready()
+metrics.get("lpips").check_available()
 black = np.zeros((40, 52, 3), np.uint8)
 print(metrics.get("lpips").score(black, black, 4, Protocol()))
 """

@@ -16,7 +16,7 @@ from drnbench.degradations.resize import downsample
 from drnbench.errors import UsageError
 from drnbench.models import models as registry
 from drnbench.schemes import schemes
-from drnbench.schemes.adversarial import ImagePool, Shown, total_variation
+from drnbench.schemes.adversarial import DiscriminatorInput, ImagePool, total_variation
 from drnbench.schemes.base import Batch, Mix
 
 NAMES = ["cyclegan", "dualgan", "cincgan"]
@@ -150,7 +150,7 @@ class Plane(nn.Module):
 def test_the_gradient_penalty_is_zero_at_length_one(length):
     scheme = make_scheme("dualgan")
     scheme.extra["d_hr"] = Plane(length)
-    shown = Shown(make_batch(0).hr, make_batch(1).hr)
+    shown = DiscriminatorInput(make_batch(0).hr, make_batch(1).hr)
     penalty = scheme.penalty("hr", shown, torch.full((3, 1, 1, 1), 0.3))
     assert penalty.item() == pytest.approx((length - 1) ** 2, abs=1e-5)
     penalty.backward()

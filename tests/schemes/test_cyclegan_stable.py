@@ -9,7 +9,7 @@ from drnbench.config.protocol import Protocol
 from drnbench.config.studyfile import load
 from drnbench.data.cache import fingerprint
 from drnbench.evaluation import metrics
-from drnbench.evaluation.evaluator import items, load_model
+from drnbench.evaluation.evaluator import load_model, super_resolve_all
 from drnbench.evaluation.inference import Upscaler
 from drnbench.planning.expand import expand
 from drnbench.planning.keys import Keys
@@ -42,7 +42,7 @@ def test_it_trains_stably_from_unpaired_images_alone(tmp_path):
     trained = load_model(keys.evaluation(trial, [unit], "here"), store, torch.device("cpu"))
     means = []
     for model in (trained, models.create("bicubic", 4)):
-        found = items(Upscaler(model, 4, torch.device("cpu")), images, "bicubic", store.cache)
+        found = super_resolve_all(Upscaler(model, 4, torch.device("cpu")), images, "bicubic", store.cache)
         scores = [metrics.get("psnr_y").measure(item, Protocol()) for item in found]
         means.append(sum(scores) / len(scores))
     assert means[0] > means[1] - 3
