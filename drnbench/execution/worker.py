@@ -122,6 +122,7 @@ def _work(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     where = torch.device(device)
     if isinstance(unit, EvaluateUnit):
+        # They need PyTorch, and the coordinator imports this module for its exit codes alone.
         from drnbench.evaluation.evaluator import evaluate
         from drnbench.models.costs import LR_SIZE, costs
 
@@ -142,6 +143,7 @@ def _work(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], 
         )
         return "done"
 
+    # It needs PyTorch; see above.
     from drnbench.training.loop import train
 
     assert stage is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -38,30 +38,6 @@ SEAM = 1e-3
 """Gray levels below which tiles count as changing nothing."""
 
 
-@dataclass(frozen=True)
-class EvaluateRequest:
-    """What is evaluated, and how; the fields are the arguments of `evaluate`."""
-
-    method: str
-    scale: int
-    data: str
-    weights: Path | None
-    dual_weights: Path | None
-    kernel: str
-    lr: str | None
-    metrics: tuple[str, ...]
-    save: Path | None
-    force: bool
-    tile: int | None
-    overlap: int | None
-    self_ensemble: bool
-    sizes: Mapping[str, Any]
-    device: str
-    jobs: int | None
-    alpha: Colour | None
-    protocol: Protocol
-
-
 class Task(NamedTuple):
     """One test image: its name, its file (LR for kernel `real`), a ready-made LR file where there is one."""
 
@@ -72,17 +48,28 @@ class Task(NamedTuple):
 
 @dataclass
 class Enlarge(Work[Task, Scored]):
-    """Super-resolves, scores and saves one image; the model is built once a process."""
+    """Super-resolves, scores and saves one image; the model is built once a process. Fields as in `evaluate`."""
 
-    request: EvaluateRequest
+    method: str
+    scale: int
+    weights: Path | None
+    dual_weights: Path | None
+    kernel: str
+    lr: str | None
+    metrics: tuple[str, ...]
+    protocol: Protocol
+    save: Path | None
+    tile: int | None
+    overlap: int | None
+    self_ensemble: bool
+    alpha: Colour | None
     resolved: Resolved
-    metrics: list[str]
-    device: str
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         self._upscaler: Upscaler | None = None
         self._dual: nn.Module | None = None
-        self._seam_known = False
+        self._seam_measured = False
 
     def start(self) -> None:
         """Build the networks.
@@ -93,17 +80,21 @@ class Enlarge(Work[Task, Scored]):
         """
         if self._upscaler is not None:
             return
-        request, device = self.request, torch.device(self.device)
-        model = models.get(self.resolved.model).make(request.scale, **self.resolved.options)
-        if request.weights is not None and self.resolved.scheme is not None:
-            load_weights(model, request.weights)
-        if request.dual_weights is not None:
-            self._dual = Chain(dual_from_file(request.dual_weights, request.scale)).to(device).eval()
+        device = torch.device(self.device)
+        model = models.get(self.resolved.model).make(self.scale, **self.resolved.options)
+        if self.weights is not None and self.resolved.scheme is not None:
+            load_weights(model, self.weights)
+        if self.dual_weights is not None:
+            self._dual = Chain(dual_from_file(self.dual_weights, self.scale)).to(device).eval()
+        overlap = TILE_OVERLAP if self.overlap is None else self.overlap
         self._upscaler = Upscaler(
-            model.to(device).eval(), request.scale, device, tile=request.tile,
-            overlap=TILE_OVERLAP if request.overlap is None else request.overlap,
-            self_ensemble=request.self_ensemble,
-        )  # fmt: skip
+            model.to(device).eval(),
+            self.scale,
+            device,
+            tile=self.tile,
+            overlap=overlap,
+            self_ensemble=self.self_ensemble,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the networks out: each process builds its own."""
@@ -112,36 +103,89 @@ class Enlarge(Work[Task, Scored]):
     def __call__(self, task: Task) -> Scored:
         """Return the scores of an image; an error names its file."""
         assert self._upscaler is not None
-        request = self.request
         lr, hr = self._pair(task)
-        made = super_resolve(self._upscaler, str(task.path), lr, hr, request.kernel, self._dual)
-        if request.save is not None:
-            write_png(request.save / f"{task.name}.png", made.sr)
+        enlarged = super_resolve(self._upscaler, str(task.path), lr, hr, self.kernel, self._dual)
+        if self.save is not None:
+            write_png(self.save / f"{task.name}.png", enlarged.sr)
         # Once a process: it costs as much as enlarging a few tiles.
-        seam = None if self._seam_known else self._upscaler.seam(lr)
-        self._seam_known = self._seam_known or seam is not None
-        values = {metric: measure(made, metric, request.protocol) for metric in self.metrics}
+        seam = None if self._seam_measured else self._upscaler.seam(lr)
+        self._seam_measured = self._seam_measured or seam is not None
+        values = {metric: measure(enlarged, metric, self.protocol) for metric in self.metrics}
         return Scored(task.name, values, None if seam is None else {"tile_difference": seam})
 
     def _pair(self, task: Task) -> tuple[Pixels, Pixels | None]:
-        image = read_rgb(task.path, alpha=self.request.alpha)
-        kernel, scale = parse(self.request.kernel), self.request.scale
+        image, kernel = read_rgb(task.path, alpha=self.alpha), parse(self.kernel)
         if kernel.real:
             return image, None
         try:
-            hr = mod_crop(image, scale)
+            hr = mod_crop(image, self.scale)
             if task.lr is None:
-                return degrade(kernel, hr, scale, pixel_sha(image)), hr
+                return degrade(kernel, hr, self.scale, pixel_sha(image)), hr
         except DataError as error:
             raise DataError(f"{task.path}: {error}") from None
-        lr = read_rgb(task.lr, alpha=self.request.alpha)
-        height, width = hr.shape[0] // scale, hr.shape[1] // scale
+        lr = read_rgb(task.lr, alpha=self.alpha)
+        height, width = hr.shape[0] // self.scale, hr.shape[1] // self.scale
         if lr.shape[:2] != (height, width):
             raise DataError(
-                f"{task.lr} is {lr.shape[1]} x {lr.shape[0]} pixels, but {task.path} at scale {scale} makes "
+                f"{task.lr} is {lr.shape[1]} x {lr.shape[0]} pixels, but {task.path} at scale {self.scale} makes "
                 f"{width} x {height}: check the scale and that both show the same picture"
             )
         return lr, hr
+
+    def check(self) -> None:
+        """Refuse what cannot be scored, before any image is read.
+
+        Raises:
+            UsageError: what is missing, or contradicts.
+
+        """
+        self._check_files()
+        needs = {name: registry.get(name).needs for name in self.metrics}
+        real = parse(self.kernel).real
+        for name, need in needs.items():
+            if "dual" in need and self.dual_weights is None:
+                raise UsageError(f"--metrics {name}: looks at the dual network; give --dual-weights FILE")
+            if "hr" in need and real:
+                raise UsageError(
+                    f"--metrics {name}: compares with HR images, and 'real' LR images have none; use lr_psnr"
+                )
+        if self.dual_weights is not None and not any("dual" in need for need in needs.values()):
+            raise UsageError("--dual-weights: no metric looks at the dual network; add dual_mae to --metrics")
+        if real and self.lr is not None:
+            raise UsageError("--lr: with --kernel real the images of --data are LR themselves; leave --lr out")
+        if self.overlap is not None and self.tile is None:
+            raise UsageError("--overlap: there are no tiles to overlap; add --tile, or leave it out")
+        parse(self.kernel).identity()  # a kernel file that cannot be used is refused before any work
+        check_protocol(self.protocol, self.metrics)
+
+    def _check_files(self) -> None:
+        trained, takes_file = self.resolved.scheme is not None, "weights" in models.get(self.resolved.model).files
+        if trained and self.weights is None:
+            raise UsageError(
+                f"evaluate {self.method}: a trained method needs its weights; "
+                "give --weights FILE (a checkpoint.pt of the store, or the authors')"
+            )
+        if not trained and not takes_file and self.weights is not None:
+            raise UsageError(f"evaluate {self.method}: this method has no weights; leave --weights out")
+        for flag, path in (("--weights", self.weights), ("--dual-weights", self.dual_weights)):
+            if path is not None and not path.is_file():
+                raise UsageError(f"{flag} {path}: no such file")
+
+    def head(self, data: str) -> dict[str, Any]:
+        """Return what stands at the head of the JSON."""
+        entries: dict[str, Any] = {}
+        if self.weights is not None:
+            with self.weights.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            entries |= {"weights": str(self.weights), "weights_sha256": digest}
+        if self.lr is not None:
+            entries["lr"] = self.lr
+        if self.tile is not None:
+            entries["tile"] = {"size": self.tile, "overlap": TILE_OVERLAP if self.overlap is None else self.overlap}
+        return {
+            "model": self.method + "+" * self.self_ensemble, "scale": self.scale, "kernel": self.kernel, "data": data,
+            "self_ensemble": self.self_ensemble, **entries,
+        }  # fmt: skip
 
 
 def evaluate(
@@ -177,60 +221,36 @@ def evaluate(
         UsageError: what is request for cannot be computed; said before any image is read.
 
     """
-    request = EvaluateRequest(
-        method, scale, str(data), _path(weights), _path(dual_weights), kernel, None if lr is None else str(lr),
-        check_metrics(metrics), _path(save), force, tile, overlap, self_ensemble, dict(sizes or {}), device, jobs, alpha,
-        protocol or Protocol(),
+    sizes = dict(sizes or {})
+    if weights is not None and "weights" in models.get(get(method).model).files:
+        sizes = {"weights": str(weights), **sizes}
+    work = Enlarge(
+        method, scale, _path(weights), _path(dual_weights), kernel, None if lr is None else str(lr), check_metrics(metrics),
+        protocol or Protocol(), _path(save), tile, overlap, self_ensemble, alpha, resolve_method(method, scale, sizes),
     )  # fmt: skip
-    return _evaluate(request)
+    work.check()
+    work.kernel = canonical(kernel)
+    (work.device, *_), _ = pick_devices(device, 1)
+    if work.device != "cpu" and (jobs or 1) > 1:
+        raise UsageError(f"--jobs {jobs}: one process scores on a GPU; leave --jobs out, or give --device cpu")
+    with TemporaryDirectory() as frames:
+        images = resolve(str(data), Path(frames)).images
+        tasks, failed = _tasks(images, work.lr, Path(frames))
+        work.start()
+        if work.save is not None:
+            out_folder(work.save, images, force=force)
+        done = list(each(work, tasks, jobs if work.device == "cpu" else 1, "scoring"))
+    rows = [row for row in done if isinstance(row, Scored)]
+    failed += [row.message for row in done if isinstance(row, Failed)]
+    notes = [*_tile_notes(method, rows), *([f"SR images in {save}"] if rows and save else [])]
+    return image_scores(work.head(str(data)), rows, failed, work.metrics, work.protocol, notes)
 
 
 def _path(value: str | Path | None) -> Path | None:
     return None if value is None else Path(value)
 
 
-def _evaluate(request: EvaluateRequest) -> ImageScores:
-    sizes = request.sizes
-    takes_file = "weights" in models.get(get(request.method).model).files
-    if takes_file and request.weights is not None:
-        sizes = {"weights": str(request.weights), **sizes}
-    resolved = resolve_method(request.method, request.scale, dict(sizes))
-    _check(request, trained=resolved.scheme is not None, takes_file=takes_file)
-    request = replace(request, kernel=canonical(request.kernel))
-    (device, *_), _ = pick_devices(request.device, 1)
-    if device != "cpu" and (request.jobs or 1) > 1:
-        raise UsageError(f"--jobs {request.jobs}: one process scores on a GPU; leave --jobs out, or give --device cpu")
-    work = Enlarge(request, resolved, list(request.metrics), device)
-    with TemporaryDirectory() as frames:
-        images = resolve(request.data, Path(frames)).images
-        tasks, failed = _tasks(images, request, Path(frames))
-        work.start()
-        if request.save is not None:
-            out_folder(request.save, images, force=request.force)
-        done = list(each(work, tasks, request.jobs if device == "cpu" else 1, "scoring"))
-    rows = [row for row in done if isinstance(row, Scored)]
-    failed += [row.message for row in done if isinstance(row, Failed)]
-    notes = [*_tile_notes(request, rows), *([f"SR images in {request.save}"] if rows and request.save else [])]
-    return image_scores(_head(request), rows, failed, request.metrics, request.protocol, notes)
-
-
-def _head(request: EvaluateRequest) -> dict[str, Any]:
-    more: dict[str, Any] = {}
-    if request.weights is not None:
-        more["weights"] = str(request.weights)
-        with request.weights.open("rb") as file:
-            more["weights_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-    if request.lr is not None:
-        more["lr"] = request.lr
-    if request.tile is not None:
-        more["tile"] = {"size": request.tile, "overlap": TILE_OVERLAP if request.overlap is None else request.overlap}
-    return {
-        "model": request.method + "+" * request.self_ensemble, "scale": request.scale, "kernel": request.kernel, "data": request.data,
-        "self_ensemble": request.self_ensemble, **more,
-    }  # fmt: skip
-
-
-def _tile_notes(request: EvaluateRequest, rows: list[Scored]) -> list[str]:
+def _tile_notes(method: str, rows: list[Scored]) -> list[str]:
     """Return a note on the difference that tiles make, where they make one."""
     seams = [(row.extra["tile_difference"], row.image) for row in rows if row.extra]
     largest, image = max(seams, default=(0.0, ""))
@@ -238,47 +258,14 @@ def _tile_notes(request: EvaluateRequest, rows: list[Scored]) -> list[str]:
         return []
     return [(
         f"note: tiles change the SR image: {largest:.2f} gray levels where it was measured (four tiles at the centre of "
-        f"{image}, against these as a whole), and more elsewhere is possible. {request.method} sees further than "
+        f"{image}, against these as a whole), and more elsewhere is possible. {method} sees further than "
         "--overlap, or averages over the whole image, as channel attention does"
     )]  # fmt: skip
 
 
-def _tasks(images: tuple[ImageFile, ...], request: EvaluateRequest, frames: Path) -> tuple[list[Task], list[str]]:
-    if request.lr is None:
+def _tasks(images: tuple[ImageFile, ...], lr: str | None, frames: Path) -> tuple[list[Task], list[str]]:
+    if lr is None:
         return [Task(name, path, None) for name, path in images], []
-    lr_of, _ = matched(resolve(request.lr, frames, paths_first=True).images, images, "LR", "HR")
-    failed = [f"{path} has no LR image in {request.lr}" for name, path in images if name not in lr_of]
+    lr_of, _ = matched(resolve(lr, frames, paths_first=True).images, images, "LR", "HR")
+    failed = [f"{path} has no LR image in {lr}" for name, path in images if name not in lr_of]
     return [Task(name, path, lr_of[name]) for name, path in images if name in lr_of], failed
-
-
-def _check(request: EvaluateRequest, *, trained: bool, takes_file: bool) -> None:
-    """Refuse what cannot be scored, before any image is read."""
-    _check_files(request, trained=trained, takes_file=takes_file)
-    needs = {name: registry.get(name).needs for name in request.metrics}
-    real = parse(request.kernel).real
-    for name, need in needs.items():
-        if "dual" in need and request.dual_weights is None:
-            raise UsageError(f"--metrics {name}: looks at the dual network; give --dual-weights FILE")
-        if "hr" in need and real:
-            raise UsageError(f"--metrics {name}: compares with HR images, and 'real' LR images have none; use lr_psnr")
-    if request.dual_weights is not None and not any("dual" in need for need in needs.values()):
-        raise UsageError("--dual-weights: no metric looks at the dual network; add dual_mae to --metrics")
-    if real and request.lr is not None:
-        raise UsageError("--lr: with --kernel real the images of --data are LR themselves; leave --lr out")
-    if request.overlap is not None and request.tile is None:
-        raise UsageError("--overlap: there are no tiles to overlap; add --tile, or leave it out")
-    parse(request.kernel).identity()  # a kernel file that cannot be used is refused before any work
-    check_protocol(request.protocol, request.metrics)
-
-
-def _check_files(request: EvaluateRequest, *, trained: bool, takes_file: bool) -> None:
-    if trained and request.weights is None:
-        raise UsageError(
-            f"evaluate {request.method}: a trained method needs its weights; "
-            "give --weights FILE (a checkpoint.pt of the store, or the authors')"
-        )
-    if not trained and not takes_file and request.weights is not None:
-        raise UsageError(f"evaluate {request.method}: this method has no weights; leave --weights out")
-    for flag, path in (("--weights", request.weights), ("--dual-weights", request.dual_weights)):
-        if path is not None and not path.is_file():
-            raise UsageError(f"{flag} {path}: no such file")

@@ -14,23 +14,7 @@ RERUNS = ("failed", "stale", "all")
 
 @dataclass(frozen=True)
 class Request:
-    """How a study is run: nothing in here moves a number.
-
-    Attributes:
-        jobs: units at once; None: one a core, or `per_gpu` a GPU.
-        executor: where units run: local, ray, slurm, or one of another package.
-        device: auto, cpu or cuda.
-        gpus: numbers of the GPUs to use, as in "0,1"; None: all.
-        per_gpu: units that share a GPU.
-        time_limit: seconds that a unit may take; None: no limit.
-        address: of the Ray cluster; None: auto.
-        partition: of SLURM; None: the cluster's default.
-        slurm: further parameters of submitit, as KEY=VALUE.
-        rerun: failed, stale or all: what is run again; None: nothing.
-        fail_fast: stop at the first failure.
-        tracking_uri: MLflow server or store; None: mlflow.db of the results; "off": no mirror.
-
-    """
+    """The options of a run, none of which moves a number; `drnbench.run` describes them."""
 
     jobs: int | None = None
     executor: str = "local"
