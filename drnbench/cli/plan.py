@@ -24,7 +24,7 @@ from drnbench.evaluation import metrics
 from drnbench.parallel import clock
 from drnbench.planning import Plan, PlannedTrial, StageNode
 from drnbench.planning.costs import Costs
-from drnbench.planning.estimate import images_size, look_ahead, trial_seconds
+from drnbench.planning.estimate import estimate_run, images_size, trial_seconds
 from drnbench.planning.power import LIMIT, POWER, outlook, seeds_needed, spread_interval
 from drnbench.render.terminal import columns, size
 from drnbench.session.declared import declare, read_overrides
@@ -35,7 +35,7 @@ from drnbench.training.prepare import pending_summary
 
 if TYPE_CHECKING:
     from drnbench.config.units import Unit
-    from drnbench.planning.estimate import Ahead
+    from drnbench.planning.estimate import Estimate
     from drnbench.planning.power import Outlook, Spread
 
 Queue = Sequence[tuple["Unit", str | None, tuple[int, int]]]
@@ -63,9 +63,9 @@ def show(
     """
     costs, study = Costs(store, device), plan.study
     seeds = outlook(plan, store, difference)  # first: it may refuse
-    ahead = look_ahead(plan, costs, queue, slots)
+    estimate = estimate_run(plan, costs, queue, slots)
     lines = [f"{study.name}, profile {study.profile}: {study.question}"]
-    lines += columns([HEAD, *(_row(trial, plan, costs, ahead) for trial in plan.trials)])
+    lines += columns([HEAD, *(_row(trial, plan, costs, estimate) for trial in plan.trials)])
     lines += [
         f"excluded: {arm.name}, seed {seed}: {reason}" for arm in study.arms for seed, reason in arm.excluded.items()
     ]
@@ -76,8 +76,8 @@ def show(
         f"{len(plan.trials)} trials: {counts}; {len(plan.stages)} stages, {training} to train, {shared} shared"
     )
     if queue:
-        lines += [_time(ahead), *_memory(ahead)]
-        lines += _disk(ahead, images_size([unit for unit, _, _ in queue], store.cache))
+        lines += [_time(estimate), *_memory(estimate)]
+        lines += _disk(estimate, images_size([unit for unit, _, _ in queue], store.cache))
     if seeds is not None:
         lines.append(seeds_line(seeds, max(len(arm.trials) for arm in study.arms)))
     print("\n".join(lines))
@@ -86,42 +86,46 @@ def show(
     sys.stdout.flush()
 
 
-def _row(trial: PlannedTrial, plan: Plan, costs: Costs, ahead: Ahead) -> tuple[str, ...]:
+def _row(trial: PlannedTrial, plan: Plan, costs: Costs, estimate: Estimate) -> tuple[str, ...]:
     nodes = [plan.stages[key] for key in trial.stages]
-    stages = ", ".join(f"{n.unit.stage.name} {short(n.unit.key)}: {_state(n, ahead)}" for n in nodes)
-    waits = trial.unit.key in ahead.seconds
+    stages = ", ".join(f"{n.unit.stage.name} {short(n.unit.key)}: {_state(n, estimate)}" for n in nodes)
+    waits = trial.unit.key in estimate.seconds
     return (
         trial.arm.name,
         "" if trial.arm.kind == "reference" else str(trial.trial.seed),
         stages,
         f"{len(trial.unit.wanted) - len(trial.missing)}/{len(trial.unit.wanted)}",
-        clock(trial_seconds(costs, trial, ahead)) if waits else "",
+        clock(trial_seconds(costs, trial, estimate)) if waits else "",
         short(trial.unit.key),
     )
 
 
-def _state(node: StageNode, ahead: Ahead) -> str:
+def _state(node: StageNode, estimate: Estimate) -> str:
     if node.stale:
         return "stale"
-    if node.state == "missing" and node.unit.key not in ahead.seconds:
+    if node.state == "missing" and node.unit.key not in estimate.seconds:
         return "not needed"  # its checkpoint was cleaned away, and everything that starts from it is scored
     return {"missing": "to run", "lost": "to run on", "interrupted": "to run on"}.get(node.state, node.state)
 
 
-def _time(ahead: Ahead) -> str:
-    unknown = [f"{n} {what}" for n, what in ((ahead.stages, "stages"), (ahead.scores, "trials to score")) if n]
-    if ahead.stages + ahead.scores == len(ahead.tasks):
+def _time(estimate: Estimate) -> str:
+    unknown = [
+        f"{n} {what}"
+        for n, what in ((estimate.unknown_stages, "stages"), (estimate.unknown_scores, "trials to score"))
+        if n
+    ]
+    if estimate.unknown_stages + estimate.unknown_scores == len(estimate.tasks):
         return f"time: unknown (nothing like it was measured yet: {' and '.join(unknown)})"
     at_least = "at least" if unknown else "about"
-    line = f"time: {at_least} {clock(ahead.one)} for one process"
-    if ahead.slots > 1:
-        line += f", {at_least} {clock(ahead.several)} for the {ahead.slots} at once that `run` would use"
+    line = f"time: {at_least} {clock(estimate.sequential)} for one process"
+    if estimate.slots > 1:
+        line += f", {at_least} {clock(estimate.parallel)} for the {estimate.slots} at once that `run` would use"
     return line + (f"; {' and '.join(unknown)} of unknown cost (nothing like them was measured yet)" if unknown else "")
 
 
-def _memory(ahead: Ahead) -> list[str]:
-    at_once = min(ahead.slots, len(ahead.tasks))
-    peaks = [(what, mib) for what, mib in (("", ahead.memory.rss), (" of GPU memory", ahead.memory.gpu)) if mib]
+def _memory(estimate: Estimate) -> list[str]:
+    at_once = min(estimate.slots, len(estimate.tasks))
+    peaks = [(what, mib) for what, mib in (("", estimate.memory.rss), (" of GPU memory", estimate.memory.gpu)) if mib]
     if not peaks:
         return ["memory: unknown"]
     parts = [
@@ -132,8 +136,8 @@ def _memory(ahead: Ahead) -> list[str]:
     return [f"memory: at most {'; '.join(parts)}, as measured"]
 
 
-def _disk(ahead: Ahead, images: int) -> list[str]:
-    sizes: dict[str, int | None] = {**ahead.disk, **({"LR images and the like": images} if images else {})}
+def _disk(estimate: Estimate, images: int) -> list[str]:
+    sizes: dict[str, int | None] = {**estimate.disk, **({"LR images and the like": images} if images else {})}
     parts = ", ".join(f"{name} {'unknown' if count is None else size(count)}" for name, count in sizes.items())
     total = sum(count for count in sizes.values() if count is not None)
     word = "at least " if None in sizes.values() else "about "

@@ -1,1 +1,1 @@
-"""What a study file declares, as frozen data: trial, study, axes, outputs, search, protocol, overrides, units."""
+"""Declarations of a study file as frozen data: trial, study, axes, outputs, search, protocol, overrides, units."""

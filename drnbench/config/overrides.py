@@ -1,8 +1,8 @@
 """Paths into a trial: `adapt.rho`, `*.steps`, `model.n_feats`, `evaluate.*.crop`, `scale`, `stages`.
 
 The first word is a stage's name, `*` for every stage, or a field of the trial. `stages` takes the names of the declared
-stages that are used, in order. Overrides work on the plain
-dictionary of a trial and are validated again as a whole, so a wrong value is refused like a wrong constructor call.
+stages that are used, in order. Overrides change the dictionary of a trial, which is then validated as a whole, so a wrong
+value is refused like a wrong constructor argument.
 """
 
 from __future__ import annotations
@@ -23,13 +23,17 @@ _CHILDREN: dict[str, type[BaseModel]] = {"data": Data, "unpaired": Data}
 
 @dataclass(frozen=True)
 class Ref:
-    """An override's value that is taken from another path, after all other overrides are set."""
+    """The value of an override that is read from another path, after all other overrides are set."""
 
     path: str
 
 
 def parse_value(text: str) -> Any:
-    """Read the value of `--set path=value`: JSON where it is JSON, else the text itself."""
+    """Return the value of `--set path=value`: that of JSON or of Python's True, False and None, else the text itself.
+
+    >>> parse_value("0.1"), parse_value("[2, 4]"), parse_value("None"), parse_value("bd:sigma=2.0")
+    (0.1, [2, 4], None, 'bd:sigma=2.0')
+    """
     try:
         return json.loads(text)
     except json.JSONDecodeError:
@@ -39,12 +43,22 @@ def parse_value(text: str) -> Any:
 def apply(trial: Trial, overrides: dict[str, Any], where: str) -> Trial:
     """Return `trial` with every path of `overrides` set, validated.
 
+    >>> trial = Trial(stages=[Stage("train", data=Data("photos/train"), steps=10)], evaluate=[Evaluate("photos/test")])
+    >>> changed = apply(trial, {"train.steps": 20, "*.data.kernel": "bd", "scale": Ref("train.batch")}, "example")
+    >>> changed.stages[0].steps, changed.stages[0].data.kernel, changed.scale
+    (20, 'bd', 8)
+
+    Args:
+        trial: the configuration to start from.
+        overrides: path -> value.
+        where: study, profile or arm, for messages.
+
     Raises:
-        UsageError: a path or a value is wrong; `where` names the place that asked for it.
+        UsageError: a path or a value is wrong.
 
     """
     raw = trial.model_dump()
-    # Stages are chosen last: an override of one that is not used here is no error.
+    # Stages are chosen last, so that overrides of a stage that is not used are no error.
     last = {"stages"} & overrides.keys()
     for path, value in overrides.items():
         if path not in last and not isinstance(value, Ref):
@@ -59,17 +73,17 @@ def apply(trial: Trial, overrides: dict[str, Any], where: str) -> Trial:
 
 def _choose(stages: list[dict[str, Any]], names: Any, where: str) -> list[dict[str, Any]]:
     """Return the stages of these names, in this order."""
-    known = {stage["name"]: stage for stage in stages}
+    by_name = {stage["name"]: stage for stage in stages}
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise UsageError(f"{where}: 'stages' takes a list of names of declared stages (got {names!r})")
     for name in names:
-        if name not in known:
-            raise UsageError(f"{where}: no stage {name!r} is declared: {nearest(name, known)}")
-    return [known[name] for name in names]
+        if name not in by_name:
+            raise UsageError(f"{where}: no stage {name!r} is declared: {nearest(name, by_name)}")
+    return [by_name[name] for name in names]
 
 
 def _get(raw: dict[str, Any], path: str, where: str) -> Any:
-    """Return the value at a path that names one place."""
+    """Return the value at a path without `*`."""
     stages = {stage["name"]: stage for stage in raw["stages"]}
     value: Any = {**raw, **stages}
     for part in path.split("."):
@@ -78,17 +92,14 @@ def _get(raw: dict[str, Any], path: str, where: str) -> Any:
         elif isinstance(value, dict) and part in value:
             value = value[part]
         else:
-            known = (
-                value
-                if isinstance(value, dict)
-                else map(str, range(len(value) if isinstance(value, (list, tuple)) else 0))
-            )
-            raise UsageError(f"{where}: Ref({path!r}) finds no {part!r}: {nearest(part, known)}")
+            indices = range(len(value)) if isinstance(value, (list, tuple)) else ()
+            parts = value if isinstance(value, dict) else map(str, indices)
+            raise UsageError(f"{where}: Ref({path!r}) finds no {part!r}: {nearest(part, parts)}")
     return value
 
 
 def validated(model: type[M], raw: dict[str, Any], where: str) -> M:
-    """Build `model` from `raw`, turning pydantic's report into one line that names the path."""
+    """Build `model` from `raw`; pydantic's report becomes one line that names the path."""
     try:
         return model.model_validate(raw)
     except ValidationError as error:
@@ -96,30 +107,29 @@ def validated(model: type[M], raw: dict[str, Any], where: str) -> M:
 
 
 def explain(error: ValidationError, raw: dict[str, Any] | None = None) -> str:
-    """Return one line for the first problem of a pydantic report: path, value, what would be right."""
+    """Return one line for the first problem of a pydantic report: path, value, and what is allowed."""
     first = error.errors()[0]
     parts = [str(part) for part in first["loc"] if "[" not in str(part)]
     if raw and len(parts) > 1 and parts[0] == "stages" and parts[1].isdigit():
         parts[:2] = [str(raw["stages"][int(parts[1])]["name"])]
     path = ".".join(parts)
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    got = first["input"]
-    shown = "" if isinstance(got, (dict, BaseModel)) else f" (got {got!r})"
+    value = "" if isinstance(first["input"], (dict, BaseModel)) else f" (got {first['input']!r})"
     if first["type"] == "extra_forbidden":
         message = f"there is no such field{_near_field(error.title, parts[-1])}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return " ".join(f"{path}: {message}{shown}{more}".removeprefix(": ").split())
+    return " ".join(f"{path}: {message}{value}{more}".removeprefix(": ").split())
 
 
 def _near_field(title: str, word: str) -> str:
-    fields = {model.__name__: model.model_fields for model in _family(Frozen)}
+    fields = {model.__name__: model.model_fields for model in _subclasses(Frozen)}
     return f": {nearest(word, fields[title])}" if title in fields else ""
 
 
-def _family(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    for child in kind.__subclasses__():
+def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for child in model.__subclasses__():
         yield child
-        yield from _family(child)
+        yield from _subclasses(child)
 
 
 def _set(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
@@ -146,8 +156,8 @@ def _set(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
     elif head in Trial.model_fields and not rest and head not in {"stages", "seed"}:
         raw[head] = _plain(value)
     else:
-        known = [*stages, *(name for name in Trial.model_fields if name not in {"stages", "seed"})]
-        raise UsageError(f"{where}: no such path {path!r}: {nearest(head, known)}")
+        heads = [*stages, *(name for name in Trial.model_fields if name not in {"stages", "seed"})]
+        raise UsageError(f"{where}: no such path {path!r}: {nearest(head, heads)}")
 
 
 def _indices(index: str, n: int, path: str, where: str) -> range | list[int]:
@@ -178,7 +188,7 @@ def _field(raw: dict[str, Any], path: str, value: Any, model: type[BaseModel], f
 
 
 def _plain(value: Any) -> Any:
-    """Study files pass models (`Data(...)`) where a path names a whole one; the dictionary wants plain values."""
+    """Return models (`Data(...)`), also inside lists, as dictionaries."""
     if isinstance(value, BaseModel):
         return value.model_dump()
     if isinstance(value, (list, tuple)):

@@ -1,6 +1,6 @@
-"""How images are compared: one named object, printed in every caption and part of every evaluation's key.
+"""The protocol by which images are compared; it is printed in every caption and part of every evaluation's key.
 
-PSNR that does not match a paper is nearly always RGB against Y, the border, or rounding; each is stated here.
+PSNR that does not match a paper is nearly always due to RGB or Y, the border, or rounding; each is a setting here.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Protocol as Interface
 from pydantic import BaseModel, ConfigDict, Field
 
 COLORS = {"y": "Y of BT.601", "rgb": "RGB"}
-"""What metrics compare, by the short names that they use."""
+"""Colours that metrics compare, by short name."""
 
 
 class Measure(Interface):
-    """The part of a metric that a protocol looks at; every `drnbench.evaluation.metric.Metric` has it."""
+    """Attributes of a metric that a protocol uses; every `drnbench.evaluation.metric.Metric` has them."""
 
     version: ClassVar[str]
     reads: ClassVar[frozenset[str]]
@@ -25,9 +25,9 @@ class Measure(Interface):
 
 
 class Protocol(BaseModel):
-    """The field's protocol; its defaults are what papers report.
+    """The field's protocol; its defaults are those of papers.
 
-    Whether a score is of Y or of RGB is in the name of its metric (`psnr_y`, `psnr_rgb`); the rest stands here.
+    The colour of a score, Y or RGB, is in the name of its metric (`psnr_y`, `psnr_rgb`); all else is set here.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -37,43 +37,43 @@ class Protocol(BaseModel):
     )
     border: int | None = Field(None, ge=0, description="pixels shaved on each side before comparing; none: the scale")
     quantise: bool = Field(
-        True, description="round SR to 8 bits before comparing, as a file holds it; false: only clamp it to 0..255"
+        True, description="round SR to 8 bits before comparing, as in a file; false: only clamp it to 0..255"
     )
 
     def shaved(self, scale: int) -> int:
         """Return the pixels shaved on each side at a scale."""
         return scale if self.border is None else self.border
 
-    def reaching(self, metric: Measure) -> dict[str, Any]:
-        """Return the fields that move a metric's numbers: what enters the key of its scores, and their tag."""
+    def fields_of(self, metric: Measure) -> dict[str, Any]:
+        """Return the fields that change a metric's numbers; they enter the key of its scores, and their tag."""
         return {name: value for name, value in self.model_dump(mode="json").items() if name in metric.reads}
 
     def tag(self, metrics: Mapping[str, Measure], scale: int | None = None) -> str:
-        """Return one line that says how each metric was measured: colours, settings with their values, versions.
+        """Return one line on the measurement of each metric: colours, settings with their values, versions.
 
-        It stands beside each score in per_image.parquet, and as a tag in MLflow.
+        It is stored with each score in per_image.parquet, and as a tag in MLflow.
         """
-        told = []
+        parts = []
         for name, metric in metrics.items():
-            fields = self.reaching(metric)
+            fields = self.fields_of(metric)
             if "border" in fields:
                 border = "scale" if scale is None and self.border is None else self.shaved(scale or 0)
                 fields["border"] = border
             values = [f"{key}={str(value).lower()}" for key, value in fields.items()]
-            told.append(" ".join([f"{name} v{metric.version}:", COLORS.get(metric.color or "", ""), *values]).strip())
-        return "; ".join(" ".join(one.split()) for one in told)
+            parts.append(" ".join([f"{name} v{metric.version}:", COLORS.get(metric.color or "", ""), *values]).strip())
+        return "; ".join(" ".join(part.split()) for part in parts)
 
     def caption(self, metrics: Iterable[Measure], scale: int | None = None) -> str:
         """Return one sentence for the caption of a table of these metrics; without a scale, for a table of several.
 
-        Metrics of no `kind`, which their own summaries describe, are not told of.
+        Metrics without a `kind` are left out: their own summaries describe them.
         """
-        shown = [metric for metric in metrics if metric.kind]
+        described = [metric for metric in metrics if metric.kind]
         parts = []
-        for color, named in (("y", f"Y of BT.601 (studio range, float64, {self._rounded()})"), ("rgb", "RGB")):
-            kinds = list(dict.fromkeys(metric.kind for metric in shown if metric.color == color))
+        for color, label in (("y", f"Y of BT.601 (studio range, float64, {self._rounded()})"), ("rgb", "RGB")):
+            kinds = list(dict.fromkeys(metric.kind for metric in described if metric.color == color))
             if kinds:
-                parts.append(f"{' and '.join(kinds)} on {named}")
+                parts.append(f"{' and '.join(kinds)} on {label}")
         if not parts:
             return ""
         if scale is None and self.border is None:

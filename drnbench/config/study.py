@@ -1,4 +1,4 @@
-"""What a study file declares, and how it becomes trials: base x axes x seeds, plus named arms, minus exclusions."""
+"""Declaration of a study: base trial, axes, named arms, seeds, exclusions, outputs, profiles."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Axis(Frozen):
     path: str = Field(description="override path, such as adapt.rho, scale, *.lam; for named values any name")
     values: Annotated[tuple[Scalar, ...], Field(strict=False, min_length=1)] = Field(description="in table order")
     choices: dict[Scalar, dict[str, Any]] = Field(default_factory=dict, description="overrides of each named value")
-    label: str | None = Field(None, description="how tables and figures call it; none: the path's last word")
+    label: str | None = Field(None, description="name in tables and figures; none: the path's last word")
 
     def __init__(self, path: str, values: Any, **fields: Any) -> None:
         if isinstance(values, Mapping):
@@ -48,12 +48,12 @@ class Axis(Frozen):
         return self.label or self.path.rpartition(".")[2]
 
     def overrides(self, value: Any) -> dict[str, Any]:
-        """Return what a value sets in a trial."""
+        """Return the overrides of a value."""
         return self.choices[value] if self.choices else {self.path: value}
 
     @property
     def named(self) -> bool:
-        """Whether its values say what they are without the axis' name; `bicubic` alone would be the reference row."""
+        """True if its values are clear without the axis' name; `bicubic` alone would be mistaken for the reference."""
         return bool(self.choices) and "bicubic" not in self.values and all(isinstance(v, str) for v in self.values)
 
     @property
@@ -70,40 +70,42 @@ class Axis(Frozen):
 
 
 class Exclude(Frozen):
-    """Trials of the grid that are left out, and why; the plan and the report show the reason."""
+    """Trials of the grid that are excluded, with the reason, which the plan and the report show."""
 
     where: dict[str, Any] = Field(description="axis paths (and `seed`) to a value or a list of values; all must match")
-    reason: str = Field(min_length=1, description="why, in a sentence")
+    reason: str = Field(min_length=1, description="the reason, in a sentence")
 
     def __init__(self, where: dict[str, Any], reason: str) -> None:
         fields: dict[str, Any] = {"where": where, "reason": reason}
         super().__init__(**fields)
 
     def matches(self, values: Mapping[str, Any]) -> bool:
-        """Whether a cell with these axis values (and seed) is left out."""
+        """Return True if a cell with these axis values (and seed) is excluded."""
         return all(
-            path in values and values[path] in (wanted if isinstance(wanted, (list, tuple)) else [wanted])
-            for path, wanted in self.where.items()
+            path in values and values[path] in (excluded if isinstance(excluded, (list, tuple)) else [excluded])
+            for path, excluded in self.where.items()
         )
 
 
 class Study(Frozen):
     """A question, as a grid of trials or as a search among them. The study's name is the stem of its file."""
 
-    base: Trial = Field(description="the trial that everything else changes")
+    base: Trial = Field(description="the trial that axes and arms override")
     axes: Annotated[tuple[Axis, ...], Field(strict=False)] = Field((), description="the grid")
     search: Search | None = Field(
         None,
-        description="an adaptive search instead of axes; `baseline` is then overrides of the base, what it is compared to",
+        description="an adaptive search instead of axes; `baseline` then has overrides of the base, not axis values",
     )
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict, description="named extra arms: overrides of the base")
-    seeds: int = Field(3, ge=1, description="how many seeds, 0 .. seeds - 1")
-    exclude: Annotated[tuple[Exclude, ...], Field(strict=False)] = Field((), description="what is left out, and why")
+    seeds: int = Field(3, ge=1, description="number of seeds, 0 .. seeds - 1")
+    exclude: Annotated[tuple[Exclude, ...], Field(strict=False)] = Field(
+        (), description="excluded trials, with reasons"
+    )
     baseline: dict[str, Any] = Field(
-        default_factory=dict, description="axis values of the arm that all are compared to"
+        default_factory=dict, description="axis values of the arm that all others are compared to"
     )
     control: str | dict[str, Any] | None = Field(
-        None, description="the positive control, which shows what could be gained: a named arm, or axis values"
+        None, description="the positive control, an upper bound of the gain: a named arm, or axis values"
     )
     subject: dict[str, Any] = Field(
         default_factory=dict, description="axis values of the arms that the question is about; none: all"
@@ -112,42 +114,49 @@ class Study(Frozen):
     profiles: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides of size by profile name")
 
     @model_validator(mode="after")
-    def _paths_are_axes(self) -> Study:
+    def _consistent(self) -> Study:
         if self.search is not None:
             return self._check_search()
         axes = {axis.path: axis for axis in self.axes}
+        self._check_axes(axes)
+        self._check_cells(axes)
+        self._check_outputs(axes)
+        return self
+
+    def _check_axes(self, axes: Mapping[str, Axis]) -> None:
+        """Refuse two axes that set one path."""
         if len(axes) < len(self.axes):
             raise ValueError("two axes share a path")
-        for one, other in itertools.combinations(self.axes, 2):
-            if both := one.paths & other.paths:
+        for axis, other in itertools.combinations(self.axes, 2):
+            if both := axis.paths & other.paths:
                 raise ValueError(
-                    f"the axes {one.path!r} and {other.path!r} both set {min(both)!r}: one would undo the other"
+                    f"the axes {axis.path!r} and {other.path!r} both set {min(both)!r}: one would undo the other"
                 )
+
+    def _check_cells(self, axes: Mapping[str, Axis]) -> None:
+        """Refuse a baseline, a control, a subject or an exclusion that is not of the grid."""
         control = self.control if isinstance(self.control, dict) else {}
-        for path in [
-            *self.baseline,
-            *self.subject,
-            *control,
-            *(p for e in self.exclude for p in e.where if p != "seed"),
-        ]:
+        excluded = [path for exclude in self.exclude for path in exclude.where if path != "seed"]
+        for path in [*self.baseline, *self.subject, *control, *excluded]:
             if path not in axes:
                 raise ValueError(f"{path!r} is not an axis of this study: {nearest(path, axes)}")
+        if isinstance(self.control, str) and self.control not in self.arms:
+            raise ValueError(f"the control {self.control!r} is not a named arm: {nearest(self.control, self.arms)}")
+        for role, cell in (("baseline", self.baseline), ("control", control), ("subject", self.subject)):
+            for path, value in cell.items():
+                if value not in axes[path].values:
+                    raise ValueError(f"the {role}'s {path} = {value!r} is not on the axis")
+            if role != "baseline" and cell and all(self.baseline.get(path) == value for path, value in cell.items()):
+                raise ValueError(f"the {role} is the baseline itself: {cell}")
+
+    def _check_outputs(self, axes: Mapping[str, Axis]) -> None:
+        """Refuse an output of an axis that the study does not have."""
         for out in self.outputs:
             for path in axes_of(out):
                 if path not in axes:
                     raise ValueError(f"an output wants the axis {path!r}: {nearest(path, axes)}")
-        if isinstance(self.control, str) and self.control not in self.arms:
-            raise ValueError(f"the control {self.control!r} is not a named arm: {nearest(self.control, self.arms)}")
-        for what, cell in (("baseline", self.baseline), ("control", control), ("subject", self.subject)):
-            for path, value in cell.items():
-                if value not in axes[path].values:
-                    raise ValueError(f"the {what}'s {path} = {value!r} is not on the axis")
-            if what != "baseline" and cell and all(self.baseline.get(path) == value for path, value in cell.items()):
-                raise ValueError(f"the {what} is the baseline itself: {cell}")
-        for out in self.outputs:
             if isinstance(out, Heatmap):
                 self._check_heatmap(out)
-        return self
 
     def _check_search(self) -> Study:
         for field in ("axes", "exclude", "subject"):
@@ -181,17 +190,17 @@ class Study(Frozen):
 
 
 def arm_name(study: Study, values: Mapping[str, Any]) -> str:
-    """Return how a cell of the grid is called: `ρ=0.3`, or `adapted, scale=4` with several axes, one of them named."""
+    """Return the name of a cell of the grid: `ρ=0.3`, or `adapted, scale=4` with several axes, one of them named."""
     cell = [(axis, values[axis.path]) for axis in study.axes]
-    return ", ".join(str(v) if a.named else f"{a.title}={_shown(v)}" for a, v in cell)
+    return ", ".join(str(v) if a.named else f"{a.title}={_value_text(v)}" for a, v in cell)
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def build(fields: dict[str, Any], where: str) -> Study:
-    """Build a study from plain fields, with one line for an error (used by tests and by programs)."""
+    """Build a study from plain fields, with a one-line error (used by tests and by programs)."""
     try:
         return Study(**fields)
     except ValidationError as error:

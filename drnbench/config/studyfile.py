@@ -1,4 +1,4 @@
-"""Reading a study file: run it, find its `study`, and say in one line what is wrong with it."""
+"""Reading of study files, with a one-line error for a file that is wrong."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def load(path: Path) -> tuple[Study, str, str]:
 
     """
     if path.is_dir():
-        inside = sorted(p.name for p in path.glob("*.py"))
-        raise UsageError(f"{path} is a folder; name a study file in it: {', '.join(inside) or 'it has none'}")
+        files = sorted(p.name for p in path.glob("*.py"))
+        raise UsageError(f"{path} is a folder; name a study file in it: {', '.join(files) or 'it has none'}")
     if not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
         hint = nearest(path.name, (p.name for p in folder.glob("*.py")))
@@ -34,18 +34,18 @@ def load(path: Path) -> tuple[Study, str, str]:
     except DrnbenchError as error:
         raise UsageError(f"{_line(path, error)}: {error}") from error
     except (Exception, SystemExit) as error:
-        told = " ".join(str(error).split()) or "no message"
-        raise UsageError(f"{_line(path, error)}: the study file raises {type(error).__name__}: {told}") from error
+        message = " ".join(str(error).split()) or "no message"
+        raise UsageError(f"{_line(path, error)}: the study file raises {type(error).__name__}: {message}") from error
     study = names.get("study")
     if not isinstance(study, Study):
-        found = "nothing of that name" if study is None else f"a {type(study).__name__}"
-        raise UsageError(f"{path}: a study file defines `study = Study(...)`; found {found}")
+        value = "nothing of that name" if study is None else f"a {type(study).__name__}"
+        raise UsageError(f"{path}: a study file defines `study = Study(...)`; this one has {value}")
     question = (names.get("__doc__") or "").strip().split("\n\n")[0]
     return study, path.stem, " ".join(question.split())
 
 
 def _line(path: Path, error: BaseException) -> str:
-    """The last line of the study file itself that the error passed through."""
+    """Return the path with the last line of the study file in the error's traceback."""
     if isinstance(error, SyntaxError) and error.lineno:
         return f"{path}:{error.lineno}"
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == path.name]

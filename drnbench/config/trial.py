@@ -1,7 +1,7 @@
 """The frozen configuration of one trial, and the keys under which its results are stored.
 
-A trial is everything that decides a number: method, scale, stages, evaluations, protocol, seed. What decides only
-how fast or where it is computed (device, jobs, paths, timeouts) is not here and cannot enter a key.
+A trial is everything that determines a number: method, scale, stages, evaluations, protocol, seed. Settings of speed and
+location (device, jobs, paths, timeouts) are not part of it and cannot enter a key.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Data(Frozen):
     count: int | None = Field(None, ge=1, description="use only the first images, this many, after the hold-out")
     lr: str | None = Field(
         None,
-        description="ready-made LR images at the trial's scale, matched by name; `kernel` says what made them, and makes "
-        "the sizes between",
+        description="ready-made LR images at the trial's scale, matched by name; `kernel` is the degradation that made "
+        "them, and makes the sizes between",
     )
 
     def __init__(self, source: str, **fields: Any) -> None:
@@ -49,20 +49,20 @@ class Data(Frozen):
 class Stage(Frozen):
     """One training phase. Every loss, budget and numeric setting that a weight depends on."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="how overrides and figures call this stage")
-    scheme: str | None = Field(None, description="how to train; none: the method's own scheme")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="name of this stage in overrides and figures")
+    scheme: str | None = Field(None, description="training scheme; none: the method's own")
     data: Data = Field(description="paired training data")
     unpaired: Data | None = Field(None, description="LR images without HR: the source is degraded, its HR never shown")
     steps: int = Field(ge=1, description="optimiser steps; the same for every arm")
     batch: int = Field(8, ge=1, description="images in a batch, pairs and unpaired together")
     accumulate: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         1,
-        description="parts that a batch is taken in, their gradients added up: less memory, the same step but for the last "
-        "bits; auto: whole, and in twice as many parts after each out-of-memory error",
+        description="number of parts of a batch whose gradients are added up: less memory, the same step but for the last "
+        "bits; auto: one part, and twice as many after each out-of-memory error",
     )
     patch: int = Field(96, ge=1, description="side of a training patch in HR pixels")
     lr: Positive = Field(1e-4, description="learning rate at the first step (Adam)")
-    lr_min: NonNegative = Field(1e-7, description="learning rate that the cosine ends at")
+    lr_min: NonNegative = Field(1e-7, description="learning rate at the end of the cosine")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="learning rate over the stage")
     betas: Annotated[tuple[Fraction01, Fraction01], Field(strict=False)] = Field(
         (0.9, 0.999), description="Adam's betas"
@@ -72,18 +72,18 @@ class Stage(Frozen):
     rho: Fraction01 = Field(0.0, description="ρ, share of unpaired LR images in a batch")
     dual: Literal["level", "chain", "single"] = Field(
         "chain",
-        description="what an unpaired image is compared through: D0 only, all levels chained, or one dual s -> 1",
+        description="D of an unpaired image: level: D0 only, chain: all levels chained, single: one dual s -> 1",
     )
     dual_feats: int = Field(16, ge=1, description="channels of the dual networks")
     dual_of: Literal["shared", "own"] = Field(
         "shared", description="one D for pairs and unpaired images, or a D of its own for the unpaired domain"
     )
     dual_frozen: bool = Field(False, description="D is not trained, only the P before it")
-    dual_weights: str | None = Field(None, description="file that D starts from: the authors' or a checkpoint.pt")
+    dual_weights: str | None = Field(None, description="file of D's initial weights: the authors' or a checkpoint.pt")
     hr_lam: NonNegative = Field(0.0, description="weight of the HR-domain constraint y -> D -> P -> y")
     aux: NonNegative = Field(1.0, description="weight of the outputs below the SR image in the primary loss")
-    weights: str | None = Field(None, description="file that the model starts from: the authors' or a checkpoint.pt")
-    options: dict[str, Scalar] = Field(default_factory=dict, description="further settings that the scheme declares")
+    weights: str | None = Field(None, description="file of initial weights: the authors' or a checkpoint.pt")
+    options: dict[str, Scalar] = Field(default_factory=dict, description="further settings of the scheme")
     augment: bool = Field(True, description="flips and transposition, each with probability 1/2")
     holdout: int = Field(1, ge=0, description="training images held out for validation: the last ones of the source")
     validations: int = Field(
@@ -92,7 +92,7 @@ class Stage(Frozen):
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="bf16: autocast of the networks, fp32 weights and losses"
     )
-    threads: int = Field(1, ge=1, description="CPU threads: part of the numbers, one and two give different weights")
+    threads: int = Field(1, ge=1, description="CPU threads: they change the numbers, 1 and 2 give different weights")
     deterministic: bool = Field(True, description="deterministic algorithms only")
 
     def __init__(self, name: str, **fields: Any) -> None:
@@ -107,14 +107,16 @@ class Stage(Frozen):
 
 
 class Evaluate(Frozen):
-    """One test set under one degradation, and what to measure on it."""
+    """One test set under one degradation, and the metrics on it."""
 
     source: str = Field(min_length=1, description="test images: a name or a folder, as in Data")
     kernel: str = Field("bicubic", description="degradation that makes the LR inputs; real: the images are LR")
     metrics: Annotated[tuple[str, ...], Field(strict=False)] = Field(("psnr_y", "ssim_y"), description="metric names")
     crop: int | None = Field(None, ge=1, description="use only a central HR square of this many pixels at most")
     count: int | None = Field(None, ge=1, description="score only the first images, this many")
-    lr: str | None = Field(None, description="ready-made LR images, matched by name; `kernel` says what made them")
+    lr: str | None = Field(
+        None, description="ready-made LR images, matched by name; `kernel` is the degradation that made them"
+    )
 
     def __init__(self, source: str, **fields: Any) -> None:
         super().__init__(**{"source": source, **fields})
@@ -130,12 +132,12 @@ class Evaluate(Frozen):
 class Trial(Frozen):
     """One complete configuration with its seed: stages, then evaluations."""
 
-    method: str = Field("drn", description="what the registry names: a model and how it is trained by default")
+    method: str = Field("drn", description="name in the registry: a model and its default training scheme")
     model: dict[str, Scalar] = Field(default_factory=dict, description="sizes of the model, such as n_blocks, n_feats")
     scale: int = Field(4, ge=1, description="HR size over LR size")
     stages: Annotated[tuple[Stage, ...], Field(strict=False)] = Field((), description="training phases, in order")
-    evaluate: Annotated[tuple[Evaluate, ...], Field(strict=False)] = Field(description="what is scored afterwards")
-    protocol: Protocol = Field(default_factory=Protocol, description="how it is scored")
+    evaluate: Annotated[tuple[Evaluate, ...], Field(strict=False)] = Field(description="test sets, scored afterwards")
+    protocol: Protocol = Field(default_factory=Protocol, description="scoring protocol")
     seed: int = Field(0, ge=0, description="of initialisation and sampling")
 
     @model_validator(mode="after")

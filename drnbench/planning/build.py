@@ -1,4 +1,4 @@
-"""Building a plan: trials to units, units to a graph, each with its state in the store."""
+"""Construction of a plan: trials to units, units to a graph, each with its state in the store."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ def _trial(
     state, status = store.look(store.trial(unit.key)) if store else ("missing", None)
     have = set(status.evaluations) if status else set()
     missing = tuple(e.key for e in unit.wanted if e.key not in have)
-    bad = next((stages[k] for k in keys if stages[k].state == "failed"), None)
-    if bad is not None:
-        return PlannedTrial(arm, trial, unit, keys, "failed", missing, bad.status)
+    failed = next((stages[k] for k in keys if stages[k].state == "failed"), None)
+    if failed is not None:
+        return PlannedTrial(arm, trial, unit, keys, "failed", missing, failed.status)
     if not missing:
         state = "done"
     elif state == "done":
@@ -97,8 +97,8 @@ def _warnings(stages: dict[str, StageNode], trials: list[PlannedTrial], signatur
                 f"{n} {name}" for n, name in zip(counts, ("stages", "scored trials"), strict=True) if n
             )
             warnings.append(f"{results} {reason}; --rerun stale makes them again")
-    if alone := dict.fromkeys(text for node in stages.values() if (text := _without_unpaired(node.unit.stage))):
-        warnings.append(f"too few steps for a single unpaired image, so these train on pairs alone: {', '.join(alone)}")
+    if names := dict.fromkeys(name for node in stages.values() if (name := _without_unpaired(node.unit.stage))):
+        warnings.append(f"too few steps for a single unpaired image, so these train on pairs alone: {', '.join(names)}")
     if len(signatures) > 1:
         warnings.append(
             f"the stored stages come from {len(signatures)} numerics signatures (torch version, processor or GPU, threads, "

@@ -1,11 +1,12 @@
-"""What units will cost, from measured siblings: units of the same shape that this store has run.
+"""Expected costs of units, from measured siblings: units of the same shape in the store.
 
-What nothing like it was measured for stays unknown. Times of another kind of device (CPU, GPU) are no measure.
+Costs without a measured sibling stay unknown. Times of another kind of device (CPU, GPU) do not count.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,16 +21,21 @@ from drnbench.store import Store
 from drnbench.store.devices import gpu_count
 
 Shape = tuple[Any, ...]
-ENOUGH = 8
-"""Siblings whose folders are measured: they are nearly equal, and a store may have thousands."""
+SIBLINGS = 8
+"""Number of siblings whose folders are measured: they are nearly equal, and a store may have thousands."""
 
 
 class StageSample(NamedTuple):
-    """What one trained stage cost.
+    """Costs of one trained stage.
 
     Attributes:
-        seconds: of a step, start-up left out.
-        rss, gpu: peak memory of its process and on its GPU in MiB; None: not recorded.
+        folder: of the stage.
+        time_shape: as `shape`.
+        size_shape: as `size_shape`.
+        device: "cpu" or "cuda"; None: not recorded.
+        seconds: of a step, start-up excluded.
+        rss: peak memory of its process in MiB; None: not recorded.
+        gpu: peak memory on its GPU in MiB; None: not recorded.
 
     """
 
@@ -43,7 +49,7 @@ class StageSample(NamedTuple):
 
 
 class ScoreSample(NamedTuple):
-    """What scoring one trial cost: seconds of one evaluation (a metric on a test set), its share of start-up in it."""
+    """Costs of scoring one trial: seconds of one evaluation (a metric on a test set), its share of start-up included."""
 
     folder: str
     shape: Shape
@@ -62,112 +68,114 @@ class Memory:
 
 
 def shape(unit: StageUnit) -> Shape:
-    """Return what decides the seconds of a step: the network, the batch, the scheme, the numerics."""
+    """Return the fields that determine the seconds of a step: network, batch, scheme, numerics."""
     s = unit.stage
     return (unit.model, _sizes(unit.options), unit.scale, s.scheme, s.batch, s.patch, s.threads, s.precision)
 
 
 def size_shape(unit: StageUnit) -> Shape:
-    """Return what decides the size of a checkpoint: every network, and the optimisers that the scheme has."""
+    """Return the fields that determine the size of a checkpoint: every network, and the optimisers of the scheme."""
     s = unit.stage
     return (unit.model, _sizes(unit.options), unit.scale, s.scheme, s.dual, s.dual_feats, s.dual_of)
 
 
 def score_shape(trial: Trial) -> Shape:
-    """Return what decides the seconds and the files of scoring: the network, the images, the metrics."""
+    """Return the fields that determine the seconds and the files of scoring: network, images, metrics."""
     evaluate = [e.model_dump(mode="json") for e in trial.evaluate]
     return (trial.method, _sizes(trial.model), trial.scale, json.dumps(evaluate, sort_keys=True))
 
 
 class Costs:
-    """Measured costs by shape, read from the store once and only when asked.
+    """Measured costs by shape, read from the store once, on first access.
 
     Args:
         store: the results folder.
-        device: "cpu" or "cuda", what units will run on; none: CUDA where PyTorch sees it.
+        device: "cpu" or "cuda", on which units will run; None: CUDA if PyTorch finds it.
 
     """
 
     def __init__(self, store: Store, device: str | None = None) -> None:
-        self._store, self._given = store, device
+        self._store, self._requested_device = store, device
         self._folders: dict[Shape, int | None] = {}
 
     def seconds(self, unit: StageUnit) -> float | None:
-        """Return the estimated seconds of a stage on one process, or None where nothing like it was measured."""
-        each = self._steps.get(shape(unit))
-        return None if each is None else unit.stage.steps * each
+        """Return the estimated seconds of a stage on one process, or None without a measured sibling."""
+        step = self._step_seconds.get(shape(unit))
+        return None if step is None else unit.stage.steps * step
 
     def memory(self, unit: StageUnit) -> Memory:
-        """Return the most that siblings of a stage have taken."""
-        return _most(self._times.get(shape(unit), ()))
+        """Return the largest memory of a stage's siblings."""
+        return _largest(self._by_time_shape.get(shape(unit), ()))
 
     def disk(self, unit: StageUnit) -> int | None:
-        """Return the bytes of a stage's folder, or None where nothing like it is there."""
-        of = size_shape(unit)
-        return self._folder(of, self._sizes.get(of, ()))
+        """Return the bytes of a stage's folder, or None without a stored sibling."""
+        key = size_shape(unit)
+        return self._folder_size(key, self._by_size_shape.get(key, ()))
 
     def scoring(self, trial: Trial) -> float | None:
-        """Return the estimated seconds of one evaluation of a trial, or None where nothing like it was measured."""
-        found = [s.seconds for s in self._scored.get(score_shape(trial), ()) if s.seconds is not None]
-        return median(found) if found else None
+        """Return the estimated seconds of one evaluation of a trial, or None without a measured sibling."""
+        seconds = [s.seconds for s in self._scored.get(score_shape(trial), ()) if s.seconds is not None]
+        return median(seconds) if seconds else None
 
     def scoring_memory(self, trial: Trial) -> Memory:
-        """Return the most that scoring siblings of a trial has taken."""
-        return _most(self._scored.get(score_shape(trial), ()))
+        """Return the largest memory of scoring a trial's siblings."""
+        return _largest(self._scored.get(score_shape(trial), ()))
 
     def scoring_disk(self, trial: Trial) -> int | None:
-        """Return the bytes of a scored trial's folder, crops included, or None where nothing like it is there."""
-        of = score_shape(trial)
-        return self._folder(of, self._scored.get(of, ()))
+        """Return the bytes of a scored trial's folder, crops included, or None without a stored sibling."""
+        key = score_shape(trial)
+        return self._folder_size(key, self._scored.get(key, ()))
 
-    def _folder(self, of: Shape, samples: Sequence[StageSample | ScoreSample]) -> int | None:
-        if of not in self._folders:
-            self._folders[of] = _folders(s.folder for s in samples)
-        return self._folders[of]
+    def _folder_size(self, key: Shape, samples: Sequence[StageSample | ScoreSample]) -> int | None:
+        if key not in self._folders:
+            self._folders[key] = _median_size(s.folder for s in samples)
+        return self._folders[key]
 
     @functools.cached_property
     def _device(self) -> str:
-        if self._given is not None:
-            return self._given
+        if self._requested_device is not None:
+            return self._requested_device
         return "cuda" if gpu_count() else "cpu"
 
     @functools.cached_property
     def _stages(self) -> list[StageSample]:
-        found = (_stage(path, *stamp) for path, stamp in _records(self._store.root / "stages", "stage.json"))
-        return [sample for sample in found if sample is not None]
+        samples = (_stage(path, *stamp) for path, stamp in _records(self._store.root / "stages", "stage.json"))
+        return [sample for sample in samples if sample is not None]
 
     @functools.cached_property
-    def _times(self) -> Mapping[Shape, list[StageSample]]:
-        here: dict[Shape, list[StageSample]] = {}
+    def _by_time_shape(self) -> Mapping[Shape, list[StageSample]]:
+        out: dict[Shape, list[StageSample]] = {}
         for sample in self._stages:
             if sample.device in {None, self._device}:
-                here.setdefault(sample.time_shape, []).append(sample)
-        return here
+                out.setdefault(sample.time_shape, []).append(sample)
+        return out
 
     @functools.cached_property
-    def _steps(self) -> Mapping[Shape, float]:
-        times = {of: [s.seconds for s in found if s.seconds is not None] for of, found in self._times.items()}
-        return {of: median(found) for of, found in times.items() if found}
+    def _step_seconds(self) -> Mapping[Shape, float]:
+        seconds = {
+            key: [s.seconds for s in samples if s.seconds is not None] for key, samples in self._by_time_shape.items()
+        }
+        return {key: median(values) for key, values in seconds.items() if values}
 
     @functools.cached_property
-    def _sizes(self) -> Mapping[Shape, list[StageSample]]:
-        here: dict[Shape, list[StageSample]] = {}
+    def _by_size_shape(self) -> Mapping[Shape, list[StageSample]]:
+        out: dict[Shape, list[StageSample]] = {}
         for sample in self._stages:
-            here.setdefault(sample.size_shape, []).append(sample)
-        return here
+            out.setdefault(sample.size_shape, []).append(sample)
+        return out
 
     @functools.cached_property
     def _scored(self) -> Mapping[Shape, list[ScoreSample]]:
-        here: dict[Shape, list[ScoreSample]] = {}
+        out: dict[Shape, list[ScoreSample]] = {}
         for path, stamp in _records(self._store.root / "trials", "status.json"):
             sample = _trial(path, *stamp)
             if sample is not None and sample.device in {None, self._device}:
-                here.setdefault(sample.shape, []).append(sample)
-        return here
+                out.setdefault(sample.shape, []).append(sample)
+        return out
 
 
 def _records(folder: Path, name: str) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield the file of that name of every unit, with its time and size: what was read once is known by these."""
+    """Yield the file of that name of every unit, with its time and size, by which a file that was read is recognised."""
     try:
         units = sorted(entry.path for entry in os.scandir(folder) if not entry.name.startswith("."))
     except OSError:
@@ -184,21 +192,21 @@ def _records(folder: Path, name: str) -> Iterator[tuple[str, tuple[int, int]]]:
 def _json(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 - as above
-            found = json.load(file)
+            content = json.load(file)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 @functools.cache
-def _stage(path: str, time: int, size: int) -> StageSample | None:  # noqa: ARG001 - they say which version of the file
+def _stage(path: str, time: int, size: int) -> StageSample | None:  # noqa: ARG001 - the version of the file
     folder = os.path.dirname(path)  # noqa: PTH120
     stored = _json(path)
     if "seconds_per_step" not in stored and "costs" not in stored:
         return None  # not trained to the end
     raw = _json(os.path.join(folder, "unit.json"))  # noqa: PTH118
     try:
-        # Not StageUnit: it costs more than the file, and one of another version can still be compared.
+        # Not as a StageUnit: that takes longer than reading, and a file of another version can still be compared.
         s, model = raw["stage"], (raw["model"], _sizes(raw["options"]), raw["scale"], raw["stage"]["scheme"])
         return StageSample(
             folder,
@@ -224,16 +232,16 @@ def _trial(path: str, time: int, size: int) -> ScoreSample | None:  # noqa: ARG0
         return None
     seconds, count = scores.get("seconds"), scores.get("scored")
     if not (seconds and count):
-        # Older records: the last process, which need not have scored all of it, but mostly has.
+        # Older records: the last process, which has scored all of it in most cases.
         ended, count = status.get("finished"), len(status.get("evaluations", ()))
         seconds = ended - status.get("started", ended) if ended else None
     device = scores.get("device") or _kind((scores.get("signature") or {}).get("device"))
-    each = seconds / count if seconds and count else None
-    return ScoreSample(folder, shape, device, each, scores.get("peak_rss_mib"), scores.get("peak_gpu_mib"))
+    evaluation = seconds / count if seconds and count else None
+    return ScoreSample(folder, shape, device, evaluation, scores.get("peak_rss_mib"), scores.get("peak_gpu_mib"))
 
 
 def _kind(device: str | None) -> str | None:
-    """Return the kind of device of a signature: a processor's ends with its instruction set."""
+    """Return the kind of device of a signature: that of a processor ends with its instruction set."""
     return None if device is None else "cpu" if "," in device else "cuda"
 
 
@@ -241,14 +249,15 @@ def _sizes(options: Mapping[str, Any]) -> Shape:
     return tuple(sorted(options.items()))
 
 
-def _most(samples: Iterable[StageSample | ScoreSample]) -> Memory:
-    found = list(samples)
-    rss, gpu = [s.rss for s in found if s.rss is not None], [s.gpu for s in found if s.gpu is not None]
+def _largest(samples: Sequence[StageSample | ScoreSample]) -> Memory:
+    rss, gpu = [s.rss for s in samples if s.rss is not None], [s.gpu for s in samples if s.gpu is not None]
     return Memory(max(rss, default=None), max(gpu, default=None))
 
 
-def _folders(folders: Iterable[str]) -> int | None:
-    sizes = []
-    for folder, _ in zip(folders, range(ENOUGH), strict=False):
-        sizes.append(sum(p.stat().st_size for p in Path(folder).rglob("*") if p.is_file()))
+def _median_size(folders: Iterable[str]) -> int | None:
+    """Return the median of the bytes of the first folders."""
+    sizes = [
+        sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+        for folder in itertools.islice(folders, SIBLINGS)
+    ]
     return round(median(sizes)) if sizes else None

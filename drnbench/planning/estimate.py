@@ -1,4 +1,4 @@
-"""What a run has ahead of it: time for one process and for several, memory, disk."""
+"""Estimate of a run: time for one process and for several, memory, disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from drnbench.training.reads import units_reads
 
 
 class Task(NamedTuple):
-    """A unit to run: the one that it waits for, its place in the queue, and its seconds (None: unknown)."""
+    """A unit to run: the key of the unit that it waits for, its rank in the queue, and its seconds (None: unknown)."""
 
     key: str
     needs: str | None
@@ -27,24 +27,27 @@ class Task(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """What is left to do of a plan.
+class Estimate:
+    """Estimated costs of the units that are left of a plan.
 
     Attributes:
-        one: seconds of one process for everything that is known.
-        several: seconds for `slots` processes; each unit waits for the one it needs.
-        stages, scores: how many units of each kind have an unknown time.
-        memory: the most of any unit.
-        disk: bytes by what takes them; None: nothing like it was measured.
+        tasks: the units, in the order of the queue.
+        slots: processes at once.
+        sequential: seconds of one process, without units of unknown time.
+        parallel: seconds of `slots` processes; a unit waits for the one it needs.
+        unknown_stages: number of stages of unknown time.
+        unknown_scores: number of trials of unknown time to score.
+        memory: the largest of any unit.
+        disk: bytes of new stages and trials; None: without a stored sibling.
 
     """
 
     tasks: tuple[Task, ...]
     slots: int
-    one: float
-    several: float
-    stages: int
-    scores: int
+    sequential: float
+    parallel: float
+    unknown_stages: int
+    unknown_scores: int
     memory: Memory
     disk: dict[str, int | None]
 
@@ -54,15 +57,16 @@ class Ahead:
         return {task.key: task.seconds for task in self.tasks}
 
 
-def look_ahead(
+def estimate_run(
     plan: Plan, costs: Costs, queue: Sequence[tuple[Unit, str | None, tuple[int, int]]], slots: int
-) -> Ahead:
-    """Estimate what a run would take.
+) -> Estimate:
+    """Estimate the costs of a run.
 
     Args:
         plan: of the study.
-        costs: measured ones.
-        queue: units to run, each with the key of the unit it waits for and its rank. Scores hold only what is missing.
+        costs: measured in the store.
+        queue: units to run, each with the key of the unit it waits for and its rank. Units of scores have only the
+            missing evaluations.
         slots: processes at once.
 
     """
@@ -80,7 +84,7 @@ def look_ahead(
         tasks.append(Task(unit.key, needs, rank, seconds))
         memories.append(memory)
     unknown = [unit.kind for (unit, _, _), task in zip(queue, tasks, strict=True) if task.seconds is None]
-    return Ahead(
+    return Estimate(
         tuple(tasks), slots, sum(t.seconds or 0.0 for t in tasks), makespan(tasks, slots),
         unknown.count("stage"), unknown.count("evaluate"),
         Memory(max((m.rss for m in memories if m.rss is not None), default=None),
@@ -92,23 +96,22 @@ def look_ahead(
 
 def scoring_seconds(costs: Costs, trial: PlannedTrial, evaluations: int) -> float | None:
     """Return the seconds of scoring that many evaluations of a trial; None: unknown."""
-    each = costs.scoring(trial.trial)
-    return None if each is None else each * evaluations
+    evaluation = costs.scoring(trial.trial)
+    return None if evaluation is None else evaluation * evaluations
 
 
-def trial_seconds(costs: Costs, trial: PlannedTrial, ahead: Ahead) -> float | None:
-    """Return the seconds of one process for what a trial lacks, shared stages too; None where some are unknown."""
-    known = ahead.seconds
-    parts = [known[key] for key in trial.stages if key in known]
-    if trial.unit.key in known and trial.missing:
-        parts.append(scoring_seconds(costs, trial, len(trial.missing)))
-    return None if None in parts else sum(p for p in parts if p is not None)
+def trial_seconds(costs: Costs, trial: PlannedTrial, estimate: Estimate) -> float | None:
+    """Return the seconds of one process for the missing units of a trial, shared stages too; None if some are unknown."""
+    seconds = [estimate.seconds[key] for key in trial.stages if key in estimate.seconds]
+    if trial.unit.key in estimate.seconds and trial.missing:
+        seconds.append(scoring_seconds(costs, trial, len(trial.missing)))
+    return None if None in seconds else sum(s for s in seconds if s is not None)
 
 
 def makespan(tasks: Sequence[Task], slots: int) -> float:
-    """Return the seconds that `slots` processes need: a free one takes the first unit by rank that waits for nothing.
+    """Return the seconds of `slots` processes: a free process takes the first unit by rank that waits for no other.
 
-    Unknown times count as 0, so the result is the least that it can be.
+    Unknown times count as 0, so the result is a lower bound.
     """
     waiting: dict[str, list[Task]] = {}
     keys = {task.key for task in tasks}

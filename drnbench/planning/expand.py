@@ -1,4 +1,4 @@
-"""How a study becomes trials: base x axes x seeds, plus named arms, minus exclusions."""
+"""Expansion of a study to trials: base x axes x seeds, plus named arms, minus exclusions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Arm:
     Attributes:
         name: unique in the study, such as `ρ=0.3`, `true pairs`, `bicubic`.
         values: axis values of a grid arm, by path; empty for a named arm.
-        kind: "grid", "named", or "reference" (bicubic interpolation, which nobody trains).
+        kind: "grid", "named", or "reference" (bicubic interpolation, which is not trained).
         trials: one for each seed; a reference has one.
         excluded: seeds left out, with the reason.
 
@@ -35,7 +35,18 @@ class Arm:
 
 @dataclass(frozen=True)
 class Expanded:
-    """A study under one profile: what is to be run, in table order."""
+    """A study under one profile: its arms, in table order.
+
+    Attributes:
+        name: of the study.
+        question: first paragraph of the file's docstring.
+        profile: under which it was expanded.
+        study: the declaration, with the axes of the profile.
+        arms: grid, named arms, references.
+        baseline: name of the arm that all are compared to.
+        control: name of the positive control.
+
+    """
 
     name: str
     question: str
@@ -49,10 +60,17 @@ class Expanded:
 def expand(
     study: Study, name: str, question: str, profile: str = "quick", sets: Mapping[str, Any] | None = None
 ) -> Expanded:
-    """Turn a study with axes into arms of frozen trials; one with a search is resolved by `drnbench.search.resolve`.
+    """Turn a study with axes into arms of frozen trials; a study with a search is resolved by `drnbench.search.resolve`.
 
     Overrides apply in this order, the later the stronger: built-in profile, the study's profile, `--set`, arm. A
     profile may also give `seeds`, and `axes`: new values for some axes.
+
+    Args:
+        study: the declaration.
+        name: of the study, for messages.
+        question: of the study.
+        profile: a built-in one or one of the study's.
+        sets: overrides of every trial by path, and `seeds`.
 
     Raises:
         UsageError: a profile that neither is built in nor declared by the study, a misspelt path, a value that is not allowed.
@@ -62,18 +80,18 @@ def expand(
     if profile not in profiles:
         raise UsageError(f"{name}: unknown profile {profile!r}, the study declares none: {nearest(profile, profiles)}")
     size = {**PROFILES.get(profile, {}), **study.profiles.get(profile, {})}
-    wanted = dict(sets or {})
+    overrides = dict(sets or {})
     seeds = size.pop("seeds", study.seeds)
     if "seeds" not in study.profiles.get(profile, {}):
-        seeds = min(seeds, study.seeds)  # a built-in profile never asks for more than the study does
-    seeds = wanted.pop("seeds", seeds)
+        seeds = min(seeds, study.seeds)  # a built-in profile has no more seeds than the study
+    seeds = overrides.pop("seeds", seeds)
     if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
         raise UsageError(f"{name}: seeds must be a whole number of at least 1 (got {seeds!r})")
     study = _with_axes(study, size.pop("axes", {}), f"{name}, profile {profile!r}")
-    if clash := {path for axis in study.axes for path in axis.paths} & set(wanted):
+    if clash := {path for axis in study.axes for path in axis.paths} & set(overrides):
         raise UsageError(f"--set {min(clash)}: this path is an axis of the study, or set by one; edit the axis instead")
     base = apply(study.base, size, f"{name}, profile {profile!r}") if size else study.base
-    base = apply(base, wanted, "--set") if wanted else base
+    base = apply(base, overrides, "--set") if overrides else base
 
     arms = [*_grid(study, base, seeds, name), *_named(study, base, seeds, name)]
     arms += _references(base, arms, name)
@@ -90,10 +108,10 @@ def _with_axes(study: Study, values: Mapping[str, Any], where: str) -> Study:
         return study
     if not isinstance(values, Mapping):
         raise UsageError(f"{where}: axes takes a dictionary of axis paths and their values (got {values!r})")
-    known = {axis.path: axis for axis in study.axes}
+    paths = {axis.path for axis in study.axes}
     for path in values:
-        if path not in known:
-            raise UsageError(f"{where}: axes: {path!r} is not an axis of this study: {nearest(path, known)}")
+        if path not in paths:
+            raise UsageError(f"{where}: axes: {path!r} is not an axis of this study: {nearest(path, paths)}")
     axes = [Axis(a.path, values[a.path], label=a.label) if a.path in values else a for a in study.axes]
     return build({**{name: getattr(study, name) for name in Study.model_fields}, "axes": axes}, where)
 
@@ -110,6 +128,7 @@ def _seeded(trial: Trial, seeds: int, values: dict[str, Any], study: Study) -> t
 
 
 def _grid(study: Study, base: Trial, seeds: int, name: str) -> list[Arm]:
+    """Return an arm for each cell of the product of the axes."""
     arms = []
     for cell in itertools.product(*(axis.values for axis in study.axes)):
         values = dict(zip((axis.path for axis in study.axes), cell, strict=True))
@@ -122,12 +141,12 @@ def _grid(study: Study, base: Trial, seeds: int, name: str) -> list[Arm]:
 
 
 def _named(study: Study, base: Trial, seeds: int, name: str) -> list[Arm]:
-    # A named arm starts from the baseline's cell, so that it differs from the baseline by what it names alone.
+    # A named arm starts from the baseline's cell, so that it differs from the baseline by its own overrides alone.
+    cell = {
+        p: v for a in study.axes if a.path in study.baseline for p, v in a.overrides(study.baseline[a.path]).items()
+    }
     arms = []
     for label, overrides in study.arms.items():
-        cell = {
-            p: v for a in study.axes if a.path in study.baseline for p, v in a.overrides(study.baseline[a.path]).items()
-        }
         trial = apply(base, {**cell, **overrides}, f"{name}, arm {label!r}")
         kept, excluded = _seeded(trial, seeds, {}, study)
         arms.append(Arm(label, {}, "named", kept, excluded))
@@ -135,23 +154,26 @@ def _named(study: Study, base: Trial, seeds: int, name: str) -> list[Arm]:
 
 
 def _references(base: Trial, arms: list[Arm], name: str) -> list[Arm]:
-    """Bicubic interpolation, wherever an arm is scored: the row that every table of the field begins with."""
-    wanted: dict[int, dict[str, Evaluate]] = {}
+    """Return an arm of bicubic interpolation for each scale, scored on the test sets of all arms at that scale.
+
+    It is the first row of every table of the field.
+    """
+    by_scale: dict[int, dict[str, Evaluate]] = {}
     for arm in arms:
         for trial in arm.trials:
-            for one in trial.evaluate:
-                wanted.setdefault(trial.scale, {})[one.model_dump_json()] = one
+            for evaluate in trial.evaluate:
+                by_scale.setdefault(trial.scale, {})[evaluate.model_dump_json()] = evaluate
     out = []
-    for scale, evaluations in sorted(wanted.items()):
+    several = len(by_scale) > 1
+    for scale, evaluations in sorted(by_scale.items()):
         trial = apply(base, {"method": "bicubic", "model": {}, "scale": scale}, name)
         trial = trial.model_copy(update={"stages": (), "evaluate": tuple(evaluations.values())})
-        several = len(wanted) > 1
         label = f"bicubic x{scale}" if several else "bicubic"
         out.append(Arm(label, {"scale": scale} if several else {}, "reference", (trial,), {}))
     return out
 
 
 def _first(arms: list[Arm], values: Mapping[str, Any]) -> str | None:
-    """Name the first arm of the grid that has these axis values."""
-    found = (arm for arm in arms if arm.kind == "grid" and all(arm.values.get(k) == v for k, v in values.items()))
-    return next((arm.name for arm in found), None) if values else None
+    """Return the name of the first arm of the grid with these axis values; None if there is none."""
+    matching = (arm for arm in arms if arm.kind == "grid" and all(arm.values.get(k) == v for k, v in values.items()))
+    return next((arm.name for arm in matching), None) if values else None

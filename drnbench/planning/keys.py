@@ -245,7 +245,7 @@ class Keys:
             # A table may mix arms with and without a D, and bicubic stands in all of them: an empty cell, not an error.
             if metric.needs <= available:
                 version = {"name": name, "version": metric.version}
-                own = {"metric": version, "protocol": trial.protocol.reaching(metric)}
+                own = {"metric": version, "protocol": trial.protocol.fields_of(metric)}
                 out.append(_EvaluationTemplate(Digests({**content, **own}, "trial"), {**fields, "metric": name}))
         return out
 

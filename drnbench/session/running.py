@@ -16,7 +16,7 @@ from drnbench.outputs.report import Report, current, write
 from drnbench.parallel import clock
 from drnbench.planning import Plan
 from drnbench.planning.costs import Costs
-from drnbench.planning.estimate import Ahead, look_ahead
+from drnbench.planning.estimate import Estimate, estimate_run
 from drnbench.session.declared import Declared
 from drnbench.session.execute import announce, execute
 from drnbench.session.items import todo, unscored
@@ -92,12 +92,12 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
     return _finish(plan, store, request.tracking_uri if mirrored else "off", [*failed, *outcome.failed], ran=True)
 
 
-def duration(ahead: Ahead) -> str:
+def duration(estimate: Estimate) -> str:
     """Return the time that a run will take, in a word or two."""
-    unknown = ahead.stages + ahead.scores
-    if unknown == len(ahead.tasks):
+    unknown = estimate.unknown_stages + estimate.unknown_scores
+    if unknown == len(estimate.tasks):
         return "unknown"
-    return f"{'at least' if unknown else 'about'} {clock(ahead.several)}"
+    return f"{'at least' if unknown else 'about'} {clock(estimate.parallel)}"
 
 
 def _announce_work(
@@ -106,7 +106,7 @@ def _announce_work(
     stages = sum(item.unit.kind == "stage" for item in items)
     slots = min(executor.slots, len(items))
     queue = [(unit, item.needs, item.rank) for unit, item in zip(unscored(items, plan), items, strict=True)]
-    time = duration(look_ahead(plan, Costs(store, kind), queue, slots))
+    time = duration(estimate_run(plan, Costs(store, kind), queue, slots))
     print(f"{declared.name}, profile {declared.profile}: {stages} stages to train, {len(items) - stages} trials to score; "
           f"{slots} at once on {kind}; time {time}", flush=True)  # fmt: skip
 

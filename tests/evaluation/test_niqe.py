@@ -111,7 +111,7 @@ def test_the_metric_looks_at_rounded_luma_without_the_border(monkeypatch):
     assert metric.measure(item, Protocol()) == value
     assert metric.measure(item, Protocol(quantise=False)) != value
     assert metric.score(NOISE, NOISE, 4, Protocol(y_round=True)) == value
-    assert set(Protocol().reaching(metric)) == {"border", "quantise"}
+    assert set(Protocol().fields_of(metric)) == {"border", "quantise"}
     assert not metric.needs
 
 

@@ -65,7 +65,7 @@ def test_the_whole_image_counts_and_rounding_is_the_protocols(home):
     assert value == lpips.score(sr, hr, 4, Protocol(border=8, y_round=True)) > 0
     assert lpips.score(exact, hr, 4, Protocol()) == value
     assert lpips.measure(item, Protocol(quantise=False)) not in {value, 0}
-    assert set(Protocol(border=8).reaching(lpips)) == {"quantise"}
+    assert set(Protocol(border=8).fields_of(lpips)) == {"quantise"}
 
 
 def test_equal_images_have_no_distance_and_hr_is_cropped(home):

@@ -148,7 +148,7 @@ def test_a_tag_says_for_each_metric_what_reaches_it():
         "lr_psnr v1: y_round=true border=4"
     )
     assert "border=scale" in Protocol().tag(shown)
-    assert Protocol(y_round=True).reaching(metrics.get("psnr_rgb")) == Protocol().reaching(metrics.get("psnr_rgb"))
+    assert Protocol(y_round=True).fields_of(metrics.get("psnr_rgb")) == Protocol().fields_of(metrics.get("psnr_rgb"))
 
 
 def test_rgb_scores_are_means_over_the_colours():
