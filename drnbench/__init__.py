@@ -16,11 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from drnbench import degradations, evaluation, models, schemes
-    from drnbench.config.outputs import Curve, DualKernel, Gap, Heatmap, Table, Tradeoff
     from drnbench.config.overrides import Ref
     from drnbench.config.study import Axis, Exclude, Study
     from drnbench.config.trial import Data, Evaluate, Stage, Trial
     from drnbench.errors import UsageError
+    from drnbench.outputs.curve import Curve
+    from drnbench.outputs.dual_kernel import DualKernel
+    from drnbench.outputs.gap import Gap
+    from drnbench.outputs.heatmap import Heatmap
+    from drnbench.outputs.table import Table
+    from drnbench.outputs.tradeoff import Tradeoff
     from drnbench.session.api import load, plan, run
     from drnbench.session.evaluate_images import evaluate
     from drnbench.session.results import Results
@@ -36,7 +41,8 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys(("Axis", "Exclude", "Study"), "drnbench.config.study"),
-    **dict.fromkeys(("Curve", "DualKernel", "Gap", "Heatmap", "Table", "Tradeoff"), "drnbench.config.outputs"),
+    **{name: f"drnbench.outputs.{name.lower()}" for name in ("Curve", "Gap", "Heatmap", "Table", "Tradeoff")},
+    "DualKernel": "drnbench.outputs.dual_kernel",
     "Ref": "drnbench.config.overrides",
     **dict.fromkeys(("Data", "Evaluate", "Stage", "Trial"), "drnbench.config.trial"),
     "UsageError": "drnbench.errors",

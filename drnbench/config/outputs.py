@@ -1,30 +1,51 @@
-"""What a study wants to see: tables and figures, declared in its file and drawn by `report`."""
+"""The declaration of an output: its fields in a study file, and what a plan checks and records of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Protocol, Self
 
-from pydantic import Field
-
-from drnbench.config.trial import Frozen
+from drnbench.config.trial import Frozen, Trial
+from drnbench.config.units import EvaluateUnit
+from drnbench.errors import UsageError, nearest
 
 Cost = Literal["parameters", "macs", "step_macs", "seconds"]
 """What an arm costs: parameters of the model; multiply-adds for a 96 x 96 LR image; multiply-adds of a step of its last
 stage (forward and backward, every network) by image; seconds of training in one process, over all its stages."""
 
 
-class OutputSpec(Frozen):
-    """What every declared output says of itself; `drnbench.outputs.base.Output` adds what it gives to a report."""
+class PlannedTrial(Protocol):
+    """A trial of the plan and what is scored of it."""
 
-    name: ClassVar[str]
+    @property
+    def trial(self) -> Trial:
+        """The trial's configuration."""
+
+    @property
+    def unit(self) -> EvaluateUnit:
+        """Its evaluations."""
+
+
+class OutputSpec(Frozen):
+    """The declaration of a table or a figure in a study file; `drnbench.outputs.base.Output` adds what a report holds.
+
+    Attributes:
+        name: what the registry and plan.json call it; given by `@outputs.register(name)`.
+
+    """
+
+    name: ClassVar[str] = ""
 
     def axes(self) -> list[str]:
-        """Return the paths of the axes that it asks for."""
+        """Return the paths of the study's axes that it asks for."""
         return []
 
+    def required_metrics(self) -> tuple[str, ...]:
+        """Return the metrics that some arm must be measured in."""
+        return ()
+
     def check_study(self, baseline: Mapping[str, Any]) -> None:
-        """Refuse what can be known from the declaration alone.
+        """Refuse what is wrong by the study's declaration alone.
 
         Args:
             baseline: axis values of the study's baseline; empty without one.
@@ -34,71 +55,30 @@ class OutputSpec(Frozen):
 
         """
 
+    def resolved(self, trial: Trial) -> Self:
+        """Return the output with everything filled in that it takes from the base trial; plan.json records this."""
+        del trial
+        return self
 
-class Table(Frozen):
-    """A table: one row an arm; columns for each kernel (or data set) and metric, with differences to the baseline.
+    def check(self, trials: Sequence[PlannedTrial], where: str) -> None:
+        """Refuse, before anything is trained, an output that the planned trials cannot give.
 
-    A row is a value of the axis `rows`, in blocks of the other axes. Where another axis moves nothing but the test set,
-    the kernel or the scale that an arm is scored on, its values are columns and not blocks.
-    """
+        Args:
+            trials: of all arms, at least one.
+            where: the study's name, which a message begins with.
 
-    rows: str = Field(description="the axis whose values are the rows; named arms and bicubic follow")
-    columns: str = Field("kernel", pattern="^(kernel|dataset|scale)$", description="what the column groups are")
-    metrics: Annotated[tuple[str, ...], Field(strict=False)] = Field((), description="metrics shown; none: all")
-    costs: Annotated[tuple[Cost, ...], Field(strict=False)] = Field((), description="columns of what an arm costs")
-    peers: Annotated[tuple[str, ...], Field(strict=False)] = Field(
-        (), description="published methods that get rows of their own, where the test sets have published numbers"
-    )
+        Raises:
+            UsageError: what the output lacks and what there is, in one line.
 
-
-class Curve(Frozen):
-    """A figure: a metric against an axis, with intervals, one line for each evaluation."""
-
-    x: str = Field(description="path of the axis on the horizontal")
-    y: str = Field("psnr_y", description="metric")
-    log: bool = Field(False, description="logarithmic horizontal (symlog, so that 0 is shown)")
-
-
-class Heatmap(Frozen):
-    """A figure: the difference of `of` to the baseline in every cell of two axes (scale and kernel, say)."""
-
-    x: str = Field(description="the axis on the horizontal")
-    y: str = Field(description="the axis on the vertical")
-    metric: str = Field("psnr_y", description="what is compared")
+        """
+        measured = measured_metrics(trials)
+        for metric in self.required_metrics():
+            if metric not in measured:
+                raise UsageError(
+                    f"{where}: {type(self).__name__}: no arm is measured in {metric!r}: {nearest(metric, measured)}"
+                )
 
 
-class Tradeoff(Frozen):
-    """A figure: a metric against what it costs, one point an arm, with intervals."""
-
-    x: Cost = Field(description="cost on the horizontal, logarithmic")
-    y: str = Field("psnr_y", description="metric")
-
-
-class Gap(Frozen):
-    """A table and a figure: score on the training images minus score on the test images, against an axis."""
-
-    x: str = Field(description="the axis on the horizontal: the size of the training set, say")
-    train: str | None = Field(None, description="source of the Evaluate on training images; none: the first one")
-    test: str | None = Field(None, description="source of the Evaluate on test images; none: the second one")
-    metric: str = Field("psnr_y", description="what is compared")
-
-
-class DualKernel(Frozen):
-    """A figure: the effective kernel of the learned D beside that of the true degradation, for each value of an axis.
-
-    Wants the metric `dual_mae` among the evaluations, which is when D is looked at.
-    """
-
-    x: str = Field(description="the axis whose values are the columns: the kernel that D was trained on, say")
-
-
-Output = Table | Curve | Heatmap | Tradeoff | Gap | DualKernel
-
-
-def axes_of(out: Output) -> list[str]:
-    """Return the axes that an output asks for."""
-    if isinstance(out, Table):
-        return [out.rows]
-    if isinstance(out, Heatmap):
-        return [out.x, out.y]
-    return [] if isinstance(out, Tradeoff) else [out.x]
+def measured_metrics(trials: Sequence[PlannedTrial]) -> set[str]:
+    """Return every metric that some trial is measured in."""
+    return {evaluation.metric for trial in trials for evaluation in trial.unit.wanted}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, InstanceOf, SerializeAsAny, ValidationError, field_validator, model_validator
 
-from drnbench.config.outputs import Heatmap, Output, axes_of
+from drnbench.config.outputs import OutputSpec
 from drnbench.config.overrides import explain
-from drnbench.config.search import Search
+from drnbench.config.search import AXIS, Search
 from drnbench.config.trial import Frozen, Scalar, Trial
 from drnbench.errors import UsageError, nearest
 
@@ -110,7 +110,9 @@ class Study(Frozen):
     subject: dict[str, Any] = Field(
         default_factory=dict, description="axis values of the arms that the question is about; none: all"
     )
-    outputs: Annotated[tuple[Output, ...], Field(strict=False)] = Field((), description="tables and figures")
+    outputs: Annotated[tuple[SerializeAsAny[InstanceOf[OutputSpec]], ...], Field(strict=False)] = Field(
+        (), description="tables and figures"
+    )
     profiles: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides of size by profile name")
 
     @model_validator(mode="after")
@@ -149,14 +151,19 @@ class Study(Frozen):
             if role != "baseline" and cell and all(self.baseline.get(path) == value for path, value in cell.items()):
                 raise ValueError(f"the {role} is the baseline itself: {cell}")
 
-    def _check_outputs(self, axes: Mapping[str, Axis]) -> None:
-        """Refuse an output of an axis that the study does not have."""
-        for out in self.outputs:
-            for path in axes_of(out):
+    def _check_outputs(self, axes: Collection[str]) -> None:
+        """Refuse an output of an axis that the study does not have, and what an output itself refuses."""
+        for output in self.outputs:
+            if not output.name:
+                kind = type(output).__name__
+                raise ValueError(f"the output {kind} has no name: register its class with @outputs.register(...)")
+            for path in output.axes():
                 if path not in axes:
-                    raise ValueError(f"an output wants the axis {path!r}: {nearest(path, axes)}")
-            if isinstance(out, Heatmap):
-                self._check_heatmap(out)
+                    arms = f"a search has one, {AXIS!r}, whose values are its arms"
+                    raise ValueError(
+                        f"an output wants the axis {path!r}: {arms if self.search else nearest(path, axes)}"
+                    )
+            output.check_study(self.baseline)
 
     def _check_search(self) -> Study:
         for field in ("axes", "exclude", "subject"):
@@ -172,21 +179,10 @@ class Study(Frozen):
                     f"the baseline of a search sets {path!r}, which the search does not vary: set it in base, or add it to the "
                     f"space ({', '.join(self.search.space)})"
                 )
-        for out in self.outputs:
-            for path in axes_of(out):
-                if path != "search" or isinstance(out, Heatmap):
-                    raise ValueError(
-                        f"an output wants the axis {path!r}; a search has one, 'search', whose values are its arms"
-                    )
         if self.control is not None and (not isinstance(self.control, str) or self.control not in self.arms):
             raise ValueError(f"the control of a search is a named arm (got {self.control!r}): {nearest('', self.arms)}")
+        self._check_outputs([AXIS])
         return self
-
-    def _check_heatmap(self, out: Heatmap) -> None:
-        if out.x == out.y:
-            raise ValueError(f"a Heatmap wants two axes, and both of its are {out.x!r}")
-        if not self.baseline:
-            raise ValueError("a Heatmap shows differences to a baseline: give the study one")
 
 
 def arm_name(study: Study, values: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
+from drnbench.outputs.table import rows_axis
 from drnbench.results import layout
 from drnbench.results.scores import Arm, Scores
 
@@ -30,10 +31,8 @@ def representative(scores: Scores) -> list[Arm]:
 
 def _varied(scores: Scores) -> set[str | None]:
     """Return the axes along which arms are shown: the rows of the first table, and what moves the conditions."""
-    axes = [axis.path for axis in scores.axes]
-    main = next((out["rows"] for out in scores.plan.outputs if out["kind"] == "table"), axes[0] if axes else None)
-    varied = {main, *layout.moving(scores)}
-    if set(scores.plan.baseline_values) < set(axes):
+    varied = {rows_axis(scores), *layout.moving(scores)}
+    if set(scores.plan.baseline_values) < {axis.path for axis in scores.axes}:
         # What is compared within each cell is what a figure must show.
         varied |= set(scores.compared_on)
     return varied

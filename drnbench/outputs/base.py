@@ -1,23 +1,21 @@
-"""What an output is: something a report holds, made from the results of a study.
+"""The interface of an output: what a report holds, made from the results of a study.
 
 An output is one class in one file: its fields are what a study declares, its methods give tables, figures, sentences and
-macros. A report asks every output for everything; what an output does not give, it does not override.
+macros. A report asks every output for everything; a method that an output does not override gives nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple
 
 from drnbench.config.outputs import OutputSpec
-from drnbench.config.trial import Trial
-from drnbench.planning.graph import PlannedTrial
 from drnbench.render.style import CaptionedFigure
-from drnbench.render.table import Body
-from drnbench.results.costs import Costs
+from drnbench.render.table import CaptionedTable
+from drnbench.results.costs import Costs, read_costs
 from drnbench.results.scores import Scores
-from drnbench.results.summary import Results
+from drnbench.results.summary import Results, summarise
 from drnbench.store import Store
 
 
@@ -38,59 +36,65 @@ class StudyResults:
     costs: Costs
     store: Store
 
+    @classmethod
+    def of(cls, scores: Scores, store: Store) -> StudyResults:
+        """Return the results of a study whose scores are read."""
+        return cls(scores, summarise(scores), read_costs(scores, store), store)
 
-class Macro(NamedTuple):
-    """A LaTeX command: its name in letters, after `drn`, its body in LaTeX, and what it is, for a comment."""
+
+class Macros(NamedTuple):
+    r"""LaTeX commands for the numbers of one thing, such as an arm on a test set.
+
+    Attributes:
+        name: of the thing; digits and Greek letters are spelt out, other characters left out.
+        bodies: quantity -> LaTeX; the command is `\drn<quantity><name>`.
+        comment: what the thing is, in LaTeX, for a line above the commands.
+
+    """
 
     name: str
-    body: str
-    comment: str = ""
+    bodies: Mapping[str, str]
+    comment: str
 
 
 class Output(OutputSpec):
     """A table, a figure, sentences or macros of a report.
 
     Attributes:
-        name: what the registry and plan.json call it; given by `@outputs.register(name)`.
         summary: one line for `list outputs`.
-        automatic: a report holds it without being asked, made with no arguments: training curves, sample crops.
-        leads: the report's first line is its first sentence, where it has one and no declared output before it does.
+        automatic: every report holds one, made with no arguments, unless the study declares one itself.
+        position: outputs of a low position come first in a report, those of one position as they are declared.
+        headline: where the sentences stand in the report's headline: "opening" it, "before" or "after" the comparison of
+            the arms with their baseline, or "instead" of it (then the first output that has sentences speaks alone).
+        quantities: lines for the head of macros.tex that explain the quantities of `macros`.
 
     """
 
     summary: ClassVar[str] = ""
     automatic: ClassVar[bool] = False
-    leads: ClassVar[bool] = False
+    position: ClassVar[int] = 50
+    headline: ClassVar[Literal["opening", "before", "instead", "after"]] = "after"
+    quantities: ClassVar[tuple[str, ...]] = ()
 
-    def resolved(self, trial: Trial) -> Self:
-        """Return the output with everything filled in that it takes from the base trial; plan.json records this."""
-        del trial
-        return self
+    def tables(self, study: StudyResults) -> Sequence[CaptionedTable | None]:
+        """Return tables, None for one that the scores so far cannot give.
 
-    def check(self, trials: Sequence[PlannedTrial], where: str) -> None:
-        """See, before anything is trained, that the planned trials measure what this output shows.
-
-        Raises:
-            UsageError: what it lacks and what there is, one line that begins with `where`.
-
+        Their names must be those of files; where two are equal, a number makes them unique.
         """
-
-    def tables(self, study: StudyResults) -> list[Body]:
-        """Return tables; their names must be those of files, and are made unique where two are equal."""
         del study
         return []
 
-    def figures(self, study: StudyResults) -> list[CaptionedFigure]:
-        """Return figures that the scores so far can give."""
+    def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
+        """Return figures, None for one that the scores so far cannot give; for their names see `tables`."""
         del study
         return []
 
-    def sentences(self, study: StudyResults) -> list[str]:
-        """Return what it says in words, each a full sentence; see `leads`."""
+    def sentences(self, study: StudyResults) -> Sequence[str]:
+        """Return what the results say, each a full sentence or empty; see `headline`."""
         del study
         return []
 
-    def macros(self, study: StudyResults) -> list[Macro]:
-        """Return LaTeX commands for its numbers; names are made unique where two are equal."""
+    def macros(self, study: StudyResults) -> Sequence[Macros]:
+        """Return LaTeX commands for its numbers; where two names are equal, a letter makes them unique."""
         del study
         return []

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from drnbench.outputs import outputs
 from drnbench.outputs.arm_selection import representative
+from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import style, text
 from drnbench.render.style import PAGE_IN, CaptionedFigure
 from drnbench.results.scores import Arm, Condition, Scores
@@ -161,3 +164,16 @@ def _picture(ax: Axes, cell: _Cell) -> None:
         style.clear_frame(ax)
         style.placeholder(ax, "not yet")
     ax.set_xlabel(cell.below, fontsize=6, labelpad=2)
+
+
+@outputs.register("crops")
+class SampleCrops(Output):
+    """A figure: the same crops of test images through every arm."""
+
+    summary = "figure: crops of test images through every arm"
+    automatic = True
+    position = 80
+
+    def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
+        """See `Output`."""
+        return [draw(study.scores, study.store)]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from drnbench.outputs import captions
+from pydantic import Field
+
+from drnbench.outputs import captions, outputs
+from drnbench.outputs.base import Output, StudyResults
 from drnbench.outputs.curve_panels import Panel, has_differences, limits, panels
 from drnbench.render import lines, style, text, x_axis
 from drnbench.render.lines import Point
@@ -98,3 +102,26 @@ def _caption(
     if scores.control and scores.control.kind == "named":
         caption += f" Dashed, with its interval: the positive control, {scores.plan.control}."
     return caption
+
+
+@outputs.register("curve")
+class Curve(Output):
+    """A figure: a metric against an axis, with intervals, one line for each evaluation."""
+
+    summary = "figure: a metric against an axis, with intervals"
+
+    x: str = Field(description="path of the axis on the horizontal")
+    y: str = Field("psnr_y", description="metric")
+    log: bool = Field(False, description="logarithmic horizontal (symlog, so that 0 is shown)")
+
+    def axes(self) -> list[str]:
+        """See `OutputSpec`."""
+        return [self.x]
+
+    def required_metrics(self) -> tuple[str, ...]:
+        """See `OutputSpec`."""
+        return (self.y,)
+
+    def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
+        """See `Output`."""
+        return [draw(study.scores, study.results, self.model_dump())]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import Field
 
-from drnbench.outputs import captions
+from drnbench.config.outputs import PlannedTrial, measured_metrics
+from drnbench.errors import UsageError
+from drnbench.outputs import captions, dual_kernel_sentence, outputs
+from drnbench.outputs.base import Output, StudyResults
 from drnbench.outputs.kernel_weights import Array, fit
 from drnbench.render import style, text
 from drnbench.render.style import PAGE_IN, CaptionedFigure
@@ -210,3 +215,37 @@ def _caption(scores: Scores, shown: list[Kernels], title: str, more: int) -> str
     if more:
         parts.append(f"{text.count(more, 'more row')} not shown.")
     return " ".join(parts)
+
+
+@outputs.register("dualkernel")
+class DualKernel(Output):
+    """A figure: the effective kernel of the learned D beside that of the true degradation, for each value of an axis.
+
+    Wants the metric `dual_mae` among the evaluations, which is when D is examined.
+    """
+
+    summary = "figure and sentence: the learned kernel of D beside the true one"
+    headline = "before"
+
+    x: str = Field(description="the axis whose values are the columns: the kernel that D was trained on, say")
+
+    def axes(self) -> list[str]:
+        """See `OutputSpec`."""
+        return [self.x]
+
+    def check(self, trials: Sequence[PlannedTrial], where: str) -> None:
+        """See `OutputSpec`."""
+        super().check(trials, where)
+        if METRIC not in measured_metrics(trials):
+            raise UsageError(
+                f"{where}: DualKernel: D is looked at where {METRIC} is measured: add it to the metrics of an Evaluate, "
+                "and train at least one arm with a dual network"
+            )
+
+    def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
+        """See `Output`."""
+        return [draw(study.scores, study.results, study.store, self.model_dump())]
+
+    def sentences(self, study: StudyResults) -> list[str]:
+        """See `Output`."""
+        return [dual_kernel_sentence.sentence(study.scores, study.results, METRIC)]

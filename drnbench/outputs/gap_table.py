@@ -2,79 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from drnbench.outputs import gap_values
+from drnbench.outputs.base import StudyResults
 from drnbench.outputs.gap_values import Gap, Gaps
+from drnbench.outputs.table_columns import FilledColumn, filled_rows, label_columns, means, metric_head, span
 from drnbench.outputs.table_rows import Group, Line, skeleton
-from drnbench.outputs.tables import head, means
 from drnbench.render import text
-from drnbench.render.table import EMPTY, Body, Column, Entry, Row
-from drnbench.results.scores import Scores
+from drnbench.render.table import EMPTY, CaptionedTable, Column, Entry
 from drnbench.results.summary import Results
 
-
-def bodies(scores: Scores, results: Results) -> list[Body]:
-    """Return a table for each declared gap that has numbers."""
-    out: list[Body] = []
-    for n, one in enumerate(gap_values.wanted(scores)):
-        found = gap_values.gaps(scores, one)
-        if found:
-            name = f"gap_{text.slug(one['x'].rpartition('.')[2])}" + (f"_{n + 1}" if n else "")
-            out.append(_body(scores, results, one, found, name))
-    return out
+Cells = Sequence[Gap | None]
+"""The gaps of one group of columns, one a line; None where there is none."""
 
 
-def _body(scores: Scores, results: Results, out: dict[str, Any], found: Gaps, name: str) -> Body:
+def captioned_table(study: StudyResults, out: Mapping[str, Any]) -> CaptionedTable | None:
+    """Return the table of a declared gap; None where nothing is scored on both sides yet."""
+    scores, gaps = study.scores, gap_values.gaps(study.scores, out)
+    if not gaps:
+        return None
     frame = skeleton(scores, out["x"])
     # Bicubic has a column, on the images of each row.
     lines = [line for line in frame.lines if line.kind != "reference"]
-    tests = {test for _, test in found}
-    groups = [Group(g.head, tuple(p for p in g.conditions if p in tests)) for g in frame.groups]
-    groups = [g for g in groups if g.conditions]
-    cells = [[_find(line, group, found) for line in lines] for group in groups]
-    columns = [*(Column(a.title, left=True) for a in frame.others), Column(text.title(scores, out["x"]), left=True)]
-    columns.append(Column("seeds"))
-    rows = [[*map(Entry, line.labels), _seeds([mine[n] for mine in cells])] for n, line in enumerate(lines)]
-    s = text.style(out["metric"])
-    n = s.delta_decimals
-    has_delta = any(gap.delta is not None for gap in found.values())
-    for group, mine in zip(groups, cells, strict=True):
-        label = group.head if len(groups) > 1 else ""
-        test = [results.get((gap.arm, gap.test, gap.metric)) if gap else None for gap in mine]
-        put: list[tuple[str, Sequence[Entry]]] = [
-            (head(s, "train"), _each(mine, lambda gap: Entry(text.number(gap.train_mean, s.decimals)))),
-            (head(s, "test"), means(test, lines, s)),
-            (head(s, "gap"), _each(mine, lambda gap: Entry(text.signed(gap.value, n), _half(gap, n)))),
-            (head(s, "bicubic gap"), _each(mine, lambda gap: _signed(gap.bicubic, n))),
-        ]
-        if has_delta:
-            put.append((
-                f"{head(s, 'Δ gap')} [95 %]",
-                _each(mine, lambda gap: _signed(gap.delta, n, gap_values.between(gap, n))),
-            ))  # fmt: skip
-        for title, entries in put:
-            columns.append(Column(title, label))
-            for row, entry in zip(rows, entries, strict=True):
-                row.append(entry)
-    kinds = [(line.kind, line.block) for line in lines]
-    drawn = tuple(Row(tuple(row), rule=i > 0 and kinds[i] != kinds[i - 1]) for i, row in enumerate(rows))
-    return Body(name, gap_values.caption(scores, out, found), tuple(columns), drawn, (), gap_values.to_csv(found))
+    tests = {test for _, test in gaps}
+    groups = [group for group in frame.groups if tests.intersection(group.conditions)]
+    cells = [[_gap(line, group, gaps) for line in lines] for group in groups]
+    deltas = any(gap.delta is not None for gap in gaps.values())
+    columns = label_columns(scores, out["x"], frame.others, lines, [_seeds(row) for row in zip(*cells, strict=True)])
+    for group, column in zip(groups, cells, strict=True):
+        head = group.head if len(groups) > 1 else ""
+        columns += _columns(study.results, column, lines, out["metric"], head, deltas=deltas)
+    return CaptionedTable(
+        f"gap_{text.slug(out['x'].rpartition('.')[2])}",
+        gap_values.caption(scores, out, gaps),
+        tuple(column for column, _ in columns),
+        filled_rows(columns, lines),
+        gap_values.to_csv(gaps),
+    )
 
 
-def _find(line: Line, group: Group, found: Gaps) -> Gap | None:
-    conditions = [(arm.name, condition) for condition in group.conditions for arm in line.arms]
-    return next((found[one] for one in conditions if one in found), None)
+def _columns(
+    results: Results, cells: Cells, lines: Sequence[Line], metric: str, head: str, *, deltas: bool
+) -> Iterator[FilledColumn]:
+    """Yield the scores on training and on test images, their difference, that of bicubic, and that to the baseline."""
+    style = text.style(metric)
+    tests = [results.get((gap.arm, gap.test, gap.metric)) if gap else None for gap in cells]
+    decimals = style.delta_decimals
+    quantities = {
+        "train": _each(cells, lambda gap: Entry(text.number(gap.train_mean, style.decimals))),
+        "test": means(tests, lines, style),
+        "gap": _each(cells, lambda gap: _signed(gap.value, decimals, _half(gap, decimals))),
+        "bicubic gap": _each(cells, lambda gap: _signed(gap.bicubic, decimals)),
+    }
+    for quantity, entries in quantities.items():
+        yield FilledColumn(Column(metric_head(style, quantity), head), entries)
+    if deltas:
+        entries = _each(cells, lambda gap: _signed(gap.delta, decimals, gap_values.between(gap, decimals)))
+        yield FilledColumn(Column(f"{metric_head(style, 'Δ gap')} [95 %]", head), entries)
 
 
-def _seeds(mine: Sequence[Gap | None]) -> Entry:
-    seeds = sorted({gap.seeds for gap in mine if gap})
-    return Entry("–".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else "0")
+def _gap(line: Line, group: Group, gaps: Gaps) -> Gap | None:
+    cells = ((arm.name, condition) for condition in group.conditions for arm in line.arms)
+    return next((gaps[cell] for cell in cells if cell in gaps), None)
 
 
-def _each(mine: Sequence[Gap | None], write: Callable[[Gap], Entry]) -> list[Entry]:
-    return [Entry() if gap is None else write(gap) for gap in mine]
+def _seeds(cells: Cells) -> Entry:
+    return span([str(seeds) for seeds in sorted({gap.seeds for gap in cells if gap})] or ["0"])
+
+
+def _each(cells: Cells, write: Callable[[Gap], Entry]) -> list[Entry]:
+    return [Entry() if gap is None else write(gap) for gap in cells]
 
 
 def _signed(value: float | None, decimals: int, tail: str = "") -> Entry:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,75 +69,86 @@ Gaps = dict[tuple[str, Condition], Gap]
 """(arm, test condition) -> gap."""
 
 
-def wanted(scores: Scores) -> list[dict[str, Any]]:
-    """Return the gaps that the study declares."""
-    return [out for out in scores.plan.outputs if out["kind"] == "gap"]
-
-
-def gaps(scores: Scores, out: dict[str, Any]) -> Gaps:
+def gaps(scores: Scores, out: Mapping[str, Any]) -> Gaps:
     """Return the gap of every arm that is scored on training and on test images."""
-    found: Gaps = {}
-    for arm in scores.arms:
-        for train, test in _pairs(scores, arm, out):
-            mine = _per_seed(scores, arm, train, test, out["metric"])
-            if mine is None:
-                continue
-            base = scores.baseline_of(arm, test)
-            theirs = _per_seed(scores, base, train, test, out["metric"]) if base else None
-            values = mine["train"] - mine["test"]
-            middle, half = _t(values.to_numpy())
-            delta = low = high = None
-            # Bicubic has no seeds to pair.
-            if theirs is not None and not arm.seedless:
-                paired = (values - (theirs["train"] - theirs["test"])).dropna().to_numpy()
-                if len(paired):
-                    delta, width = _t(paired)
-                    low, high = (None, None) if width is None else (delta - width, delta + width)
-            found[arm.name, test] = Gap(
-                arm.name, train, test, out["metric"], float(mine["train"].mean()), float(mine["test"].mean()), middle,
-                half, len(values), delta, low, high, _bicubic(scores, arm, train, test, out["metric"]),
-            )  # fmt: skip
-    return found
+    metric = out["metric"]
+    return {
+        (arm.name, test): gap
+        for arm in scores.arms
+        for train, test in _pairs(scores, arm, out)
+        if (gap := _gap(scores, arm, train, test, metric)) is not None
+    }
 
 
-def _pairs(scores: Scores, arm: Arm, out: dict[str, Any]) -> list[tuple[Condition, Condition]]:
-    """Each test condition with the training condition under the same degradation, or the first where there is none."""
-    trains = [p for p in arm.conditions if scores.sources[p] == out["train"]]
-    tests = [p for p in arm.conditions if scores.sources[p] == out["test"]]
-    return [(next((t for t in trains if t[1:] == p[1:]), trains[0]), p) for p in tests] if trains else []
+def _pairs(scores: Scores, arm: Arm, out: Mapping[str, Any]) -> list[tuple[Condition, Condition]]:
+    """Return each test condition with the training condition of the same degradation, or with the first one."""
+    trains = [condition for condition in arm.conditions if scores.sources[condition] == out["train"]]
+    tests = [condition for condition in arm.conditions if scores.sources[condition] == out["test"]]
+    if not trains:
+        return []
+    return [(next((train for train in trains if train[1:] == test[1:]), trains[0]), test) for test in tests]
+
+
+def _gap(scores: Scores, arm: Arm, train: Condition, test: Condition, metric: str) -> Gap | None:
+    """Return the gap of one arm; None where no seed is scored on both sides."""
+    means = _means_by_seed(scores, arm, train, test, metric)
+    if means is None:
+        return None
+    by_seed = means["train"] - means["test"]
+    value, half = _mean_and_half(by_seed.to_numpy())
+    return Gap(
+        arm.name, train, test, metric, float(means["train"].mean()), float(means["test"].mean()), value, half, len(by_seed),
+        *_delta(scores, arm, by_seed, train, test, metric), _bicubic(scores, arm, train, test, metric),
+    )  # fmt: skip
+
+
+def _delta(
+    scores: Scores, arm: Arm, by_seed: pd.Series, train: Condition, test: Condition, metric: str
+) -> tuple[float | None, float | None, float | None]:
+    """Return the mean difference to the baseline's gap, paired by seed, and its interval."""
+    base = scores.baseline_of(arm, test)
+    means = _means_by_seed(scores, base, train, test, metric) if base is not None else None
+    if means is None or arm.seedless:  # bicubic has no seeds to pair
+        return None, None, None
+    paired = (by_seed - (means["train"] - means["test"])).dropna().to_numpy()
+    if not len(paired):
+        return None, None, None
+    delta, half = _mean_and_half(paired)
+    return (delta, None, None) if half is None else (delta, delta - half, delta + half)
 
 
 def _bicubic(scores: Scores, arm: Arm, train: Condition, test: Condition, metric: str) -> float | None:
     """Return the gap of bicubic on the images of an arm, which may be fewer than those that bicubic is scored on."""
     reference = next((a for a in scores.arms if a.kind == "reference" and {train, test} <= set(a.conditions)), None)
+    if reference is None:
+        return None
     means = []
     for condition in (train, test):
-        mine = scores.tables.get((arm.name, condition, metric))
-        theirs = scores.tables.get((reference.name, condition, metric)) if reference else None
-        if mine is None or theirs is None or not set(mine.columns) <= set(theirs.columns):
+        images = scores.tables.get((arm.name, condition, metric))
+        table = scores.tables.get((reference.name, condition, metric))
+        if images is None or table is None or not set(images.columns) <= set(table.columns):
             return None
-        values = theirs[list(mine.columns)].to_numpy(dtype="float64")
+        values = table[list(images.columns)].to_numpy(dtype="float64")
         means.append(float(values[np.isfinite(values)].mean()))
     return means[0] - means[1]
 
 
-def _per_seed(scores: Scores, arm: Arm, train: Condition, test: Condition, metric: str) -> pd.DataFrame | None:
-    """Mean over the images of each set, one row a seed that has both; infinite values are left out."""
+def _means_by_seed(scores: Scores, arm: Arm, train: Condition, test: Condition, metric: str) -> pd.DataFrame | None:
+    """Return the means over the images of both sets, one row a seed that has both; infinite values are left out."""
     import pandas as pd
 
-    tables = [scores.tables.get((arm.name, condition, metric)) for condition in (train, test)]
-    if tables[0] is None or tables[1] is None:
-        return None
     columns = {}
-    for name, table in zip(("train", "test"), tables, strict=True):
-        assert table is not None
+    for name, condition in (("train", train), ("test", test)):
+        table = scores.tables.get((arm.name, condition, metric))
+        if table is None:
+            return None
         finite = table.replace([np.inf, -np.inf], np.nan).dropna(axis="columns")
         columns[name] = finite.mean(axis="columns")
     both = pd.DataFrame(columns).dropna()
     return both if len(both) else None
 
 
-def _t(values: NDArray[np.float64]) -> tuple[float, float | None]:
+def _mean_and_half(values: NDArray[np.float64]) -> tuple[float, float | None]:
     if len(values) < 2:
         return float(values.mean()), None
     mean, error, df = one_sample_t(values)
@@ -150,66 +162,56 @@ def between(gap: Gap, decimals: int) -> str:
     return f"[{text.signed(gap.low, decimals)}, {text.signed(gap.high, decimals)}]"
 
 
-def caption(scores: Scores, out: dict[str, Any], found: Gaps) -> str:
+def caption(scores: Scores, out: Mapping[str, Any], gaps: Gaps) -> str:
     """Return what a gap is, what its sign means, and what its intervals carry."""
-    s = text.style(out["metric"])
-    sign = "Positive" if s.higher_is_better else "Negative"
-    trains, tests = (list(dict.fromkeys(p.dataset for p in side)) for side in _sides(found))
+    metric = text.style(out["metric"])
+    sign = "Positive" if metric.higher_is_better else "Negative"
+    trains, tests = ([getattr(gap, side) for gap in gaps.values()] for side in ("train", "test"))
+    train, test = (", ".join(dict.fromkeys(condition.dataset for condition in side)) for side in (trains, tests))
     parts = [
-        scores.plan.question or f"Study {scores.plan.study}.",
-        f"Gap: {s.label} on training images ({', '.join(trains)}) minus {s.label} on test images ({', '.join(tests)}).",
+        captions.question(scores),
+        f"Gap: {metric.label} on training images ({train}) minus {metric.label} on test images ({test}).",
         f"{sign}: better on the training images, which is overfitting as far as it exceeds the gap of bicubic on the",
         "same images; that one is the difference of the images alone.",
         *captions.unfinished(scores),
         "Mean ± 95 % half-width over seeds: the images of the two sets differ, so only seeds are the sample.",
     ]
-    if any(gap.delta is not None for gap in found.values()):
+    if any(gap.delta is not None for gap in gaps.values()):
         parts.append(f"Δ gap: to {scores.baseline_label}, paired by seed, with its 95 % t interval over seeds.")
-    seeds = [gap.seeds for gap in found.values() if not scores.arm(gap.arm).seedless]
+    seeds = [gap.seeds for gap in gaps.values() if not scores.arm(gap.arm).seedless]
     parts.append(f"{', '.join([*([text.span(seeds, 'seed')] if seeds else []), 'profile ' + scores.plan.profile])}.")
-    parts += captions.left_out(scores)
-    parts += captions.specs(_sides(found)[1])
+    scales = sorted({condition.scale for condition in tests})
     return " ".join(
-        [*parts, *captions.measured(scores, {out["metric"]}, sorted({g.test.scale for g in found.values()}))]
+        [
+            *parts,
+            *captions.left_out(scores),
+            *captions.specs(tests),
+            *captions.measured(scores, [out["metric"]], scales),
+        ]
     )
 
 
-def _sides(found: Gaps) -> tuple[list[Condition], list[Condition]]:
-    return [gap.train for gap in found.values()], [gap.test for gap in found.values()]
-
-
-def to_csv(found: Gaps) -> str:
+def to_csv(gaps: Gaps) -> str:
     """Return the gaps in full precision, one row an arm and test set."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(
         [
-            g.arm,
-            g.train.dataset,
-            *g.test,
-            g.metric,
-            g.train_mean,
-            g.test_mean,
-            g.value,
-            g.half,
-            g.seeds,
-            g.delta,
-            g.low,
-            g.high,
-            g.bicubic,
+            gap.arm, gap.train.dataset, *gap.test, gap.metric, gap.train_mean, gap.test_mean, gap.value, gap.half,
+            gap.seeds, gap.delta, gap.low, gap.high, gap.bicubic,
         ]
-        for g in found.values()
-    )
+        for gap in gaps.values()
+    )  # fmt: skip
     return buffer.getvalue()
 
 
-def slots(scores: Scores, out: dict[str, Any], found: Gaps) -> dict[layout.Slot, list[Condition]]:
+def slots(scores: Scores, out: Mapping[str, Any], gaps: Gaps) -> dict[layout.Slot, list[Condition]]:
     """Return the test conditions of each panel of the figure."""
     fields = layout.moved(scores, [out["x"]])
     panels: dict[layout.Slot, list[Condition]] = {}
-    for arm in scores.arms:
-        for condition, slot in layout.slots(arm, fields).items() if arm.kind != "reference" else ():
-            if (arm.name, condition) in found and condition not in panels.setdefault(slot, []):
+    for arm in (arm for arm in scores.arms if arm.kind != "reference"):
+        for condition, slot in layout.slots(arm, fields).items():
+            if (arm.name, condition) in gaps and condition not in panels.setdefault(slot, []):
                 panels[slot].append(condition)
     return panels

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from drnbench.outputs import captions
+from drnbench.outputs import captions, outputs
+from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import style, text, x_axis
 from drnbench.render.style import GREY, PAGE_IN, CaptionedFigure
 from drnbench.results import layout
@@ -212,3 +215,33 @@ def _caption(scores: Scores, shown: list[Panel], look: _Look, x: str, y: str) ->
     if any(abs(d.mean) > 1.001 * look.top for d in differences):
         parts.append(f"Colours end at {text.number(look.top, s.delta_decimals)}{s.unit}; the numbers do not.")
     return " ".join([*parts, *captions.specs({r.condition: None for r in cells})])
+
+
+@outputs.register("heatmap")
+class Heatmap(Output):
+    """A figure: the difference of the metric to the baseline in every cell of two axes (scale and kernel, say)."""
+
+    summary = "figure: the difference to the baseline in every cell of two axes"
+
+    x: str = Field(description="the axis on the horizontal")
+    y: str = Field(description="the axis on the vertical")
+    metric: str = Field("psnr_y", description="what is compared")
+
+    def axes(self) -> list[str]:
+        """See `OutputSpec`."""
+        return [self.x, self.y]
+
+    def required_metrics(self) -> tuple[str, ...]:
+        """See `OutputSpec`."""
+        return (self.metric,)
+
+    def check_study(self, baseline: Mapping[str, Any]) -> None:
+        """See `OutputSpec`."""
+        if self.x == self.y:
+            raise ValueError(f"a Heatmap wants two axes, and both of its are {self.x!r}")
+        if not baseline:
+            raise ValueError("a Heatmap shows differences to a baseline: give the study one")
+
+    def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
+        """See `Output`."""
+        return [draw(study.scores, study.results, self.model_dump())]

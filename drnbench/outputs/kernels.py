@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from drnbench.outputs import captions
+from drnbench.outputs import captions, outputs
+from drnbench.outputs.base import Output, StudyResults
 from drnbench.outputs.kernel_weights import Array, Panel, fit, panels
 from drnbench.render import style, text
 from drnbench.render.style import BAR_IN, COLUMN_IN, PAGE_IN, CaptionedFigure
@@ -199,3 +201,16 @@ def _outside(cell: _Cell) -> float:
     whole = np.abs(cell.panel.weights).sum()
     left = whole - np.abs(fit(cell.panel.weights, (cell.side, cell.side))).sum()
     return float(left / whole) if left > 1e-12 * whole else 0.0
+
+
+@outputs.register("kernels")
+class KernelFigure(Output):
+    """A figure: the degradation kernels that the study trains on and tests on."""
+
+    summary = "figure: the degradation kernels of the study"
+    automatic = True
+    position = 90
+
+    def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
+        """See `Output`."""
+        return [draw(study.scores, study.store)]

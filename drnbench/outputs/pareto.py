@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from drnbench.config.search import COSTS
-from drnbench.outputs import search_summary
+from drnbench.outputs import outputs, search_summary
+from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import label_placement, style, text
 from drnbench.render.label_placement import Label
 from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, CaptionedFigure
@@ -21,7 +23,7 @@ Place = tuple[float, float]
 
 def draw(scores: Scores) -> CaptionedFigure | None:
     """Return a panel for each pair of objectives: points, front, baseline, labels; None before anything is scored."""
-    search = search_summary.of(scores)
+    search = scores.search
     if search is None or len(search["objectives"]) < 2 or not search["best"]:
         return None
     pairs = list(itertools.combinations(range(len(search["objectives"])), 2))[:PANELS]
@@ -98,7 +100,7 @@ def _obstacles(search: dict[str, Any], x: int, y: int) -> list[list[Place]]:
 def _labels(search: dict[str, Any], x: int, y: int) -> list[Label]:
     labels = [
         Label(candidate["mean"][x], candidate["mean"][y], f"{n}: {candidate['label']}", "black")
-        for n, candidate in search_summary.again(search)
+        for n, candidate in search_summary.rerun(search)
     ]
     baseline = _baseline(search)
     if baseline and baseline["values"] not in search["found"]:
@@ -120,3 +122,16 @@ def _caption(search: dict[str, Any], panels: int) -> str:
         parts.append("On the front of all objectives, which need not be that of two.")
     parts.append(f"{search['how']}. Numbered ones are run again with fresh seeds; only these stand in the table.")
     return " ".join(parts)
+
+
+@outputs.register("pareto")
+class ParetoFront(Output):
+    """A figure: the candidates of a search with several objectives, and their Pareto front."""
+
+    summary = "figure: the Pareto front of a search with several objectives"
+    automatic = True
+    position = 61
+
+    def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
+        """See `Output`."""
+        return [draw(study.scores)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from drnbench.outputs import search_summary
+from drnbench.outputs import outputs, search_summary
+from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import style, text
 from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, CaptionedFigure
 from drnbench.results.scores import Scores
@@ -62,7 +64,7 @@ def draw(scores: Scores) -> CaptionedFigure | None:
 
     None where no candidate has ended, and for several objectives, which have `pareto`.
     """
-    search = search_summary.of(scores)
+    search = scores.search
     if search is None or len(search["objectives"]) > 1:
         return None
     ended = [c for c in search["candidates"] if c["state"] in {"complete", *MARKERS}]
@@ -169,3 +171,21 @@ def _caption(search: dict[str, Any], ended: list[dict[str, Any]], limits: _Range
         f"{search['how']}. These scores chose the winner and claim nothing: the table does, with fresh seeds.": True,
     }
     return " ".join(sentence for sentence, holds in sentences.items() if holds)
+
+
+@outputs.register("search")
+class SearchFigure(Output):
+    """A figure: the course of a search with one objective; and the sentences on any search."""
+
+    summary = "figure and sentences: the course of a search"
+    automatic = True
+    position = 60
+    headline = "opening"
+
+    def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
+        """See `Output`."""
+        return [draw(study.scores)]
+
+    def sentences(self, study: StudyResults) -> list[str]:
+        """See `Output`."""
+        return search_summary.sentences(study.scores)

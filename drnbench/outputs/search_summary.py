@@ -1,10 +1,11 @@
-"""What a study's search did, in words: for the headline, and for the caption of every table that its winner stands in."""
+"""The results of a study's search in words: for the headline, and for the caption of every table with its winner."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
+from drnbench.config.outputs import Cost
 from drnbench.config.search import AXIS, COSTS, DEFAULT, VALIDATION
 from drnbench.render import text
 from drnbench.results import labels
@@ -13,40 +14,34 @@ from drnbench.results.scores import Scores
 COST_LABELS = {"parameters": "parameters", "macs": "MACs", "step_macs": "step MACs", "seconds": "seconds of training"}
 
 
-def of(scores: Scores) -> dict[str, Any] | None:
-    """Return what the study's search did so far; None where it declares none, or none was begun."""
-    return scores.search
-
-
 def label(objective: Mapping[str, Any]) -> str:
-    """Return how an objective is called on an axis, in two lines."""
+    """Return the label of an objective on an axis of a figure, in two lines."""
     what = objective["what"]
     better = "higher is better" if objective["direction"] == "maximise" else "lower is better"
     if what in COSTS:
         return f"{COST_LABELS[what]}\n{better}"
-    s = text.style("psnr_y" if what == VALIDATION else what)
+    style = _style(what)
     kernel = f"{labels.kernel(objective['kernel'])}, " if objective["kernel"] else ""
-    unit = f" ({s.unit.strip()})" if s.unit else ""
-    return f"{'validation ' * (what == VALIDATION)}{s.label}{unit}\n{kernel}{better}"
+    unit = f" ({style.unit.strip()})" if style.unit else ""
+    return f"{'validation ' if what == VALIDATION else ''}{style.label}{unit}\n{kernel}{better}"
 
 
 def where(objective: Mapping[str, Any]) -> str:
-    """Return what an objective is measured on: `PSNR-Y of held-out training images, gaussian σ=2`."""
+    """Return an objective with the images it is measured on: `PSNR-Y of held-out training images, gaussian σ=2`."""
     what = objective["what"]
     if what in COSTS:
         return COST_LABELS[what]
     kernel = f", {labels.kernel(objective['kernel'])}" if objective["kernel"] else ""
     if what == VALIDATION:
         return f"validation PSNR (held-out training images{kernel})"
-    return f"{text.style(what).label} on {objective['source']}{kernel}"
+    return f"{_style(what).label} on {objective['source']}{kernel}"
 
 
-def costs(scores: Scores, rows: str | None) -> tuple[str, ...]:
-    """Return the costs that the search looked at, which a table of its arms shows beside their scores."""
-    found = of(scores)
-    if found is None or rows != AXIS:
+def costs(scores: Scores, rows: str | None) -> tuple[Cost, ...]:
+    """Return the costs among the search's objectives, which a table of its arms shows beside their scores."""
+    if scores.search is None or rows != AXIS:
         return ()
-    return tuple(one["what"] for one in found["objectives"] if one["what"] in COSTS)
+    return tuple(cast("Cost", o["what"]) for o in scores.search["objectives"] if o["what"] in COSTS)
 
 
 def value(objective: Mapping[str, Any], number: float) -> str:
@@ -54,111 +49,101 @@ def value(objective: Mapping[str, Any], number: float) -> str:
     what = objective["what"]
     if what in COSTS:
         return f"{number:,.0f} {COST_LABELS[what]}" if number >= 1000 else f"{number:.3g} {COST_LABELS[what]}"
-    s = text.style("psnr_y" if what == VALIDATION else what)
-    return f"{text.number(number, s.delta_decimals)}{s.unit}"
+    style = _style(what)
+    return f"{text.number(number, style.delta_decimals)}{style.unit}"
 
 
-def headline(scores: Scores) -> list[str]:
-    """Return what the search did and found, and what the scores after it are."""
-    found = of(scores)
-    if found is None:
+def best(search: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the best candidate, or the Pareto front in its order."""
+    by_number = {candidate["number"]: candidate for candidate in search["candidates"]}
+    return [by_number[number] for number in search["best"]]
+
+
+def rerun(search: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """Return the candidates of the front that are run again with fresh seeds, each with the number of its arm."""
+    arms = search["found"]
+    return [(arms.index(c["values"]) + 1, c) for c in best(search) if c["values"] in arms]
+
+
+def sentences(scores: Scores) -> list[str]:
+    """Return the course and the result of the search, and what the scores after it are; [] without a search."""
+    search = scores.search
+    if search is None:
         return []
-    tried = _tried(found)
-    titles = _join([one["title"] for one in found["space"]])
-    by = " against ".join(where(one) for one in found["objectives"])
-    if found["state"] != "done":
-        return [
-            f"The search over {titles} goes on: {tried} of {found['trials']} candidates by {by}; {_best(found, 'best so far')}."
-        ]
+    titles = _join([dimension["title"] for dimension in search["space"]])
+    objectives, tried = _objectives(search), _tried(search)
+    if search["state"] != "done":
+        progress = f"{tried} of {search['trials']} candidates by {objectives}; {_best(search, 'best so far')}"
+        return [f"The search over {titles} goes on: {progress}."]
+    found_another = any(arm.kind == "grid" and arm.name != DEFAULT for arm in scores.arms)
+    default = "" if found_another else ", which is the default itself"
     return [
-        f"The search over {titles} tried {tried} candidates by {by}: {_best(found, 'best')}{_same(scores)}.",
-        f"What follows are fresh seeds ({_seeds(found['fresh_seeds'])}) on images that the search did not look at.",
+        f"The search over {titles} tried {tried} candidates by {objectives}: {_best(search, 'best')}{default}.",
+        f"What follows are fresh seeds ({_seeds(search['fresh_seeds'])}) on images that the search did not look at.",
     ]
 
 
 def caption(scores: Scores) -> list[str]:
-    """Return the sentences of a table's caption."""
-    found = of(scores)
-    if found is None:
+    """Return the sentences of a table's caption; [] without a search."""
+    search = scores.search
+    if search is None:
         return []
-    default = _values(scores, found, scores.plan.baseline_values.get(AXIS))
-    arms = [f"default: {default}"] if default else []
-    arms += [
-        f"{arm.name}: {told}"
-        for arm in scores.arms
-        if arm.kind == "grid" and arm.name != DEFAULT and (told := _values(scores, found, arm.name))
+    found = [arm.name for arm in scores.arms if arm.kind == "grid" and arm.name != DEFAULT]
+    arms = {DEFAULT: scores.plan.baseline_values.get(AXIS), **{name: name for name in found}}
+    settings = [f"{name}: {values}" for name, arm in arms.items() if (values := _values(scores, search, arm))]
+    state = "" if search["state"] == "done" else " (not over yet)"
+    seeds = text.count(len(search["seeds"]), "seed")
+    return [
+        f"{'; '.join(settings)}." if settings else "",
+        f"Found{state} by {search['how']} among {_tried(search)} candidates, {seeds} each, by {_objectives(search)};",
+        f"run again with seeds {_seeds(search['fresh_seeds'])}, which no candidate had.",
+        "The images of this table took no part in the search.",
     ]
-    by = " against ".join(where(one) for one in found["objectives"])
-    state = "" if found["state"] == "done" else " (not over yet)"
-    tried, seeds = _tried(found), text.count(len(found["seeds"]), "seed")
-    how = f"Found{state} by {found['how']} among {tried} candidates, {seeds} each, by {by};"
-    again = f"run again with seeds {_seeds(found['fresh_seeds'])}, which no candidate had."
-    apart = "The images of this table took no part in the search."
-    return [f"{'; '.join(arms)}." if arms else "", how, again, apart]
 
 
-def _tried(found: Mapping[str, Any]) -> str:
-    states = [one["state"] for one in found["candidates"] if one["state"] != "running"]
-    less = [f"{states.count(s)} {s}" for s in ("pruned", "failed") if s in states]
-    return f"{len(states)}" + (f" ({', '.join(less)})" if less else "")
+def _style(what: str) -> text.MetricStyle:
+    return text.style("psnr_y" if what == VALIDATION else what)
 
 
-def best(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the best candidate, or the front in its order."""
-    by_number = {one["number"]: one for one in found["candidates"]}
-    return [by_number[number] for number in found["best"]]
+def _objectives(search: Mapping[str, Any]) -> str:
+    return " against ".join(where(objective) for objective in search["objectives"])
 
 
-def again(found: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    """Return what of the front is run again, each with the number that its arm is called by."""
-    shown = found["found"]
-    return [(shown.index(one["values"]) + 1, one) for one in best(found) if one["values"] in shown]
+def _tried(search: Mapping[str, Any]) -> str:
+    states = [candidate["state"] for candidate in search["candidates"] if candidate["state"] != "running"]
+    incomplete = [f"{states.count(state)} {state}" for state in ("pruned", "failed") if state in states]
+    return f"{len(states)}" + (f" ({', '.join(incomplete)})" if incomplete else "")
 
 
-def _best(found: Mapping[str, Any], word: str) -> str:
-    front = best(found)
+def _best(search: Mapping[str, Any], adjective: str) -> str:
+    front, objectives = best(search), search["objectives"]
     if not front:
         return "none is scored yet"
-    objectives = found["objectives"]
-    if len(objectives) > 1:
-        listed = []
-        for n, one in again(found):
-            told = " and ".join(value(*pair) for pair in zip(objectives, one["mean"], strict=True))
-            listed.append(f"front {n}, {one['label']}, with {told}")
-        return "; ".join([f"{len(front)} on the front", *listed])
-    return f"{word} {front[0]['label']} with {value(objectives[0], front[0]['mean'][0])}"
+    if len(objectives) == 1:
+        return f"{adjective} {front[0]['label']} with {value(objectives[0], front[0]['mean'][0])}"
+    points = [
+        f"front {number}, {candidate['label']}, with "
+        + " and ".join(value(objective, mean) for objective, mean in zip(objectives, candidate["mean"], strict=True))
+        for number, candidate in rerun(search)
+    ]
+    return "; ".join([f"{len(front)} on the front", *points])
 
 
-def _same(scores: Scores) -> str:
-    return (
-        ""
-        if any(arm.kind == "grid" and arm.name != DEFAULT for arm in scores.arms)
-        else ", which is the default itself"
-    )
-
-
-def _values(scores: Scores, found: Mapping[str, Any], name: str | None) -> str:
+def _values(scores: Scores, search: Mapping[str, Any], name: str | None) -> str:
     """Return the values that an arm has on the paths of the space."""
     arm = next((arm for arm in scores.arms if arm.name == name), None)
     if arm is None or arm.config is None:
         return ""
-    told = [(one["title"], _at(arm.config, one["path"])) for one in found["space"]]
-    return ", ".join(f"{title}={text.shown(v)}" for title, v in told if v is not None)
+    values = [(dimension["title"], _at(arm.config, dimension["path"])) for dimension in search["space"]]
+    return ", ".join(f"{title}={text.shown(value)}" for title, value in values if value is not None)
 
 
 def _at(config: Mapping[str, Any], path: str) -> Any:
-    stages = {stage["name"]: stage for stage in config["stages"]}
-    at: Any = {**config, **stages}
+    """Return the plain value at a path of a trial's configuration; None where there is none."""
+    at: Any = {**config, **{stage["name"]: stage for stage in config["stages"]}}
     for part in path.split("."):
-        at = (
-            at[int(part)]
-            if isinstance(at, list) and part.isdigit()
-            else at.get(part)
-            if isinstance(at, Mapping)
-            else None
-        )
-        if at is None:
-            return None
+        by_name = {str(n): item for n, item in enumerate(at)} if isinstance(at, list) else at
+        at = by_name.get(part) if isinstance(by_name, Mapping) else None
     return None if isinstance(at, (Mapping, list)) else at
 
 
@@ -166,5 +151,5 @@ def _seeds(seeds: Sequence[int]) -> str:
     return f"{seeds[0]}–{seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
 
 
-def _join(words: list[str]) -> str:
-    return ", ".join(words[:-1]) + (" and " if len(words) > 1 else "") + words[-1]
+def _join(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from drnbench.outputs import captions
+from pydantic import Field
+
+from drnbench.config.outputs import Cost
+from drnbench.outputs import captions, outputs
+from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import label_placement, style, text
 from drnbench.render.style import COLOURS, COLUMN_IN, GREY, MARKERS, CaptionedFigure
-from drnbench.results import costs as costing
-from drnbench.results.costs import Costs
+from drnbench.results.costs import DESCRIPTIONS, Costs, scaled_unit
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.summary import Results
 
@@ -87,7 +91,7 @@ def draw(scores: Scores, results: Results, costs: Costs, out: dict[str, Any]) ->
     if not shown:
         return None
     s = text.style(out["y"])
-    label, divisor = costing.unit(out["x"], [p.cost for arms in shown.values() for p in arms if p.cost])
+    label, divisor = scaled_unit(out["x"], [p.cost for arms in shown.values() for p in arms if p.cost])
     figure, axes = style.new_panels(len(shown), 2.6, single=COLUMN_IN * 1.3)
     for ax, (condition, arms) in zip(axes, shown.items(), strict=True):
         _panel(ax, scores, arms, divisor, s)
@@ -106,7 +110,7 @@ def _caption(scores: Scores, shown: dict[Condition, list[Point]], out: dict[str,
     metric = text.style(out["y"]).label
     parts = [
         f"{metric} against cost, one point an arm: mean and 95 % t interval over the seeds' test-set means.",
-        costing.WORDS[out["x"]],
+        DESCRIPTIONS[out["x"]],
     ]
     if scores.baseline:
         parts.append(f"Hollow: {scores.baseline_label}.")
@@ -181,3 +185,21 @@ def _label(ax: Axes, points: list[Point], divisor: float, s: text.MetricStyle) -
             obstacles.append([(mark.x, p.value - p.half), (mark.x, p.value + p.half)])
         labels.append(label_placement.Label(mark.x, y, label, mark.colour))
     label_placement.write(ax, labels, obstacles)
+
+
+@outputs.register("tradeoff")
+class Tradeoff(Output):
+    """A figure: a metric against what it costs, one point an arm, with intervals."""
+
+    summary = "figure: a metric against parameters, multiply-adds or seconds of training"
+
+    x: Cost = Field(description="cost on the horizontal, logarithmic")
+    y: str = Field("psnr_y", description="metric")
+
+    def required_metrics(self) -> tuple[str, ...]:
+        """See `OutputSpec`."""
+        return (self.y,)
+
+    def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
+        """See `Output`."""
+        return [draw(study.scores, study.results, study.costs, self.model_dump())]

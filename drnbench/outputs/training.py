@@ -5,9 +5,12 @@ Of more arms than there are colours, a few are shown so, and the others as the g
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from drnbench.outputs import outputs
 from drnbench.outputs.arm_selection import representative
+from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import style, text
 from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, STYLES, CaptionedFigure
 from drnbench.results import labels
@@ -158,3 +161,16 @@ def _means(ax: Axes, rows: pd.DataFrame) -> None:
     curves = np.split(whole[["step", "mean"]].to_numpy(), edges)
     ax.add_collection(LineCollection(curves, colors="0.75", linewidths=0.4, zorder=1))
     ax.autoscale_view()
+
+
+@outputs.register("training")
+class TrainingCurves(Output):
+    """A figure: losses and validation of every stage against its steps."""
+
+    summary = "figure: training curves of every stage"
+    automatic = True
+    position = 70
+
+    def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
+        """See `Output`."""
+        return [draw(study.scores, study.store)]

@@ -1,34 +1,80 @@
-"""What may be said of one comparison: gain, loss or neither, and the words for its size and its sample."""
+"""Verdicts on comparisons, and the words for their size, their sample and their limits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from drnbench.evaluation import metrics
 from drnbench.render import text
 from drnbench.results.scores import Condition, Scores
-from drnbench.results.statistics import STAR_SEEDS, Difference
+from drnbench.results.statistics import STAR_SEEDS, Verdict
 from drnbench.results.summary import Result, Results
 
 
-def effect(d: Difference, metric: str) -> int:
-    """Return +1 where the whole interval is a gain, -1 where it is a loss, 0 where it holds zero or is missing."""
-    if d.low is None or d.high is None:
-        return 0
+@dataclass(frozen=True)
+class Comparison:
+    """Arms that are compared with their baselines, the largest gain first.
+
+    Attributes:
+        judged: results with a difference.
+        limits: sentences on what limits every claim.
+
+    """
+
+    judged: tuple[Result, ...]
+    limits: tuple[str, ...]
+
+    def of(self, verdict: Verdict) -> list[Result]:
+        """Return the arms of one verdict."""
+        return [result for result in self.judged if verdict_of(result) == verdict]
+
+
+def compare(results: Sequence[Result]) -> Comparison:
+    """Classify results, at least one of which has a difference.
+
+    Among arms with several seeds, one with a single seed is counted and not judged: it says nothing of a method.
+    """
+    compared = [(result, result.difference.seeds) for result in results if result.difference]
+    most = max(seeds for _, seeds in compared)
+    judged = [result for result, seeds in compared if seeds > 1 or most < 2]
+    limits = []
+    if most < 2:
+        limits.append("One seed: these are differences between checkpoints, not between methods.")
+    elif most < STAR_SEEDS:
+        limits.append("Two seeds: judged by intervals, not tested.")
+    if unjudged := len(compared) - len(judged):
+        limits.append(f"{text.count(unjudged, 'more arm')} with one seed, not judged.")
+    return Comparison(tuple(by_gain(judged)), tuple(limits))
+
+
+def by_gain(results: Sequence[Result]) -> list[Result]:
+    """Return results with a difference, the largest gain first."""
+    return sorted(results, key=_gain, reverse=True)
+
+
+def _gain(result: Result) -> float:
+    if result.difference is None:
+        return 0.0
+    return result.difference.mean if text.style(result.metric).higher_is_better else -result.difference.mean
+
+
+def interval_verdict(result: Result) -> Verdict:
+    """Return the verdict by the interval alone: neither better nor worse where it holds zero or is missing."""
+    difference, style = result.difference, text.style(result.metric)
+    if difference is None or difference.low is None or difference.high is None:
+        return ""
     # As printed: a bound that reads 0.000 is no gain.
-    decimals = text.style(metric).delta_decimals
-    if round(d.low, decimals) <= 0 <= round(d.high, decimals):
-        return 0
-    return 1 if (d.low > 0) == text.style(metric).higher_is_better else -1
+    if round(difference.low, style.delta_decimals) <= 0 <= round(difference.high, style.delta_decimals):
+        return ""
+    return "better" if (difference.low > 0) == style.higher_is_better else "worse"
 
 
-def sign(result: Result) -> int:
-    """Return what may be said of an arm: by its star where one can be had, else by its interval."""
-    d = result.difference
-    assert d is not None
-    if d.seeds >= STAR_SEEDS and result.p_holm is not None:
-        return {"better": 1, "worse": -1, "": 0}[result.verdict]
-    return effect(d, result.metric)
+def verdict_of(result: Result) -> Verdict:
+    """Return the verdict by Holm's test where it can earn a star, else by the interval."""
+    if result.difference and result.difference.seeds >= STAR_SEEDS and result.p_holm is not None:
+        return result.verdict
+    return interval_verdict(result)
 
 
 def amount(result: Result) -> str:
@@ -37,29 +83,15 @@ def amount(result: Result) -> str:
     return text.delta(result.difference, result.metric)
 
 
-def sample(d: Difference) -> str:
-    """Write how many seeds and images a difference has."""
-    if d.level == "method":
-        return f"{text.count(d.seeds, 'seed')}, {text.count(d.images, 'image')}"
-    return f"one seed, so these checkpoints only, {text.count(d.images, 'image')}"
+def sample(results: Sequence[Result]) -> str:
+    """Write how many seeds and images differences have."""
+    differences = [result.difference for result in results if result.difference]
+    if len({(d.seeds, d.images, d.level) for d in differences}) == 1 and differences[0].level != "method":
+        return f"one seed, so these checkpoints only, {text.count(differences[0].images, 'image')}"
+    return f"{text.span([d.seeds for d in differences], 'seed')}, {text.span([d.images for d in differences], 'image')}"
 
 
-def samples(found: Sequence[Difference]) -> str:
-    """Write how many seeds and images several differences have."""
-    if len({(d.seeds, d.images, d.level) for d in found}) == 1:
-        return sample(found[0])
-    return f"{text.span([d.seeds for d in found], 'seed')}, {text.span([d.images for d in found], 'image')}"
-
-
-def caution(others: Sequence[Result]) -> str:
-    """Return what limits every claim on these arms: one seed, or two."""
-    most = max(r.difference.seeds for r in others if r.difference)
-    if most < 2:
-        return " One seed: these are differences of checkpoints, not of methods."
-    return "" if most >= STAR_SEEDS else " Two seeds: judged by intervals, not tested."
-
-
-def where(condition: str, metric: str) -> str:
+def in_metric(condition: str, metric: str) -> str:
     """Write a condition, and the metric where it is not the field's usual one."""
     return condition if metric == "psnr_y" else f"{condition} in {text.style(metric).label}"
 
@@ -71,10 +103,11 @@ def below_reference(scores: Scores, results: Results, condition: Condition, metr
     """
     if "hr" not in metrics.get(metric).needs:
         return None
-    direction = 1 if text.style(metric).higher_is_better else -1
-    shown = [r for r in results.values() if (r.condition, r.metric) == (condition, metric) and r.mean is not None]
-    reference = [r for r in shown if scores.arm(r.arm).kind == "reference"]
-    trained = [direction * r.mean for r in shown if not scores.arm(r.arm).seedless and r.mean is not None]
-    if not reference or not trained or reference[0].mean is None:
+    sign = 1 if text.style(metric).higher_is_better else -1
+    means = {r.arm: sign * r.mean for r in results.values()
+             if (r.condition, r.metric) == (condition, metric) and r.mean is not None}  # fmt: skip
+    reference = next((name for name in means if scores.arm(name).kind == "reference"), None)
+    trained = [mean for name, mean in means.items() if not scores.arm(name).seedless]
+    if reference is None or not trained:
         return None
-    return reference[0].arm if max(trained) < direction * reference[0].mean else None
+    return reference if max(trained) < means[reference] else None

@@ -11,7 +11,6 @@ from drnbench.evaluation import metrics
 from drnbench.planning.expand import Arm, Expanded
 from drnbench.planning.graph import Plan, PlannedTrial, StageNode
 from drnbench.planning.keys import Keys
-from drnbench.planning.outputs import check
 from drnbench.schemes import schemes
 from drnbench.store import Store, read_json
 from drnbench.store.code import Origin, origin
@@ -49,7 +48,8 @@ def make(study: Expanded, store: Store) -> Plan:
             trials.append(
                 _trial(arm, trial, unit, [u.key for u in units], stages, store if unit.key in scored else None)
             )
-    check(study.study.outputs, trials, study.name)
+    for output in study.study.outputs:
+        output.check(trials, study.name)
     for name in sorted({e.metric for t in trials for e in t.unit.wanted if e.key in t.missing}):
         metrics.get(name).check_available()
     return Plan(study, trials, stages, _warnings(stages, trials, signatures))

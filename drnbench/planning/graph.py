@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+from drnbench.config.outputs import OutputSpec
 from drnbench.config.trial import Trial
 from drnbench.config.units import EvaluateUnit, StageUnit
 from drnbench.evaluation import metrics
 from drnbench.planning.expand import Arm, Expanded
-from drnbench.planning.outputs import plain
 from drnbench.results.plan_record import ArmRecord, AxisRecord, ExclusionRecord, PlanRecord, StageRecord, TrialRecord
 from drnbench.store import Status
 from drnbench.store.code import Origin
@@ -96,7 +97,7 @@ class Plan:
             control_values=declared.control if isinstance(declared.control, dict) else {},
             subject=declared.subject,
             axes=[AxisRecord(path=a.path, title=a.title, values=list(a.values), named=a.named) for a in declared.axes],
-            outputs=[plain(out, self.trials[0].trial) for out in declared.outputs],
+            outputs=[_output_record(out, self.trials[0].trial) for out in declared.outputs],
             protocol=self.trials[0].trial.protocol,
             measured=_measured(self.trials, None),
             arms=[_arm_record(arm) for arm in study.arms],
@@ -104,6 +105,10 @@ class Plan:
             trials=[_trial_record(trial) for trial in self.trials],
             warnings=self.warnings,
         )
+
+
+def _output_record(output: OutputSpec, trial: Trial) -> dict[str, Any]:
+    return {"kind": output.name, **output.resolved(trial).model_dump(mode="json")}
 
 
 def _arm_record(arm: Arm) -> ArmRecord:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from drnbench.render import text
 from drnbench.render.style import CaptionedFigure
-from drnbench.render.table import Body
+from drnbench.render.table import CaptionedTable
 from drnbench.results.scores import Scores
 from drnbench.results.summary import Results
 from drnbench.store import Store, read_json
@@ -19,11 +20,12 @@ STATES = ("done", "running", "missing", "interrupted", "lost", "failed")
 def render(
     scores: Scores,
     results: Results,
-    bodies: list[Body],
-    drawn: list[CaptionedFigure],
+    tables: Sequence[CaptionedTable],
+    figures: Sequence[CaptionedFigure],
     headline: str,
     store: Store,
-    files: list[Path],
+    files: Sequence[Path],
+    warnings: Sequence[str] = (),
 ) -> str:
     """Return the page; every string of the study is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -40,7 +42,7 @@ def render(
         headline=headline.replace(" -", " −").replace("[-", "[−"),
         done=done,
         planned=planned,
-        tables=[{"body": body, "heads": _heads(body)} for body in bodies],
+        tables=[{"body": table, "heads": _heads(table)} for table in tables],
         figures=[
             {
                 "caption": f.caption,
@@ -48,10 +50,10 @@ def render(
                 "wide": f.figure.get_figwidth() > 5,
                 "data": _data(folder / f"{f.name}.png"),
             }
-            for f in drawn
+            for f in figures
         ],
         effects=_effects(scores, results),
-        warnings=[*scores.plan.warnings, *_warnings(scores, store)],
+        warnings=[*scores.plan.warnings, *_signature_warnings(scores, store), *warnings],
         exclusions=[(arm.name, seed, reason) for arm in scores.arms for seed, reason in arm.excluded],
         arms=scores.arms,
         failures=[(arm.name, t) for arm in scores.arms for t in arm.trials if t.message],
@@ -65,10 +67,10 @@ def _data(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-def _heads(body: Body) -> list[tuple[str, int]]:
-    """Runs of columns with one group."""
+def _heads(table: CaptionedTable) -> list[tuple[str, int]]:
+    """Return runs of columns with one group: the group and how many columns it has."""
     runs: list[tuple[str, int]] = []
-    for column in body.columns:
+    for column in table.columns:
         if runs and runs[-1][0] == column.group:
             runs[-1] = (column.group, runs[-1][1] + 1)
         else:
@@ -77,7 +79,7 @@ def _heads(body: Body) -> list[tuple[str, int]]:
 
 
 def _effects(scores: Scores, results: Results) -> list[dict[str, str]]:
-    """One line for each comparison: interval, test and share of images won."""
+    """Return one line for each comparison: interval, test and share of images won."""
     rows = []
     for r in results.values():
         d = r.difference
@@ -104,12 +106,12 @@ def _effects(scores: Scores, results: Results) -> list[dict[str, str]]:
 
 
 def _states(scores: Scores) -> list[tuple[str, int]]:
-    found = [t.state for arm in scores.arms for t in arm.trials]
-    return [(state, found.count(state)) for state in STATES if state in found]
+    states = [trial.state for arm in scores.arms for trial in arm.trials]
+    return [(state, states.count(state)) for state in STATES if state in states]
 
 
-def _warnings(scores: Scores, store: Store) -> list[str]:
-    """What the plan could not know before the runs: results of one table from machines that round differently."""
+def _signature_warnings(scores: Scores, store: Store) -> list[str]:
+    """Return what the plan could not know before the runs: results of one table from machines that round differently."""
     if any("signature" in warning for warning in scores.plan.warnings):
         return []
     keys = [key for key in scores.plan.stages if store.state(store.stage(key)) == "done"]
@@ -122,7 +124,7 @@ def _warnings(scores: Scores, store: Store) -> list[str]:
 
 
 def _stages(scores: Scores, store: Store) -> list[dict[str, Any]]:
-    """Stages in the plan's order, counted by name and state as the store has them now."""
+    """Return the stages in the plan's order, counted by name and state as the store has them now."""
     names = list(dict.fromkeys(s.name for s in scores.plan.stages.values()))
     out = []
     for name in names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drnbench.render.table import Body, Entry, Row
+from drnbench.render.table import CaptionedTable, Entry, Row
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
@@ -66,14 +66,16 @@ def width(text: str) -> float:
     return sum(0.3 if c in narrow else 0.8 if c in wide else 0.68 if c.isupper() else 0.53 for c in text)
 
 
-def _widths(body: Body) -> list[float]:
-    cells = [[width(c.header), *(width(row.entries[n].text) for row in body.rows)] for n, c in enumerate(body.columns)]
+def _widths(table: CaptionedTable) -> list[float]:
+    cells = [
+        [width(c.header), *(width(row.entries[n].text) for row in table.rows)] for n, c in enumerate(table.columns)
+    ]
     return [max(column) for column in cells]
 
 
-def _total(body: Body, columns: list[int], size: str) -> float:
+def _total(table: CaptionedTable, columns: list[int], size: str) -> float:
     points, gap = SIZES[size]
-    widths = _widths(body)
+    widths = _widths(table)
     return sum(points * widths[c] for c in columns) + 2 * gap * (len(columns) - 1)
 
 
@@ -85,8 +87,8 @@ def _entry(entry: Entry) -> str:
     return text + marks.get(entry.mark, "")
 
 
-def _tabular(body: Body, columns: list[int], rows: Sequence[Row]) -> list[str]:
-    used = [body.columns[c] for c in columns]
+def _tabular(table: CaptionedTable, columns: list[int], rows: Sequence[Row]) -> list[str]:
+    used = [table.columns[c] for c in columns]
     lines = [f"\\begin{{tabular}}{{@{{}}{''.join('l' if c.left else 'r' for c in used)}@{{}}}}", r"\toprule"]
     heads, rules, at = [], [], 0
     while at < len(used):
@@ -112,19 +114,19 @@ def _row(row: Row, columns: list[int]) -> list[str]:
     return [r"\midrule", line] if row.rule else [line]
 
 
-def _blocks(body: Body) -> tuple[str, list[list[int]]]:
+def _blocks(table: CaptionedTable) -> tuple[str, list[list[int]]]:
     """Return the type size and the columns of each block; blocks that do not fit side by side are stacked."""
-    common = [n for n, c in enumerate(body.columns) if not c.group]
-    groups = list(dict.fromkeys(c.group for c in body.columns if c.group))
-    parts = [[n for n, c in enumerate(body.columns) if c.group == group] for group in groups]
+    common = [n for n, c in enumerate(table.columns) if not c.group]
+    groups = list(dict.fromkeys(c.group for c in table.columns if c.group))
+    parts = [[n for n, c in enumerate(table.columns) if c.group == group] for group in groups]
     whole = [*common, *(n for part in parts for n in part)]
     for size in SIZES:
-        if _total(body, whole, size) <= TEXT_PT:
+        if _total(table, whole, size) <= TEXT_PT:
             return size, [whole]
     size = next(iter(SIZES))
     blocks: list[list[int]] = []
     for part in parts:
-        if blocks and _total(body, [*blocks[-1], *part], size) <= TEXT_PT:
+        if blocks and _total(table, [*blocks[-1], *part], size) <= TEXT_PT:
             blocks[-1] += part
         else:
             blocks.append([*common, *part])
@@ -148,13 +150,15 @@ def _cut(rows: Sequence[Row], room: float) -> list[Sequence[Row]]:
     return [*out, rows]
 
 
-def _floats(body: Body, blocks: list[list[int]], *, narrow: bool) -> list[list[tuple[list[int], Sequence[Row]]]]:
+def _floats(
+    table: CaptionedTable, blocks: list[list[int]], *, narrow: bool
+) -> list[list[tuple[list[int], Sequence[Row]]]]:
     """Share blocks out over as many floats as their heights ask for."""
-    caption = CAPTION_PT * (1 + width(body.caption) // (COLUMN_EM if narrow else CAPTION_EM))
+    caption = CAPTION_PT * (1 + width(table.caption) // (COLUMN_EM if narrow else CAPTION_EM))
     floats: list[list[tuple[list[int], Sequence[Row]]]] = [[]]
     left = PAGE_PT - caption
     for columns in blocks:
-        for rows in _cut(body.rows, PAGE_PT - caption):
+        for rows in _cut(table.rows, PAGE_PT - caption):
             if floats[-1] and _height(rows) > left:
                 floats.append([])
                 left = PAGE_PT - 2 * CAPTION_PT
@@ -163,27 +167,27 @@ def _floats(body: Body, blocks: list[list[int]], *, narrow: bool) -> list[list[t
     return floats
 
 
-def render(body: Body, label: str) -> str:
+def render(table: CaptionedTable, label: str) -> str:
     r"""Return a float with caption and `\label{tab:...}`; needs booktabs alone.
 
     Columns that do not fit the page stand in a second block below, and blocks that do not fit it in a second float.
     Where the text is narrower than a two-column paper's (a plain article), the table is scaled to it if the paper
     loads graphicx.
     """
-    size, blocks = _blocks(body)
-    narrow = len(blocks) == 1 and _total(body, blocks[0], size) <= COLUMN_PT
+    size, blocks = _blocks(table)
+    narrow = len(blocks) == 1 and _total(table, blocks[0], size) <= COLUMN_PT
     environment, line = ("table", r"\columnwidth") if narrow else ("table*", r"\textwidth")
     lines = [r"% needs \usepackage{booktabs}; with graphicx, it is scaled where it would be wider than the text"]
-    for n, parts in enumerate(_floats(body, blocks, narrow=narrow)):
+    for n, parts in enumerate(_floats(table, blocks, narrow=narrow)):
         lines += [f"\\begin{{{environment}}}[t]", r"\centering"]
         if n:
             lines.append(f"{{\\small Table~\\ref{{tab:{label}}}, continued.}}")
         else:
-            lines += [f"\\caption{{{escape(body.caption)}}}", f"\\label{{tab:{label}}}"]
+            lines += [f"\\caption{{{escape(table.caption)}}}", f"\\label{{tab:{label}}}"]
         lines += [size, f"\\setlength{{\\tabcolsep}}{{{SIZES[size][1]:g}pt}}"]
         for m, (columns, rows) in enumerate(parts):
             lines.append(r"\par\medskip" if m or n else r"\vspace{4pt}")
-            lines += [r"\sbox0{%", *_tabular(body, columns, rows), "}%"]
+            lines += [r"\sbox0{%", *_tabular(table, columns, rows), "}%"]
             lines += [
                 f"\\ifdim\\wd0>{line}\\ifdefined\\resizebox\\resizebox{{{line}}}{{!}}{{\\usebox0}}%",
                 r"\else\usebox0\fi\else\usebox0\fi",

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from drnbench.results.summary import Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
 EMPTY = "–"
-
-
 MARKS = {"better": "*", "worse": "†", "": ""}
+"""Verdict of a test -> what follows the number."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +48,18 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Body:
-    """A table ready to be drawn, and the results it shows; `csv`: its numbers, where they are no results."""
+class CaptionedTable:
+    """A table ready to be rendered, with its file stem and caption.
+
+    Attributes:
+        csv: its numbers in full precision; None: its cells, as they are written.
+
+    """
 
     name: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    results: tuple[Result, ...] = ()
     csv: str | None = None
 
     def frame(self) -> pd.DataFrame:
@@ -66,3 +69,13 @@ class Body:
         heads = [(column.group, column.header) for column in self.columns]
         labels = pd.MultiIndex.from_tuples(heads) if any(group for group, _ in heads) else [head for _, head in heads]
         return pd.DataFrame([[entry.text for entry in row.entries] for row in self.rows], columns=labels)
+
+    def to_csv(self) -> str:
+        """Return the text of the CSV file."""
+        if self.csv is not None:
+            return self.csv
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow([f"{column.group} {column.header}".lstrip() for column in self.columns])
+        writer.writerows([entry.text for entry in row.entries] for row in self.rows)
+        return buffer.getvalue()

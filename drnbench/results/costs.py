@@ -12,13 +12,13 @@ from drnbench.results.scores import Arm, Scores
 from drnbench.store import Store, read_json
 
 COLUMNS = ("arm", "parameters", "macs", "step_macs", "seconds", "n_seeds")
-WORDS = {
+DESCRIPTIONS = {
     "parameters": "Params: parameters of the model.",
     "macs": "MACs: multiply-adds for an LR image of 96×96 pixels.",
     "step_macs": "Step MACs: multiply-adds of a training step of the last stage by image, forward and backward, every network.",
     "seconds": "Training: seconds of one process, all stages, mean over seeds.",
 }
-"""What a caption says of each."""
+"""The sentence of a caption on each."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Cost:
 Costs = dict[str, Cost]
 
 
-def read(scores: Scores, store: Store) -> Costs:
+def read_costs(scores: Scores, store: Store) -> Costs:
     """Return the costs of every arm, as far as the store has them."""
     stages = {key: _costs(read_json(store.stage(key) / "stage.json")) for key in scores.plan.stages}
     return {arm.name: _cost(arm, store, stages) for arm in scores.arms}
@@ -80,7 +80,7 @@ def to_csv(costs: Costs) -> str:
     return text.getvalue()
 
 
-def unit(what: str, values: Sequence[float]) -> tuple[str, float]:
+def scaled_unit(what: str, values: Sequence[float]) -> tuple[str, float]:
     """Return the head of a column of costs, and what its values are divided by."""
     most = max(values, default=0.0)
     if what == "parameters":
@@ -91,7 +91,7 @@ def unit(what: str, values: Sequence[float]) -> tuple[str, float]:
     return ("Training (s)", 1.0)
 
 
-def written(value: float) -> str:
+def three_digits(value: float) -> str:
     """Write a cost with three digits, and never with an exponent."""
     if value >= 99.95 or value == 0:
         return f"{value:.0f}"

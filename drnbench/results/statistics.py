@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Verdict = Literal["better", "worse", ""]
+"""Significantly better than the baseline, significantly worse, or neither."""
 CONFIDENCE = 0.95
 ALPHA = 0.05
 STAR_SEEDS = 3
@@ -164,8 +166,8 @@ def holm(ps: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def verdict(found: Difference | None, p_holm: float | None, *, higher_is_better: bool) -> str:
-    """Return "better", "worse" or "" (no star): Holm-adjusted p < 0.05 and at least three seeds."""
-    if found is None or p_holm is None or found.seeds < STAR_SEEDS or p_holm >= ALPHA:
+def verdict(difference: Difference | None, p_holm: float | None, *, higher_is_better: bool) -> Verdict:
+    """Return the verdict of the test; "" (no star) also where there is none, or under three seeds."""
+    if difference is None or p_holm is None or difference.seeds < STAR_SEEDS or p_holm >= ALPHA:
         return ""
-    return "better" if (found.mean > 0) == higher_is_better else "worse"
+    return "better" if (difference.mean > 0) == higher_is_better else "worse"

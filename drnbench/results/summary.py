@@ -10,7 +10,7 @@ import numpy as np
 
 from drnbench.evaluation import metrics
 from drnbench.results.scores import Arm, Condition, Scores
-from drnbench.results.statistics import Difference, difference, holm, over_seeds, verdict
+from drnbench.results.statistics import Difference, Verdict, difference, holm, over_seeds, verdict
 
 COLUMNS = (
     "arm", "dataset", "kernel", "scale", "metric", "mean", "half_width", "n_seeds", "n_images",
@@ -42,7 +42,7 @@ class Result:
     left_out: int = 0
     difference: Difference | None = None
     p_holm: float | None = None
-    verdict: str = ""
+    verdict: Verdict = ""
 
 
 Results = dict[tuple[str, Condition, str], Result]

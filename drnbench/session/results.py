@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from drnbench.errors import UsageError, nearest
 from drnbench.outputs import compose
-from drnbench.outputs.base import StudyResults
+from drnbench.outputs.base import Output, StudyResults
 from drnbench.render.style import CaptionedFigure
-from drnbench.render.table import Body
-from drnbench.results import costs, reading, summary
+from drnbench.render.table import CaptionedTable
+from drnbench.results import reading, summary
 from drnbench.results.plan_record import PlanRecord
 from drnbench.store import Store
 
@@ -53,13 +53,16 @@ class Results:
 
     @cached_property
     def _study(self) -> StudyResults:
-        scores = self._scores
-        return StudyResults(scores, summary.summarise(scores), costs.read(scores, self.store), self.store)
+        return StudyResults.of(self._scores, self.store)
+
+    @cached_property
+    def _outputs(self) -> list[Output]:
+        return compose.outputs_of(self.plan)[0]
 
     @cached_property
     def headline(self) -> str:
         """What the study shows, in one to three sentences."""
-        return compose.headline(self._study)
+        return compose.headline(self._study, self._outputs)
 
     @cached_property
     def per_image(self) -> pd.DataFrame:
@@ -101,12 +104,12 @@ class Results:
         return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
     @cached_property
-    def _tables(self) -> dict[str, Body]:
-        return {body.name: body for body in compose.tables(self._study)}
+    def _tables(self) -> dict[str, CaptionedTable]:
+        return {table.name: table for table in compose.tables(self._study, self._outputs)}
 
     @cached_property
     def _figures(self) -> dict[str, CaptionedFigure]:
-        return {figure.name.removeprefix("figure_"): figure for figure in compose.figures(self._study)}
+        return {figure.name.removeprefix("figure_"): figure for figure in compose.figures(self._study, self._outputs)}
 
     @property
     def tables(self) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from drnbench.config.outputs import Curve, Table
+from drnbench import Curve, Table
 from drnbench.config.study import Axis, Study
 from drnbench.store import Store
 from tests.fake_store import base, fill, plan_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drnbench.config.outputs import DualKernel, Gap, Heatmap, Table, Tradeoff
+from drnbench import DualKernel, Gap, Heatmap, Table, Tradeoff
 from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from tests.fake_store import ADAPT, PRETRAIN, base

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from drnbench.config.study import Axis
-from drnbench.outputs import headline, report
-from drnbench.results import reading, summary
+from drnbench.outputs import report
 from drnbench.store import Store
 from tests.fake_store import fill, plan_of
 from tests.outputs.shapes import LOSS, NETWORKS, adapt_study, dual_study
@@ -11,8 +10,7 @@ from tests.outputs.test_words import matches
 
 def said(store: Store, study, effect, **options) -> str:
     fill(store, plan_of(study, "study"), effect, **options)
-    scores = reading.read(store, "study")
-    return headline.headline(scores, summary.summarise(scores))
+    return report.write(store, "study").headline
 
 
 def small(**fields):
@@ -28,7 +26,7 @@ def test_up_to_four_cells_are_named(store: Store) -> None:
     assert matches(
         text,
         r"loss on against off, on photos-test, bicubic ×4 \(3 seeds, 5 images\): "
-        r"1 of 2 better \(network=S with #\); 1 of 2 not told apart \(network=L with #\)\.",
+        r"1 of 2 better \(network=S with #\); 1 of 2 without a significant difference \(network=L with #\)\.",
     ), text
 
 
@@ -59,24 +57,25 @@ def worth(arm, kernel: str) -> float:
     return gains.get(arm.values.get("training"), 0.0)
 
 
-def test_a_control_in_each_cell_says_where_the_instrument_sees(store: Store) -> None:
+def test_a_control_in_each_cell_says_where_it_is_detected(store: Store) -> None:
     text = said(store, adapt_study(outputs=[]), worth)
     assert matches(
         text,
-        r"The instrument can see in 1 of 2 cells: 'pairs' gains # for kernel=bd; "
-        r"it cannot where the control is at # for kernel=skewed\. "
+        r"The positive control is detected in 1 of 2 cells: 'pairs' gains # for kernel=bd; "
+        r"not detected: # for kernel=skewed\. "
         r"training adapted against source, on photos-test ×4 \(3 seeds, 5 images\): "
-        r"1 of 2 better \(kernel=bd with #\); 1 of 2 not told apart( after Holm's correction)? \(kernel=skewed with #\)\."
-        r" The control shows no gain here, so what is not told apart is not shown to be equal\.",
+        r"1 of 2 better \(kernel=bd with #\); "
+        r"1 of 2 without a significant difference( after Holm's correction)? \(kernel=skewed with #\)\. "
+        r"Without a detected positive control, the absence of a significant difference is no evidence of equality\.",
     ), text
 
 
-def test_a_control_that_sees_everywhere_and_one_that_sees_nowhere(store: Store) -> None:
+def test_a_control_that_is_detected_everywhere_and_one_that_is_nowhere(store: Store) -> None:
     always = said(store, adapt_study(outputs=[]), lambda arm, kernel: 0.4 * (arm.values.get("training") == "pairs"))
-    assert always.startswith("The instrument can see in 2 of 2 cells: 'pairs' gains ")
-    assert "not shown to be equal" not in always
+    assert always.startswith("The positive control is detected in 2 of 2 cells: 'pairs' gains ")
+    assert "no evidence of equality" not in always
     never = said(store, adapt_study(outputs=[]), lambda arm, kernel: 0.0)
-    assert never.startswith("The instrument cannot see: 'pairs', the positive control, is at ")
+    assert never.startswith("The positive control is not detected: 'pairs' differs by ")
 
 
 def test_what_d_learned_comes_first(store: Store) -> None:
@@ -88,7 +87,7 @@ def test_what_d_learned_comes_first(store: Store) -> None:
 def test_one_seed_in_every_cell_is_said(store: Store) -> None:
     text = said(store, small(seeds=1), helps_small)
     assert "one seed, so these checkpoints only" in text
-    assert text.endswith("One seed: these are differences of checkpoints, not of methods.")
+    assert text.endswith("One seed: these are differences between checkpoints, not between methods.")
 
 
 def test_cells_that_are_not_there_yet(store: Store) -> None:
@@ -96,4 +95,4 @@ def test_cells_that_are_not_there_yet(store: Store) -> None:
     text = said(store, study, helps_small, done=lambda t: t.arm.values.get("loss") == "off")
     assert text.endswith("No arm has scores to compare with loss=off at the same network yet.")
     fill(store, plan_of(study, "study"), helps_small, done=lambda t: t.arm.name != "S, off")
-    assert "not told apart" in report.write(store, "study").headline
+    assert "without a significant difference" in report.write(store, "study").headline

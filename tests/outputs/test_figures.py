@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from drnbench.config.outputs import Curve
+from drnbench import Curve
 from drnbench.config.study import Axis
 from drnbench.outputs import report
 from drnbench.outputs.curve_panels import limits

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drnbench.config.outputs import Table
+from drnbench import Table
 from drnbench.config.study import Axis
 from drnbench.config.trial import Evaluate
 from drnbench.outputs import report

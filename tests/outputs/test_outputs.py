@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from drnbench.config.outputs import Curve, Heatmap, Table, Tradeoff
+from drnbench import Curve, Heatmap, Table, Tradeoff
 from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Evaluate
-from drnbench.outputs import crops, curve, dual_kernel, gap_values, heatmap, kernel_weights, report, tables, tradeoff
-from drnbench.results import costs as costing
+from drnbench.outputs import compose, crops, curve, dual_kernel, gap_values, heatmap, kernel_weights, report, tradeoff
+from drnbench.outputs.base import StudyResults
+from drnbench.render.table import CaptionedTable
 from drnbench.results import reading, summary
+from drnbench.results.costs import read_costs, three_digits
 from drnbench.results.scores import Condition, Scores
 from drnbench.results.statistics import crossed_t
 from drnbench.results.summary import Result, Results
@@ -33,6 +35,11 @@ def dual_effect(arm, kernel: str) -> float:
 def read(store: Store, name: str) -> tuple[Scores, Results]:
     scores = reading.read(store, name)
     return scores, summary.summarise(scores)
+
+
+def first_table(store: Store, name: str) -> CaptionedTable:
+    study = StudyResults.of(reading.read(store, name), store)
+    return compose.tables(study, compose.outputs_of(study.scores.plan)[0])[0]
 
 
 def output(scores: Scores, kind: str, n: int = 0) -> dict:
@@ -151,7 +158,7 @@ def test_costs_stand_in_table_file_and_figure(store: Store) -> None:
     ("number", "text"), [(0.0, "0"), (1.534, "1.53"), (14.13, "14.1"), (320.0, "320"), (9.999, "10.0")]
 )
 def test_costs_have_three_digits(number: float, text: str) -> None:
-    assert costing.written(number) == text
+    assert three_digits(number) == text
 
 
 def test_costs_that_nobody_measured_are_dashes(store: Store) -> None:
@@ -166,7 +173,7 @@ def test_costs_that_nobody_measured_are_dashes(store: Store) -> None:
 def test_a_trade_off_has_a_point_an_arm_and_a_line_for_bicubic(store: Store) -> None:
     fill(store, plan_of(dual_study(), "dual"), dual_effect, costs=True)
     scores, results = read(store, "dual")
-    costs = costing.read(scores, store)
+    costs = read_costs(scores, store)
     condition = Condition("photos-test", "bd", 4)
     points = tradeoff.points(scores, results, costs, output(scores, "tradeoff"), condition)
     assert [p.label for p in points] == ["S, off", "S, on", "L, off", "L, on", "bicubic"]
@@ -299,7 +306,7 @@ def test_real_frames_have_no_hr_and_their_own_score(store: Store) -> None:
     assert "there is no HR" in drawn.caption
     headline = report.write(store, "real").headline
     assert "in LR-PSNR" in headline
-    assert "not trained enough" not in headline
+    assert "undertrained" not in headline
     assert results["ρ=0", condition, "lr_psnr"].n_images == 5
 
 
@@ -326,8 +333,7 @@ def test_published_numbers_stand_beside_ours(store: Store) -> None:
     plan = read_json(path)
     plan["outputs"][0]["peers"].append("nobody")  # as of a version that had numbers of it
     write_json(path, plan)
-    scores, results = read(store, "p")
-    body = tables.bodies(scores, results, costing.read(scores, store))[0]
+    body = first_table(store, "p")
     at = [n for n, c in enumerate(body.columns) if c.header == "published"]
     assert [body.columns[n].group for n in at] == ["bicubic", "bicubic"]  # none under bd
     assert "PSNR-Y" in body.columns[at[0] - 1].header
@@ -347,7 +353,6 @@ def test_published_numbers_stand_beside_ours(store: Store) -> None:
 def test_nothing_is_published_of_another_task(store: Store, evaluate: Evaluate) -> None:
     study = published_study(base=base(stages=[PRETRAIN], evaluate=[evaluate]))
     fill(store, plan_of(study, "p"), lambda arm, kernel: 0.0)
-    scores, results = read(store, "p")
-    body = tables.bodies(scores, results, costing.read(scores, store))[0]
+    body = first_table(store, "p")
     assert not [c for c in body.columns if c.header == "published"]
     assert "RCAN" not in [e.text for row in body.rows for e in row.entries]

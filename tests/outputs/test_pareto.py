@@ -10,7 +10,7 @@ import pytest
 from matplotlib.path import Path
 from matplotlib.text import Text
 
-from drnbench.config.outputs import Table
+from drnbench import Table
 from drnbench.config.study import Study
 from drnbench.outputs import pareto, report, search_figure, search_summary
 from drnbench.render import style
@@ -174,7 +174,7 @@ def test_three_objectives_give_a_panel_for_each_pair(store: Store) -> None:
 
 def test_a_grid_is_not_taken_for_the_search_that_it_once_was(store: Store, filled: Store) -> None:
     searching(store, CANDIDATES, [5])
-    assert search_summary.of(read(store, "unpaired")) is None
+    assert read(store, "unpaired").search is None
     assert "search" not in report.write(store, "unpaired").headline
 
 

@@ -28,21 +28,23 @@ def test_a_control_that_gains_and_a_collapse(store: Store) -> None:
     text = said(store, gain)
     assert matches(
         text,
-        r"The instrument can see: 'true pairs' gains # over ρ=0 on photos-test, bd ×4 \(3 seeds, 5 images\)\. "
+        r"The positive control is detected: 'true pairs' gains # over ρ=0 on photos-test, bd ×4 \(3 seeds, 5 images\)\. "
         r"Of the 3 other values of ρ, against ρ=0: 1 worse \(ρ=1 with #\); "
-        r"2 not told apart from it \(best ρ=0\.[13] with #\)\.",
+        r"2 without a significant difference \(best ρ=0\.[13] with #\)\.",
     ), text
 
 
 def test_a_control_that_shows_nothing_takes_the_conclusion_along(store: Store) -> None:
     text = said(store, lambda arm, kernel: 0.0)
-    assert text.startswith("The instrument cannot see: 'true pairs', the positive control, is at ")
-    assert "None of the 3 other values of ρ is told apart from ρ=0 after Holm's correction: best" in text
-    assert text.endswith("so what is not told apart is not shown to be equal.")
+    assert text.startswith("The positive control is not detected: 'true pairs' differs by ")
+    assert "None of the 3 other values of ρ differs significantly from ρ=0 after Holm's correction: best" in text
+    assert text.endswith("the absence of a significant difference is no evidence of equality.")
 
 
 def test_a_control_that_loses(store: Store) -> None:
-    assert said(store, lambda arm, kernel: -1.0 * (arm.name == "true pairs")).startswith("The instrument is in doubt")
+    assert said(store, lambda arm, kernel: -1.0 * (arm.name == "true pairs")).startswith(
+        "The positive control fails: 'true pairs' loses -"
+    )
 
 
 def test_gains_without_a_control(store: Store) -> None:
@@ -54,7 +56,9 @@ def test_gains_without_a_control(store: Store) -> None:
     assert matches(text, pattern), text
 
 
-@pytest.mark.parametrize(("worth", "verb"), [(1.0, "gains"), (-1.0, "loses"), (0.0, "is not told apart from")])
+@pytest.mark.parametrize(
+    ("worth", "verb"), [(1.0, "gains"), (-1.0, "loses"), (0.0, "shows no significant difference from")]
+)
 def test_one_other_arm(store: Store, worth: float, verb: str) -> None:
     axes = [Axis("adapt.lam", [0.1, 0.5], label="λ")]
     fields = {"axes": axes, "baseline": {"adapt.lam": 0.1}, "control": None, "arms": {}, "outputs": []}
@@ -84,7 +88,7 @@ def test_one_seed_among_arms_with_more_is_not_judged(store: Store) -> None:
 @pytest.mark.parametrize(
     ("seeds", "words"),
     [
-        (1, "One seed: these are differences of checkpoints, not of methods."),
+        (1, "One seed: these are differences between checkpoints, not between methods."),
         (2, "Two seeds: judged by intervals, not tested."),
     ],
 )

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from drnbench.config.outputs import Table
+from drnbench import Table
 from drnbench.config.study import Axis, Exclude, Study
 from drnbench.config.trial import Evaluate
 from drnbench.errors import UsageError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from drnbench.config.outputs import Table
+from drnbench import Table
 from drnbench.config.study import Study
 from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.search import Float, Maximise, Search, Steps

@@ -1,0 +1,166 @@
+"""Sentences of a study that compares everything with one baseline on one condition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from drnbench.outputs import verdicts
+from drnbench.outputs.verdicts import Comparison, amount, interval_verdict, verdict_of
+from drnbench.render import text
+from drnbench.results.scores import Arm, Scores
+from drnbench.results.statistics import STAR_SEEDS
+from drnbench.results.summary import Result, Results
+
+NO_EVIDENCE = "Without a detected positive control, the absence of a significant difference is no evidence of equality."
+
+
+@dataclass(frozen=True)
+class Control:
+    """The positive control's sentence, and whether the control shows that a gain would be detected."""
+
+    sentence: str
+    detected: bool
+
+
+def sentences(scores: Scores, results: Results, base: Arm) -> list[str]:
+    """Return the sentences on the positive control, on the other arms, and on networks that are not trained enough."""
+    condition, metric = scores.primary
+    column = [r for r in results.values() if r.condition == condition and r.metric == metric]
+    if not any(r.arm == base.name and r.n_seeds for r in column):
+        return [f"The baseline {base.name} has no scores, so nothing is compared. {best_and_worst(scores, results)}"]
+    control = None if scores.control is None else _control(scores, results, scores.control, base)
+    others = _others(scores, column, base)
+    reference = verdicts.below_reference(scores, results, condition, metric)
+    return [
+        control.sentence if control else "",
+        _arms(scores, others, base, control) if others else _nothing(scores, base, control),
+        f"No trained arm reaches {reference}: these are differences between undertrained networks."
+        if reference
+        else "",
+    ]
+
+
+def _control(scores: Scores, results: Results, arm: Arm, base: Arm) -> Control:
+    """Return what the positive control says: whether a gain is detected that should be there."""
+    condition, metric = scores.primary
+    result = results.get((arm.name, condition, metric))
+    if result is None or result.difference is None:
+        return Control(f"The positive control {arm.name!r} has no scores yet.", detected=False)
+    against = f"{base.name} on {verdicts.in_metric(condition.label, metric)} ({verdicts.sample([result])})"
+    match interval_verdict(result):
+        case "better":
+            status = "is detected" if result.difference.level == "method" else "seems, with one seed, to be detected"
+            return Control(
+                f"The positive control {status}: {arm.name!r} gains {amount(result)} over {against}.", detected=True
+            )
+        case "worse":
+            return Control(
+                f"The positive control fails: {arm.name!r} loses {amount(result)} against {against}.", detected=False
+            )
+    return Control(
+        f"The positive control is not detected: {arm.name!r} differs by {amount(result)} from {against}.",
+        detected=False,
+    )
+
+
+def _others(scores: Scores, column: Sequence[Result], base: Arm) -> list[Result]:
+    """Return the compared arms beside baseline and control; untrained ones only where there is nothing else."""
+    skip = {base.name, scores.plan.control}
+    others = [
+        r for r in column if r.arm not in skip and r.difference is not None and scores.arm(r.arm).kind != "reference"
+    ]
+    return [r for r in others if not scores.arm(r.arm).seedless] or others
+
+
+def _nothing(scores: Scores, base: Arm, control: Control | None) -> str:
+    done, planned = scores.counts
+    if control is not None:
+        return ""
+    return f"No other arm has scores to compare with {base.name}{' yet' if done < planned else ''}."
+
+
+def _arms(scores: Scores, others: Sequence[Result], base: Arm, control: Control | None) -> str:
+    """Return the sentence on the arms, and what limits it."""
+    comparison = verdicts.compare(others)
+    against = base.name
+    if control is None:  # its sentence names condition and sample
+        condition, metric = scores.primary
+        best = verdicts.by_gain(others)[:1]
+        against += f" on {verdicts.in_metric(condition.label, metric)} ({verdicts.sample(best)})"
+    parts = [_verdicts(scores, comparison, against)]
+    if control is not None and not control.detected and comparison.of(""):
+        parts.append(NO_EVIDENCE)
+    return " ".join([*parts, *comparison.limits])
+
+
+def _verdicts(scores: Scores, comparison: Comparison, against: str) -> str:
+    judged = comparison.judged
+    if len(judged) == 1:
+        return _one_arm(judged[0], against)
+    noun = _noun(scores, judged)
+    better, worse, neither = comparison.of("better"), comparison.of("worse"), comparison.of("")
+    if len(neither) == len(judged):
+        ends = f"best {_sized(judged[0])}, worst {_sized(judged[-1])}"
+        # A single interval may leave zero out and still not survive the correction for the whole family.
+        corrected = " after Holm's correction" if min(r.n_seeds for r in judged) >= STAR_SEEDS else ""
+        return f"None of the {noun} differs significantly from {against}{corrected}: {ends}."
+    parts = []
+    if better:
+        parts.append(f"{_count(better, judged)} better ({_extreme('best', better, better[0])})")
+    if worse:
+        parts.append(f"{_count(worse, judged)} worse ({_extreme('worst', worse, worse[-1])})")
+    if neither:
+        parts.append(f"{len(neither)} without a significant difference ({_extreme('best', neither, neither[0])})")
+    return f"Of the {noun}, against {against}: {'; '.join(parts)}."
+
+
+def _one_arm(result: Result, against: str) -> str:
+    match verdict_of(result):
+        case "better":
+            return f"{result.arm} gains {amount(result)} against {against}."
+        case "worse":
+            return f"{result.arm} loses {amount(result)} against {against}."
+    return f"{result.arm} shows no significant difference from {against}: {amount(result)}."
+
+
+def _sized(result: Result) -> str:
+    return f"{result.arm} with {amount(result)}"
+
+
+def _count(group: Sequence[Result], judged: Sequence[Result]) -> str:
+    return "all" if len(group) == len(judged) else str(len(group))
+
+
+def _extreme(word: str, group: Sequence[Result], result: Result) -> str:
+    return f"{word} {_sized(result)}" if len(group) > 1 else _sized(result)
+
+
+def _noun(scores: Scores, judged: Sequence[Result]) -> str:
+    axes = scores.plan.axes
+    if len(axes) == 1 and all(scores.arm(r.arm).kind == "grid" for r in judged):
+        return f"{len(judged)} other values of {axes[0].title}"
+    return f"{len(judged)} other arms"
+
+
+def best_and_worst(scores: Scores, results: Results) -> str:
+    """Return the best and the worst mean on the primary condition, untested; empty where there is none."""
+    condition, metric = scores.primary
+    style = text.style(metric)
+    scored = [r for r in results.values() if (r.condition, r.metric) == (condition, metric) and r.mean is not None]
+    scored = [r for r in scored if not scores.arm(r.arm).seedless] or scored
+    if not scored:
+        return ""
+    scored.sort(key=lambda r: r.mean or 0.0, reverse=style.higher_is_better)
+    sizes = f"{text.span([r.n_seeds for r in scored], 'seed')}, {text.span([r.n_images for r in scored], 'image')}"
+    if len(scored) == 1:
+        return f"On {condition.label} ({sizes}): {_mean(scored[0])} {style.label}."
+    untested = "" if scores.baseline else " The study declares no baseline, so nothing is tested."
+    ends = f"{_mean(scored[0])}; worst: {_mean(scored[-1])}"
+    return f"Best {style.label} on {condition.label} ({sizes}): {ends}.{untested}"
+
+
+def _mean(result: Result) -> str:
+    style = text.style(result.metric)
+    half = f" ± {text.number(result.half_width, style.decimals)}" if result.half_width is not None else ""
+    return f"{result.arm} with {text.number(result.mean or 0.0, style.decimals)}{half}{style.unit}"

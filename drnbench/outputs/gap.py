@@ -1,0 +1,90 @@
+"""Gap: how much better arms are on training images than on test images, as a table, a figure, sentences and macros."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+from pydantic import Field
+
+from drnbench.config.outputs import PlannedTrial
+from drnbench.config.trial import Trial
+from drnbench.errors import UsageError, nearest
+from drnbench.outputs import gap_figure, gap_sentences, gap_table, gap_values, outputs
+from drnbench.outputs.base import Macros, Output, StudyResults
+from drnbench.outputs.macros import cell_name, number
+from drnbench.render import text
+from drnbench.render.latex import escape
+from drnbench.render.style import CaptionedFigure
+from drnbench.render.table import CaptionedTable
+from drnbench.results.scores import Scores
+
+
+@outputs.register("gap")
+class Gap(Output):
+    """A table and a figure: score on the training images minus score on the test images, against an axis."""
+
+    summary = "table, figure and sentences: scores on training images minus scores on test images"
+    headline = "instead"
+    quantities = (
+        "Gap, GapHalfWidth, GapDelta, GapDeltaLow, GapDeltaHigh  training minus test images, and that to the baseline's",
+    )
+
+    x: str = Field(description="the axis on the horizontal: the size of the training set, say")
+    train: str | None = Field(None, description="source of the Evaluate on training images; none: the first one")
+    test: str | None = Field(None, description="source of the Evaluate on test images; none: the second one")
+    metric: str = Field("psnr_y", description="what is compared")
+
+    def axes(self) -> list[str]:
+        """See `OutputSpec`."""
+        return [self.x]
+
+    def required_metrics(self) -> tuple[str, ...]:
+        """See `OutputSpec`."""
+        return (self.metric,)
+
+    def check(self, trials: Sequence[PlannedTrial], where: str) -> None:
+        """See `OutputSpec`."""
+        super().check(trials, where)
+        sources = [evaluate.source for evaluate in trials[0].trial.evaluate]
+        for source in (self.train, self.test):
+            if source is not None and source not in sources:
+                raise UsageError(f"{where}: Gap: no Evaluate has the source {source!r}: {nearest(source, sources)}")
+        if len(set(sources)) < 2:
+            raise UsageError(f"{where}: Gap: two test sets are wanted, the training images and others: add an Evaluate")
+
+    def resolved(self, trial: Trial) -> Self:
+        """See `OutputSpec`."""
+        sources = [evaluate.source for evaluate in trial.evaluate]
+        return self.model_copy(update={"train": self.train or sources[0], "test": self.test or sources[1]})
+
+    def tables(self, study: StudyResults) -> Sequence[CaptionedTable | None]:
+        """See `Output`."""
+        return [gap_table.captioned_table(study, self.model_dump())]
+
+    def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
+        """See `Output`."""
+        return [gap_figure.draw(study.scores, self.model_dump())]
+
+    def sentences(self, study: StudyResults) -> list[str]:
+        """See `Output`."""
+        return gap_sentences.sentences(study.scores, self.model_dump())
+
+    def macros(self, study: StudyResults) -> list[Macros]:
+        """See `Output`."""
+        gaps = gap_values.gaps(study.scores, self.model_dump())
+        return [_macros(study.scores, gap) for gap in gaps.values()]
+
+
+def _macros(scores: Scores, gap: gap_values.Gap) -> Macros:
+    decimals = text.style(gap.metric).delta_decimals
+    bodies = {"Gap": number(gap.value, decimals, sign=True), "GapHalfWidth": number(gap.half, decimals)}
+    arm = scores.arm(gap.arm)
+    if not arm.seedless and scores.baseline_of(arm, gap.test) is not None:
+        bodies |= {
+            "GapDelta": number(gap.delta, decimals, sign=True),
+            "GapDeltaLow": number(gap.low, decimals, sign=True),
+            "GapDeltaHigh": number(gap.high, decimals, sign=True),
+        }
+    comment = f"{escape(gap.arm)}, {gap.train.dataset} minus {gap.test.label}, {gap.metric}"
+    return Macros(cell_name(scores, gap.test, gap.arm, gap.metric), bodies, comment)

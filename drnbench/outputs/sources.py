@@ -1,0 +1,59 @@
+"""The digest of everything that a report is made from: the plan, scores and histories, and the code that draws."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from drnbench.outputs import GROUP
+from drnbench.results.plan_record import PlanRecord, find_plan
+from drnbench.store import Store, read_json
+
+PACKAGES = ("outputs", "render", "results", "published")
+"""The packages whose files decide what a report says."""
+
+
+def digest_of_sources(store: Store, name: str) -> str:
+    """Return a digest of everything that a study's report is made from; files of the store by size and time."""
+    total = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in sorted(path for folder in PACKAGES for path in (package / folder).iterdir()):
+        if path.is_file():
+            total.update(path.read_bytes())
+    plan = find_plan(store, name)
+    total.update(plan.model_dump_json().encode() if plan else b"")
+    total.update(json.dumps(read_json(store.study(name) / "search.json"), sort_keys=True).encode())
+    for path in [*_plug_ins(), *(_results(store, plan) if plan else ())]:
+        total.update(f"{path.parent.name}/{path.name} {_state(path)}".encode())
+    return total.hexdigest()
+
+
+def _plug_ins() -> Iterator[Path]:
+    """Yield the modules of other packages that register outputs, without importing them."""
+    for point in entry_points(group=GROUP):
+        try:
+            spec = importlib.util.find_spec(point.module)
+        except Exception:  # noqa: BLE001, S112 - the registry says that it is broken
+            continue
+        if spec is not None and spec.origin is not None:
+            yield Path(spec.origin)
+
+
+def _results(store: Store, plan: PlanRecord) -> Iterator[Path]:
+    for key in sorted(plan.keys):
+        yield from (store.trial(key) / file for file in ("per_image.parquet", "scores.json"))  # and what D learned
+    for key in plan.stages:
+        yield from (store.stage(key) / file for file in ("history.parquet", "stage.json"))
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Return size and time of a file; None where there is none."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_size, stat.st_mtime_ns

@@ -1,0 +1,180 @@
+"""Columns of a table of scores: labels, means, differences, published numbers, costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from drnbench.config.outputs import Cost
+from drnbench.outputs import published_columns
+from drnbench.outputs.base import StudyResults
+from drnbench.outputs.table_rows import Group, Line, Skeleton, find
+from drnbench.published import Published
+from drnbench.render import text
+from drnbench.render.table import EMPTY, MARKS, Column, Entry, Row
+from drnbench.results.costs import Costs, scaled_unit, three_digits
+from drnbench.results.plan_record import AxisRecord
+from drnbench.results.scores import Condition, Scores
+from drnbench.results.summary import Result, Results
+
+
+class FilledColumn(NamedTuple):
+    """A column with its entries: one a line of the skeleton, then one for each method of other papers (a peer)."""
+
+    column: Column
+    entries: Sequence[Entry]
+
+
+@dataclass(frozen=True)
+class ScoreCells:
+    """The cells of one metric under one group.
+
+    Attributes:
+        leading: the first metric of its group, which has a column of differences.
+        results: one a line; None where an arm is not scored there.
+        published: one a line, then one a peer; None where nothing comparable is published.
+
+    """
+
+    group: Group
+    metric: str
+    leading: bool
+    results: list[Result | None]
+    published: list[Published | None]
+
+
+def label_columns(
+    scores: Scores, rows: str | None, others: Sequence[AxisRecord], lines: Sequence[Line], seeds: Sequence[Entry],
+    peers: Sequence[str] = (),
+) -> list[FilledColumn]:  # fmt: skip
+    """Return the columns on the left: values of the other axes, those of the rows' axis, and the number of seeds."""
+    heads = [*(axis.title for axis in others), text.title(scores, rows)]
+    columns = [*(Column(head, left=True) for head in heads), Column("seeds")]
+    cells = [[*map(Entry, line.labels), count] for line, count in zip(lines, seeds, strict=True)]
+    cells += [[*(Entry("") for _ in others), Entry(name), Entry()] for name in peers]
+    return [FilledColumn(*pair) for pair in zip(columns, zip(*cells, strict=True), strict=True)]
+
+
+def filled_rows(columns: Sequence[FilledColumn], lines: Sequence[Line], peers: int = 0) -> tuple[Row, ...]:
+    """Return the rows of filled columns, with a rule between blocks and kinds of arms, and above the peers."""
+    kinds = [(line.kind, line.block) for line in lines]
+    rules = [*(n > 0 and kind != kinds[n - 1] for n, kind in enumerate(kinds)), *(n == 0 for n in range(peers))]
+    entries = zip(*(column.entries for column in columns), strict=True)
+    return tuple(Row(row, rule) for row, rule in zip(entries, rules, strict=True))
+
+
+def published_peers(scores: Scores, frame: Skeleton, names: Sequence[str], metrics: Sequence[str]) -> list[str]:
+    """Return the methods, of those that a table asks for, that have a published number under some column."""
+    shown = [(group, metric) for group in frame.groups for metric in _metrics(scores, group, metrics)]
+    return [
+        name
+        for name in names
+        if any(published_columns.of_peer(scores, name, group.conditions, metric) for group, metric in shown)
+    ]
+
+
+def score_cells(
+    study: StudyResults, frame: Skeleton, metrics: Sequence[str], peers: Sequence[str]
+) -> Iterator[ScoreCells]:
+    """Yield the results and the published numbers of a table, for each group and metric."""
+    scores = study.scores
+    for group in frame.groups:
+        for position, metric in enumerate(_metrics(scores, group, metrics)):
+            results = [find(line, group, metric, study.results) for line in frame.lines]
+            published = [
+                published_columns.of_arm(scores, scores.arm(r.arm), r.condition, metric) if r is not None else None
+                for r in results
+            ]
+            published += [published_columns.of_peer(scores, name, group.conditions, metric) for name in peers]
+            yield ScoreCells(group, metric, position == 0, results, published)
+
+
+def _metrics(scores: Scores, group: Group, wanted: Sequence[str]) -> list[str]:
+    """Return the metrics of a group that a table asks for; all where it asks for none of them."""
+    metrics = list(dict.fromkeys(metric for c in group.conditions for metric in scores.metrics[c]))
+    return [metric for metric in wanted if metric in metrics] or metrics
+
+
+def score_columns(scores: Scores, frame: Skeleton, cells: ScoreCells) -> Iterator[FilledColumn]:
+    """Yield the mean, what is published, and for the leading metric the difference to the baseline."""
+    style, head = text.style(cells.metric), cells.group.head
+    blank = [Entry()] * (len(cells.published) - len(cells.results))
+    yield FilledColumn(Column(metric_head(style), head), [*means(cells.results, frame.lines, style), *blank])
+    if any(cells.published):
+        entries = [Entry() if number is None else Entry(number.text) for number in cells.published]
+        yield FilledColumn(Column("published", head), entries)
+    scored = [result for result in cells.results if result is not None]
+    if cells.leading and any(scores.baseline_of(scores.arm(r.arm), r.condition) for r in scored):
+        entries = [*(_delta(result, style) for result in cells.results), *blank]
+        yield FilledColumn(Column(f"{metric_head(style, 'Δ')} [95 %]", head), entries)
+
+
+def seed_counts(results: Results, lines: Sequence[Line]) -> list[Entry]:
+    """Return how many seeds the arms of each line are scored on."""
+    return [_seed_count(results, line) for line in lines]
+
+
+def _seed_count(results: Results, line: Line) -> Entry:
+    if line.seedless:
+        return Entry(EMPTY)
+    names, most = {arm.name for arm in line.arms}, dict[tuple[str, Condition], int]()
+    for result in results.values():
+        if result.arm in names:
+            # Over the metrics: an arm without D has no seeds in a metric of D.
+            cell = result.arm, result.condition
+            most[cell] = max(most.get(cell, 0), result.n_seeds)
+    return span([str(count) for count in sorted(set(most.values()))] or ["0"])
+
+
+def cost_column(costs: Costs, frame: Skeleton, cost: Cost, peers: int) -> FilledColumn:
+    """Return a column of what arms cost; of several arms in one row, from the least to the most."""
+    values = [[value for arm in line.arms if (value := costs[arm.name].get(cost)) is not None] for line in frame.lines]
+    head, divisor = scaled_unit(cost, [value for row in values for value in row])
+    entries = [span([three_digits(value / divisor) for value in sorted(row)]) for row in values]
+    return FilledColumn(Column(head, "cost"), [*entries, *[Entry()] * peers])
+
+
+def metric_head(style: text.MetricStyle, quantity: str | None = None) -> str:
+    """Return the head of a column: `PSNR-Y (dB) ↑`, or with a quantity in place of the metric `Δ (dB)`."""
+    unit = f" ({style.unit.strip()})" if style.unit else ""
+    return f"{quantity}{unit}" if quantity else f"{style.label}{unit} {'↑' if style.higher_is_better else '↓'}"
+
+
+def means(results: Sequence[Result | None], lines: Sequence[Line], style: text.MetricStyle) -> list[Entry]:
+    """Return a column of means with half-widths, the best trained arm of each condition in bold."""
+    entries = [_mean(result, style) for result in results]
+    trained: dict[Condition, dict[int, float]] = {}
+    for n, (result, line) in enumerate(zip(results, lines, strict=True)):
+        if result is not None and result.mean is not None and not line.seedless:
+            # As written: arms that look equal in the table are equally bold.
+            value = float(entries[n].main.replace("−", "-"))
+            trained.setdefault(result.condition, {})[n] = value
+    # Conditions are different tasks: the best of each.
+    for values in trained.values():
+        best = max(values.values()) if style.higher_is_better else min(values.values())
+        for n, value in values.items():
+            if len(values) > 1:
+                entries[n] = replace(entries[n], bold=value == best)
+    return entries
+
+
+def _mean(result: Result | None, style: text.MetricStyle) -> Entry:
+    if result is None or result.mean is None:
+        return Entry("∞" if result is not None and result.left_out else EMPTY)
+    tail = f"± {text.number(result.half_width, style.decimals)}" if result.half_width is not None else ""
+    return Entry(text.number(result.mean, style.decimals), tail)
+
+
+def _delta(result: Result | None, style: text.MetricStyle) -> Entry:
+    if result is None or result.difference is None:
+        return Entry()
+    difference, decimals = result.difference, style.delta_decimals
+    return Entry(text.signed(difference.mean, decimals), text.interval(difference, decimals), MARKS[result.verdict])
+
+
+def span(values: Sequence[str]) -> Entry:
+    """Write sorted values from the first to the last."""
+    if not values:
+        return Entry()
+    return Entry("–".join(dict.fromkeys((values[0], values[-1]))))
