@@ -42,6 +42,22 @@ def minimums(session):
     session.run("pytest", "-m", "not real and not gpu", *session.posargs)
 
 
+@nox.session(python="3.11")
+def plain(session):
+    """An installation without extras: all that needs none, and the messages of what needs one."""
+    session.install(".", "pytest", "pytest-xdist")
+    session.run("pytest", "-n", "0", "tests/test_without_extras.py", *session.posargs)
+
+
+@nox.session(python="3.11")
+def coverage(session):
+    """Branch coverage of the fast tests, with the lowest that is accepted."""
+    session.install("-e", ".[test]")
+    session.run(
+        "pytest", "-m", "not real and not gpu", "--cov", "--cov-report=term-missing:skip-covered", *session.posargs
+    )
+
+
 @nox.session
 def build(session):
     """Source distribution and wheel."""

@@ -15,6 +15,10 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-snapshots", action="store_true", help="write the files of tests/*/snapshots again")
+
+
 def _folder(variable: str, name: str) -> Path:
     folder = Path(os.environ.get(variable) or REPOSITORY.parent / "shared" / name).resolve()
     if not folder.is_dir():
