@@ -88,6 +88,9 @@ def get(name: str) -> Method:
 def resolve(name: str, scale: int, sizes: dict[str, Any]) -> Resolved:
     """Return model, complete sizes and default scheme.
 
+    >>> resolve("drn-s", 8, {}).options
+    {'n_blocks': 30, 'n_feats': 8, 'train_mean': True}
+
     Raises:
         UsageError: unknown method or size, impossible scale, a size that the method fixes.
 
