@@ -1,38 +1,38 @@
 """What trains nothing and scores nothing does without PyTorch, which takes longer to import than all the rest to do."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from drnbench.cli import main
 from tests.conftest import REPOSITORY
 from tests.fake_store import finish
 from tests.helpers import write_study
 
 HEAVY = ("torch", "pandas", "scipy", "skimage", "sklearn", "matplotlib", "seaborn", "statsmodels", "mlflow", "optuna")
+KINDS = ("methods", "models", "schemes", "kernels", "datasets", "metrics", "studies")
+STUDIES = ("mini", "method_comparison", "kernel_scale_grid")
+VERBS = ("plan", "report", "run", "clean", "show")
 
 
-def imported(code: str, cwd: Path, modules: tuple[str, ...] = ("torch",)) -> str:
-    """Run code in a fresh interpreter and return which of the modules it has then imported, as a line."""
-    code = f"import sys\n{code}\nprint([name for name in {modules!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()[-1]
+def imports(code: dict[str, str], cwd: Path, modules: tuple[str, ...] = ("torch",)) -> dict[str, list[str]]:
+    """Run pieces of code in one fresh interpreter; return which of the modules are imported after each."""
+    lines = ["import json, sys", "imported = {}"]
+    for name, piece in code.items():
+        lines += [piece, f"imported[{name!r}] = [name for name in {modules!r} if name in sys.modules]"]
+    lines += ["print(json.dumps(imported))"]
+    process = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout.splitlines()[-1])
 
 
-def main(*args: object) -> str:
+def call(*args: object) -> str:
     return f"from drnbench.cli import main\nassert main({[str(arg) for arg in args]!r}) == 0"
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A folder with a study, its finished store and its report."""
-    folder = tmp_path_factory.mktemp("finished")
-    finish(write_study(folder), folder / "r")
-    # The figure of the kernels works their weights out, and is drawn again only where something about it has changed.
-    imported(main("report", "mini.py", "--results", "r"), folder)
-    return folder
 
 
 def plan(study: Path) -> str:
@@ -43,29 +43,48 @@ def plan(study: Path) -> str:
     )
 
 
-@pytest.mark.parametrize("study", ["mini", "method_comparison", "kernel_scale_grid"])
-def test_a_study_is_planned_without_anything_heavy(tmp_path, study):
-    path = write_study(tmp_path) if study == "mini" else REPOSITORY / "studies" / f"{study}.py"
-    assert imported(plan(path), tmp_path, HEAVY) == "[]"
+@pytest.fixture(scope="module")
+def listing(tmp_path_factory):
+    return imports({kind: call("list", kind) for kind in KINDS}, tmp_path_factory.mktemp("lists"), HEAVY)
 
 
-@pytest.mark.parametrize("kind", ["methods", "models", "schemes", "kernels", "datasets", "metrics", "studies"])
-def test_lists_do_without(tmp_path, kind):
-    assert imported(main("list", kind), tmp_path, HEAVY) == "[]"
+@pytest.fixture(scope="module")
+def planning(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plans")
+    write_study(folder)
+    paths = [folder / "mini.py", *(REPOSITORY / "studies" / f"{name}.py" for name in STUDIES[1:])]
+    return imports({path.stem: plan(path) for path in paths}, folder, HEAVY)
 
 
-@pytest.mark.parametrize("verb", ["plan", "report", "run"])
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Modules that verbs have imported of a finished study that has its report."""
+    folder = tmp_path_factory.mktemp("finished")
+    study = write_study(folder)
+    store, made = finish(study, folder / "r")
+    # The figure of the kernels works their weights out, and is drawn again only where something about it has changed.
+    assert main(["report", str(study), "--results", str(store.root)]) == 0
+    args = {verb: [verb, "mini.py"] for verb in ("plan", "report", "run")}
+    args["run"] += ["--tracking-uri", "off"]
+    args |= {"clean": ["clean"], "show": ["show", made.trials[0].unit.key]}
+    return imports({verb: call(*args[verb], "--results", "r") for verb in VERBS}, folder)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_is_planned_without_anything_heavy(planning, study):
+    assert planning[study] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lists_do_without(listing, kind):
+    assert listing[kind] == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_finished_study_takes_no_pytorch(finished, verb):
-    args = [verb, "mini.py", "--results", "r", *(["--tracking-uri", "off"] if verb == "run" else [])]
-    assert imported(main(*args), finished) == "[]"
+    assert finished[verb] == []
 
 
 def test_the_verb_plan_takes_none_either_where_everything_is_to_be_done(tmp_path):
     write_study(tmp_path)
-    assert imported(main("plan", "mini.py", "--results", "r"), tmp_path) == "[]"
-
-
-@pytest.mark.parametrize("args", [("clean",), ("show", "{key}")])
-def test_looking_at_the_store_takes_no_pytorch(finished, args):
-    key = next((finished / "r" / "trials").iterdir()).name
-    assert imported(main(*(arg.format(key=key) for arg in args), "--results", "r"), finished) == "[]"
+    assert imports({"plan": call("plan", "mini.py", "--results", "r")}, tmp_path) == {"plan": []}
