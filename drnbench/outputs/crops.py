@@ -161,8 +161,7 @@ def _picture(ax: Axes, cell: _Cell) -> None:
             # LR pixels stay visible as squares: an interpolation here would be one more method.
             style.picture(ax, np.asarray(image.convert("RGB")))
     else:
-        style.clear_frame(ax)
-        style.placeholder(ax, "not yet")
+        style.no_picture(ax, "not yet")
     ax.set_xlabel(cell.below, fontsize=6, labelpad=2)
 
 

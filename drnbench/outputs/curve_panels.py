@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from drnbench.render import text, x_axis
 from drnbench.render.lines import Point
 from drnbench.results import layout
 from drnbench.results.scores import Arm, Condition, Scores
+from drnbench.results.statistics import Difference
 from drnbench.results.summary import Results
 
 OFF_SCALE = 4.0
@@ -118,11 +120,14 @@ def _lines(
         x = x_axis.position(axis, arm.values[axis.path])
         points = [_point(scores, results, arm, c, out["y"], x, deltas=deltas) for c in conditions]
         lines.setdefault(label, []).extend(point for point in points if point is not None)
-    lines = {label: sorted(points, key=lambda p: p.x) for label, points in lines.items() if points}
-    # Baselines lie on the zero line, which is drawn and named anyway.
+    return _labelled({label: sorted(points, key=lambda p: p.x) for label, points in lines.items() if points})
+
+
+def _labelled(lines: dict[tuple[str, ...], list[Point]]) -> dict[str, list[Point]]:
+    """Leave out lines of baselines, which lie on the zero line, and label the others by what differs between them."""
     lines = {label: points for label, points in lines.items() if not all(p.baseline for p in points)} or lines
-    varied = [n for n in range(len(others)) if len({label[n] for label in lines}) > 1]
-    return {", ".join(label[n] for n in varied): points for label, points in lines.items()}
+    varied = [len(set(settings)) > 1 for settings in zip(*lines, strict=True)]
+    return {", ".join(itertools.compress(label, varied)): points for label, points in lines.items()}
 
 
 def _point(
@@ -134,10 +139,14 @@ def _point(
     if not deltas:
         half = result.half_width or 0.0
         return Point(x, result.mean, result.mean - half, result.mean + half)
-    d = result.difference
-    if d is None:
+    if result.difference is None:
         return Point(x, 0.0, 0.0, 0.0, baseline=True) if scores.is_baseline(arm) else None
-    return Point(x, d.mean, d.mean if d.low is None else d.low, d.mean if d.high is None else d.high)
+    return Point(x, *_interval(result.difference))
+
+
+def _interval(d: Difference) -> tuple[float, float, float]:
+    """Return a difference and the ends of its interval: itself where it has none."""
+    return d.mean, d.mean if d.low is None else d.low, d.mean if d.high is None else d.high
 
 
 def _references(scores: Scores, results: Results, metric: str, conditions: list[Condition]) -> list[Reference]:
@@ -145,12 +154,11 @@ def _references(scores: Scores, results: Results, metric: str, conditions: list[
     references = []
     for arm in (a for a in scores.arms if a.kind == "named"):
         scored = [results.get((arm.name, condition, metric)) for condition in conditions]
-        d = next((r.difference for r in scored if r and r.difference), None)
-        if d is not None:
-            low, high = (d.mean if edge is None else edge for edge in (d.low, d.high))
+        difference = next((r.difference for r in scored if r and r.difference), None)
+        if difference is not None:
             control = scores.is_control(arm)
             label = f"{arm.name} (positive control)" if control else arm.name
-            references.append(Reference(label, d.mean, low, high, control))
+            references.append(Reference(label, *_interval(difference), control))
     others = [r for r in references if not r.control][:REFERENCES]
     return [r for r in references if r.control or r in others]
 

@@ -62,7 +62,7 @@ class Column:
 
     @property
     def true(self) -> Array | None:
-        """The true kernel, where it is known."""
+        """The true kernel; None for images whose degradation nobody knows."""
         return next((k.true for k in self.kernels if k is not None and k.true is not None), None)
 
     @property
@@ -165,13 +165,11 @@ def _extent(kernel: Array, least: float) -> int:
 
 def _picture(ax: Axes, kernel: Array | None, window: int, top: float) -> AxesImage | None:
     if kernel is None:
-        style.clear_frame(ax)
-        style.placeholder(ax, "not known")
+        style.no_picture(ax, "unknown")
         return None
     # The same parity as the kernel's: its middle must stay the middle.
     side = window + (window - kernel.shape[0]) % 2
-    image = style.picture(ax, fit(kernel, (side, side)), cmap="RdBu_r", vmin=-top, vmax=top)
-    style.frame(ax)
+    image = style.picture(ax, fit(kernel, (side, side)), framed=True, cmap="RdBu_r", vmin=-top, vmax=top)
     # The LR pixel's centre.
     ax.plot([0], [0], marker="+", color="0.25", markersize=4, markeredgewidth=0.5)
     return image

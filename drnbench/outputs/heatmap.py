@@ -56,19 +56,6 @@ class Panel:
         ])  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What the maps of a figure share: metric, the difference with the full colour, width of a cell in inches."""
-
-    style: text.MetricStyle
-    top: float
-    cell: float
-
-    @property
-    def sign(self) -> int:
-        return 1 if self.style.higher_is_better else -1
-
-
 def panels(scores: Scores, results: Results, out: dict[str, Any]) -> list[Panel]:
     """Return a map for each combination of the remaining axes and each test set."""
     x, y = scores.plan.axis(out["x"]), scores.plan.axis(out["y"])
@@ -128,8 +115,7 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> CaptionedFigu
     across = max(1, min(len(shown), int(room // (wide * CELL_IN + 0.15))))
     down = -(-len(shown) // across)
     cell = min(1.05, (room - 0.15 * across) / (wide * across))
-    top = ceiling([d.mean for panel in shown for d in panel.differences])
-    look = _Look(text.style(out["metric"]), top, cell)
+    s, top = text.style(out["metric"]), ceiling([d.mean for panel in shown for d in panel.differences])
     figure = style.new_figure(side + 0.8 + across * (wide * cell + 0.15), down * (high * 0.4 + 0.75))
     # seaborn draws the figure for each map: it is laid out when all are there.
     layout_engine = figure.get_layout_engine()
@@ -138,7 +124,7 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> CaptionedFigu
     for n, panel in enumerate(shown):
         ax = figure.add_subplot(down, across, n + 1)
         axes.append(ax)
-        _map(ax, panel, look)
+        _map(ax, panel, s, top, cell)
         ax.set_title(panel.title, loc="left", fontsize=7)
         x_axis.set_names(ax, x, inches=wide * cell, first=0.5)
         first = n % across == 0
@@ -146,29 +132,29 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> CaptionedFigu
         ax.set_ylabel(y.title if first else "")
         ax.set_xlabel(x.title if n + across >= len(shown) else "")
     figure.set_layout_engine(layout_engine)
-    _bar(figure, axes, shown, look)
+    _bar(figure, axes, shown, s, top)
     stem = f"{text.slug(out['x'].rpartition('.')[2])}_{text.slug(out['y'].rpartition('.')[2])}"
     return CaptionedFigure(
-        f"figure_heatmap_{text.slug(out['metric'])}_{stem}", _caption(scores, shown, look, x.title, y.title), figure
+        f"figure_heatmap_{text.slug(out['metric'])}_{stem}", _caption(scores, shown, s, top, (x.title, y.title)), figure
     )
 
 
-def _map(ax: Axes, panel: Panel, look: _Look) -> None:
+def _map(ax: Axes, panel: Panel, s: text.MetricStyle, top: float, width: float) -> None:
     """Draw the cells in their colours, the difference above its interval in each."""
     import matplotlib as mpl
     import seaborn as sns
 
     values = panel.values()
     missing = np.isnan(values)
-    broken = look.cell < 0.9 * CELL_IN
-    size = min(6.0, 6.0 * look.cell / (0.45 if broken else CELL_IN))
-    decimals = look.style.delta_decimals
+    broken = width < 0.9 * CELL_IN
+    size = min(6.0, 6.0 * width / (0.45 if broken else CELL_IN))
+    decimals = s.delta_decimals
     labels = np.full(values.shape, "", dtype=object)
     labels[~missing] = [
         text.signed(r.difference.mean, decimals) + MARKS[r.verdict] for r in panel.results if r.difference
     ]
     sns.heatmap(
-        look.sign * values, mask=missing, vmin=-look.top, vmax=look.top, annot=labels, fmt="", cbar=False,
+        s.sign * values, mask=missing, vmin=-top, vmax=top, annot=labels, fmt="", cbar=False,
         cmap=mpl.colormaps["RdBu"].with_extremes(bad="0.94"), linewidths=1.2, linecolor="white", xticklabels=False,
         yticklabels=False, annot_kws={"fontsize": size + 1}, ax=ax,
     )  # fmt: skip
@@ -186,34 +172,33 @@ def _map(ax: Axes, panel: Panel, look: _Look) -> None:
         ax.text(column + 0.5, row + 0.5, message, ha="center", va="center", fontsize=size, color=GREY)
 
 
-def _bar(figure: Figure, axes: list[Axes], shown: list[Panel], look: _Look) -> None:
+def _bar(figure: Figure, axes: list[Axes], shown: list[Panel], s: text.MetricStyle, top: float) -> None:
     """Draw the colour scale, with an arrow on the side where a cell lies beyond it."""
-    means = [look.sign * d.mean for panel in shown for d in panel.differences]
-    below, above = min(means) < -1.001 * look.top, max(means) > 1.001 * look.top
+    means = [s.sign * d.mean for panel in shown for d in panel.differences]
+    below, above = min(means) < -1.001 * top, max(means) > 1.001 * top
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
     bar = style.colour_bar(
         figure, axes[0].collections[0], ax=axes, extend=extend, shrink=0.9, aspect=18, pad=0.02
     )  # fmt: skip
-    ticks = [-look.top, 0.0, look.top]
-    bar.set_ticks(ticks, labels=[text.signed(look.sign * t, look.style.delta_decimals) for t in ticks])
-    bar.set_label(f"Δ {look.style.axis_label}", fontsize=7)
+    ticks = [-top, 0.0, top]
+    bar.set_ticks(ticks, labels=[text.signed(s.sign * t, s.delta_decimals) for t in ticks])
+    bar.set_label(f"Δ {s.axis_label}", fontsize=7)
 
 
-def _caption(scores: Scores, shown: list[Panel], look: _Look, x: str, y: str) -> str:
-    s = look.style
+def _caption(scores: Scores, shown: list[Panel], s: text.MetricStyle, top: float, titles: tuple[str, str]) -> str:
     cells = [r for panel in shown for r in panel.results]
     differences = [d for panel in shown for d in panel.differences]
     sizes = (
         f"{text.span([d.seeds for d in differences], 'seed')}, {text.span([d.images for d in differences], 'image')}"
     )
     parts = [
-        f"{s.label} over {x} and {y}: mean paired difference to {scores.baseline_label} with its 95 % interval",
+        f"{s.label} over {' and '.join(titles)}: mean paired difference to {scores.baseline_label} with its 95 % interval",
         f"({captions.interval_method(differences)}; {sizes}). Blue: better than the baseline; red: worse.",
     ]
     if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in cells):
         parts.append("* better, † worse: Holm-adjusted p < 0.05 within all arms of one test set.")
-    if any(abs(d.mean) > 1.001 * look.top for d in differences):
-        parts.append(f"Colours end at {text.number(look.top, s.delta_decimals)}{s.unit}; the numbers do not.")
+    if any(abs(d.mean) > 1.001 * top for d in differences):
+        parts.append(f"Colours end at {text.number(top, s.delta_decimals)}{s.unit}; the numbers do not.")
     return " ".join([*parts, *captions.specs({r.condition: None for r in cells})])
 
 

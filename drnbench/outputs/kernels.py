@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from drnbench.store import Store
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import FuncNorm
-    from matplotlib.image import AxesImage
+    from matplotlib.figure import Figure
 
 ACROSS = 5
 FAINT = 0.01
@@ -48,40 +49,47 @@ def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
         return None
     single = len({p.spec for p in shown}) == 1
     rows = _rows(shown, single=single)
+    cells = [cell for row in rows for cell in row if cell]
     across = len(rows[0])
     left, gap = (APART_IN / 2, APART_IN) if single else (LEFT_IN, GAP_IN)
     right = GAP_IN + BAR_IN + RIGHT_IN
     side = min(SMALL_IN if single else SIDE_IN, (PAGE_IN - left - right + gap) / across - gap)
-    # Letters of 7 pt and 6 pt are about 0.055 and 0.047 in wide.
-    heads = {cell: _head(cell.panel, int((side + gap) / 0.055), scale=single) for row in rows for cell in row if cell}
-    notes = {cell: _below(cell.panel, int((side + gap) / 0.047)) for cell in heads}
-    above, below = (
-        size * (1 + max(words.count("\n") for words in texts.values()))
-        for size, texts in ((0.125, heads), (0.105, notes))
-    )
+    # Letters of 7 pt and 6 pt are about 0.055 and 0.047 in wide, and their lines 0.125 and 0.105 in high.
+    heads = {cell: _head(cell.panel, int((side + gap) / 0.055), scale=single) for cell in cells}
+    notes = {cell: _below(cell.panel, int((side + gap) / 0.047)) for cell in cells}
+    above, below = 0.125 * _lines(heads), 0.105 * _lines(notes)
     # The page's column stays full where panels do not fill it.
     spare = max(0.0, COLUMN_IN - (left + across * (side + gap) - gap + right)) / 2
     figure, grid = style.new_image_grid(
         (len(rows), across), side, (gap, 0.14 + above + below),
         (left + spare, RIGHT_IN + spare, 0.06 + above, 0.08 + below), ("right", GAP_IN),
     )  # fmt: skip
-    norm, image = _norm(), None
+    norm = _norm()
+    for ax, cell in zip(grid, itertools.chain(*rows), strict=True):
+        if cell is None:
+            ax.set_axis_off()
+            continue
+        _picture(ax, cell, norm)
+        ax.set_title(heads[cell], fontsize=7, pad=3)
+        ax.set_xlabel(notes[cell], fontsize=6, labelpad=4, linespacing=1.2)
     for axes, row in zip(grid.axes_row, rows, strict=True):
-        for ax, cell in zip(axes, row, strict=True):
-            if cell is None:
-                ax.set_axis_off()
-                continue
-            image = _picture(ax, cell, norm)
-            ax.set_title(heads[cell], fontsize=7, pad=3)
-            ax.set_xlabel(notes[cell], fontsize=6, labelpad=4, linespacing=1.2)
         if not single:
             _scale_label(axes[0], next(cell.panel.scale for cell in row if cell))
-    assert image is not None
-    bar = style.colour_bar(figure, image, labelsize=6, cax=grid.cbar_axes[0])
+    _bar(figure, grid.cbar_axes[0], norm)
+    return CaptionedFigure("figure_kernels", _caption(every, cells), figure)
+
+
+def _lines(notes: dict[_Cell, str]) -> int:
+    return max(note.count("\n") + 1 for note in notes.values())
+
+
+def _bar(figure: Figure, axes: Axes, norm: FuncNorm) -> None:
+    from matplotlib.cm import ScalarMappable
+
+    bar = style.colour_bar(figure, ScalarMappable(norm, "RdBu_r"), labelsize=6, cax=axes)
     ticks = [-1, -0.25, 0, 0.25, 1]
     bar.set_ticks(ticks, labels=[text.minus(f"{t:g}") for t in ticks])
     bar.set_label("weight / largest", fontsize=6, labelpad=3)
-    return CaptionedFigure("figure_kernels", _caption(every, list(heads)), figure)
 
 
 def window(some: list[Panel]) -> int:
@@ -142,19 +150,18 @@ def _norm() -> FuncNorm:
     return FuncNorm((forward, inverse), vmin=-1, vmax=1)
 
 
-def _picture(ax: Axes, cell: _Cell, norm: FuncNorm) -> AxesImage:
+def _picture(ax: Axes, cell: _Cell, norm: FuncNorm) -> None:
     """Draw the window of a kernel, and the LR pixel's cell as a square."""
     from matplotlib.patches import Rectangle
 
     panel = cell.panel
     assert panel.weights is not None
-    image = style.picture(ax, fit(panel.weights, (cell.side, cell.side)) / panel.largest, cmap="RdBu_r", norm=norm)
-    style.frame(ax)
+    pixels = fit(panel.weights, (cell.side, cell.side)) / panel.largest
+    style.picture(ax, pixels, framed=True, cmap="RdBu_r", norm=norm)
     side = panel.scale / cell.side
     # A light rim under the line, which would drown in the darkest red.
     for colour, width in (("white", 1.4), ("0.15", 0.6)):
         ax.add_patch(Rectangle((-side / 2, -side / 2), side, side, fill=False, edgecolor=colour, linewidth=width))
-    return image
 
 
 def _scale_label(ax: Axes, scale: int) -> None:

@@ -47,12 +47,6 @@ def _complete(search: dict[str, Any]) -> list[dict[str, Any]]:
     return [candidate for candidate in search["candidates"] if candidate["state"] == "complete"]
 
 
-def _baseline(search: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the default, where it has been scored."""
-    baseline: dict[str, Any] | None = search["baseline"]
-    return baseline if baseline and baseline["state"] == "complete" else None
-
-
 def _places(candidates: list[dict[str, Any]], x: int, y: int) -> list[Place]:
     return [(candidate["mean"][x], candidate["mean"][y]) for candidate in candidates]
 
@@ -64,7 +58,7 @@ def _panel(ax: Axes, search: dict[str, Any], x: int, y: int) -> None:
     if edge := _edge(search, x, y):
         ax.plot(*zip(*edge, strict=True), color="C0", linewidth=0.8, alpha=0.5)
     _points(ax, _places(search_summary.best(search), x, y), marker="o", color="C0")
-    baseline = _baseline(search)
+    baseline = search_summary.baseline(search)
     if baseline:
         _points(ax, _places([baseline], x, y), marker="s", markerfacecolor="white", markeredgecolor=GREY)
     values = [candidate["mean"][x] for candidate in complete]
@@ -102,7 +96,7 @@ def _labels(search: dict[str, Any], x: int, y: int) -> list[Label]:
         Label(candidate["mean"][x], candidate["mean"][y], f"{n}: {candidate['label']}", "black")
         for n, candidate in search_summary.rerun(search)
     ]
-    baseline = _baseline(search)
+    baseline = search_summary.baseline(search)
     if baseline and baseline["values"] not in search["found"]:
         labels.append(Label(baseline["mean"][x], baseline["mean"][y], f"default ({baseline['label']})", GREY))
     return labels
@@ -116,7 +110,7 @@ def _caption(search: dict[str, Any], panels: int) -> str:
         f"{text.count(len(tried), 'candidate')} of the search by {objectives}, means over {seeds}.",
         f"Blue: the {len(search['best'])} on the front, which no candidate beats in everything; grey: the others.",
     ]
-    if _baseline(search):
+    if search_summary.baseline(search):
         parts.append("Hollow square: the default.")
     if panels > 1:
         parts.append("On the front of all objectives, which need not be that of two.")

@@ -110,14 +110,8 @@ def _progress(ax: Axes, search: dict[str, Any], ended: list[dict[str, Any]], lim
     ax.set_xlabel("candidate")
     ax.set_ylabel(search_summary.label(search["objectives"][0]))
     ax.locator_params(axis="x", integer=True)
-    if baseline := _baseline(search):
+    if baseline := search_summary.baseline(search):
         ax.axhline(baseline["mean"][0], color=GREY, linestyle=":", linewidth=1.0, zorder=0)
-
-
-def _baseline(search: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the default, where it has been scored."""
-    baseline: dict[str, Any] | None = search["baseline"]
-    return baseline if baseline and baseline["mean"] and baseline["state"] == "complete" else None
 
 
 def _map(figure: Figure, ax: Axes, search: dict[str, Any], ended: list[dict[str, Any]], limits: _Range) -> None:
@@ -166,7 +160,7 @@ def _caption(search: dict[str, Any], ended: list[dict[str, Any]], limits: _Range
         "×: given up early.": "pruned" in states,
         "+: failed.": "failed" in states,
         "Triangles: off scale.": limits.edge is not None,
-        "Dotted: the default.": _baseline(search) is not None,
+        "Dotted: the default.": search_summary.baseline(search) is not None,
         "Right: where the candidates lie, coloured by the score on the left.": mapped,
         f"{search['how']}. These scores chose the winner and claim nothing: the table does, with fresh seeds.": True,
     }

@@ -59,6 +59,12 @@ def best(search: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [by_number[number] for number in search["best"]]
 
 
+def baseline(search: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the candidate with the default values; None where it has no score."""
+    candidate: dict[str, Any] | None = search["baseline"]
+    return candidate if candidate and candidate["mean"] and candidate["state"] == "complete" else None
+
+
 def rerun(search: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
     """Return the candidates of the front that are run again with fresh seeds, each with the number of its arm."""
     arms = search["found"]

@@ -14,12 +14,13 @@ from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import style, text
 from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, STYLES, CaptionedFigure
 from drnbench.results import labels
-from drnbench.results.scores import Arm, Scores
+from drnbench.results.scores import Scores
 from drnbench.store import Store, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 SHARED = "shared by several arms"
 VALIDATION = "val_"
@@ -31,41 +32,42 @@ def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
     names = [] if frame is None else _curves(frame)
     if frame is None or not names:
         return None
-    stages = list(
-        dict.fromkeys(stage.name for stage in scores.plan.stages.values() if stage.name in set(frame["stage"]))
-    )
+    recorded = set(frame["stage"])
+    stages = [name for name in dict.fromkeys(stage.name for stage in scores.plan.stages.values()) if name in recorded]
     trained = [arm for arm in scores.arms if not arm.seedless]
-    coloured = _coloured(scores)
+    # Of more arms than styles, a few have a colour.
+    coloured = [arm for arm in representative(scores) if not arm.seedless] if len(trained) > STYLES else trained
     styles: dict[str, Any] = {SHARED: {"color": GREY, "linestyle": "-"}, **style.palette(coloured)}
     # Many arms ask for a wide legend.
     width = COLUMN_IN if len(stages) == 1 and len(coloured) <= 8 else PAGE_IN
     figure = style.new_figure(width, 1.6 * len(names) + 0.6)
     grid = figure.subplots(len(names), len(stages), squeeze=False)
-    lowest: dict[str, Axes] = {}
-    for axes, name in zip(grid, names, strict=True):
-        curve = frame[frame["name"] == name]
-        drawn = {}
-        for ax, stage in zip(axes, stages, strict=True):
-            rows = curve[curve["stage"] == stage]
-            if _panel(ax, rows, styles, log=not name.startswith(VALIDATION)):
-                drawn[stage] = ax
-        # A stage may lack a curve (no unpaired kernel yet): the first that has it carries the label.
-        next(iter(drawn.values())).set_ylabel(_label(name))
-        lowest |= drawn
-    for ax, stage in zip(grid[0], stages, strict=True):
-        ax.set_title(stage, loc="left")
-    for ax in lowest.values():
-        ax.set_xlabel("step")
+    _panels(grid, frame, names, stages, styles)
     entries = style.legend_entries(grid.flat)
     short = {arm.name: text.arm_label(scores, arm, trained) for arm in trained}
     style.legend(figure, {short.get(name, name): entries[name] for name in styles if name in entries})
     return CaptionedFigure("figure_training", _caption(scores, len(coloured), len(trained)), figure)
 
 
-def _coloured(scores: Scores) -> tuple[Arm, ...]:
-    """Return the arms that have a colour: all, or a few where there are more than styles."""
-    trained = tuple(arm for arm in scores.arms if not arm.seedless)
-    return trained if len(trained) <= STYLES else tuple(arm for arm in representative(scores) if not arm.seedless)
+def _panels(
+    grid: NDArray[Any], frame: pd.DataFrame, names: list[str], stages: list[str], styles: dict[str, Any]
+) -> None:
+    """Draw a row for each curve and a column for each stage."""
+    lowest: dict[str, Axes] = {}
+    for axes, name in zip(grid, names, strict=True):
+        by_stage = dict(list(frame[frame["name"] == name].groupby("stage")))
+        drawn = {stage: ax for ax, stage in zip(axes, stages, strict=True) if stage in by_stage}
+        for stage, ax in drawn.items():
+            _panel(ax, by_stage[stage], styles, log=not name.startswith(VALIDATION))
+        # A stage may lack a curve (no unpaired kernel yet): the first that has it carries the label.
+        next(iter(drawn.values())).set_ylabel(_label(name))
+        lowest |= drawn
+    for ax, stage in zip(grid[0], stages, strict=True):
+        ax.set_title(stage, loc="left")
+    for ax in (ax for ax in grid.flat if not ax.has_data()):
+        ax.set_axis_off()
+    for ax in lowest.values():
+        ax.set_xlabel("step")
 
 
 def _caption(scores: Scores, coloured: int, trained: int) -> str:
@@ -114,14 +116,11 @@ def _label(name: str) -> str:
     return f"validation {text.style(metric).axis_label}" + (f"\n{labels.kernel(kernel)}" if kernel else "")
 
 
-def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], *, log: bool) -> bool:
-    """Draw one curve of one stage; return False, and leave the panel empty, where no arm has it."""
+def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], *, log: bool) -> None:
+    """Draw one curve of one stage, of every arm."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    if rows.empty:
-        ax.set_axis_off()
-        return False
     in_colour = rows["arm"].isin(list(styles))
     if not in_colour.all():
         _means(ax, rows[~in_colour])
@@ -130,7 +129,6 @@ def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], *, log: bool) -
     low, high = rows["value"].min(), rows["value"].max()
     if log and low > 0 and high > 10 * low:
         ax.set_yscale("log")
-    return True
 
 
 def _seeds_and_mean(ax: Axes, arm: str, curves: pd.DataFrame, look: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from drnbench.render import x_axis
@@ -41,18 +41,21 @@ def draw(
     for n, (label, points) in enumerate(lines.items()):
         colour, marker = COLOURS[n % len(COLOURS)], MARKERS[n % len(MARKERS)]
         xs = x_axis.dodge(axis, [p.x for p in points], n, len(lines), log=log)
+        shown = [replace(p, x=x) for x, p in zip(xs, points, strict=True) if p not in hidden]
         if x_axis.numbers(axis) is not None:
             heights = [float("nan") if p in hidden else p.value for p in points]
             ax.plot(xs, heights, color=colour, alpha=0.55, linewidth=1.0, zorder=2)
-        for hollow in (False, True):
-            shown = [(x, p) for x, p in zip(xs, points, strict=True) if p not in hidden and p.baseline == hollow]
-            if shown:
-                ax.errorbar(
-                    [x for x, _ in shown], [p.value for _, p in shown],
-                    yerr=[[p.value - p.low for _, p in shown], [p.high - p.value for _, p in shown]],
-                    color=colour, capsize=2.0, elinewidth=1.0, linestyle="none", marker=marker,
-                    markerfacecolor="white" if hollow else colour, zorder=3,
-                )  # fmt: skip
+        _points(ax, [p for p in shown if not p.baseline], colour, marker, face=colour)
+        _points(ax, [p for p in shown if p.baseline], colour, marker, face="white")
         if label:
             face = "white" if all(p.baseline for p in points) else colour
             ax.plot([], [], color=colour, marker=marker, markerfacecolor=face, label=label)
+
+
+def _points(ax: Axes, points: list[Point], colour: str, marker: str, *, face: str) -> None:
+    if points:
+        ax.errorbar(
+            [p.x for p in points], [p.value for p in points],
+            yerr=[[p.value - p.low for p in points], [p.high - p.value for p in points]], color=colour, capsize=2.0,
+            elinewidth=1.0, linestyle="none", marker=marker, markerfacecolor=face, zorder=3,
+        )  # fmt: skip

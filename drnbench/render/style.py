@@ -134,10 +134,26 @@ def new_image_grid(
     return figure, grid
 
 
-def picture(ax: Axes, pixels: NDArray[Any], **options: Any) -> AxesImage:
-    """Draw pixels over the whole of a cell, its centre at (0, 0) and its sides 1 long, without ticks and frame."""
-    clear_frame(ax)
+def picture(ax: Axes, pixels: NDArray[Any], *, framed: bool = False, **options: Any) -> AxesImage:
+    """Draw pixels over the whole of a cell, its centre at (0, 0) and its sides 1 long.
+
+    Args:
+        ax: the cell.
+        pixels: H x W or H x W x 3.
+        framed: draw a thin frame, for pictures that may be white at their edges.
+        options: of `Axes.imshow`.
+
+    """
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set(visible=framed, color="0.7", linewidth=0.4)
     return ax.imshow(pixels, interpolation="nearest", extent=(-0.5, 0.5, -0.5, 0.5), **options)
+
+
+def no_picture(ax: Axes, reason: str) -> None:
+    """Write why a cell is empty."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    ax.text(0.5, 0.5, reason, color=GREY, fontsize=6, ha="center", va="center", transform=ax.transAxes)
 
 
 def label_rows(axes: Iterable[Axes], label: str) -> None:
@@ -146,25 +162,6 @@ def label_rows(axes: Iterable[Axes], label: str) -> None:
         position = ax.get_subplotspec()
         if position is not None and position.is_first_col():
             ax.set_ylabel(label)
-
-
-def placeholder(ax: Axes, message: str) -> None:
-    """Write why a cell is empty."""
-    ax.text(0.5, 0.5, message, color=GREY, fontsize=6, ha="center", va="center", transform=ax.transAxes)
-
-
-def clear_frame(ax: Axes) -> None:
-    """Remove ticks and frame: what a picture needs."""
-    ax.set_xticks([])
-    ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-
-
-def frame(ax: Axes) -> None:
-    """Draw a thin frame: a picture may be white at its edges."""
-    for spine in ax.spines.values():
-        spine.set(visible=True, color="0.7", linewidth=0.4)
 
 
 def colour_bar(figure: Figure, colours: ScalarMappable, *, labelsize: float = 6.5, **place: Any) -> Colorbar:
@@ -197,8 +194,8 @@ def legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
     figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)
 
 
-def palette(arms: tuple[Arm, ...]) -> dict[str, Any]:
-    """Arm -> colour and line style; styles change where the colours begin again."""
+def palette(arms: Iterable[Arm]) -> dict[str, Any]:
+    """Return the colour and line style of each trained arm; styles change where the colours begin again."""
     colours = [c for n, c in enumerate(COLOURS) if n != 7]  # grey is for what belongs to no arm
     trained = [arm.name for arm in arms if not arm.seedless]
     return {name: {"color": colours[n % 9], "linestyle": LINES[n // 9 % len(LINES)]} for n, name in enumerate(trained)}

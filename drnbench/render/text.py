@@ -33,6 +33,11 @@ class MetricStyle:
         return f"{self.label} ({self.unit.strip()})" if self.unit else self.label
 
     @property
+    def sign(self) -> int:
+        """1 where higher is better, -1 where lower is."""
+        return 1 if self.higher_is_better else -1
+
+    @property
     def direction(self) -> str:
         """Second line of an axis: `higher is better`."""
         return "higher is better" if self.higher_is_better else "lower is better"

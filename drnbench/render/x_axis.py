@@ -38,10 +38,9 @@ def spread(axis: AxisRecord) -> bool:
 
 def dodge(axis: AxisRecord, positions: Iterable[float], n: int, count: int, *, log: bool) -> list[float]:
     """Return the positions of line n of several, a small step aside: equal points of two lines stay apart."""
-    offset = n - (count - 1) / 2
-    if log:
+    offset, values = n - (count - 1) / 2, numbers(axis)
+    if log and values is not None:
         return [x * 1.03**offset for x in positions]
-    values = numbers(axis)
     step = 0.1 if values is None else 0.012 * (max(values) - min(values) or 1.0)
     return [x + step * offset for x in positions]
 
@@ -52,15 +51,7 @@ def names(axis: AxisRecord) -> list[str]:
 
 
 def set_names(ax: Axes, axis: AxisRecord, *, inches: float = 2.5, first: float = 0.0) -> None:
-    """Label the values of a categorical axis, turned where the names would touch.
-
-    Args:
-        ax: the panel.
-        axis: the axis of the study.
-        inches: width of the panel.
-        first: position of the first value; the others follow in steps of 1.
-
-    """
+    """Label the values of a categorical axis from position `first` on, turned where they would touch in this width."""
     words = names(axis)
     # About 18 characters of a tick's size stand in an inch.
     turned = sum(len(word) + 2 for word in words) > 18 * inches
@@ -73,12 +64,12 @@ def set_names(ax: Axes, axis: AxisRecord, *, inches: float = 2.5, first: float =
 def draw(ax: Axes, axis: AxisRecord, *, log: bool) -> None:
     """Set scale, ticks and label of a panel's horizontal axis."""
     ax.set_xlabel(axis.title)
-    known = numbers(axis)
-    if known is None:
+    values = numbers(axis)
+    if values is None:
         set_names(ax, axis)
         ax.set_xlim(-0.5, len(axis.values) - 0.5)
         return
-    ordered = sorted(known)
+    ordered = sorted(values)
     if log:
         positive = [v for v in ordered if v > 0]
         if positive:

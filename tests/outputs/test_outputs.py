@@ -280,7 +280,7 @@ def test_where_the_true_kernel_is_not_known(store: Store) -> None:
     scores, results = read(store, "adapt")
     drawn = dual_kernel.draw(scores, results, store, output(scores, "dualkernel"))
     assert drawn is not None
-    assert "not known" in " ".join(t.get_text() for ax in drawn.figure.axes for t in ax.texts)
+    assert "unknown" in " ".join(t.get_text() for ax in drawn.figure.axes for t in ax.texts)
 
 
 @pytest.mark.parametrize(("have", "want"), [(4, 6), (6, 4), (5, 7), (4, 5)])
