@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from drnbench.config.outputs import Table
+from drnbench import Table
 from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Evaluate
 from drnbench.outputs import report
