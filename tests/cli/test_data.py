@@ -168,4 +168,4 @@ def test_interrupted_and_taken_up_again(bsds300, here):
         assert part.stat().st_size == 5000
         done = call(*args)
         assert done.returncode == 0, done.stderr
-        assert server.asked == [None, "bytes=5000-"]
+        assert server.ranges_asked == [None, "bytes=5000-"]

@@ -44,7 +44,7 @@ def test_exclusions_keep_their_reason():
     assert out.arms[0].excluded == {}
 
 
-def test_a_named_arm_differs_from_the_baseline_by_what_it_names_alone():
+def test_a_named_arm_differs_from_the_baseline_by_its_overrides_alone():
     out = expand(study(arms={"a": {"adapt.lr": 1e-3}}, baseline={"adapt.rho": 0.5}, seeds=1), "s", "?")
     arm = {a.name: a.trials[0].stages[0] for a in out.arms if a.trials[0].stages}
     assert arm["a"].model_copy(update={"lr": arm["ρ=0.5"].lr}) == arm["ρ=0.5"]
@@ -68,7 +68,7 @@ def test_a_profile_that_the_study_does_not_declare_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"baseline": {"adapt.rhoo": 0}}, "did you mean 'adapt.rho'"),
         ({"baseline": {"adapt.rho": 0.4}}, "is not on the axis"),
@@ -79,8 +79,8 @@ def test_a_profile_that_the_study_does_not_declare_is_refused():
         ({"seeds": 0}, "seeds: must be greater than or equal to 1"),
     ],
 )
-def test_mistakes_are_one_line(fields, told):
-    with pytest.raises(UsageError, match=told) as error:
+def test_mistakes_are_one_line(fields, message):
+    with pytest.raises(UsageError, match=message) as error:
         expand(study(**fields), "s", "?")
     assert "\n" not in str(error.value)
 
@@ -88,8 +88,8 @@ def test_mistakes_are_one_line(fields, told):
 @pytest.mark.parametrize("name", ["rho_sweep", "lambda_sweep"])
 def test_the_shipped_studies_expand_under_every_profile(name, pytestconfig):
     path = pytestconfig.rootpath / "studies" / f"{name}.py"
-    loaded, found, question = load(path)
-    assert found == name
+    loaded, stem, question = load(path)
+    assert stem == name
     assert question.endswith("?")
     assert len(path.read_text().splitlines()) <= 30
     for profile in ("tiny", "quick", "small", "paper"):
@@ -113,7 +113,7 @@ def test_named_values_set_several_paths():
         expand(study(axes=[SWITCH]), "s", "?", sets={"adapt.lam": 1.0})
 
 
-def test_a_value_called_bicubic_is_told_apart_from_the_reference():
+def test_a_value_called_bicubic_is_distinguished_from_the_reference():
     kernels = {k: {"adapt.data.kernel": k, "evaluate.*.kernel": k} for k in ("bicubic", "bd")}
     out = expand(study(axes=[Axis("kernel", kernels)], seeds=1), "s", "?")
     assert [arm.name for arm in out.arms] == ["kernel=bicubic", "kernel=bd", "bicubic"]

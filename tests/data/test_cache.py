@@ -82,7 +82,7 @@ def test_a_broken_cache_is_built_again(folder, store, broken):
     assert len(json.loads(file.read_text())) == 2
 
 
-def test_a_broken_image_is_found_before_work(folder, store):
+def test_a_broken_image_is_refused_before_work(folder, store):
     (folder / "c.png").write_bytes((folder / "a.png").read_bytes()[:-200])
     with pytest.raises(DataError, match=r"c\.png"):
         fingerprint(str(folder), store)
@@ -91,8 +91,8 @@ def test_a_broken_image_is_found_before_work(folder, store):
 def test_lr_images_are_crop_modcrop_and_kernel(folder, store):
     images = fingerprint(str(folder), store).images
     for scale, crop, modulo in [(4, None, None), (2, 11, None), (2, None, 8)]:
-        made = lr_set(images, "bd", scale, store, crop=crop, modulo=modulo)
-        for image, lr in zip(images, made, strict=True):
+        lrs = lr_set(images, "bd", scale, store, crop=crop, modulo=modulo)
+        for image, lr in zip(images, lrs, strict=True):
             hr = center_crop(read_rgb(image.path), crop or 99)
             hr = mod_crop(hr, modulo or scale)
             assert (lr == to_uint8(parse("bd").degrade(to_tensor(hr), scale))).all()
@@ -138,13 +138,13 @@ def test_the_key_of_a_kernel_without_noise_stays(store, tmp_path):
     ]
 
 
-def test_a_kernel_file_is_known_by_its_content(folder, store, tmp_path):
+def test_a_kernel_file_is_identified_by_its_content(folder, store, tmp_path):
     images = fingerprint(str(folder), store).images
     np.save(tmp_path / "k.npy", np.eye(4))
     first = lr_set(images, f"file:path={tmp_path / 'k.npy'}", 2, store)
     (tmp_path / "k.npy").rename(tmp_path / "moved.npy")
     again = lr_set(images, f"file:path={tmp_path / 'moved.npy'}", 2, store)
-    assert all((one == other).all() for one, other in zip(first, again, strict=True))
+    assert all((lr == again_lr).all() for lr, again_lr in zip(first, again, strict=True))
     assert len(list((store / "lr").rglob("*.npy"))) == 2
     np.save(tmp_path / "moved.npy", np.ones((4, 4)))
     lr_set(images, f"file:path={tmp_path / 'moved.npy'}", 2, store)
@@ -156,7 +156,7 @@ def test_images_of_kernel_real_are_lr_already(folder, store):
     whole = lr_set(images, "real", 4, store, modulo=8)
     assert all((lr == read_rgb(image.path)).all() for lr, image in zip(whole, images, strict=True))
     cropped = lr_set(images, "real", 4, store, crop=10)
-    assert all((lr == center_crop(one, 10)).all() for lr, one in zip(cropped, whole, strict=True))
+    assert all((lr == center_crop(uncropped, 10)).all() for lr, uncropped in zip(cropped, whole, strict=True))
     assert not (store / "lr").exists()
 
 
@@ -172,26 +172,26 @@ def test_a_damaged_lr_image_is_made_again(folder, store, damage):
     assert file.read_bytes() == whole
 
 
-def test_lr_files_are_plain_arrays_and_what_comes_back_cannot_be_written_to(folder, store):
+def test_lr_files_are_plain_arrays_and_lr_sets_are_read_only(folder, store):
     images = fingerprint(str(folder), store).images
-    made = lr_set(images, "bd", 2, store)
-    assert len(made) == 2
-    assert [lr.shape for lr in made[1:]] == [(10, 15, 3)]
+    lrs = lr_set(images, "bd", 2, store)
+    assert len(lrs) == 2
+    assert [lr.shape for lr in lrs[1:]] == [(10, 15, 3)]
     assert sorted(np.load(file).tobytes() for file in (store / "lr").rglob("*.npy")) == sorted(
-        lr.tobytes() for lr in made
+        lr.tobytes() for lr in lrs
     )
     with pytest.raises(ValueError, match="read-only"):
-        made[0][0, 0] = 0
+        lrs[0][0, 0] = 0
     with pytest.raises(IndexError):
-        made[2]
+        lrs[2]
 
 
 def test_a_cache_deleted_under_the_hands_of_a_reader_is_made_again(folder, store):
     images = fingerprint(str(folder), store).images
     before = [lr.copy() for lr in lr_set(images, "bd", 2, store)]
-    made = lr_set(images, "bd", 2, store)
+    lrs = lr_set(images, "bd", 2, store)
     shutil.rmtree(store)
-    assert all((a == b).all() for a, b in zip(before, made, strict=True))
+    assert all((a == b).all() for a, b in zip(before, lrs, strict=True))
     assert len(list((store / "lr").rglob("*.npy"))) == 2
 
 

@@ -238,7 +238,7 @@ def big(tmp_path):
         (big, "100 megapixels"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_the_file_named(tmp_path, spoil, message):
+def test_unusable_images_are_refused_with_the_file_named(tmp_path, spoil, message):
     spoil(tmp_path)
     (path,) = tmp_path.iterdir()
     with pytest.raises(DataError, match=message) as caught:

@@ -29,7 +29,7 @@ COUNT = 6
 
 
 def paint(folder, count=COUNT, size=(26, 35), start=0):
-    """Images of noise, each another."""
+    """Write different images of noise."""
     folder.mkdir(exist_ok=True)
     for i in range(start, start + count):
         pixels = np.random.default_rng(i).integers(0, 256, (*size, 3), dtype=np.uint8)
@@ -38,7 +38,7 @@ def paint(folder, count=COUNT, size=(26, 35), start=0):
 
 
 def packs(store):
-    """When each file of pixels was written."""
+    """Return the modification time of each file of pixels."""
     return {file: file.stat().st_mtime_ns for file in (store / "pixels").rglob("*.npy")}
 
 
@@ -72,7 +72,7 @@ def decoded(monkeypatch):
 
 
 def fill(monkeypatch):
-    """Make it a disk with one free byte."""
+    """Leave one free byte on the disk."""
     usage = type(shutil.disk_usage("/"))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 99, 1))
 
@@ -89,11 +89,11 @@ def test_a_large_source_is_decoded_once_and_a_small_one_is_not_kept(folder, stor
         assert fingerprint(str(folder), store / str(limit)).large is large
         assert fingerprint_undecoded(str(folder), store / str(limit)).large is large
     decoded.clear()
-    found = fingerprint(str(folder), store)
-    assert found.digest == small.digest
-    hrs = hr_set(found.images)
+    source = fingerprint(str(folder), store)
+    assert source.digest == small.digest
+    hrs = hr_set(source.images)
     assert len(decoded) == COUNT
-    for hr, image in zip(hrs, found.images, strict=True):
+    for hr, image in zip(hrs, source.images, strict=True):
         assert (hr == read_rgb(image.path)).all()
         file = store / "pixels" / image.sha[:2] / f"{image.sha}.npy"
         assert (np.load(file, mmap_mode="r", allow_pickle=False) == hr).all()
@@ -159,7 +159,7 @@ def test_a_changed_image_is_noticed(folder, store, large, decoded):
         hr_set(images)
 
 
-def test_no_room_is_found_before_any_work(folder, store, large, decoded, monkeypatch):
+def test_too_little_free_space_is_refused_before_any_work(folder, store, large, decoded, monkeypatch):
     fill(monkeypatch)
     with pytest.raises(
         UsageError, match=r"6 images would take .* GB decoded, and .*pixels has 1e-09 GB free: make room"
@@ -179,9 +179,9 @@ def test_no_room_for_lr_images(folder, store, large, decoded, monkeypatch):
 
 def test_files_that_are_there_need_no_room(folder, store, large, monkeypatch, capsys):
     fingerprint(str(folder), store)
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert told.startswith("set: 6 images, ")
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert message.startswith("set: 6 images, ")
     before = packs(store)
     fill(monkeypatch)
     for file in folder.iterdir():  # copied anew: other times, the same pictures
@@ -225,21 +225,21 @@ def test_pixels_are_the_same_with_and_without_files(tmp_path_factory, sizes, see
     (home / "set").mkdir()
     for i, (height, width) in enumerate(sizes):
         Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(home / f"set/{i}.png")
-    found = {}
+    pixels = {}
     for limit in ("0", "512"):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("DRNBENCH_PACK_MB", limit)
             prints = fingerprint(str(home / "set"), home / limit)
             hrs = hr_set(prints.images, crop, modulo=scale)
             lrs = lr_set(prints.images, kernel, scale, home / limit, crop)
-            found[limit] = prints.digest, [hr.tolist() for hr in hrs], [lr.tolist() for lr in lrs]
-    assert found["0"] == found["512"]
+            pixels[limit] = prints.digest, [hr.tolist() for hr in hrs], [lr.tolist() for lr in lrs]
+    assert pixels["0"] == pixels["512"]
     assert len(packs(home / "0")) == len({Path(file).stem for file in packs(home / "0")}) > 0
     assert not packs(home / "512")
 
 
 @pytest.mark.real
-def test_several_processes_build_what_one_would(tmp_path, large, monkeypatch):
+def test_several_processes_build_the_same_files_as_one(tmp_path, large, monkeypatch):
     folder = paint(tmp_path / "set", 2 * WORTH)
     (folder / "zz.png").write_bytes(b"")
     monkeypatch.setattr(build, "PARALLEL_BYTES", 0)
@@ -247,12 +247,12 @@ def test_several_processes_build_what_one_would(tmp_path, large, monkeypatch):
         fingerprint(str(folder), tmp_path / "many")
     (folder / "zz.png").unlink()
     many = fingerprint(str(folder), tmp_path / "many")
-    made = lr_set(many.images, "bd:noise=5", 2, tmp_path / "many")
+    several = lr_set(many.images, "bd:noise=5", 2, tmp_path / "many")
     monkeypatch.setattr(build, "PARALLEL_BYTES", 2**60)
-    one = fingerprint(str(folder), tmp_path / "one")
-    assert one.digest == many.digest
-    alone = lr_set(one.images, "bd:noise=5", 2, tmp_path / "one")
-    assert all((a == b).all() for a, b in zip(alone, made, strict=True))
+    single = fingerprint(str(folder), tmp_path / "one")
+    assert single.digest == many.digest
+    alone = lr_set(single.images, "bd:noise=5", 2, tmp_path / "one")
+    assert all((a == b).all() for a, b in zip(alone, several, strict=True))
     assert {f.name for f in packs(tmp_path / "one")} == {f.name for f in packs(tmp_path / "many")}
     Image.fromarray(np.zeros((26, 35, 3), np.uint8)).save(folder / "003.png")
     shutil.rmtree(tmp_path / "many/pixels")
@@ -361,8 +361,8 @@ def test_a_killed_build_goes_on_where_it_was(folder, store, large, decoded, stop
     assert list(store.rglob("*.tmp"))  # what the kill left
     whole = {file: file.stat().st_mtime_ns for file in store.rglob("*.npy")}
     assert len(whole) == stop
-    found = fingerprint(str(folder), store)
-    lrs = lr_set(found.images, "bd", 2, store)
+    source = fingerprint(str(folder), store)
+    lrs = lr_set(source.images, "bd", 2, store)
     assert len(decoded) == left
     after = {file: file.stat().st_mtime_ns for file in store.rglob("*.npy")}
     assert len(after) == 2 * COUNT
@@ -372,11 +372,11 @@ def test_a_killed_build_goes_on_where_it_was(folder, store, large, decoded, stop
     images = fingerprint(str(folder), fresh).images
     expected = lr_set(images, "bd", 2, fresh)
     assert all((a == b).all() for a, b in zip(lrs, expected, strict=True))
-    assert all((hr == read_rgb(image.path)).all() for hr, image in zip(hr_set(found.images), images, strict=True))
+    assert all((hr == read_rgb(image.path)).all() for hr, image in zip(hr_set(source.images), images, strict=True))
 
 
 @pytest.mark.real
-def test_ctrl_c_keeps_what_was_decoded(folder, store, large, decoded):
+def test_ctrl_c_keeps_decoded_images(folder, store, large, decoded):
     interrupted(folder, store, 4, 1e9, signal.SIGINT)
     assert len(json.loads((store / "fingerprints.json").read_text())) == 4
     assert len(packs(store)) == 4

@@ -10,7 +10,7 @@ SET5 = ["baby", "bird", "butterfly", "head", "woman"]
 
 
 @pytest.mark.parametrize(
-    ("stem", "names", "found"),
+    ("stem", "names", "expected"),
     [
         ("baby", SET5, "baby"),
         ("baby_RCAN_x4", SET5, "baby"),
@@ -35,13 +35,13 @@ SET5 = ["baby", "bird", "butterfly", "head", "woman"]
         ("a", [], None),
     ],
 )
-def test_owner(stem, names, found):
-    assert matching_hr(stem, names) == found
+def test_matching_hr(stem, names, expected):
+    assert matching_hr(stem, names) == expected
 
 
 @given(st.lists(st.text("abx1_", min_size=1, max_size=6), min_size=1, unique=True), st.sampled_from(["", "_SR", "x4"]))
 def test_a_name_with_an_ending_belongs_to_it_or_to_a_longer_one(names, ending):
     for name in names:
-        found = matching_hr(name + ending, names)
-        assert found is not None
-        assert len(found) >= len(name)
+        match = matching_hr(name + ending, names)
+        assert match is not None
+        assert len(match) >= len(name)

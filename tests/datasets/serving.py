@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 
 class Handler(BaseHTTPRequestHandler):
-    """What `serving` tells it to be."""
+    """Replies as the state of `serving` says."""
 
     def do_GET(self):
-        server = self.server.told
-        server.asked.append(self.headers.get("Range"))
+        server = self.server.state
+        server.ranges_asked.append(self.headers.get("Range"))
         if self.path.endswith("missing"):
             self.send_error(404)
             return
@@ -45,24 +45,24 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving() -> Iterator[SimpleNamespace]:
-    """Serve `content` at `url`, and note in `asked` the Range of every request.
+    """Serve `content` at `url`, and note in `ranges_asked` the Range of every request.
 
     Asked for a part, it gives it where `ranges` is set, else the whole. It states lengths where `length` is set. `cut`
     holds byte counts, one a reply, after which the connection ends; with `stall` it stays open until `gate` is set.
     """
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
-    told = SimpleNamespace(
-        content=b"", asked=[], ranges=True, length=True, cut=[], stall=False, gate=threading.Event(),
+    state = SimpleNamespace(
+        content=b"", ranges_asked=[], ranges=True, length=True, cut=[], stall=False, gate=threading.Event(),
         url=f"http://127.0.0.1:{http.server_port}/pack.bin",
     )  # fmt: skip
-    http.told = told
+    http.state = state
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield told
+        yield state
     finally:
-        told.gate.set()
+        state.gate.set()
         http.shutdown()
         thread.join()
         http.server_close()

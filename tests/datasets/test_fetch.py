@@ -66,8 +66,8 @@ def taped(members=MEMBERS, mode="w:gz", extra=()) -> bytes:
 
 @pytest.fixture
 def server():
-    with serving() as told:
-        yield told
+    with serving() as server:
+        yield server
 
 
 def remote(server, content: bytes, **changes) -> Remote:
@@ -101,14 +101,14 @@ def test_only_the_wanted_images_come(server, tmp_path, pack, length):
     assert present(entry, tmp_path) is None
     assert fetch(entry, tmp_path) == (tmp_path / "Pack/HR", 3, True)
     assert files(tmp_path) == WHOLE
-    assert {one.name for one in tmp_path.iterdir()} == {"Pack", ".fetch"}
+    assert {path.name for path in tmp_path.iterdir()} == {"Pack", ".fetch"}
 
 
-def test_a_second_fetch_asks_nobody(server, tmp_path):
+def test_a_second_fetch_makes_no_request(server, tmp_path):
     entry = remote(server, zipped())
     fetch(entry, tmp_path)
     assert fetch(entry, tmp_path) == (tmp_path / "Pack/HR", 3, False)
-    assert server.asked == [None]
+    assert server.ranges_asked == [None]
 
 
 def test_a_file_comes_as_it_is(server, tmp_path):
@@ -116,7 +116,7 @@ def test_a_file_comes_as_it_is(server, tmp_path):
     assert fetch(entry, tmp_path / "hub") == (tmp_path / "hub/pack.bin", 0, True)
     assert fetch(entry, tmp_path / "hub") == (tmp_path / "hub/pack.bin", 0, False)
     assert files(tmp_path) == {"hub/pack.bin": server.content}
-    assert server.asked == [None]
+    assert server.ranges_asked == [None]
 
 
 def test_an_archive_may_stay_for_the_next_set_in_it(server, tmp_path):
@@ -124,7 +124,7 @@ def test_an_archive_may_stay_for_the_next_set_in_it(server, tmp_path):
     other = entry._replace(name="Other", folder="pack/other", images=1)
     fetch(entry, tmp_path, keep=True)
     fetch(other, tmp_path)
-    assert server.asked == [None]
+    assert server.ranges_asked == [None]
     assert files(tmp_path) == {**WHOLE, "Other/HR/x.png": IMAGES["a.png"]}
 
 
@@ -132,7 +132,7 @@ def test_a_broken_connection_goes_on_where_it_stopped(server, tmp_path):
     entry = remote(server, zipped())
     server.cut = [1000, 500]
     fetch(entry, tmp_path)
-    assert server.asked == [None, "bytes=1000-", "bytes=1500-"]
+    assert server.ranges_asked == [None, "bytes=1000-", "bytes=1500-"]
     assert files(tmp_path) == WHOLE
 
 
@@ -140,11 +140,11 @@ def test_a_server_that_gives_no_parts_starts_again(server, tmp_path):
     entry = remote(server, zipped())
     server.cut, server.ranges = [1000], False
     fetch(entry, tmp_path)
-    assert server.asked == [None, "bytes=1000-"]
+    assert server.ranges_asked == [None, "bytes=1000-"]
     assert files(tmp_path) == WHOLE
 
 
-def test_a_connection_that_brings_nothing_more_is_given_up_and_the_part_stays(server, tmp_path):
+def test_a_connection_without_progress_is_given_up_and_the_part_stays(server, tmp_path):
     entry = remote(server, zipped())
     server.cut = [1000, 0]
     with pytest.raises(UsageError, match=r"ended after 1,000 of .*run the same command again") as caught:
@@ -152,16 +152,16 @@ def test_a_connection_that_brings_nothing_more_is_given_up_and_the_part_stays(se
     assert "\n" not in str(caught.value)
     assert part_of(tmp_path).read_bytes() == server.content[:1000]
     fetch(entry, tmp_path)
-    assert server.asked[2:] == ["bytes=1000-"]
+    assert server.ranges_asked[2:] == ["bytes=1000-"]
     assert files(tmp_path) == WHOLE
 
 
-def test_a_part_that_is_whole_already(server, tmp_path):
+def test_a_complete_part_is_not_downloaded_again(server, tmp_path):
     entry = remote(server, zipped())
     part_of(tmp_path).parent.mkdir(parents=True)
     part_of(tmp_path).write_bytes(server.content)
     fetch(entry, tmp_path)
-    assert server.asked == [f"bytes={len(server.content)}-"]
+    assert server.ranges_asked == [f"bytes={len(server.content)}-"]
     assert files(tmp_path) == WHOLE
 
 
@@ -170,7 +170,7 @@ def test_a_part_longer_than_the_file_is_dropped(server, tmp_path):
     part_of(tmp_path).parent.mkdir(parents=True)
     part_of(tmp_path).write_bytes(server.content + b"!")
     fetch(entry, tmp_path)
-    assert server.asked == [f"bytes={len(server.content) + 1}-", None]
+    assert server.ranges_asked == [f"bytes={len(server.content) + 1}-", None]
     assert files(tmp_path) == WHOLE
 
 
@@ -185,7 +185,7 @@ fetch(Remote(**json.loads(sys.argv[1])), Path(sys.argv[2]))
 
 @pytest.mark.parametrize("how_it_ends", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_killed_process_leaves_what_the_next_goes_on_from(server, tmp_path, how_it_ends, ranges):
+def test_the_download_of_a_killed_process_is_resumed(server, tmp_path, how_it_ends, ranges):
     entry = remote(server, zipped())
     server.cut, server.stall, server.ranges = [3000], True, ranges
     process = subprocess.Popen([sys.executable, "-c", CALL, json.dumps(entry._asdict()), str(tmp_path)], stderr=-3)
@@ -193,11 +193,11 @@ def test_a_killed_process_leaves_what_the_next_goes_on_from(server, tmp_path, ho
     process.send_signal(how_it_ends)
     assert process.wait(60) != 0
     fetch(entry, tmp_path)
-    assert server.asked == [None, "bytes=3000-"]
+    assert server.ranges_asked == [None, "bytes=3000-"]
     assert files(tmp_path) == WHOLE
 
 
-def test_what_a_killed_process_left_while_it_unpacked_is_swept(server, tmp_path):
+def test_leftovers_of_a_killed_unpacking_are_removed(server, tmp_path):
     entry = remote(server, zipped())
     work = part_of(tmp_path).parent
     (work / "images/HR").mkdir(parents=True)
@@ -218,7 +218,7 @@ def test_a_wrong_checksum_removes_the_download(server, tmp_path):
     assert files(tmp_path) == {}
 
 
-def test_a_part_of_something_else_is_found_out_and_removed(server, tmp_path):
+def test_a_part_of_another_file_is_detected_and_removed(server, tmp_path):
     entry = remote(server, zipped())
     part_of(tmp_path).parent.mkdir(parents=True)
     part_of(tmp_path).write_bytes(b"x" * 1000)
@@ -247,7 +247,7 @@ def test_a_file_from_another_machine(server, tmp_path):
     (tmp_path / "stick/any name.zip").write_bytes(server.content)
     fetch(entry, tmp_path / "data", url=(tmp_path / "stick/any name.zip").as_uri())
     assert files(tmp_path / "data") == WHOLE
-    assert server.asked == []
+    assert server.ranges_asked == []
 
 
 def test_images_are_checked_where_the_archive_is_not(server, tmp_path):
@@ -306,10 +306,10 @@ TRICKS = {
 
 
 @pytest.mark.parametrize("trick", TRICKS)
-def test_archives_with_tricks_are_refused_and_leave_nothing(server, tmp_path, trick):
-    make, told = TRICKS[trick]
+def test_dangerous_archives_are_refused_and_leave_nothing(server, tmp_path, trick):
+    make, message = TRICKS[trick]
     root = tmp_path / "deep/root"
-    with pytest.raises(DataError, match=f"pack.bin is refused: .*{told}") as caught:
+    with pytest.raises(DataError, match=f"pack.bin is refused: .*{message}") as caught:
         fetch(remote(server, make()), root)
     assert "\n" not in str(caught.value)
     assert files(tmp_path) == {}
@@ -336,8 +336,8 @@ OTHERS = {
 
 @pytest.mark.parametrize("case", OTHERS)
 def test_other_archives_that_cannot_be_used(server, tmp_path, case):
-    make, changes, told = OTHERS[case]
-    with pytest.raises(DataError, match=told) as caught:
+    make, changes, message = OTHERS[case]
+    with pytest.raises(DataError, match=message) as caught:
         fetch(remote(server, make(), **changes), tmp_path)
     assert "\n" not in str(caught.value)
     assert files(tmp_path) == {}
@@ -356,9 +356,9 @@ def test_two_at_once_download_once(server, tmp_path, capfd):
     server.gate.set()
     for thread in threads:
         thread.join(60)
-    assert sorted(one.new for one in got) == [False, True]
+    assert sorted(fetched.new for fetched in got) == [False, True]
     assert files(tmp_path) == WHOLE
-    assert len([one for one in server.asked if one is None]) == 1
+    assert len([header for header in server.ranges_asked if header is None]) == 1
 
 
 def test_no_room(server, tmp_path, monkeypatch):
@@ -376,12 +376,12 @@ def test_no_room(server, tmp_path, monkeypatch):
     assert set(files(tmp_path)) == {".fetch/pack.bin/pack.bin"}  # it is whole: only unpacking is left
     free[:] = [sum(map(len, IMAGES.values()))]
     assert fetch(entry, tmp_path).new
-    assert server.asked == [None, None]
+    assert server.ranges_asked == [None, None]
     assert files(tmp_path) == WHOLE
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("http://127.0.0.1:9/pack.bin", r"cannot be reached .*--url file:///PATH`, or put the images at .*/Pack/HR"),
         ("/missing", "the server says 404 .*on another machine"),
@@ -390,15 +390,15 @@ def test_no_room(server, tmp_path, monkeypatch):
         ("pack.bin", "begins with http://"),
     ],
 )
-def test_no_server(server, tmp_path, url, told):
+def test_no_server(server, tmp_path, url, message):
     entry = remote(server, zipped())
-    with pytest.raises(UsageError, match=told) as caught:
+    with pytest.raises(UsageError, match=message) as caught:
         fetch(entry, tmp_path, url=server.url + url if url.startswith("/") else url)
     assert "\n" not in str(caught.value)
     assert files(tmp_path) == {}
 
 
-def test_what_is_in_the_way_is_left_alone(server, tmp_path):
+def test_other_content_at_the_destination_is_left_alone(server, tmp_path):
     entry = remote(server, zipped())
     (tmp_path / "some/Pack/HR").mkdir(parents=True)
     (tmp_path / "some/Pack/HR/a.png").touch()
@@ -415,7 +415,7 @@ def test_what_is_in_the_way_is_left_alone(server, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"cannot be written .*--to"):
         fetch(entry, tmp_path / "file")
-    assert server.asked == []
+    assert server.ranges_asked == []
     assert set(files(tmp_path)) == {"some/Pack/HR/a.png", "other/Pack/HR/notes.txt", "weights/pack.bin", "file"}
 
 

@@ -105,7 +105,7 @@ def test_the_first_root_wins_and_several_are_searched(root, tmp_path, monkeypatc
     monkeypatch.setenv("DRNBENCH_DATA", f"{root}:{tmp_path / 'second'}")
     assert names("Set5") == ["a", "b"]
     assert names("Mine") == ["d"]
-    assert [(one.name, one.images) for one in datasets()] == [
+    assert [(dataset.name, dataset.images) for dataset in datasets()] == [
         ("photos/train", 8), ("photos/unpaired", 4), ("photos/test", 5), ("Set5", 2), ("T91", 2), ("Mine", 1),
     ]  # fmt: skip
 
@@ -160,14 +160,14 @@ def test_an_exact_name_wins_over_an_alias_and_the_first_root_over_both(root, tmp
     put(root / "B100/HR/first.png")
     assert names("B100") == ["first"]
     assert resolve("BSD100").label == "BSD100"
-    listed = [one.name for one in datasets()]
+    listed = [dataset.name for dataset in datasets()]
     assert listed.count("B100") == 1
     assert "BSD100" in listed  # another folder than the one that B100 means
 
 
 def test_a_folder_that_a_standard_name_means_is_listed_once(root):
     put(root / "BSD100/a.png", root / "DIV2K_train_HR/0001.png")
-    assert [(one.name, one.where) for one in datasets() if one.where.startswith(str(root))] == [
+    assert [(dataset.name, dataset.where) for dataset in datasets() if dataset.where.startswith(str(root))] == [
         ("B100", str(root / "BSD100")), ("DIV2K", str(root / "DIV2K_train_HR")), ("Set5", str(root / "Set5/HR")),
         ("T91", str(root / "T91")),
     ]  # fmt: skip
@@ -180,7 +180,10 @@ def test_one_folder_with_all_900_photographs_is_parted(root, folder):
     assert names("DIV2K-valid") == ["0801", "0900"]
     put(root / "DIV2K_valid_HR/0850.png")
     assert names("DIV2K-valid") == ["0850"]
-    assert {one.name: one.images for one in datasets() if "DIV2K" in one.name} == {"DIV2K": 3, "DIV2K-valid": 1}
+    assert {dataset.name: dataset.images for dataset in datasets() if "DIV2K" in dataset.name} == {
+        "DIV2K": 3,
+        "DIV2K-valid": 1,
+    }
 
 
 def test_the_label_is_the_standard_name_whatever_the_folder_is_called(root, tmp_path):
@@ -191,14 +194,14 @@ def test_the_label_is_the_standard_name_whatever_the_folder_is_called(root, tmp_
     assert resolve("Manga109").label == "Manga109"
 
 
-def test_what_is_absent_is_told_with_the_way_to_get_it(root):
-    told = dict(absent())
-    assert "Set5" not in told
-    assert told["DIV2K"].endswith(
+def test_absent_sets_are_listed_with_the_way_to_get_them(root):
+    missing = dict(absent())
+    assert "Set5" not in missing
+    assert missing["DIV2K"].endswith(
         "800 training photographs in 2K (Agustsson and Timofte 2017); `data fetch DIV2K` gets it"
     )
-    assert told["DF2K"].endswith("`data fetch DF2K` gets it")
-    assert "manga109.org" in told["Manga109"]
+    assert missing["DF2K"].endswith("`data fetch DF2K` gets it")
+    assert "manga109.org" in missing["Manga109"]
     with pytest.raises(DataError, match=r"'DIV2K-valid'.*`data fetch DIV2K-valid` gets it, or put the images at ROOT"):
         resolve("DIV2K-valid")
     put(root / "DIV2K/HR/0001.png", root / "Flickr2K/000001.png")
@@ -230,7 +233,7 @@ def test_default_roots_are_seen_from_the_current_folder(tmp_path, monkeypatch):
         ("twins", "two images are called 'a'"),
     ],
 )
-def test_what_is_not_there(root, tmp_path, source, message):
+def test_missing_sources_are_refused(root, tmp_path, source, message):
     (tmp_path / "hollow").mkdir()
     put(tmp_path / "twins/a.png", tmp_path / "twins/a.jpg")
     with pytest.raises(DataError, match=message) as caught:
@@ -250,6 +253,6 @@ def test_no_root_at_all(tmp_path, monkeypatch):
 
 def test_a_root_that_does_not_exist(tmp_path, monkeypatch):
     monkeypatch.setenv("DRNBENCH_DATA", str(tmp_path / "gone"))
-    assert [one.name for one in datasets()] == ["photos/train", "photos/unpaired", "photos/test"]
+    assert [dataset.name for dataset in datasets()] == ["photos/train", "photos/unpaired", "photos/test"]
     with pytest.raises(DataError, match="gone/Set5"):
         resolve("Set5")

@@ -87,9 +87,9 @@ def test_a_video_is_a_source_like_any_other(tmp_path, store, monkeypatch):
     monkeypatch.chdir(tmp_path)
     record(tmp_path / "root/city.mp4")
     record(tmp_path / "a+b.mp4")
-    found = fingerprint("city.mp4@3", store)
-    assert [image.name for image in found.images] == ["city_0001", "city_0002", "city_0003"]
-    assert [lr.shape for lr in lr_set(found.images, "bd:noise=2", 4, store)] == [(6, 8, 3)] * 3
+    source = fingerprint("city.mp4@3", store)
+    assert [image.name for image in source.images] == ["city_0001", "city_0002", "city_0003"]
+    assert [lr.shape for lr in lr_set(source.images, "bd:noise=2", 4, store)] == [(6, 8, 3)] * 3
     both = fingerprint("photos/test+city.mp4@2", store)
     assert [image.name for image in both.images][-3:] == ["rocket", "city_0001", "city_0002"]
     assert [image.name for image in fingerprint("./a+b.mp4@1", store).images] == ["a+b_0001"]
@@ -143,8 +143,8 @@ def test_several_at_a_time_make_the_frames_once(tmp_path, store, opened):
     clip = record(tmp_path / "clip.mp4")
     opened.clear()
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: fingerprint(f"{clip}@5", store), range(4)))
-    assert len(set(found)) == 1
+        fingerprints = list(pool.map(lambda _: fingerprint(f"{clip}@5", store), range(4)))
+    assert len(set(fingerprints)) == 1
     assert len(opened) == 2  # the times, then the frames
     assert len(list((store / "frames").iterdir())) == 1
 
@@ -168,7 +168,7 @@ def test_an_interrupted_decoding_leaves_no_half_set(tmp_path, store, monkeypatch
     folder.rename(folder.with_name(f".{folder.name}.tmp"))
     (folder.with_name(f".{folder.name}.tmp") / "0009.png").touch()
     assert len(fingerprint(f"{clip}@5", store).images) == 5
-    assert [one.name for one in (store / "frames").iterdir()] == [folder.name]
+    assert [path.name for path in (store / "frames").iterdir()] == [folder.name]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_truncated_video_is_one_line(tmp_path, store, name, codec, share):
         ("notes.txt", "is a file and no video"),
     ],
 )
-def test_what_cannot_be_used_is_one_line(tmp_path, store, monkeypatch, source, message):
+def test_unusable_videos_are_one_line_errors(tmp_path, store, monkeypatch, source, message):
     monkeypatch.setenv("DRNBENCH_DATA", str(tmp_path / "root"))
     monkeypatch.chdir(tmp_path)
     record(tmp_path / "short.mp4", 6)
@@ -222,9 +222,9 @@ def test_what_cannot_be_used_is_one_line(tmp_path, store, monkeypatch, source, m
 
 def test_without_pyav(tmp_path, store, monkeypatch):
     clip = record(tmp_path / "clip.mp4")
-    made = fingerprint(f"{clip}@2", store)
+    source = fingerprint(f"{clip}@2", store)
     monkeypatch.setitem(sys.modules, "av", None)
-    assert fingerprint(f"{clip}@2", store) == made  # decoded already
+    assert fingerprint(f"{clip}@2", store) == source  # decoded already
     with pytest.raises(DataError, match=r"clip\.mp4 is a video.*pip install 'drnbench\[video\]'"):
         fingerprint(f"{clip}@3", store)
 

@@ -45,15 +45,15 @@ def applied(kernel: Kernel, hr: torch.Tensor, scale: int) -> tuple[torch.Tensor,
 
 @settings(max_examples=80, deadline=None)
 @given(st.sampled_from(LINEAR), scales, st.integers(0, 9))
-def test_the_impulse_is_what_degrade_does_before_rounding(spec, scale, seed):
+def test_the_impulse_response_is_that_of_degrade_before_rounding(spec, scale, seed):
     kernel = parse(spec)
     side = len(kernel.impulse(scale))
     # Away from black and white: bicubic overshoots, and clips after its first pass.
     hr = noise(scale * (4 + -(-side // scale)), scale * (4 + -(-side // scale)), seed, 64, 192)
     expected, cells = applied(kernel, hr, scale)
-    made = kernel.degrade(hr, scale)[..., cells, cells]
+    lr = kernel.degrade(hr, scale)[..., cells, cells]
     # Bicubic rounds after each pass; the second weighs the first one's halves by up to 1.19 in all.
-    assert float((made - expected).abs().max()) <= (1.1 if spec == "bicubic" else 0.5 + 1e-9)
+    assert float((lr - expected).abs().max()) <= (1.1 if spec == "bicubic" else 0.5 + 1e-9)
 
 
 @settings(max_examples=60, deadline=None)
@@ -100,12 +100,12 @@ def test_turning_the_kernel(long, short, angle, scale):
     def window(x, y, a):
         return parse(f"anisotropic:sigma_x={x!r},sigma_y={y!r},angle={a!r}").impulse(scale)
 
-    one = window(long, short, angle)
+    kernel = window(long, short, angle)
     same = {"atol": 1e-12, "rtol": 1e-9}
-    torch.testing.assert_close(window(long, short, angle + 180), one, **same)
-    torch.testing.assert_close(window(short, long, angle + 90), one, **same)
-    torch.testing.assert_close(torch.rot90(one), window(long, short, angle + 90), **same)  # counter-clockwise
-    torch.testing.assert_close(one.flip(0), window(long, short, -angle), **same)
+    torch.testing.assert_close(window(long, short, angle + 180), kernel, **same)
+    torch.testing.assert_close(window(short, long, angle + 90), kernel, **same)
+    torch.testing.assert_close(torch.rot90(kernel), window(long, short, angle + 90), **same)  # counter-clockwise
+    torch.testing.assert_close(kernel.flip(0), window(long, short, -angle), **same)
 
 
 @pytest.mark.parametrize(("angle", "direction"), [(0, (0, 1)), (45, (-1, 1)), (90, (-1, 0)), (135, (-1, -1))])
@@ -149,16 +149,16 @@ def test_a_file_is_phase_aligned_where_size_and_scale_are_odd_or_even_together(t
     with (tmp_path / f"k{suffix}").open("wb") as file:
         savemat(file, {"k": weights}) if suffix == ".mat" else np.save(file, weights)
     x = noise(12 * scale, 9 * scale)
-    made = parse(f"file:path={tmp_path / f'k{suffix}'}").degrade(x, scale)
-    assert torch.equal(made, parse("anisotropic:sigma_x=1.7,sigma_y=0.6,angle=40").degrade(x, scale))
+    lr = parse(f"file:path={tmp_path / f'k{suffix}'}").degrade(x, scale)
+    assert torch.equal(lr, parse("anisotropic:sigma_x=1.7,sigma_y=0.6,angle=40").degrade(x, scale))
 
 
 def test_a_file_is_correlated(tmp_path):
     corner = np.zeros((3, 3))
     corner[0, 2] = 5.0
     x = noise(6, 7)
-    made = parse(saved(tmp_path / "k.npy", corner)).degrade(x, 1)
-    assert torch.equal(made[..., 1:, :-1], x[..., :-1, 1:])  # up and to the right
+    lr = parse(saved(tmp_path / "k.npy", corner)).degrade(x, 1)
+    assert torch.equal(lr[..., 1:, :-1], x[..., :-1, 1:])  # up and to the right
 
 
 @pytest.mark.parametrize(("shape", "scale", "at"), [((3, 3), 2, 0), ((5, 5), 4, 1), ((1, 1), 4, 1), ((2, 2), 2, None)])
@@ -166,9 +166,9 @@ def test_an_odd_size_at_an_even_scale_lies_half_a_pixel_before_the_centre(tmp_pa
     x = noise(6 * scale, 6 * scale)
     weights = np.zeros(shape)
     weights[shape[0] // 2, shape[1] // 2] = 1
-    made = parse(saved(tmp_path / "k.npy", weights)).degrade(x, scale)
+    lr = parse(saved(tmp_path / "k.npy", weights)).degrade(x, scale)
     at = scale // 2 if at is None else at  # of an even size, the weight after the middle
-    assert torch.equal(made, x[..., at::scale, at::scale])
+    assert torch.equal(lr, x[..., at::scale, at::scale])
 
 
 @settings(max_examples=30, deadline=None)
@@ -196,14 +196,14 @@ def test_the_identity_of_a_file_is_its_content(tmp_path):
     assert canonical(f"file: path={tmp_path}/b.npy") == f"file:path={tmp_path}/b.npy"
 
 
-def test_a_kernel_uses_what_it_hashed(tmp_path):
+def test_a_kernel_uses_the_weights_it_hashed(tmp_path):
     spec = saved(tmp_path / "k.npy", np.eye(3))
     kernel = parse(spec)
     before, x = kernel.identity(), noise(9, 9)
-    made = kernel.degrade(x, 3)
+    lr = kernel.degrade(x, 3)
     saved(tmp_path / "k.npy", np.ones((3, 3)))
     assert kernel.identity() == before
-    assert torch.equal(kernel.degrade(x, 3), made)
+    assert torch.equal(kernel.degrade(x, 3), lr)
     assert parse(spec).identity() != before
 
 

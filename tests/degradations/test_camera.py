@@ -57,10 +57,10 @@ def test_noise_is_a_function_of_the_seed(seed, dtype):
     assert torch.equal(three.double(), kernel.degrade(batch.double(), 2, seed))
 
 
-def test_the_noise_of_a_seed_stays_what_it_is():
+def test_the_noise_of_a_seed_is_frozen():
     # Filed LR sets and results rest on these numbers.
-    made = parse("nearest:noise=20").degrade(torch.full((2, 1, 1, 5), 100.0), 1, seed=5)
-    assert made.flatten().int().tolist() == [129, 117, 124, 138, 163, 123, 89, 105, 111, 115]
+    noisy = parse("nearest:noise=20").degrade(torch.full((2, 1, 1, 5), 100.0), 1, seed=5)
+    assert noisy.flatten().int().tolist() == [129, 117, 124, 138, 163, 123, 89, 105, 111, 115]
 
 
 def test_without_noise_the_seed_changes_nothing():

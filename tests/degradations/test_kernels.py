@@ -35,7 +35,7 @@ def ramp(scale: int, cells: int = 24, axis: int = 3) -> torch.Tensor:
 
 
 def phase(spec: str, scale: int, axis: int) -> torch.Tensor:
-    """Where in its cell, in HR pixels from 0, the middle LR pixels lie."""
+    """Return the position of the middle LR pixels in their cell, in HR pixels from 0."""
     x = ramp(scale, cells=-(-120 // (2 * scale)), axis=axis)
     lr = parse(spec).degrade(x, scale).transpose(axis, 3)[0, 0]
     columns = torch.arange(lr.shape[1], dtype=torch.float64)
@@ -68,7 +68,7 @@ def test_nearest_states_its_phase(scale):
     assert torch.equal(zero, torch.zeros_like(zero))
 
 
-def test_nearest_is_what_pillow_and_torch_call_nearest():
+def test_nearest_equals_that_of_pillow_and_torch():
     x = noise(24, 36)
     pillow = Image.fromarray(to_uint8(x)).resize((9, 6), Image.Resampling.NEAREST)
     assert torch.equal(parse("nearest").degrade(x, 4), to_tensor(np.array(pillow)).double())
@@ -212,9 +212,9 @@ def test_real_images_are_not_degraded():
 )
 def test_cuda_gives_the_levels_of_the_cpu(spec):
     x = noise(64, 96)
-    made = parse(spec).degrade(x.cuda(), 4, 7)
-    assert made.is_cuda
-    assert torch.equal(made.cpu(), parse(spec).degrade(x, 4, 7))
+    lr = parse(spec).degrade(x.cuda(), 4, 7)
+    assert lr.is_cuda
+    assert torch.equal(lr.cpu(), parse(spec).degrade(x, 4, 7))
 
 
 def test_every_kernel_is_described():

@@ -74,16 +74,16 @@ def test_effective_kernel_of_a_linear_dual_is_its_weights(scale, side):
     size = 20 * scale
     hr = torch.rand(1, 3, size, size, dtype=torch.float64)
     total, count = effective_kernel(conv, hr, scale)
-    found = total / count
+    kernel = total / count
     # The first tap stands `padding` pixels before the cell; the window's middle is the cell's.
-    first = (len(found) - scale) // 2 - (side - scale + 1) // 2
-    expected = torch.zeros_like(found)
+    first = (len(kernel) - scale) // 2 - (side - scale + 1) // 2
+    expected = torch.zeros_like(kernel)
     expected[first : first + side, first : first + side] = taps
-    assert torch.allclose(found, expected, atol=1e-12)
-    assert (len(found) - scale) % 2 == 0
+    assert torch.allclose(kernel, expected, atol=1e-12)
+    assert (len(kernel) - scale) % 2 == 0
 
 
-def test_effective_kernel_predicts_what_the_dual_makes_of_gray_images():
+def test_effective_kernel_predicts_the_dual_on_gray_images():
     torch.manual_seed(0)
     dual = Chain(dual_per_level(4, 4)).double()
     flat = torch.full((1, 3, 96, 96), 100.0, dtype=torch.float64)

@@ -40,7 +40,7 @@ def image(height, width, seed=0):
 
 @settings(deadline=None, max_examples=40)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), tile=st.integers(3, 24), scale=st.sampled_from([1, 2, 3]))
-def test_tiles_change_nothing_where_the_overlap_covers_what_the_network_sees(height, width, tile, scale):
+def test_tiles_change_nothing_if_the_overlap_covers_the_receptive_field(height, width, tile, scale):
     model, lr = Small(scale).eval(), image(height, width)
     whole = Upscaler(model, scale, CPU)(lr)
     tiled = Upscaler(model, scale, CPU, tile=tile, overlap=2)(lr)
@@ -48,7 +48,7 @@ def test_tiles_change_nothing_where_the_overlap_covers_what_the_network_sees(hei
     assert np.abs(whole - tiled).max() < 1e-3
 
 
-def test_too_small_an_overlap_shows_and_is_measured():
+def test_the_seam_of_too_small_an_overlap_is_measured():
     model, lr = Small(2).eval(), image(40, 40)
     upscaler = Upscaler(model, 2, CPU, tile=16, overlap=0)
     assert upscaler.seam(lr) > 0.1
@@ -57,7 +57,7 @@ def test_too_small_an_overlap_shows_and_is_measured():
     assert Upscaler(model, 2, CPU, tile=40).seam(lr) is None
 
 
-def test_channel_attention_looks_at_the_whole_image_so_tiles_change_it():
+def test_channel_attention_is_global_so_tiles_change_it():
     torch.manual_seed(0)
     drn = Upscaler(create("drn", scale=2, n_blocks=1, n_feats=4).eval(), 2, CPU, tile=24, overlap=16)
     lr = image(48, 48)
@@ -74,7 +74,7 @@ def test_self_ensemble_is_the_mean_of_the_eight_turned_back():
             seen = np.rot90(lr[:, ::-1] if flipped else lr, turns)
             back = np.rot90(plain(np.ascontiguousarray(seen)), -turns)
             by_hand.append(back[:, ::-1] if flipped else back)
-    assert len({one.tobytes() for one in by_hand}) == 8
+    assert len({image.tobytes() for image in by_hand}) == 8
     assert np.allclose(mean(lr), np.mean(by_hand, axis=0), atol=1e-3)
     # What is averaged over all flips and turns turns with its input.
     assert np.allclose(mean(np.ascontiguousarray(np.rot90(lr))), np.rot90(mean(lr)), atol=1e-3)
@@ -105,8 +105,10 @@ def test_numbers_that_are_not_finite_are_refused():
 
 
 def scores(upscaler, cache):
-    found = super_resolve_all(upscaler, fingerprint("photos/test", cache).images[:2], "bicubic", cache, crop=96)
-    return [measure(one, metric, Protocol()) for one in found for metric in ("psnr_y", "ssim_y", "psnr_rgb", "lr_psnr")]
+    items = super_resolve_all(upscaler, fingerprint("photos/test", cache).images[:2], "bicubic", cache, crop=96)
+    return [
+        measure(item, metric, Protocol()) for item in items for metric in ("psnr_y", "ssim_y", "psnr_rgb", "lr_psnr")
+    ]
 
 
 def test_scores_agree_with_and_without_tiles(tmp_path):

@@ -127,11 +127,11 @@ def test_images_that_niqe_cannot_take(monkeypatch):
         metric.score(NOISE[:, :, 0], NOISE, 4, Protocol())
 
 
-def test_a_model_that_is_not_there_is_asked_for(nowhere):
-    with pytest.raises(UsageError, match=r"save modelparameters.mat of github.com/utlive/niqe as") as told:
+def test_a_missing_model_is_reported(nowhere):
+    with pytest.raises(UsageError, match=r"save modelparameters.mat of github.com/utlive/niqe as") as caught:
         metrics.get("niqe").check_available()
-    assert str(nowhere) in str(told.value)
-    assert "\n" not in str(told.value)
+    assert str(nowhere) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_another_model_is_refused(nowhere):
@@ -145,10 +145,10 @@ def test_another_model_is_refused(nowhere):
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>" * 50])
 def test_a_broken_model_is_one_line(nowhere, content):
     nowhere.write_bytes(content)
-    with pytest.raises(UsageError, match="is broken") as told:
+    with pytest.raises(UsageError, match="is broken") as caught:
         metrics.get("niqe").check_available()
-    assert str(nowhere) in str(told.value)
-    assert "\n" not in str(told.value)
+    assert str(nowhere) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_basicsr_is_read_and_not_imported(nowhere, monkeypatch, tmp_path):

@@ -89,10 +89,10 @@ def test_images_smaller_than_the_trunk_takes(home):
 @pytest.mark.parametrize(
     ("name", "file", "fetch"), [("lpips", ALEX, "alexnet"), ("lpips_vgg", "vgg16-397923af.pth", "vgg16")]
 )
-def test_missing_weights_are_asked_for_and_not_downloaded(empty, name, file, fetch):
-    with pytest.raises(UsageError) as told:
+def test_missing_weights_are_reported_and_not_downloaded(empty, name, file, fetch):
+    with pytest.raises(UsageError) as caught:
         metrics.get(name).check_available()
-    message = str(told.value)
+    message = str(caught.value)
     assert str(empty / file) in message
     assert f"python -m drnbench data fetch {fetch}" in message
     assert "set TORCH_HOME" in message
@@ -117,10 +117,10 @@ def tensor(path):
 @pytest.mark.parametrize("spoil", [cut, other, tensor, lambda path: path.write_bytes(b"")])
 def test_broken_weights_are_one_line(empty, spoil):
     spoil(empty / ALEX)
-    with pytest.raises(UsageError, match="is truncated or not torchvision's AlexNet") as told:
+    with pytest.raises(UsageError, match="is truncated or not torchvision's AlexNet") as caught:
         metrics.get("lpips").check_available()
-    assert str(empty / ALEX) in str(told.value)
-    assert "\n" not in str(told.value)
+    assert str(empty / ALEX) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("package", "advice"), [("lpips", "pip install"), ("torchvision", "same build")])

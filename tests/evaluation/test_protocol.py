@@ -126,7 +126,7 @@ def test_an_image_too_small_for_the_window():
         metrics.get("ssim_y").score(small, small, 1, Protocol())
 
 
-def test_captions_say_what_was_done():
+def test_captions_state_the_protocol():
     usual = [metrics.get("psnr_y"), metrics.get("ssim_y")]
     assert Protocol().caption(usual, 4) == (
         "PSNR and SSIM on Y of BT.601 (studio range, float64, not rounded), border of 4 pixels shaved, "
@@ -141,7 +141,7 @@ def test_captions_say_what_was_done():
     assert Protocol().caption([metrics.get("lr_psnr")], 4) == ""
 
 
-def test_a_tag_says_for_each_metric_what_reaches_it():
+def test_a_tag_states_the_settings_that_affect_each_metric():
     shown = {name: metrics.get(name) for name in ("psnr_y", "ssim_rgb", "lr_psnr")}
     assert Protocol(y_round=True).tag(shown, 4) == (
         "psnr_y v1: Y of BT.601 y_round=true border=4 quantise=true; ssim_rgb v1: RGB border=4 quantise=true; "

@@ -20,11 +20,11 @@ PRESETS = [
 
 
 @pytest.mark.parametrize(("method", "scale", "parameters", "gmacs"), PRESETS)
-def test_the_presets_cost_what_the_authors_say(method, scale, parameters, gmacs):
-    found = costs(method, scale, {})
-    assert found.parameters == parameters
-    assert found.macs / 1e9 == pytest.approx(gmacs, rel=0.005)
-    assert costs(method, scale, {"train_mean": False}) == found
+def test_costs_of_the_presets_equal_the_authors_numbers(method, scale, parameters, gmacs):
+    counted = costs(method, scale, {})
+    assert counted.parameters == parameters
+    assert counted.macs / 1e9 == pytest.approx(gmacs, rel=0.005)
+    assert costs(method, scale, {"train_mean": False}) == counted
 
 
 def test_multiply_adds_grow_with_the_image():
@@ -32,7 +32,7 @@ def test_multiply_adds_grow_with_the_image():
     assert costs("edsr", 2, sizes, (20, 30)).macs == 600 * costs("edsr", 2, sizes, (1, 1)).macs
 
 
-def test_what_is_not_a_network_has_no_multiply_adds():
+def test_methods_without_a_network_have_no_multiply_adds():
     assert costs("bicubic", 4, {}) == costs("ibp", 4, {}) == Costs(0, None)
 
 
@@ -54,8 +54,8 @@ def test_counting_costs_no_random_numbers():
     ],
 )
 def test_layers_are_counted_as_by_hand(layer, macs):
-    found = module_costs(layer, torch.rand(1, 8, 10, 12))
-    assert found == Costs(sum(p.numel() for p in layer.parameters()), macs)
+    counted = module_costs(layer, torch.rand(1, 8, 10, 12))
+    assert counted == Costs(sum(p.numel() for p in layer.parameters()), macs)
 
 
 def test_a_module_stays_as_it_was():
@@ -84,7 +84,7 @@ def test_a_network_that_reads_values_is_run_for_real(monkeypatch):
     assert costs("any", 2, {}, (4, 4)) == Costs(12, 9 * 16)
 
 
-def test_costs_are_listed_when_they_are_asked_for(capsys, monkeypatch):
+def test_costs_are_listed_on_request(capsys, monkeypatch):
     monkeypatch.setattr(methods, "names", lambda: ["bicubic", "drn-s"])
     assert main(["list", "costs"]) == 0
     out = capsys.readouterr().out

@@ -16,7 +16,7 @@ def test_one_output_of_scale_x_the_size(scale, size):
     assert sr.shape == (2, 3, size[0] * scale, size[1] * scale)
 
 
-def test_the_default_size_is_what_the_list_says():
+def test_the_default_size_is_that_of_the_list():
     assert sum(p.numel() for p in models.create("dbpn", 4).parameters()) == 998_006
 
 
@@ -65,11 +65,11 @@ def test_a_fresh_network_starts_near_the_middle_of_the_range():
 
 @pytest.mark.parametrize("name", ["drn", "edsr"])
 def test_a_frozen_mean_shift_keeps_names_and_counts(name):
-    made = [models.create(name, 2, n_blocks=1, n_feats=4, **kw) for kw in ({}, {"train_mean": False})]
-    free, frozen = ({k: p.requires_grad for k, p in m.named_parameters()} for m in made)
+    networks = [models.create(name, 2, n_blocks=1, n_feats=4, **kw) for kw in ({}, {"train_mean": False})]
+    free, frozen = ({k: p.requires_grad for k, p in m.named_parameters()} for m in networks)
     assert list(free) == list(frozen)
     assert all(free.values())
     assert {k for k, trained in frozen.items() if not trained} == {
         f"{layer}.{kind}" for layer in ("sub_mean", "add_mean") for kind in ("weight", "bias")
     }
-    made[1].load_state_dict(made[0].state_dict())
+    networks[1].load_state_dict(networks[0].state_dict())

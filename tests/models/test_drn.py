@@ -28,8 +28,8 @@ def test_outputs_equal_the_authors(golden):
     with torch.no_grad():
         outputs = net(reference["lr"])
     assert [tuple(o.shape) for o in outputs] == [tuple(o.shape) for o in reference["outputs"]]
-    for ours, theirs in zip(outputs, reference["outputs"], strict=True):
-        assert (ours - theirs).abs().max() < 1e-3
+    for output, expected in zip(outputs, reference["outputs"], strict=True):
+        assert (output - expected).abs().max() < 1e-3
 
 
 def test_dual_outputs_equal_the_authors(golden):
@@ -41,8 +41,8 @@ def test_dual_outputs_equal_the_authors(golden):
         dual.load_state_dict(state)
     with torch.no_grad():
         back = [d(out) for d, out in zip(duals, reference["outputs"][1:], strict=True)]
-    for ours, theirs in zip(back, reference["dual_outputs"], strict=True):
-        assert (ours - theirs).abs().max() < 1e-3
+    for output, expected in zip(back, reference["dual_outputs"], strict=True):
+        assert (output - expected).abs().max() < 1e-3
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])

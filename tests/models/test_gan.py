@@ -69,7 +69,7 @@ def test_a_discriminator_of_nothing_is_refused():
         PatchGAN(3)
 
 
-def test_cincgan_enlarges_what_it_has_cleaned(image):
+def test_cincgan_enlarges_the_clean_image(image):
     net = models.create("cincgan", 2, n_blocks=1, n_feats=4, inner_blocks=1)
     for part in (net.clean, net.enlarge):
         nn.init.normal_(part.tail[-1].weight, std=0.1)

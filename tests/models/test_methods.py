@@ -22,8 +22,8 @@ TRAINED = [p for p in NAMES if methods.resolve(p.values[0], 2, {}).scheme is not
 
 
 def sizes(name):
-    known = methods.resolve(name, 2, {}).options
-    return {} if name in LARGE else {k: v for k, v in SMALL.items() if k in known}
+    sizes = methods.resolve(name, 2, {}).options
+    return {} if name in LARGE else {k: v for k, v in SMALL.items() if k in sizes}
 
 
 def make(name):

@@ -18,9 +18,9 @@ CASES = [(name, scale) for name in BUILT for scale in registry.get(name).scales 
 
 
 def small(name, scale):
-    known = registry.get(name).options(scale, {})
+    sizes = registry.get(name).options(scale, {})
     torch.manual_seed(0)
-    return models.create(name, scale, **{k: v for k, v in SMALL.items() if k in known})
+    return models.create(name, scale, **{k: v for k, v in SMALL.items() if k in sizes})
 
 
 @pytest.mark.parametrize(("name", "scale"), CASES)
@@ -38,18 +38,18 @@ def test_the_last_output_is_sr_at_odd_sizes(name, scale):
 def test_twenty_steps_lower_the_loss_and_the_state_round_trips(name, scheme, tmp_path):
     dual = "chain" if registry.get(name).multiscale else "single"
     stage = Stage("s", scheme=scheme, data=Data("photos/train"), steps=20, dual=dual)
-    made = schemes.get(scheme)(small(name, 2), 2, stage)
-    made.prepare(torch.device("cpu"))
+    trained = schemes.get(scheme)(small(name, 2), 2, stage)
+    trained.prepare(torch.device("cpu"))
     hr = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 255
     lr = torch.nn.functional.avg_pool2d(hr, 2)
     batch = Batch(lr, {2: lr, 1: hr}, 2)
-    losses = [made.step(batch, 1e-3)["primary"].item() for _ in range(20)]
+    losses = [trained.step(batch, 1e-3)["primary"].item() for _ in range(20)]
     assert losses[-1] < losses[0]
-    torch.save(made.state_dict(), tmp_path / "s.pt")
+    torch.save(trained.state_dict(), tmp_path / "s.pt")
     other = schemes.get(scheme)(small(name, 2), 2, stage)
     other.prepare(torch.device("cpu"))
     other.load_state_dict(torch.load(tmp_path / "s.pt", weights_only=True))
-    assert made.step(batch, 1e-3)["total"] == other.step(batch, 1e-3)["total"]
+    assert trained.step(batch, 1e-3)["total"] == other.step(batch, 1e-3)["total"]
 
 
 @pytest.mark.parametrize("checked", [False, True])

@@ -81,23 +81,23 @@ NETWORKS = [
 
 
 @pytest.mark.parametrize(("make", "scale", "architecture"), NETWORKS)
-def test_it_does_what_the_network_itself_does(tmp_path, make, scale, architecture):
-    theirs = make().eval()
-    ours = models.create("spandrel", scale, weights=save(theirs.state_dict(), tmp_path / "n.pth")).eval()
-    assert ours.architecture == architecture
+def test_the_wrapper_equals_the_network(tmp_path, make, scale, architecture):
+    reference = make().eval()
+    wrapped = models.create("spandrel", scale, weights=save(reference.state_dict(), tmp_path / "n.pth")).eval()
+    assert wrapped.architecture == architecture
     lr = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(1)) * 255
     with torch.no_grad():
-        expected = theirs(lr / 255).clamp(0, 1) * 255
-    (sr,) = ours(lr)
+        expected = reference(lr / 255).clamp(0, 1) * 255
+    (sr,) = wrapped(lr)
     assert sr.dtype == torch.float32
     assert sr.std() > 1
     torch.testing.assert_close(sr, expected, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize(("make", "scale", "architecture"), NETWORKS)
-def test_any_size_is_taken_and_what_comes_out_can_be_worked_with(tmp_path, make, scale, architecture):
-    ours = models.create("spandrel", scale, weights=save(make().state_dict(), tmp_path / "n.pth"))
-    (sr,) = ours(torch.rand(2, 3, 5, 7) * 255)
+def test_any_size_is_taken_and_outputs_are_ordinary_tensors(tmp_path, make, scale, architecture):
+    wrapped = models.create("spandrel", scale, weights=save(make().state_dict(), tmp_path / "n.pth"))
+    (sr,) = wrapped(torch.rand(2, 3, 5, 7) * 255)
     assert sr.shape == (2, 3, 5 * scale, 7 * scale)
     assert 0 <= sr.min() < sr.max() <= 255
     sr.add_(1)  # spandrel's own outputs are inference tensors, which nobody may change
@@ -133,8 +133,10 @@ def test_safetensors_and_torch_files_are_one_network(tmp_path, weights):
 
     save_file(compact().state_dict(), tmp_path / "n.safetensors")
     lr = torch.rand(1, 3, 6, 5) * 255
-    (one,), (other,) = (models.create("spandrel", 2, weights=w)(lr) for w in (weights, str(tmp_path / "n.safetensors")))
-    assert torch.equal(one, other)
+    (by_torch,), (by_safetensors,) = (
+        models.create("spandrel", 2, weights=w)(lr) for w in (weights, str(tmp_path / "n.safetensors"))
+    )
+    assert torch.equal(by_torch, by_safetensors)
 
 
 def test_another_scale_is_refused_with_both(weights):
@@ -162,11 +164,11 @@ def test_networks_for_something_else_are_refused(monkeypatch, weights, purpose):
     kind = spandrel.MaskedImageModelDescriptor if purpose == "Inpainting" else spandrel.ImageModelDescriptor
     net = nn.Conv2d(3, 3, 1)
     more = {} if purpose == "Inpainting" else {"scale": 2}
-    found = kind(
+    descriptor = kind(
         net, net.state_dict(), SimpleNamespace(name="LaMa"), purpose=purpose, tags=[], supports_half=False,
         supports_bfloat16=False, input_channels=3, output_channels=3, **more,
     )  # fmt: skip
-    monkeypatch.setattr(spandrel.ModelLoader, "load_from_state_dict", lambda self, state: found)
+    monkeypatch.setattr(spandrel.ModelLoader, "load_from_state_dict", lambda self, state: descriptor)
     with pytest.raises(UsageError, match=rf"holds LaMa, a network for {purpose}; super-resolution"):
         models.create("spandrel", 2, weights=weights)
 
@@ -219,7 +221,7 @@ def test_a_broken_safetensors_and_no_file_at_all_are_one_line(tmp_path):
 
 
 class Trap:
-    """What makes a folder when it is unpickled."""
+    """An object that makes a folder when it is unpickled."""
 
     def __init__(self, folder):
         self.folder = str(folder)
@@ -248,7 +250,7 @@ def test_code_in_a_file_does_not_run(tmp_path, suffix, writer):
     assert sprung.is_dir()
 
 
-def test_without_the_extra_it_says_how_to_get_it(monkeypatch, weights, capsys):
+def test_a_missing_extra_is_named_with_its_installation(monkeypatch, weights, capsys):
     monkeypatch.setitem(sys.modules, "spandrel", None)
     with pytest.raises(UsageError, match=r"^spandrel is not installed: pip install 'drnbench\[spandrel\]'$"):
         models.create("spandrel", 2, weights=weights)
@@ -274,7 +276,7 @@ except UsageError as error:
 
 
 @pytest.mark.real
-def test_a_broken_torchvision_is_one_line_and_disturbs_nobody_else(tmp_path, weights):
+def test_a_broken_torchvision_is_one_line_and_affects_no_other_model(tmp_path, weights):
     broken = tmp_path / "broken" / "torchvision"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')\n")

@@ -19,10 +19,10 @@ SMALL = {"n_blocks": 1, "n_feats": 2}
 def checkpoint(path, scheme="paired", dual="chain", scale=4):
     """Write a checkpoint.pt as training does, and return its scheme."""
     stage = Stage("s", scheme=scheme, data=Data("photos/train"), steps=1, dual=dual, dual_feats=4)
-    made = schemes.get(scheme)(models.create("drn", scale, **SMALL), scale, stage)
-    made.prepare(torch.device("cpu"))
-    torch.save({**made.state_dict(), "step": 1}, path)
-    return made
+    trained = schemes.get(scheme)(models.create("drn", scale, **SMALL), scale, stage)
+    trained.prepare(torch.device("cpu"))
+    torch.save({**trained.state_dict(), "step": 1}, path)
+    return trained
 
 
 def equal(a, b):
@@ -32,12 +32,12 @@ def equal(a, b):
 @pytest.fixture(scope="module")
 def set5(shared_data):
     """HR and the 2x and 1x images of Set5, MATLAB's bicubic from HR each (not 1x from 2x)."""
-    bicubic, found = parse("bicubic"), []
+    bicubic, pairs = parse("bicubic"), []
     for path in sorted((shared_data / "Set5" / "HR").glob("*.png")):
         hr = to_tensor(mod_crop(read_rgb(path), 4))
-        found.append((hr, bicubic.degrade(hr, 2), bicubic.degrade(hr, 4)))
-    assert len(found) == 5
-    return found
+        pairs.append((hr, bicubic.degrade(hr, 2), bicubic.degrade(hr, 4)))
+    assert len(pairs) == 5
+    return pairs
 
 
 @pytest.mark.parametrize(("preset", "n_feats", "first", "second"), [("S", 16, 0.50, 0.78), ("L", 20, 0.52, 0.91)])
@@ -77,13 +77,13 @@ def test_an_authors_file_of_the_other_size_is_refused(golden):
 
 @pytest.mark.parametrize(("dual", "count"), [("chain", 2), ("single", 1)])
 def test_a_checkpoint_gives_both_networks(tmp_path, dual, count):
-    made = checkpoint(tmp_path / "checkpoint.pt", dual=dual)
-    (network,) = made.extra.values()
+    trained = checkpoint(tmp_path / "checkpoint.pt", dual=dual)
+    (network,) = trained.extra.values()
     assert len(read_dual(tmp_path / "checkpoint.pt")) == count
     assert equal(dual_from_file(tmp_path / "checkpoint.pt", 4).state_dict(), network.state_dict())
     model = models.create("drn", 4, **SMALL)
     load_weights(model, tmp_path / "checkpoint.pt")
-    assert equal(model.state_dict(), made.model.state_dict())
+    assert equal(model.state_dict(), trained.model.state_dict())
     # The state dict of the networks alone is as good.
     torch.save(network.state_dict(), tmp_path / "d.pt")
     assert equal(dual_from_file(tmp_path / "d.pt", 4).state_dict(), network.state_dict())
@@ -157,10 +157,10 @@ class TestDigest:
         assert len({self.of(tmp_path / "x.pt", content) for content in contents}) == len(contents)
 
     def test_of_a_checkpoint_only_networks_count(self, tmp_path):
-        made = checkpoint(tmp_path / "c.pt")
+        trained = checkpoint(tmp_path / "c.pt")
         first = state_digest(tmp_path / "c.pt")
         state = torch.load(tmp_path / "c.pt", weights_only=True)
         assert first == self.of(tmp_path / "d.pt", {**state, "optimisers": {"m": torch.ones(1)}, "step": 9})
         with torch.no_grad():
-            next(made.extra.parameters()).add_(1)
-        assert first != self.of(tmp_path / "e.pt", made.state_dict())
+            next(trained.extra.parameters()).add_(1)
+        assert first != self.of(tmp_path / "e.pt", trained.state_dict())

@@ -1,4 +1,4 @@
-"""What a plan says of time, memory and disk: from measured siblings, and unknown where nothing like it was measured."""
+"""Time, memory and disk of a plan: from measured siblings, and unknown without one."""
 
 import json
 
@@ -15,7 +15,7 @@ from tests.helpers import write_study
 STEPS = 40
 
 
-def told(capsys, study, results, *more):
+def plan_output(capsys, study, results, *more):
     assert main(["plan", str(study), "--results", str(results), *more]) == 0
     return capsys.readouterr().out
 
@@ -28,7 +28,7 @@ def store(tmp_path):
 
 
 def test_time_of_trials_and_of_the_whole(store, tmp_path, capsys):
-    out = told(capsys, tmp_path / "mini.py", store.root, "--set", "seeds=2", "--device", "cpu", "--jobs", "2")
+    out = plan_output(capsys, tmp_path / "mini.py", store.root, "--set", "seeds=2", "--device", "cpu", "--jobs", "2")
     new = [line for line in out.splitlines() if "to run" in line and "seed" not in line and "trials" not in line]
     assert len(new) == 3
     # 40 steps of half a second twice, and eight seconds of scoring.
@@ -37,12 +37,12 @@ def test_time_of_trials_and_of_the_whole(store, tmp_path, capsys):
     assert "time: about 1:44 for one process, about 1:16 for the 2 at once" in out
     assert "memory: at most 500 MiB a process, 1.0 GiB for 2, as measured" in out
     assert "4 to train" in out
-    alone = told(capsys, tmp_path / "mini.py", store.root, "--set", "seeds=2", "--device", "cpu", "--jobs", "1")
+    alone = plan_output(capsys, tmp_path / "mini.py", store.root, "--set", "seeds=2", "--device", "cpu", "--jobs", "1")
     assert "time: about 1:44 for one process\n" in alone
 
 
 def test_disk_is_that_of_siblings(store, tmp_path, capsys):
-    out = told(capsys, tmp_path / "mini.py", store.root, "--set", "seeds=2")
+    out = plan_output(capsys, tmp_path / "mini.py", store.root, "--set", "seeds=2")
     stage = sum(p.stat().st_size for p in next((store.root / "stages").iterdir()).iterdir())
     line = next(line for line in out.splitlines() if line.startswith("disk: "))
     assert line.startswith("disk: about ")
@@ -50,15 +50,15 @@ def test_disk_is_that_of_siblings(store, tmp_path, capsys):
     assert "LR images" in line
 
 
-def test_nothing_left_is_nothing_to_tell(store, tmp_path, capsys):
-    out = told(capsys, tmp_path / "mini.py", store.root)
+def test_a_finished_plan_has_no_estimate(store, tmp_path, capsys):
+    out = plan_output(capsys, tmp_path / "mini.py", store.root)
     assert "4 trials: 4 done, 0 to run; 4 stages, 0 to train" in out
     for word in ("time: ", "memory: ", "disk: "):
         assert word not in out
 
 
 def test_unknown_stays_unknown(tmp_path, capsys):
-    out = told(capsys, write_study(tmp_path), tmp_path / "r")
+    out = plan_output(capsys, write_study(tmp_path), tmp_path / "r")
     assert "time: unknown (nothing like it was measured yet: 4 stages and 4 trials to score)" in out
     assert "memory: unknown" in out
     assert "disk: at least " in out
@@ -66,8 +66,8 @@ def test_unknown_stays_unknown(tmp_path, capsys):
     assert " ? " in out
 
 
-def test_partly_known_is_a_lower_bound(store, tmp_path, capsys):
-    out = told(capsys, tmp_path / "mini.py", store.root, "--set", "adapt.batch=4")
+def test_partly_unknown_times_are_a_lower_bound(store, tmp_path, capsys):
+    out = plan_output(capsys, tmp_path / "mini.py", store.root, "--set", "adapt.batch=4")
     assert "time: at least " in out
     assert "3 stages of unknown cost" in out
 
@@ -82,12 +82,12 @@ def test_times_of_another_device_are_no_measure(tmp_path):
     assert Costs(store, "cpu").disk(unit) == Costs(store, "cuda").disk(unit) > 4000
 
 
-def test_what_the_worker_measured_goes_before_the_times_of_the_process(store, tmp_path):
+def test_times_of_the_worker_take_precedence_over_those_of_the_process(store, tmp_path):
     plan = declare(tmp_path / "mini.py", "quick").plan(store)
     trial = next(t for t in plan.trials if t.arm.kind == "grid")
     assert Costs(store, "cpu").scoring(trial.trial) == pytest.approx(2.0)
-    for one in plan.trials:
-        path = store.trial(one.unit.key) / "scores.json"
+    for planned in plan.trials:
+        path = store.trial(planned.unit.key) / "scores.json"
         more = {"seconds": 3.0, "scored": 4, "peak_rss_mib": 700, "peak_gpu_mib": 90}
         write_json(path, {**json.loads(path.read_text()), **more})
         status = store.status(path.parent)
@@ -99,7 +99,7 @@ def test_what_the_worker_measured_goes_before_the_times_of_the_process(store, tm
 
 
 def test_a_stage_that_is_measured_later_is_seen(tmp_path):
-    """What was read is remembered by the file's time and size, not for ever."""
+    """Samples are cached by time and size of the file."""
     study = write_study(tmp_path)
     store, plan = finish(study, tmp_path / "r")
     unit = next(iter(plan.stages.values())).unit
@@ -129,7 +129,7 @@ def test_foreign_and_broken_records_are_passed_over(tmp_path):
     ("slots", "seconds"),
     [(1, 16.0), (2, 9.0), (8, 9.0)],
 )
-def test_makespan_waits_for_what_a_unit_needs(slots, seconds):
+def test_makespan_waits_for_the_unit_that_is_needed(slots, seconds):
     tasks = [
         Task("pretrain", None, (0, 0), 3.0),
         Task("a", "pretrain", (2, 1), 4.0),
@@ -142,9 +142,9 @@ def test_makespan_waits_for_what_a_unit_needs(slots, seconds):
     assert makespan(tasks, slots) == pytest.approx(seconds)
 
 
-def test_a_share_too_small_for_the_steps_is_said(tmp_path, capsys):
+def test_a_share_too_small_for_the_steps_is_a_warning(tmp_path, capsys):
     study = write_study(tmp_path, rhos=(0.0, 0.1, 0.5), steps=4)
-    out = told(capsys, study, tmp_path / "r")
+    out = plan_output(capsys, study, tmp_path / "r")
     few = "warning: too few steps for a single unpaired image, so these train on pairs alone: adapt with rho=0.1"
     assert few in out.splitlines(), "4 steps of 2 images at 0.1 are 0.8 of an image"
-    assert "train on pairs alone" not in told(capsys, study, tmp_path / "r", "--set", "adapt.steps=5")
+    assert "train on pairs alone" not in plan_output(capsys, study, tmp_path / "r", "--set", "adapt.steps=5")

@@ -1,4 +1,4 @@
-"""What moves a key and what does not: the difference between reusing a result and trusting a wrong one."""
+"""Fields that change a key, and fields that do not: between reusing a result and trusting a wrong one."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def evaluation_keys(keys, t):
         {"adapt.data.crop": 128}, {"adapt.holdout": 2}, {"adapt.unpaired.source": "photos/test"}, {"adapt.augment": False},
     ],
 )  # fmt: skip
-def test_what_a_weight_depends_on_moves_the_stage_and_not_the_one_before(keys, overrides):
+def test_fields_that_affect_weights_change_the_key_of_their_stage_alone(keys, overrides):
     before, after = stage_keys(keys, trial()), stage_keys(keys, trial(**overrides))
     assert before[0] == after[0]
     assert before[1] != after[1]
@@ -62,13 +62,13 @@ def test_what_a_weight_depends_on_moves_the_stage_and_not_the_one_before(keys, o
 @pytest.mark.parametrize(
     "overrides", [{"pretrain.steps": 6}, {"model.n_feats": 4}, {"scale": 2}, {"pretrain.lam": 0.5}]
 )
-def test_a_change_before_moves_everything_after(keys, overrides):
+def test_a_change_in_a_stage_changes_the_keys_of_later_stages(keys, overrides):
     before, after = stage_keys(keys, trial()), stage_keys(keys, trial(**overrides))
     assert before[0] != after[0]
     assert before[1] != after[1]
 
 
-def test_the_seed_moves_everything(keys):
+def test_the_seed_changes_all_keys(keys):
     assert not set(stage_keys(keys, trial())) & set(stage_keys(keys, trial().model_copy(update={"seed": 1})))
 
 
@@ -82,7 +82,7 @@ def test_the_seed_moves_everything(keys):
         {"pretrain.unpaired": Data("photos/unpaired")},
     ],
 )
-def test_what_no_weight_depends_on_retrains_nothing(keys, overrides):
+def test_fields_that_affect_no_weight_keep_the_keys_of_stages(keys, overrides):
     assert stage_keys(keys, trial()) == stage_keys(keys, trial(**overrides))
 
 
@@ -117,11 +117,11 @@ def test_data_count_by_pixels_and_not_by_path(keys, tmp_path):
         (tmp_path / folder).mkdir()
         for name, path in photos("test")[:3]:
             shutil.copy(path, tmp_path / folder / f"{name}.png")
-    here, there = ({"adapt.data.source": str(tmp_path / f)} for f in ("a", "b"))
-    assert stage_keys(keys, trial(**here)) == stage_keys(keys, trial(**there))
+    first, second = ({"adapt.data.source": str(tmp_path / f)} for f in ("a", "b"))
+    assert stage_keys(keys, trial(**first)) == stage_keys(keys, trial(**second))
     (tmp_path / "b" / "camera.png").unlink()
     fresh = Keys(keys.cache)
-    assert stage_keys(fresh, trial(**here)) != stage_keys(fresh, trial(**there, **{"adapt.holdout": 1}))
+    assert stage_keys(fresh, trial(**first)) != stage_keys(fresh, trial(**second, **{"adapt.holdout": 1}))
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,13 @@ def test_data_count_by_pixels_and_not_by_path(keys, tmp_path):
     [{"evaluate.0.kernel": "bd"}, {"evaluate.0.crop": 32}, {"evaluate.0.source": "photos/train"}, {"protocol.y_round": True},
      {"protocol.border": 0}, {"adapt.rho": 0.5}],
 )  # fmt: skip
-def test_what_a_score_depends_on_moves_its_key(keys, overrides):
+def test_fields_that_affect_a_score_change_its_key(keys, overrides):
     assert not evaluation_keys(keys, trial()) & evaluation_keys(keys, trial(**overrides))
 
 
 def test_another_metric_leaves_the_first_ones_key(keys):
-    one = trial(evaluate=[Evaluate("photos/test", metrics=["psnr_y"])])
-    assert evaluation_keys(keys, one) < evaluation_keys(keys, trial())
+    single = trial(evaluate=[Evaluate("photos/test", metrics=["psnr_y"])])
+    assert evaluation_keys(keys, single) < evaluation_keys(keys, trial())
 
 
 def test_spelling_a_kernel_out_changes_nothing(keys):
@@ -150,13 +150,13 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@given(what=st.dictionaries(st.text(min_size=1), json_values, max_size=5))
+@given(content=st.dictionaries(st.text(min_size=1), json_values, max_size=5))
 @settings(max_examples=80, deadline=None)
-def test_a_digest_survives_json_and_order(what):
-    key = digest(what)
+def test_a_digest_survives_json_and_order(content):
+    key = digest(content)
     assert len(key) == 64
-    assert digest(json.loads(json.dumps(what))) == key
-    assert digest(dict(reversed(what.items()))) == key
+    assert digest(json.loads(json.dumps(content))) == key
+    assert digest(dict(reversed(content.items()))) == key
 
 
 @given(

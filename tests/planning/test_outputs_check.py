@@ -36,7 +36,7 @@ def plan(tmp_path, *outputs, evaluate=("photos/test",), metrics=("psnr_y",), sch
         (Gap(x="train.lam", train="photos/trian"), "s: Gap: no Evaluate has the source 'photos/trian'"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(tmp_path, output, message):
+def test_outputs_that_cannot_be_drawn_are_refused(tmp_path, output, message):
     with pytest.raises(UsageError, match=message):
         plan(tmp_path, output)
 
@@ -61,17 +61,17 @@ def test_a_study_that_contradicts_itself_is_refused(tmp_path, fields, message):
         plan(tmp_path, **fields)
 
 
-def test_what_can_be_drawn_is_planned(tmp_path):
+def test_outputs_that_can_be_drawn_are_planned(tmp_path):
     outputs = [
         Heatmap(x="train.batch", y="train.lr"), DualKernel(x="train.lr"), Gap(x="train.lam", test="photos/test"),
         Tradeoff(x="macs"), Table(rows="train.lam", peers=["EDSR"]),
     ]  # fmt: skip
-    made = plan(
+    planned = plan(
         tmp_path,
         *outputs,
         evaluate=("photos/train", "photos/test"),
         metrics=("psnr_y", "dual_mae"),
         baseline={"train.lam": 0},
     ).record()
-    gap = made.outputs[2]
+    gap = planned.outputs[2]
     assert (gap["train"], gap["test"]) == ("photos/train", "photos/test")

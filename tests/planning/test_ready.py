@@ -43,9 +43,9 @@ def trial(sets, *, lr="lr", **fields):
 
 
 def units(sets, **fields):
-    keys, asked = Keys(sets / "cache"), trial(sets, **fields)
-    stages = keys.stages(asked, "here")
-    return stages[0], keys.evaluation(asked, stages, "here")
+    keys, declared = Keys(sets / "cache"), trial(sets, **fields)
+    stages = keys.stages(declared, "here")
+    return stages[0], keys.evaluation(declared, stages, "here")
 
 
 def test_batches_hold_the_ready_images(sets):
@@ -59,9 +59,9 @@ def test_batches_hold_the_ready_images(sets):
     assert {tuple(value) for value in lr.permute(0, 2, 3, 1).reshape(-1, 3).int().tolist()} <= wanted
     (held,) = feed.heldout().values()
     assert (held[2][0] == pixels["c"]).all()
-    made = Feed(units(sets, lr=None)[0], sets / "cache", CPU).batch(0)
-    assert not torch.equal(made.lr, lr)
-    assert torch.equal(made.pyramid[1], feed.batch(0).pyramid[1])
+    batch = Feed(units(sets, lr=None)[0], sets / "cache", CPU).batch(0)
+    assert not torch.equal(batch.lr, lr)
+    assert torch.equal(batch.pyramid[1], feed.batch(0).pyramid[1])
 
 
 def test_keys_are_of_the_content(sets):
@@ -82,7 +82,7 @@ def test_a_change_after_the_plan_is_noticed(sets):
         Feed(stage, sets / "cache", CPU).batch(0)
 
 
-def test_what_does_not_fit_is_refused_before_work(sets):
+def test_unfitting_lr_images_are_refused_before_work(sets):
     with pytest.raises(UsageError, match=r"here, train.data.lr: .* do not go with crop"):
         units(sets, crop=40)
     (sets / "lr" / "bx2.png").rename(sets / "b.png")

@@ -1,4 +1,4 @@
-"""What enters a stage's key and what is refused: counts, real images, weights from files, options of a scheme."""
+"""Content of a stage's key, and refusals: counts, real images, weights from files, options of a scheme."""
 
 import pytest
 import torch
@@ -64,7 +64,7 @@ def test_dual_weights_count_by_content_and_are_held_against_the_stage(keys, tmp_
         key(keys, stage(**given), scale=4)
 
 
-def test_what_cannot_be_trained_is_refused_with_its_place(keys, tmp_path):
+def test_impossible_stages_are_refused_with_their_path(keys, tmp_path):
     wrong = tmp_path / "w.pt"
     torch.save(models.create("drn", 2, n_blocks=1, n_feats=4).state_dict(), wrong)
     cases = [
@@ -96,10 +96,10 @@ def test_real_images_are_measured_at_lr_size(keys):
 
 
 def test_metrics_that_an_arm_cannot_have_are_left_out_or_refused(keys):
-    asked = [Evaluate("photos/test", metrics=["psnr_y", "dual_mae"])]
+    evaluations = [Evaluate("photos/test", metrics=["psnr_y", "dual_mae"])]
     for scheme, names in (("paired", ["psnr_y", "dual_mae"]), ("supervised", ["psnr_y"])):
-        one = trial(stage(scheme=scheme), evaluate=asked)
-        unit = keys.evaluation(one, keys.stages(one, "here"), "here")
+        declared = trial(stage(scheme=scheme), evaluate=evaluations)
+        unit = keys.evaluation(declared, keys.stages(declared, "here"), "here")
         assert [e.metric for e in unit.wanted] == names
     real = trial(stage(), evaluate=[Evaluate("photos/test", kernel="real")])
     with pytest.raises(UsageError, match=r"evaluate.0: psnr_y compares with HR images"):

@@ -23,20 +23,20 @@ def test_every_row_has_a_source_and_a_sane_value():
 
 
 def test_values_keep_their_digits():
-    found = published.lookup("DRN-S", "Set5", 4, "psnr_y")
-    assert found is not None
-    assert (found.text, found.value) == ("32.68", Decimal("32.68"))
+    number = published.lookup("DRN-S", "Set5", 4, "psnr_y")
+    assert number is not None
+    assert (number.text, number.value) == ("32.68", Decimal("32.68"))
     assert published.lookup("RCAN", "Set5", 4, "ssim_y").text == "0.900"
-    assert "DRC at d374450" in found.source
+    assert "DRC at d374450" in number.source
 
 
-def test_bicubic_agrees_with_what_we_compute():
+def test_published_bicubic_agrees_with_ours():
     # Set5 at x4 with Y rounded gives 28.42; see shared/reference/protocol.md.
     assert published.lookup("bicubic", "Set5", 4, "psnr_y").text == "28.42"
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "query",
     [
         ("drn-s", "Set5", 2, "psnr_y"),
         ("drn-s", "Set14", 8, "psnr_y"),
@@ -45,15 +45,15 @@ def test_bicubic_agrees_with_what_we_compute():
         ("drn-s", "photos/test", 4, "psnr_y"),
     ],
 )
-def test_what_was_not_published_is_none(asked):
-    assert published.lookup(*asked) is None
+def test_unpublished_numbers_are_none(query):
+    assert published.lookup(*query) is None
 
 
 def test_only_the_same_network_has_a_published_namesake():
-    found = {name for name in methods.names() if published.lookup(name, "Set5", 4, "psnr_y")}
-    assert found == set(published.PRINTED) == {"drn-s", "drn-l", "bicubic"}
+    named = {name for name in methods.names() if published.lookup(name, "Set5", 4, "psnr_y")}
+    assert named == set(published.PRINTED) == {"drn-s", "drn-l", "bicubic"}
 
 
-def test_what_is_second_hand_is_not_here():
+def test_second_hand_numbers_are_left_out():
     # DRN-S without its dual loss, 32.53 on Set5: quoted by others, found in no source.
     assert "32.53" not in {row.text for row in EVERY}

@@ -157,7 +157,7 @@ def test_the_gradient_penalty_is_zero_at_length_one(length):
     assert torch.isfinite(scheme.extra["d_hr"].direction.grad).all()
 
 
-def test_a_critic_makes_as_many_steps_as_asked_for():
+def test_a_critic_makes_the_configured_number_of_steps():
     moved = []
     for critic in (1, 3):
         scheme = make_scheme("dualgan", options={"critic": critic})
@@ -196,7 +196,7 @@ def test_the_pool_fills_and_then_exchanges_half():
     assert [image.item() for image in pool.images] == [5, 6]
 
 
-def test_a_pool_of_nothing_returns_what_is_new():
+def test_a_pool_of_size_0_returns_the_new_images():
     pool = ImagePool(0)
     assert pool.exchange(images(1, 2), np.zeros((2, 2))).flatten().tolist() == [1, 2]
     assert pool.images == []
@@ -229,8 +229,8 @@ def test_generators_get_no_gradient_from_the_discriminators(name):
     alone = copy.deepcopy(scheme)
     scheme.step(make_batch(), 1e-3)
     alone.losses(make_batch())["total"].backward()
-    for ours, theirs in zip(scheme.model.parameters(), alone.model.parameters(), strict=True):
-        assert torch.equal(ours.grad, theirs.grad)
+    for parameter, expected in zip(scheme.model.parameters(), alone.model.parameters(), strict=True):
+        assert torch.equal(parameter.grad, expected.grad)
     assert all(p.grad is not None for d in ("d_hr", "d_lr") for p in scheme.extra[d].parameters())
 
 
@@ -303,7 +303,7 @@ def test_a_batch_has_no_pairs_and_the_key_has_the_unpaired_images(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"unpaired": None}, "needs unpaired=Data"),
         ({"options": {"gann": 1.0}}, "gann"),
@@ -313,8 +313,8 @@ def test_a_batch_has_no_pairs_and_the_key_has_the_unpaired_images(name):
         ({"patch": 12}, "leaves 3 LR pixels at scale 4"),
     ],
 )
-def test_wrong_stages_are_refused(name, fields, told):
-    with pytest.raises(UsageError, match=told):
+def test_wrong_stages_are_refused(name, fields, message):
+    with pytest.raises(UsageError, match=message):
         schemes.get(name).check(make_stage(name, **fields), "here", model=own_model(name), scale=4)
 
 

@@ -42,7 +42,7 @@ def test_it_trains_stably_from_unpaired_images_alone(tmp_path):
     trained = load_model(keys.evaluation(trial, [unit], "here"), store, torch.device("cpu"))
     means = []
     for model in (trained, models.create("bicubic", 4)):
-        found = super_resolve_all(Upscaler(model, 4, torch.device("cpu")), images, "bicubic", store.cache)
-        scores = [metrics.get("psnr_y").measure(item, Protocol()) for item in found]
+        items = super_resolve_all(Upscaler(model, 4, torch.device("cpu")), images, "bicubic", store.cache)
+        scores = [metrics.get("psnr_y").measure(item, Protocol()) for item in items]
         means.append(sum(scores) / len(scores))
     assert means[0] > means[1] - 3

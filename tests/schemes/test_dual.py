@@ -40,13 +40,13 @@ def test_six_training_steps_equal_the_authors(golden):
         dual.load_state_dict(state)
     for batch, losses in zip(reference["batches"], reference["losses"], strict=True):
         pyramid = {4: batch["lr"][0].float(), 2: batch["lr"][1].float(), 1: batch["hr"].float()}
-        ours = scheme.step(Batch(pyramid[4], pyramid, len(pyramid[4])), config["lr"])
-        for name, theirs in losses.items():
-            assert ours[name].item() == pytest.approx(theirs, rel=1e-4)
+        actual = scheme.step(Batch(pyramid[4], pyramid, len(pyramid[4])), config["lr"])
+        for name, expected in losses.items():
+            assert actual[name].item() == pytest.approx(expected, rel=1e-4)
     finals = [reference["final_state_dict"], *reference["final_dual_state_dicts"]]
-    for ours, theirs in zip([scheme.model, *scheme.extra["dual"]], finals, strict=True):
-        for name, value in ours.state_dict().items():
-            assert (value - theirs[name]).abs().max() < 1e-5
+    for actual, expected in zip([scheme.model, *scheme.extra["dual"]], finals, strict=True):
+        for name, value in actual.state_dict().items():
+            assert (value - expected[name]).abs().max() < 1e-5
 
 
 def by_hand(scheme, batch, reading):

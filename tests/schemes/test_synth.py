@@ -70,7 +70,7 @@ def test_training_on_made_pairs_moves_the_model_alone():
     assert schemes.get("dual-synth").mix(scheme.stage, 3) == (0, 0, 8)
 
 
-def test_what_was_never_trained_is_refused():
+def test_untrained_networks_are_refused():
     fit, synth = schemes.get("dual-fit"), schemes.get("dual-synth")
     stage = Stage("s", data=Data("photos/train"), steps=1, scheme="dual-fit")
     with pytest.raises(UsageError, match="needs a trained P"):

@@ -1,4 +1,4 @@
-"""What units read is made before them, and batches are the same however the pixels are kept."""
+"""Images are made before the units that read them, and batches do not depend on how pixels are kept."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def large(monkeypatch):
 
 @pytest.fixture
 def work(monkeypatch):
-    """What was decoded or degraded."""
+    """Return the list of decoded files and degrading kernels, in order."""
     done, degrade = [], Kernel.degrade
 
     def decoding(path):
@@ -77,10 +77,10 @@ def trial(sources, scheme="unpaired", kernel="bd:noise=3", **fields):
     return Trial(scale=4, stages=[stage], evaluate=[test], **method)
 
 
-def units(store, one):
+def units(store, planned):
     keys = Keys(store.cache)
-    stages = keys.stages(one, "test")
-    return [*stages, keys.evaluation(one, stages, "test")]
+    stages = keys.stages(planned, "test")
+    return [*stages, keys.evaluation(planned, stages, "test")]
 
 
 def everything(unit, store):
@@ -102,18 +102,18 @@ MIXES = [
 
 @pytest.mark.parametrize("fields", MIXES, ids=lambda f: " ".join(map(str, f.values())))
 def test_batches_are_the_same_with_and_without_files(sources, tmp_path, monkeypatch, fields):
-    found = {}
+    batches = {}
     for limit in ("0", "1e6"):
         monkeypatch.setenv("DRNBENCH_PACK_MB", limit)
         store = Store(tmp_path / limit)
         stage, evaluation = units(store, trial(sources, **fields))
-        found[limit] = (stage.key, evaluation.key, *everything(stage, store))
+        batches[limit] = (stage.key, evaluation.key, *everything(stage, store))
         assert (store.cache / "pixels").exists() == (limit == "0")
-    assert same(found["0"], found["1e6"])
+    assert same(batches["0"], batches["1e6"])
 
 
 @pytest.mark.parametrize("fields", MIXES, ids=lambda f: " ".join(map(str, f.values())))
-def test_nothing_is_left_to_make_after_it_and_nothing_is_made_in_vain(sources, store, large, work, fields):
+def test_prepare_makes_exactly_the_files_that_units_read(sources, store, large, work, fields):
     given = units(store, trial(sources, **fields))
     assert pending_summary(given, store.cache)
     prepare(given, store.cache)
@@ -140,14 +140,14 @@ def test_small_sources_are_left_to_the_workers(sources, store, work, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_the_size_is_said_first_and_what_is_there_does_not_count(sources, store, large, capsys):
+def test_the_size_of_missing_files_is_printed_first(sources, store, large, capsys):
     given = units(store, trial(sources, rho=0.5))
     capsys.readouterr()
-    told = pending_summary(given, store.cache)
+    pending = pending_summary(given, store.cache)
     prepare(given, store.cache)
-    assert capsys.readouterr().err == f"images of this run: {told}\n"
+    assert capsys.readouterr().err == f"images of this run: {pending}\n"
     # 4 pairs at two factors, 1 held out with two kernels, 3 unpaired, 2 for the test.
-    assert told.startswith("15 images, ")
+    assert pending.startswith("15 images, ")
     next((store.cache / "lr").rglob("*.npy")).unlink()
     assert pending_summary(given, store.cache).startswith("1 image, ")
 
@@ -157,15 +157,15 @@ def room(monkeypatch, free):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2 * free, free, free))
 
 
-def test_no_room_is_found_before_any_image_is_decoded(sources, store, large, work, monkeypatch):
-    one = trial(sources, rho=0.5)
+def test_too_little_free_space_is_refused_before_any_image_is_decoded(sources, store, large, work, monkeypatch):
+    planned = trial(sources, rho=0.5)
     # 11 decoded images of 2 blocks and 15 LR images of 1, of 4096 bytes each: 151552.
     room(monkeypatch, 151_551)
     with pytest.raises(UsageError, match=r"images of this run: 26 images would take .* make room"):
-        check_trials_fit([one, one], store.cache)
+        check_trials_fit([planned, planned], store.cache)
     assert not work
-    given = units(store, one)
-    check_trials_fit([one], store.cache)  # all are known now: what follows knows exactly
+    given = units(store, planned)
+    check_trials_fit([planned], store.cache)  # all are known now: what follows knows exactly
     room(monkeypatch, 61_439)
     with pytest.raises(UsageError, match="images of this run: 15 images would take"):
         prepare(given, store.cache)
@@ -175,11 +175,11 @@ def test_no_room_is_found_before_any_image_is_decoded(sources, store, large, wor
     room(monkeypatch, 0)  # what is there needs none, also after the files of the source were copied anew
     for file in sources.rglob("*.png"):
         os.utime(file, ns=(1, 1))
-    check_trials_fit([one], store.cache)
+    check_trials_fit([planned], store.cache)
     prepare(given, store.cache)
 
 
-def test_what_is_wrong_with_a_trial_is_left_to_the_plan(sources, store, large, tmp_path):
+def test_faults_of_a_trial_are_left_to_the_plan(sources, store, large, tmp_path):
     for wrong in (
         trial(sources / "nowhere"),
         trial(sources).model_copy(update={"method": "drn-z"}),
@@ -204,7 +204,7 @@ study = Study(
 
 @pytest.mark.real
 def test_a_study_has_the_same_numbers_with_and_without_files(tmp_path):
-    study, found = tmp_path / "kept.py", []
+    study, runs = tmp_path / "kept.py", []
     study.write_text(STUDY, encoding="utf-8")
     for limit in ("512", "0"):
         results, large = tmp_path / limit, limit == "0"
@@ -215,6 +215,6 @@ def test_a_study_has_the_same_numbers_with_and_without_files(tmp_path):
         run = call("run", *args, "--tracking-uri", "off", DRNBENCH_PACK_MB=limit)
         assert run.returncode == 0, run.stderr
         assert ("images of this run" in run.stderr) is large
-        found.append((weights(results), scores(results)))
-    assert same(found[0][0], found[1][0])
-    pd.testing.assert_frame_equal(found[0][1], found[1][1], check_exact=True)
+        runs.append((weights(results), scores(results)))
+    assert same(runs[0][0], runs[1][0])
+    pd.testing.assert_frame_equal(runs[0][1], runs[1][1], check_exact=True)
