@@ -1,5 +1,6 @@
-"""Methods from other packages: installed with an entry point, trained by a study, and no trouble when one is broken."""
+"""Models and outputs of other packages: installed with an entry point, used by a study, harmless when one is broken."""
 
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -8,6 +9,7 @@ from subprocess import run
 import pandas as pd
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.helpers import call
 
 NET = """
@@ -33,20 +35,28 @@ def outside_net(scale: int, n_feats: int = 8) -> Net:
     return Net(scale, n_feats)
 """
 
+
+def documented_output() -> str:
+    """Return the example of CONTRIBUTING.md."""
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    return text.partition("## Adding an output")[2].partition("```python\n")[2].partition("```")[0]
+
+
 STUDY = '''"""Is the outside network better with a dual?"""
 
 from drnbench import Axis, Data, Evaluate, Stage, Study, Table, Trial
+from outside_output import Hardest
 
 train = Stage("train", data=Data("photos/train", crop=64), steps=4, batch=2, patch=32, lr=1e-3, dual="single", validations=1)
 study = Study(
     base=Trial(method="outside-net", model={"n_feats": 4}, scale=2, stages=[train], evaluate=[Evaluate("photos/test", crop=48)]),
     axes=[Axis("dual", {"off": {}, "on": {"train.scheme": "paired"}})], seeds=1, baseline={"dual": "off"},
-    outputs=[Table(rows="dual")],
+    outputs=[Hardest(), Table(rows="dual")],
 )
 '''
 
 
-def install(name: str, code: str, wheels: Path, site: Path) -> None:
+def install(name: str, code: str, wheels: Path, site: Path, group: str = "drnbench.models") -> None:
     """Build a wheel of one module with an entry point and install it with pip; no network, no build back end."""
     wheel, info = wheels / f"{name}-1.0-py3-none-any.whl", f"{name}-1.0.dist-info"
     with zipfile.ZipFile(wheel, "w") as archive:
@@ -55,10 +65,15 @@ def install(name: str, code: str, wheels: Path, site: Path) -> None:
         archive.writestr(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
-        archive.writestr(f"{info}/entry_points.txt", f"[drnbench.models]\n{name} = {name}\n")
+        archive.writestr(f"{info}/entry_points.txt", f"[{group}]\n{name} = {name}\n")
         archive.writestr(f"{info}/RECORD", "")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", site, wheel]
     run([str(part) for part in command], check=True, timeout=120)
+
+
+def path(site: Path) -> str:
+    """Return a PYTHONPATH with the wheels and with this drnbench."""
+    return os.pathsep.join(map(str, (site, REPOSITORY)))
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +81,14 @@ def site(tmp_path_factory):
     wheels, site = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
     install("outside_net", NET, wheels, site)
     install("broken_net", "raise RuntimeError('no such library on this machine')\n", wheels, site)
+    install("outside_output", documented_output(), wheels, site, "drnbench.outputs")
     return site
 
 
 @pytest.mark.real
 def test_a_study_runs_with_a_method_of_another_package(site, tmp_path):
     (tmp_path / "outside.py").write_text(STUDY, encoding="utf-8")
-    done = call("run", "outside.py", "--results", "r", "--tracking-uri", "off", cwd=tmp_path, PYTHONPATH=str(site))
+    done = call("run", "outside.py", "--results", "r", "--tracking-uri", "off", cwd=tmp_path, PYTHONPATH=path(site))
     assert done.returncode == 0, done.stderr
     summary = pd.read_csv(tmp_path / "r" / "outside" / "summary.csv")
     scored = summary[(summary["metric"] == "psnr_y") & summary["arm"].isin(["off", "on"])]
@@ -82,10 +98,39 @@ def test_a_study_runs_with_a_method_of_another_package(site, tmp_path):
     warned = [line for line in done.stderr.splitlines() if "broken_net" in line]
     assert len(warned) == 1
     assert "cannot be loaded and is left out: RuntimeError: no such library on this machine" in warned[0]
+    check_the_output(tmp_path, done.stdout)
+
+
+def check_the_output(folder: Path, printed: str) -> None:
+    """The outside output is in the report; where it is not installed, the report names it and has everything else."""
+    written = folder / "r" / "outside"
+    table = pd.read_csv(written / "table_hardest.csv")
+    assert list(table.columns) == ["arm", "image", "psnr_y"]
+    assert set(table["arm"]) == {"off", "on", "bicubic"}
+    for name in ("table_hardest.md", "table_hardest.tex", "figure_hardest.png", "figure_hardest.pdf"):
+        assert (written / name).is_file()
+    sentence = f"Hardest: {', '.join(sorted(set(table['image'])))}."
+    assert sentence in printed
+    page = (written / "report.html").read_text(encoding="utf-8")
+    assert sentence in page
+    assert "figure_hardest" in page
+    done = call("report", "outside.py", "--results", "r", cwd=folder, PYTHONPATH=str(REPOSITORY))
+    assert done.returncode == 0, done.stderr
+    warned = [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
+    assert len(warned) == 1
+    assert "'hardest'" in warned[0]
+    assert warned[0].removeprefix("warning: ").replace("'", "&#39;") in (written / "report.html").read_text("utf-8")
+    assert "figure_training.png" in done.stdout
+
+
+def test_an_output_is_listed(site):
+    listed = call("list", "outputs", PYTHONPATH=path(site))
+    assert listed.returncode == 0
+    assert "hardest" in {line.split()[0] for line in listed.stdout.splitlines()}
 
 
 def test_it_is_listed_and_the_broken_one_is_named(site):
-    listed = call("list", "methods", PYTHONPATH=str(site))
+    listed = call("list", "methods", PYTHONPATH=path(site))
     assert listed.returncode == 0
     assert any(line.startswith("outside-net ") and "scheme supervised" in line for line in listed.stdout.splitlines())
     assert "broken_net" in listed.stderr

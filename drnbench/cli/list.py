@@ -14,6 +14,7 @@ from drnbench.degradations import kernels
 from drnbench.errors import UsageError, nearest
 from drnbench.evaluation import metrics
 from drnbench.models import methods, models, on_demand
+from drnbench.outputs import outputs
 from drnbench.schemes import schemes
 
 Rows = Iterable[tuple[str, str]]
@@ -49,6 +50,12 @@ def _metrics() -> Rows:
         yield name, f"{metric.label}{f' in {metric.unit}' if metric.unit else ''}, {better} is better"
 
 
+def _outputs() -> Rows:
+    for name in outputs.list():
+        output = outputs.get(name)
+        yield name, f"{output.summary}{' (in every report)' if output.automatic else ''}"
+
+
 def _datasets() -> Rows:
     for name, where, count in datasets():
         yield name, f"{count} images in {where}" if count else where
@@ -79,7 +86,7 @@ def _studies() -> Rows:
 
 KINDS: dict[str, Callable[[], Rows]] = {
     "methods": _methods, "models": _models, "schemes": _schemes, "kernels": _kernels,
-    "datasets": _datasets, "metrics": _metrics, "studies": _studies, "costs": _costs,
+    "datasets": _datasets, "metrics": _metrics, "outputs": _outputs, "studies": _studies, "costs": _costs,
 }  # fmt: skip
 SLOW = {"costs"}
 """Kinds that are measured while one waits: shown where they are named, not with all the others."""
@@ -89,7 +96,7 @@ def command(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="methods, models, schemes, kernels, datasets, metrics, studies or costs", show_default=False
+            help="methods, models, schemes, kernels, datasets, metrics, outputs, studies or costs", show_default=False
         ),
     ] = None,
     data_root: DataRootOpt = None,

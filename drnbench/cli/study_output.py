@@ -10,6 +10,8 @@ from drnbench.store import Store
 
 def print_report(report: Report, store: Store, name: str, *, mirrored: bool) -> None:
     """Print headline, first table and files; `mirrored`: the store's own MLflow database shows the runs."""
+    for warning in report.warnings:
+        print(f"warning: {warning}")
     print(f"\n{report.headline}\n\n{report.table}\n")
     print(f"files in {store.study(name)}:")
     print("  " + "  ".join(sorted(path.name for path in report.files)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,12 @@ class CaptionedTable:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     csv: str | None = None
+
+    @classmethod
+    def plain(cls, name: str, caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> CaptionedTable:
+        """Return a table of plain text; its first column is set on the left, numbers on the right."""
+        columns = tuple(Column(head, left=n == 0) for n, head in enumerate(heads))
+        return cls(name, caption, columns, tuple(Row(tuple(map(Entry, row))) for row in rows))
 
     def frame(self) -> pd.DataFrame:
         """Return the cells as text; columns are (group, header), where any column has a group."""
