@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from drnbench import Curve, Table
 from drnbench.config.study import Axis, Study
@@ -41,3 +42,9 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def filled(store: Store) -> Store:
     return fill(store, plan_of(rho_study()), gain)
+
+
+@pytest.fixture
+def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn and saved as empty files: fonts in PDFs take longer than all else that a report does."""
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **options: Path(path).write_bytes(b""))

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import pytest
+
 from drnbench.config.study import Axis
 from drnbench.outputs import report
 from drnbench.store import Store
 from tests.fake_store import fill, plan_of
 from tests.outputs.shapes import LOSS, NETWORKS, adapt_study, dual_study
 from tests.outputs.test_words import matches
+
+pytestmark = pytest.mark.usefixtures("unrendered")
 
 
 def said(store: Store, study, effect, **options) -> str:

@@ -21,6 +21,8 @@ from tests.outputs.conftest import gain, rho_study
 from tests.outputs.shapes import adapt_study, dual_study, gap_study
 from tests.outputs.test_outputs import published_study
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 
 def test_escape() -> None:
     assert escape("a_b & 5 % of λ×ρ ± Δ") == r"a\_b \& 5 \% of $\lambda$$\times$$\rho$ $\pm$ $\Delta$"

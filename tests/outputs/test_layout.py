@@ -15,6 +15,8 @@ from tests.fake_store import base, fill, plan_of
 from tests.outputs.conftest import rho_study
 from tests.outputs.shapes import SKEWED, adapt_study, dual_study, gap_study
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 
 def scores_of(store: Store, study: Study, **options) -> Scores:
     fill(store, plan_of(study, "study"), lambda arm, kernel: 0.0, **options)

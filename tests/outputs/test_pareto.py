@@ -20,6 +20,8 @@ from drnbench.search.resolve import expanded, settle
 from drnbench.store import Store, write_json
 from tests.fake_store import base, fill, plan_of
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 SPACE = {"adapt.lam": Float(0.001, 1, log=True), "adapt.rho": Steps(0.1, 1, 0.1)}
 
 

@@ -20,6 +20,8 @@ from tests.fake_store import base, fill, plan_of
 from tests.outputs.conftest import gain, rho_study
 from tests.outputs.shapes import LOSS, NETWORKS, dual_study, gap_study
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 

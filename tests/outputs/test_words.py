@@ -10,6 +10,8 @@ from drnbench.store import Store
 from tests.fake_store import fill, plan_of
 from tests.outputs.conftest import gain, rho_study
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 NUMBER = r"[+-]\d+\.\d{3} dB \[[+-]?\d+\.\d{3}, [+-]?\d+\.\d{3}\]"
 
 

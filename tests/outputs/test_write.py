@@ -18,6 +18,8 @@ from drnbench.store import Status, Store
 from tests.fake_store import base, fill, plan_of, value
 from tests.outputs.conftest import gain, rho_study
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 COLUMNS = "arm,dataset,kernel,scale,metric,mean,half_width,n_seeds,n_images,delta,delta_low,delta_high,p_holm"
 
 
@@ -152,13 +154,6 @@ def test_rows_that_nobody_wants_today_do_not_count(store: Store) -> None:
     fill(store, plan_of(rho_study()), gain, change=extra)
     report.write(store, "unpaired")
     assert line(summary(store), "ρ=0")["mean"] < 40
-
-
-def test_a_second_write_changes_no_byte(filled: Store) -> None:
-    first = {p: p.read_bytes() for p in report.write(filled, "unpaired").files}
-    second = {p: p.read_bytes() for p in report.write(filled, "unpaired").files}
-    assert first == second
-    assert not list(filled.study("unpaired").glob(".*"))
 
 
 def test_an_unknown_study_names_the_nearest(filled: Store) -> None:
