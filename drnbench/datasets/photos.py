@@ -1,8 +1,7 @@
 """The embedded default set: photographs that scikit-image and scikit-learn install with themselves.
 
 Nothing is downloaded, so a first study runs anywhere. The packages are located but never imported. The order is
-part of the set: the last training images are the ones held out for validation, hence a colour photograph
-stands last there.
+part of the set: the last training images are held out for validation, hence the last one is a colour photograph.
 """
 
 from __future__ import annotations

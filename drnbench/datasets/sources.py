@@ -51,7 +51,7 @@ class _Query(NamedTuple):
     Attributes:
         name: without a plus that joins.
         cache: folder of the frames of videos; None: nothing is decoded.
-        is_path: the name is a path and means nothing under a data root.
+        is_path: the name is a path, and is not looked for under a data root.
 
     """
 
@@ -82,7 +82,7 @@ def resolve(source: str, cache: Path | None = None, *, paths_first: bool = False
     Args:
         source: name, path, or several joined by `+`.
         cache: folder in which the frames of videos are kept, and made if they are not there. None: nothing is decoded,
-            and the video file itself stands in the place of its frames: enough for the label.
+            and the video file itself is returned in place of its frames: enough for the label.
         paths_first: a file or folder of that path comes before one of that name under a data root, as is wanted for
             images that users made themselves.
 
@@ -211,7 +211,7 @@ def _joined_sets(query: _Query) -> Source | None:
 
 
 _RESOLVERS: tuple[Callable[[_Query], Source | None], ...] = (_photographs, _standard_set, _folder, _video, _joined_sets)
-"""Tried in this order; each returns None for a name that it does not stand for, or that has no images there."""
+"""Tried in this order; each returns None for a name that it does not resolve."""
 
 
 def _source(label: str, files: list[Path]) -> Source | None:
@@ -232,7 +232,7 @@ def _path(name: str) -> Path:
 
 def _label(folder: Path) -> str:
     folder = folder.resolve()
-    # "HR" says nothing in a table: .../Set5/HR is Set5.
+    # "HR" is no useful label in a table: .../Set5/HR is Set5.
     return folder.parent.name if folder.name == "HR" and folder.parent.name else folder.name
 
 

@@ -51,7 +51,7 @@ def split(name: str) -> tuple[str, int | None] | None:
     if count is None:
         return path, None
     if not re.fullmatch("[0-9]{1,9}", count) or not 1 <= int(count) <= MAX_FRAMES:
-        raise DataError(f"{name}: after the @ stands a number of frames, 1 to {MAX_FRAMES}, as in {path}@8")
+        raise DataError(f"{name}: after the @ comes a number of frames, 1 to {MAX_FRAMES}, as in {path}@8")
     return path, int(count)
 
 

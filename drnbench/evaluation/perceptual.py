@@ -116,7 +116,7 @@ def check_packages() -> None:
     """Refuse to go on if lpips or torchvision cannot be imported.
 
     Raises:
-        UsageError: which of them, the reason, and how to mend it.
+        UsageError: which of them, the reason, and advice.
 
     """
     for package, advice in (

@@ -1,4 +1,4 @@
-"""Methods: a model, its sizes, and the scheme that trains it unless a study says otherwise.
+"""Methods: a model, its sizes, and its default training scheme.
 
 Every registered model is a method of the same name. The names here add sizes (`drn-s`) or another scheme (`no-dual`).
 """

@@ -17,7 +17,7 @@ from drnbench.models.dual import DualSingle, dual_per_level
 State = dict[str, Tensor]
 
 LEVEL = {"dual_module.0.0.weight", "dual_module.1.weight"}
-"""Parameters of one per-level dual network, in the authors' files and in ours."""
+"""Parameters of one per-level dual network, in the authors' files and in those of this package."""
 
 
 def read_safely(path: Path) -> Any:

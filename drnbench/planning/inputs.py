@@ -27,12 +27,12 @@ class KernelIdentity(NamedTuple):
 
 
 class Inputs:
-    """What the files hold that trials name; errors come without the place that asked.
+    """Content of the files that trials name; messages of errors do not name the trial.
 
-    Nothing is read twice, so an object lives as long as one plan: files change between plans.
+    Everything is read once, so an object is used for one plan alone: files may change between plans.
 
     Args:
-        cache: folder of fingerprints and of LR images.
+        folder: of the cache of fingerprints and LR images.
 
     Attributes:
         images: `images(source)`, the fingerprint of a source of images.

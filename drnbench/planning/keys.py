@@ -31,7 +31,7 @@ from drnbench.schemes import schemes
 SCHEME_FIELDS = frozenset(
     {"lam", "rho", "dual", "dual_feats", "dual_of", "dual_frozen", "dual_weights", "hr_lam", "aux", "unpaired"}
 )
-"""Fields of a stage that count only where its scheme says so."""
+"""Fields of a stage that enter its key only if its scheme uses them."""
 
 
 class _Method(NamedTuple):
@@ -125,7 +125,7 @@ class Keys:
         with prefixed(f"{where}: "):
             files = self._inputs.model_files(method, trial.scale)
         model = {"name": method.model, **method.options, **files}
-        # A model without stages is not trained, and its seed means nothing.
+        # A model without stages is not trained, and its seed has no effect.
         trial_key = digest({"kind": "trial", "stage": last, **({} if last else {"model": model, "scale": trial.scale})})
         dual = bool(stages) and "dual" in schemes.get(str(stages[-1].stage.scheme)).uses(stages[-1].stage)
         texts = (evaluate.model_dump_json() for evaluate in trial.evaluate)
@@ -242,7 +242,7 @@ class Keys:
             with prefixed(f"{path}: "):
                 metric = metrics.get(name)
             check_metric(metric, path, real=kernel.real)
-            # A table may mix arms with and without a D, and bicubic stands in all of them: an empty cell, not an error.
+            # A table may mix arms with and without a D, and bicubic is in every table: an empty cell, not an error.
             if metric.needs <= available:
                 version = {"name": name, "version": metric.version}
                 own = {"metric": version, "protocol": trial.protocol.fields_of(metric)}
@@ -257,7 +257,7 @@ def _semantic_fields(stage: Stage, uses: frozenset[str]) -> dict[str, Any]:
         fields["dual"] = "chain"  # the readings differ on unpaired images alone
     if stage.accumulate == 1:
         del fields["accumulate"]
-    # The cosine's end means nothing to a constant rate.
+    # A constant rate has no end of the cosine.
     if stage.schedule == "constant":
         del fields["lr_min"]
     return fields

@@ -93,8 +93,9 @@ class DiscriminatorInput(NamedTuple):
 class Adversarial(Scheme):
     """Unpaired training: generators step together after one backward pass, then each discriminator separately.
 
-    A subclass implements `build_networks`, with the two `discriminators` among them, and `generate`. HR patches and
-    unpaired LR patches are drawn independently; a batch has no pairs. Of a model with several outputs the last is used.
+    A subclass implements `generate`, and `build_networks` if it has other generators than G, the model, and F. HR patches
+    and unpaired LR patches are drawn independently; a batch has no pairs. Of a model with several outputs the last is
+    used.
     """
 
     unpaired_data: ClassVar[bool] = True
@@ -127,6 +128,11 @@ class Adversarial(Scheme):
         super().__init__(model, scale, stage)
         self.pools = {domain: ImagePool(self.options.pool) for domain in ("hr", "lr")}
 
+    def build_networks(self) -> dict[str, nn.Module]:
+        """Return the generator F, HR -> LR, as `f`, and the discriminators."""
+        f = on_demand.gan.Shrinker(self.scale, self.options.f_blocks, self.options.f_feats)
+        return {"f": f, **self.discriminators()}
+
     def discriminators(self) -> dict[str, nn.Module]:
         """Return `d_hr` and `d_lr`, as deep as the stage's patches allow."""
         sides = {"d_hr": self.stage.patch, "d_lr": self.stage.patch // self.scale}
@@ -135,6 +141,26 @@ class Adversarial(Scheme):
     @abstractmethod
     def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, DiscriminatorInput]]:
         """Return the generators' losses, `total` and `primary` among them, and the input of each discriminator."""
+
+    def cycle_losses(self, x: Tensor, y: Tensor) -> tuple[dict[str, Tensor], dict[str, DiscriminatorInput]]:
+        """Return the losses of the cycle of G and F, before their weights, and the input of each discriminator.
+
+        Args:
+            x: LR images.
+            y: HR images.
+
+        Returns:
+            `gan_g`, `gan_f`, `cycle_x`: L1(F(G x), x) and `cycle_y`: L1(G(F y), y); real and generated images by domain.
+
+        """
+        fake_y, fake_x = self.run_model(x)[-1], self.run("f", y)
+        losses = {
+            "gan_g": self.generator_loss("hr", fake_y),
+            "gan_f": self.generator_loss("lr", fake_x),
+            "cycle_x": l1(self.run("f", fake_y), x),
+            "cycle_y": l1(self.run_model(fake_x)[-1], y),
+        }
+        return losses, {"hr": DiscriminatorInput(y, fake_y), "lr": DiscriminatorInput(x, fake_x)}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the generators' losses."""

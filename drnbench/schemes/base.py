@@ -52,7 +52,7 @@ class Batch:
         pyramid: targets of the pairs, coarse to fine: factor of HR size over target size -> n_pairs x 3 x H x W. Has
             `scale` (the LR images themselves) and 1 (HR), and every 2x level between if scale is a power of two.
         n_pairs: number of pairs.
-        hr: N x 3 x H x W, HR images without LR; N is 0 unless the scheme asks for them in `mix`.
+        hr: N x 3 x H x W, HR images without LR; N is 0 unless `mix` of the scheme includes them.
         chance: `chance(purpose, shape)`, uniform numbers in [0, 1): a function of (seed, purpose, step) like all
             random numbers, so that a resumed stage draws the same ones.
 

@@ -8,14 +8,13 @@ from pydantic import Field
 
 from drnbench.config.trial import NonNegative
 from drnbench.degradations.resize import downsample
-from drnbench.models import on_demand
 from drnbench.models.constants import HALF_RANGE
 from drnbench.schemes import schemes
 from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, DiscriminatorInput, l1, total_variation
 from drnbench.schemes.base import Batch, Options
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 class CycleGANOptions(AdversarialOptions):
@@ -40,36 +39,22 @@ class CycleGAN(Adversarial):
     settings: ClassVar[type[Options]] = CycleGANOptions
     options: CycleGANOptions
 
-    def build_networks(self) -> dict[str, nn.Module]:
-        """`f`, and the discriminators."""
-        return {
-            "f": on_demand.gan.Shrinker(self.scale, self.options.f_blocks, self.options.f_feats),
-            **self.discriminators(),
-        }
-
     def generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, DiscriminatorInput]]:
         """Return `gan_g`, `gan_f`, `cycle_x`, `cycle_y`, `identity`, `tv` where it has a weight, `total`; `primary`.
 
         All but `total` are before their weights; `primary` is the identity's L1 in gray levels.
         """
-        x, y, weight = batch.lr, batch.hr, self.options
-        fake_y, fake_x = self.run_model(x)[-1], self.run("f", y)
-        small = downsample(y, self.scale, border="symmetric", quantize=True)
-        losses = {
-            "gan_g": self.generator_loss("hr", fake_y),
-            "gan_f": self.generator_loss("lr", fake_x),
-            "cycle_x": l1(self.run("f", fake_y), x),
-            "cycle_y": l1(self.run_model(fake_x)[-1], y),
-            "identity": l1(self.run_model(small)[-1], y),
-        }
+        weight = self.options
+        losses, inputs = self.cycle_losses(batch.lr, batch.hr)
+        small = downsample(batch.hr, self.scale, border="symmetric", quantize=True)
+        losses["identity"] = l1(self.run_model(small)[-1], batch.hr)
         total = (
             weight.gan * (losses["gan_g"] + losses["gan_f"])
             + weight.cycle * (losses["cycle_x"] + losses["cycle_y"])
             + weight.identity * losses["identity"]
         )
         if weight.tv:
-            losses["tv"] = total_variation(fake_y)
+            losses["tv"] = total_variation(inputs["hr"].fake)
             total = total + weight.tv * losses["tv"]
         primary = HALF_RANGE * losses["identity"].detach()
-        inputs = {"hr": DiscriminatorInput(y, fake_y), "lr": DiscriminatorInput(x, fake_x)}
         return {"primary": primary, **losses, "total": total}, inputs

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from drnbench.config.trial import NonNegative
-from drnbench.models import on_demand
 from drnbench.models.constants import HALF_RANGE
 from drnbench.schemes import schemes
-from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, DiscriminatorInput, l1, total_variation
+from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, DiscriminatorInput, total_variation
 from drnbench.schemes.base import Batch, Options
 
 if TYPE_CHECKING:
@@ -42,13 +41,6 @@ class DualGAN(Adversarial):
     settings: ClassVar[type[Options]] = DualGANOptions
     options: DualGANOptions
 
-    def build_networks(self) -> dict[str, nn.Module]:
-        """`f`, and the critics."""
-        return {
-            "f": on_demand.gan.Shrinker(self.scale, self.options.f_blocks, self.options.f_feats),
-            **self.discriminators(),
-        }
-
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         """RMSProp with the stage's epsilon."""
         import torch
@@ -63,21 +55,15 @@ class DualGAN(Adversarial):
 
         All but `total` are before their weights; `primary` is the sum of both cycles' L1 in gray levels.
         """
-        x, y, weight = batch.lr, batch.hr, self.options
-        fake_y, fake_x = self.run_model(x)[-1], self.run("f", y)
-        losses = {
-            "gan_g": self.generator_loss("hr", fake_y),
-            "gan_f": self.generator_loss("lr", fake_x),
-            "cycle_x": l1(self.run("f", fake_y), x),
-            "cycle_y": l1(self.run_model(fake_x)[-1], y),
-        }
+        weight = self.options
+        losses, inputs = self.cycle_losses(batch.lr, batch.hr)
         cycle = losses["cycle_x"] + losses["cycle_y"]
         total = weight.gan * (losses["gan_g"] + losses["gan_f"]) + weight.cycle * cycle
         if weight.tv:
-            losses["tv"] = total_variation(fake_y)
+            losses["tv"] = total_variation(inputs["hr"].fake)
             total = total + weight.tv * losses["tv"]
         losses |= {"primary": HALF_RANGE * cycle.detach(), "total": total}
-        return losses, {"hr": DiscriminatorInput(y, fake_y), "lr": DiscriminatorInput(x, fake_x)}
+        return losses, inputs
 
     def generator_loss(self, domain: str, fake: Tensor) -> Tensor:
         """Wasserstein loss of a generator: minus the critic's mean score."""
