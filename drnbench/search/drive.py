@@ -32,7 +32,7 @@ def drive(
         search: space, objectives, sampler, seeds, pruner.
         score: (values, seed, report) -> the objective, or the objectives, or (objectives, per-image values). It may call
             report(step, value) while it goes on, which ends it by an exception where the candidate is hopeless.
-        journal: where to keep what is known, so that a killed search goes on; None: nowhere.
+        journal: the file that a killed search goes on from; None: nowhere.
         name: of the search in the journal.
         baseline: a point that is scored first.
         steps: how many steps a seed reports, for the warm-up of a pruner.
@@ -42,27 +42,27 @@ def drive(
 
     """
     engine = Engine(search, name, journal, baseline, steps * search.seeds)
-    while (one := engine.ask()) is not None:
-        settled = False
-        while not settled:
-            seed = len(one.scores)
+    while (candidate := engine.ask()) is not None:
+        ended = False
+        while not ended:
+            seed = len(candidate.scores)
 
-            def report(step: int, value: float, one: Any = one, seed: int = seed) -> None:
-                if engine.report(one, seed * steps + step, value):
+            def report(step: int, value: float, candidate: Any = candidate, seed: int = seed) -> None:
+                if engine.report(candidate, seed * steps + step, value):
                     raise HopelessError
 
             try:
-                found = score(dict(one.values), seed, report)
+                result = score(dict(candidate.values), seed, report)
             except HopelessError:
-                engine.prune(one)
+                engine.prune(candidate)
                 break
-            settled = engine.scored(one, *_parts(found))
+            ended = engine.scored(candidate, *_parts(result))
     return engine
 
 
-def _parts(found: Scored) -> tuple[Sequence[float], Sequence[float]]:
-    if isinstance(found, (int, float)):
-        return [float(found)], ()
-    if isinstance(found, tuple) and len(found) == 2 and not isinstance(found[0], (int, float)):
-        return found
-    return list(found), ()
+def _parts(result: Scored) -> tuple[Sequence[float], Sequence[float]]:
+    if isinstance(result, (int, float)):
+        return [float(result)], ()
+    if isinstance(result, tuple) and len(result) == 2 and not isinstance(result[0], (int, float)):
+        return result
+    return list(result), ()

@@ -1,4 +1,4 @@
-"""What one seed of a candidate scored, read from the store."""
+"""The scores of one seed of a candidate, read from the store."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def scores(run: Run, objectives: tuple[Objective, ...], store: Store) -> tuple[l
         UnitError: the store lacks what an objective wants, such as the validation of a kernel.
 
     """
-    found = [_value(run, one, store) for one in objectives]
-    return [_mean(values, one.what) for values, one in zip(found, objectives, strict=True)], found[0]
+    columns = [_value(run, objective, store) for objective in objectives]
+    return [_mean(column, objective.what) for column, objective in zip(columns, objectives, strict=True)], columns[0]
 
 
 def _mean(values: list[float], what: str) -> float:
@@ -55,22 +55,28 @@ def _mean(values: list[float], what: str) -> float:
     return sum(finite) / len(finite)
 
 
-def _value(run: Run, one: Objective, store: Store) -> list[float]:
-    if one.what == VALIDATION:
+def _value(run: Run, objective: Objective, store: Store) -> list[float]:
+    if objective.what == VALIDATION:
         last = run.stages[-1]
-        if not (found := validations(last, one.kernel, store)):
-            raise UnitError(f"stage {last.stage.name} does not validate on {one.kernel or last.stage.data.kernel}")
-        return [found[-1][1]]
-    if one.source is not None:
-        return _images(run, one, store)
-    if one.what in {"parameters", "macs"}:
+        if not (validated := validations(last, objective.kernel, store)):
+            raise UnitError(
+                f"stage {last.stage.name} does not validate on {objective.kernel or last.stage.data.kernel}"
+            )
+        return [validated[-1][1]]
+    if objective.source is not None:
+        return _images(run, objective, store)
+    if objective.what in {"parameters", "macs"}:
         unit = run.stages[-1]
-        return [_number(getattr(on_demand.costs.costs(unit.model, unit.scale, unit.options), one.what), one.what)]
+        return [
+            _number(
+                getattr(on_demand.costs.costs(unit.model, unit.scale, unit.options), objective.what), objective.what
+            )
+        ]
     records = [read_json(store.stage(stage.key) / "stage.json") or {} for stage in run.stages]
-    known = [(record.get("costs") or {}) for record in records]
-    if one.what == "step_macs":
-        return [_number(known[-1].get("macs"), one.what)]
-    return [sum(_number(cost.get("seconds"), one.what) for cost in known)]
+    costs = [(record.get("costs") or {}) for record in records]
+    if objective.what == "step_macs":
+        return [_number(costs[-1].get("macs"), objective.what)]
+    return [sum(_number(cost.get("seconds"), objective.what) for cost in costs)]
 
 
 def _number(value: Any, what: str) -> float:
@@ -90,20 +96,22 @@ def validations(unit: StageUnit, kernel: str | None, store: Store) -> list[tuple
     if not path.exists():
         return []
     rows = pd.read_parquet(path)
-    mine = rows[[watched(str(name), unit, kernel) for name in rows["name"]]].sort_values("step")
-    return list(zip(mine["step"].astype(int), mine["value"].astype(float), strict=True))
+    watched = rows[[is_watched(str(name), unit, kernel) for name in rows["name"]]].sort_values("step")
+    return list(zip(watched["step"].astype(int), watched["value"].astype(float), strict=True))
 
 
-def watched(name: str, unit: StageUnit, kernel: str | None) -> bool:
-    """Whether a row of a history, or a word of a worker's message, is the validation on a kernel."""
-    what, _, found = name.partition("/")
-    return what == VALIDATION and canonical(found) == canonical(kernel or unit.stage.data.kernel)
+def is_watched(name: str, unit: StageUnit, kernel: str | None) -> bool:
+    """Return True if a row of a history, or an entry of a worker's message, is the validation on a kernel."""
+    metric, _, validated = name.partition("/")
+    return metric == VALIDATION and canonical(validated) == canonical(kernel or unit.stage.data.kernel)
 
 
-def _images(run: Run, one: Objective, store: Store) -> list[float]:
+def _images(run: Run, objective: Objective, store: Store) -> list[float]:
     assert run.unit is not None
-    wanted = [e for e in run.unit.wanted if (e.source, e.metric, e.crop) == (one.source, one.what, one.crop)]
-    mine = [e.key for e in wanted if e.kernel == canonical(one.kernel or "bicubic")]
+    wanted = [
+        e for e in run.unit.wanted if (e.source, e.metric, e.crop) == (objective.source, objective.what, objective.crop)
+    ]
+    keys = [e.key for e in wanted if e.kernel == canonical(objective.kernel or "bicubic")]
     rows = pd.read_parquet(store.trial(run.unit.key) / "per_image.parquet")
-    values: list[float] = rows[rows["evaluation"].isin(mine[:1])]["value"].astype(float).tolist()
+    values: list[float] = rows[rows["evaluation"].isin(keys[:1])]["value"].astype(float).tolist()
     return values

@@ -1,4 +1,4 @@
-"""What a search declares, in Optuna's terms; all by name, as the defaults of two versions differ."""
+"""A declared search in Optuna's terms; every setting by name, as the defaults of two versions differ."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sampler(search: Search, number: int, *, at_random: bool = False) -> Any:
 
 
 def pruner(search: Search, steps: int) -> Any:
-    """Return what watches training; `steps`: of a candidate."""
+    """Return the pruner of training; `steps`: of a candidate."""
     median = search.find(Median)
     if median is None:
         return optuna.pruners.NopPruner()
@@ -40,29 +40,40 @@ def pruner(search: Search, steps: int) -> Any:
     )
 
 
-def direction(one: Objective) -> Literal["maximize", "minimize"]:
-    """Return which way is better."""
-    return "maximize" if one.direction == "maximise" else "minimize"
+def direction(objective: Objective) -> Literal["maximize", "minimize"]:
+    """Return the better direction."""
+    return "maximize" if objective.direction == "maximise" else "minimize"
 
 
-def distribution(one: Any) -> Any:
-    """Return the values of one path."""
-    if isinstance(one, Choice):
-        return optuna.distributions.CategoricalDistribution(one.values)
-    if isinstance(one, Int):
-        return optuna.distributions.IntDistribution(one.low, one.high, log=one.log)
-    if isinstance(one, Float):
-        return optuna.distributions.FloatDistribution(one.low, one.high, log=one.log)
-    return optuna.distributions.FloatDistribution(one.low, one.high, step=one.step)
+def distribution(values: Any) -> Any:
+    """Return the values of one path as a distribution."""
+    if isinstance(values, Choice):
+        return optuna.distributions.CategoricalDistribution(values.values)
+    if isinstance(values, Int):
+        return optuna.distributions.IntDistribution(values.low, values.high, log=values.log)
+    if isinstance(values, Float):
+        return optuna.distributions.FloatDistribution(values.low, values.high, log=values.log)
+    return optuna.distributions.FloatDistribution(values.low, values.high, step=values.step)
 
 
-def contains(one: Any, value: Any) -> bool:
-    """Whether a value is one that a path may take."""
-    if isinstance(one, Choice):
-        return value in one.values
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not one.low <= value <= one.high:
+def suggest(trial: optuna.Trial, path: str, values: Any) -> Any:
+    """Return the value that a running trial has on a path, drawn now where it has none yet."""
+    if isinstance(values, Choice):
+        return trial.suggest_categorical(path, values.values)
+    if isinstance(values, Int):
+        return trial.suggest_int(path, values.low, values.high, log=values.log)
+    if isinstance(values, Float):
+        return trial.suggest_float(path, values.low, values.high, log=values.log)
+    return trial.suggest_float(path, values.low, values.high, step=values.step)
+
+
+def contains(values: Any, value: Any) -> bool:
+    """Return True if a value is one that a path may take."""
+    if isinstance(values, Choice):
+        return value in values.values
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not values.low <= value <= values.high:
         return False
-    return bool(distribution(one)._contains(value) and one.snapped(value) == value)  # noqa: SLF001
+    return float(value).is_integer() if isinstance(values, Int) else bool(values.snapped(value) == value)
 
 
 @contextlib.contextmanager

@@ -7,50 +7,56 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drnbench.config.search import FILE, Float, Int, Steps
-from drnbench.search.resolve import Settled, title
+from drnbench.search.resolve import ResolvedSearch, title
 from drnbench.store import Store, read_json, write_json
 
 if TYPE_CHECKING:  # Optuna is imported where a search runs, not where its record is read
-    from drnbench.search.engine import Candidate, Engine
+    from drnbench.search.candidate import Candidate
+    from drnbench.search.engine import Engine
 
 JOURNAL = "search.journal"
 
 
 def write(
-    made: Settled, engine: Engine, name: str, store: Store, stages: Collection[str] = (), trials: Collection[str] = ()
+    search: ResolvedSearch,
+    engine: Engine,
+    name: str,
+    store: Store,
+    stages: Collection[str] = (),
+    trials: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Write what a search has done so far beside the other searches of its study, and return it.
+    """Write the record of a search so far beside the other searches of its study, and return it.
 
     Args:
         stages: keys of stages that its candidates had since it was taken up, which the earlier ones are kept beside.
         trials: the same of trials.
 
     """
-    path = store.study(made.name) / FILE
-    known = read_json(path) or {"searches": {}}
-    before = known["searches"].get(name, {})
-    best = [one.number for one in engine.best()]
+    path = store.study(search.name) / FILE
+    history = read_json(path) or {"searches": {}}
+    before = history["searches"].get(name, {})
+    best = [c.number for c in engine.best()]
     record = {
-        "profile": made.profile,
-        "space": [_range(made, key) for key in made.search.space],
-        "objectives": [one.model_dump(mode="json") for one in made.search.objectives],
-        "how": made.search.how,
-        "pruner": [f"{type(one).__name__}({one!r})" for one in made.search.pruner],
-        "trials": made.search.trials,
-        "seeds": list(range(made.search.seeds)),
-        "fresh_seeds": list(range(made.search.seeds, made.search.seeds + made.search.fresh_seeds)),
+        "profile": search.profile,
+        "space": [_range(search, key) for key in search.search.space],
+        "objectives": [objective.model_dump(mode="json") for objective in search.search.objectives],
+        "how": search.search.how,
+        "pruner": [f"{type(rule).__name__}({rule!r})" for rule in search.search.pruner],
+        "trials": search.search.trials,
+        "seeds": list(range(search.search.seeds)),
+        "fresh_seeds": list(range(search.search.seeds, search.search.seeds + search.search.fresh_seeds)),
         "state": "done" if engine.finished else "running",
-        "candidates": [_candidate(made, one) for one in engine.candidates],
-        "baseline": _candidate(made, engine.baseline) if engine.baseline else None,
+        "candidates": [_candidate(search, candidate) for candidate in engine.candidates],
+        "baseline": _candidate(search, engine.baseline) if engine.baseline else None,
         "best": best,
-        "found": [one.values for one in shown(engine.best(), made.search.front)],
+        "found": [candidate.values for candidate in shown(engine.best(), search.search.front)],
     }
     record["uses"] = {
         kind: sorted({*before.get("uses", {}).get(kind, ()), *keys})
         for kind, keys in (("stages", stages), ("trials", trials))
     }
-    known["searches"][name] = record
-    write_json(path, {"current": name, "searches": known["searches"]})
+    history["searches"][name] = record
+    write_json(path, {"current": name, "searches": history["searches"]})
     return record
 
 
@@ -62,10 +68,10 @@ def shown(front: list[Candidate], most: int) -> list[Candidate]:
 
 
 def read(store: Store, study: str, name: str | None = None) -> dict[str, Any] | None:
-    """Return what a search did; `name` None: the one that ran last. None: nothing yet."""
-    known = read_json(store.study(study) / FILE)
-    found: dict[str, Any] | None = known["searches"].get(name or known["current"]) if known else None
-    return found
+    """Return the record of a search; `name` None: the last that ran. None: there is none yet."""
+    history = read_json(store.study(study) / FILE)
+    searched: dict[str, Any] | None = history["searches"].get(name or history["current"]) if history else None
+    return searched
 
 
 def journal(store: Store, study: str) -> Path:
@@ -73,21 +79,21 @@ def journal(store: Store, study: str) -> Path:
     return store.study(study) / JOURNAL
 
 
-def _candidate(made: Settled, one: Candidate) -> dict[str, Any]:
+def _candidate(search: ResolvedSearch, candidate: Candidate) -> dict[str, Any]:
     return {
-        "number": one.number, "label": made.label(one.values), "values": one.values, "state": one.state,
-        "scores": one.scores, "mean": one.means, "note": one.note, "again": len(one.again),
+        "number": candidate.number, "label": search.label(candidate.values), "values": candidate.values, "state": candidate.state,
+        "scores": candidate.scores, "mean": candidate.means, "note": candidate.note, "again": len(candidate.again),
     }  # fmt: skip
 
 
-def _range(made: Settled, path: str) -> dict[str, Any]:
-    one = made.search.space[path]
-    plain = one.model_dump(mode="json", exclude={"label", "choices"})
-    log = isinstance(one, (Float, Int)) and one.log
+def _range(search: ResolvedSearch, path: str) -> dict[str, Any]:
+    values = search.search.space[path]
+    plain = values.model_dump(mode="json", exclude={"label", "choices"})
+    log = isinstance(values, (Float, Int)) and values.log
     return {
         "path": path,
-        "title": title(made.search, path),
-        "numeric": isinstance(one, (Float, Int, Steps)),
+        "title": title(search.search, path),
+        "numeric": isinstance(values, (Float, Int, Steps)),
         "log": log,
         **plain,
     }

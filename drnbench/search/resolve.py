@@ -21,7 +21,7 @@ from drnbench.planning.expand import Expanded, expand
 from drnbench.planning.keys import Keys
 
 WINNER, FRONT = "winner", "front {}"
-"""Names of arms that were found; what they are stands in captions, so that a new winner keeps a paper's macros."""
+"""Names of the arms that a search selected; their values stand in captions, so that a new winner keeps a paper's macros."""
 SIZES: dict[str, dict[str, int]] = {"tiny": {"trials": 4, "seeds": 1, "fresh_seeds": 2, "startup": 2}}
 """Sizes that the built-in profiles bring, at most."""
 GREEK = {"lam": "λ", "rho": "ρ"}
@@ -29,7 +29,7 @@ PREFIX = "search."
 
 
 @dataclass(frozen=True)
-class Settled:
+class ResolvedSearch:
     """A search with everything that profile and `--set` say.
 
     Attributes:
@@ -61,19 +61,23 @@ class Settled:
     def trial(self, values: Mapping[str, Any], seed: int) -> Trial:
         """Return a candidate's trial for one seed, scored on the images of the search alone."""
         overrides, where = self.overrides(values), f"{self.name}, candidate {self.label(values)}"
-        made = apply(self.base, overrides, where) if overrides else self.base
-        return made.model_copy(update={"seed": seed, "evaluate": self.evaluations or made.evaluate[:1]})
+        trial = apply(self.base, overrides, where) if overrides else self.base
+        return trial.model_copy(update={"seed": seed, "evaluate": self.evaluations or trial.evaluate[:1]})
 
     @property
     def evaluations(self) -> tuple[Evaluate, ...]:
-        """What candidates are scored on; empty where validation and costs say enough."""
+        """The test sets of candidates; empty where validation and costs say enough."""
         out: dict[tuple[Any, ...], Evaluate] = {}
-        for one in self.search.objectives:
-            if one.source is not None:
-                key = (one.source, one.kernel or "bicubic", one.crop, one.count)
-                metrics = (*out[key].metrics, one.what) if key in out else (one.what,)
+        for objective in self.search.objectives:
+            if objective.source is not None:
+                key = (objective.source, objective.kernel or "bicubic", objective.crop, objective.count)
+                metrics = (*out[key].metrics, objective.what) if key in out else (objective.what,)
                 out[key] = Evaluate(
-                    one.source, kernel=key[1], crop=one.crop, count=one.count, metrics=tuple(dict.fromkeys(metrics))
+                    objective.source,
+                    kernel=key[1],
+                    crop=objective.crop,
+                    count=objective.count,
+                    metrics=tuple(dict.fromkeys(metrics)),
                 )
         return tuple(out.values())
 
@@ -89,9 +93,9 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def settle(
+def resolve_search(
     study: Study, name: str, question: str, profile: str = "quick", sets: Mapping[str, Any] | None = None
-) -> Settled:
+) -> ResolvedSearch:
     """Apply profile and `--set` to a study that declares a search.
 
     Raises:
@@ -99,26 +103,30 @@ def settle(
 
     """
     assert study.search is not None
-    profiles = {key: {p: v for p, v in one.items() if not p.startswith(PREFIX)} for key, one in study.profiles.items()}
+    profiles = {
+        key: {p: v for p, v in sizes.items() if not p.startswith(PREFIX)} for key, sizes in study.profiles.items()
+    }
     plain = study.model_copy(
         update={"search": None, "profiles": profiles, "outputs": (), "arms": {}, "baseline": {}, "control": None}
     )
     given = {key: value for key, value in (sets or {}).items() if not key.startswith(PREFIX)}
     if "seeds" in given:
         raise UsageError("--set seeds: a search has search.seeds and search.fresh_seeds")
-    if clash := set(given) & {path for one, r in study.search.space.items() for path in _paths(one, r)}:
+    if clash := set(given) & {
+        set_path for path, values in study.search.space.items() for set_path in _paths(path, values)
+    }:
         raise UsageError(f"--set {min(clash)}: the search sets this path; edit its space instead")
     base = expand(plain.model_copy(update={"seeds": 1}), name, question, profile, given).arms[0].trials[0]
     search = _sized(study, profile, {k: v for k, v in (sets or {}).items() if k.startswith(PREFIX)}, name)
-    made = Settled(
+    resolved = ResolvedSearch(
         study, plain.model_copy(update={"outputs": study.outputs}), search, base, name, question, profile, given
     )
-    _check(made)
-    return made
+    _check(resolved)
+    return resolved
 
 
-def _paths(path: str, one: Any) -> set[str]:
-    choices = getattr(one, "choices", {})
+def _paths(path: str, values: Any) -> set[str]:
+    choices = getattr(values, "choices", {})
     return {p for overrides in choices.values() for p in overrides} or {path}
 
 
@@ -128,73 +136,79 @@ def _sized(study: Study, profile: str, sets: Mapping[str, Any], name: str) -> Se
     sizes: dict[str, Any] = {k: min(v, getattr(search, k)) for k, v in SIZES.get(profile, {}).items()}
     own = {k: v for k, v in study.profiles.get(profile, {}).items() if k.startswith(PREFIX)}
     sizes |= {k.removeprefix(PREFIX): v for k, v in {**own, **sets}.items()}
-    known = {"trials", "seeds", "fresh_seeds", "sampler", "seed", "startup", "front"}
+    names = {"trials", "seeds", "fresh_seeds", "sampler", "seed", "startup", "front"}
     for key in sizes:
-        if key not in known:
-            raise UsageError(f"{name}: no such size of a search: {PREFIX}{key}: {nearest(key, known)}")
+        if key not in names:
+            raise UsageError(f"{name}: no such size of a search: {PREFIX}{key}: {nearest(key, names)}")
     try:
         return Search(**{field: getattr(search, field) for field in Search.model_fields} | sizes)
     except ValidationError as error:
         raise UsageError(f"{name}: {PREFIX}{explain(error)}") from error
 
 
-def _check(made: Settled) -> None:
+def _check(resolved: ResolvedSearch) -> None:
     """Refuse objectives that cannot be measured, or that look at what the study reports."""
-    search, stages = made.search, made.base.stages
+    search, stages = resolved.search, resolved.base.stages
     validated = bool(stages) and stages[-1].validations > 0 and stages[-1].holdout > 0
-    for one in search.objectives:
-        where = f"{made.name}, search: {one.what}"
-        if one.what in COSTS:
+    for objective in search.objectives:
+        where = f"{resolved.name}, search: {objective.what}"
+        if objective.what in COSTS:
             continue
-        if one.what == VALIDATION:
+        if objective.what == VALIDATION:
             if not validated:
                 raise UsageError(f"{where}: the last stage validates nothing: give it validations and a holdout")
             continue
-        if one.what not in metrics:
-            known = [VALIDATION, *COSTS, *metrics.list()]
-            raise UsageError(f"{where}: there is no such objective: {nearest(one.what, known)}")
-        higher = metrics.get(one.what).higher_is_better
-        if one.source is None:
+        if objective.what not in metrics:
+            names = [VALIDATION, *COSTS, *metrics.list()]
+            raise UsageError(f"{where}: there is no such objective: {nearest(objective.what, names)}")
+        higher = metrics.get(objective.what).higher_is_better
+        if objective.source is None:
             raise UsageError(
-                f'{where} wants the images to score: {type(one).__name__}("{one.what}", "photos/unpaired")'
+                f'{where} wants the images to score: {type(objective).__name__}("{objective.what}", "photos/unpaired")'
             )
-        if higher != (one.direction == "maximise"):
+        if higher != (objective.direction == "maximise"):
             raise UsageError(
                 f"{where}: {'higher' if higher else 'lower'} is better: {'Maximise' if higher else 'Minimise'} it"
             )
-        if one.source in {e.source for e in made.base.evaluate}:
+        if objective.source in {e.source for e in resolved.base.evaluate}:
             raise UsageError(
-                f"{where}: the study reports {one.source!r}, so the search must not look at it; "
+                f"{where}: the study reports {objective.source!r}, so the search must not look at it; "
                 f'declare other images, or use "{VALIDATION}"'
             )
     if search.find(Median) and not validated:
         raise UsageError(
-            f"{made.name}, search: Median watches validation PSNR: give the last stage validations and a holdout"
+            f"{resolved.name}, search: Median watches validation PSNR: give the last stage validations and a holdout"
         )
     for path in search.space:  # a misspelt path, before anything is asked
         first = search.space[path].ends[0]
-        apply(made.base, made.overrides({path: first}), f"{made.name}, search space")
+        apply(resolved.base, resolved.overrides({path: first}), f"{resolved.name}, search space")
 
 
-def expanded(made: Settled, found: Sequence[Mapping[str, Any]] = ()) -> Expanded:
-    """Return the arms of the report: baseline, what the search found, named arms and bicubic, with fresh seeds.
+def expanded(resolved: ResolvedSearch, selected: Sequence[Mapping[str, Any]] = ()) -> Expanded:
+    """Return the arms of the report: baseline, what the search selected, named arms and bicubic, with fresh seeds.
 
-    What was found and equals the baseline is no arm of its own.
+    A selected candidate that equals the baseline is no arm of its own.
     """
-    study, base = made.study, made.overrides(made.study.baseline)
+    study, base = resolved.study, resolved.overrides(resolved.study.baseline)
     points = {DEFAULT: base}
-    for n, values in enumerate(found, 1):
-        name = WINNER if len(made.search.objectives) == 1 else FRONT.format(n)
-        if apply(made.base, made.overrides(values), name) != apply(made.base, base, name):
-            points[name] = made.overrides(values)
-    arms = made.plain.model_copy(
+    for n, values in enumerate(selected, 1):
+        name = WINNER if len(resolved.search.objectives) == 1 else FRONT.format(n)
+        if apply(resolved.base, resolved.overrides(values), name) != apply(resolved.base, base, name):
+            points[name] = resolved.overrides(values)
+    arms = resolved.plain.model_copy(
         update={
             "axes": (Axis(AXIS, points, label="setting"),), "arms": study.arms, "baseline": {AXIS: DEFAULT},
-            "control": study.control, "seeds": made.search.fresh_seeds,
+            "control": study.control, "seeds": resolved.search.fresh_seeds,
         }
     )  # fmt: skip
-    out = expand(arms, made.name, made.question, made.profile, {**made.sets, "seeds": made.search.fresh_seeds})
-    shift = made.search.seeds
+    out = expand(
+        arms,
+        resolved.name,
+        resolved.question,
+        resolved.profile,
+        {**resolved.sets, "seeds": resolved.search.fresh_seeds},
+    )
+    shift = resolved.search.seeds
     shifted = tuple(
         arm if arm.kind == "reference"
         else replace(arm, trials=tuple(t.model_copy(update={"seed": t.seed + shift}) for t in arm.trials))
@@ -203,7 +217,7 @@ def expanded(made: Settled, found: Sequence[Mapping[str, Any]] = ()) -> Expanded
     return replace(out, arms=shifted)
 
 
-def signature(made: Settled, cache: Path) -> str:
+def signature(resolved: ResolvedSearch, cache: Path) -> str:
     """Return what names a search in its journal: another space, base, set of images or sampler is another search.
 
     Raises:
@@ -212,25 +226,27 @@ def signature(made: Settled, cache: Path) -> str:
 
     """
     keys = Keys(cache)
-    trial = made.trial({}, 0)
-    stages = keys.stages(trial, made.name)
-    for path, one in made.search.space.items():  # a value that no model takes, before anything is trained
-        for end in one.values if isinstance(one, Choice) else one.ends:
-            values = {**made.study.baseline, path: one.snapped(end)}
-            keys.stages(made.trial(values, 0), f"{made.name}, search space, {made.label({path: values[path]})}")
-    wanted = [e.key for e in keys.evaluation(trial, stages, made.name).wanted] if made.evaluations else []
-    reported = {i.sha: e.source for e in made.base.evaluate for i in fingerprint(e.source, cache).images}
-    looked = {one.source: fingerprint(one.source, cache).images for one in made.evaluations}
-    if made.search.find(Median) or any(one.what == VALIDATION for one in made.search.objectives):
+    trial = resolved.trial({}, 0)
+    stages = keys.stages(trial, resolved.name)
+    for path, axis in resolved.search.space.items():  # a value that no model takes, before anything is trained
+        for end in axis.values if isinstance(axis, Choice) else axis.ends:
+            values = {**resolved.study.baseline, path: axis.snapped(end)}
+            keys.stages(
+                resolved.trial(values, 0), f"{resolved.name}, search space, {resolved.label({path: values[path]})}"
+            )
+    wanted = [e.key for e in keys.evaluation(trial, stages, resolved.name).wanted] if resolved.evaluations else []
+    reported = {i.sha: e.source for e in resolved.base.evaluate for i in fingerprint(e.source, cache).images}
+    searched = {evaluation.source: fingerprint(evaluation.source, cache).images for evaluation in resolved.evaluations}
+    if resolved.search.find(Median) or any(objective.what == VALIDATION for objective in resolved.search.objectives):
         held = stages[-1].stage
-        looked["the hold-out"] = fingerprint(held.data.source, cache).images[-held.holdout :]
-    for source, images in looked.items():
+        searched["the hold-out"] = fingerprint(held.data.source, cache).images[-held.holdout :]
+    for source, images in searched.items():
         if both := sorted({reported[i.sha] for i in images if i.sha in reported}):
-            raise UsageError(f"{made.name}, search: {source} and the reported {both[0]} share images: take others")
-    search = made.search.model_dump(mode="json", exclude={"trials", "fresh_seeds", "front"})
+            raise UsageError(f"{resolved.name}, search: {source} and the reported {both[0]} share images: take others")
+    search = resolved.search.model_dump(mode="json", exclude={"trials", "fresh_seeds", "front"})
     return digest({
         "kind": "search", "stages": [unit.key for unit in stages], "evaluations": wanted, "search": search,
-        "baseline": made.overrides(made.study.baseline),
+        "baseline": resolved.overrides(resolved.study.baseline),
     })  # fmt: skip
 
 
@@ -245,4 +261,4 @@ def expand_study(
     """
     if study.search is None:
         return expand(study, name, question, profile, sets)
-    return expanded(settle(study, name, question, profile, sets))
+    return expanded(resolve_search(study, name, question, profile, sets))

@@ -15,7 +15,7 @@ from drnbench.errors import UsageError
 from drnbench.planning import Plan, make
 from drnbench.planning.expand import Expanded, expand
 from drnbench.search import record
-from drnbench.search.resolve import Settled, expanded, settle, signature
+from drnbench.search.resolve import ResolvedSearch, expanded, resolve_search, signature
 from drnbench.store import Store
 from drnbench.training.prepare import check_trials_fit
 
@@ -44,9 +44,9 @@ class Declared:
         """The search that it declares in place of axes."""
         return self.study.search
 
-    def settled(self) -> Settled:
+    def settled(self) -> ResolvedSearch:
         """Return its search under this profile and these overrides."""
-        return settle(self.study, self.name, self.question, self.profile, self.overrides)
+        return resolve_search(self.study, self.name, self.question, self.profile, self.overrides)
 
     def expanded(self, store: Store) -> Expanded:
         """Return its arms; of a search those of the report, with what it selected as soon as it is over."""
@@ -112,7 +112,7 @@ def read_overrides(items: list[str]) -> dict[str, Any]:
     return overrides
 
 
-def _is_over(settled: Settled, history: Mapping[str, Any]) -> bool:
+def _is_over(settled: ResolvedSearch, history: Mapping[str, Any]) -> bool:
     ended = [candidate for candidate in history["candidates"] if candidate["state"] != "running"]
     size = settled.search.size
     wanted = settled.search.trials if size is None else min(size, settled.search.trials)

@@ -1,7 +1,8 @@
-"""Candidates as work for the coordinator: as many at once as there are slots, each with one seed after the other."""
+"""Candidates as units for the coordinator: as many at once as there are slots, each with its seeds in turn."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,54 +12,102 @@ from drnbench.config.units import StageUnit, Unit
 from drnbench.errors import UnitError, UsageError
 from drnbench.planning.keys import Keys
 from drnbench.search import measure, record
-from drnbench.search.engine import Candidate, Engine
+from drnbench.search.candidate import Candidate, State
+from drnbench.search.engine import Engine
 from drnbench.search.measure import Run
-from drnbench.search.resolve import Settled
+from drnbench.search.resolve import ResolvedSearch
 from drnbench.session.recording import record_trial
 from drnbench.store import Status, Store, is_scored
 
 
+class Phase(enum.Enum):
+    """The phase of a candidate that is tried; `Searcher._advance` takes it from one to the next.
+
+    WORKING   its next unit waits, runs or is given out; a seed is scored when all its units are done
+       |  a validation shows that it is hopeless
+    STOPPING  its running unit saves and leaves
+       |  nothing of it runs any more, or its last seed is scored, or a unit failed for good
+    ENDED     complete, pruned or failed
+    """
+
+    WORKING = enum.auto()
+    STOPPING = enum.auto()
+    ENDED = enum.auto()
+
+
 @dataclass
 class _Active:
+    """A candidate that is tried.
+
+    Attributes:
+        runs: its units, by seed.
+        leaving: key of the unit that is asked to save and leave.
+        given: key of the unit given out last.
+        reported: keys of the stages whose validations the pruner has.
+
+    """
+
     candidate: Candidate
     runs: list[Run]
     label: str
-    hopeless: bool = False
+    phase: Phase = Phase.WORKING
     leaving: str | None = None
     given: str | None = None
-    read: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
+
+    @property
+    def seed(self) -> int:
+        """The position of the seed that is next to be scored."""
+        return min(len(self.candidate.scores), len(self.runs) - 1)
+
+    @property
+    def run(self) -> Run:
+        """The units of that seed."""
+        return self.runs[self.seed]
+
+    @property
+    def stages(self) -> set[str]:
+        """The keys of its stages, over all seeds."""
+        return {stage.key for run in self.runs for stage in run.stages}
 
 
 class Searcher:
-    """Asks for candidates while there is room, watches them train, and tells what they scored.
+    """Asks for candidates while there is room, watches them train, and records their scores.
 
-    The store says what a unit became, so a search that is taken up again finds what the killed one had trained.
+    The store has the state of each unit, so a search that is taken up again uses what the killed one had trained.
 
     Args:
-        name: of the search in its journal, from `settle.signature`.
-        slots: how many candidates go on at once.
+        name: of the search in its journal, from `resolve.signature`.
+        slots: candidates at once.
         stop: asks a running unit to save and leave.
-        say: told in a line how each candidate ended.
+        say: prints a line on the end of each candidate.
         rerun: "failed" tries candidates again that failed before.
-        spare: told the units of a candidate that was given up.
+        spare: takes the units of a candidate that was given up off the progress display.
 
     """
 
     def __init__(
-        self, made: Settled, name: str, store: Store, slots: int, stop: Callable[[str], None], say: Callable[[str], None],
-        rerun: str | None = None, spare: Callable[[Sequence[Unit]], None] = lambda units: None,  # noqa: ARG005
+        self, search: ResolvedSearch, name: str, store: Store, slots: int, stop: Callable[[str], None],
+        say: Callable[[str], None], rerun: str | None = None,
+        spare: Callable[[Sequence[Unit]], None] = lambda units: None,  # noqa: ARG005
     ) -> None:  # fmt: skip
-        self.engine = open_engine(made, name, store, retry=rerun == "failed")
-        self._made, self._name, self._store, self._slots, self._stop, self._say = made, name, store, slots, stop, say
-        self._rerun, self._spare = rerun, spare
+        self.engine = open_engine(search, name, store, retry=rerun == "failed")
+        self._search, self._name, self._store, self._slots, self._stop, self._say = (
+            search,
+            name,
+            store,
+            slots,
+            stop,
+            say,
+        )
+        self._rerun, self._spare, self._objectives = rerun, spare, search.search.objectives
         self._keys = Keys(store.cache)
         self._active: list[_Active] = []
         self._given: set[str] = set()
         self._stages: set[str] = set()
         self._trials: set[str] = set()
-        self.failed = [
-            self._failure(one) for one in self.engine.candidates if one.state == "failed" and not _answer(one)
-        ]
+        failed = (c for c in self.engine.candidates if c.state is State.FAILED and not c.diverged)
+        self.failed = [self._failure(candidate) for candidate in failed]
         self.write()
 
     @property
@@ -68,7 +117,7 @@ class Searcher:
 
     def write(self) -> dict[str, Any]:
         """Write search.json."""
-        return record.write(self._made, self.engine, self._name, self._store, self._stages, self._trials)
+        return record.write(self._search, self.engine, self._name, self._store, self._stages, self._trials)
 
     def more(self, held: Collection[str], room: int) -> list[tuple[Unit, str]]:
         """Return units to run now.
@@ -81,15 +130,15 @@ class Searcher:
         busy, out = set(held), list[tuple[Unit, str]]()
         for active in list(self._active):
             self._advance(active, busy, out)
-        while len(out) < room and len(self._active) < self._slots and (found := self.engine.ask()) is not None:
-            started = self._start(found)
+        while len(out) < room and len(self._active) < self._slots and (candidate := self.engine.ask()) is not None:
+            started = self._start(candidate)
             if started is not None:
                 self._active.append(started)
                 self._advance(started, busy, out)
         for active in self._active:  # whoever waits for a stage that another trains looks ahead to its later seeds
             if len(out) >= room:
                 break
-            self._ahead(active, busy, out)
+            self._look_ahead(active, busy, out)
         return out
 
     # --- the listener's side
@@ -101,100 +150,105 @@ class Searcher:
         """See `Listener`: validation PSNR may show that a candidate is hopeless."""
         if not isinstance(unit, StageUnit) or "step" not in payload:
             return
-        values = [v for k, v in payload.items() if measure.watched(k, unit, self._kernel)]
+        values = [value for name, value in payload.items() if measure.is_watched(name, unit, self._kernel)]
         for active in self._active if values else ():
             self._report(active, unit, [(payload["step"], values[0])])
 
     def ended(self, unit: Unit, label: str, status: Status, tail: Any = ()) -> None:
-        """See `Listener`: what became of a unit is read from the store."""
+        """See `Listener`: the state of a unit is read from the store."""
 
-    # --- a candidate's way
+    # --- the phases of a candidate
 
     @property
     def _kernel(self) -> str | None:
-        median, first = self._made.search.find(Median), self._made.search.objectives[0]
-        return (median.kernel if median else None) or (
-            first.kernel if first.what == VALIDATION or first.source else None
-        )
+        median, first = self._search.search.find(Median), self._objectives[0]
+        validated = first.kernel if first.what == VALIDATION or first.source else None
+        return (median.kernel if median else None) or validated
 
-    def _start(self, one: Candidate) -> _Active | None:
+    def _start(self, candidate: Candidate) -> _Active | None:
         """Make a candidate's units; one whose trial cannot be made has failed."""
-        label = self._called(one)
         try:
-            runs = [self._run(one, seed) for seed in range(self._made.search.seeds)]
+            runs = [make_run(self._search, self._keys, candidate.values, s) for s in range(self._search.search.seeds)]
         except UsageError as error:
-            self._fail(one, f"error: {error}")
+            self._fail(candidate, f"error: {error}")
             return None
-        return _Active(one, runs, label)
+        self._stages |= {stage.key for run in runs for stage in run.stages}
+        self._trials |= {run.unit.key for run in runs if run.unit}
+        return _Active(candidate, runs, self._label(candidate))
 
-    def _called(self, one: Candidate) -> str:
+    def _label(self, candidate: Candidate) -> str:
         # Numbers of the journal have gaps, where the sampler named a point again.
-        return f"candidate {self.engine.candidates.index(one)}" if one.number >= 0 else "default in search"
-
-    def _run(self, one: Candidate, seed: int) -> Run:
-        made = make_run(self._made, self._keys, one.values, seed)
-        self._stages |= {stage.key for stage in made.stages}
-        self._trials |= {made.unit.key} if made.unit else set()
-        return made
+        in_space = candidate.number >= 0
+        return f"candidate {self.engine.candidates.index(candidate)}" if in_space else "default in search"
 
     def _advance(self, active: _Active, busy: set[str], out: list[tuple[Unit, str]]) -> None:
-        """Take a candidate as far as the store allows: to its next unit, to its next seed, to its end."""
-        one = active.candidate
-        while one.state == "running":
-            run = active.runs[len(one.scores)]
-            unit = self._next(active, run)
-            if active.hopeless:
-                if active.leaving in busy:
-                    return  # it is saving
-                self._pruned(unit)
-                self.engine.prune(one)
-                self._spare([unit for run in active.runs for unit in run.units])
-            elif unit is None:
-                try:
-                    self.engine.scored(one, *measure.scores(run, self._made.search.objectives, self._store))
-                except UnitError as error:
-                    self._fail(one, f"error: {error}")
-            elif unit.key in busy or self._give(active, unit, busy, out):
+        """Take a candidate from phase to phase as far as the store allows."""
+        while active.phase is not Phase.ENDED:
+            waits = self._work(active, busy, out) if active.phase is Phase.WORKING else self._leave(active, busy)
+            if waits:
                 return
         self._active.remove(active)
-        self._tell(one, active.label)
+        self._announce(active)
+
+    def _work(self, active: _Active, busy: set[str], out: list[tuple[Unit, str]]) -> bool:
+        """Give out the next unit, or score the seed that is done; return True if the candidate has to wait."""
+        unit = self._next(active, active.run)
+        if active.phase is not Phase.WORKING:
+            return False  # the validations of a stage that is done have shown that it is hopeless
+        if unit is not None:
+            return unit.key in busy or self._give(active, unit, busy, out)
+        try:
+            values, images = measure.scores(active.run, self._objectives, self._store)
+            if self.engine.scored(active.candidate, values, images):
+                active.phase = Phase.ENDED
+        except UnitError as error:
+            self._fail(active.candidate, f"error: {error}")
+            active.phase = Phase.ENDED
+        return False
+
+    def _leave(self, active: _Active, busy: set[str]) -> bool:
+        """Give a hopeless candidate up once its unit has left; return True while that is saving."""
+        if active.leaving in busy:
+            return True
+        self._mark_pruned(self._next(active, active.run))
+        self.engine.prune(active.candidate)
+        self._spare([unit for run in active.runs for unit in run.units])
+        active.phase = Phase.ENDED
+        return False
 
     def _give(self, active: _Active, unit: Unit, busy: set[str], out: list[tuple[Unit, str]]) -> bool:
-        """Hand a unit out; False where it has failed for good, and the candidate with it."""
+        """Hand a unit out; return False where it has failed for good, and the candidate with it."""
         folder = self._store.folder(unit)
         status, state = self._store.status(folder), self._store.state(folder)
         if state == "failed" and status is not None:
             killed = status.kind in {"killed", "timeout"} and unit.key not in self._given
             if not killed and (unit.key in self._given or self._rerun != "failed"):
                 self._fail(active.candidate, f"{status.kind}: {status.message}")
+                active.phase = Phase.ENDED
                 return False
-        seed = f", seed {unit.seed}"
-        what = unit.stage.name if isinstance(unit, StageUnit) else "score"
-        if not isinstance(unit, StageUnit):
-            self._describe(active, unit)
+        stage = unit.stage.name if isinstance(unit, StageUnit) else None
+        if stage is None:
+            run = next(run for run in active.runs if run.unit is not None and run.unit.key == unit.key)
+            record_trial(self._store, unit.key, [s.key for s in run.stages], run.trial)
         busy.add(unit.key)
         self._given.add(unit.key)
         active.given = unit.key
-        out.append((unit, f"{what} · {active.label}{seed}"))
+        out.append((unit, f"{stage or 'score'} · {active.label}, seed {unit.seed}"))
         return True
 
-    def _ahead(self, active: _Active, busy: set[str], out: list[tuple[Unit, str]]) -> None:
+    def _look_ahead(self, active: _Active, busy: set[str], out: list[tuple[Unit, str]]) -> None:
         """Give a candidate that waits for another's stage a shared stage of a later seed."""
-        at = len(active.candidate.scores)
-        first = self._next(active, active.runs[at])
-        if active.hopeless or first is None or first.key not in busy or active.given in busy:
+        first = self._next(active, active.run)
+        if active.phase is not Phase.WORKING or first is None or first.key not in busy or active.given in busy:
             return
-        for run in active.runs[at + 1 :]:
+        for run in active.runs[active.seed + 1 :]:
             unit = self._next(active, run)
             if isinstance(unit, StageUnit) and unit.key not in busy and self._shared(active, unit):
                 self._give(active, unit, busy, out)
                 return
 
-    def _reach(self, active: _Active) -> set[str]:
-        return {stage.key for run in active.runs for stage in run.stages}
-
     def _shared(self, active: _Active, unit: Unit) -> bool:
-        return any(unit.key in self._reach(other) for other in self._active if other is not active)
+        return any(unit.key in other.stages for other in self._active if other is not active)
 
     def _next(self, active: _Active, run: Run) -> Unit | None:
         """Return the first unit of a run that is not done; None where all is."""
@@ -207,38 +261,35 @@ class Searcher:
             # The checkpoint of an earlier stage is only wanted where a later one starts.
             if whole and ((folder / "checkpoint.pt").exists() or (run.unit is None and stage is run.stages[-1])):
                 done = n
-                self._read(active, stage)
-        if done + 1 < len(run.stages):
-            return run.stages[done + 1]
-        return run.unit
+                self._report_stage(active, stage)
+        return run.stages[done + 1] if done + 1 < len(run.stages) else run.unit
 
     # --- pruning
 
-    def _read(self, active: _Active, stage: StageUnit) -> None:
+    def _report_stage(self, active: _Active, stage: StageUnit) -> None:
         """Report the validations of a stage that is done, which another candidate or an earlier run may have trained."""
-        here = [s.key for s in active.runs[min(len(active.candidate.scores), len(active.runs) - 1)].stages]
-        if stage.key in here and stage.key not in active.read and self._made.search.find(Median):
-            active.read.add(stage.key)
+        current = {unit.key for unit in active.run.stages}
+        if stage.key in current and stage.key not in active.reported and self._search.search.find(Median):
+            active.reported.add(stage.key)
             self._report(active, stage, measure.validations(stage, self._kernel, self._store))
 
     def _report(self, active: _Active, unit: StageUnit, values: list[tuple[int, float]]) -> None:
-        """Tell the pruner; a unit that nobody else wants is asked to save and leave."""
-        at = len(active.candidate.scores)
-        run = active.runs[min(at, len(active.runs) - 1)]
-        keys = [stage.key for stage in run.stages]
-        if active.hopeless or unit.key not in keys or active.candidate.state != "running":
+        """Report validations to the pruner; a unit that nobody else wants is asked to save and leave."""
+        run, keys = active.run, [stage.key for stage in active.run.stages]
+        if active.phase is not Phase.WORKING or unit.key not in keys or active.candidate.state is not State.RUNNING:
             return
-        before = at * run.steps + sum(stage.stage.steps for stage in run.stages[: keys.index(unit.key)])
+        before = len(active.candidate.scores) * run.steps
+        before += sum(stage.stage.steps for stage in run.stages[: keys.index(unit.key)])
         for step, value in values:
             if self.engine.report(active.candidate, before + step, value):
-                active.hopeless = True
+                active.phase = Phase.STOPPING
                 if not self._shared(active, unit):
                     active.leaving = unit.key
                     self._stop(unit.key)
                 return
 
-    def _pruned(self, unit: Unit | None) -> None:
-        """Say in a unit's status why it was left; it can be taken up again."""
+    def _mark_pruned(self, unit: Unit | None) -> None:
+        """Record in a unit's status why it was left; it can be taken up again."""
         if unit is None:
             return
         folder = self._store.folder(unit)
@@ -249,67 +300,57 @@ class Searcher:
 
     # --- ends
 
-    def _fail(self, one: Candidate, note: str) -> None:
-        self.engine.fail(one, note)
-        if not _answer(one):
-            self.failed.append(self._failure(one))
+    def _fail(self, candidate: Candidate, note: str) -> None:
+        self.engine.fail(candidate, note)
+        if not candidate.diverged:
+            self.failed.append(self._failure(candidate))
 
-    def _failure(self, one: Candidate) -> str:
-        return f"{self._called(one)}, {self._made.label(one.values)}: {one.note}"
+    def _failure(self, candidate: Candidate) -> str:
+        return f"{self._label(candidate)}, {self._search.label(candidate.values)}: {candidate.note}"
 
-    def _tell(self, one: Candidate, label: str) -> None:
+    def _announce(self, active: _Active) -> None:
+        """Write search.json and print how a candidate ended."""
         self.write()
-        best = self.engine.best()
-        scored = ", ".join(
-            f"{o.what} {v:.6g}" for o, v in zip(self._made.search.objectives, one.means or [], strict=False)
-        )
-        star = " (best so far)" if len(self._made.search.objectives) == 1 and one in best else ""
-        told = f": {one.note}" if one.note else f": {scored}" if scored else ""
-        self._say(f"{one.state} {label}, {self._made.label(one.values)}{told}{star}")
-
-    def _describe(self, active: _Active, unit: Unit) -> None:
-        """Write trial.json, as for the trials of a plan."""
-        run = next(run for run in active.runs if run.unit is not None and run.unit.key == unit.key)
-        record_trial(self._store, unit.key, [stage.key for stage in run.stages], run.trial)
+        candidate = active.candidate
+        values = zip(self._objectives, candidate.means or [], strict=False)
+        result = candidate.note or ", ".join(f"{objective.what} {value:.6g}" for objective, value in values)
+        best = " (best so far)" if len(self._objectives) == 1 and candidate in self.engine.best() else ""
+        label = f"{active.label}, {self._search.label(candidate.values)}"
+        self._say(f"{candidate.state} {label}{': ' + result if result else ''}{best}")
 
 
-def make_run(made: Settled, keys: Keys, values: dict[str, Any], seed: int) -> Run:
+def make_run(search: ResolvedSearch, keys: Keys, values: dict[str, Any], seed: int) -> Run:
     """Return one seed of a candidate as units.
 
     Raises:
         UsageError: the values make no trial.
 
     """
-    trial = made.trial(values, seed)
-    where = f"{made.name}, candidate {made.label(values)}"
+    trial = search.trial(values, seed)
+    where = f"{search.name}, candidate {search.label(values)}"
     stages = keys.stages(trial, where)
-    return Run(trial, tuple(stages), keys.evaluation(trial, stages, where) if made.evaluations else None)
+    return Run(trial, tuple(stages), keys.evaluation(trial, stages, where) if search.evaluations else None)
 
 
-def expected(made: Settled, keys: Keys, candidates: int) -> tuple[list[Unit], frozenset[str]]:
+def expected(search: ResolvedSearch, keys: Keys, candidates: int) -> tuple[list[Unit], frozenset[str]]:
     """Return about the units that so many candidates take, and the keys of those that all candidates share.
 
     A stage is shared where the ends of the space do not tell it apart.
     """
-    ends = [{path: one.ends[end] for path, one in made.search.space.items()} for end in (0, 1)]
-    seeds = range(made.search.seeds)
+    ends = [{path: values.ends[end] for path, values in search.search.space.items()} for end in (0, 1)]
+    seeds = range(search.search.seeds)
     try:
-        runs = [[make_run(made, keys, values, seed) for values in ends] for seed in seeds]
+        runs = [[make_run(search, keys, values, seed) for values in ends] for seed in seeds]
     except UsageError:  # such a candidate will fail by itself
-        units = [unit for seed in seeds for unit in make_run(made, keys, {}, seed).units]
+        units = [unit for seed in seeds for unit in make_run(search, keys, {}, seed).units]
         return list(units) * candidates, frozenset()
     low = [unit for first, _ in runs for unit in first.units]
-    shared = frozenset(u.key for u in low) & {unit.key for _, last in runs for unit in last.units}
+    shared = frozenset(unit.key for unit in low) & {unit.key for _, last in runs for unit in last.units}
     own = [unit for unit in low if unit.key not in shared]
     return [unit for unit in low if unit.key in shared] + own * candidates, shared
 
 
-def open_engine(made: Settled, name: str, store: Store, *, retry: bool = False) -> Engine:
+def open_engine(search: ResolvedSearch, name: str, store: Store, *, retry: bool = False) -> Engine:
     """Open a study's journal."""
-    steps = sum(stage.steps for stage in made.base.stages) * made.search.seeds
-    return Engine(made.search, name, record.journal(store, made.name), made.study.baseline, steps, retry)
-
-
-def _answer(one: Candidate) -> bool:
-    """Whether a candidate failed by what it is: settings that diverge are an answer, anything else is somebody's fault."""
-    return (one.note or "").startswith(("diverged", "a score is not finite"))
+    steps = sum(stage.steps for stage in search.base.stages) * search.search.seeds
+    return Engine(search.search, name, record.journal(store, search.name), search.study.baseline, steps, retry)

@@ -14,7 +14,7 @@ from drnbench.planning import Plan
 from drnbench.planning.costs import Costs
 from drnbench.planning.keys import Keys
 from drnbench.search import record
-from drnbench.search.resolve import Settled, signature
+from drnbench.search.resolve import ResolvedSearch, signature
 from drnbench.session.declared import Declared
 from drnbench.session.execute import announce, display, execute
 from drnbench.session.items import todo
@@ -95,7 +95,7 @@ def search_state(declared: Declared, store: Store) -> str:
     return f"{line}; {_left(settled, wanted - len(states) + states.count('running'), store)}{settled.search.how}"
 
 
-def _left(settled: Settled, pending: int, store: Store) -> str:
+def _left(settled: ResolvedSearch, pending: int, store: Store) -> str:
     """Return what the candidates that are left would take, if none were given up."""
     if pending <= 0:
         return ""

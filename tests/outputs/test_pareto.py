@@ -16,7 +16,7 @@ from drnbench.outputs import pareto, report, search_figure, search_summary
 from drnbench.render import style
 from drnbench.results.reading import read
 from drnbench.search import Float, Maximise, Minimise, Search, Steps
-from drnbench.search.resolve import expanded, settle
+from drnbench.search.resolve import expanded, resolve_search
 from drnbench.store import Store, write_json
 from tests.fake_store import base, fill, plan_of
 
@@ -58,7 +58,7 @@ def reported(store: Store, found: list[dict[str, Any]], objectives: Any = VALIDA
         base=base(), search=Search(space=SPACE, objectives=objectives), baseline={"adapt.lam": 0.1, "adapt.rho": 0.3},
         outputs=[Table(rows="search")],
     )  # fmt: skip
-    made = settle(study, "unpaired", "Which?")
+    made = resolve_search(study, "unpaired", "Which?")
     full = expanded(made, found)
     # The plan of the arms that were found, through the same road as any other.
     plain = Study(

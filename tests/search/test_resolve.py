@@ -6,12 +6,12 @@ from pydantic import ValidationError
 from drnbench import Axis, Curve, Evaluate
 from drnbench.errors import UsageError
 from drnbench.search import Choice, Float, Int, Maximise, Median, Minimise, Steps
-from drnbench.search.resolve import expand_study, expanded, settle, signature
+from drnbench.search.resolve import expand_study, expanded, resolve_search, signature
 from tests.search.studyfile import study
 
 
 def settled(search=None, profile="quick", sets=None, **fields):
-    return settle(study(search, **fields), "s", "?", profile, sets)
+    return resolve_search(study(search, **fields), "s", "?", profile, sets)
 
 
 def seeds(arms):

@@ -8,7 +8,7 @@ from drnbench.config.units import StageUnit
 from drnbench.outputs.report import write
 from drnbench.planning import make
 from drnbench.search import Maximise, Median, Minimise, Steps, Wilcoxon
-from drnbench.search.resolve import expanded, settle, signature
+from drnbench.search.resolve import expanded, resolve_search, signature
 from drnbench.session.coordinator import Coordinator
 from drnbench.session.search_source import Searcher
 from drnbench.store import Status, Store
@@ -26,7 +26,7 @@ def store(tmp_path):
 
 def run(store, search=None, *, slots=1, fate=None, rerun=None, **fields):
     """Run a search with a pretended executor, without the arms of the report."""
-    made = settle(study(search, **fields), "s", "?")
+    made = resolve_search(study(search, **fields), "s", "?")
     school, said = School(store, slots, fate), []
     searcher = Searcher(made, signature(made, store.cache), store, slots, school.stop, said.append, rerun)
     plan = make(expanded(made), store)
@@ -161,7 +161,7 @@ def test_costs_are_objectives_and_the_report_shows_the_front(store):
 def test_a_report_can_be_written_while_the_search_runs(store):
     from drnbench.session.recording import record
 
-    made = settle(study(), "s", "?")
+    made = resolve_search(study(), "s", "?")
     record(make(expanded(made), store), store)
     Searcher(made, signature(made, store.cache), store, 1, str, str)
     report = write(store, "s")
