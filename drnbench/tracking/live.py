@@ -1,10 +1,10 @@
-"""The mirror while a study runs: a thread beside the coordinator, which nothing ever waits for."""
+"""The mirror while a study runs: a thread beside the coordinator, which never waits for it."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from drnbench.store import Store
 from drnbench.tracking.mirror import Mirror
@@ -12,9 +12,9 @@ from drnbench.tracking.mirror import Mirror
 PAUSE_S = 2.0
 """At least this long between two syncs."""
 SHARE = 10
-"""And at least this many times as long as the last one took: training needs the processor more."""
+"""And at least this many times the duration of the last sync: training needs the processor more."""
 AWAY_S = 60.0
-"""How long to leave a server alone that failed."""
+"""Seconds before a server that failed is tried again."""
 
 
 class LiveMirror:
@@ -22,7 +22,7 @@ class LiveMirror:
 
     Args:
         uri: tracking URI; none is the store's own results/mlflow.db.
-        warn: told once, in one line, when mirroring fails; training goes on, and a later `sync` catches up.
+        warn: called once with a line when mirroring fails; training goes on, and a later `sync` catches up.
 
     """
 
@@ -43,18 +43,14 @@ class LiveMirror:
         self._thread = threading.Thread(target=self._work, args=(name,), name="mlflow-mirror", daemon=True)
         self._thread.start()
 
-    def notify(self, trial_keys: Iterable[str] | None = None) -> None:
-        """Say that something new is on disk; cheap, and many calls become one sync.
-
-        Which trials changed need not be told: digests of the store find them.
-        """
-        del trial_keys
+    def notify(self) -> None:
+        """Note that something new is on disk; cheap, and many calls become one sync: digests find the changed trials."""
         with self._condition:
             self._dirty = True
             self._condition.notify()
 
     def close(self, timeout: float = 30.0) -> bool:
-        """Mirror what is left and end the thread; returns whether that was done within `timeout` seconds."""
+        """Mirror the rest and end the thread; return True if that was done within `timeout` seconds."""
         if self._thread is None:
             return True
         with self._condition:
@@ -78,16 +74,16 @@ class LiveMirror:
 
     def _sync(self, name: str, closing: bool) -> bool:
         try:
-            # The last one also says how it ended: a study that is interrupted is not shown as running.
+            # The last sync also records how the study ended: an interrupted one is not shown as running.
             self.mirror.sync(name, final=closing)
         except Exception as error:  # noqa: BLE001 - whatever it is, training must not end by it
             self._failing = True
             if not self._warned and self._warn is not None:
                 self._warned = True
-                told = " ".join(str(error).split())[:200]
+                reason = " ".join(str(error).split())[:200]
                 self._warn(
                     f"MLflow at {self.mirror.uri} is not reachable or not writable, so nothing is mirrored for now; "
-                    f"`python -m drnbench sync` catches up ({type(error).__name__}: {told})"
+                    f"`python -m drnbench sync` catches up ({type(error).__name__}: {reason})"
                 )
             return False
         self._failing = False

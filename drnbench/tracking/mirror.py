@@ -21,16 +21,17 @@ from drnbench.tracking.reading import STATES, TrialView
 from drnbench.tracking.runs import Experiment, Run
 
 LOCK_S = 30.0
-"""How long to wait for another `run` or `sync` on the same store."""
+"""Seconds to wait for another `run` or `sync` on the same store."""
 
 
 @dataclass(frozen=True)
 class SyncResult:
-    """What a sync found and wrote.
+    """Result of a sync.
 
     Attributes:
         runs: runs that the study and profile have now, the parent included.
-        new_runs: how many of them were made. points: values of metrics that were written.
+        new_runs: number of them that were made.
+        points: values of metrics that were written.
 
     """
 
@@ -85,7 +86,7 @@ class Mirror:
     def _sync(self, plan: PlanRecord, views: list[TrialView], *, final: bool) -> SyncResult:
         experiment = self._experiment(plan.study, plan.profile)
         with settings(**PATIENCE):
-            made = experiment.created
+            before = experiment.created
             parent = self._parent(experiment, plan, views, final=final)
             points = 0
             for view in views:
@@ -93,23 +94,21 @@ class Mirror:
                     points += self._child(experiment, parent, view)
             if final:
                 _retire(experiment, views)
-            return SyncResult(1 + len(experiment.children), experiment.created - made, points)
+            return SyncResult(1 + len(experiment.children), experiment.created - before, points)
 
     def _experiment(self, study: str, profile: str) -> Experiment:
-        known = self._open.get((study, profile))
-        if known is not None:
-            return known
-        location = place.artifacts(self.store, study, self.uri)
-        place.follow(self.store, self.uri)
+        if (study, profile) in self._open:
+            return self._open[(study, profile)]
         if self._client is None:
-            fresh = record.database(self.uri)
-            if fresh is not None and not fresh.exists():
-                _create(fresh)
+            database = record.database(self.uri)
+            if database is not None and not database.exists():
+                _create(database)
             self._client = connect(self.uri)
         with settings(**FIRST_CALL):
-            self._client.get_experiment_by_name(study)
+            stored = place.experiment(self._client, self.store, study, self.uri)
+        location = place.artifacts(self.store, study, self.uri)
         with settings(**PATIENCE):
-            self._open[(study, profile)] = Experiment(self._client, study, profile, location)
+            self._open[(study, profile)] = Experiment(self._client, study, profile, location, stored)
         return self._open[(study, profile)]
 
     def _parent(self, experiment: Experiment, plan: PlanRecord, views: list[TrialView], *, final: bool) -> Run:
@@ -119,8 +118,8 @@ class Mirror:
                 f"{plan.study}, {plan.profile}", min(starts, default=None), {"drnbench.kind": "study"}
             )
         parent, states = experiment.parent, [view.state for view in views]
-        # Tags, since parameters cannot change; the note is what MLflow shows on top. Counts as metrics would put charts
-        # of one bar each among those of the trials.
+        # Tags, since parameters cannot change; MLflow shows the note on top. Counts as metrics would put charts of one
+        # bar each among those of the trials.
         counts = f"{states.count('done')} of {len(states)} done, {states.count('failed')} failed"
         parent.describe(
             {
@@ -196,7 +195,7 @@ def _create(path: Path) -> None:
 
 
 def _retire(experiment: Experiment, views: list[TrialView]) -> None:
-    """Say on the runs of earlier plans that the study, as it is now, has no such trial."""
+    """Tag the runs of earlier plans whose trials the study no longer has."""
     planned = {view.identity for view in views}
     for identity, run in experiment.children.items():
         if identity not in planned:

@@ -1,4 +1,4 @@
-"""How things of the store are called in MLflow, which allows fewer characters than a study does.
+"""Names in MLflow, which allows fewer characters than a study does.
 
 MLflow takes letters, digits and `_ - . : / space` in names of metrics, parameters and tags, and refuses a name that
 would be another one as a path (`a//b`, `../a`).
@@ -20,8 +20,8 @@ TAG_LENGTH = 5000
 NAME_LENGTH = 250
 
 NOT_PARAMS = frozenset({"stages", "evaluate", "protocol"})
-"""Parts of a configuration that are no parameters. MLflow never lets a parameter change, and what a trial is scored
-on may change under one key; the protocol is a tag."""
+"""Parts of a configuration that are no parameters. MLflow never lets a parameter change, and the evaluations of a trial may
+change under one key; the protocol is a tag."""
 
 
 def safe(name: str) -> str:
@@ -45,17 +45,17 @@ def params(config: Mapping[str, Any], arm: str, values: Mapping[str, Any]) -> di
         values: axis values by path; they are already there under their path unless the path is a pattern (`*.lam`).
 
     """
-    found: dict[str, Any] = {"arm": arm}
-    _flatten({k: v for k, v in config.items() if k not in NOT_PARAMS}, "", found)
+    flat: dict[str, Any] = {"arm": arm}
+    _flatten({k: v for k, v in config.items() if k not in NOT_PARAMS}, "", flat)
     for stage in config.get("stages", []):
-        _flatten({k: v for k, v in stage.items() if k != "name"}, f"{stage['name']}.", found)
+        _flatten({k: v for k, v in stage.items() if k != "name"}, f"{stage['name']}.", flat)
     for path, value in values.items():
-        found.setdefault(path.replace("*", "all"), value)
-    return {safe(k): clipped(_text(v), PARAM_LENGTH) for k, v in found.items() if v is not None}
+        flat.setdefault(path.replace("*", "all"), value)
+    return {safe(k): clipped(_text(v), PARAM_LENGTH) for k, v in flat.items() if v is not None}
 
 
-def _flatten(what: Mapping[str, Any], prefix: str, into: dict[str, Any]) -> None:
-    for key, value in what.items():
+def _flatten(config: Mapping[str, Any], prefix: str, into: dict[str, Any]) -> None:
+    for key, value in config.items():
         if isinstance(value, Mapping):
             _flatten(value, f"{prefix}{key}.", into)
         else:

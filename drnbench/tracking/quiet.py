@@ -1,4 +1,4 @@
-"""MLflow's client, without its noise, its telemetry and its minutes of patience with a server that is down."""
+"""MLflow's client, without its output, its telemetry and its minutes of waiting for a server that is down."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SILENCE = {
 
 @contextlib.contextmanager
 def settings(**values: str) -> Iterator[None]:
-    """Set environment variables of this process for a while; what the user set stays.
+    """Set environment variables of this process for a while; those that the user set stay.
 
-    MLflow reads them at each call and knows no other way to be told.
+    MLflow reads them at each call and takes these settings in no other way.
     """
     ours = {name: value for name, value in values.items() if name not in os.environ}
     os.environ.update(ours)
@@ -43,6 +43,6 @@ def connect(uri: str) -> Any:
     if os.environ.get("MLFLOW_LOGGING_LEVEL") == SILENCE["MLFLOW_LOGGING_LEVEL"]:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
-    # Retries of a connection are told once by our own warning, not by the library's three.
+    # Retries of a connection are reported once by our own warning, not three times by the library.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     return MlflowClient(tracking_uri=uri)

@@ -1,4 +1,4 @@
-"""What the mirror shows of a study, read from the store alone and without MLflow."""
+"""The content of a study's mirror, read from the store alone and without MLflow."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from drnbench.store import Status, Store
 from drnbench.tracking import names
 
 VERSION = 1
-"""Raised when the same store should look different in MLflow, so that what was mirrored before is gone over again."""
+"""Raised when the same store should look different in MLflow, so that earlier mirrors are brought up to date."""
 
 ENDED = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "lost": "KILLED"}
 STATES = {**ENDED, "running": "RUNNING", "waiting": "SCHEDULED"}
-"""MLflow's word for a state of ours."""
+"""MLflow's term for each state of a trial."""
 
 REPORTS = ("table_*", "figure_*", "summary.csv", "macros.tex", "report.html", "plan.json")
 """Files of a study's folder that its parent run shows."""
@@ -40,7 +40,7 @@ class TrialView:
     """One trial of a study as the store has it now.
 
     Attributes:
-        state: a key of STATES, or "untouched" where nothing of it was ever started.
+        state: a key of STATES, or "untouched" where none of its units was ever started.
         units: (name, folder, status) of its stages in order; the name of the last, its scores, is empty.
         started, ended: milliseconds since 1970; none where it has not.
 
@@ -54,23 +54,23 @@ class TrialView:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """Key and arm: what finds its run again."""
+        """Key and arm, by which its run is looked up."""
         return self.plan.key, self.plan.arm
 
     @property
     def label(self) -> str:
-        """How its run is called; a seed says nothing where nothing was trained."""
+        """Name of its run; a seed means nothing where nothing was trained."""
         return f"{self.plan.arm}, seed {self.plan.seed}" if self.plan.stages else self.plan.arm
 
     @property
     def started(self) -> int | None:
-        """When its first unit started."""
+        """Start of its first unit."""
         starts = [status.started for _, _, status in self.units if status]
         return milliseconds(min(starts)) if starts else None
 
     @property
     def ended(self) -> int | None:
-        """When its last unit ended."""
+        """End of its last unit."""
         ends = [status.finished for _, _, status in self.units if status and status.finished]
         return milliseconds(max(ends)) if ends and self.state in ENDED else None
 
@@ -109,11 +109,11 @@ def _state(
 ) -> tuple[str, str | None]:
     if status is not None and {e.key for e in trial.wanted} <= set(status.evaluations):
         return "done", None
-    everything = [*stages, (status, own)]
-    states = [state for _, state in everything]
-    for found, state in everything:
-        if state == "failed" and found is not None:
-            return "failed", f"{found.kind or 'error'}: {found.message}"
+    units = [*stages, (status, own)]
+    states = [state for _, state in units]
+    for unit_status, state in units:
+        if state == "failed" and unit_status is not None:
+            return "failed", f"{unit_status.kind or 'error'}: {unit_status.message}"
     for state in ("running", "interrupted", "lost"):
         if state in states:
             return state, None
@@ -130,10 +130,10 @@ def history(view: TrialView) -> list[Point]:
         if not path.exists():
             continue
         rows = pd.read_parquet(path)
-        called = {name: names.safe(f"{stage}/{name}") for name in rows["name"].unique()}
+        metrics = {name: names.safe(f"{stage}/{name}") for name in rows["name"].unique()}
         for step, name, value, time in rows[["step", "name", "value", "time"]].itertuples(index=False, name=None):
             if math.isfinite(value):
-                points.append(Point(called[name], int(step), float(value), milliseconds(time)))
+                points.append(Point(metrics[name], int(step), float(value), milliseconds(time)))
     return points
 
 
@@ -142,21 +142,21 @@ def scores(view: TrialView) -> Scores:
     import pandas as pd
 
     _, folder, status = view.units[-1]
-    found, path = Scores(), folder / "per_image.parquet"
+    means, path = Scores(), folder / "per_image.parquet"
     if status is None or not path.exists():
-        return found
-    called = names.scores(view.plan.wanted)
+        return means
+    metrics = names.scores(view.plan.wanted)
     rows = pd.read_parquet(path)
-    rows = rows[rows["evaluation"].isin([key for key in called if key in set(status.evaluations)])]
+    rows = rows[rows["evaluation"].isin([key for key in metrics if key in set(status.evaluations)])]
     for key, values in rows.groupby("evaluation", sort=False)["value"]:
         mean = float(values.mean())
         if math.isfinite(mean):
-            # MLflow shows the newest of several values, so a mean over other images replaces the one before.
-            found.points.append(Point(called[str(key)], 0, mean, milliseconds(status.finished or status.started)))
+            # MLflow shows the newest of several values, so a mean over other images replaces the former.
+            means.points.append(Point(metrics[str(key)], 0, mean, milliseconds(status.finished or status.started)))
         else:
             beyond = sum(not math.isfinite(value) for value in values)
-            found.infinite[called[str(key)]] = f"{mean} ({beyond} of {len(values)} images)"
-    return found
+            means.infinite[metrics[str(key)]] = f"{mean} ({beyond} of {len(values)} images)"
+    return means
 
 
 def samples(view: TrialView) -> list[Path]:
@@ -174,7 +174,7 @@ def reports(store: Store, name: str) -> list[Path]:
 
 
 def contents(files: Iterable[Path]) -> str:
-    """Return a digest of what files hold and how they are called."""
+    """Return a digest of the names and contents of files."""
     total = hashlib.sha256()
     for path in files:
         total.update(f"{path.name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
@@ -183,13 +183,13 @@ def contents(files: Iterable[Path]) -> str:
 
 def stamp(view: TrialView) -> str:
     """Return a digest of everything that a trial's run shows, from small files and the dates of large ones."""
-    what: dict[str, Any] = {
+    content: dict[str, Any] = {
         "version": VERSION,
         "plan": [e.model_dump(mode="json") for e in view.plan.wanted],
         "state": view.state,
         "message": view.message,
     }
-    what["units"] = [
+    content["units"] = [
         [
             name,
             str(folder.name),
@@ -198,7 +198,7 @@ def stamp(view: TrialView) -> str:
         ]
         for name, folder, status in view.units
     ]
-    return _digest(what)
+    return _digest(content)
 
 
 FILES = ("history.parquet", "per_image.parquet")
@@ -207,7 +207,7 @@ FILES = ("history.parquet", "per_image.parquet")
 def study_stamp(store: Store, plan: PlanRecord, views: Iterable[TrialView]) -> str:
     """Return a digest of everything that a study's runs show.
 
-    States and costs in plan.json are left out: the trials themselves tell them, and an estimate moves nothing.
+    States and costs in plan.json are left out: states are read from the trials, and an estimate changes nothing.
     """
     kept = plan.model_dump(mode="json", exclude={"stages": True, "warnings": True, "trials": {"__all__": {"state"}}})
     files = [path for path in reports(store, plan.study) if path.name != "plan.json"]
@@ -216,11 +216,11 @@ def study_stamp(store: Store, plan: PlanRecord, views: Iterable[TrialView]) -> s
 
 def _dated(path: Path) -> list[int] | None:
     try:
-        found = path.stat()
+        stat = path.stat()
     except FileNotFoundError:
         return None
-    return [found.st_size, found.st_mtime_ns]
+    return [stat.st_size, stat.st_mtime_ns]
 
 
-def _digest(what: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]

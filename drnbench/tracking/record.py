@@ -1,4 +1,4 @@
-"""results/<study>/mirror.json: what was mirrored where, so that a run with nothing to do need not import MLflow."""
+"""results/<study>/mirror.json: a digest of each mirror, so that a run with nothing to do need not import MLflow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drnbench.tracking import reading
 
 
 def default_uri(store: Store) -> str:
-    """Return where a store is mirrored unless something else is asked for: its own mlflow.db."""
+    """Return the tracking URI of a store's own mirror: its mlflow.db."""
     return f"sqlite:///{(store.root / 'mlflow.db').as_posix()}"
 
 
@@ -21,16 +21,16 @@ def database(uri: str) -> Path | None:
 
 
 def up_to_date(store: Store, name: str, uri: str | None = None) -> bool:
-    """Whether the mirror at a URI (none: the default) shows a study as the store has it; cheap, and without MLflow."""
+    """Return True if the mirror at a URI (None: the default) shows a study as the store has it; without MLflow."""
     uri = uri or default_uri(store)
     path = database(uri)
     if path is not None and not path.exists():
         return False
-    known = (read_json(_file(store, name)) or {}).get(_public(uri))
-    if known is None:
+    mirrored = (read_json(_file(store, name)) or {}).get(_public(uri))
+    if mirrored is None:
         return False
     plan = read_plan(store, name)
-    return bool(known == reading.study_stamp(store, plan, reading.trials(store, plan)))
+    return bool(mirrored == reading.study_stamp(store, plan, reading.trials(store, plan)))
 
 
 def remember(store: Store, name: str, uri: str, stamp: str) -> None:
@@ -44,5 +44,5 @@ def _file(store: Store, name: str) -> Path:
 
 
 def _public(uri: str) -> str:
-    # The results folder is copied and shared; a password in the URI of a server is not.
+    # The results folder is copied and shared; a password in the URI of a server must not be.
     return re.sub(r"//[^/@]*@", "//", uri)

@@ -1,4 +1,4 @@
-"""The runs of one study and profile in MLflow: found once, then written to by their ids."""
+"""The runs of one study and profile in MLflow: looked up once, then written to by their ids."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 @dataclass
 class Run:
-    """One run as MLflow has it, as far as is known here.
+    """One run as MLflow has it.
 
     Attributes:
         latest: newest value of each metric.
-        points: every point by (name, step); none until somebody needs it.
-        mirrored: what was written when: digests by subject.
+        points: every point by (name, step); None until it is needed.
 
     """
 
@@ -43,13 +42,13 @@ class Run:
 
     @classmethod
     def of(cls, client: Any, run: Any) -> Run:
-        """Take over a run that MLflow found."""
+        """Take over a run that MLflow returned."""
         data = run.data
         return cls(client, run.info.run_id, run.info.status, dict(data.params), dict(data.tags), dict(data.metrics))
 
     @property
     def mirrored(self) -> dict[str, str]:
-        """Digests of what was written, by subject."""
+        """Digests of the content that was written, by subject."""
         return dict(json.loads(self.tags.get(MIRRORED, "{}")))
 
     def describe(self, tags: Mapping[str, str], params: Mapping[str, str] | None = None) -> None:
@@ -67,24 +66,24 @@ class Run:
         self.params.update(new_params)
 
     def remember(self, **digests: str) -> None:
-        """Record on the run what was written."""
+        """Record digests of the content that was written on the run."""
         self.describe({MIRRORED: json.dumps({**self.mirrored, **digests}, sort_keys=True)})
 
     def contradicts(self, points: Iterable[Point]) -> bool:
-        """Whether MLflow has another value at a step of these: the run shows an earlier computation under this key."""
-        known = self._known(points)
-        return any(not _same(known.get((point.name, point.step), point.value), point.value) for point in points)
+        """Return True if MLflow has another value at a step of these: the run shows an earlier computation of this key."""
+        stored = self._stored(points)
+        return any(not _same(stored.get((point.name, point.step), point.value), point.value) for point in points)
 
     def add(self, points: list[Point]) -> int:
-        """Write the points whose (name, step) MLflow lacks; returns how many."""
-        known = self._known(points)
-        return self._write([point for point in points if (point.name, point.step) not in known])
+        """Write the points whose (name, step) MLflow lacks; return their number."""
+        stored = self._stored(points)
+        return self._write([point for point in points if (point.name, point.step) not in stored])
 
     def update(self, points: list[Point]) -> int:
-        """Write the points that differ from the newest value of their metric; returns how many."""
+        """Write the points that differ from the newest value of their metric; return their number."""
         return self._write([p for p in points if p.name not in self.latest or not _same(self.latest[p.name], p.value)])
 
-    def _known(self, points: Iterable[Point]) -> dict[tuple[str, int], float]:
+    def _stored(self, points: Iterable[Point]) -> dict[tuple[str, int], float]:
         if self.points is None:
             self.points = {}
             for name in sorted({point.name for point in points} & set(self.latest)):
@@ -104,7 +103,7 @@ class Run:
         return len(points)
 
     def attach(self, subject: str, files: list[Path], root: Path) -> None:
-        """Log files under their path relative to `root`, unless their contents are what was logged last."""
+        """Log files under their path relative to `root`, unless their contents equal those that were logged last."""
         digest = contents(files)
         if not files or self.mirrored.get(subject) == digest:
             return
@@ -114,7 +113,7 @@ class Run:
         self.remember(**{subject: digest})
 
     def move(self, status: str, ended: int | None) -> None:
-        """Bring the run's status to MLflow's word `status`; `ended` is in milliseconds since 1970."""
+        """Set the run's status, in MLflow's terms; `ended` is in milliseconds since 1970."""
         if status == self.status:
             return
         if status in {"FINISHED", "FAILED", "KILLED"}:
@@ -129,26 +128,28 @@ class Experiment:
 
     Args:
         client: an MlflowClient.
-        location: where artifacts go, as a URI; none lets the server decide.
+        study: the study.
+        profile: the profile.
+        location: of the artifacts, as a URI; None lets the server decide.
+        stored: the experiment as MLflow has it; None: it is created.
 
     Raises:
-        UsageError: somebody deleted the experiment in MLflow.
+        UsageError: the experiment was deleted in MLflow.
 
     """
 
-    def __init__(self, client: Any, study: str, profile: str, location: str | None) -> None:
+    def __init__(self, client: Any, study: str, profile: str, location: str | None, stored: Any) -> None:
         self.client, self.study, self.profile = client, study, profile
-        found = client.get_experiment_by_name(study)
-        if found is not None and found.lifecycle_stage == "deleted":
+        if stored is not None and stored.lifecycle_stage == "deleted":
             raise UsageError(
                 f"experiment {study!r} was deleted in MLflow: restore it with `mlflow experiments restore -x "
-                f"{found.experiment_id}`, or remove it for good with `mlflow gc`"
+                f"{stored.experiment_id}`, or remove it for good with `mlflow gc`"
             )
-        self.id = found.experiment_id if found else client.create_experiment(study, location, tags=KIND)
+        self.id = stored.experiment_id if stored else client.create_experiment(study, location, tags=KIND)
         self.parent: Run | None = None
         self.children: dict[tuple[str, str], Run] = {}
         self.created = 0
-        for run in self._search() if found else ():
+        for run in self._search() if stored else ():
             if run.tags.get("drnbench.kind") == "study":
                 self.parent = run
             elif run.tags.get("drnbench.state") != SUPERSEDED and "drnbench.key" in run.tags:
@@ -157,10 +158,10 @@ class Experiment:
     def _search(self) -> Iterable[Run]:
         # A quote would end the text in MLflow's filter; such a profile is picked out below.
         simple = "'" not in self.profile
-        where = f"tags.`drnbench.profile` = '{self.profile}'" if simple else ""
+        query = f"tags.`drnbench.profile` = '{self.profile}'" if simple else ""
         token = None
         while True:
-            page = self.client.search_runs([self.id], where, max_results=500, page_token=token)
+            page = self.client.search_runs([self.id], query, max_results=500, page_token=token)
             for run in page:
                 if run.data.tags.get("drnbench.profile") == self.profile:
                     yield Run.of(self.client, run)
@@ -169,21 +170,21 @@ class Experiment:
                 return
 
     def create(self, name: str, started: int | None, tags: dict[str, str]) -> Run:
-        """Make a run; `started` is in milliseconds since 1970, none is now."""
+        """Make a run; `started` is in milliseconds since 1970; None: now."""
         started = started or round(time.time() * 1000)
         tags = {"drnbench.study": self.study, "drnbench.profile": self.profile, **tags}
-        made = self.client.create_run(self.id, start_time=started, tags=tags, run_name=name)
+        run = self.client.create_run(self.id, start_time=started, tags=tags, run_name=name)
         self.created += 1
-        return Run(self.client, made.info.run_id, "RUNNING", tags=tags, points={})
+        return Run(self.client, run.info.run_id, "RUNNING", tags=tags, points={})
 
     def supersede(self, run: Run, name: str) -> None:
-        """Set a run aside that shows an earlier computation; it stays to be looked at, and is not written to again."""
+        """Set a run aside that shows an earlier computation; it stays visible, and is not written to again."""
         run.describe({"drnbench.state": SUPERSEDED})
         self.client.update_run(run.id, name=f"{name} (superseded)")
 
 
 def _same(a: float, b: float) -> bool:
-    # A database may keep fewer digits than we do.
+    # A database may keep fewer digits than Python.
     return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-300)
 
 

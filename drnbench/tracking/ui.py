@@ -6,26 +6,26 @@ import contextlib
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 from drnbench.errors import UsageError
 from drnbench.results import plan_record
 from drnbench.store import Store
 from drnbench.tracking import place, record
+from drnbench.tracking.mirror import Mirror
+from drnbench.tracking.quiet import SILENCE, connect, settings
 
 TRAINING = "?workflowType=machine_learning"
 """Without it MLflow 3 opens among prompts and chats, where runs are called evaluations."""
 
 
 def command(store: Store, uri: str, host: str, port: int) -> list[str]:
-    """Return what starts the server.
+    """Return the command that starts the server.
 
-    Our experiments hold `file:` locations, which the server reads itself; the two artifact options are for what
+    Our experiments hold `file:` locations, which the server reads itself; the two artifact options are for those that
     users add to the same database, so that nothing is written into the folder that the command was started in.
     """
     artifacts = (store.root / place.FOLDER).as_uri()
@@ -38,37 +38,36 @@ def command(store: Store, uri: str, host: str, port: int) -> list[str]:
 
 def environment() -> dict[str, str]:
     """Return the server's environment: without eight idle job processes, without telemetry, without chatter."""
-    ours = {
+    defaults = {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
-        # The server's libraries warn each other of what its users cannot change.
+        # The server's libraries warn each other of things that its users cannot change.
         "PYTHONWARNINGS": "ignore",
     }
-    return {**ours, **os.environ}
+    return {**defaults, **os.environ}
 
 
 def serve(store: Store, uri: str | None = None, host: str = "127.0.0.1", port: int = 5000) -> int:
-    """Serve the UI until Ctrl-C; returns the exit code.
+    """Serve the UI until Ctrl-C; return the exit code.
 
     Raises:
         UsageError: nothing was mirrored yet, the port is taken, or the URI is a server's already.
 
     """
-    where = uri or record.default_uri(store)
-    path = record.database(where)
-    if path is None and "://" in where and where.startswith("http"):
-        raise UsageError(f"{where} is a server already: open it in a browser")
+    uri = uri or record.default_uri(store)
+    path = record.database(uri)
+    if path is None and uri.startswith(("http://", "https://")):
+        raise UsageError(f"{uri} is a server already: open it in a browser")
     if path is not None and not path.exists():
         raise UsageError(f"no MLflow database at {path} yet: `run` a study or `sync` first, or name --results DIR")
-    _free(host, port)
-    place.follow(store, where)
+    _check_port(host, port)
     base = f"http://{host}:{port}"
     print(f"MLflow UI: {base}/#/experiments{TRAINING}  (Ctrl-C ends it)", flush=True)
-    for study, number in _experiments(store, path):
+    for study, number in experiments(store, uri):
         print(f"  {study}: {base}/#/experiments/{number}/runs{TRAINING}" if number else f"  {study}", flush=True)
-    # A session of its own: Ctrl-C must reach us alone, or server and workers each tell of it in their own way.
-    server = subprocess.Popen(command(store, where, host, port), env=environment(), start_new_session=True)
+    # A session of its own: Ctrl-C must reach us alone, or server and workers each report it in their own way.
+    server = subprocess.Popen(command(store, uri, host, port), env=environment(), start_new_session=True)
     try:
         with _terminable():
             code = server.wait()
@@ -77,18 +76,30 @@ def serve(store: Store, uri: str | None = None, host: str = "127.0.0.1", port: i
     finally:
         _end(server)
     if code:
-        raise UsageError(f"the MLflow server ended with exit code {code}; what it said stands above")
+        raise UsageError(f"the MLflow server ended with exit code {code}; its output stands above")
     return 0
 
 
-def _experiments(store: Store, database: Path | None) -> list[tuple[str, int | None]]:
-    """Return the store's studies, each with its experiment's number where the database is a file and knows it."""
+def experiments(store: Store, uri: str) -> list[tuple[str, str | None]]:
+    """Return the store's studies with the ids of their experiments; None where a study was not mirrored.
+
+    An experiment of a results folder that has moved is built again, so that its files are found.
+    """
     studies = plan_record.studies(store)
-    numbers: dict[str, int] = {}
-    if database is not None:
-        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(database)) as db:
-            numbers = dict(db.execute("SELECT name, experiment_id FROM experiments").fetchall())
-    return [(study, numbers.get(study)) for study in studies]
+    if record.database(uri) is None:
+        return [(study, None) for study in studies]
+    with settings(**SILENCE):
+        client = connect(uri)
+        for study in studies:
+            stored = client.get_experiment_by_name(study)
+            if (
+                stored is not None
+                and stored.lifecycle_stage != "deleted"
+                and place.has_moved(stored, store, study, uri)
+            ):
+                Mirror(store, uri).sync(study)
+        mirrored = [client.get_experiment_by_name(study) for study in studies]
+    return [(name, stored.experiment_id if stored else None) for name, stored in zip(studies, mirrored, strict=True)]
 
 
 @contextlib.contextmanager
@@ -104,10 +115,10 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _free(host: str, port: int) -> None:
+def _check_port(host: str, port: int) -> None:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, _, _, address = found[0]
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, _, _, address = addresses[0]
         with socket.socket(family, kind) as probe:
             # As the server does it: a port that was just left is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
