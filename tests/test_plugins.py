@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.helpers import call
+from tests.helpers import call, write_study
 
 NET = """
 from torch import nn
@@ -36,10 +36,10 @@ def outside_net(scale: int, n_feats: int = 8) -> Net:
 """
 
 
-def documented_output() -> str:
-    """Return the example of CONTRIBUTING.md."""
+def example(heading: str) -> str:
+    """Return the Python code under a heading of CONTRIBUTING.md."""
     text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    return text.partition("## Adding an output")[2].partition("```python\n")[2].partition("```")[0]
+    return text.partition(f"## {heading}\n")[2].partition("```python\n")[2].partition("```")[0]
 
 
 STUDY = '''"""Is the outside network better with a dual?"""
@@ -81,7 +81,8 @@ def site(tmp_path_factory):
     wheels, site = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
     install("outside_net", NET, wheels, site)
     install("broken_net", "raise RuntimeError('no such library on this machine')\n", wheels, site)
-    install("outside_output", documented_output(), wheels, site, "drnbench.outputs")
+    install("outside_output", example("Adding an output"), wheels, site, "drnbench.outputs")
+    install("outside_executor", example("Adding an executor"), wheels, site, "drnbench.executors")
     return site
 
 
@@ -135,3 +136,31 @@ def test_it_is_listed_and_the_broken_one_is_named(site):
     assert any(line.startswith("outside-net ") and "scheme supervised" in line for line in listed.stdout.splitlines())
     assert "broken_net" in listed.stderr
     assert "Traceback" not in listed.stderr
+
+
+@pytest.mark.real
+def test_a_study_runs_on_an_executor_of_another_package(site, tmp_path):
+    study = write_study(tmp_path, rhos=(0.0,))
+    args = ("run", study, "--results", tmp_path / "r", "--tracking-uri", "off", "--executor", "subprocess")
+    done = call(*args, "--jobs", 2, PYTHONPATH=path(site))
+    assert done.returncode == 0, done.stderr
+    assert "2 at once on cpu" in done.stdout
+    assert "trained 3 stages, scored 3 trials, 0 failed" in done.stdout
+    options = f"results={str(tmp_path / 'p')!r}, executor='subprocess', tracking_uri='off'"
+    code = f"import drnbench; print(len(drnbench.run({str(study)!r}, {options}).summary))"
+    env = {**os.environ, "PYTHONPATH": path(site)}
+    done = run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300, check=True)
+    assert int(done.stdout.split()[-1]) > 0
+
+
+def test_an_executor_of_another_package_is_listed_and_refuses_the_options_of_others(site, tmp_path):
+    listed = call("list", "executors", PYTHONPATH=path(site))
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["local", "ray", "slurm", "subprocess"]
+    study = write_study(tmp_path)
+    for option, owners in (("--per-gpu=2", "local and ray"), ("--partition=long", "slurm"), ("--gpus=0", "local")):
+        refused = call(
+            "run", study, "--results", tmp_path / "r", "--executor", "subprocess", option, PYTHONPATH=path(site)
+        )
+        assert refused.returncode == 2
+        flag = option.partition("=")[0]
+        assert f"{flag} is for --executor {owners}, and this is --executor subprocess" in refused.stderr

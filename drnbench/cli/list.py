@@ -13,6 +13,7 @@ from drnbench.datasets.sources import absent, datasets
 from drnbench.degradations import kernels
 from drnbench.errors import UsageError, nearest
 from drnbench.evaluation import metrics
+from drnbench.execution import executors
 from drnbench.models import methods, models, on_demand
 from drnbench.outputs import outputs
 from drnbench.schemes import schemes
@@ -56,6 +57,11 @@ def _outputs() -> Rows:
         yield name, f"{output.summary}{' (in every report)' if output.automatic else ''}"
 
 
+def _executors() -> Rows:
+    for name in executors.list():
+        yield name, executors.get(name).summary
+
+
 def _datasets() -> Rows:
     for name, where, count in datasets():
         yield name, f"{count} images in {where}" if count else where
@@ -86,7 +92,7 @@ def _studies() -> Rows:
 
 KINDS: dict[str, Callable[[], Rows]] = {
     "methods": _methods, "models": _models, "schemes": _schemes, "kernels": _kernels,
-    "datasets": _datasets, "metrics": _metrics, "outputs": _outputs, "studies": _studies, "costs": _costs,
+    "datasets": _datasets, "metrics": _metrics, "outputs": _outputs, "executors": _executors, "studies": _studies, "costs": _costs,
 }  # fmt: skip
 SLOW = {"costs"}
 """Kinds that are measured while one waits: shown where they are named, not with all the others."""
@@ -96,7 +102,8 @@ def command(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="methods, models, schemes, kernels, datasets, metrics, outputs, studies or costs", show_default=False
+            help="methods, models, schemes, kernels, datasets, metrics, outputs, executors, studies or costs",
+            show_default=False,
         ),
     ] = None,
     data_root: DataRootOpt = None,

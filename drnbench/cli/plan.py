@@ -28,9 +28,9 @@ from drnbench.planning.estimate import estimate_run, images_size, trial_seconds
 from drnbench.planning.power import LIMIT, POWER, outlook, seeds_needed, spread_interval
 from drnbench.render.terminal import columns, size
 from drnbench.session.declared import declare, read_overrides
-from drnbench.session.devices import pick_devices
 from drnbench.session.items import todo, unscored
 from drnbench.store import Store
+from drnbench.store.devices import pick_devices
 from drnbench.training.prepare import pending_summary
 
 if TYPE_CHECKING:

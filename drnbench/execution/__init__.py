@@ -1,1 +1,23 @@
-"""Running units: one process each, on this machine or another, behind one small interface."""
+"""Executors: they run units, one process each, on this machine or others, behind one small interface.
+
+A new executor is a class derived from `drnbench.execution.base.Executor` under `@executors.register("name")`, in a file
+listed in `home` below, or in another package through the entry-point group `drnbench.executors`. Packages of clusters
+are imported when an executor is opened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from drnbench.registry import Registry
+
+if TYPE_CHECKING:
+    from drnbench.execution.base import Executor
+
+__all__ = ["executors"]
+
+executors: Registry[type[Executor]] = Registry(
+    "executor",
+    home=("drnbench.execution.local", "drnbench.execution.ray", "drnbench.execution.slurm"),
+    group="drnbench.executors",
+)

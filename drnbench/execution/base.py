@@ -1,20 +1,26 @@
-"""The interface that every executor has. Resume comes from the store and never from the engine."""
+"""The interface of executors and their options. Resume comes from the store and never from the engine."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 from drnbench.config.units import Unit
+from drnbench.errors import UsageError
+from drnbench.execution import executors
+from drnbench.store.devices import check_device
 
 
 @dataclass(frozen=True)
 class Event:
-    """What an executor tells about a unit.
+    """An event of a unit that an executor reports.
 
     Attributes:
-        kind: "message" (progress from the worker) or "ended" (its process is gone; the store knows how it went).
+        key: of the unit.
+        kind: "message" (progress from the worker) or "ended" (its process is gone; the store has its status).
         payload: of a message; of an end, {"exitcode": int}: negative is the signal that killed it.
 
     """
@@ -24,15 +30,84 @@ class Event:
     payload: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Options:
+    """Options of executors; each takes `device` and `jobs`, and those of the others that it names.
+
+    Attributes:
+        device: auto, cpu or cuda; what auto means is up to the executor.
+        jobs: units at once; None: as many as there is room for.
+        gpus: numbers of the GPUs to use, as in "0,1"; None: all.
+        per_gpu: units that share a GPU.
+        address: of the Ray cluster; None: auto.
+        partition: of SLURM; None: the cluster's default.
+        slurm: further parameters of submitit, as KEY=VALUE.
+
+    """
+
+    device: str = "auto"
+    jobs: int | None = None
+    gpus: str | None = None
+    per_gpu: int = 1
+    address: str | None = None
+    partition: str | None = None
+    slurm: Sequence[str] = ()
+
+    def given(self) -> list[str]:
+        """Return the names of the options that only some executors take and that were given."""
+        values = {"gpus": self.gpus is not None, "per_gpu": self.per_gpu != 1, "address": self.address,
+                  "partition": self.partition, "slurm": self.slurm}  # fmt: skip
+        return [name for name, value in values.items() if value]
+
+
 class Executor(ABC):
     """Runs units, each in a process of its own whose death costs that unit alone.
 
     Attributes:
-        slots: how many units may run at once.
+        name: under which it is registered.
+        options: names of the options that it takes beside `device` and `jobs`.
+        slots: the largest number of units at once.
+        device: kind of device that units run on, "cpu" or "cuda".
 
     """
 
+    name: ClassVar[str]
+    summary: ClassVar[str] = ""
+    options: ClassVar[frozenset[str]] = frozenset()
     slots: int
+    device: str = "cpu"
+
+    @classmethod
+    def check(cls, options: Options) -> None:
+        """Refuse options that this executor does not take, before any work.
+
+        Raises:
+            UsageError: an unknown device, or an option of another executor.
+
+        """
+        check_device(options.device)
+        for option in options.given():
+            if option not in cls.options:
+                owners = " and ".join(name for name in executors.list() if option in executors.get(name).options)
+                flag = f"--{option.replace('_', '-')}"
+                raise UsageError(f"{flag} is for --executor {owners}, and this is --executor {cls.name}")
+        if options.per_gpu != 1 and options.device == "cpu":
+            raise UsageError(f"--per-gpu {options.per_gpu}: with --device cpu no unit shares a GPU; use --jobs")
+
+    @classmethod
+    def open(cls, root: Path, options: Options, most: int | None = None) -> Self:
+        """Return an executor that is ready for units; every one that is registered has this.
+
+        Args:
+            root: the results folder.
+            options: as `check` passed them.
+            most: number of units that there are; None: not known yet.
+
+        Raises:
+            UsageError: the engine is not installed, or does not answer.
+
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def submit(self, unit: Unit) -> None:
@@ -40,7 +115,7 @@ class Executor(ABC):
 
     @abstractmethod
     def events(self, timeout: float) -> list[Event]:
-        """Return what happened since the last call, waiting up to `timeout` seconds for something."""
+        """Return the events since the last call, waiting up to `timeout` seconds for one."""
 
     @abstractmethod
     def stop(self, key: str | None = None) -> None:
@@ -48,7 +123,7 @@ class Executor(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End every running unit at once and give everything back."""
+        """End every running unit at once and release all resources."""
 
     def kill(self, key: str) -> None:
         """End one running unit at once; an "ended" event follows."""

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import multiprocessing
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import ClassVar, Self
 
 from drnbench.config.units import Unit
-from drnbench.execution.base import Event, Executor
+from drnbench.execution import executors
+from drnbench.execution.base import Event, Executor, Options
 from drnbench.execution.worker import main
+from drnbench.store.devices import pick_devices
 
 
+@dataclass(frozen=True)
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    device: str
+
+
+@executors.register("local")
 class LocalExecutor(Executor):
     """Units on this machine.
 
@@ -22,70 +34,86 @@ class LocalExecutor(Executor):
 
     """
 
+    summary: ClassVar[str] = "processes of this machine, one a core or one a GPU"
+    options: ClassVar[frozenset[str]] = frozenset({"gpus", "per_gpu"})
+
     def __init__(self, root: Path, slots: int, devices: list[str]) -> None:
         self.slots = slots
+        self.device = devices[0].partition(":")[0]
         self._root = root
         self._free = [devices[i % len(devices)] for i in range(slots)]
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["drnbench.execution.preload"])
-        self._running: dict[str, tuple[BaseProcess, Connection, str]] = {}
+        self._workers: dict[str, _Worker] = {}
+
+    @classmethod
+    def check(cls, options: Options) -> None:
+        """See `Executor.check`; devices that this machine does not have are refused, too."""
+        super().check(options)
+        pick_devices(options.device, options.jobs, options.gpus, options.per_gpu)
+
+    @classmethod
+    def open(cls, root: Path, options: Options, most: int | None = None) -> Self:
+        """See `Executor.open`."""
+        devices, slots = pick_devices(options.device, options.jobs, options.gpus, options.per_gpu)
+        return cls(root, min(slots, most or slots), devices)
 
     def submit(self, unit: Unit) -> None:
         """See `Executor.submit`."""
-        ours, theirs = self._context.Pipe()
+        pipe, other_end = self._context.Pipe()
         device = self._free.pop(0)
         process = self._context.Process(
-            target=main, args=(unit.model_dump_json(), str(self._root), device, theirs), daemon=True
+            target=main, args=(unit.model_dump_json(), str(self._root), device, other_end), daemon=True
         )
         try:
             process.start()
         except BaseException:
             self._free.insert(0, device)
-            ours.close()  # a worker that has begun all the same reads EOF and ends
+            pipe.close()  # a worker that has begun all the same reads EOF and ends
             raise
         finally:
-            theirs.close()  # the worker's copy is the last: when it dies, our end reads EOF
-        self._running[unit.key] = (process, ours, device)
+            other_end.close()  # the worker's copy is the last: when it dies, our end reads EOF
+        self._workers[unit.key] = _Worker(process, pipe, device)
 
     def events(self, timeout: float) -> list[Event]:
         """See `Executor.events`."""
-        lines = {line: key for key, (_, line, _) in self._running.items()}
-        found: list[Event] = []
-        for line in wait(list(lines), timeout):
-            assert isinstance(line, Connection)
-            key = lines[line]
+        keys = {worker.pipe: key for key, worker in self._workers.items()}
+        events: list[Event] = []
+        for pipe in wait(list(keys), timeout):
+            assert isinstance(pipe, Connection)
+            key = keys[pipe]
             try:
-                while line.poll():
-                    found.append(Event(key, "message", line.recv()))
+                while pipe.poll():
+                    events.append(Event(key, "message", pipe.recv()))
             except (EOFError, OSError):
-                found.append(self._ended(key))
-        return found
+                events.append(self._end(key))
+        return events
 
-    def _ended(self, key: str) -> Event:
-        process, line, device = self._running.pop(key)
-        process.join()
-        line.close()
-        self._free.insert(0, device)
-        return Event(key, "ended", {"exitcode": process.exitcode})
+    def _end(self, key: str) -> Event:
+        worker = self._workers.pop(key)
+        worker.process.join()
+        worker.pipe.close()
+        self._free.insert(0, worker.device)
+        return Event(key, "ended", {"exitcode": worker.process.exitcode})
 
     def stop(self, key: str | None = None) -> None:
         """See `Executor.stop`."""
-        for running, (_, line, _) in self._running.items():
+        for running, worker in self._workers.items():
             if key not in {None, running}:
                 continue
             try:
-                line.send("stop")
+                worker.pipe.send("stop")
             except OSError:  # it has just ended; its end is read as EOF
                 continue
 
     def kill(self, key: str) -> None:
         """See `Executor.kill`."""
-        if key in self._running:
-            self._running[key][0].kill()
+        if key in self._workers:
+            self._workers[key].process.kill()
 
     def close(self) -> None:
         """See `Executor.close`."""
-        for process, _, _ in self._running.values():
-            process.kill()
-        for key in list(self._running):
-            self._ended(key)
+        for worker in self._workers.values():
+            worker.process.kill()
+        for key in list(self._workers):
+            self._end(key)

@@ -1,4 +1,4 @@
-"""What the fork server imports once, so that no worker pays for it: torch, the models, the schemes, the evaluator."""
+"""Imports of the fork server, so that no worker pays for them: torch, the models, the schemes, the evaluator."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import pyarrow.parquet  # noqa: F401
 import skimage.metrics
 import torch._dynamo  # noqa: F401 - the first optimiser step of every process imports it
 
-import drnbench.evaluation.evaluator
+import drnbench.execution.compute
 import drnbench.execution.worker
 import drnbench.models.dbpn
 import drnbench.models.drn
 import drnbench.models.dual
 import drnbench.models.edsr
-import drnbench.models.gan
-import drnbench.training.loop  # noqa: F401
+import drnbench.models.gan  # noqa: F401
 from drnbench.degradations import kernels
 from drnbench.errors import PlugInWarning
 from drnbench.evaluation import metrics
@@ -24,7 +23,7 @@ from drnbench.models import models
 from drnbench.schemes import schemes
 from drnbench.store.code import ROOTS, code_fingerprint
 
-# The coordinator has named a broken plug-in; its workers do not repeat it.
+# The coordinator has reported a broken plug-in; its workers do not repeat it.
 warnings.simplefilter("ignore", PlugInWarning)
 # Registries load when they are first asked, and scikit-image when a name is first used: do both before the fork.
 for registry in (models, schemes, kernels, metrics):

@@ -1,35 +1,31 @@
 """Units as tasks of a Ray cluster.
 
-A task is tried once by Ray: that a unit is run again, elsewhere and from its last checkpoint, after its node was lost is the
-coordinator's work, which alone knows the store. Messages and the request to stop go through one small actor beside the
-coordinator. Nodes that do not have the results folder are sent what a unit reads, and send back what it wrote.
+A task is tried once by Ray: that a unit is run again, elsewhere and from its last checkpoint, after its node was lost is
+left to the coordinator, which alone knows the store. Messages and the request to stop go through one small actor beside
+the coordinator. Nodes that do not have the results folder are sent the files that a unit reads, and send back those that
+it wrote.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import getpass
 import os
-import shutil
 import signal
-import tempfile
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from drnbench.config.units import Unit
 from drnbench.errors import UsageError
-from drnbench.execution.base import Event, Executor
+from drnbench.execution import executors
+from drnbench.execution.base import Event, Executor, Options
 from drnbench.execution.ray_connect import connect
-from drnbench.execution.remote import Exchange, Job, pack_job, record, run_job, settle
+from drnbench.execution.ray_task import ANSWER_S, Mailbox, task
+from drnbench.execution.remote import pack_job, record
 from drnbench.execution.staging import needed, pack, unpack
-from drnbench.execution.worker import ORPHANED
 from drnbench.store import Store, write_text
-from drnbench.store.processes import start_time
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -38,131 +34,15 @@ QUIET = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
 """Ray neither asks, reports nor prints."""
-SEND_S = 300.0
-"""Seconds between two checkpoints that a node without the results folder sends: at most this much work is lost with it.
-The environment variable DRNBENCH_SEND_S sets it."""
-ANSWER_S = 120.0
-"""Seconds that the cluster has to answer."""
 COUNT_S = 5.0
 """Seconds between two counts of the cluster's processors."""
-
-
-class Mailbox:
-    """The actor between workers and coordinator, on the coordinator's own node; one that is killed starts again, empty."""
-
-    def __init__(self) -> None:
-        self._held: list[tuple[str, dict[str, Any]]] = []
-        self._some = asyncio.Event()
-        self._stopping: set[str] = set()
-
-    async def exchange(self, name: str, messages: list[dict[str, Any]]) -> bool:
-        """Take a worker's messages; returns whether it shall stop."""
-        if messages:
-            self._held += [(name, message) for message in messages]
-            self._some.set()
-        return name in self._stopping
-
-    async def take(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return all messages, as soon as there are any."""
-        await self._some.wait()
-        held, self._held = self._held, []
-        self._some.clear()
-        return held
-
-    async def flush(self) -> None:
-        """Make `take` return now."""
-        self._some.set()
-
-    async def stop(self, name: str) -> None:
-        """Remember that a worker shall stop."""
-        self._stopping.add(name)
-
-
-def task(text: str, mailbox: Any, name: str, token: str, inputs: list[tuple[str, Any]] | None) -> dict[str, Any]:
-    """Run one unit in a process of a node.
-
-    Args:
-        text: of `pack_job`.
-        mailbox: handle of the `Mailbox`.
-        name: what this task is called there.
-        token: name of a file in the results folder, by which this node knows whether it has that folder.
-        inputs: paths relative to the results folder and references to what lies there; None: not sent yet.
-
-    Returns:
-        {"code": exit code, "files": what the unit wrote, where this node has no results folder}; code None: this node has no
-        results folder and was sent nothing.
-
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    job = Job.model_validate_json(text)
-    settle(job)
-    exchange = _exchange(mailbox, name)
-    if (Path(job.root) / token).exists():
-        return {"code": run_job(text, exchange)}
-    if inputs is None:
-        return {"code": None}
-    import ray
-
-    with _scratch() as root:
-        for place, reference in inputs:
-            unpack(ray.get(reference), root / place)
-        folder = Store(root).folder(job.unit)
-        code = run_job(text, _sending(exchange, folder), root)
-        return {"code": code, "files": pack(folder)}
-
-
-def _exchange(mailbox: Any, name: str) -> Exchange:
-    import ray
-
-    def exchange(messages: list[dict[str, Any]]) -> bool:
-        try:
-            return bool(ray.get(mailbox.exchange.remote(name, messages), timeout=ANSWER_S))
-        except Exception:  # noqa: BLE001 - the coordinator is gone, and nobody wants what would come
-            os._exit(ORPHANED)
-
-    return exchange
-
-
-def _sending(exchange: Exchange, folder: Path) -> Exchange:
-    """Add the unit's files to the messages now and then: its node may be lost, and its checkpoints with it.
-
-    The log goes along whenever it grew: people follow it.
-    """
-    sent, told, log = time.monotonic(), 0, folder / "log.txt"
-
-    def sending(messages: list[dict[str, Any]]) -> bool:
-        nonlocal sent, told
-        if any("saved" in message for message in messages) and time.monotonic() - sent >= _send_s():
-            sent = time.monotonic()
-            messages = [{"files": pack(folder, status=False)}, *messages]
-        size = log.stat().st_size if log.exists() else 0
-        if size != told:
-            told = size
-            messages = [{"files": pack(folder, names=[log.name])}, *messages]
-        return exchange(messages)
-
-    return sending
-
-
-def _send_s() -> float:
-    return float(os.environ.get("DRNBENCH_SEND_S", SEND_S))
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    """Give a results folder of this node: one for each process, with a cache for all of them."""
-    place = Path(os.environ.get("DRNBENCH_SCRATCH") or tempfile.gettempdir()) / f"drnbench-{getpass.getuser()}"
-    (place / "cache").mkdir(parents=True, exist_ok=True)
-    for left in place.glob("unit-*"):  # of processes that were killed
-        if start_time(int(left.name.split("-")[1])) is None:
-            shutil.rmtree(left, ignore_errors=True)
-    here = place / f"unit-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    here.mkdir()
-    (here / "cache").symlink_to(place / "cache")
-    try:
-        yield here
-    finally:
-        shutil.rmtree(here, ignore_errors=True)
+CAUSES = {
+    "NodeDiedError": "its node was lost",
+    "WorkerCrashedError": "its process was killed, or its node was lost",
+    "OutOfMemoryError": "Ray ended it: its node ran out of memory",
+    "TaskCancelledError": "it was ended",
+}
+"""Causes of a task's end, by the name of Ray's error, whose own text takes paragraphs."""
 
 
 @dataclass
@@ -174,6 +54,7 @@ class _Running:
     asked: bool = False
 
 
+@executors.register("ray")
 class RayExecutor(Executor):
     """Units as tasks of a Ray cluster.
 
@@ -185,9 +66,12 @@ class RayExecutor(Executor):
         gpus: GPUs that a unit takes on "cuda"; 0.5 lets two units share one.
 
     Raises:
-        UsageError: Ray is not there, or no cluster answers.
+        UsageError: Ray is not installed, no cluster answers, or it has no GPU to use or share.
 
     """
+
+    summary: ClassVar[str] = "tasks of a Ray cluster (--address)"
+    options: ClassVar[frozenset[str]] = frozenset({"address", "per_gpu"})
 
     def __init__(
         self, root: Path, slots: int | None, device: str, address: str = "auto", gpus: float = 1.0
@@ -201,9 +85,9 @@ class RayExecutor(Executor):
         self._ray: Any = ray
         self._store = Store(root)
         self._running: dict[str, _Running] = {}
-        self._ready: list[Event] = []
+        self._events: list[Event] = []
         self._inputs: dict[tuple[str, int], Any] = {}
-        self._apart = False
+        self._sends_files = False
         self._mailbox: Any = None
         self._token = f".shared-{uuid.uuid4().hex[:12]}"
         connect(ray, address)
@@ -214,14 +98,19 @@ class RayExecutor(Executor):
             raise
         write_text(self._store.root / self._token, "a node that sees this file has this results folder\n")
 
+    @classmethod
+    def open(cls, root: Path, options: Options, most: int | None = None) -> Self:  # noqa: ARG003 - the cluster may grow
+        """See `Executor.open`."""
+        return cls(root, options.jobs, options.device, options.address or "auto", 1 / options.per_gpu)
+
     def _begin(self, slots: int | None, device: str, gpus: float) -> None:
         ray = self._ray
-        # Here and nowhere else: a node that is lost must not take it along.
-        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+        # On this node and no other: a node that is lost must not take it along.
+        affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )
         again = {"max_restarts": -1, "max_task_retries": -1}
-        self._mailbox = ray.remote(num_cpus=0, scheduling_strategy=here, **again)(Mailbox).remote()
+        self._mailbox = ray.remote(num_cpus=0, scheduling_strategy=affinity, **again)(Mailbox).remote()
         try:
             ray.get(self._mailbox.exchange.remote("", []), timeout=ANSWER_S)
         except ray.exceptions.RayError as error:
@@ -230,21 +119,28 @@ class RayExecutor(Executor):
                 f"the Ray cluster cannot run drnbench; install the same version on every node: {lines[-1] if lines else error}"
             ) from error
         self._take = self._mailbox.take.remote()
-        have = ray.cluster_resources().get("GPU", 0)
-        if device == "cuda" and not have:
-            raise UsageError(
-                "--device cuda: the Ray cluster has no GPU; use --device cpu, or start nodes with --num-gpus"
-            )
-        self.device = "cuda" if have and device != "cpu" else "cpu"
+        self.device = self._choose_device(device, gpus)
         self._gpus = gpus if self.device == "cuda" else 0
         self._slots = slots
         self._count()
 
+    def _choose_device(self, device: str, gpus: float) -> str:
+        gpu_count = self._ray.cluster_resources().get("GPU", 0)
+        if device == "cuda" and not gpu_count:
+            raise UsageError(
+                "--device cuda: the Ray cluster has no GPU; use --device cpu, or start nodes with --num-gpus"
+            )
+        if gpu_count and device != "cpu":
+            return "cuda"
+        if gpus != 1:
+            raise UsageError("--per-gpu: units run on CPUs of the Ray cluster, where none shares a GPU; use --jobs")
+        return "cpu"
+
     def _count(self) -> None:
         self._counted = time.monotonic()
-        have = self._ray.cluster_resources()
-        fit = have.get("GPU", 0) / self._gpus if self._gpus else have.get("CPU", 1)
-        self.slots = self._slots or max(1, int(fit))
+        resources = self._ray.cluster_resources()
+        room = resources.get("GPU", 0) / self._gpus if self._gpus else resources.get("CPU", 1)
+        self.slots = self._slots or max(1, int(room))
 
     def submit(self, unit: Unit) -> None:
         """See `Executor.submit`."""
@@ -253,22 +149,22 @@ class RayExecutor(Executor):
         # A process for each unit: threads and CUDA are set once in a process's life.
         run = ray.remote(max_calls=1, max_retries=0, num_cpus=threads, num_gpus=self._gpus, name=unit.key[:12])(task)
         text = pack_job(unit, self._store.root, self.device)
-        inputs = self._parcels(unit) if self._apart else None
+        inputs = self._put_inputs(unit) if self._sends_files else None
         self._running[unit.key] = _Running(unit, name, run.remote(text, self._mailbox, name, self._token, inputs))
 
-    def _parcels(self, unit: Unit) -> list[tuple[str, Any]]:
-        """Return what a unit reads, as references; a checkpoint that many units start from is put there once."""
-        out = []
-        for place in needed(self._store, unit):
-            path = self._store.root / place
+    def _put_inputs(self, unit: Unit) -> list[tuple[str, Any]]:
+        """Return the files that a unit reads, as references; a checkpoint that many units start from is put there once."""
+        inputs = []
+        for relative in needed(self._store, unit):
+            path = self._store.root / relative
             if path.is_dir():
-                out.append((str(place), self._ray.put(pack(path))))
+                inputs.append((str(relative), self._ray.put(pack(path))))
                 continue
-            known = (str(place), path.stat().st_mtime_ns)
-            if known not in self._inputs:
-                self._inputs[known] = self._ray.put(pack(path.parent))
-            out.append((str(place.parent), self._inputs[known]))
-        return out
+            version = (str(relative), path.stat().st_mtime_ns)
+            if version not in self._inputs:
+                self._inputs[version] = self._ray.put(pack(path.parent))
+            inputs.append((str(relative.parent), self._inputs[version]))
+        return inputs
 
     def events(self, timeout: float) -> list[Event]:
         """See `Executor.events`."""
@@ -276,32 +172,32 @@ class RayExecutor(Executor):
             self._count()
             for running in self._running.values():
                 if running.asked:  # a mailbox that was killed and started again has forgotten it
-                    self._mailbox_call("stop", running.name)
+                    self._call_mailbox("stop", running.name)
         references = [self._take, *(running.reference for running in self._running.values())]
-        if not self._ready:
+        if not self._events:
             self._ray.wait(references, num_returns=1, timeout=timeout)
         ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
         ended = [running for running in self._running.values() if running.reference in ready]
-        if ended:  # what they told before they ended comes first
-            self._mailbox_call("flush")
+        if ended:  # the messages before their end come first
+            self._call_mailbox("flush")
         if ended or self._take in ready:
             self._deliver()
         for running in ended:
             self._end(running)
-        found, self._ready = self._ready, []
-        return found
+        events, self._events = self._events, []
+        return events
 
-    def _mailbox_call(self, method: str, *args: Any) -> Any:
+    def _call_mailbox(self, method: str, *args: Any) -> Any:
+        return self._get(getattr(self._mailbox, method).remote(*args))
+
+    def _get(self, reference: Any) -> Any:
         try:
-            return self._ray.get(getattr(self._mailbox, method).remote(*args), timeout=ANSWER_S)
+            return self._ray.get(reference, timeout=ANSWER_S)
         except self._ray.exceptions.RayError as error:
             raise UsageError("the Ray cluster is gone; run the same command again to go on") from error
 
     def _deliver(self) -> None:
-        try:
-            messages = self._ray.get(self._take, timeout=ANSWER_S)
-        except self._ray.exceptions.RayError as error:
-            raise UsageError("the Ray cluster is gone; run the same command again to go on") from error
+        messages = self._get(self._take)
         self._take = self._mailbox.take.remote()
         names = {running.name: running for running in self._running.values()}
         for name, message in messages:
@@ -312,42 +208,47 @@ class RayExecutor(Executor):
             if "files" in message:
                 unpack(message["files"], self._store.folder(running.unit))
             else:
-                self._ready.append(Event(running.unit.key, "message", message))
+                self._events.append(Event(running.unit.key, "message", message))
 
     def _end(self, running: _Running) -> None:
-        errors, unit = self._ray.exceptions, running.unit
+        unit = running.unit
         del self._running[unit.key]
-        code = -signal.SIGKILL
         try:
             result = self._ray.get(running.reference)
-        except errors.RayTaskError as error:
-            told = str(error).strip().splitlines()[-1]
-            record(self._store, unit, "failed", "error", f"the task failed on its node: {told}")
-            code = 1
-        except errors.RayError as error:
-            if isinstance(error, errors.TaskCancelledError) and running.asked:
-                code = 0
-                if not running.began or self._store.state(self._store.folder(unit)) != "done":
-                    record(self._store, unit, "interrupted")
-            else:
-                record(self._store, unit, "failed", "killed", _why(error))
+        except self._ray.exceptions.RayError as error:
+            code = self._record_error(running, error)
         else:
             if result["code"] is None and not running.asked:
-                self._apart = True
+                self._sends_files = True
                 self.submit(unit)
                 return
             if "files" in result:
                 unpack(result["files"], self._store.folder(unit))
             code = result["code"] or 0
-        self._ready.append(Event(unit.key, "ended", {"exitcode": code}))
+        self._events.append(Event(unit.key, "ended", {"exitcode": code}))
+
+    def _record_error(self, running: _Running, error: Exception) -> int:
+        """Write the status of a unit whose task has no result; return the exit code to report."""
+        errors, unit = self._ray.exceptions, running.unit
+        if isinstance(error, errors.RayTaskError):
+            reason = str(error).strip().splitlines()[-1]
+            record(self._store, unit, "failed", "error", f"the task failed on its node: {reason}")
+            return 1
+        if isinstance(error, errors.TaskCancelledError) and running.asked:
+            if not running.began or self._store.state(self._store.folder(unit)) != "done":
+                record(self._store, unit, "interrupted")
+            return 0
+        kind = type(error).__name__
+        record(self._store, unit, "failed", "killed", CAUSES.get(kind, f"Ray lost it ({kind})"))
+        return -signal.SIGKILL
 
     def stop(self, key: str | None = None) -> None:
         """See `Executor.stop`; a task that waits for a free processor is cancelled."""
-        self._mailbox_call("flush")
-        self._deliver()  # who has begun by now?
+        self._call_mailbox("flush")
+        self._deliver()  # some may have begun by now
         for running in [r for k, r in self._running.items() if key in {None, k}]:
             running.asked = True
-            self._mailbox_call("stop", running.name)
+            self._call_mailbox("stop", running.name)
             if not running.began:
                 self._ray.cancel(running.reference, force=False)
 
@@ -372,14 +273,3 @@ class RayExecutor(Executor):
         self._running.clear()
         self._ray.shutdown()
         (self._store.root / self._token).unlink(missing_ok=True)
-
-
-def _why(error: Exception) -> str:
-    """Return what became of a task, in a line: Ray says it in paragraphs."""
-    words = {
-        "NodeDiedError": "its node was lost",
-        "WorkerCrashedError": "its process was killed, or its node was lost",
-        "OutOfMemoryError": "Ray ended it: its node ran out of memory",
-        "TaskCancelledError": "it was ended",
-    }
-    return words.get(type(error).__name__, f"Ray lost it ({type(error).__name__})")

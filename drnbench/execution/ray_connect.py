@@ -1,4 +1,4 @@
-"""Reaching a Ray cluster: in seconds or with one line, where Ray itself would try for minutes and tell of it in pages."""
+"""Connecting to a Ray cluster: within seconds or with one line, where Ray itself would try for minutes and print pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drnbench.errors import UsageError
 CONNECT_S = 10.0
 """Seconds that the machine at an address has to answer."""
 TRIES = 4
-"""Times that Ray's client is asked for: while the head forks a server for it, gRPC may end that one (Ray's issue 63202)."""
+"""Attempts to connect as a client: while the head forks a server for it, gRPC may end that server (Ray's issue 63202)."""
 
 
 def connect(ray: Any, address: str) -> None:
@@ -27,26 +27,26 @@ def connect(ray: Any, address: str) -> None:
 
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
-    mend = "start one with `ray start --head`, or name it with --address"
-    _answers(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address, mend)
+    remedy = "start one with `ray start --head`, or name it with --address"
+    _check_answer(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address, remedy)
     client = address.startswith("ray://")
     if client:
-        mend = "start its head with GRPC_ENABLE_FORK_SUPPORT=0, or name it HOST:6379 from one of its nodes"
-    for left in reversed(range(TRIES if client else 1)):
+        remedy = "start its head with GRPC_ENABLE_FORK_SUPPORT=0, or name it HOST:6379 from one of its nodes"
+    for attempts_left in reversed(range(TRIES if client else 1)):
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             ray.shutdown()
-            if left and not isinstance(error, ValueError):
+            if attempts_left and not isinstance(error, ValueError):
                 continue
-            told = " ".join(str(error).split()).rstrip(".")
-            raise UsageError(f"no Ray cluster answers at {address}: {told}; {mend}") from error
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise UsageError(f"no Ray cluster answers at {address}: {reason}; {remedy}") from error
         else:
             return
 
 
-def _answers(address: str, mend: str) -> None:
-    """See that somebody listens there: Ray itself would try for minutes, and say so every few seconds."""
+def _check_answer(address: str, remedy: str) -> None:
+    """Check that a server listens there: Ray itself would try for minutes, and print a line every few seconds."""
     if address in {"auto", "local"}:
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -55,4 +55,4 @@ def _answers(address: str, mend: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
     except (OSError, OverflowError) as error:
-        raise UsageError(f"no Ray cluster answers at {address}: {error}; {mend}") from error
+        raise UsageError(f"no Ray cluster answers at {address}: {error}; {remedy}") from error

@@ -1,7 +1,7 @@
-"""What executors of clusters share: a unit as text, the process that runs it elsewhere, and the line back from there.
+"""The common part of the executors of clusters: a unit as text, the process that runs it elsewhere, its messages.
 
 The coordinator may be on another machine than the worker, so nothing here holds a pipe. A worker calls `exchange` twice a
-second with what it has to tell and learns whether it shall stop; each engine carries that in its own way.
+second with its messages and learns whether it shall stop; each engine carries that in its own way.
 """
 
 from __future__ import annotations
@@ -34,14 +34,24 @@ EXCHANGE_S = 0.5
 SINGLE = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Threads of the libraries under torch and numpy; engines set them in ways of their own."""
 MERGED = {"step", "steps", "loss", "note"}
-"""A message of nothing but these is replaced by the next one."""
+"""A message that has only such fields is replaced by the next one."""
 
 Exchange = Callable[[list[dict[str, Any]]], bool]
-"""Tell these messages; whether the unit shall stop."""
+"""Send these messages; return True if the unit shall stop."""
 
 
 class Job(Frozen):
-    """A unit and what its process needs to know; travels as JSON."""
+    """A unit and the surroundings of its process; travels as JSON.
+
+    Attributes:
+        unit: the unit.
+        root: the coordinator's results folder.
+        device: "cpu" or "cuda".
+        folder: the coordinator's current folder, which relative paths start from.
+        environment: variables of the coordinator that a unit reads.
+        code: fingerprint of the coordinator's numeric code.
+
+    """
 
     unit: Unit
     root: str
@@ -60,61 +70,62 @@ def pack_job(unit: Unit, root: Path, device: str) -> str:
         device: "cpu" or "cuda": the engine says which GPU that is.
 
     """
-    ours = {k: v for k, v in os.environ.items() if k.startswith("DRNBENCH_") or k == "TORCH_HOME"}
-    return Job(
-        unit=unit, root=str(root), device=device, folder=str(Path.cwd()), environment=ours, code=code_fingerprint(unit.kind)
-    ).model_dump_json()  # fmt: skip
+    environment = {k: v for k, v in os.environ.items() if k.startswith("DRNBENCH_") or k == "TORCH_HOME"}
+    job = Job(
+        unit=unit, root=str(root), device=device, folder=str(Path.cwd()), environment=environment,
+        code=code_fingerprint(unit.kind),
+    )  # fmt: skip
+    return job.model_dump_json()
 
 
 def run_job(text: str, exchange: Exchange, root: Path | None = None, stop: Callable[[], bool] = lambda: False) -> int:
-    """Run one unit in this process, which nothing else uses before or after; return its exit code.
+    """Run one unit in this process, which is used for nothing else before or after; return its exit code.
 
     Never two processes at once in one folder: where an older one still works, as after a network was cut for a while, this
-    one waits for its end, and takes what it did.
+    one waits for its end, and takes its result.
 
     Args:
         text: of `pack_job`.
-        exchange: the line to the coordinator.
+        exchange: carries messages to the coordinator.
         root: a results folder of this machine instead of the coordinator's.
-        stop: asked after each step, besides what the coordinator says.
+        stop: asked after each step, besides the coordinator.
 
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's business
     job = Job.model_validate_json(text)
-    settle(job)
+    apply_environment(job)
     store = Store(root or Path(job.root))
     folder = store.folder(job.unit)
-    with Line(exchange, folder) as line, Leases() as leases:
-        line.emit({"pid": os.getpid(), "host": socket.gethostname()})
-        with _alone(leases, folder, lambda: line.stopping or stop()) as alone:
-            if not alone:
-                return 0
-            if finished(store, job.unit):
+    with Channel(exchange, folder) as channel, Leases() as leases:
+        channel.emit({"pid": os.getpid(), "host": socket.gethostname()})
+        with _exclusive(leases, folder, lambda: channel.stopping or stop()) as is_exclusive:
+            if not is_exclusive or finished(store, job.unit):
                 return 0
             remove_temporaries(folder)  # of a process that was killed while it wrote
-            refused = refusal(job)
-            if refused:
-                record(store, job.unit, "failed", "error", refused)
+            reason = refusal(job)
+            if reason:
+                record(store, job.unit, "failed", "error", reason)
                 return 1
-            return run(job.unit, store, job.device, line.emit, lambda: line.stopping or stop(), folder)
+            return run(job.unit, store, job.device, channel.emit, lambda: channel.stopping or stop(), folder)
 
 
 def finished(store: Store, unit: Unit) -> bool:
-    """Return True if the store has all that a unit makes."""
+    """Return True if the store has the whole result of a unit."""
     status = store.status(store.folder(unit))
     return status is not None and status.state == "done" and (unit.kind == "stage" or is_scored(unit, status))
 
 
 def record(store: Store, unit: Unit, state: str, kind: str | None = None, message: str | None = None) -> None:
-    """Write down how a unit ended, where its worker could not. Scores that a trial has are kept."""
+    """Write the status of a unit whose worker could not. Scores that a trial has are kept."""
     folder = store.folder(unit)
     old = store.status(folder)
-    kept = list(old.evaluations) if old else []
-    store.write_status(folder, Status(state, kind=kind, message=message, evaluations=kept, finished=time.time()))
+    evaluations = list(old.evaluations) if old else []
+    status = Status(state, kind=kind, message=message, evaluations=evaluations, finished=time.time())
+    store.write_status(folder, status)
 
 
 def refusal(job: Job) -> str | None:
-    """Return why this machine cannot run a unit, and what mends it; None where it can."""
+    """Return the reason why this machine cannot run a unit, with its remedy; None where it can."""
     import torch
 
     host, unit = socket.gethostname(), job.unit
@@ -140,17 +151,17 @@ def _look_up(unit: Unit) -> None:
             if data is not None:
                 parse(data.kernel)
     else:
-        for one in unit.wanted:
-            metrics.get(one.metric)
-            parse(one.kernel)
+        for evaluation in unit.wanted:
+            metrics.get(evaluation.metric)
+            parse(evaluation.kernel)
 
 
-def settle(job: Job) -> None:
-    """Make this process see what the coordinator's does: variables, data roots, folder; before torch is imported."""
-    theirs = os.environ.get("DRNBENCH_DATA")
+def apply_environment(job: Job) -> None:
+    """Give this process the coordinator's variables, data roots and current folder; before torch is imported."""
+    node_roots = os.environ.get("DRNBENCH_DATA")
     os.environ.update({k: v for k, v in job.environment.items() if k != "TORCH_HOME" or Path(v).is_dir()})
-    if theirs:
-        roots = [*job.environment.get("DRNBENCH_DATA", "").split(os.pathsep), *theirs.split(os.pathsep)]
+    if node_roots:
+        roots = [*job.environment.get("DRNBENCH_DATA", "").split(os.pathsep), *node_roots.split(os.pathsep)]
         os.environ["DRNBENCH_DATA"] = os.pathsep.join(dict.fromkeys(root for root in roots if root))
     threads = job.unit.stage.threads if job.unit.kind == "stage" else 1
     os.environ.update(dict.fromkeys(SINGLE, str(threads)))
@@ -159,29 +170,29 @@ def settle(job: Job) -> None:
 
 
 @contextlib.contextmanager
-def _alone(leases: Leases, folder: Path, stop: Callable[[], bool]) -> Iterator[bool]:
-    """Wait until no other process works in a folder; False where it was told to stop before."""
-    place, pause = folder / ".worker", threading.Event()
+def _exclusive(leases: Leases, folder: Path, stop: Callable[[], bool]) -> Iterator[bool]:
+    """Wait until no other process works in a folder; False where this one was asked to stop before."""
+    leased, pause = folder / ".worker", threading.Event()
     try:
-        while not leases.claim(place):
+        while not leases.claim(leased):
             if stop():
                 yield False
                 return
             pause.wait(EXCHANGE_S)
         yield True
     finally:
-        leases.release(place)
+        leases.release(leased)
         with contextlib.suppress(OSError):
-            place.rmdir()
+            leased.rmdir()
 
 
-class Line:
-    """The worker's end of the line: gathers messages, exchanges them twice a second, and keeps the status fresh."""
+class Channel:
+    """The worker's side of the exchange: gathers messages, sends them twice a second, and keeps the status fresh."""
 
     def __init__(self, exchange: Exchange, folder: Path) -> None:
         self.stopping = False
         self._exchange, self._folder = exchange, folder
-        self._held: list[dict[str, Any]] = []
+        self._messages: list[dict[str, Any]] = []
         self._lock, self._end = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._loop, daemon=True)
 
@@ -192,26 +203,26 @@ class Line:
     def __exit__(self, *_: object) -> None:
         self._end.set()
         self._thread.join()
-        self._turn()
+        self._send()
 
     def emit(self, message: dict[str, Any]) -> None:
-        """Tell something; of mere progress only the newest is told."""
+        """Send a message; of mere progress only the newest is sent."""
         with self._lock:
-            if self._held and self._held[-1].keys() == message.keys() and message.keys() <= MERGED:
-                self._held[-1] = message
+            if self._messages and self._messages[-1].keys() == message.keys() and message.keys() <= MERGED:
+                self._messages[-1] = message
             else:
-                self._held.append(message)
+                self._messages.append(message)
 
     def _loop(self) -> None:
         beaten = time.monotonic()
         while not self._end.wait(EXCHANGE_S):
-            self._turn()
+            self._send()
             if time.monotonic() - beaten >= HEARTBEAT_S:
                 beaten = time.monotonic()
                 with contextlib.suppress(OSError):
                     os.utime(self._folder / "status.json")
 
-    def _turn(self) -> None:
+    def _send(self) -> None:
         with self._lock:
-            held, self._held = self._held, []
-        self.stopping = self._exchange(held) or self.stopping
+            messages, self._messages = self._messages, []
+        self.stopping = self._exchange(messages) or self.stopping

@@ -1,6 +1,6 @@
 """Units as SLURM jobs, through submitit. Files on the shared results folder carry messages and the request to stop.
 
-Every job may be killed at any time: what it did lies in its unit's folder, and the next job goes on from there. A job that
+Every job may be killed at any time: its work lies in its unit's folder, and the next job goes on from there. A job that
 reaches SLURM's time limit saves, ends, and is sent again.
 """
 
@@ -14,33 +14,40 @@ import signal
 import subprocess
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
+from drnbench.config.overrides import parse_value
 from drnbench.config.units import Unit
 from drnbench.errors import UsageError
-from drnbench.execution.base import Event, Executor
+from drnbench.execution import executors
+from drnbench.execution.base import Event, Executor, Options
 from drnbench.execution.remote import Job, pack_job, record, run_job
+from drnbench.parallel import cores
 from drnbench.store import Store
 
+JOBS = 64
+"""Jobs queued or running at once, where --jobs is not given."""
 POLL_S = 0.25
 """Seconds between two looks at the files of running units."""
 CHECK_S = 5.0
 """Seconds between two looks whether a job is still there."""
 ASK_S = 60.0
-"""Seconds between two questions to SLURM's accounting, for all jobs at once."""
+"""Seconds between two queries of SLURM's accounting, for all jobs at once."""
 CLOSE_S = 20.0
 """Seconds that cancelled processes of this machine have to be gone."""
 KEEP_S = 30 * 86400.0
-"""Seconds without a change after which the folder of a run that was killed is taken away."""
+"""Seconds without a change after which the folder of a run that was killed is removed."""
 DEFAULTS = {"timeout_min": 240, "name": "drnbench", "additional_parameters": {"no-requeue": True}}
-"""Four hours suit most partitions, and are no limit: what takes longer goes on in the next job."""
+"""Four hours suit most partitions, and are no limit: a longer unit goes on in the next job."""
 GPU = {"gpus_per_node", "gpus_per_task", "gres"}
+"""Parameters that ask for GPUs."""
 
 
 class Task:
-    """What a job runs: one unit. Pickled by submitit, and read again in the job's process.
+    """The work of a job: one unit. Pickled by submitit, and read again in the job's process.
 
     Args:
         text: of `pack_job`.
@@ -51,29 +58,29 @@ class Task:
 
     def __init__(self, text: str, messages: Path, control: Path) -> None:
         self._text, self._messages, self._control = text, messages, control
-        self._told: set[int] = set()
+        self._signals: set[int] = set()
 
     def __call__(self) -> int:
-        """Run the unit; returns its exit code."""
+        """Run the unit; return its exit code."""
         # Time is nearly up, or the job is preempted: SLURM kills it soon. submitit's own handlers would raise in a step.
         for number in (signal.SIGUSR2, signal.SIGTERM):
-            signal.signal(number, lambda got, _: self._told.add(got))
-        code = run_job(self._text, self._exchange, stop=lambda: bool(self._told))
-        self._settle()
-        self._tell({"ended": code, "again": signal.SIGUSR2 in self._told})
+            signal.signal(number, lambda number, _: self._signals.add(number))
+        code = run_job(self._text, self._exchange, stop=lambda: bool(self._signals))
+        self._record_end()
+        self._write({"ended": code, "again": signal.SIGUSR2 in self._signals})
         return code
 
-    def _settle(self) -> None:
-        """Nobody asked to stop a unit but SLURM: it is to be run again."""
+    def _record_end(self) -> None:
+        """Mark a unit that SLURM alone stopped as killed, so that it is run again."""
         job = Job.model_validate_json(self._text)
         store = Store(Path(job.root))
         status = store.status(store.folder(job.unit))
-        if self._told and status is not None and status.state == "interrupted" and not self._asked():
+        if self._signals and status is not None and status.state == "interrupted" and not self._asked():
             record(store, job.unit, "failed", "killed", "SLURM ended the job: time limit, preempted or cancelled")
 
     def _exchange(self, messages: list[dict[str, Any]]) -> bool:
         for message in messages:
-            self._tell(message)
+            self._write(message)
         return self._asked()
 
     def _asked(self) -> bool:
@@ -85,7 +92,7 @@ class Task:
         except OSError:
             return False
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _write(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError), self._messages.open("r+b") as file:
             file.seek(0, 2)
             file.write(json.dumps(message).encode() + b"\n")
@@ -103,6 +110,7 @@ class _Running:
     checked: float = field(default_factory=time.monotonic)
 
 
+@executors.register("slurm")
 class SlurmExecutor(Executor):
     """Units as jobs of a SLURM cluster, or of submitit's stand-in on this machine.
 
@@ -119,6 +127,9 @@ class SlurmExecutor(Executor):
 
     """
 
+    summary: ClassVar[str] = "jobs of a SLURM cluster, through submitit (--partition, --slurm)"
+    options: ClassVar[frozenset[str]] = frozenset({"partition", "slurm"})
+
     def __init__(
         self, root: Path, slots: int, device: str, partition: str | None = None, parameters: dict[str, Any] | None = None
     ) -> None:  # fmt: skip
@@ -127,17 +138,17 @@ class SlurmExecutor(Executor):
         except ImportError as error:
             raise UsageError("--executor slurm needs submitit: pip install 'drnbench[slurm]'") from error
         logging.getLogger("submitit").setLevel(logging.CRITICAL)
-        given = dict(parameters or {})
-        cluster = str(given.pop("cluster", "slurm"))
+        parameters = dict(parameters or {})
+        cluster = str(parameters.pop("cluster", "slurm"))
         if cluster not in {"slurm", "local"}:
             raise UsageError(f"--slurm cluster={cluster}: known: slurm, local (processes of this machine)")
-        self.slots, self._store, self._device, self._local = slots, Store(root), device, cluster == "local"
+        self.slots, self.device, self._store, self._local = slots, device, Store(root), cluster == "local"
         self._folder = self._store.root / ".slurm" / uuid.uuid4().hex[:12]
         self._running: dict[str, _Running] = {}
         self._jobs: list[Any] = []
-        self._ready: list[Event] = []
-        self._asked, self._sent = time.monotonic(), 0
-        _tidy(self._folder.parent)
+        self._events: list[Event] = []
+        self._asked = time.monotonic()
+        _remove_old(self._folder.parent)
         try:
             self._engine = submitit.AutoExecutor(self._folder, cluster=cluster)
         except RuntimeError as error:
@@ -145,13 +156,31 @@ class SlurmExecutor(Executor):
                 "--executor slurm: srun is not on this machine; run it where sbatch works, or try it out with "
                 "--slurm cluster=local"
             ) from error
-        self._parameters = _complete(given, partition, device)
+        self._parameters = _complete(parameters, partition, device)
         try:
             self._engine.update_parameters(**self._parameters)
         except (NameError, AssertionError, ValueError, TypeError) as error:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise UsageError(f"--slurm: {' '.join(str(error).split())}") from error
         self._folder.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def check(cls, options: Options) -> None:
+        """See `Executor.check`."""
+        if options.per_gpu != 1:
+            raise UsageError(
+                "--per-gpu: SLURM gives whole GPUs; where the cluster has shards, use --slurm gres=shard:1"
+            )
+        super().check(options)
+        read_parameters(options.slurm)
+
+    @classmethod
+    def open(cls, root: Path, options: Options, most: int | None = None) -> Self:  # noqa: ARG003 - jobs wait in a queue
+        """See `Executor.open`; `auto` means GPUs where the parameters ask for some."""
+        parameters = read_parameters(options.slurm)
+        slots = options.jobs or (cores() if parameters.get("cluster") == "local" else JOBS)
+        cuda = options.device == "cuda" or (options.device == "auto" and GPU & set(parameters))
+        return cls(root, slots, "cuda" if cuda else "cpu", options.partition, parameters)
 
     def submit(self, unit: Unit) -> None:
         """See `Executor.submit`."""
@@ -160,7 +189,7 @@ class SlurmExecutor(Executor):
         messages.touch()
         control.touch()
         threads = unit.stage.threads if unit.kind == "stage" else 1
-        task = Task(pack_job(unit, self._store.root, self._device), messages, control)
+        task = Task(pack_job(unit, self._store.root, self.device), messages, control)
         try:
             self._engine.update_parameters(**{"cpus_per_task": threads, **self._parameters})
             job = self._engine.submit(task)
@@ -169,7 +198,7 @@ class SlurmExecutor(Executor):
             if not self._jobs:
                 raise UsageError(f"sbatch refused the first job: {lines[-1].strip()}") from error
             record(self._store, unit, "failed", "killed", f"sbatch refused the job: {lines[-1].strip()}")
-            self._ready.append(Event(unit.key, "ended", {"exitcode": -1}))
+            self._events.append(Event(unit.key, "ended", {"exitcode": -1}))
             return
         self._jobs.append(job)
         self._running[unit.key] = _Running(unit, job, messages, control)
@@ -180,10 +209,10 @@ class SlurmExecutor(Executor):
         while True:
             for running in list(self._running.values()):
                 self._look(running)
-            found, self._ready = self._ready, []
+            events, self._events = self._events, []
             left = deadline - time.monotonic()
-            if found or left <= 0:
-                return found
+            if events or left <= 0:
+                return events
             time.sleep(min(POLL_S, left))
 
     def _look(self, running: _Running) -> None:
@@ -193,12 +222,12 @@ class SlurmExecutor(Executor):
             return
         running.checked = now
         if self._gone(running):
-            self._read(running)  # it may have told its end a moment ago
+            self._read(running)  # it may have written its end a moment ago
             if running.unit.key in self._running:
                 self._lost(running)
 
     def _read(self, running: _Running) -> None:
-        """Pass on what a job has told since the last time."""
+        """Pass on the messages of a job since the last time."""
         with running.messages.open("rb") as file:
             file.seek(running.read)
             text = file.read()
@@ -210,7 +239,7 @@ class SlurmExecutor(Executor):
             if "pid" in message:
                 running.began = message
             if "ended" not in message:
-                self._ready.append(Event(running.unit.key, "message", message))
+                self._events.append(Event(running.unit.key, "message", message))
             elif message["again"] and running.saved and not running.control.read_bytes():
                 del self._running[running.unit.key]
                 self.submit(running.unit)
@@ -218,30 +247,30 @@ class SlurmExecutor(Executor):
                 self._end(running, message["ended"])
 
     def _gone(self, running: _Running) -> bool:
-        """Whether a job ended without a word."""
+        """Return True if a job ended without a message."""
         ask = time.monotonic() - self._asked > ASK_S
         if ask:
             self._asked = time.monotonic()
         if running.job.done(force_check=ask):
             return True
-        folder = self._store.folder(running.unit)
-        status = self._store.status(folder)
-        if running.began is None or status is None or (status.pid, status.host) != _who(running.began):
+        began = running.began
+        state, status = self._store.look(self._store.folder(running.unit))
+        if began is None or status is None or (status.pid, status.host) != (began["pid"], began["host"]):
             return False
-        # Its heartbeat stopped; a cluster without accounting says no more than this.
-        return self._store.state(folder) == "lost"
+        # Its heartbeat stopped; a cluster without accounting reports no more than this.
+        return state == "lost"
 
     def _lost(self, running: _Running) -> None:
         self._cancel(running)
-        told = f"job {running.job.job_id} ended by itself ({running.job.state})"
+        message = f"job {running.job.job_id} ended by itself ({running.job.state})"
         if running.began is None:
-            told = f"{told} before it began{_last_line(running.job)}"
-        record(self._store, running.unit, "failed", "killed", told)
+            message = f"{message} before it began{_last_line(running.job)}"
+        record(self._store, running.unit, "failed", "killed", message)
         self._end(running, -signal.SIGKILL)
 
     def _end(self, running: _Running, code: int) -> None:
         del self._running[running.unit.key]
-        self._ready.append(Event(running.unit.key, "ended", {"exitcode": code}))
+        self._events.append(Event(running.unit.key, "ended", {"exitcode": code}))
 
     def stop(self, key: str | None = None) -> None:
         """See `Executor.stop`; a job that waits in the queue is cancelled."""
@@ -275,21 +304,33 @@ class SlurmExecutor(Executor):
             running.job.cancel(check=False)
 
 
-def _complete(given: dict[str, Any], partition: str | None, device: str) -> dict[str, Any]:
-    """Return submitit's parameters: ours, the user's, with the prefix that its own ones of SLURM want."""
+def read_parameters(items: Sequence[str]) -> dict[str, Any]:
+    """Read the parameters of submitit.
+
+    Raises:
+        UsageError: one is not KEY=VALUE.
+
+    """
+    parameters = {}
+    for item in items:
+        key, eq, value = item.partition("=")
+        if not eq or not key.strip():
+            raise UsageError(f"--slurm {item!r}: write it as KEY=VALUE, such as timeout_min=600")
+        parameters[key.strip()] = parse_value(value.strip())
+    return parameters
+
+
+def _complete(parameters: dict[str, Any], partition: str | None, device: str) -> dict[str, Any]:
+    """Return submitit's parameters: defaults, then the user's; those of SLURM alone get the prefix that it wants."""
     shared = {"name", "timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "tasks_per_node"}
-    chosen = {**DEFAULTS, **given}
+    chosen = {**DEFAULTS, **parameters}
     if partition is not None:
         chosen["partition"] = partition
-    if device == "cuda" and not GPU & set(given):
+    if device == "cuda" and not GPU & set(parameters):
         chosen["gpus_per_node"] = 1
     return {
         key if key in shared or key.startswith("slurm_") else f"slurm_{key}": value for key, value in chosen.items()
     }
-
-
-def _who(began: dict[str, Any]) -> tuple[int, str]:
-    return int(began["pid"]), str(began["host"])
 
 
 def _last_line(job: Any) -> str:
@@ -300,10 +341,10 @@ def _last_line(job: Any) -> str:
     return ""
 
 
-def _tidy(place: Path) -> None:
-    """Take away what runs that were killed left long ago."""
+def _remove_old(parent: Path) -> None:
+    """Remove the folders that killed runs left long ago."""
     with contextlib.suppress(OSError):
-        for folder in place.iterdir():
+        for folder in parent.iterdir():
             newest = max((path.stat().st_mtime for path in [folder, *folder.iterdir()]), default=0.0)
             if time.time() - newest > KEEP_S:
                 shutil.rmtree(folder, ignore_errors=True)

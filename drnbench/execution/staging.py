@@ -14,7 +14,7 @@ from drnbench.store import Store, atomic
 PRIVATE = re.compile(r"lease\.\d+|\..*")
 """Files that belong to one machine's processes: leases, locks, half-written files."""
 LAST = ("history.parquet", "checkpoint.pt", "status.json")
-"""Written after all others and in this order: whoever sees the later one finds what it speaks of."""
+"""Written after all others and in this order: where a later one is seen, the files that it refers to are there."""
 
 
 def pack(folder: Path, *, status: bool = True, names: Collection[str] | None = None) -> bytes:
@@ -27,10 +27,10 @@ def pack(folder: Path, *, status: bool = True, names: Collection[str] | None = N
 
     """
     out = io.BytesIO()
-    found = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    relative = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     kept = [
         n
-        for n in found
+        for n in relative
         if not any(PRIVATE.fullmatch(part) for part in n.parts)
         and (status or n.name != "status.json")
         and (names is None or n.as_posix() in names)
@@ -42,14 +42,14 @@ def pack(folder: Path, *, status: bool = True, names: Collection[str] | None = N
     return out.getvalue()
 
 
-def unpack(parcel: bytes, folder: Path) -> None:
+def unpack(content: bytes, folder: Path) -> None:
     """Write the files of `pack` into a folder, each whole, the status last.
 
     Raises:
         ValueError: a name leads out of the folder.
 
     """
-    with zipfile.ZipFile(io.BytesIO(parcel)) as archive:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         for name in sorted(archive.namelist(), key=lambda name: _order(Path(name))):
             inside = PurePosixPath(name)
             if inside.is_absolute() or ".." in inside.parts:
@@ -61,10 +61,10 @@ def unpack(parcel: bytes, folder: Path) -> None:
 def needed(store: Store, unit: Unit) -> list[Path]:
     """Return the files and folders of a store, relative to it, that a unit reads: its own, and the checkpoint before."""
     before = unit.before if unit.kind == "stage" else unit.stage
-    found = [store.folder(unit)]
+    paths = [store.folder(unit)]
     if before is not None:
-        found.append(store.stage(before) / "checkpoint.pt")
-    return [path.relative_to(store.root) for path in found if path.exists()]
+        paths.append(store.stage(before) / "checkpoint.pt")
+    return [path.relative_to(store.root) for path in paths if path.exists()]
 
 
 def _order(name: Path) -> tuple[int, str]:

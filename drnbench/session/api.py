@@ -56,8 +56,9 @@ def run(
     store = Store(Path(results))
     declared = declare(study, profile, overrides, name)
     request = Request(
-        jobs, executor, device, gpus, per_gpu, time_limit, address, partition, slurm, rerun, fail_fast, tracking_uri
-    )
+        device, jobs, gpus, per_gpu, address, partition, slurm,
+        executor=executor, time_limit=time_limit, rerun=rerun, fail_fast=fail_fast, tracking_uri=tracking_uri,
+    )  # fmt: skip
     ended = run_study(declared, store, request)
     if ended.interrupted:
         raise KeyboardInterrupt

@@ -34,10 +34,10 @@ from drnbench.planning.expand import expand
 from drnbench.planning.keys import Keys
 from drnbench.session.coordinator import Coordinator
 from drnbench.session.degrade_images import Degrade, write_png
-from drnbench.session.devices import pick_devices
 from drnbench.session.recording import record
 from drnbench.session.score_images import Pair, Score
 from drnbench.store import Store, read_json, write_text
+from drnbench.store.devices import pick_devices
 from drnbench.store.environment import processor
 from drnbench.training.feed import Feed
 from drnbench.training.loop import build

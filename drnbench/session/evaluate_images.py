@@ -30,9 +30,9 @@ from drnbench.models.methods import resolve as resolve_method
 from drnbench.models.weights import dual_from_file, load_weights
 from drnbench.parallel import Failed, Work, each
 from drnbench.session.degrade_images import out_folder, write_png
-from drnbench.session.devices import pick_devices
 from drnbench.session.image_scores import METRICS, ImageScores, Scored, check_metrics, check_protocol, image_scores
 from drnbench.session.score_images import matched
+from drnbench.store.devices import pick_devices
 
 SEAM = 1e-3
 """Gray levels below which tiles count as changing nothing."""

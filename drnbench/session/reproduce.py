@@ -20,7 +20,6 @@ from drnbench.planning import Plan, PlannedTrial, StageNode
 from drnbench.planning.expand import Arm, Expanded
 from drnbench.results.inventory import resolve
 from drnbench.session.coordinator import Coordinator
-from drnbench.session.devices import pick_devices
 from drnbench.session.progress import PlainProgress, RichProgress
 from drnbench.session.reproduction import (
     Compared,
@@ -33,6 +32,7 @@ from drnbench.session.reproduction import (
     reasons,
 )
 from drnbench.store import Store, read_json
+from drnbench.store.devices import pick_devices
 from drnbench.training.prepare import prepare
 
 

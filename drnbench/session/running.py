@@ -57,14 +57,14 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # A worker imports the script that started it, which would start the run again.
         raise UsageError("put what the script does under `if __name__ == '__main__':`")
-    engine = request.engine()
+    request.check()
     store.prepare()
     plan, rerun, failed = declared.plan(store), request.rerun, []
     if declared.search is not None:
         # Optuna is imported where a study declares a search, and nowhere else.
         from drnbench.session.searching import run_search
 
-        search = run_search(declared, plan, store, engine, request)
+        search = run_search(declared, plan, store, request)
         if search is None:
             return Ended(plan, None, [], [], interrupted=True)
         failed, rerun, plan = search, None if rerun == "failed" else rerun, declared.plan(store)
@@ -76,11 +76,11 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
         print(f"{declared.name}: nothing to train, everything is in {store.root}")
         return _finish(plan, store, request.tracking_uri, failed, ran=False)
 
-    executor, kind = engine.open(store.root, len(items))
+    executor = request.open(store.root, len(items))
     with contextlib.closing(executor):
         if declared.search is None:
             announce(plan, store)  # only now: a run that is refused changes nothing
-        _announce_work(declared, plan, store, items, executor, kind)
+        _announce_work(declared, plan, store, items, executor)
         prepare(unscored(items, plan), store.cache)
         outcome, mirrored = execute(plan, store, executor, [item.unit for item in items], request, rerun)
     if outcome.interrupted:
@@ -100,15 +100,13 @@ def duration(estimate: Estimate) -> str:
     return f"{'at least' if unknown else 'about'} {clock(estimate.parallel)}"
 
 
-def _announce_work(
-    declared: Declared, plan: Plan, store: Store, items: Sequence[Any], executor: Executor, kind: str
-) -> None:
+def _announce_work(declared: Declared, plan: Plan, store: Store, items: Sequence[Any], executor: Executor) -> None:
     stages = sum(item.unit.kind == "stage" for item in items)
     slots = min(executor.slots, len(items))
     queue = [(unit, item.needs, item.rank) for unit, item in zip(unscored(items, plan), items, strict=True)]
-    time = duration(estimate_run(plan, Costs(store, kind), queue, slots))
+    time = duration(estimate_run(plan, Costs(store, executor.device), queue, slots))
     print(f"{declared.name}, profile {declared.profile}: {stages} stages to train, {len(items) - stages} trials to score; "
-          f"{slots} at once on {kind}; time {time}", flush=True)  # fmt: skip
+          f"{slots} at once on {executor.device}; time {time}", flush=True)  # fmt: skip
 
 
 def _finish(plan: Plan, store: Store, tracking_uri: str | None, failed: list[str], *, ran: bool) -> Ended:

@@ -8,7 +8,6 @@ from typing import Any
 
 from drnbench.config.units import StageUnit, Unit
 from drnbench.errors import UsageError
-from drnbench.execution.engine import Engine
 from drnbench.parallel import clock
 from drnbench.planning import Plan
 from drnbench.planning.costs import Costs
@@ -27,7 +26,7 @@ from drnbench.training.prepare import prepare
 STATES = ("complete", "pruned", "failed", "running")
 
 
-def run_search(declared: Declared, plan: Plan, store: Store, engine: Engine, request: Request) -> list[str] | None:
+def run_search(declared: Declared, plan: Plan, store: Store, request: Request) -> list[str] | None:
     """Run what is missing of a search, and with it what is known already of the report's arms.
 
     Returns:
@@ -51,7 +50,7 @@ def run_search(declared: Declared, plan: Plan, store: Store, engine: Engine, req
         if progress is not None:
             progress.spare(unit for unit in units if unit.key not in shared)
 
-    executor, kind = engine.open(store.root)
+    executor = request.open(store.root)
     announce(plan, store)
     slots = executor.slots
     searcher = Searcher(
@@ -65,7 +64,7 @@ def run_search(declared: Declared, plan: Plan, store: Store, engine: Engine, req
     units, shared = expected(settled, Keys(store.cache), max(1, pending))
     items = todo(plan, rerun)
     print(f"{declared.name}, profile {declared.profile}: {pending} of {settled.search.trials} candidates to try, "
-          f"{settled.search.seeds} seeds each; {slots} at once on {kind}", flush=True)  # fmt: skip
+          f"{settled.search.seeds} seeds each; {slots} at once on {executor.device}", flush=True)  # fmt: skip
     prepare([*units, *(item.unit for item in items)], store.cache)
     everything = [*units, *(item.unit for item in items if item.unit.key not in shared)]
     progress = display(everything)

@@ -4,7 +4,8 @@ import pytest
 
 from drnbench.cli import main
 from drnbench.errors import UsageError
-from drnbench.session import devices, evaluate_images
+from drnbench.session import evaluate_images
+from drnbench.store import devices
 from tests.helpers import write_study
 
 

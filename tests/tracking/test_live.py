@@ -23,13 +23,8 @@ def test_what_is_written_before_close_is_mirrored(tmp_path: Path) -> None:
     stored, told = StoredStudy(tmp_path, database=False), []
     mirror = LiveMirror(stored.store, warn=told.append)
     mirror.start("unpaired")
-<<<<<<< HEAD
     stored.finish()
-    mirror.notify(["some key"])
-=======
-    made.finish()
     mirror.notify()
->>>>>>> 565627f (A results folder that moved gets its mirror built again by MLflow's own calls, in place of SQL on its database)
     assert mirror.close()
     assert not told
     uri = mirror.mirror.uri

@@ -10,15 +10,9 @@ from urllib.parse import unquote, urlparse
 import pytest
 
 from drnbench.errors import UsageError
-<<<<<<< HEAD
-from drnbench.store import read_json, write_json
-from drnbench.tracking import Mirror, up_to_date
-from tests.tracking.stores import T0, StoredStudy, child, points, runs, status
-=======
 from drnbench.store import Store, read_json, write_json
 from drnbench.tracking import Mirror, ui, up_to_date
-from tests.tracking.stores import T0, Written, child, points, runs, status
->>>>>>> 565627f (A results folder that moved gets its mirror built again by MLflow's own calls, in place of SQL on its database)
+from tests.tracking.stores import T0, StoredStudy, child, points, runs, status
 
 POINTS = 4 * (2 * (4 + 2) + 4) + 4
 """Four trained trials with two histories of 4 losses and 2 validations and 4 scores each; bicubic with its scores."""
@@ -233,73 +227,56 @@ def test_a_users_own_run_is_left_alone(stored: StoredStudy) -> None:
     assert client.get_run(own.info.run_id).data.tags == {"mlflow.runName": "mine"}
 
 
-<<<<<<< HEAD
-def test_a_results_folder_that_moved_takes_its_artifacts_along(stored: StoredStudy, tmp_path: Path) -> None:
-=======
 def located(mirror: Mirror) -> Path:
     """Return where the samples of a trial are, once MLflow lists them."""
->>>>>>> 565627f (A results folder that moved gets its mirror built again by MLflow's own calls, in place of SQL on its database)
     from mlflow import MlflowClient
 
     run = child(mirror.uri, "ρ=0, seed 0")
     assert MlflowClient(mirror.uri).list_artifacts(run.info.run_id, "samples/Set5/bicubic")
     return Path(unquote(urlparse(run.info.artifact_uri).path))
 
-<<<<<<< HEAD
-    old = Mirror(stored.store)
-    old.sync("unpaired")
-=======
 
-def test_artifacts_of_a_results_folder_that_moved_are_in_it(written: Written, tmp_path: Path) -> None:
-    Mirror(written.store).sync("unpaired")
->>>>>>> 565627f (A results folder that moved gets its mirror built again by MLflow's own calls, in place of SQL on its database)
+def test_artifacts_of_a_results_folder_that_moved_are_in_it(stored: StoredStudy, tmp_path: Path) -> None:
+    Mirror(stored.store).sync("unpaired")
     moved = Store(tmp_path / "elsewhere")
     shutil.move(stored.store.root, moved.root)
     assert not up_to_date(moved, "unpaired")
     mirror = Mirror(moved)
-<<<<<<< HEAD
-    assert mirror.sync("unpaired").new_runs == 0
-    run = child(mirror.uri, "ρ=0, seed 0")
-    assert run.info.artifact_uri.startswith((moved.root / "mlartifacts").as_uri())
-    assert MlflowClient(mirror.uri).list_artifacts(run.info.run_id, "samples/Set5/bicubic")
-    assert not stored.store.root.exists()
-=======
     assert mirror.sync("unpaired").runs == 6
     assert located(mirror).is_relative_to(moved.root)
     assert up_to_date(moved, "unpaired")
     assert mirror.sync("unpaired").new_runs == Mirror(moved).sync("unpaired").new_runs == 0
-    assert not written.store.root.exists()
->>>>>>> 565627f (A results folder that moved gets its mirror built again by MLflow's own calls, in place of SQL on its database)
+    assert not stored.store.root.exists()
 
 
-def test_a_results_folder_at_its_former_place_has_its_former_experiment(written: Written, tmp_path: Path) -> None:
+def test_a_results_folder_at_its_former_place_has_its_former_experiment(stored: StoredStudy, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
-    Mirror(written.store).sync("unpaired")
-    first = MlflowClient(Mirror(written.store).uri).get_experiment_by_name("unpaired").experiment_id
+    Mirror(stored.store).sync("unpaired")
+    first = MlflowClient(Mirror(stored.store).uri).get_experiment_by_name("unpaired").experiment_id
     moved = Store(tmp_path / "elsewhere")
     for _ in range(2):
-        shutil.move(written.store.root, moved.root)
+        shutil.move(stored.store.root, moved.root)
         assert Mirror(moved).sync("unpaired").runs == 6
-        shutil.move(moved.root, written.store.root)
-        assert Mirror(written.store).sync("unpaired").new_runs == 0
-    client = MlflowClient(Mirror(written.store).uri)
+        shutil.move(moved.root, stored.store.root)
+        assert Mirror(stored.store).sync("unpaired").new_runs == 0
+    client = MlflowClient(Mirror(stored.store).uri)
     names = {experiment.name: experiment.experiment_id for experiment in client.search_experiments()}
     assert names.pop("unpaired") == first
     assert names.keys() == {"Default", f"unpaired in {moved.root}"}
 
 
-def test_a_link_to_a_results_folder_changes_nothing(written: Written, tmp_path: Path) -> None:
-    Mirror(written.store).sync("unpaired")
-    (tmp_path / "link").symlink_to(written.store.root)
+def test_a_link_to_a_results_folder_changes_nothing(stored: StoredStudy, tmp_path: Path) -> None:
+    Mirror(stored.store).sync("unpaired")
+    (tmp_path / "link").symlink_to(stored.store.root)
     assert Mirror(Store(tmp_path / "link")).sync("unpaired").new_runs == 0
-    assert located(Mirror(written.store)).is_relative_to(written.store.root)
+    assert located(Mirror(stored.store)).is_relative_to(stored.store.root)
 
 
-def test_the_ui_builds_experiments_again_that_moved(written: Written, tmp_path: Path) -> None:
-    Mirror(written.store).sync("unpaired")
+def test_the_ui_builds_experiments_again_that_moved(stored: StoredStudy, tmp_path: Path) -> None:
+    Mirror(stored.store).sync("unpaired")
     moved = Store(tmp_path / "elsewhere")
-    shutil.move(written.store.root, moved.root)
+    shutil.move(stored.store.root, moved.root)
     mirror = Mirror(moved)
     ((study, number),) = ui.experiments(moved, mirror.uri)
     assert study == "unpaired"

@@ -1,0 +1,126 @@
+"""The computation of a unit: a stage is trained or a model is scored, and the cost is recorded beside the result.
+
+This imports PyTorch; `drnbench.execution.worker`, which starts it, does not.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from drnbench.config.units import EvaluateUnit, StageUnit, Unit
+from drnbench.evaluation.evaluator import evaluate
+from drnbench.execution.worker import Emit
+from drnbench.models.costs import LR_SIZE, costs
+from drnbench.store import Status, Store, write_json, write_text
+from drnbench.store.environment import capture, signature
+from drnbench.training.loop import train
+
+
+def compute(
+    unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bool], status: Status
+) -> str:  # fmt: skip
+    """Train or score a unit in its folder; return "done", or "interrupted" where it was stopped before its end.
+
+    Args:
+        unit: the unit.
+        store: its results folder.
+        device: "cpu" or "cuda".
+        emit: receives progress.
+        stop: asked after each step.
+        status: of the unit; of a trial, its `evaluations` are brought up to date.
+
+    """
+    if isinstance(unit, EvaluateUnit):
+        _set_numerics(1, deterministic=True)
+        return _score(unit, store, torch.device(device), emit, status)
+    _set_numerics(unit.stage.threads, deterministic=unit.stage.deterministic)
+    return _train(unit, store, torch.device(device), emit, stop)
+
+
+def _set_numerics(threads: int, *, deterministic: bool) -> None:
+    torch.set_num_threads(threads)
+    # cuBLAS is deterministic only with a workspace of its own; it reads this when CUDA starts.
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    # Not use_deterministic_algorithms(), which does the same and imports the compiler: three seconds a unit.
+    torch.set_deterministic_debug_mode("error" if deterministic else "default")
+    torch.backends.cudnn.benchmark = False
+    # TF32 would change fp32 numbers with the GPU's generation.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
+def _score(unit: EvaluateUnit, store: Store, device: torch.device, emit: Emit, status: Status) -> str:
+    start, before = time.monotonic(), len(status.evaluations)
+    status.evaluations = evaluate(unit, store, device, emit)
+    seconds = time.monotonic() - start
+    cost = costs(unit.model, unit.scale, unit.options)
+    record = {
+        **capture("evaluate"),
+        "signature": signature(device.type, 1, "fp32", deterministic=True),
+        "costs": {"parameters": cost.parameters, "macs": cost.macs, "lr_size": list(LR_SIZE)},
+        "seconds": seconds,
+        "scored": len(status.evaluations) - before,
+        **_peak_memory(device.type),
+    }
+    write_json(store.trial(unit.key) / "scores.json", record)
+    return "done"
+
+
+def _train(unit: StageUnit, store: Store, device: torch.device, emit: Emit, stop: Callable[[], bool]) -> str:
+    stage, folder = unit.stage, store.stage(unit.key)
+    write_text(folder / "unit.json", unit.model_dump_json(indent=2) + "\n")
+    record = {
+        "key": unit.key,
+        **capture("stage"),
+        "signature": signature(device.type, stage.threads, stage.precision, stage.deterministic, unit.split),
+        "data": {"paired": unit.data_digest, "unpaired": unit.unpaired_digest},
+    }
+    write_json(folder / "stage.json", record)
+    meter = _Meter(emit)
+    complete = train(unit, store, device, meter, stop)
+    write_json(folder / "stage.json", {**record, **meter.cost(stage.steps, device.type)})
+    return "done" if complete else "interrupted"
+
+
+class _Meter:
+    """Passes progress on and measures the cost of the stage, for the estimates of later plans."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit, self._start, self._first, self._last = emit, time.monotonic(), None, 0
+        self._macs: int | None = None
+
+    def __call__(self, message: dict[str, Any]) -> None:
+        if "macs" in message:
+            self._macs = message["macs"]
+            return
+        if "loss" in message:
+            if self._first is None:
+                self._first, self._start = message["step"], time.monotonic()
+            self._last = message["step"]
+        self._emit(message)
+
+    def cost(self, steps: int, device: str) -> dict[str, Any]:
+        """Return the cost; seconds a step count from the first logged step on, without start-up and resume."""
+        done = self._last - (self._first or 0)
+        record = _peak_memory(device)
+        measured: dict[str, Any] = {"macs": self._macs}
+        if done > 0:
+            record["seconds_per_step"] = (time.monotonic() - self._start) / done
+            measured["seconds"] = record["seconds_per_step"] * steps
+        return {**record, "steps": steps, "costs": measured}
+
+
+def _peak_memory(device: str) -> dict[str, Any]:
+    """Return the peak memory of this process in MiB, on the GPU too, for the estimates of later plans."""
+    peak: dict[str, Any] = {
+        "device": device,
+        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+    if device == "cuda":
+        peak["peak_gpu_mib"] = torch.cuda.max_memory_allocated() // 2**20
+    return peak
