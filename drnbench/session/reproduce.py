@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from drnbench.config.keys import short
+from drnbench.config.keys import digest, short
 from drnbench.config.protocol import Protocol
 from drnbench.config.study import Study
 from drnbench.config.trial import Evaluate, Trial
@@ -131,7 +131,8 @@ def _plan(record: Recorded) -> Plan:
     scored, trial = record.scored, record.trial
     if scored is None or trial is None:
         assert last is not None
-        scored = EvaluateUnit(key=last.key, stage=last.key, model=last.model, options=last.options, scale=last.scale,
+        key = digest({"kind": "trial", "stage": last.key})
+        scored = EvaluateUnit(key=key, stage=last.key, model=last.model, options=last.options, scale=last.scale,
                               seed=last.seed, protocol=Protocol(), wanted=())  # fmt: skip
         trial = Trial(scale=last.scale, seed=last.seed, evaluate=(Evaluate("photos/test"),))
     arm = Arm("again", {}, "named", (trial,), {})
