@@ -1,4 +1,4 @@
-"""What all tests share: real data where it lies, and no GPU tests without a GPU."""
+"""Set-up of all tests: threads, folders of real data, options, no GPU tests without a GPU."""
 
 from __future__ import annotations
 

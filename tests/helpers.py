@@ -1,4 +1,4 @@
-"""What several test files need: a study that trains in a second, the command line as a process, a deadline."""
+"""Helpers of several test files: a study that trains in a second, the command line as a process, waiting, reading a store."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write_study(
 
 
 def command(*args: object) -> list[str]:
-    """The command line as a user calls it."""
+    """Return the command line as a user calls it."""
     return [sys.executable, "-m", "drnbench", *map(str, args)]
 
 
@@ -55,7 +55,7 @@ def call(*args: object, cwd: Path | None = None, **env: str) -> subprocess.Compl
 
 
 def until(condition: Callable[[], object], seconds: float = 120) -> None:
-    """Come back as soon as a condition holds; fail when it does not within the deadline."""
+    """Wait until a condition holds; fail when it does not within the deadline."""
     deadline, pause = time.monotonic() + seconds, threading.Event()
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
@@ -63,19 +63,19 @@ def until(condition: Callable[[], object], seconds: float = 120) -> None:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on for now."""
+    """Return a loopback port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def weights(results: Path) -> dict[str, dict]:
-    """Every checkpoint of a store, by stage key."""
+    """Return every checkpoint of a store, by stage key."""
     return {p.parent.name: torch.load(p, weights_only=True) for p in sorted(results.glob("stages/*/checkpoint.pt"))}
 
 
 def scores(results: Path) -> pd.DataFrame:
-    """Every score of a store, in one order."""
+    """Return every score of a store, sorted."""
     frames = [
         pd.read_parquet(p).assign(trial=p.parent.name) for p in sorted(results.glob("trials/*/per_image.parquet"))
     ]
@@ -83,13 +83,13 @@ def scores(results: Path) -> pd.DataFrame:
 
 
 def histories(results: Path) -> pd.DataFrame:
-    """Every history of a store, without the times."""
+    """Return every history of a store, without the times."""
     frames = [pd.read_parquet(p).assign(stage=p.parent.name) for p in sorted(results.glob("stages/*/history.parquet"))]
     return pd.concat(frames).drop(columns="time").reset_index(drop=True)
 
 
 def same(a: object, b: object) -> bool:
-    """Bit for bit, through nested dictionaries and lists."""
+    """Return True if two nested dictionaries or lists of tensors and values are equal bit for bit."""
     if isinstance(a, torch.Tensor):
         return isinstance(b, torch.Tensor) and torch.equal(a, b)
     if isinstance(a, dict):

@@ -1,4 +1,4 @@
-"""The same work on many items: in order, one error stops nobody, a killed process is told, nobody is left behind."""
+"""The same work on many items: in order, an error stops no other item, a killed process is an error, no process is left behind."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Square(Work[int, tuple[int, int]]):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_results_come_in_order_and_one_error_stops_nobody(jobs):
-    found = list(each(Square(), range(8), jobs, "squaring"))
-    assert found[3] == Failed("three.png is broken")
-    assert [one[0] for one in found if not isinstance(one, Failed)] == [1, 2, 5, 17, 26, 37, 50]
-    pids = {one[1] for one in found if not isinstance(one, Failed)}
+def test_results_come_in_order_and_an_error_stops_no_other_item(jobs):
+    results = list(each(Square(), range(8), jobs, "squaring"))
+    assert results[3] == Failed("three.png is broken")
+    values, pids = zip(*(result for result in results if not isinstance(result, Failed)), strict=True)
+    assert values == (1, 2, 5, 17, 26, 37, 50)
     assert (os.getpid() in pids) == (jobs == 1)
 
 
@@ -40,7 +40,7 @@ def test_nothing_to_do():
     assert list(each(Square(), [], None, "squaring")) == []
 
 
-def test_a_killed_process_is_told():
+def test_a_killed_process_is_an_error():
     with pytest.raises(UnitError, match="killed"):
         list(each(Square(), [1, 99, 2, 4], 2, "squaring"))
 
