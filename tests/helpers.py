@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import torch
 
 STUDY = '''"""Does a share of unpaired images change anything here?"""
@@ -60,6 +61,11 @@ def until(condition: Callable[[], object], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
         pause.wait(0.005)
+
+
+def until_blocked(process: subprocess.Popen) -> None:
+    """Wait until a process sleeps in a system call: a signal that comes just before the call does not wake it."""
+    until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_SLEEPING)
 
 
 def free_port() -> int:

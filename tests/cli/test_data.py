@@ -13,7 +13,7 @@ from PIL import Image
 from drnbench.cli import main
 from drnbench.datasets.catalogue import REMOTES
 from tests.datasets.serving import serving
-from tests.helpers import call, command, until, write_study
+from tests.helpers import call, command, until, until_blocked, write_study
 
 
 def put(*paths, size=48):
@@ -160,6 +160,7 @@ def test_interrupted_and_taken_up_again(bsds300, here):
         part = here / "new/.fetch" / REMOTES["B100"].file / f"{REMOTES['B100'].file}.part"
         process = subprocess.Popen(command(*args), stderr=subprocess.PIPE, text=True)
         until(lambda: part.exists() and part.stat().st_size == 5000)
+        until_blocked(process)
         process.send_signal(signal.SIGINT)
         err = process.communicate(timeout=60)[1]
         assert process.returncode == 130

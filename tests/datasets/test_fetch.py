@@ -24,7 +24,7 @@ from drnbench.datasets.fetch import checkpoints, fetch, present
 from drnbench.datasets.layouts import STANDARD
 from drnbench.errors import DataError, UsageError
 from tests.datasets.serving import serving
-from tests.helpers import until
+from tests.helpers import until, until_blocked
 
 
 def picture(seed: int) -> bytes:
@@ -190,6 +190,7 @@ def test_the_download_of_a_killed_process_is_resumed(server, tmp_path, how_it_en
     server.cut, server.stall, server.ranges = [3000], True, ranges
     process = subprocess.Popen([sys.executable, "-c", CALL, json.dumps(entry._asdict()), str(tmp_path)], stderr=-3)
     until(lambda: part_of(tmp_path).exists() and part_of(tmp_path).stat().st_size == 3000)
+    until_blocked(process)
     process.send_signal(how_it_ends)
     assert process.wait(60) != 0
     fetch(entry, tmp_path)
