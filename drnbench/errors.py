@@ -45,7 +45,7 @@ class PlugInWarning(UserWarning):
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """Return the end of an error message: the nearest known name, or all of them.
+    """Return the end of an error message: the nearest name, or all of them.
 
     >>> nearest("drn-z", ["drn-s", "edsr"])
     "did you mean 'drn-s'? known: drn-s, edsr"
@@ -57,6 +57,6 @@ def nearest(word: str, names: Iterable[str]) -> str:
 
 
 def disk_full(path: Path | str | None) -> UsageError:
-    """Return the error to raise after a full disk ended a run; `path` lies on it, where that is known."""
+    """Return the error to raise after a full disk ended a run; `path` lies on it; None: unknown."""
     disk = f"the disk of {path}" if path else "the disk"
     return UsageError(f"{disk} is full: nothing is broken; make room and run the same command again")

@@ -64,14 +64,14 @@ class Registry(Generic[T]):
         return decorate
 
     def get(self, name: str) -> T:
-        """Return the entry, or raise a `UsageError` that names the nearest known one."""
+        """Return the entry, or raise a `UsageError` that names the nearest one that is there."""
         self._load()
         if name not in self._entries:
             raise UsageError(f"unknown {self.kind} {name!r}: {nearest(name, self._entries)}")
         return self._entries[name]
 
     def list(self) -> list[str]:
-        """Return every known name, sorted."""
+        """Return every name, sorted."""
         self._load()
         return sorted(self._entries)
 
@@ -99,5 +99,5 @@ class Registry(Generic[T]):
 
 def _named(name: str, thing: Any) -> Any:
     if isinstance(thing, type):
-        setattr(thing, "name", name)  # noqa: B010 - the class of a plug-in, of which no base is known here
+        setattr(thing, "name", name)  # noqa: B010 - the class of a plug-in, whose base class may be any
     return thing

@@ -25,15 +25,15 @@ def comparable(scores: Scores, arm: Arm, condition: Condition) -> bool:
 
 
 def of_arm(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Published | None:
-    """Return what was published for an arm's method, in its own size, on a condition."""
+    """Return the published number of an arm's method, in its own size, on a condition."""
     if not comparable(scores, arm, condition) or arm.config is None or arm.config["model"]:
         return None
-    found = published.lookup(arm.config["method"], scores.names[condition], condition.scale, metric)
-    return found if found is None or _own_training(arm.config) else None
+    number = published.lookup(arm.config["method"], scores.names[condition], condition.scale, metric)
+    return number if number is None or _own_training(arm.config) else None
 
 
 def _own_training(config: Mapping[str, Any]) -> bool:
-    """Whether a method is trained as its authors do: DRN without its dual loss is no longer what was published."""
+    """Return True if a method is trained as by its authors: DRN without its dual loss is not the published method."""
     schemes = {stage["scheme"] for stage in config["stages"]} - {None}
     if not schemes:
         return True
@@ -41,18 +41,18 @@ def _own_training(config: Mapping[str, Any]) -> bool:
 
 
 def of_peer(scores: Scores, name: str, conditions: Iterable[Condition], metric: str) -> Published | None:
-    """Return what was published for a method by name on the first of some conditions that allows the comparison."""
+    """Return the published number of a method by name on the first of some conditions that allows the comparison."""
     for condition in conditions:
         if any(comparable(scores, arm, condition) for arm in scores.arms):
-            found = published.lookup(name, scores.names[condition], condition.scale, metric)
-            if found is not None:
-                return found
+            number = published.lookup(name, scores.names[condition], condition.scale, metric)
+            if number is not None:
+                return number
     return None
 
 
-def sentences(found: Iterable[Published]) -> list[str]:
-    """Return what a caption says of the published numbers of a table."""
-    sources = list(dict.fromkeys(f"{one.source}, {one.table}" for one in found))
+def sentences(numbers: Iterable[Published]) -> list[str]:
+    """Return the sentences of a caption on the published numbers of a table."""
+    sources = list(dict.fromkeys(f"{number.source}, {number.table}" for number in numbers))
     if not sources:
         return []
     return [f"Published: as printed in {'; '.join(sources)}; not measured here, in no test and never bold."]

@@ -94,8 +94,8 @@ def caption(scores: Scores) -> list[str]:
     search = scores.search
     if search is None:
         return []
-    found = [arm.name for arm in scores.arms if arm.kind == "grid" and arm.name != DEFAULT]
-    arms = {DEFAULT: scores.plan.baseline_values.get(AXIS), **{name: name for name in found}}
+    names = [arm.name for arm in scores.arms if arm.kind == "grid" and arm.name != DEFAULT]
+    arms = {DEFAULT: scores.plan.baseline_values.get(AXIS), **{name: name for name in names}}
     settings = [f"{name}: {values}" for name, arm in arms.items() if (values := _values(scores, search, arm))]
     state = "" if search["state"] == "done" else " (not over yet)"
     seeds = text.count(len(search["seeds"]), "seed")

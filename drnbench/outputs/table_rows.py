@@ -79,11 +79,11 @@ def _lines(
         label = "bicubic" if arm.kind == "reference" and scores.scale_axes & set(across) else arm.name
         if arm.kind == "reference" and fields and rows is not None:
             for value, conditions in _by_value(scores, rows).items():
-                if mine := conditions & set(arm.conditions):
-                    told = f"bicubic, {text.title(scores, rows)}={value}"
-                    key = (arm.kind, told)
-                    line = lines.setdefault(key, Line([*blank, told], [], arm.kind, conditions=frozenset()))
-                    line.conditions = (line.conditions or frozenset()) | mine
+                if shared := conditions & set(arm.conditions):
+                    reference = f"bicubic, {text.title(scores, rows)}={value}"
+                    key = (arm.kind, reference)
+                    line = lines.setdefault(key, Line([*blank, reference], [], arm.kind, conditions=frozenset()))
+                    line.conditions = (line.conditions or frozenset()) | shared
                     line.arms.append(arm)
         else:
             lines.setdefault((arm.kind, label), Line([*blank, label], [], arm.kind)).arms.append(arm)
@@ -128,24 +128,24 @@ def _mark(scores: Scores, lines: list[Line], rows: str | None, others: list[Axis
 
 def _groups(scores: Scores, columns: str, fields: frozenset[str]) -> list[Group]:
     """Column groups in evaluation order; `fields` of a condition belong to the rows and not to the columns."""
-    found: dict[layout.Slot, list[Condition]] = {}
+    by_slot: dict[layout.Slot, list[Condition]] = {}
     for arm in scores.arms:
         if arm.kind == "reference":
             continue  # scored wherever an arm is
         for condition, slot in layout.slots(arm, fields).items():
-            listed = found.setdefault(slot, [])
+            listed = by_slot.setdefault(slot, [])
             if condition not in listed:
                 listed.append(condition)
-    if not found:
-        found = {layout.Slot(*condition): [condition] for condition in scores.conditions}
-    several = len({(s.dataset, s.kernel) for s in found}) > 1
-    scales = len({s.scale for s in found}) > 1
+    if not by_slot:
+        by_slot = {layout.Slot(*condition): [condition] for condition in scores.conditions}
+    several = len({(s.dataset, s.kernel) for s in by_slot}) > 1
+    scales = len({s.scale for s in by_slot}) > 1
     out = []
-    for slot, conditions in found.items():
+    for slot, conditions in by_slot.items():
         if columns == "scale" and slot.scale is not None:
             head = f"×{slot.scale}" + (f", {text.slot_label(scores, slot)}" if several else "")
         else:
-            same = len({s.kernel for s in found}) == 1 and slot.dataset is not None
+            same = len({s.kernel for s in by_slot}) == 1 and slot.dataset is not None
             short = slot.dataset if columns == "dataset" and same else text.slot_label(scores, slot)
             head = f"{short} ×{slot.scale}" if scales else str(short)
         out.append(Group(head + (f" ({slot.n + 1})" if slot.n else ""), tuple(conditions)))

@@ -78,18 +78,18 @@ def signed(value: float, decimals: int) -> str:
     return minus(text.lstrip("+-") if float(text) == 0 else text)
 
 
-def interval(found: Difference, decimals: int) -> str:
+def interval(difference: Difference, decimals: int) -> str:
     """Write ` [low, high]`, or nothing where there is no interval."""
-    if found.low is None or found.high is None:
+    if difference.low is None or difference.high is None:
         return ""
-    return f"[{signed(found.low, decimals)}, {signed(found.high, decimals)}]"
+    return f"[{signed(difference.low, decimals)}, {signed(difference.high, decimals)}]"
 
 
-def delta(found: Difference, metric: str) -> str:
+def delta(difference: Difference, metric: str) -> str:
     """Write a difference with unit and interval: `+0.213 dB [+0.150, +0.270]`."""
     s = style(metric)
-    between = interval(found, s.delta_decimals)
-    return f"{signed(found.mean, s.delta_decimals)}{s.unit}" + (f" {between}" if between else "")
+    between = interval(difference, s.delta_decimals)
+    return f"{signed(difference.mean, s.delta_decimals)}{s.unit}" + (f" {between}" if between else "")
 
 
 def shown(value: Any, path: str = "") -> str:
@@ -146,13 +146,13 @@ def arm_label(scores: Scores, arm: Arm, among: Sequence[Arm]) -> str:
         return "bicubic"
     if arm.kind != "grid":
         return arm.name
-    told = []
+    parts = []
     for axis in scores.axes:
         path = axis.path
         if len({repr(a.values[path]) for a in among if a.kind == "grid"}) > 1:
             value = shown(arm.values[path], path)
-            told.append(value if axis.named or path == "method" else f"{axis.title}={value}")
-    return ", ".join(told) or arm.name
+            parts.append(value if axis.named or path == "method" else f"{axis.title}={value}")
+    return ", ".join(parts) or arm.name
 
 
 def reduces_pairs(scores: Scores) -> bool:

@@ -67,15 +67,15 @@ class Compared:
     def differences(self, arm: str, base: str, condition: Condition, metric: str, store: Store) -> list[float]:
         """Return the mean difference over images of each seed that both have, arm minus base; finite values only."""
         out = []
-        for seed, mine in self.rows[arm].items():
-            theirs = self.rows[base].get(seed)
-            one, other = (
-                mine.wanted.get((condition, metric)),
-                theirs.wanted.get((condition, metric)) if theirs else None,
+        for seed, row in self.rows[arm].items():
+            base_row = self.rows[base].get(seed)
+            score, base_score = (
+                row.wanted.get((condition, metric)),
+                base_row.wanted.get((condition, metric)) if base_row else None,
             )
-            if theirs is None or one is None or other is None or one.images != other.images:
+            if base_row is None or score is None or base_score is None or score.images != base_score.images:
                 continue
-            a, b = self._read(store, mine, one), self._read(store, theirs, other)
+            a, b = self._read(store, row, score), self._read(store, base_row, base_score)
             common = [a[image] - b[image] for image in a if image in b]
             finite = [value for value in common if abs(value) < float("inf")]  # NaN is not
             if finite:
@@ -83,17 +83,17 @@ class Compared:
         return out
 
     def _read(self, store: Store, row: Row, scored: Scored) -> Values:
-        known = (row.key, scored.key)
-        if known not in self._values:
+        key = (row.key, scored.key)
+        if key not in self._values:
             self.reads += 1
-            self._values[known] = _values(store, *known)
-        return self._values[known]
+            self._values[key] = _values(store, *key)
+        return self._values[key]
 
 
 def pairs_with(study: Compared, condition: Condition) -> list[tuple[str, str]]:
     """Return (arm, baseline) of every trained arm that is compared on a condition: the family that Holm is over."""
-    found = [(arm, study.scores.baseline_of(arm, condition)) for arm in study.scores.arms if not arm.seedless]
-    return [(arm.name, base.name) for arm, base in found if base is not None and not base.seedless]
+    pairs = [(arm, study.scores.baseline_of(arm, condition)) for arm in study.scores.arms if not arm.seedless]
+    return [(arm.name, base.name) for arm, base in pairs if base is not None and not base.seedless]
 
 
 def of_record(plan: PlanRecord) -> Compared:
@@ -114,10 +114,10 @@ def of_record(plan: PlanRecord) -> Compared:
 
 
 def _wanted(scale: int, evaluations: Iterable[Evaluation]) -> dict[tuple[Condition, str], Scored]:
-    found: dict[tuple[Condition, str], Scored] = {}
+    wanted: dict[tuple[Condition, str], Scored] = {}
     for e in evaluations:
-        found.setdefault((Condition(e.dataset, e.kernel, scale), e.metric), Scored(e.key, (e.source, e.crop, e.lr)))
-    return found
+        wanted.setdefault((Condition(e.dataset, e.kernel, scale), e.metric), Scored(e.key, (e.source, e.crop, e.lr)))
+    return wanted
 
 
 def _compared(plan: PlanRecord, rows: list[Row]) -> Compared:
@@ -130,10 +130,10 @@ def _compared(plan: PlanRecord, rows: list[Row]) -> Compared:
             metrics.setdefault(condition, {})[metric] = None
     made = []
     for arm in plan.arms:
-        mine = list(by_arm[arm.name].values())
-        conditions = tuple(dict.fromkeys(condition for row in mine for condition, _ in row.wanted))
-        scale = mine[0].scale if mine else arm.values.get("scale", rows[0].scale)
-        seedless = bool(mine) and not any(row.trained for row in mine)
+        own_rows = list(by_arm[arm.name].values())
+        conditions = tuple(dict.fromkeys(condition for row in own_rows for condition, _ in row.wanted))
+        scale = own_rows[0].scale if own_rows else arm.values.get("scale", rows[0].scale)
+        seedless = bool(own_rows) and not any(row.trained for row in own_rows)
         made.append(Arm(arm.name, arm.kind, arm.values, int(scale), seedless, (), (), conditions))
     listed = {condition: tuple(names) for condition, names in metrics.items()}
     scores = Scores(plan, tuple(made), tuple(listed), listed, {}, {}, {})

@@ -1,4 +1,4 @@
-"""What an arm costs: size of its model, work for one image, time of its training."""
+"""The costs of an arm: size of its model, work for one image, time of its training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DESCRIPTIONS = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What is known of one arm.
+    """The measured costs of one arm.
 
     Attributes:
         parameters: of the model; None where nothing is scored yet.
@@ -56,8 +56,8 @@ def read_costs(scores: Scores, store: Store) -> Costs:
 
 
 def _costs(record: Any) -> dict[str, Any]:
-    found = (record or {}).get("costs")
-    return found if isinstance(found, dict) else {}
+    costs = (record or {}).get("costs")
+    return costs if isinstance(costs, dict) else {}
 
 
 def _cost(arm: Arm, store: Store, stages: dict[str, dict[str, Any]]) -> Cost:
@@ -66,13 +66,13 @@ def _cost(arm: Arm, store: Store, stages: dict[str, dict[str, Any]]) -> Cost:
     chains = [[stages.get(key, {}) for key in trial.stages] for trial in arm.trials if trial.stages]
     steps = next((chain[-1]["macs"] for chain in chains if chain[-1].get("macs") is not None), None)
     times = [[stage.get("seconds") for stage in chain] for chain in chains]
-    whole = [sum(one for one in chain if one is not None) for chain in times if None not in chain]
+    whole = [sum(seconds for seconds in chain if seconds is not None) for chain in times if None not in chain]
     seconds = sum(whole) / len(whole) if whole else None
     return Cost(model.get("parameters"), model.get("macs"), steps, seconds, len(whole))
 
 
 def to_csv(costs: Costs) -> str:
-    """Return costs.csv: one row an arm; an empty field is not known."""
+    """Return costs.csv: one row an arm; an empty field was not measured."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

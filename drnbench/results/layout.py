@@ -34,12 +34,12 @@ def groups(scores: Scores, path: str) -> list[set[Condition]]:
 
 def moving(scores: Scores) -> list[str]:
     """Return the axes whose values are scored on disjoint sets of conditions."""
-    found = []
+    paths = []
     for axis in scores.axes:
         sets = groups(scores, axis.path)
         if len(sets) > 1 and sum(map(len, sets)) == len(set.union(*sets)):
-            found.append(axis.path)
-    return found
+            paths.append(axis.path)
+    return paths
 
 
 def moved(scores: Scores, paths: Iterable[str]) -> frozenset[str]:

@@ -24,7 +24,7 @@ COLUMNS = ("arm", "kind", "seed", "dataset", "kernel", "scale", "image", "metric
 
 
 class _Wanted(NamedTuple):
-    """What one evaluation key of one arm stands for."""
+    """The score that one evaluation key of one arm stands for."""
 
     condition: Condition
     metric: str
@@ -56,24 +56,24 @@ def read(store: Store, name: str) -> Scores:
     metrics: dict[Condition, list[str]] = {}
     names: dict[Condition, str] = {}
     sources: dict[Condition, str] = {}
-    for one in (one for by_key in wanted.values() for one in by_key.values()):
-        listed = metrics.setdefault(one.condition, [])
-        names.setdefault(one.condition, one.folder)
-        sources.setdefault(one.condition, one.source)
-        if one.metric not in listed:
-            listed.append(one.metric)
+    for wanted_score in (wanted_score for by_key in wanted.values() for wanted_score in by_key.values()):
+        listed = metrics.setdefault(wanted_score.condition, [])
+        names.setdefault(wanted_score.condition, wanted_score.folder)
+        sources.setdefault(wanted_score.condition, wanted_score.source)
+        if wanted_score.metric not in listed:
+            listed.append(wanted_score.metric)
     tables = _tables(_frame(store, arms, wanted))
     measured = {condition: tuple(listed) for condition, listed in metrics.items()}
     return Scores(plan, arms, tuple(metrics), measured, tables, names, sources, _search(store, plan))
 
 
 def _search(store: Store, plan: PlanRecord) -> dict[str, Any] | None:
-    """What the study's search did; None where it has none (a file of one that it once had says nothing)."""
-    known = read_json(store.study(plan.study) / FILE)
-    if known is None or not any(axis.path == AXIS for axis in plan.axes):
+    """The record of the study's search; None where it declares none (a file of an earlier one does not count)."""
+    history = read_json(store.study(plan.study) / FILE)
+    if history is None or not any(axis.path == AXIS for axis in plan.axes):
         return None
-    found: dict[str, Any] = known["searches"][known["current"]]
-    return found
+    searched: dict[str, Any] = history["searches"][history["current"]]
+    return searched
 
 
 class _Labels:
@@ -96,7 +96,7 @@ class _Labels:
             # Arms may be scored on as many images as they were trained on; that is one condition. A reference is scored
             # wherever an arm is, and tells nothing of its own.
             if trial.arm not in reference:
-                self._counted |= {key for key, found in counts.items() if len(found) > 1}
+                self._counted |= {key for key, values in counts.items() if len(values) > 1}
 
     @staticmethod
     def _key(scale: int, e: Evaluation) -> tuple[Any, ...]:
@@ -122,28 +122,30 @@ def _stage_failure(store: Store, key: str) -> str | None:
 
 
 def _arm(arm: ArmRecord, plan: PlanRecord, store: Store, failures: Failures, wanted: Wanted) -> Arm:
-    mine = [t for t in plan.trials if t.arm == arm.name]
+    planned = [t for t in plan.trials if t.arm == arm.name]
     excluded = tuple((e.seed, e.reason) for e in arm.excluded)
     # An arm that is excluded whole has no trial that tells its scale.
-    scale = mine[0].scale if mine else arm.values.get("scale", plan.trials[0].scale)
-    seedless = bool(mine) and not any(t.stages for t in mine)
-    trials = tuple(_trial(t, store, failures) for t in (mine[:1] if seedless else mine))
-    conditions = dict.fromkeys(one.condition for t in mine for one in wanted[t.arm, t.key].values())
+    scale = planned[0].scale if planned else arm.values.get("scale", plan.trials[0].scale)
+    seedless = bool(planned) and not any(t.stages for t in planned)
+    trials = tuple(_trial(t, store, failures) for t in (planned[:1] if seedless else planned))
+    conditions = dict.fromkeys(score.condition for t in planned for score in wanted[t.arm, t.key].values())
     return Arm(
         arm.name, arm.kind, arm.values, int(scale), seedless, excluded, trials, tuple(conditions),
-        mine[0].config if mine else None,
+        planned[0].config if planned else None,
     )  # fmt: skip
 
 
 def _with_conditions(arms: list[Arm]) -> tuple[Arm, ...]:
     """Give arms that are excluded whole the conditions of the arm most like them, so that their rows show the gap."""
 
-    def likeness(one: Arm, other: Arm) -> int:
-        return sum(other.values.get(path) == value for path, value in one.values.items())
+    def likeness(first: Arm, other: Arm) -> int:
+        return sum(other.values.get(path) == value for path, value in first.values.items())
 
-    known = [arm for arm in arms if arm.trials and arm.kind != "reference"] or arms
+    with_trials = [arm for arm in arms if arm.trials and arm.kind != "reference"] or arms
     return tuple(
-        arm if arm.trials else replace(arm, conditions=max(known, key=lambda other: likeness(arm, other)).conditions)
+        arm
+        if arm.trials
+        else replace(arm, conditions=max(with_trials, key=lambda other: likeness(arm, other)).conditions)
         for arm in arms
     )
 
@@ -171,9 +173,9 @@ def _tables(frame: pd.DataFrame) -> dict[tuple[str, Condition, str], pd.DataFram
         frame[name].to_numpy(kind) for name, kind in (("image", object), ("seed", int), ("value", float))
     )
     tables = {}
-    found: Any
-    for found, rows in frame.groupby(["arm", "dataset", "kernel", "scale", "metric"], sort=False).indices.items():
-        arm, dataset, kernel, scale, metric = found
+    labels: Any
+    for labels, rows in frame.groupby(["arm", "dataset", "kernel", "scale", "metric"], sort=False).indices.items():
+        arm, dataset, kernel, scale, metric = labels
         seeds, down = np.unique(seed[rows], return_inverse=True)
         images, across = np.unique(image[rows], return_inverse=True)
         square = np.full((len(seeds), len(images)), np.nan)
@@ -200,14 +202,14 @@ def _frame(store: Store, arms: tuple[Arm, ...], wanted: Wanted) -> pd.DataFrame:
     # What a row stands for: few things, each looked up once.
     codes, names = pd.factorize(frame["evaluation"])
     pairs, ids = np.unique(frame["trial"].to_numpy() * len(names) + codes, return_inverse=True)
-    known = pd.DataFrame(
+    labels = pd.DataFrame(
         [_means(trials[int(pair) // len(names)], names[pair % len(names)], wanted) for pair in pairs],
         columns=["arm", "kind", "seed", "dataset", "kernel", "scale", "metric"],
     )
     if frame.duplicated(["trial", "evaluation", "image"]).any():  # two images of one name stay two images
         again = frame.groupby(["trial", "evaluation", "image"]).cumcount()
         frame["image"] = frame["image"].where(again == 0, frame["image"] + "#" + (again + 1).astype(str))
-    rows = known.take(ids).set_axis(frame.index).assign(image=frame["image"], value=frame["value"])
+    rows = labels.take(ids).set_axis(frame.index).assign(image=frame["image"], value=frame["value"])
     rows = rows[rows["arm"].notna()]
     # A reference that stands for arms with few and with many images of one set has scored some twice.
     rows = rows.drop_duplicates(["arm", "seed", "dataset", "kernel", "scale", "image", "metric"])
@@ -215,10 +217,10 @@ def _frame(store: Store, arms: tuple[Arm, ...], wanted: Wanted) -> pd.DataFrame:
 
 
 def _means(row: tuple[Arm, TrialState], evaluation: str, wanted: Wanted) -> tuple[object, ...]:
-    """Return what one evaluation of a trial stands for; nothing but None where it is kept, and nobody wants it today."""
+    """Return the labels of one evaluation of a trial; None for each where the plan no longer wants it."""
     arm, trial = row
-    one = wanted[arm.name, trial.key].get(evaluation)
-    return (None,) * 7 if one is None else (arm.name, arm.kind, trial.seed, *one.condition, one.metric)
+    score = wanted[arm.name, trial.key].get(evaluation)
+    return (None,) * 7 if score is None else (arm.name, arm.kind, trial.seed, *score.condition, score.metric)
 
 
 def _per_image(store: Store, trial: str) -> Table | None:

@@ -36,7 +36,7 @@ class TrialState:
 
     Attributes:
         state: done, missing, running, failed, interrupted, lost.
-        message: of a failure, its kind and what it said.
+        message: of a failure, its kind and message.
         stages: keys of its stages, in order; empty for a method that nobody trains.
 
     """
@@ -55,7 +55,7 @@ class Arm:
     Attributes:
         kind: "grid", "named" or "reference".
         values: axis values by path.
-        seedless: nobody trains it, so one trial stands for every seed.
+        seedless: it is not trained, so one trial stands for every seed.
         excluded: (seed, reason) of what was left out on purpose.
         conditions: where it is scored, in evaluation order.
         config: its trial, seed aside; empty where every seed is excluded.
@@ -137,15 +137,15 @@ class Scores:
     @cached_property
     def scale_axes(self) -> frozenset[str]:
         """Axes whose values fix the scale: differences between their values mean nothing."""
-        found = set()
+        paths = set()
         for axis in self.axes:
             scales: dict[str, set[int]] = {}
             for arm in self.arms:
                 if arm.kind == "grid":
                     scales.setdefault(repr(arm.values[axis.path]), set()).add(arm.scale)
             if all(len(s) == 1 for s in scales.values()) and len(set.union(set(), *scales.values())) > 1:
-                found.add(axis.path)
-        return frozenset(found)
+                paths.add(axis.path)
+        return frozenset(paths)
 
     @cached_property
     def compared_on(self) -> dict[str, Any]:
@@ -167,10 +167,10 @@ class Scores:
             return None
         if arm.kind == "grid":
             cell = {**arm.values, **self.compared_on}
-            found = (a for a in self.arms if a.kind == "grid" and a.values == cell)
+            baselines = (a for a in self.arms if a.kind == "grid" and a.values == cell)
         else:
-            found = (a for a in self.arms if self.is_baseline(a))
-        there = [a for a in found if condition in a.conditions]
+            baselines = (a for a in self.arms if self.is_baseline(a))
+        there = [a for a in baselines if condition in a.conditions]
         if arm.kind == "reference" and len(there) > 1:
             return None
         return there[0] if there else None

@@ -28,7 +28,7 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean paired difference and what is known about it.
+    """A mean paired difference and its uncertainty.
 
     Attributes:
         mean: in the metric's unit, arm minus baseline.

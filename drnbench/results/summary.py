@@ -20,7 +20,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Result:
-    """What one arm reaches on one condition in one metric.
+    """The result of one arm on one condition in one metric.
 
     Attributes:
         mean: over images and seeds; None where nothing finite is there yet.
@@ -72,27 +72,29 @@ def _result(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Resu
     # A seed that lacks an image (two plans with different test sets) must not shift the mean.
     values = values[:, ~np.isnan(values).any(0)]
     mean, half, left_out = over_seeds(values)
-    found = _difference(scores, arm, condition, metric)
-    return Result(arm.name, condition, metric, mean, half, len(values), values.shape[1] - left_out, left_out, found)
+    paired = _difference(scores, arm, condition, metric)
+    return Result(arm.name, condition, metric, mean, half, len(values), values.shape[1] - left_out, left_out, paired)
 
 
 def _difference(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Difference | None:
     base = scores.baseline_of(arm, condition)
-    theirs = scores.tables.get((base.name, condition, metric)) if base else None
-    if base is None or theirs is None:
+    base_values = scores.tables.get((base.name, condition, metric)) if base else None
+    if base is None or base_values is None:
         return None
-    mine = scores.tables[arm.name, condition, metric]
-    images = mine.columns.intersection(theirs.columns)
-    if arm.kind == "reference" and len(images) < len(mine.columns):
+    values = scores.tables[arm.name, condition, metric]
+    images = values.columns.intersection(base_values.columns)
+    if arm.kind == "reference" and len(images) < len(values.columns):
         return None  # it stands for arms of several sizes of test set, and its mean is not over this baseline's images
-    # What nobody trains has one value for every seed of the other.
+    # An untrained method has one value for every seed of the other.
     if arm.seedless and not base.seedless:
-        mine = mine.iloc[[0] * len(theirs)].set_axis(theirs.index)
+        values = values.iloc[[0] * len(base_values)].set_axis(base_values.index)
     elif base.seedless and not arm.seedless:
-        theirs = theirs.iloc[[0] * len(mine)].set_axis(mine.index)
-    seeds = mine.index.intersection(theirs.index)
+        base_values = base_values.iloc[[0] * len(values)].set_axis(values.index)
+    seeds = values.index.intersection(base_values.index)
     with np.errstate(invalid="ignore"):  # infinite minus infinite, left out below
-        D = mine.loc[seeds, images].to_numpy(dtype="float64") - theirs.loc[seeds, images].to_numpy(dtype="float64")
+        D = values.loc[seeds, images].to_numpy(dtype="float64") - base_values.loc[seeds, images].to_numpy(
+            dtype="float64"
+        )
     return difference(D, higher_is_better=higher_is_better(metric))
 
 

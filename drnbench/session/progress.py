@@ -161,8 +161,8 @@ class RichProgress(Progress):
         super().ended(unit, label, status)
         if status.state == "failed" or status.kind:
             colour = "red" if status.state == "failed" else "yellow"
-            told = f"[{colour}]{status.state}[/{colour}] {escape(label)}: {status.kind}: {escape(status.message or '')}"
-            self.console.print("\n".join([told, *(f"  [dim]{escape(line)}[/dim]" for line in tail)]), soft_wrap=True)
+            head = f"[{colour}]{status.state}[/{colour}] {escape(label)}: {status.kind}: {escape(status.message or '')}"
+            self.console.print("\n".join([head, *(f"  [dim]{escape(line)}[/dim]" for line in tail)]), soft_wrap=True)
 
 
 class PlainProgress(Progress):
