@@ -21,32 +21,32 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def draw(scores: Scores, results: Results, out: dict[str, Any]) -> CaptionedFigure | None:
+def draw(scores: Scores, results: Results, output: Curve) -> CaptionedFigure | None:
     """Return one panel for each evaluation; None where nothing is scored yet."""
-    shown = panels(scores, results, out)
+    shown = panels(scores, results, output)
     if not shown:
         return None
-    axis, s = scores.plan.axis(out["x"]), text.style(out["y"])
-    deltas = has_differences(results, scores, out["y"])
+    axis, s = scores.plan.axis(output.x), text.style(output.y)
+    deltas = has_differences(results, scores, output.y)
     figure, axes = style.new_panels(len(shown), 2.3, extra=0.35)
     for ax, panel in zip(axes, shown, strict=True):
         hidden: list[Point] = []
         if deltas:
             _references(ax, panel, f"baseline, {scores.baseline_label}")
             low, high, hidden = limits(panel.points, panel.bands)
-        lines.draw(ax, panel.lines, axis, log=out["log"], hidden=hidden)
+        lines.draw(ax, panel.lines, axis, log=output.log, hidden=hidden)
         if deltas:
             ax.set_ylim(low, high)
         for point in hidden:
             _arrow(ax, point, s, right=_is_right(point, panel.points))
-        x_axis.draw(ax, axis, log=out["log"])
+        x_axis.draw(ax, axis, log=output.log)
         ax.set_title(panel.title, loc="left")
     difference = "Δ {} to the baseline" if deltas else "{}"
     unit = s.axis_label.removeprefix(s.label)
     style.label_rows(axes, f"{difference.format(s.label)}{unit}\n{s.direction}")
     style.legend(figure, style.legend_entries(axes))
-    name = f"figure_{text.slug(out['y'])}_{text.slug(out['x'].rpartition('.')[2])}"
-    return CaptionedFigure(name, _caption(scores, results, s, out["y"], axis, deltas=deltas), figure)
+    name = f"figure_{text.slug(output.y)}_{text.slug(output.x.rpartition('.')[2])}"
+    return CaptionedFigure(name, _caption(scores, results, s, output.y, axis, deltas=deltas), figure)
 
 
 def _references(ax: Axes, panel: Panel, baseline: str) -> None:
@@ -124,4 +124,4 @@ class Curve(Output):
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [draw(study.scores, study.results, self.model_dump())]
+        return [draw(study.scores, study.results, self)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from drnbench.results import layout
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.statistics import Difference
 from drnbench.results.summary import Results
+
+if TYPE_CHECKING:
+    from drnbench.outputs.curve import Curve
 
 OFF_SCALE = 4.0
 """A difference this many times the span of the others becomes an arrow with its value: it would flatten them."""
@@ -56,15 +59,15 @@ def has_differences(results: Results, scores: Scores, metric: str) -> bool:
     return any(r.difference and r.metric == metric and scores.arm(r.arm).kind == "grid" for r in results.values())
 
 
-def panels(scores: Scores, results: Results, out: dict[str, Any]) -> list[Panel]:
+def panels(scores: Scores, results: Results, output: Curve) -> list[Panel]:
     """Return a panel for each evaluation that has a score; what the horizontal axis moves are points of one panel."""
-    deltas = has_differences(results, scores, out["y"])
+    deltas = has_differences(results, scores, output.y)
     made = []
-    for conditions in _conditions(scores, out):
-        lines = _lines(scores, results, out, conditions, deltas=deltas)
+    for conditions in _conditions(scores, output):
+        lines = _lines(scores, results, output, conditions, deltas=deltas)
         if any(lines.values()):
-            title = _title(scores, results, out["y"], conditions, deltas=deltas)
-            references = _references(scores, results, out["y"], conditions) if deltas else []
+            title = _title(scores, results, output.y, conditions, deltas=deltas)
+            references = _references(scores, results, output.y, conditions) if deltas else []
             made.append(Panel(title, lines, references))
     return made
 
@@ -96,29 +99,29 @@ def _span(points: list[Point], bands: list[tuple[float, float]]) -> float:
     return max([*typical, *(abs(edge) for band in bands for edge in band)])
 
 
-def _conditions(scores: Scores, out: dict[str, Any]) -> list[list[Condition]]:
+def _conditions(scores: Scores, output: Curve) -> list[list[Condition]]:
     """Return the conditions of each panel."""
-    fields = layout.moved(scores, [out["x"]])
+    fields = layout.moved(scores, [output.x])
     by_slot: dict[layout.Slot, list[Condition]] = {}
     for arm in scores.arms:
         for condition, slot in layout.slots(arm, fields).items() if arm.kind != "reference" else ():
-            if out["y"] in scores.metrics[condition] and condition not in by_slot.setdefault(slot, []):
+            if output.y in scores.metrics[condition] and condition not in by_slot.setdefault(slot, []):
                 by_slot[slot].append(condition)
     return list(by_slot.values())
 
 
 def _lines(
-    scores: Scores, results: Results, out: dict[str, Any], conditions: list[Condition], *, deltas: bool
+    scores: Scores, results: Results, output: Curve, conditions: list[Condition], *, deltas: bool
 ) -> dict[str, list[Point]]:
     """Return a line for each combination of the other axes."""
-    axis = scores.plan.axis(out["x"])
+    axis = scores.plan.axis(output.x)
     # Where an axis moves the conditions, the panel shows its value.
-    others = [a for a in scores.axes if a.path not in {out["x"], *layout.moving(scores)}]
+    others = [a for a in scores.axes if a.path not in {output.x, *layout.moving(scores)}]
     lines: dict[tuple[str, ...], list[Point]] = {}
     for arm in (a for a in scores.arms if a.kind == "grid"):
         label = tuple(text.setting(a, arm.values[a.path]) for a in others)
         x = x_axis.position(axis, arm.values[axis.path])
-        points = [_point(scores, results, arm, c, out["y"], x, deltas=deltas) for c in conditions]
+        points = [_point(scores, results, arm, c, output.y, x, deltas=deltas) for c in conditions]
         lines.setdefault(label, []).extend(point for point in points if point is not None)
     return _labelled({label: sorted(points, key=lambda p: p.x) for label, points in lines.items() if points})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
@@ -103,9 +103,9 @@ def error_condition(scores: Scores, arm: Arm) -> Condition | None:
     return next((p for p in arm.conditions if METRIC in scores.metrics[p]), None)
 
 
-def draw(scores: Scores, results: Results, store: Store, out: dict[str, Any]) -> CaptionedFigure | None:
+def draw(scores: Scores, results: Results, store: Store, output: DualKernel) -> CaptionedFigure | None:
     """Return one column a value of the axis, the true kernels above; None where no D was looked at."""
-    axis = scores.plan.axis(out["x"])
+    axis = scores.plan.axis(output.x)
     every = _rows(scores, results, store, axis.path)
     rows = dict(list(every.items())[:ROWS])
     indices = sorted({index for row in rows.values() for index in row})
@@ -131,7 +131,7 @@ def draw(scores: Scores, results: Results, store: Store, out: dict[str, Any]) ->
     for axes, name in zip(grid.axes_row, ["true kernel", *(name or "learned D" for name in rows)], strict=True):
         axes[0].set_ylabel(_wrap(name), fontsize=7, labelpad=4)
     caption = _caption(scores, [k for row in rows.values() for k in row.values()], axis.title, len(every) - len(rows))
-    return CaptionedFigure(f"figure_dual_kernel_{text.slug(out['x'].rpartition('.')[2])}", caption, figure)
+    return CaptionedFigure(f"figure_dual_kernel_{text.slug(output.x.rpartition('.')[2])}", caption, figure)
 
 
 def _rows(scores: Scores, results: Results, store: Store, path: str) -> dict[str, dict[int, Kernels]]:
@@ -242,7 +242,7 @@ class DualKernel(Output):
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [draw(study.scores, study.results, study.store, self.model_dump())]
+        return [draw(study.scores, study.results, study.store, self)]
 
     def sentences(self, study: StudyResults) -> list[str]:
         """See `Output`."""

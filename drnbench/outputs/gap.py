@@ -60,19 +60,19 @@ class Gap(Output):
 
     def tables(self, study: StudyResults) -> Sequence[CaptionedTable | None]:
         """See `Output`."""
-        return [gap_table.captioned_table(study, self.model_dump())]
+        return [gap_table.captioned_table(study, self)]
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [gap_figure.draw(study.scores, self.model_dump())]
+        return [gap_figure.draw(study.scores, self)]
 
     def sentences(self, study: StudyResults) -> list[str]:
         """See `Output`."""
-        return gap_sentences.sentences(study.scores, self.model_dump())
+        return gap_sentences.sentences(study.scores, self)
 
     def macros(self, study: StudyResults) -> list[Macros]:
         """See `Output`."""
-        gaps = gap_values.gaps(study.scores, self.model_dump())
+        gaps = gap_values.gaps(study.scores, self)
         return [_macros(study.scores, gap) for gap in gaps.values()]
 
 

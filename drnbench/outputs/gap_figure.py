@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from drnbench.outputs import gap_values
 from drnbench.render import lines, style, text, x_axis
@@ -15,14 +15,16 @@ from drnbench.results.scores import Condition, Scores
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from drnbench.outputs.gap import Gap as GapOutput
 
-def draw(scores: Scores, out: dict[str, Any]) -> CaptionedFigure | None:
+
+def draw(scores: Scores, output: GapOutput) -> CaptionedFigure | None:
     """Return a panel for each test set; None where nothing is scored on both sides yet."""
-    gaps = gap_values.gaps(scores, out)
-    panels = {slot: conditions for slot, conditions in gap_values.slots(scores, out, gaps).items() if conditions}
+    gaps = gap_values.gaps(scores, output)
+    panels = {slot: conditions for slot, conditions in gap_values.slots(scores, output, gaps).items() if conditions}
     if not panels:
         return None
-    axis, s = scores.plan.axis(out["x"]), text.style(out["metric"])
+    axis, s = scores.plan.axis(output.x), text.style(output.metric)
     figure, axes = style.new_panels(len(panels), 2.3, extra=0.35)
     for ax, (slot, conditions) in zip(axes, panels.items(), strict=True):
         _panel(ax, scores, gaps, axis, conditions)
@@ -30,9 +32,11 @@ def draw(scores: Scores, out: dict[str, Any]) -> CaptionedFigure | None:
             ax.set_title(text.slot_label(scores, slot, scale=True), loc="left")
     style.label_rows(axes, f"gap in {s.axis_label}\ntraining − test images")
     style.legend(figure, style.legend_entries(axes))
-    stem = text.slug(out["x"].rpartition(".")[2])
-    caption = f"Gap against {axis.title}. " + gap_values.caption(scores, out, gaps).removeprefix(scores.plan.question)
-    return CaptionedFigure(f"figure_gap_{text.slug(out['metric'])}_{stem}", " ".join(caption.split()), figure)
+    stem = text.slug(output.x.rpartition(".")[2])
+    caption = f"Gap against {axis.title}. " + gap_values.caption(scores, output, gaps).removeprefix(
+        scores.plan.question
+    )
+    return CaptionedFigure(f"figure_gap_{text.slug(output.metric)}_{stem}", " ".join(caption.split()), figure)
 
 
 def _panel(ax: Axes, scores: Scores, gaps: gap_values.Gaps, axis: AxisRecord, conditions: list[Condition]) -> None:

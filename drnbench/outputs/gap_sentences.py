@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from drnbench.outputs import gap_values
 from drnbench.outputs.cell_sentences import NAMED, context
@@ -11,25 +11,28 @@ from drnbench.outputs.gap_values import Gap
 from drnbench.render import text, x_axis
 from drnbench.results.scores import Arm, Scores
 
+if TYPE_CHECKING:
+    from drnbench.outputs.gap import Gap as GapOutput
+
 SIGNS = {-1: "smaller", 1: "larger", 0: "not significantly different"}
 
 
-def sentences(scores: Scores, out: Mapping[str, Any]) -> list[str]:
+def sentences(scores: Scores, output: GapOutput) -> list[str]:
     """Return how the gap runs along the axis, and how that of the subject differs; [] where there is none yet."""
     first: dict[str, Gap] = {}
-    for (name, _), gap in gap_values.gaps(scores, out).items():
+    for (name, _), gap in gap_values.gaps(scores, output).items():
         first.setdefault(name, gap)  # of several test sets, the first
     if all(scores.arm(name).seedless for name in first):
         return []
-    return [sentence for sentence in (_along_axis(scores, out, first), _subject(scores, first)) if sentence]
+    return [sentence for sentence in (_along_axis(scores, output, first), _subject(scores, first)) if sentence]
 
 
-def _along_axis(scores: Scores, out: Mapping[str, Any], gaps: Mapping[str, Gap]) -> str:
+def _along_axis(scores: Scores, output: GapOutput, gaps: Mapping[str, Gap]) -> str:
     """Return the gap at both ends of the axis, with the baseline's values on all others."""
     start = scores.baseline or next((arm for arm in scores.arms if arm.kind == "grid"), None)
     if start is None:
         return ""
-    axis = scores.plan.axis(out["x"])
+    axis = scores.plan.axis(output.x)
     line = [arm for arm in scores.arms if arm.kind == "grid" and arm.name in gaps
             and all(value == start.values[path] for path, value in arm.values.items() if path != axis.path)]  # fmt: skip
     if not line:
@@ -37,7 +40,7 @@ def _along_axis(scores: Scores, out: Mapping[str, Any], gaps: Mapping[str, Gap])
     line.sort(key=lambda arm: x_axis.position(axis, arm.values[axis.path]))
     ends = [gaps[line[0].name], gaps[line[-1].name]]
     others = [f"{a.title}={text.shown(start.values[a.path], a.path)}" for a in scores.axes if a is not axis]
-    subject = f"The gap in {text.style(out['metric']).label} between training and test images"
+    subject = f"The gap in {text.style(output.metric).label} between training and test images"
     subject += f" of {', '.join(others)}" if others else ""
     values = [
         f"{_value(gap)} at {axis.title}={text.shown(arm.values[axis.path], axis.path)}"

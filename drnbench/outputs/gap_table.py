@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from drnbench.outputs import gap_values
 from drnbench.outputs.base import StudyResults
@@ -14,29 +14,32 @@ from drnbench.render import text
 from drnbench.render.table import EMPTY, CaptionedTable, Column, Entry
 from drnbench.results.summary import Results
 
+if TYPE_CHECKING:
+    from drnbench.outputs.gap import Gap as GapOutput
+
 Cells = Sequence[Gap | None]
 """The gaps of one group of columns, one a line; None where there is none."""
 
 
-def captioned_table(study: StudyResults, out: Mapping[str, Any]) -> CaptionedTable | None:
+def captioned_table(study: StudyResults, output: GapOutput) -> CaptionedTable | None:
     """Return the table of a declared gap; None where nothing is scored on both sides yet."""
-    scores, gaps = study.scores, gap_values.gaps(study.scores, out)
+    scores, gaps = study.scores, gap_values.gaps(study.scores, output)
     if not gaps:
         return None
-    frame = skeleton(scores, out["x"])
+    frame = skeleton(scores, output.x)
     # Bicubic has a column, on the images of each row.
     lines = [line for line in frame.lines if line.kind != "reference"]
     tests = {test for _, test in gaps}
     groups = [group for group in frame.groups if tests.intersection(group.conditions)]
     cells = [[_gap(line, group, gaps) for line in lines] for group in groups]
     deltas = any(gap.delta is not None for gap in gaps.values())
-    columns = label_columns(scores, out["x"], frame.others, lines, [_seeds(row) for row in zip(*cells, strict=True)])
+    columns = label_columns(scores, output.x, frame.others, lines, [_seeds(row) for row in zip(*cells, strict=True)])
     for group, column in zip(groups, cells, strict=True):
         head = group.head if len(groups) > 1 else ""
-        columns += _columns(study.results, column, lines, out["metric"], head, deltas=deltas)
+        columns += _columns(study.results, column, lines, output.metric, head, deltas=deltas)
     return CaptionedTable(
-        f"gap_{text.slug(out['x'].rpartition('.')[2])}",
-        gap_values.caption(scores, out, gaps),
+        f"gap_{text.slug(output.x.rpartition('.')[2])}",
+        gap_values.caption(scores, output, gaps),
         tuple(column for column, _ in columns),
         filled_rows(columns, lines),
         gap_values.to_csv(gaps),

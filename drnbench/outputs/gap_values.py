@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,8 @@ from drnbench.results.statistics import half_width, one_sample_t
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from drnbench.outputs.gap import Gap as GapOutput
 
 COLUMNS = (
     "arm", "train", "test", "kernel", "scale", "metric", "train_mean", "test_mean", "gap", "half_width", "n_seeds",
@@ -69,21 +70,21 @@ Gaps = dict[tuple[str, Condition], Gap]
 """(arm, test condition) -> gap."""
 
 
-def gaps(scores: Scores, out: Mapping[str, Any]) -> Gaps:
+def gaps(scores: Scores, output: GapOutput) -> Gaps:
     """Return the gap of every arm that is scored on training and on test images."""
-    metric = out["metric"]
+    metric = output.metric
     return {
         (arm.name, test): gap
         for arm in scores.arms
-        for train, test in _pairs(scores, arm, out)
+        for train, test in _pairs(scores, arm, output)
         if (gap := _gap(scores, arm, train, test, metric)) is not None
     }
 
 
-def _pairs(scores: Scores, arm: Arm, out: Mapping[str, Any]) -> list[tuple[Condition, Condition]]:
+def _pairs(scores: Scores, arm: Arm, output: GapOutput) -> list[tuple[Condition, Condition]]:
     """Return each test condition with the training condition of the same degradation, or with the first one."""
-    trains = [condition for condition in arm.conditions if scores.sources[condition] == out["train"]]
-    tests = [condition for condition in arm.conditions if scores.sources[condition] == out["test"]]
+    trains = [condition for condition in arm.conditions if scores.sources[condition] == output.train]
+    tests = [condition for condition in arm.conditions if scores.sources[condition] == output.test]
     if not trains:
         return []
     return [(next((train for train in trains if train[1:] == test[1:]), trains[0]), test) for test in tests]
@@ -162,9 +163,9 @@ def between(gap: Gap, decimals: int) -> str:
     return f"[{text.signed(gap.low, decimals)}, {text.signed(gap.high, decimals)}]"
 
 
-def caption(scores: Scores, out: Mapping[str, Any], gaps: Gaps) -> str:
+def caption(scores: Scores, output: GapOutput, gaps: Gaps) -> str:
     """Return what a gap is, what its sign means, and what its intervals carry."""
-    metric = text.style(out["metric"])
+    metric = text.style(output.metric)
     sign = "Positive" if metric.higher_is_better else "Negative"
     trains, tests = ([getattr(gap, side) for gap in gaps.values()] for side in ("train", "test"))
     train, test = (", ".join(dict.fromkeys(condition.dataset for condition in side)) for side in (trains, tests))
@@ -186,7 +187,7 @@ def caption(scores: Scores, out: Mapping[str, Any], gaps: Gaps) -> str:
             *parts,
             *captions.left_out(scores),
             *captions.specs(tests),
-            *captions.measured(scores, [out["metric"]], scales),
+            *captions.measured(scores, [output.metric], scales),
         ]
     )
 
@@ -206,9 +207,9 @@ def to_csv(gaps: Gaps) -> str:
     return buffer.getvalue()
 
 
-def slots(scores: Scores, out: Mapping[str, Any], gaps: Gaps) -> dict[layout.Slot, list[Condition]]:
+def slots(scores: Scores, output: GapOutput, gaps: Gaps) -> dict[layout.Slot, list[Condition]]:
     """Return the test conditions of each panel of the figure."""
-    fields = layout.moved(scores, [out["x"]])
+    fields = layout.moved(scores, [output.x])
     panels: dict[layout.Slot, list[Condition]] = {}
     for arm in (arm for arm in scores.arms if arm.kind != "reference"):
         for condition, slot in layout.slots(arm, fields).items():

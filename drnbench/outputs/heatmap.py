@@ -56,10 +56,10 @@ class Panel:
         ])  # fmt: skip
 
 
-def panels(scores: Scores, results: Results, out: dict[str, Any]) -> list[Panel]:
+def panels(scores: Scores, results: Results, output: Heatmap) -> list[Panel]:
     """Return a map for each combination of the remaining axes and each test set."""
-    x, y = scores.plan.axis(out["x"]), scores.plan.axis(out["y"])
-    rest = _remaining(scores, out)
+    x, y = scores.plan.axis(output.x), scores.plan.axis(output.y)
+    rest = _remaining(scores, output)
     fields = layout.moved(scores, layout.moving(scores))
     maps: dict[tuple[Any, ...], dict[tuple[int, int], Result | str]] = {}
     titles: dict[tuple[Any, ...], str] = {}
@@ -69,7 +69,7 @@ def panels(scores: Scores, results: Results, out: dict[str, Any]) -> list[Panel]
             continue
         cell = y.values.index(arm.values[y.path]), x.values.index(arm.values[x.path])
         for condition, slot in layout.slots(arm, fields).items():
-            result = results.get((arm.name, condition, out["metric"]))
+            result = results.get((arm.name, condition, output.metric))
             key = (*(repr(arm.values[a.path]) for a in rest), slot)
             if result is not None and result.difference is not None:
                 maps.setdefault(key, {})[cell] = result
@@ -84,10 +84,10 @@ def panels(scores: Scores, results: Results, out: dict[str, Any]) -> list[Panel]
     ]
 
 
-def _remaining(scores: Scores, out: dict[str, Any]) -> list[AxisRecord]:
+def _remaining(scores: Scores, output: Heatmap) -> list[AxisRecord]:
     """Return the axes that are neither rows nor columns and that the subject varies."""
     arms = [arm for arm in scores.subject if arm.kind == "grid"]
-    others = [axis for axis in scores.axes if axis.path not in {out["x"], out["y"]}]
+    others = [axis for axis in scores.axes if axis.path not in {output.x, output.y}]
     return [axis for axis in others if len({repr(arm.values[axis.path]) for arm in arms}) > 1]
 
 
@@ -103,19 +103,19 @@ def ceiling(values: list[float]) -> float:
     return max(kept, default=0.0) or 1.0
 
 
-def draw(scores: Scores, results: Results, out: dict[str, Any]) -> CaptionedFigure | None:
+def draw(scores: Scores, results: Results, output: Heatmap) -> CaptionedFigure | None:
     """Return the maps side by side; None where nothing is compared yet."""
-    shown = panels(scores, results, out)
+    shown = panels(scores, results, output)
     if not shown:
         return None
-    x, y = scores.plan.axis(out["x"]), scores.plan.axis(out["y"])
+    x, y = scores.plan.axis(output.x), scores.plan.axis(output.y)
     wide, high = len(x.values), len(y.values)
     side = 0.5 + 0.055 * max(len(name) for name in x_axis.names(y))
     room = PAGE_IN - side - 0.8
     across = max(1, min(len(shown), int(room // (wide * CELL_IN + 0.15))))
     down = -(-len(shown) // across)
     cell = min(1.05, (room - 0.15 * across) / (wide * across))
-    s, top = text.style(out["metric"]), ceiling([d.mean for panel in shown for d in panel.differences])
+    s, top = text.style(output.metric), ceiling([d.mean for panel in shown for d in panel.differences])
     figure = style.new_figure(side + 0.8 + across * (wide * cell + 0.15), down * (high * 0.4 + 0.75))
     # seaborn draws the figure for each map: it is laid out when all are there.
     layout_engine = figure.get_layout_engine()
@@ -133,9 +133,9 @@ def draw(scores: Scores, results: Results, out: dict[str, Any]) -> CaptionedFigu
         ax.set_xlabel(x.title if n + across >= len(shown) else "")
     figure.set_layout_engine(layout_engine)
     _bar(figure, axes, shown, s, top)
-    stem = f"{text.slug(out['x'].rpartition('.')[2])}_{text.slug(out['y'].rpartition('.')[2])}"
+    stem = f"{text.slug(output.x.rpartition('.')[2])}_{text.slug(output.y.rpartition('.')[2])}"
     return CaptionedFigure(
-        f"figure_heatmap_{text.slug(out['metric'])}_{stem}", _caption(scores, shown, s, top, (x.title, y.title)), figure
+        f"figure_heatmap_{text.slug(output.metric)}_{stem}", _caption(scores, shown, s, top, (x.title, y.title)), figure
     )
 
 
@@ -229,4 +229,4 @@ class Heatmap(Output):
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [draw(study.scores, study.results, self.model_dump())]
+        return [draw(study.scores, study.results, self)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -50,13 +50,13 @@ class _Mark:
     off_scale: bool
 
 
-def points(scores: Scores, results: Results, costs: Costs, out: dict[str, Any], condition: Condition) -> list[Point]:
+def points(scores: Scores, results: Results, costs: Costs, output: Tradeoff, condition: Condition) -> list[Point]:
     """Return the arms of one test set that have a score and, unless they are references, a cost."""
     arms = [arm for arm in scores.arms if condition in arm.conditions]
     made = []
     for arm in arms:
-        result = results.get((arm.name, condition, out["y"]))
-        cost = costs[arm.name].get(out["x"]) or None
+        result = results.get((arm.name, condition, output.y))
+        cost = costs[arm.name].get(output.x) or None
         if result is not None and result.mean is not None and (cost is not None or arm.kind == "reference"):
             made.append(Point(arm, text.arm_label(scores, arm, arms), cost, result.mean, result.half_width or 0.0))
     return made
@@ -82,16 +82,16 @@ def _span(points: list[Point]) -> float:
     return max(edges) - min(edges)
 
 
-def draw(scores: Scores, results: Results, costs: Costs, out: dict[str, Any]) -> CaptionedFigure | None:
+def draw(scores: Scores, results: Results, costs: Costs, output: Tradeoff) -> CaptionedFigure | None:
     """Return a panel for each test set; None where no arm has both a score and a cost."""
-    conditions = [c for c in scores.conditions if out["y"] in scores.metrics[c]]
-    panels = {condition: points(scores, results, costs, out, condition) for condition in conditions}
+    conditions = [c for c in scores.conditions if output.y in scores.metrics[c]]
+    panels = {condition: points(scores, results, costs, output, condition) for condition in conditions}
     panels = {condition: arms for condition, arms in panels.items() if any(p.cost is not None for p in arms)}
     shown = dict(list(panels.items())[:PANELS])
     if not shown:
         return None
-    s = text.style(out["y"])
-    label, divisor = scaled_unit(out["x"], [p.cost for arms in shown.values() for p in arms if p.cost])
+    s = text.style(output.y)
+    label, divisor = scaled_unit(output.x, [p.cost for arms in shown.values() for p in arms if p.cost])
     figure, axes = style.new_panels(len(shown), 2.6, single=COLUMN_IN * 1.3)
     for ax, (condition, arms) in zip(axes, shown.items(), strict=True):
         _panel(ax, scores, arms, divisor, s)
@@ -102,15 +102,15 @@ def draw(scores: Scores, results: Results, costs: Costs, out: dict[str, Any]) ->
     figure.canvas.draw()
     for ax, arms in zip(axes, shown.values(), strict=True):
         _label(ax, arms, divisor, s)
-    name = f"figure_{text.slug(out['y'])}_against_{out['x']}"
-    return CaptionedFigure(name, _caption(scores, shown, out, len(panels) - len(shown)), figure)
+    name = f"figure_{text.slug(output.y)}_against_{output.x}"
+    return CaptionedFigure(name, _caption(scores, shown, output, len(panels) - len(shown)), figure)
 
 
-def _caption(scores: Scores, shown: dict[Condition, list[Point]], out: dict[str, Any], left: int) -> str:
-    metric = text.style(out["y"]).label
+def _caption(scores: Scores, shown: dict[Condition, list[Point]], output: Tradeoff, left: int) -> str:
+    metric = text.style(output.y).label
     parts = [
         f"{metric} against cost, one point an arm: mean and 95 % t interval over the seeds' test-set means.",
-        DESCRIPTIONS[out["x"]],
+        DESCRIPTIONS[output.x],
     ]
     if scores.baseline:
         parts.append(f"Hollow: {scores.baseline_label}.")
@@ -202,4 +202,4 @@ class Tradeoff(Output):
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [draw(study.scores, study.results, study.costs, self.model_dump())]
+        return [draw(study.scores, study.results, study.costs, self)]

@@ -51,23 +51,30 @@ def write(ax: Axes, labels: Sequence[Label], obstacles: Sequence[Sequence[tuple[
         ends = _pixels(ax, places)
         taken += [_around(a, b, 1.5 * scale) for a, b in pairwise(ends if len(ends) > 1 else [*ends, *ends])]
     for n in sorted(range(len(labels)), key=lambda n: (-points[n][1], points[n][0])):
-        width, height = 0.56 * SIZE_PT * len(labels[n].text) * scale, 1.15 * SIZE_PT * scale
+        width, height = _size(ax, labels[n].text)
         offsets = _offsets(width, height, 6 * scale)
         boxes = np.tile(points[n] + offsets, 2) + np.array([0, -height / 2, width, height / 2])
         outside = np.maximum(0, frame[:2] - boxes[:, :2]) + np.maximum(0, boxes[:, 2:] - frame[2:])
         penalty = _overlaps(boxes, np.array(taken)).sum(1) + height * (50 * outside.sum(1) + 0.5 * abs(offsets[:, 1]))
         best = int(penalty.argmin())
         taken.append(boxes[best])
-        _write(ax, labels[n], offsets[best] / scale)
+        _write(ax, labels[n], offsets[best] / scale, apart=abs(offsets[best][1]) > 0.9 * height)
 
 
-def _write(ax: Axes, label: Label, offset: Array) -> None:
-    """Write a label with its left middle so many points from its point."""
+def _size(ax: Axes, text: str) -> tuple[float, float]:
+    """Return width and height of a label in pixels."""
+    label = ax.text(0, 0, text, fontsize=SIZE_PT)
+    box = label.get_window_extent()
+    label.remove()
+    return box.width, box.height
+
+
+def _write(ax: Axes, label: Label, offset: Array, *, apart: bool) -> None:
+    """Write a label with its left middle so many points from its point, and a line between them if it stands apart."""
     line = {
         "arrowstyle": "-", "color": label.colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2,
         "relpos": (0.0 if offset[0] > 0 else 1.0, 0.5),
     }  # fmt: skip
-    apart = abs(offset[1]) > 0.9 * 1.15 * SIZE_PT
     ax.annotate(
         label.text, (label.x, label.y), xytext=(offset[0], offset[1]), textcoords="offset points", ha="left",
         va="center", fontsize=SIZE_PT, color=label.colour, annotation_clip=False, arrowprops=line if apart else None,

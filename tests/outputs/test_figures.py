@@ -1,17 +1,29 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pytest
+import seaborn as sns
+from matplotlib.text import Text
 from PIL import Image
 
-from drnbench import Curve
+from drnbench import Curve, Heatmap
 from drnbench.config.study import Axis
 from drnbench.outputs import report
+from drnbench.outputs.base import StudyResults
 from drnbench.outputs.curve_panels import limits
+from drnbench.render import label_placement, style, x_axis
+from drnbench.render.label_placement import Label
 from drnbench.render.lines import Point
+from drnbench.results import reading
+from drnbench.results.plan_record import AxisRecord
 from drnbench.store import Store
 from tests.fake_store import fill, plan_of
 from tests.outputs.conftest import gain, rho_study
+from tests.outputs.shapes import dual_study
 
 
 def test_figures_come_as_vectors_and_pictures(store: Store) -> None:
@@ -63,3 +75,49 @@ def test_a_second_write_changes_no_byte(filled: Store) -> None:
     second = {p: p.read_bytes() for p in report.write(filled, "unpaired").files}
     assert first == second
     assert not list(filled.study("unpaired").glob(".*"))
+
+
+def test_lines_stand_side_by_side_on_every_kind_of_axis() -> None:
+    def axis(*values: Any) -> AxisRecord:
+        return AxisRecord(path="adapt.rho", title="ρ", values=list(values))
+
+    left, right = (x_axis.dodge(axis("a", "b"), [0.0, 1.0], n, 2, log=True) for n in (0, 1))
+    assert (left, right) == ([-0.05, 0.95], [0.05, 1.05])
+    left, right = (x_axis.dodge(axis(0, 100), [0, 100], n, 2, log=False) for n in (0, 1))
+    assert left == pytest.approx([-0.6, 99.4])
+    assert right == pytest.approx([0.6, 100.6])
+    left, right = (x_axis.dodge(axis(0, 0.01, 1), [0, 0.01, 1], n, 2, log=True) for n in (0, 1))
+    ratios = [b / a for a, b in zip(left[1:], right[1:], strict=True)]
+    assert ratios == pytest.approx([1.03, 1.03])
+    assert left[0] == right[0] == 0
+
+
+def test_labels_keep_clear_of_lines_and_of_text() -> None:
+    figure = style.new_figure(4, 3)
+    ax = figure.subplots()
+    ax.set(xlim=(0, 10), ylim=(0, 10))
+    text = ax.text(5.2, 5, "already there", va="center")
+    figure.canvas.draw()
+    labels = [Label(x, 5, f"arm {x}", "black") for x in (4, 5, 8)]
+    label_placement.write(ax, labels, [[(0, 5), (10, 5)]])
+    figure.canvas.draw()
+    boxes = [Text.get_window_extent(label) for label in ax.texts if label is not text]
+    assert len(boxes) == 3
+    middle = ax.transData.transform((0, 5))[1]
+    assert all(box.y0 > middle or box.y1 < middle for box in boxes)
+    assert not any(box.overlaps(text.get_window_extent()) for box in boxes)
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_a_heat_map_is_drawn_by_seaborn(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    heatmap = sns.heatmap
+    monkeypatch.setattr(sns, "heatmap", lambda data, **options: (drawn.append(data), heatmap(data, **options)))
+    study = dual_study(axes=dual_study().axes[:3], outputs=[Heatmap(x="kernel", y="network")])
+    results = StudyResults.of(reading.read(fill(store, plan_of(study, "dual")), "dual"), store)
+    (figure,) = Heatmap(x="kernel", y="network").figures(results)
+    assert figure is not None
+    (values,) = drawn
+    means = [r.difference.mean for r in results.results.values() if r.difference and r.metric == "psnr_y"]
+    grid = [value for value in values.ravel() if not np.isnan(value)]
+    assert sorted(grid) == pytest.approx(sorted(means))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,8 +43,8 @@ def first_table(store: Store, name: str) -> CaptionedTable:
     return compose.tables(study, compose.outputs_of(study.scores.plan)[0])[0]
 
 
-def output(scores: Scores, kind: str, n: int = 0) -> dict:
-    return [out for out in scores.plan.outputs if out["kind"] == kind][n]
+def output(scores: Scores, kind: str) -> Any:
+    return next(output for output in compose.outputs_of(scores.plan)[0] if output.name == kind)
 
 
 def test_the_dual_study_is_drawn_whole(store: Store) -> None:
@@ -64,10 +65,10 @@ def test_the_dual_study_is_drawn_whole(store: Store) -> None:
     page = (store.study("dual") / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 6
     macros = (store.study("dual") / "macros.tex").read_text()
-    found = re.findall(r"\\newcommand\{\\(\w+)\}", macros)
-    assert len(found) == len(set(found))
-    assert all(re.fullmatch("[A-Za-z]+", name) for name in found)
-    assert {"drnParametersSOnBdScaleFour", "drnSecondsSOnBdScaleFour", "drnStepMacsSOnBdScaleFour"} <= set(found)
+    macro_names = re.findall(r"\\newcommand\{\\(\w+)\}", macros)
+    assert len(macro_names) == len(set(macro_names))
+    assert all(re.fullmatch("[A-Za-z]+", name) for name in macro_names)
+    assert {"drnParametersSOnBdScaleFour", "drnSecondsSOnBdScaleFour", "drnStepMacsSOnBdScaleFour"} <= set(macro_names)
 
 
 def test_a_heatmap_holds_every_cell_of_the_subject(store: Store) -> None:
@@ -138,11 +139,11 @@ def test_costs_stand_in_table_file_and_figure(store: Store) -> None:
     report.write(store, "a")
     with (store.study("a") / "costs.csv").open() as file:
         rows = {row["arm"]: row for row in csv.DictReader(file)}
-    one = rows["adapted, bd"]
+    row = rows["adapted, bd"]
     # Two stages of 100 and 200 s, ten more a seed in each: the mean of 300, 320 and 340.
-    assert (float(one["seconds"]), one["n_seeds"]) == (320.0, "3")
-    assert float(one["step_macs"]) == 80_000_000  # of the last stage
-    assert int(one["macs"]) == 9216 * int(one["parameters"])
+    assert (float(row["seconds"]), row["n_seeds"]) == (320.0, "3")
+    assert float(row["step_macs"]) == 80_000_000  # of the last stage
+    assert int(row["macs"]) == 9216 * int(row["parameters"])
     assert (rows["bicubic"]["parameters"], rows["bicubic"]["seconds"]) == ("0", "")
     text = (store.study("a") / "table_training.md").read_text()
     line = next(row for row in text.splitlines() if row.startswith("| adapted"))
@@ -197,7 +198,7 @@ def test_a_gap_agrees_with_a_count_by_hand(store: Store) -> None:
     plan = plan_of(gap_study(), "gap")
     fill(store, plan, lambda arm, kernel: 0.0, images=40, change=gap_change)
     scores, _ = read(store, "gap")
-    found = gap_values.gaps(scores, output(scores, "gap"))
+    gaps = gap_values.gaps(scores, output(scores, "gap"))
     arms = {arm.name: arm for arm in plan.study.arms}
 
     def by_seed(name: str, size: int, extra: float) -> np.ndarray:
@@ -208,21 +209,21 @@ def test_a_gap_agrees_with_a_count_by_hand(store: Store) -> None:
 
     off, on = by_seed("2, off", 2, 3.5), by_seed("2, on", 2, 2.7)
     test = Condition("photos-test", "bicubic", 4)
-    one = found["2, on", test]
+    gap = gaps["2, on", test]
     t = stats.t.ppf(0.975, 2) / 3**0.5
-    assert one.value == pytest.approx(on.mean())
-    assert one.half == pytest.approx(t * on.std(ddof=1))
-    assert one.delta == pytest.approx((on - off).mean())
-    assert one.low == pytest.approx((on - off).mean() - t * (on - off).std(ddof=1))
-    assert one.sign == -1
-    assert found["2, off", test].delta is None
-    assert found["bicubic", test].delta is None
-    assert one.bicubic is not None
+    assert gap.value == pytest.approx(on.mean())
+    assert gap.half == pytest.approx(t * on.std(ddof=1))
+    assert gap.delta == pytest.approx((on - off).mean())
+    assert gap.low == pytest.approx((on - off).mean() - t * (on - off).std(ddof=1))
+    assert gap.sign == -1
+    assert gaps["2, off", test].delta is None
+    assert gaps["bicubic", test].delta is None
+    assert gap.bicubic is not None
     reference = scores.arm("bicubic")
     train = next(p for p in reference.conditions if p.dataset == "photos-train")
     table = scores.tables["bicubic", train, "psnr_y"]
-    assert one.bicubic == pytest.approx(
-        float(table[["img00", "img01"]].mean(axis=None)) - found["bicubic", test].test_mean
+    assert gap.bicubic == pytest.approx(
+        float(table[["img00", "img01"]].mean(axis=None)) - gaps["bicubic", test].test_mean
     )
 
 
@@ -252,14 +253,14 @@ def test_kernels_of_the_learned_d(store: Store) -> None:
     fill(store, plan, lambda arm, kernel: 0.0, kernels=True)
     scores, results = read(store, "adapt")
     arm = scores.arm("adapted, skewed")
-    found = dual_kernel.read(store, scores, results, arm)
-    assert found is not None
-    mine = [kernels_of(t)[0] for t in plan.trials if t.arm.name == arm.name]
-    assert np.allclose(found.learned, np.mean(mine, axis=0))
-    assert found.true is not None
-    assert found.true.sum() == pytest.approx(1)
-    assert found.error is not None
-    assert found.error.condition.kernel == SKEWED
+    kernels = dual_kernel.read(store, scores, results, arm)
+    assert kernels is not None
+    learned = [kernels_of(t)[0] for t in plan.trials if t.arm.name == arm.name]
+    assert np.allclose(kernels.learned, np.mean(learned, axis=0))
+    assert kernels.true is not None
+    assert kernels.true.sum() == pytest.approx(1)
+    assert kernels.error is not None
+    assert kernels.error.condition.kernel == SKEWED
     drawn = dual_kernel.draw(scores, results, store, output(scores, "dualkernel"))
     assert drawn is not None
     texts = [ax.get_xlabel() for ax in drawn.figure.axes]

@@ -37,12 +37,12 @@ def candidate(number: int, lam: float, rho: float, mean: list[float] | None, sta
 
 def searching(store: Store, candidates: list[dict[str, Any]], best: list[int], **fields: Any) -> dict[str, Any]:
     """Write search.json."""
-    by_number = {one["number"]: one for one in candidates}
+    by_number = {candidate["number"]: candidate for candidate in candidates}
     objectives = fields.pop("objectives", [Maximise("val_psnr_y", kernel="bd")])
     record = {
         "profile": "quick", "how": "Optuna TPESampler(multivariate=True)", "pruner": [], "trials": len(candidates), "seeds": [0, 1],
         "fresh_seeds": [2, 3, 4], "state": "done", "candidates": candidates, "baseline": candidates[0], "best": best,
-        "objectives": [one.model_dump(mode="json") for one in objectives], "found": [by_number[n]["values"] for n in best],
+        "objectives": [objective.model_dump(mode="json") for objective in objectives], "found": [by_number[n]["values"] for n in best],
         "space": [
             {"path": "adapt.lam", "title": "λ", "numeric": True, "log": True, "low": 0.001, "high": 1},
             {"path": "adapt.rho", "title": "ρ", "numeric": True, "log": False, "low": 0.1, "high": 1},
@@ -52,15 +52,15 @@ def searching(store: Store, candidates: list[dict[str, Any]], best: list[int], *
     return record
 
 
-def reported(store: Store, found: list[dict[str, Any]], objectives: Any = VALIDATED) -> None:
+def reported(store: Store, best: list[dict[str, Any]], objectives: Any = VALIDATED) -> None:
     """Scores of the arms that a search left, the winner better by 0.3 dB."""
     study = Study(
         base=base(), search=Search(space=SPACE, objectives=objectives), baseline={"adapt.lam": 0.1, "adapt.rho": 0.3},
         outputs=[Table(rows="search")],
     )  # fmt: skip
     made = resolve_search(study, "unpaired", "Which?")
-    full = expanded(made, found)
-    # The plan of the arms that were found, through the same road as any other.
+    full = expanded(made, best)
+    # The arms that the search left are planned as those of any other study.
     plain = Study(
         base=base(), axes=full.study.axes, baseline=full.study.baseline, seeds=3, outputs=[Table(rows="search")]
     )
@@ -103,7 +103,9 @@ def test_the_picture_of_a_search_shows_every_candidate_and_where_it_lies(store: 
     low, high = line.get_ylim()
     assert 25 < low < 26 < high, "a collapse does not flatten the rest"
     points = {tuple(p) for c in where.collections for p in np.asarray(c.get_offsets()).tolist()}
-    assert points == {tuple(one["values"].values()) for one in CANDIDATES if one["state"] == "complete"}
+    assert points == {
+        tuple(candidate["values"].values()) for candidate in CANDIDATES if candidate["state"] == "complete"
+    }
     assert where.get_xscale() == "log"
     for words in ("×: given up early.", "+: failed.", "Triangles: off scale.", "claim nothing"):
         assert words in drawn.caption
@@ -132,8 +134,8 @@ def test_a_front_is_drawn_through_those_that_none_beats(store: Store) -> None:
     assert ax.get_xscale() == "log"
     assert ax.get_xlabel().startswith("parameters")
     drawn_points = [sorted(zip(*map(np.asarray, line.get_data()), strict=True)) for line in ax.lines]
-    assert sorted((one["mean"][1], one["mean"][0]) for one in FRONT[:3]) in drawn_points
-    assert sorted((one["mean"][1], one["mean"][0]) for one in FRONT[3:]) in drawn_points
+    assert sorted((candidate["mean"][1], candidate["mean"][0]) for candidate in FRONT[:3]) in drawn_points
+    assert sorted((candidate["mean"][1], candidate["mean"][0]) for candidate in FRONT[3:]) in drawn_points
     words = {text.get_text() for text in ax.texts}
     assert words == {"1: λ=0.2, ρ=0.3", "2: λ=0.3, ρ=0.3", "default (λ=0.1, ρ=0.3)"}
     assert "Blue: the 3 on the front" in drawn.caption
@@ -149,8 +151,15 @@ def test_a_front_is_drawn_through_those_that_none_beats(store: Store) -> None:
 
 
 def test_labels_of_a_front_cover_neither_its_line_nor_a_point(store: Store) -> None:
-    reported(store, [one["values"] for one in FRONT[:3]], OBJECTIVES)
-    searching(store, FRONT, [1, 0, 2], objectives=OBJECTIVES, found=[one["values"] for one in FRONT[:3]], baseline=None)
+    reported(store, [candidate["values"] for candidate in FRONT[:3]], OBJECTIVES)
+    searching(
+        store,
+        FRONT,
+        [1, 0, 2],
+        objectives=OBJECTIVES,
+        found=[candidate["values"] for candidate in FRONT[:3]],
+        baseline=None,
+    )
     with style.styled():
         drawn = pareto.draw(read(store, "unpaired"))
         assert drawn is not None
@@ -165,7 +174,7 @@ def test_labels_of_a_front_cover_neither_its_line_nor_a_point(store: Store) -> N
 
 
 def test_three_objectives_give_a_panel_for_each_pair(store: Store) -> None:
-    three = [{**one, "mean": [*one["mean"], one["mean"][0] / 30]} for one in FRONT]
+    three = [{**candidate, "mean": [*candidate["mean"], candidate["mean"][0] / 30]} for candidate in FRONT]
     reported(store, [], OBJECTIVES)
     searching(store, three, [1, 0, 2], objectives=[*OBJECTIVES, Maximise("ssim_y", "photos/unpaired")], baseline=None)
     with style.styled():
