@@ -1,4 +1,9 @@
-"""The same work on many images, in this process or in several: one result an image, in order, with progress."""
+"""The same work on many images, in this process or in several: one result an image, in order, with progress.
+
+The pool is our own and not joblib's, whose generator keeps the order too: joblib's workers are fresh interpreters, each of
+which imports PyTorch for seconds where ours are forked from a server that has it, and they finish their task after their
+parent was killed, where ours end with it.
+"""
 
 from __future__ import annotations
 
@@ -25,24 +30,24 @@ T_contra = TypeVar("T_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
 
 WORTH = 16
-"""Images a process that make up for starting it, where nobody says how many processes there should be."""
+"""Images a process that make up for starting it, where the number of processes is not given."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """What stands in the place of the result of an image that cannot be used: one line that names it."""
+    """Stands in place of the result of an image that cannot be used; the message names it, in one line."""
 
     message: str
 
 
 class Work(Generic[T_contra, R_co]):
-    """What is done to each item: pickled once a process, `start` called there once, then the object with each item.
+    """The work on each item: pickled once a process, `start` called there once, then the object with each item.
 
-    A `UsageError` or `UnitError` of one item stops nobody else.
+    A `UsageError` or `UnitError` of one item does not stop the others.
     """
 
     def start(self) -> None:
-        """Build what every item needs and what is too large to send, such as a network."""
+        """Build what all items need and is too large to send, such as a network."""
 
     def __call__(self, item: T_contra) -> R_co:
         """Return the result of one item."""
@@ -50,7 +55,7 @@ class Work(Generic[T_contra, R_co]):
 
 
 def cores() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -58,27 +63,27 @@ def each(work: Work[T, R], items: Sequence[T], jobs: int | None, title: str) -> 
     """Yield the result of every item, in order.
 
     Args:
-        work: what to do.
-        items: what to do it to; picklable.
-        jobs: processes at once; none: one a core where there is enough to do, 1: all in this process.
-        title: what the progress display says.
+        work: on each item.
+        items: picklable.
+        jobs: processes at once; None: one a core where there is enough to do, 1: all in this process.
+        title: of the progress display.
 
     Raises:
         UnitError: a process was killed, for want of memory as a rule.
 
     """
-    wanted = min(cores(), -(-len(items) // WORTH)) if jobs is None else min(jobs, len(items))
-    run = _here(work, items) if wanted <= 1 else _pool(work, items, wanted)
-    return watch(run, len(items), title)
+    processes = min(cores(), -(-len(items) // WORTH)) if jobs is None else min(jobs, len(items))
+    results = _serial(work, items) if processes <= 1 else _pool(work, items, processes)
+    return watch(results, len(items), title)
 
 
-def _here(work: Work[T, R], items: Sequence[T]) -> Iterator[R | Failed]:
+def _serial(work: Work[T, R], items: Sequence[T]) -> Iterator[R | Failed]:
     work.start()
     for item in items:
-        yield _one(work, item)
+        yield _apply(work, item)
 
 
-def _one(work: Callable[[T], R], item: T) -> R | Failed:
+def _apply(work: Callable[[T], R], item: T) -> R | Failed:
     try:
         return work(item)
     except (UsageError, UnitError) as error:
@@ -110,7 +115,7 @@ _work: Work[Any, Any] | None = None
 
 
 def _begin(work: Work[Any, Any]) -> None:
-    global _work  # noqa: PLW0603 - one a process: what the pool's initialiser is for
+    global _work  # noqa: PLW0603 - one a process, set by the pool's initialiser
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     threading.Thread(target=_follow, daemon=True).start()
     # Processes share the cores, threads would fight over them.
@@ -124,7 +129,7 @@ def _begin(work: Work[Any, Any]) -> None:
 
 
 def _follow() -> None:
-    """End with the parent, also when it is killed: nobody would read the results."""
+    """End with the parent, also when it is killed: the results would be lost."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -133,32 +138,32 @@ def _follow() -> None:
 
 def _task(item: Any) -> Any:
     assert _work is not None
-    return _one(_work, item)
+    return _apply(_work, item)
 
 
 PLAIN_S = 30.0
 """Seconds between plain lines about one unit."""
 
 
-def watch(found: Iterable[T], total: int, title: str) -> Iterator[T]:
-    """Yield everything unchanged, with a bar on standard error on a terminal, else a line there every half minute."""
+def watch(items: Iterable[T], total: int, title: str) -> Iterator[T]:
+    """Yield every item unchanged, with a bar on standard error on a terminal, else a line there every half minute."""
     if sys.stderr.isatty():
         from rich.progress import track
 
-        yield from track(found, description=title, total=total, console=Console(stderr=True), transient=True)
+        yield from track(items, description=title, total=total, console=Console(stderr=True), transient=True)
         return
-    start = told = time.monotonic()
-    for done, one in enumerate(found, 1):
-        yield one
+    start = printed = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
         now = time.monotonic()
-        if now - told > PLAIN_S and done < total:
-            told = now
+        if now - printed > PLAIN_S and done < total:
+            printed = now
             left = clock((now - start) / done * (total - done))
             print(f"{title}: {done}/{total}, left about {left}", file=sys.stderr, flush=True)
 
 
 def clock(seconds: float | None) -> str:
-    """Return `1:02:03` or `2:03`; a question mark where nothing is known."""
+    """Return `1:02:03` or `2:03`; a question mark for None."""
     if seconds is None:
         return "?"
     minutes, s = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""What a study file says of a search: where to look, what for, with which sampler and seeds, what is given up early."""
+"""The declaration of a search in a study file: its space, objectives, sampler, seeds and pruners."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drnbench.config.trial import Frozen, Scalar
 AXIS = "search"
 """Path of the axis that the arms of a search make: `Table(rows="search")`."""
 FILE = "search.json"
-"""What each search of a study did, in results/<study>/."""
+"""Record of the searches of a study, in results/<study>/."""
 DEFAULT = "default"
 """Name of the arm that the study calls its baseline."""
 VALIDATION = "val_psnr_y"
@@ -24,28 +24,41 @@ COSTS: tuple[str, ...] = get_args(Cost)
 
 
 class _Range(Frozen):
-    label: str | None = Field(None, description="how tables and figures call it; none: λ, ρ, or the path's last word")
+    label: str | None = Field(None, description="name in tables and figures; none: λ, ρ, or the path's last word")
 
     @property
     def size(self) -> int | None:
-        """How many values there are; None: more than anybody could try."""
+        """Number of values; None where there is no end of them."""
         return None
 
-    @property
-    def ends(self) -> tuple[Any, Any]:
-        """Its first and its last value."""
-        return self.low, self.high  # type: ignore[attr-defined]
-
     def snapped(self, value: Any) -> Any:
-        """Return the value that a trial is given for one that a sampler drew."""
+        """Return the value that a trial is given for a value that a sampler drew."""
         return value
 
     def overrides(self, path: str, value: Any) -> dict[str, Any]:
-        """Return what a value sets in a trial."""
+        """Return the overrides of a trial that a value stands for."""
         return {path: value}
 
 
-class Float(_Range):
+class _Interval(_Range):
+    """Numbers from `low` to `high`."""
+
+    low: float
+    high: float
+
+    @property
+    def ends(self) -> tuple[Any, Any]:
+        """The first and the last value."""
+        return self.low, self.high
+
+    def contains(self, value: Any) -> bool:
+        """Return True if a path may take this value."""
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return False
+        return bool(self.low <= value <= self.high and self.snapped(value) == value)
+
+
+class Float(_Interval):
     """Real numbers from `low` to `high`, drawn with `digits` significant digits, so that a paper can print them whole."""
 
     low: float = Field(allow_inf_nan=False)
@@ -66,7 +79,7 @@ class Float(_Range):
         return min(max(float(f"{value:.{self.digits}g}"), self.low), self.high)
 
 
-class Int(_Range):
+class Int(_Interval):
     """Whole numbers from `low` to `high`, both included."""
 
     low: int
@@ -81,13 +94,17 @@ class Int(_Range):
         _check(self.low, self.high, log=self.log)
         return self
 
+    def snapped(self, value: Any) -> Any:
+        """See `_Range`."""
+        return int(value)
+
     @property
     def size(self) -> int | None:
         """See `_Range`."""
         return self.high - self.low + 1
 
 
-class Steps(_Range):
+class Steps(_Interval):
     """The grid low, low + step, ..., high: whole numbers where all three are, so that sizes of models can be searched."""
 
     low: float = Field(allow_inf_nan=False)
@@ -134,8 +151,12 @@ class Choice(_Range):
 
     @property
     def ends(self) -> tuple[Any, Any]:
-        """See `_Range`."""
+        """The first and the last value."""
         return self.values[0], self.values[-1]
+
+    def contains(self, value: Any) -> bool:
+        """Return True if a path may take this value."""
+        return value in self.values
 
     @property
     def size(self) -> int | None:
@@ -151,7 +172,7 @@ Range = Float | Int | Steps | Choice
 
 
 class Objective(Frozen):
-    """What a search looks at: validation PSNR, a metric on images declared for the search, or a cost."""
+    """An objective: validation PSNR, a metric on images declared for the search, or a cost."""
 
     what: str = Field(
         min_length=1, description="val_psnr_y; a metric, with a source; parameters, macs, step_macs, seconds"
@@ -209,13 +230,15 @@ class Search(Frozen):
 
     space: dict[str, Range] = Field(min_length=1, description="override path, such as adapt.rho, to its values")
     objectives: Annotated[tuple[Objective, ...], Field(strict=False, min_length=1)]
-    trials: int = Field(20, ge=1, description="how many different candidates are tried")
+    trials: int = Field(20, ge=1, description="number of different candidates")
     seeds: int = Field(2, ge=1, description="seeds 0 .. seeds - 1 that a candidate's score is the mean over")
     fresh_seeds: int = Field(3, ge=1, description="seeds of the report, none of which a candidate had")
-    sampler: Literal["tpe", "nsga2", "random"] = Field("tpe", description="who proposes candidates")
+    sampler: Literal["tpe", "nsga2", "random"] = Field("tpe", description="algorithm that proposes candidates")
     seed: int = Field(0, ge=0, description="of the sampler")
     startup: int = Field(10, ge=1, description="random candidates first; the population of nsga2")
-    pruner: Annotated[tuple[Pruner, ...], Field(strict=False)] = Field((), description="what is given up early")
+    pruner: Annotated[tuple[Pruner, ...], Field(strict=False)] = Field(
+        (), description="rules that give candidates up early"
+    )
     front: int = Field(4, ge=2, description="with several objectives: how many of the front are run again at most")
 
     @field_validator("pruner", mode="before")
@@ -225,8 +248,8 @@ class Search(Frozen):
 
     @model_validator(mode="after")
     def _agrees(self) -> Search:
-        if len({type(one) for one in self.pruner}) < len(self.pruner):
-            raise ValueError("the same pruner stands twice")
+        if len({type(pruner) for pruner in self.pruner}) < len(self.pruner):
+            raise ValueError("the same pruner is declared twice")
         if self.pruner and len(self.objectives) > 1:
             raise ValueError("with several objectives no candidate is hopeless: leave the pruner out")
         if self.find(Wilcoxon) and self.objectives[0].source is None:
@@ -237,17 +260,17 @@ class Search(Frozen):
 
     def find(self, kind: type[Frozen]) -> Any:
         """Return the pruner of a kind, or None."""
-        return next((one for one in self.pruner if isinstance(one, kind)), None)
+        return next((pruner for pruner in self.pruner if isinstance(pruner, kind)), None)
 
     @property
     def size(self) -> int | None:
-        """How many different candidates the space has; None where it is continuous."""
-        sizes = [one.size for one in self.space.values()]
+        """Number of different candidates in the space; None where it is continuous."""
+        sizes = [values.size for values in self.space.values()]
         return None if None in sizes else math.prod(size for size in sizes if size is not None)
 
     @property
-    def how(self) -> str:
-        """The sampler with its settings, as captions name it."""
+    def sampler_settings(self) -> str:
+        """The sampler with its settings, for captions."""
         names = {
             "tpe": f"TPESampler(multivariate=True, constant_liar=True, n_startup_trials={self.startup})",
             "nsga2": f"NSGAIISampler(population_size={max(2, self.startup)})",

@@ -1,4 +1,4 @@
-"""Units of execution: what one worker process is given. Plain data, so that any engine can carry them."""
+"""Units of execution: the work of one worker process. Plain data, so that any engine can carry them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drnbench.config.trial import Frozen, Scalar, Stage
 
 
 class StageUnit(Frozen):
-    """Train one stage: everything that the numbers depend on, and the key they are stored under."""
+    """A stage to train: everything that its numbers depend on, and the key that they are stored under."""
 
     kind: Literal["stage"] = "stage"
     key: str
@@ -26,9 +26,9 @@ class StageUnit(Frozen):
     unpaired_digest: str | None = None
     weights_digest: str | None = Field(None, description="content of the stage's `weights` when the key was made")
     dual_digest: str | None = Field(None, description="content of the stage's `dual_weights`")
-    split: int = Field(1, description="parts that a batch is taken in; at run time, where the stage says `auto`")
+    split: int = Field(1, description="parts that a batch is taken in; set at run time, where the stage says `auto`")
     ready_digests: dict[str, str] = Field(
-        default_factory=dict, description="fingerprint of each source of ready LR images"
+        default_factory=dict, description="fingerprint of each source of precomputed LR images"
     )
 
 
@@ -42,13 +42,13 @@ class Evaluation(Frozen):
     kernel: str
     crop: int | None
     count: int | None = None
-    lr: str | None = Field(None, description="source of ready-made LR images")
+    lr: str | None = Field(None, description="source of precomputed LR images")
     lr_images: str | None = Field(None, description="fingerprint that they had when the key was made")
     metric: str
 
 
 class EvaluateUnit(Frozen):
-    """Score one trained (or untrained) model: the wanted evaluations that its trial does not have yet."""
+    """A model to score, trained or not: the evaluations that its trial lacks."""
 
     kind: Literal["evaluate"] = "evaluate"
     key: str = Field(description="the trial's key")

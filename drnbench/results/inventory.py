@@ -1,6 +1,6 @@
-"""What the store holds, who needs it, and what may go; nothing here deletes.
+"""The content of a store, the studies that need it, and what may be removed; nothing is deleted by this module.
 
-Links are never followed: what lies behind one is not the store's, and is neither counted nor offered.
+Links are never followed: files behind a link are not the store's, and are neither counted nor offered.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Holding:
     Attributes:
         kind: "stage" or "trial".
         state: as `Store.state` has it.
-        busy: it runs, or somebody alive holds its lease.
+        busy: it runs, or a living process holds its lease.
         files: sizes in bytes by path within its folder.
         used_by: the arms that need it.
 
@@ -84,7 +84,7 @@ class Inventory:
 
     @cached_property
     def uses(self) -> dict[str, tuple[Use, ...]]:
-        """Who needs a unit, by its key: every results/*/plan.json, and the candidates that a search.json names."""
+        """The uses of each unit, by its key, in every results/*/plan.json and among the candidates of every search.json."""
         users: dict[str, dict[Use, None]] = {}
         for study, plan in self.plans.items():
             for trial in plan.trials:
@@ -104,7 +104,7 @@ class Inventory:
         return [self.holding(folder) for kind in ("stages", "trials") for folder in folders(self.store.root / kind)]
 
     def holding(self, folder: Path) -> Holding:
-        """Look at one unit."""
+        """Return one unit."""
         state = self.store.state(folder)
         return Holding(
             folder.parent.name[:-1], folder.name, folder, state, state == "running" or leased(folder), sizes(folder),
@@ -118,7 +118,7 @@ class Inventory:
 
     @property
     def droppable(self) -> list[Holding]:
-        """Finished stages whose checkpoint nobody will ask for: every trial is scored, no unfinished stage starts there."""
+        """Finished stages whose checkpoint is not needed: every trial is scored, no unfinished stage starts there."""
         needed = self._unscored | self._starts
         return [
             unit for unit in self.units
@@ -150,7 +150,7 @@ class Inventory:
 
     @property
     def running(self) -> list[Holding]:
-        """Units that somebody works on now."""
+        """Units that a process works on now."""
         return [unit for unit in self.units if unit.busy]
 
     def cache(self) -> dict[str, tuple[int, int]]:
@@ -163,14 +163,14 @@ class Inventory:
         return parts
 
     def leftovers(self) -> list[Path]:
-        """Return hidden temporary files and folders whose process is gone, and locks and leases that nobody holds."""
-        paths = [path for path in _hidden(self.store.root) if _dead(path)]
+        """Return hidden temporary files and folders whose process is gone, and locks and leases that are not held."""
+        paths = [path for path in _hidden(self.store.root) if _is_abandoned(path)]
         for unit in self.units:
             if not unit.busy:
                 paths += [unit.folder / name for name in unit.files if Path(name).name.startswith(".now-") or (
-                    TEMPORARY.fullmatch(Path(name).name) and _dead(unit.folder / name))]  # fmt: skip
+                    TEMPORARY.fullmatch(Path(name).name) and _is_abandoned(unit.folder / name))]  # fmt: skip
                 paths += [unit.folder / name for name in unit.files if re.fullmatch(r"lease\.\d+|\.lock", name)]
-        paths += [path for path in _temporaries(self.store.cache) if _dead(path)]
+        paths += [path for path in _temporaries(self.store.cache) if _is_abandoned(path)]
         paths += [self.store.cache / "locks" / name for name in sizes(self.store.cache / "locks")]
         return sorted(set(paths))
 
@@ -226,7 +226,7 @@ def _files(folder: str, prefix: str) -> Iterator[tuple[str, int]]:
 
 
 def _hidden(root: Path) -> Iterator[Path]:
-    """Yield what processes keep under hidden names beside the folders of the store, and in those of studies."""
+    """Yield the hidden files and folders of processes beside the folders of the store, and in those of studies."""
     try:
         entries = [Path(entry.path) for entry in os.scandir(root) if not entry.is_symlink()]
     except FileNotFoundError:
@@ -241,10 +241,10 @@ def _temporaries(cache: Path) -> Iterator[Path]:
     return (cache / name for name in sizes(cache) if Path(name).name.startswith(".") and name.endswith(".tmp"))
 
 
-def _dead(path: Path) -> bool:
-    """Whether nobody writes there any more: its process is not on this machine, and it was not touched for a minute."""
-    named = TEMPORARY.fullmatch(path.name)
-    if named and start_time(int(named[1])) is not None:
+def _is_abandoned(path: Path) -> bool:
+    """Return True if its process is not on this machine, and it was not touched for a minute."""
+    match = TEMPORARY.fullmatch(path.name)
+    if match and start_time(int(match[1])) is not None:
         return False
     try:
         times = [path.lstat().st_mtime, *(p.lstat().st_mtime for p in path.rglob("*"))]

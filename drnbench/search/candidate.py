@@ -1,4 +1,4 @@
-"""A candidate of a search: a point of the space, what it scored, and how it ended."""
+"""A candidate of a search: a point of the space with its scores and its end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Candidate:
         scores: seeds x objectives, of the seeds scored so far.
         images: seeds x images, where per-image scores count.
         state: of this candidate.
-        note: why it failed.
+        note: the reason of a failure.
         again: numbers of later draws of the same point.
 
     """
@@ -48,7 +48,7 @@ class Candidate:
 
     @property
     def diverged(self) -> bool:
-        """Whether it failed by its own settings, which is an answer; any other failure is a fault of something else."""
+        """True if it failed by its own settings, which is an answer; any other failure is a fault of something else."""
         return (self.note or "").startswith(("diverged", "a score is not finite"))
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from drnbench.config.search import Search
+from drnbench.search.candidate import Candidate
 from drnbench.search.engine import Engine
 
 Report = Callable[[int, float], None]
-Scored = float | Sequence[float] | tuple[Sequence[float], Sequence[float]]
+Score = float | Sequence[float] | tuple[Sequence[float], Sequence[float]]
+Function = Callable[[dict[str, Any], int, Report], Score]
 
 
 class HopelessError(Exception):
@@ -19,7 +21,7 @@ class HopelessError(Exception):
 
 def drive(
     search: Search,
-    score: Callable[[dict[str, Any], int, Report], Scored],
+    score: Function,
     journal: Path | None = None,
     *,
     name: str = "search",
@@ -32,10 +34,10 @@ def drive(
         search: space, objectives, sampler, seeds, pruner.
         score: (values, seed, report) -> the objective, or the objectives, or (objectives, per-image values). It may call
             report(step, value) while it goes on, which ends it by an exception where the candidate is hopeless.
-        journal: the file that a killed search goes on from; None: nowhere.
+        journal: the file that a killed search goes on from; None: none.
         name: of the search in the journal.
         baseline: a point that is scored first.
-        steps: how many steps a seed reports, for the warm-up of a pruner.
+        steps: number of steps that a seed reports, for the warm-up of a pruner.
 
     Returns:
         The engine, with its `candidates` and `best`.
@@ -45,22 +47,28 @@ def drive(
     while (candidate := engine.ask()) is not None:
         ended = False
         while not ended:
-            seed = len(candidate.scores)
-
-            def report(step: int, value: float, candidate: Any = candidate, seed: int = seed) -> None:
-                if engine.report(candidate, seed * steps + step, value):
-                    raise HopelessError
-
-            try:
-                result = score(dict(candidate.values), seed, report)
-            except HopelessError:
-                engine.prune(candidate)
-                break
-            ended = engine.scored(candidate, *_parts(result))
+            ended = _score_seed(engine, candidate, score, steps)
     return engine
 
 
-def _parts(result: Scored) -> tuple[Sequence[float], Sequence[float]]:
+def _score_seed(engine: Engine, candidate: Candidate, score: Function, steps: int) -> bool:
+    """Score the next seed of a candidate; return True if it has ended."""
+    seed = len(candidate.scores)
+
+    def report(step: int, value: float) -> None:
+        if engine.report(candidate, seed * steps + step, value):
+            raise HopelessError
+
+    try:
+        result = score(dict(candidate.values), seed, report)
+    except HopelessError:
+        engine.prune(candidate)
+        return True
+    return engine.scored(candidate, *_split(result))
+
+
+def _split(result: Score) -> tuple[Sequence[float], Sequence[float]]:
+    """Return the objectives and the per-image values of a result."""
     if isinstance(result, (int, float)):
         return [float(result)], ()
     if isinstance(result, tuple) and len(result) == 2 and not isinstance(result[0], (int, float)):

@@ -1,7 +1,7 @@
 """Optuna's ask and tell over a journal, for any objective: the next candidate, scores, hopeless candidates.
 
 Draws are a function of (the search's seed, the candidate's number) and of the scores so far, so a search that is killed
-and resumed goes the way of one that was not. A candidate that was tried before is answered from what it scored.
+and resumed goes the way of one that was not. A candidate that was tried before is answered from its scores.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from drnbench.config.search import Median, Search, Wilcoxon
 from drnbench.search.candidate import Candidate, State, best, identity
 from drnbench.search.journal import storage
-from drnbench.search.optuna_adapter import contains, direction, distribution, pruner, quiet, sampler, suggest
+from drnbench.search.optuna_adapter import direction, distribution, pruner, quiet, sampler, suggest
 
 STUCK = 10
 """After so many repeated candidates in a row the next is drawn at random."""
@@ -80,7 +80,7 @@ class Engine:
 
     @property
     def finished(self) -> bool:
-        """Whether every candidate is scored, and the baseline too."""
+        """True when every candidate is scored, and the baseline too."""
         states = [candidate.state for candidate in (*self.candidates, self.baseline) if candidate is not None]
         return self._full and not self._resume and State.RUNNING not in states
 
@@ -208,9 +208,7 @@ class Engine:
         if live is not None:
             self._trials[candidate.number] = live
             self._reported[candidate.number] = set(trial.intermediate_values)
-            if (
-                len(candidate.scores) >= self.search.seeds
-            ):  # killed between the last score and the record that it is complete
+            if len(candidate.scores) >= self.search.seeds:  # killed before it was recorded as complete
                 candidate.state = State.COMPLETE
                 self._settle(candidate)
         self.candidates.append(candidate)
@@ -234,11 +232,9 @@ class Engine:
         """Put the baseline first: as a candidate where the space has it, else beside them."""
         if values is None:
             return None
-        if values.keys() == self.search.space.keys() and all(
-            contains(self.search.space[path], value) for path, value in values.items()
-        ):
-            inside = {path: self.search.space[path].snapped(value) for path, value in values.items()}
-            inside = {path: inside[path] for path in self.search.space}
+        space = self.search.space
+        if values.keys() == space.keys() and all(space[path].contains(value) for path, value in values.items()):
+            inside = {path: space[path].snapped(values[path]) for path in space}
             if (candidate := self._find(inside)) is not None:
                 return candidate
             if not self._study.get_trials(deepcopy=False):

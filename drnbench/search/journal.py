@@ -8,7 +8,7 @@ from typing import Any
 
 
 def storage(path: Path | None) -> Any:
-    """Return Optuna's storage over a journal file, mended where a process was killed while it wrote; in memory for None."""
+    """Return Optuna's storage over a journal file, repaired where a process was killed while it wrote; in memory for None."""
     from optuna.storages import InMemoryStorage, JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
@@ -18,14 +18,14 @@ def storage(path: Path | None) -> Any:
     lock = JournalFileOpenLock(str(path))
     lock.acquire()
     try:
-        _mend(path)
+        _repair(path)
     finally:
         lock.release()
     return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
 
 
-def _mend(path: Path) -> None:
-    """Cut a last line that was not finished: Optuna would write on behind it, and refuse the file from then on."""
+def _repair(path: Path) -> None:
+    """Cut a last line that was not finished: Optuna would append to it, and refuse the file from then on."""
     if not path.exists():
         return
     with path.open("rb+") as file:

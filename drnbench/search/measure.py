@@ -1,4 +1,4 @@
-"""The scores of one seed of a candidate, read from the store."""
+"""Scores of one seed of a candidate, read from the store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from drnbench.store import Store, read_json
 
 @dataclass(frozen=True)
 class Run:
-    """One seed of a candidate: its trial, stages in order, and what scores it; None where nothing has to."""
+    """One seed of a candidate: its trial, its stages in order, and the unit that scores it; None: none has to."""
 
     trial: Trial
     stages: tuple[StageUnit, ...]
@@ -27,7 +27,7 @@ class Run:
 
     @property
     def units(self) -> tuple[StageUnit | EvaluateUnit, ...]:
-        """All of it, in order."""
+        """All units, in order."""
         return (*self.stages, self.unit) if self.unit else self.stages
 
     @property
@@ -37,51 +37,48 @@ class Run:
 
 
 def scores(run: Run, objectives: tuple[Objective, ...], store: Store) -> tuple[list[float], list[float]]:
-    """Return the value of each objective, and the per-image values of the first one where it has images.
+    """Return the value of each objective, and the per-image values of the first objective where it has images.
 
     Raises:
-        UnitError: the store lacks what an objective wants, such as the validation of a kernel.
+        UnitError: the store lacks a value, such as the validation of a kernel.
 
     """
-    columns = [_value(run, objective, store) for objective in objectives]
-    return [_mean(column, objective.what) for column, objective in zip(columns, objectives, strict=True)], columns[0]
+    values = [_values(run, objective, store) for objective in objectives]
+    means = [_mean(row, objective.what) for row, objective in zip(values, objectives, strict=True)]
+    return means, values[0]
 
 
-def _mean(values: list[float], what: str) -> float:
+def _mean(values: list[float], name: str) -> float:
     # An infinite PSNR is an SR image equal to its HR; it enters no mean, here as in the report.
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
-        raise UnitError(f"no finite {what}")
+        raise UnitError(f"no finite {name}")
     return sum(finite) / len(finite)
 
 
-def _value(run: Run, objective: Objective, store: Store) -> list[float]:
-    if objective.what == VALIDATION:
+def _values(run: Run, objective: Objective, store: Store) -> list[float]:
+    name = objective.what
+    if name == VALIDATION:
         last = run.stages[-1]
-        if not (validated := validations(last, objective.kernel, store)):
-            raise UnitError(
-                f"stage {last.stage.name} does not validate on {objective.kernel or last.stage.data.kernel}"
-            )
-        return [validated[-1][1]]
+        if not (measured := validations(last, objective.kernel, store)):
+            kernel = objective.kernel or last.stage.data.kernel
+            raise UnitError(f"stage {last.stage.name} does not validate on {kernel}")
+        return [measured[-1][1]]
     if objective.source is not None:
-        return _images(run, objective, store)
-    if objective.what in {"parameters", "macs"}:
+        return _per_image(run, objective, store)
+    if name in {"parameters", "macs"}:
         unit = run.stages[-1]
-        return [
-            _number(
-                getattr(on_demand.costs.costs(unit.model, unit.scale, unit.options), objective.what), objective.what
-            )
-        ]
+        return [_number(getattr(on_demand.costs.costs(unit.model, unit.scale, unit.options), name), name)]
     records = [read_json(store.stage(stage.key) / "stage.json") or {} for stage in run.stages]
     costs = [(record.get("costs") or {}) for record in records]
-    if objective.what == "step_macs":
-        return [_number(costs[-1].get("macs"), objective.what)]
-    return [sum(_number(cost.get("seconds"), objective.what) for cost in costs)]
+    if name == "step_macs":
+        return [_number(costs[-1].get("macs"), name)]
+    return [sum(_number(cost.get("seconds"), name) for cost in costs)]
 
 
-def _number(value: Any, what: str) -> float:
+def _number(value: Any, name: str) -> float:
     if value is None:
-        raise UnitError(f"{what} was not measured")
+        raise UnitError(f"{name} was not measured")
     return float(value)
 
 
@@ -89,29 +86,30 @@ def validations(unit: StageUnit, kernel: str | None, store: Store) -> list[tuple
     """Return (step, PSNR) of a stage's validations on a kernel, in order; empty where there is none.
 
     Args:
-        kernel: None is the kernel of the stage's pairs.
+        unit: the stage.
+        kernel: None: the kernel of the stage's pairs.
+        store: has its history.
 
     """
     path = store.stage(unit.key) / "history.parquet"
     if not path.exists():
         return []
     rows = pd.read_parquet(path)
-    watched = rows[[is_watched(str(name), unit, kernel) for name in rows["name"]]].sort_values("step")
-    return list(zip(watched["step"].astype(int), watched["value"].astype(float), strict=True))
+    rows = rows[[is_validation(str(name), unit, kernel) for name in rows["name"]]].sort_values("step")
+    return list(zip(rows["step"].astype(int), rows["value"].astype(float), strict=True))
 
 
-def is_watched(name: str, unit: StageUnit, kernel: str | None) -> bool:
-    """Return True if a row of a history, or an entry of a worker's message, is the validation on a kernel."""
+def is_validation(name: str, unit: StageUnit, kernel: str | None) -> bool:
+    """Return True if a name, in a history or in a worker's message, is the validation on a kernel."""
     metric, _, validated = name.partition("/")
     return metric == VALIDATION and canonical(validated) == canonical(kernel or unit.stage.data.kernel)
 
 
-def _images(run: Run, objective: Objective, store: Store) -> list[float]:
+def _per_image(run: Run, objective: Objective, store: Store) -> list[float]:
     assert run.unit is not None
-    wanted = [
-        e for e in run.unit.wanted if (e.source, e.metric, e.crop) == (objective.source, objective.what, objective.crop)
-    ]
-    keys = [e.key for e in wanted if e.kernel == canonical(objective.kernel or "bicubic")]
+    images = (objective.source, objective.what, objective.crop)
+    kernel = canonical(objective.kernel or "bicubic")
+    keys = [e.key for e in run.unit.wanted if (e.source, e.metric, e.crop) == images and e.kernel == kernel]
     rows = pd.read_parquet(store.trial(run.unit.key) / "per_image.parquet")
     values: list[float] = rows[rows["evaluation"].isin(keys[:1])]["value"].astype(float).tolist()
     return values

@@ -67,18 +67,9 @@ def suggest(trial: optuna.Trial, path: str, values: Any) -> Any:
     return trial.suggest_float(path, values.low, values.high, step=values.step)
 
 
-def contains(values: Any, value: Any) -> bool:
-    """Return True if a value is one that a path may take."""
-    if isinstance(values, Choice):
-        return value in values.values
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not values.low <= value <= values.high:
-        return False
-    return float(value).is_integer() if isinstance(values, Int) else bool(values.snapped(value) == value)
-
-
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Optuna warns that what is named here explicitly may change in a later version."""
+    """Silence Optuna's warnings that settings which are given by name may change in a later version."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield

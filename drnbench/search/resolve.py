@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from drnbench.config.keys import digest
 from drnbench.config.overrides import apply, explain
-from drnbench.config.search import AXIS, COSTS, DEFAULT, VALIDATION, Choice, Median, Search
+from drnbench.config.search import AXIS, COSTS, DEFAULT, VALIDATION, Choice, Median, Objective, Range, Search
 from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Evaluate, Trial
 from drnbench.data.cache import fingerprint
@@ -21,20 +21,27 @@ from drnbench.planning.expand import Expanded, expand
 from drnbench.planning.keys import Keys
 
 WINNER, FRONT = "winner", "front {}"
-"""Names of the arms that a search selected; their values stand in captions, so that a new winner keeps a paper's macros."""
+"""Names of arms that a search found; their values stand in captions, so that a new winner keeps a paper's macros."""
 SIZES: dict[str, dict[str, int]] = {"tiny": {"trials": 4, "seeds": 1, "fresh_seeds": 2, "startup": 2}}
-"""Sizes that the built-in profiles bring, at most."""
+"""Upper limits of sizes under the built-in profiles."""
 GREEK = {"lam": "λ", "rho": "ρ"}
 PREFIX = "search."
+SETTABLE = frozenset({"trials", "seeds", "fresh_seeds", "sampler", "seed", "startup", "front"})
+"""Fields of a search that a profile or `--set` may change."""
 
 
 @dataclass(frozen=True)
 class ResolvedSearch:
-    """A search with everything that profile and `--set` say.
+    """A search with its profile and `--set` applied.
 
     Attributes:
+        study: as declared.
+        plain: the study without the search, as `expand` takes it.
+        search: with its sizes.
         base: the trial that candidates change.
-        plain: the study without the search: what `expand` can take.
+        name, question: of the study.
+        profile: applied to all of these.
+        sets: overrides of the base trial.
 
     """
 
@@ -48,48 +55,45 @@ class ResolvedSearch:
     sets: dict[str, Any]
 
     def label(self, values: Mapping[str, Any]) -> str:
-        """Return how people call a point: `λ=0.01, ρ=0.3`."""
-        return ", ".join(f"{title(self.search, path)}={_shown(value)}" for path, value in values.items()) or "the base"
+        """Return a point as text: `λ=0.01, ρ=0.3`."""
+        return ", ".join(f"{title(self.search, path)}={_text(value)}" for path, value in values.items()) or "the base"
 
     def overrides(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a point sets in the base trial."""
-        space, out = self.search.space, dict[str, Any]()
+        """Return the overrides of the base trial that a point stands for."""
+        space, overrides = self.search.space, dict[str, Any]()
         for path, value in values.items():
-            out |= space[path].overrides(path, value) if path in space else {path: value}
-        return out
+            overrides |= space[path].overrides(path, value) if path in space else {path: value}
+        return overrides
 
     def trial(self, values: Mapping[str, Any], seed: int) -> Trial:
         """Return a candidate's trial for one seed, scored on the images of the search alone."""
-        overrides, where = self.overrides(values), f"{self.name}, candidate {self.label(values)}"
+        overrides = self.overrides(values)
+        where = f"{self.name}, candidate {self.label(values)}"
         trial = apply(self.base, overrides, where) if overrides else self.base
         return trial.model_copy(update={"seed": seed, "evaluate": self.evaluations or trial.evaluate[:1]})
 
     @property
     def evaluations(self) -> tuple[Evaluate, ...]:
-        """The test sets of candidates; empty where validation and costs say enough."""
-        out: dict[tuple[Any, ...], Evaluate] = {}
+        """The evaluations that candidates are scored by; empty where validation and costs suffice."""
+        names: dict[tuple[str, str, int | None, int | None], list[str]] = {}
         for objective in self.search.objectives:
             if objective.source is not None:
-                key = (objective.source, objective.kernel or "bicubic", objective.crop, objective.count)
-                metrics = (*out[key].metrics, objective.what) if key in out else (objective.what,)
-                out[key] = Evaluate(
-                    objective.source,
-                    kernel=key[1],
-                    crop=objective.crop,
-                    count=objective.count,
-                    metrics=tuple(dict.fromkeys(metrics)),
-                )
-        return tuple(out.values())
+                images = (objective.source, objective.kernel or "bicubic", objective.crop, objective.count)
+                names.setdefault(images, []).append(objective.what)
+        return tuple(
+            Evaluate(source, kernel=kernel, crop=crop, count=count, metrics=tuple(dict.fromkeys(metric_names)))
+            for (source, kernel, crop, count), metric_names in names.items()
+        )
 
 
 def title(search: Search, path: str) -> str:
-    """Return how a path of the space is called."""
+    """Return the name of a path of the space in tables and figures."""
     word = path.rpartition(".")[2]
     label = search.space[path].label if path in search.space else None
     return label or GREEK.get(word, word)
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -104,42 +108,39 @@ def resolve_search(
     """
     assert study.search is not None
     profiles = {
-        key: {p: v for p, v in sizes.items() if not p.startswith(PREFIX)} for key, sizes in study.profiles.items()
+        name: {path: value for path, value in overrides.items() if not path.startswith(PREFIX)}
+        for name, overrides in study.profiles.items()
     }
     plain = study.model_copy(
         update={"search": None, "profiles": profiles, "outputs": (), "arms": {}, "baseline": {}, "control": None}
     )
-    given = {key: value for key, value in (sets or {}).items() if not key.startswith(PREFIX)}
-    if "seeds" in given:
+    sizes = {path: value for path, value in (sets or {}).items() if path.startswith(PREFIX)}
+    overrides = {path: value for path, value in (sets or {}).items() if path not in sizes}
+    if "seeds" in overrides:
         raise UsageError("--set seeds: a search has search.seeds and search.fresh_seeds")
-    if clash := set(given) & {
-        set_path for path, values in study.search.space.items() for set_path in _paths(path, values)
-    }:
+    searched = {path for key, values in study.search.space.items() for path in _paths(key, values)}
+    if clash := set(overrides) & searched:
         raise UsageError(f"--set {min(clash)}: the search sets this path; edit its space instead")
-    base = expand(plain.model_copy(update={"seeds": 1}), name, question, profile, given).arms[0].trials[0]
-    search = _sized(study, profile, {k: v for k, v in (sets or {}).items() if k.startswith(PREFIX)}, name)
-    resolved = ResolvedSearch(
-        study, plain.model_copy(update={"outputs": study.outputs}), search, base, name, question, profile, given
-    )
+    base = expand(plain.model_copy(update={"seeds": 1}), name, question, profile, overrides).arms[0].trials[0]
+    search = _with_sizes(study, study.search, profile, sizes, name)
+    plain = plain.model_copy(update={"outputs": study.outputs})
+    resolved = ResolvedSearch(study, plain, search, base, name, question, profile, overrides)
     _check(resolved)
     return resolved
 
 
-def _paths(path: str, values: Any) -> set[str]:
-    choices = getattr(values, "choices", {})
-    return {p for overrides in choices.values() for p in overrides} or {path}
+def _paths(path: str, values: Range) -> set[str]:
+    choices = values.choices if isinstance(values, Choice) else {}
+    return {changed for overrides in choices.values() for changed in overrides} or {path}
 
 
-def _sized(study: Study, profile: str, sets: Mapping[str, Any], name: str) -> Search:
-    search = study.search
-    assert search is not None
-    sizes: dict[str, Any] = {k: min(v, getattr(search, k)) for k, v in SIZES.get(profile, {}).items()}
-    own = {k: v for k, v in study.profiles.get(profile, {}).items() if k.startswith(PREFIX)}
-    sizes |= {k.removeprefix(PREFIX): v for k, v in {**own, **sets}.items()}
-    names = {"trials", "seeds", "fresh_seeds", "sampler", "seed", "startup", "front"}
-    for key in sizes:
-        if key not in names:
-            raise UsageError(f"{name}: no such size of a search: {PREFIX}{key}: {nearest(key, names)}")
+def _with_sizes(study: Study, search: Search, profile: str, sets: Mapping[str, Any], name: str) -> Search:
+    sizes: dict[str, Any] = {size: min(most, getattr(search, size)) for size, most in SIZES.get(profile, {}).items()}
+    own = {path: value for path, value in study.profiles.get(profile, {}).items() if path.startswith(PREFIX)}
+    sizes |= {path.removeprefix(PREFIX): value for path, value in {**own, **sets}.items()}
+    for size in sizes:
+        if size not in SETTABLE:
+            raise UsageError(f"{name}: no such size of a search: {PREFIX}{size}: {nearest(size, SETTABLE)}")
     try:
         return Search(**{field: getattr(search, field) for field in Search.model_fields} | sizes)
     except ValidationError as error:
@@ -147,47 +148,47 @@ def _sized(study: Study, profile: str, sets: Mapping[str, Any], name: str) -> Se
 
 
 def _check(resolved: ResolvedSearch) -> None:
-    """Refuse objectives that cannot be measured, or that look at what the study reports."""
+    """Refuse objectives that cannot be measured, or that look at images that the study reports."""
     search, stages = resolved.search, resolved.base.stages
-    validated = bool(stages) and stages[-1].validations > 0 and stages[-1].holdout > 0
+    validates = bool(stages) and stages[-1].validations > 0 and stages[-1].holdout > 0
     for objective in search.objectives:
-        where = f"{resolved.name}, search: {objective.what}"
-        if objective.what in COSTS:
-            continue
-        if objective.what == VALIDATION:
-            if not validated:
-                raise UsageError(f"{where}: the last stage validates nothing: give it validations and a holdout")
-            continue
-        if objective.what not in metrics:
-            names = [VALIDATION, *COSTS, *metrics.list()]
-            raise UsageError(f"{where}: there is no such objective: {nearest(objective.what, names)}")
-        higher = metrics.get(objective.what).higher_is_better
-        if objective.source is None:
-            raise UsageError(
-                f'{where} wants the images to score: {type(objective).__name__}("{objective.what}", "photos/unpaired")'
-            )
-        if higher != (objective.direction == "maximise"):
-            raise UsageError(
-                f"{where}: {'higher' if higher else 'lower'} is better: {'Maximise' if higher else 'Minimise'} it"
-            )
-        if objective.source in {e.source for e in resolved.base.evaluate}:
-            raise UsageError(
-                f"{where}: the study reports {objective.source!r}, so the search must not look at it; "
-                f'declare other images, or use "{VALIDATION}"'
-            )
-    if search.find(Median) and not validated:
+        _check_objective(objective, resolved, f"{resolved.name}, search: {objective.what}", validates=validates)
+    if search.find(Median) and not validates:
         raise UsageError(
             f"{resolved.name}, search: Median watches validation PSNR: give the last stage validations and a holdout"
         )
-    for path in search.space:  # a misspelt path, before anything is asked
-        first = search.space[path].ends[0]
-        apply(resolved.base, resolved.overrides({path: first}), f"{resolved.name}, search space")
+    for path, values in search.space.items():  # a misspelt path, before anything is asked
+        apply(resolved.base, resolved.overrides({path: values.ends[0]}), f"{resolved.name}, search space")
+
+
+def _check_objective(objective: Objective, resolved: ResolvedSearch, where: str, *, validates: bool) -> None:
+    if objective.what in COSTS:
+        return
+    if objective.what == VALIDATION:
+        if not validates:
+            raise UsageError(f"{where}: the last stage validates nothing: give it validations and a holdout")
+        return
+    if objective.what not in metrics:
+        names = [VALIDATION, *COSTS, *metrics.list()]
+        raise UsageError(f"{where}: there is no such objective: {nearest(objective.what, names)}")
+    if objective.source is None:
+        call = f'{type(objective).__name__}("{objective.what}", "photos/unpaired")'
+        raise UsageError(f"{where} wants the images to score: {call}")
+    higher = metrics.get(objective.what).higher_is_better
+    if higher != (objective.direction == "maximise"):
+        better, remedy = ("higher", "Maximise") if higher else ("lower", "Minimise")
+        raise UsageError(f"{where}: {better} is better: {remedy} it")
+    if objective.source in {evaluate.source for evaluate in resolved.base.evaluate}:
+        raise UsageError(
+            f"{where}: the study reports {objective.source!r}, so the search must not look at it; "
+            f'declare other images, or use "{VALIDATION}"'
+        )
 
 
 def expanded(resolved: ResolvedSearch, selected: Sequence[Mapping[str, Any]] = ()) -> Expanded:
-    """Return the arms of the report: baseline, what the search selected, named arms and bicubic, with fresh seeds.
+    """Return the arms of the report with fresh seeds: baseline, the points that the search selected, named arms, bicubic.
 
-    A selected candidate that equals the baseline is no arm of its own.
+    A selected point that equals the baseline is no arm of its own.
     """
     study, base = resolved.study, resolved.overrides(resolved.study.baseline)
     points = {DEFAULT: base}
@@ -195,30 +196,26 @@ def expanded(resolved: ResolvedSearch, selected: Sequence[Mapping[str, Any]] = (
         name = WINNER if len(resolved.search.objectives) == 1 else FRONT.format(n)
         if apply(resolved.base, resolved.overrides(values), name) != apply(resolved.base, base, name):
             points[name] = resolved.overrides(values)
+    fresh_seeds = resolved.search.fresh_seeds
     arms = resolved.plain.model_copy(
         update={
             "axes": (Axis(AXIS, points, label="setting"),), "arms": study.arms, "baseline": {AXIS: DEFAULT},
-            "control": study.control, "seeds": resolved.search.fresh_seeds,
+            "control": study.control, "seeds": fresh_seeds,
         }
     )  # fmt: skip
-    out = expand(
-        arms,
-        resolved.name,
-        resolved.question,
-        resolved.profile,
-        {**resolved.sets, "seeds": resolved.search.fresh_seeds},
-    )
-    shift = resolved.search.seeds
+    sets = {**resolved.sets, "seeds": fresh_seeds}
+    arms_of_report = expand(arms, resolved.name, resolved.question, resolved.profile, sets)
+    first = resolved.search.seeds
     shifted = tuple(
         arm if arm.kind == "reference"
-        else replace(arm, trials=tuple(t.model_copy(update={"seed": t.seed + shift}) for t in arm.trials))
-        for arm in out.arms
+        else replace(arm, trials=tuple(t.model_copy(update={"seed": t.seed + first}) for t in arm.trials))
+        for arm in arms_of_report.arms
     )  # fmt: skip
-    return replace(out, arms=shifted)
+    return replace(arms_of_report, arms=shifted)
 
 
 def signature(resolved: ResolvedSearch, cache: Path) -> str:
-    """Return what names a search in its journal: another space, base, set of images or sampler is another search.
+    """Return the name of a search in its journal: another space, base, set of images or sampler is another search.
 
     Raises:
         UsageError: the images of the search are not there, or some of them are in the report too; the space has
@@ -228,32 +225,38 @@ def signature(resolved: ResolvedSearch, cache: Path) -> str:
     keys = Keys(cache)
     trial = resolved.trial({}, 0)
     stages = keys.stages(trial, resolved.name)
-    for path, axis in resolved.search.space.items():  # a value that no model takes, before anything is trained
-        for end in axis.values if isinstance(axis, Choice) else axis.ends:
-            values = {**resolved.study.baseline, path: axis.snapped(end)}
-            keys.stages(
-                resolved.trial(values, 0), f"{resolved.name}, search space, {resolved.label({path: values[path]})}"
-            )
-    wanted = [e.key for e in keys.evaluation(trial, stages, resolved.name).wanted] if resolved.evaluations else []
-    reported = {i.sha: e.source for e in resolved.base.evaluate for i in fingerprint(e.source, cache).images}
-    searched = {evaluation.source: fingerprint(evaluation.source, cache).images for evaluation in resolved.evaluations}
-    if resolved.search.find(Median) or any(objective.what == VALIDATION for objective in resolved.search.objectives):
-        held = stages[-1].stage
-        searched["the hold-out"] = fingerprint(held.data.source, cache).images[-held.holdout :]
-    for source, images in searched.items():
-        if both := sorted({reported[i.sha] for i in images if i.sha in reported}):
-            raise UsageError(f"{resolved.name}, search: {source} and the reported {both[0]} share images: take others")
+    for path, values in resolved.search.space.items():  # a value that no model takes, before anything is trained
+        for end in values.values if isinstance(values, Choice) else values.ends:
+            point = {**resolved.study.baseline, path: values.snapped(end)}
+            where = f"{resolved.name}, search space, {resolved.label({path: point[path]})}"
+            keys.stages(resolved.trial(point, 0), where)
+    evaluations = keys.evaluation(trial, stages, resolved.name).wanted if resolved.evaluations else ()
+    _check_images(resolved, cache)
     search = resolved.search.model_dump(mode="json", exclude={"trials", "fresh_seeds", "front"})
     return digest({
-        "kind": "search", "stages": [unit.key for unit in stages], "evaluations": wanted, "search": search,
-        "baseline": resolved.overrides(resolved.study.baseline),
+        "kind": "search", "stages": [unit.key for unit in stages], "evaluations": [e.key for e in evaluations],
+        "search": search, "baseline": resolved.overrides(resolved.study.baseline),
     })  # fmt: skip
+
+
+def _check_images(resolved: ResolvedSearch, cache: Path) -> None:
+    """Refuse a search that looks at images of the report."""
+    reported = {image.sha: e.source for e in resolved.base.evaluate for image in fingerprint(e.source, cache).images}
+    images = {e.source: fingerprint(e.source, cache).images for e in resolved.evaluations}
+    if resolved.search.find(Median) or any(objective.what == VALIDATION for objective in resolved.search.objectives):
+        stage = resolved.base.stages[-1]
+        images["the hold-out"] = fingerprint(stage.data.source, cache).images[-stage.holdout :]
+    for source, looked_at in images.items():
+        if shared := sorted({reported[image.sha] for image in looked_at if image.sha in reported}):
+            raise UsageError(
+                f"{resolved.name}, search: {source} and the reported {shared[0]} share images: take others"
+            )
 
 
 def expand_study(
     study: Study, name: str, question: str, profile: str = "quick", sets: Mapping[str, Any] | None = None
 ) -> Expanded:
-    """Turn any study into arms of frozen trials: the grid, or what the report of a search shows before it has run.
+    """Turn any study into arms of frozen trials: its grid, or the arms of a search that has not run.
 
     Raises:
         UsageError: as `drnbench.planning.expand.expand`.

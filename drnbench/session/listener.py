@@ -38,11 +38,11 @@ class Source(Protocol):
     def finished(self) -> bool:
         """True when no more units will come."""
 
-    def more(self, active: Collection[str], room: int) -> Sequence[tuple[Unit, str]]:
+    def more(self, active_keys: Collection[str], room: int) -> Sequence[tuple[Unit, str]]:
         """Return units with their labels, to run before all that wait.
 
         Args:
-            active: keys of units that wait or run; the store has the state of all others.
+            active_keys: keys of units that wait or run; the store has the state of all others.
             room: the largest number of units to return.
 
         """

@@ -1,11 +1,11 @@
-"""What a person sees while a study runs: a live display on a terminal, plain lines elsewhere."""
+"""The display of a running study: live on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -17,11 +17,11 @@ from drnbench.config.units import StageUnit, Unit
 from drnbench.parallel import PLAIN_S, clock
 from drnbench.store import Status
 
-T = TypeVar("T")
-
 
 @dataclass
-class _Live:
+class _Running:
+    """A running unit: its last step, loss and validation PSNR, and its first step with its time, for the pace."""
+
     label: str
     started: float
     first: tuple[int, float] | None = None
@@ -31,7 +31,8 @@ class _Live:
     psnr: float | None = None
     note: str = ""
 
-    def take(self, payload: dict[str, Any]) -> None:
+    def update(self, payload: dict[str, Any]) -> None:
+        """Take the values of a message."""
         self.step, self.steps = payload.get("step", self.step), payload.get("steps", self.steps)
         self.loss = payload.get("loss", self.loss)
         self.note = payload.get("note", self.note)
@@ -40,6 +41,7 @@ class _Live:
             self.first = (self.step, time.monotonic())
 
     def left(self) -> float | None:
+        """Return the seconds left at the pace so far; None before there is a pace."""
         if self.first is None or self.step <= self.first[0]:
             return None
         rate = (time.monotonic() - self.first[1]) / (self.step - self.first[0])
@@ -47,10 +49,10 @@ class _Live:
 
 
 class Progress:
-    """What both displays know: stages and trials done and left, steps done of all steps, the running units.
+    """The state that both displays show: stages and trials done and left, steps done of all steps, the running units.
 
     Args:
-        units: everything that is to run, in any order.
+        units: all that are to run, in any order.
 
     """
 
@@ -62,7 +64,7 @@ class Progress:
         self._steps_done = 0
         self._first: tuple[int, float] | None = None
         self._left: dict[str, int] = {}
-        self.running: dict[str, _Live] = {}
+        self.running: dict[str, _Running] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -73,34 +75,35 @@ class Progress:
     def started(self, unit: Unit, label: str) -> None:
         """See `Listener`."""
         steps = unit.stage.steps if isinstance(unit, StageUnit) else 0
-        self.running[unit.key] = _Live(label, time.monotonic(), steps=steps)
+        self.running[unit.key] = _Running(label, time.monotonic(), steps=steps)
 
     def message(self, unit: Unit, label: str, payload: dict[str, Any]) -> None:  # noqa: ARG002
         """See `Listener`."""
-        live = self.running.get(unit.key)
-        if live is not None:
-            before = live.step
-            live.take(payload)
+        running = self.running.get(unit.key)
+        if running is not None:
+            before = running.step
+            running.update(payload)
             if isinstance(unit, StageUnit):
-                self._steps_done += live.step - before
+                self._steps_done += running.step - before
                 if self._first is None:
                     self._first = (self._steps_done, time.monotonic())
 
     def ended(self, unit: Unit, label: str, status: Status, tail: Sequence[str] = ()) -> None:  # noqa: ARG002
         """See `Listener`."""
-        live = self.running.pop(unit.key, None)
+        running = self.running.pop(unit.key, None)
+        steps = running.step if running else 0
         if status.state == "done":
             if isinstance(unit, StageUnit):
                 self.stages_done += 1
-                self._steps_done += unit.stage.steps - (live.step if live else 0)
+                self._steps_done += unit.stage.steps - steps
             else:
                 self.trials_done += 1
             self._left[unit.key] = 0
         elif isinstance(unit, StageUnit):
-            self._left[unit.key] = unit.stage.steps - (live.step if live else 0)
+            self._left[unit.key] = unit.stage.steps - steps
 
     def spare(self, units: Iterable[Unit]) -> None:
-        """Count no longer what was to run and will not: what is left of these units."""
+        """Take units off the counts that were to run and will not, without the steps that they did."""
         for unit in units:
             done = self._left.get(unit.key) == 0
             if isinstance(unit, StageUnit):
@@ -110,15 +113,15 @@ class Progress:
                 self.trials -= not done
 
     def counts(self) -> str:
-        """How many trials and stages are done, of those to do."""
+        """Return the numbers of trials and stages that are done, of those to do."""
         return f"trials {self.trials_done}/{self.trials}, stages {self.stages_done}/{self.stages}"
 
     def share(self) -> float:
-        """Steps done over all steps, 0..1; of trials where there is nothing to train."""
+        """Return steps done over all steps, 0..1; where there is nothing to train, trials over all trials."""
         return self._steps_done / self._steps if self._steps else self.trials_done / max(1, self.trials)
 
     def left(self) -> float | None:
-        """Seconds left at the pace so far; None before there is a pace."""
+        """Return the seconds left at the pace so far; None before there is a pace."""
         if self._first is None or self._steps_done - self._first[0] < 0.01 * self._steps:
             return None
         pace = (time.monotonic() - self._first[1]) / (self._steps_done - self._first[0])
@@ -126,7 +129,10 @@ class Progress:
 
 
 class RichProgress(Progress):
-    """The live display: a bar over all steps, and a line for each running unit: step, loss, PSNR, time left."""
+    """The live display: a bar over all steps, and a line for each running unit: step, loss, PSNR, time left.
+
+    Drawn from the state by rich's `Live`: rich's `Progress` has one kind of row, a bar, and would have to be kept up to date.
+    """
 
     def __init__(self, units: Sequence[Unit], console: Console) -> None:
         super().__init__(units)
@@ -142,18 +148,17 @@ class RichProgress(Progress):
         self._live.stop()
 
     def render(self) -> Group:
-        """Return what is shown now."""
+        """Return the display as it is now."""
         total = Table.grid(padding=(0, 2))
         bar = ProgressBar(total=1.0, completed=self.share(), width=30)
         elapsed = clock(time.monotonic() - self._start)
         total.add_row(f"[bold]{self.counts()}[/bold]", bar, elapsed, f"left about {clock(self.left())}")
         table = Table.grid(padding=(0, 2))
-        for live in list(self.running.values()):
-            loss = f"loss {live.loss:.3f}" if live.loss is not None else live.note
-            psnr = f"val {live.psnr:.2f} dB" if live.psnr is not None else ""
-            table.add_row(
-                f"  {escape(live.label)}", f"{live.step}/{live.steps}", loss, psnr, f"left {clock(live.left())}"
-            )
+        for unit in list(self.running.values()):
+            loss = f"loss {unit.loss:.3f}" if unit.loss is not None else unit.note
+            psnr = f"val {unit.psnr:.2f} dB" if unit.psnr is not None else ""
+            left = f"left {clock(unit.left())}"
+            table.add_row(f"  {escape(unit.label)}", f"{unit.step}/{unit.steps}", loss, psnr, left)
         return Group(total, table)
 
     def ended(self, unit: Unit, label: str, status: Status, tail: Sequence[str] = ()) -> None:
@@ -161,8 +166,8 @@ class RichProgress(Progress):
         super().ended(unit, label, status)
         if status.state == "failed" or status.kind:
             colour = "red" if status.state == "failed" else "yellow"
-            head = f"[{colour}]{status.state}[/{colour}] {escape(label)}: {status.kind}: {escape(status.message or '')}"
-            self.console.print("\n".join([head, *(f"  [dim]{escape(line)}[/dim]" for line in tail)]), soft_wrap=True)
+            line = f"[{colour}]{status.state}[/{colour}] {escape(label)}: {status.kind}: {escape(status.message or '')}"
+            self.console.print("\n".join([line, *(f"  [dim]{escape(text)}[/dim]" for text in tail)]), soft_wrap=True)
 
 
 class PlainProgress(Progress):
@@ -170,35 +175,37 @@ class PlainProgress(Progress):
 
     def __init__(self, units: Sequence[Unit]) -> None:
         super().__init__(units)
-        self._told: dict[str, float] = {}
+        self._printed: dict[str, float] = {}
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         print(f"[{self.counts()}, left about {clock(self.left())}] {text}", flush=True)
 
     def started(self, unit: Unit, label: str) -> None:
         """See `Listener`."""
         super().started(unit, label)
-        self._told[unit.key] = time.monotonic()
-        self._say(f"start {label}")
+        self._printed[unit.key] = time.monotonic()
+        self._print(f"start {label}")
 
     def message(self, unit: Unit, label: str, payload: dict[str, Any]) -> None:
         """See `Listener`."""
         super().message(unit, label, payload)
-        live = self.running.get(unit.key)
-        if live is None or live.loss is None or time.monotonic() - self._told[unit.key] < PLAIN_S:
+        running = self.running.get(unit.key)
+        if running is None or running.loss is None or time.monotonic() - self._printed[unit.key] < PLAIN_S:
             return
-        self._told[unit.key] = time.monotonic()
-        psnr = f", val {live.psnr:.2f} dB" if live.psnr is not None else ""
-        self._say(f"{label}: step {live.step}/{live.steps}, loss {live.loss:.3f}{psnr}, left {clock(live.left())}")
+        self._printed[unit.key] = time.monotonic()
+        psnr = f", val {running.psnr:.2f} dB" if running.psnr is not None else ""
+        self._print(
+            f"{label}: step {running.step}/{running.steps}, loss {running.loss:.3f}{psnr}, left {clock(running.left())}"
+        )
 
     def ended(self, unit: Unit, label: str, status: Status, tail: Sequence[str] = ()) -> None:
         """See `Listener`."""
-        live = self.running.get(unit.key)
+        running = self.running.get(unit.key)
         super().ended(unit, label, status)
         if status.state == "failed" or status.kind:
             word = "FAILED" if status.state == "failed" else status.state
-            self._say("\n  ".join([f"{word} {label}: {status.kind}: {status.message}", *tail]))
+            self._print("\n  ".join([f"{word} {label}: {status.kind}: {status.message}", *tail]))
             return
-        took = clock(time.monotonic() - live.started) if live else "?"
-        psnr = f", val {live.psnr:.2f} dB" if live and live.psnr is not None else ""
-        self._say(f"{status.state} {label} in {took}{psnr}")
+        took = clock(time.monotonic() - running.started) if running else "?"
+        psnr = f", val {running.psnr:.2f} dB" if running and running.psnr is not None else ""
+        self._print(f"{status.state} {label} in {took}{psnr}")

@@ -23,7 +23,7 @@ from drnbench.store import Status, Store, is_scored
 class Phase(enum.Enum):
     """The phase of a candidate that is tried; `Searcher._advance` takes it from one to the next.
 
-    WORKING   its next unit waits, runs or is given out; a seed is scored when all its units are done
+    WORKING   its next unit waits, runs or is handed out; a seed is scored when all its units are done
        |  a validation shows that it is hopeless
     STOPPING  its running unit saves and leaves
        |  nothing of it runs any more, or its last seed is scored, or a unit failed for good
@@ -42,7 +42,7 @@ class _Active:
     Attributes:
         runs: its units, by seed.
         leaving: key of the unit that is asked to save and leave.
-        given: key of the unit given out last.
+        handed_out: key of the unit that was handed out last.
         reported: keys of the stages whose validations the pruner has.
 
     """
@@ -52,7 +52,7 @@ class _Active:
     label: str
     phase: Phase = Phase.WORKING
     leaving: str | None = None
-    given: str | None = None
+    handed_out: str | None = None
     reported: set[str] = field(default_factory=set)
 
     @property
@@ -74,7 +74,7 @@ class _Active:
 class Searcher:
     """Asks for candidates while there is room, watches them train, and records their scores.
 
-    The store has the state of each unit, so a search that is taken up again uses what the killed one had trained.
+    The store has the state of each unit, so a search that is taken up again uses the units that a killed run trained.
 
     Args:
         name: of the search in its journal, from `resolve.signature`.
@@ -92,18 +92,12 @@ class Searcher:
         spare: Callable[[Sequence[Unit]], None] = lambda units: None,  # noqa: ARG005
     ) -> None:  # fmt: skip
         self.engine = open_engine(search, name, store, retry=rerun == "failed")
-        self._search, self._name, self._store, self._slots, self._stop, self._say = (
-            search,
-            name,
-            store,
-            slots,
-            stop,
-            say,
-        )
-        self._rerun, self._spare, self._objectives = rerun, spare, search.search.objectives
+        self._search, self._objectives, self._name = search, search.search.objectives, name
+        self._store, self._slots, self._rerun = store, slots, rerun
+        self._stop, self._say, self._spare = stop, say, spare
         self._keys = Keys(store.cache)
         self._active: list[_Active] = []
-        self._given: set[str] = set()
+        self._handed_out: set[str] = set()
         self._stages: set[str] = set()
         self._trials: set[str] = set()
         failed = (c for c in self.engine.candidates if c.state is State.FAILED and not c.diverged)
@@ -112,22 +106,16 @@ class Searcher:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to ask or to wait for."""
+        """True when nothing is left to ask or to wait for."""
         return not self._active and self.engine.finished
 
     def write(self) -> dict[str, Any]:
         """Write search.json."""
         return record.write(self._search, self.engine, self._name, self._store, self._stages, self._trials)
 
-    def more(self, held: Collection[str], room: int) -> list[tuple[Unit, str]]:
-        """Return units to run now.
-
-        Args:
-            held: keys of units that wait or run.
-            room: how many more may start.
-
-        """
-        busy, out = set(held), list[tuple[Unit, str]]()
+    def more(self, active_keys: Collection[str], room: int) -> list[tuple[Unit, str]]:
+        """See `Source`."""
+        busy, out = set(active_keys), list[tuple[Unit, str]]()
         for active in list(self._active):
             self._advance(active, busy, out)
         while len(out) < room and len(self._active) < self._slots and (candidate := self.engine.ask()) is not None:
@@ -135,13 +123,13 @@ class Searcher:
             if started is not None:
                 self._active.append(started)
                 self._advance(started, busy, out)
-        for active in self._active:  # whoever waits for a stage that another trains looks ahead to its later seeds
+        for active in self._active:  # while another candidate trains a stage that this one needs
             if len(out) >= room:
                 break
             self._look_ahead(active, busy, out)
         return out
 
-    # --- the listener's side
+    # --- as a listener
 
     def started(self, unit: Unit, label: str) -> None:
         """See `Listener`."""
@@ -150,14 +138,14 @@ class Searcher:
         """See `Listener`: validation PSNR may show that a candidate is hopeless."""
         if not isinstance(unit, StageUnit) or "step" not in payload:
             return
-        values = [value for name, value in payload.items() if measure.is_watched(name, unit, self._kernel)]
+        values = [value for name, value in payload.items() if measure.is_validation(name, unit, self._kernel)]
         for active in self._active if values else ():
             self._report(active, unit, [(payload["step"], values[0])])
 
     def ended(self, unit: Unit, label: str, status: Status, tail: Any = ()) -> None:
         """See `Listener`: the state of a unit is read from the store."""
 
-    # --- the phases of a candidate
+    # --- phases of a candidate
 
     @property
     def _kernel(self) -> str | None:
@@ -177,7 +165,7 @@ class Searcher:
         return _Active(candidate, runs, self._label(candidate))
 
     def _label(self, candidate: Candidate) -> str:
-        # Numbers of the journal have gaps, where the sampler named a point again.
+        # Numbers of the journal have gaps, where the sampler drew a point again.
         in_space = candidate.number >= 0
         return f"candidate {self.engine.candidates.index(candidate)}" if in_space else "default in search"
 
@@ -191,12 +179,12 @@ class Searcher:
         self._announce(active)
 
     def _work(self, active: _Active, busy: set[str], out: list[tuple[Unit, str]]) -> bool:
-        """Give out the next unit, or score the seed that is done; return True if the candidate has to wait."""
+        """Hand out the next unit, or score the seed that is done; return True if the candidate has to wait."""
         unit = self._next(active, active.run)
         if active.phase is not Phase.WORKING:
             return False  # the validations of a stage that is done have shown that it is hopeless
         if unit is not None:
-            return unit.key in busy or self._give(active, unit, busy, out)
+            return unit.key in busy or self._hand_out(active, unit, busy, out)
         try:
             values, images = measure.scores(active.run, self._objectives, self._store)
             if self.engine.scored(active.candidate, values, images):
@@ -216,13 +204,13 @@ class Searcher:
         active.phase = Phase.ENDED
         return False
 
-    def _give(self, active: _Active, unit: Unit, busy: set[str], out: list[tuple[Unit, str]]) -> bool:
+    def _hand_out(self, active: _Active, unit: Unit, busy: set[str], out: list[tuple[Unit, str]]) -> bool:
         """Hand a unit out; return False where it has failed for good, and the candidate with it."""
         folder = self._store.folder(unit)
         status, state = self._store.status(folder), self._store.state(folder)
         if state == "failed" and status is not None:
-            killed = status.kind in {"killed", "timeout"} and unit.key not in self._given
-            if not killed and (unit.key in self._given or self._rerun != "failed"):
+            killed = status.kind in {"killed", "timeout"} and unit.key not in self._handed_out
+            if not killed and (unit.key in self._handed_out or self._rerun != "failed"):
                 self._fail(active.candidate, f"{status.kind}: {status.message}")
                 active.phase = Phase.ENDED
                 return False
@@ -231,34 +219,34 @@ class Searcher:
             run = next(run for run in active.runs if run.unit is not None and run.unit.key == unit.key)
             record_trial(self._store, unit.key, [s.key for s in run.stages], run.trial)
         busy.add(unit.key)
-        self._given.add(unit.key)
-        active.given = unit.key
+        self._handed_out.add(unit.key)
+        active.handed_out = unit.key
         out.append((unit, f"{stage or 'score'} · {active.label}, seed {unit.seed}"))
         return True
 
     def _look_ahead(self, active: _Active, busy: set[str], out: list[tuple[Unit, str]]) -> None:
         """Give a candidate that waits for another's stage a shared stage of a later seed."""
         first = self._next(active, active.run)
-        if active.phase is not Phase.WORKING or first is None or first.key not in busy or active.given in busy:
+        if active.phase is not Phase.WORKING or first is None or first.key not in busy or active.handed_out in busy:
             return
         for run in active.runs[active.seed + 1 :]:
             unit = self._next(active, run)
             if isinstance(unit, StageUnit) and unit.key not in busy and self._shared(active, unit):
-                self._give(active, unit, busy, out)
+                self._hand_out(active, unit, busy, out)
                 return
 
     def _shared(self, active: _Active, unit: Unit) -> bool:
         return any(unit.key in other.stages for other in self._active if other is not active)
 
     def _next(self, active: _Active, run: Run) -> Unit | None:
-        """Return the first unit of a run that is not done; None where all is."""
+        """Return the first unit of a run that is not done; None where all are."""
         if run.unit is not None and is_scored(run.unit, self._store.status(self._store.folder(run.unit))):
             return None
         done = -1
         for n, stage in enumerate(run.stages):
             folder = self._store.folder(stage)
             whole = self._store.state(folder) == "done"
-            # The checkpoint of an earlier stage is only wanted where a later one starts.
+            # The checkpoint of a stage is only needed where a later unit starts from it.
             if whole and ((folder / "checkpoint.pt").exists() or (run.unit is None and stage is run.stages[-1])):
                 done = n
                 self._report_stage(active, stage)
@@ -274,7 +262,7 @@ class Searcher:
             self._report(active, stage, measure.validations(stage, self._kernel, self._store))
 
     def _report(self, active: _Active, unit: StageUnit, values: list[tuple[int, float]]) -> None:
-        """Report validations to the pruner; a unit that nobody else wants is asked to save and leave."""
+        """Report validations to the pruner; a unit that no other candidate needs is asked to save and leave."""
         run, keys = active.run, [stage.key for stage in active.run.stages]
         if active.phase is not Phase.WORKING or unit.key not in keys or active.candidate.state is not State.RUNNING:
             return
@@ -289,7 +277,7 @@ class Searcher:
                 return
 
     def _mark_pruned(self, unit: Unit | None) -> None:
-        """Record in a unit's status why it was left; it can be taken up again."""
+        """Record the reason in the status of a unit that was left; it can be taken up again."""
         if unit is None:
             return
         folder = self._store.folder(unit)

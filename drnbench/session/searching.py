@@ -91,7 +91,7 @@ def search_state(declared: Declared, store: Store) -> str:
         line += f"; {title} {candidate['label']}: {scores}"
     size = settled.search.size
     wanted = settled.search.trials if size is None else min(size, settled.search.trials)
-    return f"{line}; {_left(settled, wanted - len(states) + states.count('running'), store)}{settled.search.how}"
+    return f"{line}; {_left(settled, wanted - len(states) + states.count('running'), store)}{settled.search.sampler_settings}"
 
 
 def _left(settled: ResolvedSearch, pending: int, store: Store) -> str:
