@@ -188,10 +188,11 @@ class Study(Frozen):
 def arm_name(study: Study, values: Mapping[str, Any]) -> str:
     """Return the name of a cell of the grid: `ρ=0.3`, or `adapted, scale=4` with several axes, one of them named."""
     cell = [(axis, values[axis.path]) for axis in study.axes]
-    return ", ".join(str(v) if a.named else f"{a.title}={_value_text(v)}" for a, v in cell)
+    return ", ".join(str(v) if a.named else f"{a.title}={value_text(v)}" for a, v in cell)
 
 
-def _value_text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """Write a value of an axis as arm names do: 0.3, 1, on."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -29,8 +29,8 @@ def _of(study: StudyResults, outputs: Iterable[Output], position: str) -> Iterab
     return (sentence for output in outputs if output.headline == position for sentence in output.sentences(study))
 
 
-def _distinct(said: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(sentence for sentence in said if sentence))
+def _distinct(parts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(sentence for sentence in parts if sentence))
 
 
 def _comparison(study: StudyResults, *, alone: bool) -> list[str]:
@@ -38,7 +38,7 @@ def _comparison(study: StudyResults, *, alone: bool) -> list[str]:
 
     Args:
         study: with a score.
-        alone: no output speaks before; then what cannot be compared is said, too.
+        alone: no output has a sentence before; then missing comparisons are stated, too.
 
     """
     scores, results = study.scores, study.results

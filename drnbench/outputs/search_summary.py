@@ -76,13 +76,13 @@ def sentences(scores: Scores) -> list[str]:
     search = scores.search
     if search is None:
         return []
-    titles = _join([dimension["title"] for dimension in search["space"]])
+    titles = labels.listing([dimension["title"] for dimension in search["space"]])
     objectives, tried = _objectives(search), _tried(search)
     if search["state"] != "done":
         progress = f"{tried} of {search['trials']} candidates by {objectives}; {_best(search, 'best so far')}"
         return [f"The search over {titles} goes on: {progress}."]
-    found_another = any(arm.kind == "grid" and arm.name != DEFAULT for arm in scores.arms)
-    default = "" if found_another else ", which is the default itself"
+    another = any(arm.kind == "grid" and arm.name != DEFAULT for arm in scores.arms)
+    default = "" if another else ", which is the default itself"
     return [
         f"The search over {titles} tried {tried} candidates by {objectives}: {_best(search, 'best')}{default}.",
         f"What follows are fresh seeds ({_seeds(search['fresh_seeds'])}) on images that the search did not look at.",
@@ -94,9 +94,9 @@ def caption(scores: Scores) -> list[str]:
     search = scores.search
     if search is None:
         return []
-    names = [arm.name for arm in scores.arms if arm.kind == "grid" and arm.name != DEFAULT]
-    arms = {DEFAULT: scores.plan.baseline_values.get(AXIS), **{name: name for name in names}}
-    settings = [f"{name}: {values}" for name, arm in arms.items() if (values := _values(scores, search, arm))]
+    default = scores.plan.baseline_values.get(AXIS)
+    arms = {DEFAULT: default, **{a.name: a.name for a in scores.arms if a.kind == "grid" and a.name != DEFAULT}}
+    settings = [f"{label}: {values}" for label, name in arms.items() if (values := _values(scores, search, name))]
     state = "" if search["state"] == "done" else " (not over yet)"
     seeds = text.count(len(search["seeds"]), "seed")
     return [
@@ -155,7 +155,3 @@ def _at(config: Mapping[str, Any], path: str) -> Any:
 
 def _seeds(seeds: Sequence[int]) -> str:
     return f"{seeds[0]}–{seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
-
-
-def _join(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]

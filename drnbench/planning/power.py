@@ -15,7 +15,7 @@ from typing import NamedTuple
 from drnbench.errors import UsageError
 from drnbench.evaluation import metrics as registered
 from drnbench.planning.graph import Plan
-from drnbench.results.comparison import Compared, of_record, pairs_with
+from drnbench.results.comparison import Compared, of_record
 from drnbench.results.plan_record import find_plan, studies
 from drnbench.results.scores import Condition
 from drnbench.results.statistics import ALPHA, CONFIDENCE, ROUNDING, STAR_SEEDS
@@ -40,11 +40,11 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is known about the seeds that a study needs, at its first evaluation.
+    """The basis of the number of seeds that a study needs, at its first evaluation.
 
     Attributes:
-        difference: what is to be seen, in the metric's unit.
-        comparisons: how many arms are compared to a baseline there.
+        difference: to be detected, in the metric's unit.
+        comparisons: number of arms that are compared to a baseline there.
         spreads: measured ones; of siblings where the study has none of its own.
         siblings: names of the studies that those come from; empty: the study's own.
 
@@ -59,7 +59,7 @@ class Outlook:
 
     @property
     def alpha(self) -> float:
-        """What the smallest p is held against."""
+        """The level that the smallest p-value is compared with."""
         return ALPHA / self.comparisons
 
 
@@ -73,8 +73,9 @@ def power(sd: float, difference: float, seeds: int, alpha: float) -> float:
         alpha: of the test.
 
     """
+    # Not statsmodels' TTestPower: it imports scipy.stats, which a plan has no seconds for, and is NaN in the far tails.
     import numpy as np
-    from scipy.special import nctdtr, stdtrit  # scipy.stats takes seconds to import
+    from scipy.special import nctdtr, stdtrit
 
     df = seeds - 1
     bound, centre = stdtrit(df, 1 - alpha / 2), difference / sd * seeds**0.5
@@ -118,7 +119,7 @@ def outlook(plan: Plan, store: Store, difference: float | None = None) -> Outloo
     Args:
         plan: of the study, as it is now.
         store: with its scores, and those of other studies.
-        difference: what is to be seen, above 0; none: 0.1 in the first metric that is in dB.
+        difference: to be detected, above 0; none: 0.1 in the first metric that is in dB.
 
     Raises:
         UsageError: a difference that is not above 0, or none where no metric is in dB.
@@ -130,24 +131,23 @@ def outlook(plan: Plan, store: Store, difference: float | None = None) -> Outloo
     condition = own.primary
     if condition is None:
         return None
-    metric = _metric(own.metrics[condition], difference)
-    pairs = pairs_with(own, condition)
+    metric = _metric(own.scores.metrics[condition], difference)
+    pairs = own.pairs(condition)
     if metric is None or not pairs:
         return None
     size = DIFFERENCE_DB if difference is None else difference
     budget = [float("inf")]
-    found = tuple(_spreads(own, condition, metric, store, budget))
-    if found:
-        return Outlook(metric, condition, size, len(pairs), found)
+    if spreads := tuple(_spreads(own, condition, metric, store, budget)):
+        return Outlook(metric, condition, size, len(pairs), spreads)
     budget, siblings, names = [SIBLINGS], [], []
     for name in studies(store):
         record = find_plan(store, name)
         other = of_record(record) if record else None
-        if other is None or metric not in other.metrics.get(condition, ()):
+        if other is None or metric not in other.scores.metrics.get(condition, ()):
             continue
-        seen = list(_spreads(other, condition, metric, store, budget, own.methods_at(condition)))
-        siblings += seen
-        names += [name] if seen else []
+        measured = list(_spreads(other, condition, metric, store, budget, own.methods_at(condition)))
+        siblings += measured
+        names += [name] if measured else []
     return Outlook(metric, condition, size, len(pairs), tuple(siblings), tuple(names))
 
 
@@ -169,8 +169,8 @@ def _spreads(
     """Yield the spread of every comparison that two seeds or more have finished; `budget` trials are read at most."""
     import numpy as np
 
-    for arm, base in pairs_with(study, condition):
-        if methods is not None and study.methods[arm] not in methods:
+    for arm, base in study.pairs(condition):
+        if methods is not None and study.method(arm) not in methods:
             continue
         if budget[0] <= 0:
             return

@@ -1,4 +1,4 @@
-"""How numbers and names are written, for tables, figures and sentences alike.
+"""Numbers and names in writing, for tables, figures and sentences alike.
 
 A minus is U+2212 here; `plain` makes it a hyphen for terminals and Markdown, `latex.escape` sets it in math.
 """
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from drnbench.config.study import value_text
 from drnbench.evaluation import metrics
 from drnbench.results import labels
 from drnbench.results.layout import Slot
@@ -19,7 +20,7 @@ from drnbench.results.statistics import Difference
 
 @dataclass(frozen=True)
 class MetricStyle:
-    """How a metric is written: label, unit with a leading space, digits of means and of differences."""
+    """A metric in writing: label, unit with a leading space, digits of means and of differences."""
 
     label: str
     unit: str
@@ -44,10 +45,10 @@ class MetricStyle:
 
 
 def style(metric: str) -> MetricStyle:
-    """Return how a metric is written, from the registry.
+    """Return the style of a registered metric.
 
     Raises:
-        UsageError: nobody registered it.
+        UsageError: there is no such metric.
 
     """
     m = metrics.get(metric)
@@ -57,7 +58,7 @@ def style(metric: str) -> MetricStyle:
 
 
 def minus(text: str) -> str:
-    """Set every hyphen that stands before a digit as a minus sign."""
+    """Replace every hyphen before a digit by a minus sign."""
     return "".join("−" if c == "-" and text[n + 1 : n + 2].isdigit() else c for n, c in enumerate(text))
 
 
@@ -79,7 +80,7 @@ def signed(value: float, decimals: int) -> str:
 
 
 def interval(difference: Difference, decimals: int) -> str:
-    """Write ` [low, high]`, or nothing where there is no interval."""
+    """Write `[low, high]`, or nothing where there is no interval."""
     if difference.low is None or difference.high is None:
         return ""
     return f"[{signed(difference.low, decimals)}, {signed(difference.high, decimals)}]"
@@ -96,7 +97,7 @@ def shown(value: Any, path: str = "") -> str:
     """Write an axis value as arm names do; one of an axis of kernels by its short label."""
     if path.rpartition(".")[2] == "kernel" and isinstance(value, str):
         return labels.kernel(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return value_text(value)
 
 
 def setting(axis: AxisRecord, value: Any) -> str:
@@ -104,21 +105,21 @@ def setting(axis: AxisRecord, value: Any) -> str:
     return f"{axis.title}={shown(value, axis.path)}"
 
 
-def count(n: int, what: str) -> str:
+def count(n: int, noun: str) -> str:
     """Write `1 seed`, `3 seeds`."""
-    return f"{n} {what}{'' if n == 1 else 's'}"
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
-def span(numbers: list[int], what: str) -> str:
+def span(numbers: list[int], noun: str) -> str:
     """Write `3 seeds`, or `2–3 seeds` where arms differ."""
     low, high = min(numbers), max(numbers)
-    return count(high, what) if low == high else f"{low}–{high} {what}s"
+    return count(high, noun) if low == high else f"{low}–{high} {noun}s"
 
 
 def slot_label(scores: Scores, slot: Slot | Condition, *, scale: bool = False) -> str:
     """Return the shortest name of a condition that is unique in the study; `scale`: with the scale."""
     parts = []
-    if slot.dataset is not None and (slot.kernel is None or len({p.dataset for p in scores.conditions}) > 1):
+    if slot.dataset is not None and (slot.kernel is None or len({c.dataset for c in scores.conditions}) > 1):
         parts.append(slot.dataset)
     if slot.kernel is not None:
         parts.append(labels.kernel(slot.kernel))
@@ -127,16 +128,16 @@ def slot_label(scores: Scores, slot: Slot | Condition, *, scale: bool = False) -
 
 
 def title(scores: Scores, path: str | None) -> str:
-    """Return how an axis is called; `arm` where there is none."""
+    """Return the title of an axis; `arm` where there is none."""
     return next((a.title for a in scores.axes if a.path == path), "arm")
 
 
 def common(conditions: Sequence[Condition]) -> str:
-    """Return what conditions share: `photos-test, bd ×4`, `photos-test ×4`."""
+    """Return the shared parts of conditions: `photos-test, bd ×4`, `photos-test ×4`."""
     first = conditions[0]
-    parts = [first.dataset] if len({p.dataset for p in conditions}) == 1 else []
-    parts += [labels.kernel(first.kernel)] if len({p.kernel for p in conditions}) == 1 else []
-    scale = f"×{first.scale}" if len({p.scale for p in conditions}) == 1 else ""
+    parts = [first.dataset] if len({c.dataset for c in conditions}) == 1 else []
+    parts += [labels.kernel(first.kernel)] if len({c.kernel for c in conditions}) == 1 else []
+    scale = f"×{first.scale}" if len({c.scale for c in conditions}) == 1 else ""
     return " ".join(part for part in (", ".join(parts), scale) if part)
 
 
@@ -146,17 +147,17 @@ def arm_label(scores: Scores, arm: Arm, among: Sequence[Arm]) -> str:
         return "bicubic"
     if arm.kind != "grid":
         return arm.name
-    parts = []
+    settings = []
     for axis in scores.axes:
-        path = axis.path
-        if len({repr(a.values[path]) for a in among if a.kind == "grid"}) > 1:
-            value = shown(arm.values[path], path)
-            parts.append(value if axis.named or path == "method" else f"{axis.title}={value}")
-    return ", ".join(parts) or arm.name
+        value, values = arm.values[axis.path], {repr(a.values[axis.path]) for a in among if a.kind == "grid"}
+        if len(values) > 1:
+            plain_value = axis.named or axis.path == "method"
+            settings.append(shown(value, axis.path) if plain_value else setting(axis, value))
+    return ", ".join(settings) or arm.name
 
 
 def reduces_pairs(scores: Scores) -> bool:
-    """Whether some arms replace pairs by unpaired images (ρ above 0)."""
+    """Return True if some arms replace pairs by unpaired images (ρ above 0)."""
     return any(axis.path.endswith(".rho") for axis in scores.plan.axes)
 
 

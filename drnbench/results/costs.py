@@ -23,14 +23,14 @@ DESCRIPTIONS = {
 
 @dataclass(frozen=True)
 class Cost:
-    """The measured costs of one arm.
+    """The costs of one arm.
 
     Attributes:
-        parameters: of the model; None where nothing is scored yet.
+        parameters: of the model; None as long as nothing is scored.
         macs: multiply-adds for a 96 x 96 LR image.
         step_macs: multiply-adds of a training step of the last stage by image; None: not trained, or not counted.
         seconds: of training, summed over the arm's stages (shared ones too), mean over seeds; None: not trained (yet).
-        seeds: how many seeds that mean has.
+        seeds: number of seeds in that mean.
 
     """
 
@@ -72,7 +72,7 @@ def _cost(arm: Arm, store: Store, stages: dict[str, dict[str, Any]]) -> Cost:
 
 
 def to_csv(costs: Costs) -> str:
-    """Return costs.csv: one row an arm; an empty field was not measured."""
+    """Return costs.csv: one row an arm; an unknown cost is an empty field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -81,7 +81,7 @@ def to_csv(costs: Costs) -> str:
 
 
 def scaled_unit(what: str, values: Sequence[float]) -> tuple[str, float]:
-    """Return the head of a column of costs, and what its values are divided by."""
+    """Return the head of a column of costs, and the divisor of its values."""
     most = max(values, default=0.0)
     if what == "parameters":
         return ("Params (M)", 1e6) if most >= 1e5 else ("Params (k)", 1e3)

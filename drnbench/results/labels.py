@@ -1,9 +1,16 @@
-"""Short readable names of degradations, for heads of columns, axes and sentences; the specs stay in files."""
+"""Short readable names, for heads of columns, axes and sentences; the full specs stay in files."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 NUMBERED = {"noise": "noise {}", "jpeg": "JPEG {}"}
-"""Parameters that are written as words."""
+"""Parameters of a kernel that are written as words."""
+
+
+def listing(names: Sequence[str]) -> str:
+    """Return `a`, `a and b`, `a, b and c`."""
+    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]
 
 
 def _number(text: str) -> str:
@@ -14,7 +21,7 @@ def _number(text: str) -> str:
 
 
 def kernel(spec: str) -> str:
-    """Return how a kernel is called where there is little room.
+    """Return the short name of a kernel.
 
     `gaussian:sigma=2.0` is `gaussian σ=2`, `anisotropic:angle=45,sigma_x=3.0,sigma_y=1.0` is `anisotropic 3×1, 45°`.
     Every parameter of the spec is in it, so two kernels do not share a label; of a file only the name is.

@@ -1,4 +1,4 @@
-"""Which axes move where an arm is scored, so that their values are columns, panels and points and not blocks.
+"""The axes that move the conditions an arm is scored on: their values are columns, panels and points, and not blocks.
 
 A study may have an axis `kernel` whose value moves the kernel of the test set too: each arm of it is then scored on
 conditions of its own, and nothing else tells its values apart better than the condition does.
@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from drnbench.results.scores import Arm, Condition, Scores
-
-FIELDS = Condition._fields
 
 
 class Slot(NamedTuple):
@@ -34,35 +32,32 @@ def groups(scores: Scores, path: str) -> list[set[Condition]]:
 
 def moving(scores: Scores) -> list[str]:
     """Return the axes whose values are scored on disjoint sets of conditions."""
-    paths = []
-    for axis in scores.axes:
-        sets = groups(scores, axis.path)
-        if len(sets) > 1 and sum(map(len, sets)) == len(set.union(*sets)):
-            paths.append(axis.path)
-    return paths
+    return [axis.path for axis in scores.axes if _disjoint(groups(scores, axis.path))]
+
+
+def _disjoint(sets: list[set[Condition]]) -> bool:
+    return len(sets) > 1 and sum(map(len, sets)) == len(set.union(*sets))
 
 
 def moved(scores: Scores, paths: Iterable[str]) -> frozenset[str]:
     """Return the fields of a condition that differ between the values of moving axes."""
-    out = set()
-    for path in paths:
-        if path not in moving(scores):
-            continue
+    fields = set()
+    for path in set(paths) & set(moving(scores)):
         sets = groups(scores, path)
-        for n, field in enumerate(FIELDS):
+        for n, field in enumerate(Condition._fields):
             if len({frozenset(condition[n] for condition in conditions) for conditions in sets}) > 1:
-                out.add(field)
-    return frozenset(out)
+                fields.add(field)
+    return frozenset(fields)
 
 
 def slots(arm: Arm, fields: frozenset[str]) -> dict[Condition, Slot]:
     """Return each condition of an arm without some fields: the columns or panels that its values share with others'."""
-    out: dict[Condition, Slot] = {}
+    by_condition: dict[Condition, Slot] = {}
     for condition in arm.conditions:
         slot = Slot(
             None if "dataset" in fields else condition.dataset,
             None if "kernel" in fields else condition.kernel,
             None if "scale" in fields else condition.scale,
         )
-        out[condition] = slot._replace(n=sum(s[:3] == slot[:3] for s in out.values()))
-    return out
+        by_condition[condition] = slot._replace(n=sum(other[:3] == slot[:3] for other in by_condition.values()))
+    return by_condition

@@ -1,6 +1,6 @@
-"""A study and its scores as the report sees them: arms, conditions, and what is compared to what.
+"""A study and its scores as a report sees them: arms, conditions, and which arm is compared to which.
 
-`reading.read` makes a `Scores` of the store; everything after it asks here.
+`reading.read` makes a `Scores` of the store; everything after it uses this.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from drnbench.config.study import value_text
 from drnbench.results import labels
 from drnbench.results.plan_record import AxisRecord, PlanRecord
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Condition(NamedTuple):
-    """Where something is scored: a test set under a degradation, at a scale."""
+    """What an arm is scored on: a test set under a degradation, at a scale."""
 
     dataset: str
     kernel: str
@@ -26,7 +27,7 @@ class Condition(NamedTuple):
 
     @property
     def label(self) -> str:
-        """How captions call it: `Set5, bd ×4`."""
+        """Its name in captions: `Set5, bd ×4`."""
         return f"{self.dataset}, {labels.kernel(self.kernel)} ×{self.scale}"
 
 
@@ -36,8 +37,8 @@ class TrialState:
 
     Attributes:
         state: done, missing, running, failed, interrupted, lost.
-        message: of a failure, its kind and message.
-        stages: keys of its stages, in order; empty for a method that nobody trains.
+        message: of a failure, with its kind.
+        stages: keys of its stages, in order; empty for an untrained method.
 
     """
 
@@ -55,9 +56,9 @@ class Arm:
     Attributes:
         kind: "grid", "named" or "reference".
         values: axis values by path.
-        seedless: it is not trained, so one trial stands for every seed.
-        excluded: (seed, reason) of what was left out on purpose.
-        conditions: where it is scored, in evaluation order.
+        seedless: it is untrained, so one trial stands for every seed.
+        excluded: (seed, reason) of the seeds that the study leaves out.
+        conditions: those that it is scored on, in evaluation order.
         config: its trial, seed aside; empty where every seed is excluded.
 
     """
@@ -73,7 +74,7 @@ class Arm:
     config: Mapping[str, Any] | None = None
 
     def has(self, values: Mapping[str, Any]) -> bool:
-        """Whether it is the cell, or one of the cells, with these axis values."""
+        """Return True if it is the cell, or one of the cells, with these axis values."""
         return self.kind == "grid" and all(self.values.get(path) == value for path, value in values.items())
 
 
@@ -87,7 +88,7 @@ class Scores:
         tables: (arm, condition, metric) -> values, seeds x images (pandas DataFrame); absent where nothing is scored.
         names: condition -> the data set's folder among the samples.
         sources: condition -> the source of its Evaluate.
-        search: what the study's search did, as search.json has it; None where it has none.
+        search: record of the study's search, as search.json has it; None where it has none.
 
     """
 
@@ -125,7 +126,7 @@ class Scores:
 
     @property
     def primary(self) -> tuple[Condition, str]:
-        """The first evaluation and metric of the baseline (or of the first arm): what the headline speaks of."""
+        """The first evaluation and metric of the baseline (or of the first arm): the subject of the headline."""
         condition = self.primary_of(self.baseline or self.arms[0]) or self.conditions[0]
         return condition, self.metrics[condition][0]
 
@@ -149,15 +150,15 @@ class Scores:
 
     @cached_property
     def compared_on(self) -> dict[str, Any]:
-        """Axis values that make an arm a baseline: what the study names, scale aside."""
+        """Axis values that make an arm a baseline: those that the study names, scale aside."""
         return {p: v for p, v in self.plan.baseline_values.items() if p not in self.scale_axes}
 
     def is_baseline(self, arm: Arm) -> bool:
-        """Whether others are compared to this arm."""
+        """Return True if others are compared to this arm."""
         return self.baseline is not None and arm.has(self.compared_on)
 
     def baseline_of(self, arm: Arm, condition: Condition) -> Arm | None:
-        """Return what an arm is compared to on a condition; None for a baseline itself and where it is not scored.
+        """Return the baseline of an arm on a condition; None for a baseline itself and where the arm is not scored.
 
         A cell of the grid is compared to the cell that has the baseline's values on the axes that the baseline names
         and its own on all others; a named arm to the first baseline that is scored there; a reference to the only one,
@@ -167,16 +168,16 @@ class Scores:
             return None
         if arm.kind == "grid":
             cell = {**arm.values, **self.compared_on}
-            baselines = (a for a in self.arms if a.kind == "grid" and a.values == cell)
+            baselines = [a for a in self.arms if a.kind == "grid" and a.values == cell]
         else:
-            baselines = (a for a in self.arms if self.is_baseline(a))
-        there = [a for a in baselines if condition in a.conditions]
-        if arm.kind == "reference" and len(there) > 1:
+            baselines = [a for a in self.arms if self.is_baseline(a)]
+        scored = [a for a in baselines if condition in a.conditions]
+        if arm.kind == "reference" and len(scored) > 1:
             return None
-        return there[0] if there else None
+        return scored[0] if scored else None
 
     def controls_of(self, arm: Arm, condition: Condition) -> list[Arm]:
-        """Return the positive controls that say whether a gain of this arm would be seen on this condition."""
+        """Return the positive controls that show whether a gain of this arm would be detected on this condition."""
         values = self.plan.control_values
         if not values:
             return [a for a in (self.control,) if a is not None and condition in a.conditions]
@@ -184,7 +185,7 @@ class Scores:
         return [a for a in self.arms if a.kind == "grid" and a.values == cell and condition in a.conditions]
 
     def is_control(self, arm: Arm) -> bool:
-        """Whether an arm is a positive control."""
+        """Return True if an arm is a positive control."""
         values = {p: v for p, v in self.plan.control_values.items() if p not in self.scale_axes}
         return arm.has(values) if values else arm.name == self.plan.control
 
@@ -204,26 +205,18 @@ class Scores:
 
     @property
     def baseline_label(self) -> str:
-        """How a caption calls what arms are compared to: `ρ=0`, or `ρ=0 at the same scale` where there are several."""
+        """The baseline in a caption: `ρ=0`, or `ρ=0 at the same scale` where there are several."""
         bases = {arm.name: arm for arm in self.arms if self.is_baseline(arm)}
         if len(bases) < 2:
             return str(next(iter(bases), self.plan.baseline))
         first = next(iter(bases.values()))
         titles = {axis.path: axis.title for axis in self.axes}
         values = {path: {repr(base.values[path]) for base in bases.values()} for path in titles}
-        same = [f"{titles[p]}={_shown(first.values[p])}" for p in titles if len(values[p]) == 1]
-        return f"{', '.join(same)} at the same {_join([titles[p] for p in titles if len(values[p]) > 1])}"
+        same = [f"{titles[p]}={value_text(first.values[p])}" for p in titles if len(values[p]) == 1]
+        return f"{', '.join(same)} at the same {labels.listing([titles[p] for p in titles if len(values[p]) > 1])}"
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How many trials are done, and how many the study has."""
+        """Number of trials that are done, and of all trials."""
         states = [trial.state for arm in self.arms for trial in arm.trials]
         return states.count("done"), len(states)
-
-
-def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _join(words: list[str]) -> str:
-    return ", ".join(words[:-1]) + (" and " if len(words) > 1 else "") + words[-1]

@@ -1,4 +1,4 @@
-"""What may be claimed from a table of paired differences.
+"""Statistics of a table of paired differences.
 
 D[s, i] = metric(arm, seed s, image i) - metric(baseline, seed s, image i). Seeds and images are both samples, so a
 claim about a method needs an interval that carries both: the crossed seed-by-image random-effects t (a two-way
@@ -28,14 +28,14 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean paired difference and its uncertainty.
+    """A mean paired difference with its interval and its test.
 
     Attributes:
         mean: in the metric's unit, arm minus baseline.
         low, high: 95 % interval; None where nothing can be estimated.
         p: two-sided, of no difference between the methods; None where that cannot be tested.
         level: "method" (crossed over seeds and images), "checkpoints" (over images, one seed), "none".
-        seeds, images: how many are common to both.
+        seeds, images: number that are common to both.
         won: share of images on which the arm is better, seeds averaged first.
         left_out: images left out because a value is infinite.
 
@@ -158,6 +158,8 @@ def over_seeds(values: Array) -> tuple[float | None, float | None, int]:
 
 def holm(ps: Sequence[float]) -> list[float]:
     """Return Holm-adjusted p-values of one family: the k-th smallest of m times m - k + 1, never falling, at most 1."""
+    # Not statsmodels' `multipletests`, which gives the same bits: it collects garbage at each call, 0.1 s a family in a
+    # report with dozens, and imports scipy.stats.
     p = np.asarray(ps, dtype="float64")
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))

@@ -20,7 +20,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one arm on one condition in one metric.
+    """The score of one arm on one condition in one metric.
 
     Attributes:
         mean: over images and seeds; None where nothing finite is there yet.
@@ -72,50 +72,50 @@ def _result(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Resu
     # A seed that lacks an image (two plans with different test sets) must not shift the mean.
     values = values[:, ~np.isnan(values).any(0)]
     mean, half, left_out = over_seeds(values)
-    paired = _difference(scores, arm, condition, metric)
-    return Result(arm.name, condition, metric, mean, half, len(values), values.shape[1] - left_out, left_out, paired)
+    return Result(
+        arm.name, condition, metric, mean, half, len(values), values.shape[1] - left_out, left_out,
+        _difference(scores, arm, condition, metric),
+    )  # fmt: skip
 
 
 def _difference(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Difference | None:
     base = scores.baseline_of(arm, condition)
-    base_values = scores.tables.get((base.name, condition, metric)) if base else None
-    if base is None or base_values is None:
+    base_table = scores.tables.get((base.name, condition, metric)) if base else None
+    if base is None or base_table is None:
         return None
-    values = scores.tables[arm.name, condition, metric]
-    images = values.columns.intersection(base_values.columns)
-    if arm.kind == "reference" and len(images) < len(values.columns):
+    table = scores.tables[arm.name, condition, metric]
+    images = table.columns.intersection(base_table.columns)
+    if arm.kind == "reference" and len(images) < len(table.columns):
         return None  # it stands for arms of several sizes of test set, and its mean is not over this baseline's images
     # An untrained method has one value for every seed of the other.
     if arm.seedless and not base.seedless:
-        values = values.iloc[[0] * len(base_values)].set_axis(base_values.index)
+        table = table.iloc[[0] * len(base_table)].set_axis(base_table.index)
     elif base.seedless and not arm.seedless:
-        base_values = base_values.iloc[[0] * len(values)].set_axis(values.index)
-    seeds = values.index.intersection(base_values.index)
-    with np.errstate(invalid="ignore"):  # infinite minus infinite, left out below
-        D = values.loc[seeds, images].to_numpy(dtype="float64") - base_values.loc[seeds, images].to_numpy(
-            dtype="float64"
-        )
+        base_table = base_table.iloc[[0] * len(table)].set_axis(table.index)
+    seeds = table.index.intersection(base_table.index)
+    values, base_values = (t.loc[seeds, images].to_numpy(dtype="float64") for t in (table, base_table))
+    with np.errstate(invalid="ignore"):  # infinite minus infinite, left out by `difference`
+        D = values - base_values
     return difference(D, higher_is_better=higher_is_better(metric))
 
 
 def _adjust(scores: Scores, column: list[Result]) -> list[Result]:
-    """Holm over one family: the trained arms of one condition and metric."""
-    trained = {arm.name for arm in scores.arms if not arm.seedless}
-    tested = [r for r in column if r.arm in trained and r.difference and r.difference.p is not None]
-    adjusted = dict(
-        zip(
-            (r.arm for r in tested),
-            holm([r.difference.p for r in tested if r.difference and r.difference.p is not None]),
-            strict=True,
-        )
-    )
+    """Adjust the p-values of one family, the trained arms of one condition and metric, by Holm's method."""
+    tested = {
+        result.arm: result.difference.p
+        for result in column
+        if result.difference and result.difference.p is not None and not scores.arm(result.arm).seedless
+    }
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     return [
         replace(
-            r,
-            p_holm=adjusted.get(r.arm),
-            verdict=verdict(r.difference, adjusted.get(r.arm), higher_is_better=higher_is_better(r.metric)),
+            result,
+            p_holm=adjusted.get(result.arm),
+            verdict=verdict(
+                result.difference, adjusted.get(result.arm), higher_is_better=higher_is_better(result.metric)
+            ),
         )
-        for r in column
+        for result in column
     ]
 
 

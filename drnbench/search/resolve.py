@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from drnbench.config.keys import digest
 from drnbench.config.overrides import apply, explain
 from drnbench.config.search import AXIS, COSTS, DEFAULT, VALIDATION, Choice, Median, Objective, Range, Search
-from drnbench.config.study import Axis, Study
+from drnbench.config.study import Axis, Study, value_text
 from drnbench.config.trial import Evaluate, Trial
 from drnbench.data.cache import fingerprint
 from drnbench.errors import UsageError, nearest
@@ -56,7 +56,9 @@ class ResolvedSearch:
 
     def label(self, values: Mapping[str, Any]) -> str:
         """Return a point as text: `λ=0.01, ρ=0.3`."""
-        return ", ".join(f"{title(self.search, path)}={_text(value)}" for path, value in values.items()) or "the base"
+        return (
+            ", ".join(f"{title(self.search, path)}={value_text(value)}" for path, value in values.items()) or "the base"
+        )
 
     def overrides(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the overrides of the base trial that a point stands for."""
@@ -91,10 +93,6 @@ def title(search: Search, path: str) -> str:
     word = path.rpartition(".")[2]
     label = search.space[path].label if path in search.space else None
     return label or GREEK.get(word, word)
-
-
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def resolve_search(

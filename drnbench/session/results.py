@@ -14,6 +14,7 @@ from drnbench.render.style import CaptionedFigure
 from drnbench.render.table import CaptionedTable
 from drnbench.results import reading, summary
 from drnbench.results.plan_record import PlanRecord
+from drnbench.results.value_tables import COLUMNS
 from drnbench.store import Store
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class Results:
             )
             rows[["arm", "kind", "metric"]] = arm, self._scores.arm(arm).kind, metric
             rows[["dataset", "kernel", "scale"]] = condition
-            parts.append(rows[list(reading.COLUMNS)])
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(reading.COLUMNS))
+            parts.append(rows[list(COLUMNS)])
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
 
     @cached_property
     def summary(self) -> pd.DataFrame:
