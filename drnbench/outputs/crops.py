@@ -44,34 +44,27 @@ class _Cell:
     below: str
 
 
-@dataclass(frozen=True)
-class _Strip:
-    """Pictures by row; every row begins with LR, and ends with HR where there is any."""
-
-    heads: list[str]
-    rows: dict[str, list[_Cell]]
-
-
 def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
     """Return the crops of the primary evaluation, first seed; None where no samples are stored."""
     samples = _samples(scores, store)
-    strip = _strip(scores, samples)
-    if not strip.rows:
+    rows = _rows(scores, samples)
+    if not rows:
         return None
-    columns = len(strip.heads)
+    arms = [sample.arm for sample in samples]
+    columns = len(next(iter(rows.values())))
+    has_hr = columns > len(arms) + 1
     side = (PAGE_IN - MARGIN_IN - GAP_IN * (columns - 1)) / columns
-    heads = [_wrap(head, side) for head in strip.heads]
+    heads = ["LR", *(text.arm_label(scores, arm, arms) for arm in arms), *["HR"] * has_hr]
+    heads = [_wrap(head, side) for head in heads]
     top = LINE_IN * max(1 + head.count("\n") for head in heads) + 0.03
-    figure, grid = style.new_image_grid(
-        (len(strip.rows), columns), side, (GAP_IN, BELOW_IN), (MARGIN_IN, 0.0, top, BELOW_IN)
-    )
-    for axes, (image, cells) in zip(grid.axes_row, strip.rows.items(), strict=True):
+    figure, grid = style.new_image_grid((len(rows), columns), side, (GAP_IN, BELOW_IN), (MARGIN_IN, 0.0, top, BELOW_IN))
+    for axes, (image, cells) in zip(grid.axes_row, rows.items(), strict=True):
         for ax, cell in zip(axes, cells, strict=True):
             _picture(ax, cell)
         axes[0].set_ylabel(image if len(image) < 16 else f"{image[:14]}…", fontsize=6, labelpad=2)
     for ax, head in zip(grid.axes_row[0], heads, strict=True):
         ax.set_title(head, fontsize=6.5, pad=2)
-    return CaptionedFigure("figure_strip", _caption(scores, samples, has_hr=strip.heads[-1] == "HR"), figure)
+    return CaptionedFigure("figure_strip", _caption(scores, samples, has_hr=has_hr), figure)
 
 
 def _samples(scores: Scores, store: Store) -> list[_Samples]:
@@ -87,8 +80,8 @@ def _samples(scores: Scores, store: Store) -> list[_Samples]:
     return samples
 
 
-def _strip(scores: Scores, samples: list[_Samples]) -> _Strip:
-    """Lay out LR, the SR of every arm and HR, a row an image."""
+def _rows(scores: Scores, samples: list[_Samples]) -> dict[str, list[_Cell]]:
+    """Return LR, the SR of every arm, and HR where there is any, by image."""
     condition, metric = scores.primary
     names = {path.name.removesuffix("_sr.png") for sample in samples for path in sample.folder.glob("*_sr.png")}
     images = sorted(names)[:ROWS]
@@ -103,8 +96,7 @@ def _strip(scores: Scores, samples: list[_Samples]) -> _Strip:
         ]
         cells += [_Cell(source.path(image, "hr"), "")] * has_hr
         rows[image] = cells
-    arms = [sample.arm for sample in samples]
-    return _Strip(["LR", *(text.arm_label(scores, arm, arms) for arm in arms), *["HR"] * has_hr], rows)
+    return rows
 
 
 def _score(scores: Scores, sample: _Samples, image: str, condition: Condition, metric: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from drnbench.outputs.curve import Curve
 
 OFF_SCALE = 4.0
-"""A difference this many times the span of the others becomes an arrow with its value: it would flatten them."""
+"""A difference this many times the span of the others is drawn as an arrow with its value: it would flatten them."""
 REFERENCES = 4
 """Named arms, the control aside, that a panel shows."""
 
@@ -60,7 +60,7 @@ def has_differences(results: Results, scores: Scores, metric: str) -> bool:
 
 
 def panels(scores: Scores, results: Results, output: Curve) -> list[Panel]:
-    """Return a panel for each evaluation that has a score; what the horizontal axis moves are points of one panel."""
+    """Return a panel for each evaluation that has a score; conditions that the horizontal axis changes share one."""
     deltas = has_differences(results, scores, output.y)
     made = []
     for conditions in _conditions(scores, output):
@@ -167,7 +167,7 @@ def _references(scores: Scores, results: Results, metric: str, conditions: list[
 
 
 def _title(scores: Scores, results: Results, metric: str, conditions: list[Condition], *, deltas: bool) -> str:
-    """Return what a panel is scored on, and the score of its baseline where it has one."""
+    """Return the condition of a panel, with the score of its baseline where it has one."""
     if len(conditions) > 1:
         return text.common(conditions)
     condition = conditions[0]

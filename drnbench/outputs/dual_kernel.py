@@ -31,14 +31,14 @@ FAINT = 0.03
 """Weights below this share of a column's largest are cut off around the middle: a kernel of 33 pixels is mostly zero."""
 ROWS = 6
 SATURATED = 2.0
-"""Colours end at this many times the largest learned weight at most."""
+"""The colour scale ends at this many times the largest learned weight at most."""
 SIDE_IN, LEFT_IN, GAP_IN, BELOW_IN, FOOT_IN = 1.25, 0.55, 0.16, 0.2, 0.2
 """The most that a picture is wide; room for the names of rows, between pictures, for errors, and for the bars' ticks."""
 
 
 @dataclass(frozen=True)
 class Kernels:
-    """What one arm's D does: kernels in HR pixels, centred on the LR pixel, mean over seeds."""
+    """The kernels of one arm's D: in HR pixels, centred on the LR pixel, mean over seeds."""
 
     arm: Arm
     learned: Array
@@ -62,12 +62,12 @@ class Column:
 
     @property
     def true(self) -> Array | None:
-        """The true kernel; None for images whose degradation nobody knows."""
+        """The true kernel; None where the degradation of the images is unknown."""
         return next((k.true for k in self.kernels if k is not None and k.true is not None), None)
 
     @property
     def top(self) -> float:
-        """Where the colours end: a single bright pixel (nearest) may not leave the learned kernels blank."""
+        """The end of the colour scale: a single bright pixel (nearest) may not leave the learned kernels blank."""
         peak = max(float(np.abs(k.learned).max()) for k in self.kernels if k is not None)
         sharp = float(np.abs(self.true).max()) if self.true is not None else 0.0
         return max(peak, min(sharp, SATURATED * peak) if peak else sharp) or 1.0
@@ -203,7 +203,7 @@ def _caption(scores: Scores, shown: list[Kernels], title: str, more: int) -> str
     parts = [
         f"Effective kernel of the learned D for each {title}; above, the true kernel.",
         f"HR pixels around the centre of an LR pixel (+), mean over colours and {text.span([k.seeds for k in shown], 'seed')}.",
-        "One scale in a column: red is positive, blue negative, the darkest also what lies beyond the scale.",
+        "One colour scale a column: red is positive, blue negative; weights beyond the scale have its darkest colour.",
     ]
     if any(k.error is not None and k.error.mean is not None for k in shown):
         unit = f" in{s.unit}" if s.unit else ""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CLIP = 4.0
-"""A cell this many times the typical one does not set the colours: a collapse would leave all others white."""
+"""A cell this many times the typical one does not set the colour scale: a collapse would leave all others white."""
 CELL_IN = 0.78
 """Width that a cell with its interval takes; where there is less room, the interval breaks."""
 MARKS = {"better": "*", "worse": "†", "": ""}
@@ -198,7 +198,7 @@ def _caption(scores: Scores, shown: list[Panel], s: text.MetricStyle, top: float
     if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in cells):
         parts.append("* better, † worse: Holm-adjusted p < 0.05 within all arms of one test set.")
     if any(abs(d.mean) > 1.001 * top for d in differences):
-        parts.append(f"Colours end at {text.number(top, s.delta_decimals)}{s.unit}; the numbers do not.")
+        parts.append(f"Colours saturate at {text.number(top, s.delta_decimals)}{s.unit}.")
     return " ".join([*parts, *captions.specs({r.condition: None for r in cells})])
 
 

@@ -42,8 +42,8 @@ class Panel:
         roles: which of "train", "unpaired", "test" the study gives it.
         weights: `Kernel.impulse(scale)`: float64 K x K in HR pixels, sum 1, the centre of the LR pixel in the middle;
             None where the kernel is not drawn.
-        parameters: its parameters in words, defaults included.
-        after: what follows the weights, noise and JPEG, in words; empty where nothing does.
+        parameters: its parameters as text, defaults included.
+        after: noise and JPEG, which follow the kernel, as text; empty where there are none.
         why: the reason why it is not drawn; empty where it is.
 
     """
@@ -63,7 +63,7 @@ class Panel:
 
 
 class _Description(NamedTuple):
-    """What a spec stands for; `weights` is 0 x 0 where there are none."""
+    """The kernel of a spec; `weights` is 0 x 0 where there are none."""
 
     spec: str
     parameters: list[str]
@@ -101,7 +101,7 @@ def _panel(kernel: _Description, scale: int, roles: set[str]) -> Panel:
 
 
 def _uses(trial: TrialRecord) -> Iterator[tuple[str, str]]:
-    """Yield every kernel of a planned trial with its role; plans of earlier versions state what is scored alone."""
+    """Yield every kernel of a planned trial with its role; plans of earlier versions state those of evaluations alone."""
     config = trial.config or {}
     for stage in config.get("stages", ()):
         yield stage["data"]["kernel"], "train"
@@ -112,7 +112,7 @@ def _uses(trial: TrialRecord) -> Iterator[tuple[str, str]]:
 
 
 def _described(spec: str, scale: int, cache: Path) -> _Description:
-    """Return what a spec stands for, from the cache or computed."""
+    """Return the kernel of a spec, from the cache or computed."""
     path = cache / f"{_key(spec, scale)}.npz"
     if path.exists():
         with np.load(path) as stored:
@@ -138,7 +138,7 @@ def _key(spec: str, scale: int) -> str:
 
 
 def _computed(spec: str, scale: int) -> tuple[_Description, bool]:
-    """Return what a spec stands for, and whether that lasts as long as the code of this package."""
+    """Return the kernel of a spec, and whether it may be cached as long as the code of this package stays."""
     nothing = np.zeros((0, 0))
     try:
         kernel = parse(spec)

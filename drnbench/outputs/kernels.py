@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ACROSS = 5
 FAINT = 0.01
-"""Where all weights are below this share of their kernel's largest, a window ends."""
+"""A window ends where all weights are below this share of their kernel's largest."""
 SIDE_IN, GAP_IN, LEFT_IN, RIGHT_IN = 1.12, 0.14, 0.3, 0.51
 """The most that a panel is wide; room between panels, for the scale on the left and the colour bar's labels on the right."""
 SMALL_IN, APART_IN = 0.9, 0.3
@@ -159,7 +159,7 @@ def _picture(ax: Axes, cell: _Cell, norm: FuncNorm) -> None:
     pixels = fit(panel.weights, (cell.side, cell.side)) / panel.largest
     style.picture(ax, pixels, framed=True, cmap="RdBu_r", norm=norm)
     side = panel.scale / cell.side
-    # A light rim under the line, which would drown in the darkest red.
+    # A light rim under the line, which could not be seen on the darkest red.
     for colour, width in (("white", 1.4), ("0.15", 0.6)):
         ax.add_patch(Rectangle((-side / 2, -side / 2), side, side, fill=False, edgecolor=colour, linewidth=width))
 
@@ -181,11 +181,11 @@ def _caption(every: list[Panel], cells: list[_Cell]) -> str:
         "Degradation kernels of the study: the weights of HR pixels in one LR pixel, whose cell is the square.": True,
         "Red is positive, blue negative, white zero.": True,
         "Each panel has its own scale, which ends at the largest weight (below it).": len(cells) > 1,
-        "Colours go with the square root of the weight, so faint ones look stronger than they are.": True,
+        "Colours follow the square root of the weight, so small weights look larger than they are.": True,
         f"Windows in HR pixels: {', '.join(windows)}.": True,
-        f"What is cut off is below {100 * FAINT:g} % of a kernel's largest weight, and at most "
+        f"Cut off are weights below {100 * FAINT:g} % of a kernel's largest weight, and at most "
         f"{max(100 * outside, 0.1):.1f} % of its absolute weight.": outside > 0,
-        "Noise (σ in gray levels) and JPEG (quality) follow the kernel and are given in words alone.": any(
+        "Noise (σ in gray levels) and JPEG (quality) follow the kernel and are stated, not drawn.": any(
             cell.panel.after for cell in cells
         ),
     }

@@ -80,13 +80,13 @@ def _edge(search: dict[str, Any], x: int, y: int) -> list[Place]:
     front = sorted(_places(search_summary.best(search), x, y))
     corners = front[:1]
     for (x0, y0), (x1, y1) in itertools.pairwise(front):
-        # Better to the left: what the left one dominates goes on to the right, up to the next that is better.
+        # Where less is better, the region that a point dominates extends to the right, up to the next point of the front.
         corners += [(x1, y0) if search["objectives"][x]["direction"] == "minimise" else (x0, y1), (x1, y1)]
     return corners
 
 
 def _obstacles(search: dict[str, Any], x: int, y: int) -> list[list[Place]]:
-    """Return what labels should not cover: every point, and the edge of the front."""
+    """Return the obstacles of labels: every point, and the edge of the front."""
     edge = _edge(search, x, y)
     return [[place] for place in _places(_complete(search), x, y)] + ([edge] if edge else [])
 
@@ -108,13 +108,13 @@ def _caption(search: dict[str, Any], panels: int) -> str:
     seeds = text.count(len(search["seeds"]), "seed")
     parts = [
         f"{text.count(len(tried), 'candidate')} of the search by {objectives}, means over {seeds}.",
-        f"Blue: the {len(search['best'])} on the front, which no candidate beats in everything; grey: the others.",
+        f"Blue: the {len(search['best'])} on the Pareto front, as no candidate is better in every objective; grey: the others.",
     ]
     if search_summary.baseline(search):
         parts.append("Hollow square: the default.")
     if panels > 1:
-        parts.append("On the front of all objectives, which need not be that of two.")
-    parts.append(f"{search['how']}. Numbered ones are run again with fresh seeds; only these stand in the table.")
+        parts.append("The front is that of all objectives, which may differ from that of two.")
+    parts.append(f"{search['how']}. Numbered candidates are run again with fresh seeds; the table shows these alone.")
     return " ".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Figure: how a search went: its objective over the candidates, and where in the space they lie."""
+"""Figure: the course of a search: its objective over the candidates, and their positions in the space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FAR = 6.0
-"""A candidate so many times the spread of the better half below it is drawn at the edge."""
+"""A candidate this many times the spread of the better half below it is drawn at the edge."""
 MARKERS = {"pruned": "x", "failed": "+"}
 """Of candidates without a score."""
 RING: dict[str, Any] = {
@@ -30,7 +30,7 @@ class _Range:
     """The scores that a search is drawn by, as if higher were better.
 
     Attributes:
-        sign: -1 where lower is better; a score times the sign is what the rest speaks of.
+        sign: -1 where lower is better; the other fields speak of scores times the sign.
         edge: the score below which candidates are drawn as triangles; None where none is so far off.
         floor, top: limits of the vertical axis.
         low: where triangles, and candidates without a score, stand.
@@ -157,12 +157,12 @@ def _caption(search: dict[str, Any], ended: list[dict[str, Any]], limits: _Range
     sentences = {
         f"The search: {search_summary.where(search['objectives'][0])} of each candidate, mean over {seeds}; "
         "line: best so far, ring: winner.": True,
-        "×: given up early.": "pruned" in states,
+        "×: pruned early.": "pruned" in states,
         "+: failed.": "failed" in states,
         "Triangles: off scale.": limits.edge is not None,
         "Dotted: the default.": search_summary.baseline(search) is not None,
         "Right: where the candidates lie, coloured by the score on the left.": mapped,
-        f"{search['how']}. These scores chose the winner and claim nothing: the table does, with fresh seeds.": True,
+        f"{search['how']}. These scores chose the winner and are no evidence for it; the table has scores of fresh seeds.": True,
     }
     return " ".join(sentence for sentence, holds in sentences.items() if holds)
 

@@ -1,4 +1,4 @@
-"""Figure: a metric against what it costs, one labelled point an arm."""
+"""Figure: a metric against a cost, one labelled point an arm."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FAR = 4.0
-"""An arm that makes the vertical so many times as long as the others need it becomes an arrow: a collapse."""
+"""An arm that makes the vertical axis this many times as long as the others need it is drawn as an arrow."""
 PANELS = 6
-"""A page has room for so many test sets."""
-# Grey is for what belongs to no arm; pink and yellow are too light for text.
+"""Test sets that a page has room for."""
+# Grey is for lines that belong to no arm; pink and yellow are too light for text.
 DARK = [colour for n, colour in enumerate(COLOURS) if n not in {6, 7, 8}]
 
 
 @dataclass(frozen=True)
 class Point:
-    """One arm; `cost` None: it has none to speak of, and is drawn as a line."""
+    """One arm; without a cost, which is then negligible, it is drawn as a line."""
 
     arm: Arm
     label: str
@@ -63,7 +63,7 @@ def points(scores: Scores, results: Results, costs: Costs, output: Tradeoff, con
 
 
 def off_scale(points: list[Point]) -> list[Point]:
-    """Return what is so far from the arms that it would flatten their differences: a collapsed arm, or bicubic."""
+    """Return the points so far from the others that they would flatten their differences: collapsed arms, bicubic."""
     kept = sorted((p for p in points if p.cost is not None), key=lambda p: p.value)
     far: list[Point] = []
     while len(kept) > 2:
@@ -115,7 +115,7 @@ def _caption(scores: Scores, shown: dict[Condition, list[Point]], output: Tradeo
     if scores.baseline:
         parts.append(f"Hollow: {scores.baseline_label}.")
     if any(p.cost is None for arms in shown.values() for p in arms):
-        parts.append("Dotted: bicubic, which costs nothing to speak of.")
+        parts.append("Dotted: bicubic, whose cost is negligible.")
     if any(off_scale(arms) for arms in shown.values()):
         parts.append("Arrows: off scale.")
     if left:

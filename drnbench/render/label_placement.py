@@ -1,4 +1,4 @@
-"""Labels beside points, where they cover neither each other nor a point, as far as there is such a place.
+"""Labels beside points, in places where they cover neither each other nor a point, as far as there are such places.
 
 adjustText, which moves labels by forces, took 50 to 100 times as long and put more of them over points and intervals.
 """
@@ -37,7 +37,7 @@ def write(ax: Axes, labels: Sequence[Label], obstacles: Sequence[Sequence[tuple[
 
     Args:
         ax: the panel; labels keep clear of the text that it has.
-        labels: what is written.
+        labels: texts with their points.
         obstacles: what else labels keep clear of, in data coordinates: points (of one place each) and lines of level
             and upright pieces (of several).
 

@@ -196,7 +196,7 @@ def legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
 
 def palette(arms: Iterable[Arm]) -> dict[str, Any]:
     """Return the colour and line style of each trained arm; styles change where the colours begin again."""
-    colours = [c for n, c in enumerate(COLOURS) if n != 7]  # grey is for what belongs to no arm
+    colours = [c for n, c in enumerate(COLOURS) if n != 7]  # grey is for lines that belong to no arm
     trained = [arm.name for arm in arms if not arm.seedless]
     return {name: {"color": colours[n % 9], "linestyle": LINES[n // 9 % len(LINES)]} for n, name in enumerate(trained)}
 

@@ -52,11 +52,11 @@ def names(axis: AxisRecord) -> list[str]:
 
 def set_names(ax: Axes, axis: AxisRecord, *, inches: float = 2.5, first: float = 0.0) -> None:
     """Label the values of a categorical axis from position `first` on, turned where they would touch in this width."""
-    words = names(axis)
+    labels = names(axis)
     # About 18 characters of a tick's size stand in an inch.
-    turned = sum(len(word) + 2 for word in words) > 18 * inches
+    turned = sum(len(label) + 2 for label in labels) > 18 * inches
     ax.set_xticks(
-        [first + n for n in range(len(words))], words, rotation=30 if turned else 0, ha="right" if turned else "center",
+        [first + n for n in range(len(labels))], labels, rotation=30 if turned else 0, ha="right" if turned else "center",
         rotation_mode="anchor" if turned else "default",
     )  # fmt: skip
 

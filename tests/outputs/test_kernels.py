@@ -248,7 +248,7 @@ def test_a_window_loses_faint_weights_alone(store: Store) -> None:
     assert kernelfigure.window(only) < side
     skewed = drawn(planned(store, scored_on(SKEWED), "skewed"), store)
     assert "below 1 % of a kernel's largest weight, and at most 0.1 % of its absolute weight" in skewed.caption
-    assert "cut off" not in drawn(planned(store, scored_on("nearest"), "whole"), store).caption
+    assert "Cut off" not in drawn(planned(store, scored_on("nearest"), "whole"), store).caption
 
 
 def test_a_kernel_file_that_changes_is_read_again_and_one_that_is_gone_is_named(store: Store, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_heatmap_holds_every_cell_of_the_subject(store: Store) -> None:
     assert drawn is not None
     assert "−9.0" in " ".join(t.get_text() for ax in drawn.figure.axes for t in ax.texts)
     assert "loss=off at the same network, kernel and scale" in drawn.caption
-    assert "Colours end at" in drawn.caption
+    assert "Colours saturate at" in drawn.caption
 
 
 def test_a_heatmap_over_the_compared_axis_shows_the_baseline(store: Store) -> None:

@@ -107,7 +107,7 @@ def test_the_picture_of_a_search_shows_every_candidate_and_where_it_lies(store: 
         tuple(candidate["values"].values()) for candidate in CANDIDATES if candidate["state"] == "complete"
     }
     assert where.get_xscale() == "log"
-    for words in ("×: given up early.", "+: failed.", "Triangles: off scale.", "claim nothing"):
+    for words in ("×: pruned early.", "+: failed.", "Triangles: off scale.", "fresh seeds"):
         assert words in drawn.caption
 
 
@@ -138,7 +138,7 @@ def test_a_front_is_drawn_through_those_that_none_beats(store: Store) -> None:
     assert sorted((candidate["mean"][1], candidate["mean"][0]) for candidate in FRONT[3:]) in drawn_points
     words = {text.get_text() for text in ax.texts}
     assert words == {"1: λ=0.2, ρ=0.3", "2: λ=0.3, ρ=0.3", "default (λ=0.1, ρ=0.3)"}
-    assert "Blue: the 3 on the front" in drawn.caption
+    assert "Blue: the 3 on the Pareto front" in drawn.caption
     written = report.write(store, "unpaired")
     assert {"figure_pareto.pdf", "figure_pareto.png"} <= {file.name for file in written.files}
     assert "figure_search.png" not in {file.name for file in written.files}
