@@ -17,6 +17,7 @@ from drnbench.search.engine import Engine
 from drnbench.search.measure import Run
 from drnbench.search.resolve import ResolvedSearch
 from drnbench.session.recording import record_trial
+from drnbench.session.search_units import make_run
 from drnbench.store import Status, Store, is_scored
 
 
@@ -305,37 +306,6 @@ class Searcher:
         best = " (best so far)" if len(self._objectives) == 1 and candidate in self.engine.best() else ""
         label = f"{active.label}, {self._search.label(candidate.values)}"
         self._say(f"{candidate.state} {label}{': ' + result if result else ''}{best}")
-
-
-def make_run(search: ResolvedSearch, keys: Keys, values: dict[str, Any], seed: int) -> Run:
-    """Return one seed of a candidate as units.
-
-    Raises:
-        UsageError: the values make no trial.
-
-    """
-    trial = search.trial(values, seed)
-    where = f"{search.name}, candidate {search.label(values)}"
-    stages = keys.stages(trial, where)
-    return Run(trial, tuple(stages), keys.evaluation(trial, stages, where) if search.evaluations else None)
-
-
-def expected(search: ResolvedSearch, keys: Keys, candidates: int) -> tuple[list[Unit], frozenset[str]]:
-    """Return about the units that so many candidates take, and the keys of those that all candidates share.
-
-    A stage is shared where the ends of the space do not tell it apart.
-    """
-    ends = [{path: values.ends[end] for path, values in search.search.space.items()} for end in (0, 1)]
-    seeds = range(search.search.seeds)
-    try:
-        runs = [[make_run(search, keys, values, seed) for values in ends] for seed in seeds]
-    except UsageError:  # such a candidate will fail by itself
-        units = [unit for seed in seeds for unit in make_run(search, keys, {}, seed).units]
-        return list(units) * candidates, frozenset()
-    low = [unit for first, _ in runs for unit in first.units]
-    shared = frozenset(unit.key for unit in low) & {unit.key for _, last in runs for unit in last.units}
-    own = [unit for unit in low if unit.key not in shared]
-    return [unit for unit in low if unit.key in shared] + own * candidates, shared
 
 
 def open_engine(search: ResolvedSearch, name: str, store: Store, *, retry: bool = False) -> Engine:

@@ -19,7 +19,8 @@ from drnbench.session.execute import announce, display, execute
 from drnbench.session.items import todo
 from drnbench.session.progress import Progress, RichProgress
 from drnbench.session.request import Request
-from drnbench.session.search_source import Searcher, expected
+from drnbench.session.search_source import Searcher
+from drnbench.session.search_units import expected
 from drnbench.store import Store
 from drnbench.training.prepare import prepare
 

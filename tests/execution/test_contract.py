@@ -83,8 +83,8 @@ def stage(store, *, seed=0, **fields):
     return Keys(store.cache).stages(trial, "test")[0]
 
 
-class Told:
-    """What an executor told so far."""
+class Recorder:
+    """The events of an executor so far."""
 
     def __init__(self, executor):
         self.executor, self.messages, self.ended = executor, {}, {}
@@ -106,74 +106,74 @@ class Told:
         until(held, seconds=300)
 
 
-def steps(told, unit):
-    return [m["step"] for m in told.messages.get(unit.key, []) if "step" in m]
+def steps(recorder, unit):
+    return [m["step"] for m in recorder.messages.get(unit.key, []) if "step" in m]
 
 
 def test_units_are_run_and_tell_how_far_they_are(executor, store):
-    good, bad, told = stage(store), stage(store, lr=1e30), Told(executor)
+    good, bad, recorder = stage(store), stage(store, lr=1e30), Recorder(executor)
     executor.submit(good)
     executor.submit(bad)
-    told.until(lambda: len(told.ended) == 2)
-    assert told.ended == {good.key: 0, bad.key: 1}
+    recorder.until(lambda: len(recorder.ended) == 2)
+    assert recorder.ended == {good.key: 0, bad.key: 1}
     assert store.state(store.stage(good.key)) == "done"
     assert (store.stage(good.key) / "checkpoint.pt").exists()
-    assert steps(told, good)[-1] == 100
-    assert {"saved": 100} in told.messages[good.key]
+    assert steps(recorder, good)[-1] == 100
+    assert {"saved": 100} in recorder.messages[good.key]
     status = store.status(store.stage(bad.key))
     assert (status.state, status.kind) == ("failed", "diverged")
     assert executor.events(0) == []
 
 
-def pid_of(told, store, unit):
+def pid_of(recorder, store, unit):
     """The process of a unit, once it trains."""
-    told.until(lambda: steps(told, unit))
-    found = [m["pid"] for m in told.messages[unit.key] if "pid" in m]
-    return found[0] if found else store.status(store.stage(unit.key)).pid
+    recorder.until(lambda: steps(recorder, unit))
+    pids = [m["pid"] for m in recorder.messages[unit.key] if "pid" in m]
+    return pids[0] if pids else store.status(store.stage(unit.key)).pid
 
 
 def test_a_killed_process_costs_its_unit_alone(executor, store):
-    doomed, other, told = stage(store, steps=LONG), stage(store, seed=1), Told(executor)
+    doomed, other, recorder = stage(store, steps=LONG), stage(store, seed=1), Recorder(executor)
     executor.submit(doomed)
     executor.submit(other)
-    os.kill(pid_of(told, store, doomed), signal.SIGKILL)
-    told.until(lambda: len(told.ended) == 2)
-    assert told.ended[doomed.key] != 0
-    assert told.ended[other.key] == 0
+    os.kill(pid_of(recorder, store, doomed), signal.SIGKILL)
+    recorder.until(lambda: len(recorder.ended) == 2)
+    assert recorder.ended[doomed.key] != 0
+    assert recorder.ended[other.key] == 0
     status = store.status(store.stage(doomed.key))
     assert status is None or store.state(store.stage(doomed.key)) == "lost" or status.kind == "killed"
 
 
 def test_a_stopped_unit_saves_and_leaves_and_goes_on_later(executor, store):
-    unit, other, told = stage(store, steps=LONG), stage(store, seed=1, steps=LONG), Told(executor)
+    unit, other, recorder = stage(store, steps=LONG), stage(store, seed=1, steps=LONG), Recorder(executor)
     executor.submit(unit)
     executor.submit(other)
-    told.until(lambda: steps(told, unit) and steps(told, other))
+    recorder.until(lambda: steps(recorder, unit) and steps(recorder, other))
     executor.stop(unit.key)
-    told.until(lambda: told.ended)
-    assert told.ended == {unit.key: 0}
+    recorder.until(lambda: recorder.ended)
+    assert recorder.ended == {unit.key: 0}
     assert store.state(store.stage(unit.key)) == "interrupted"
     assert (store.stage(unit.key) / "checkpoint.pt").exists()
-    reached = max(steps(told, unit))
+    reached = max(steps(recorder, unit))
     executor.stop()
-    told.until(lambda: len(told.ended) == 2)
+    recorder.until(lambda: len(recorder.ended) == 2)
     assert store.state(store.stage(other.key)) == "interrupted"
 
-    told = Told(executor)
+    recorder = Recorder(executor)
     executor.submit(unit)
-    told.until(lambda: steps(told, unit))
-    assert steps(told, unit)[0] >= reached
+    recorder.until(lambda: steps(recorder, unit))
+    assert steps(recorder, unit)[0] >= reached
     assert f"of {LONG}" in (store.stage(unit.key) / "log.txt").read_text()
 
 
 def test_kill_ends_one_unit_and_close_all(executor, store):
-    units, told = [stage(store, seed=seed, steps=LONG) for seed in (0, 1)], Told(executor)
+    units, recorder = [stage(store, seed=seed, steps=LONG) for seed in (0, 1)], Recorder(executor)
     for unit in units:
         executor.submit(unit)
-    processes = [psutil.Process(pid_of(told, store, unit)) for unit in units]
+    processes = [psutil.Process(pid_of(recorder, store, unit)) for unit in units]
     executor.kill(units[0].key)
-    told.until(lambda: told.ended)
-    assert list(told.ended) == [units[0].key]
+    recorder.until(lambda: recorder.ended)
+    assert list(recorder.ended) == [units[0].key]
     executor.close()
     _, alive = psutil.wait_procs(processes, timeout=120)
     assert not alive

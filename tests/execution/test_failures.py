@@ -1,4 +1,4 @@
-"""What fails is recorded with its kind and costs nobody else; the store knows what is left."""
+"""A failure is recorded with its kind and costs no other unit; the store says which units are left."""
 
 import json
 

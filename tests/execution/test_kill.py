@@ -27,12 +27,12 @@ def undisturbed(tmp_path_factory):
 
 def running(results):
     """Pids of the workers that statuses name as running."""
-    found = {}
+    pids = {}
     for path in results.glob("*/*/status.json"):
         status = json.loads(path.read_text())
         if status["state"] == "running":
-            found[path.parent] = status["pid"]
-    return found
+            pids[path.parent] = status["pid"]
+    return pids
 
 
 def in_stage(results, *, depth, steps):
@@ -146,13 +146,13 @@ def test_two_coordinators_share_the_work_and_do_nothing_twice(tmp_path, undistur
         )
         for _ in range(2)
     ]  # fmt: skip
-    told = [one.communicate(timeout=300) for one in both]
-    assert [one.returncode for one in both] == [0, 0], told
+    outputs = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
     assert_equal(tmp_path / "r", reference)
     for log in (tmp_path / "r").glob("stages/*/log.txt"):
         assert log.read_text().count("--- ") == 1, log
     assert not list((tmp_path / "r").glob("*/*/lease.*"))
-    trained = [int(out.split("trained ")[1].split()[0]) for out, _ in told if "trained " in out]
+    trained = [int(out.split("trained ")[1].split()[0]) for out, _ in outputs if "trained " in out]
     assert sum(trained) == len(list((tmp_path / "r").glob("stages/*")))
 
 
@@ -182,10 +182,10 @@ def test_a_full_disk_breaks_nothing_and_what_is_missing_goes_on(tmp_path, undist
     done = subprocess.run(
         ["unshare", "-rm", "bash", "-c", script], capture_output=True, text=True, timeout=300, check=False
     )
-    told = (out / "stderr").read_text()
-    assert done.returncode == 0, done.stderr + told
+    errors = (out / "stderr").read_text()
+    assert done.returncode == 0, done.stderr + errors
     assert [
-        line.endswith("nothing is broken; make room and run the same command again") for line in told.splitlines()
+        line.endswith("nothing is broken; make room and run the same command again") for line in errors.splitlines()
     ] == [
         True,
         True,

@@ -16,7 +16,7 @@ from drnbench.session.declared import declare
 from drnbench.session.recording import record
 from drnbench.store import Store
 from tests.execution.nodes import cluster_of
-from tests.execution.test_contract import LONG, Told, stage, steps
+from tests.execution.test_contract import LONG, Recorder, stage, steps
 from tests.execution.test_kill import in_stage, running
 from tests.helpers import call, command, histories, same, scores, until, weights, write_study
 
@@ -108,20 +108,20 @@ def test_a_lost_node_costs_nothing_but_time(local, cluster, tmp_path):
 @pytest.mark.real
 def test_a_mailbox_that_is_killed_starts_again_beside_the_coordinator(cluster, tmp_path):
     store = Store(tmp_path)
-    unit, told = stage(store, steps=LONG), Told(RayExecutor(tmp_path, None, "cpu", cluster.address))
-    told.executor.submit(unit)
-    told.until(lambda: steps(told, unit))
+    unit, recorder = stage(store, steps=LONG), Recorder(RayExecutor(tmp_path, None, "cpu", cluster.address))
+    recorder.executor.submit(unit)
+    recorder.until(lambda: steps(recorder, unit))
     for then in ("goes on", "stops"):
         head = psutil.Process(cluster.head_node.all_processes["raylet"][0].process.pid)
         (mailbox,) = [child for child in head.children() if "Mailbox" in child.cmdline()[0]]
-        before = steps(told, unit)[-1]
+        before = steps(recorder, unit)[-1]
         if then == "stops":
-            told.executor.stop()
+            recorder.executor.stop()
         mailbox.kill()
-        told.until(lambda before=before: told.ended or steps(told, unit)[-1] > before)
-    told.until(lambda: told.ended)
-    told.executor.close()
-    assert told.ended == {unit.key: 0}
+        recorder.until(lambda before=before: recorder.ended or steps(recorder, unit)[-1] > before)
+    recorder.until(lambda: recorder.ended)
+    recorder.executor.close()
+    assert recorder.ended == {unit.key: 0}
     assert store.state(store.stage(unit.key)) == "interrupted"
 
 
@@ -142,16 +142,16 @@ def test_units_share_a_gpu_in_parts(cluster, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("address", "told"),
+    ("address", "message"),
     [
         ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1: .*ray start --head"),
         ("ray://127.0.0.1:1", "no Ray cluster answers at ray://127.0.0.1:1"),
         ("somewhere", "HOST:PORT"),
     ],
 )
-def test_an_address_without_a_cluster_is_refused(tmp_path, address, told):
+def test_an_address_without_a_cluster_is_refused(tmp_path, address, message):
     pytest.importorskip("ray")
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         RayExecutor(tmp_path, None, "cpu", address)
 
 
@@ -168,17 +168,17 @@ def test_a_client_server_that_dies_is_asked_for_again(tmp_path, monkeypatch, add
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         where = address.format(f"127.0.0.1:{listening.getsockname()[1]}")
-        with pytest.raises(UsageError, match="Starting Ray client server failed") as told:
+        with pytest.raises(UsageError, match="Starting Ray client server failed") as error:
             RayExecutor(tmp_path, None, "cpu", where)
     assert asked == [where] * tries
-    assert ("GRPC_ENABLE_FORK_SUPPORT=0" in str(told.value)) == (tries > 1)
+    assert ("GRPC_ENABLE_FORK_SUPPORT=0" in str(error.value)) == (tries > 1)
 
 
 def test_without_ray_one_line_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with pytest.raises(UsageError, match=r"pip install 'drnbench\[ray\]'") as told:
+    with pytest.raises(UsageError, match=r"pip install 'drnbench\[ray\]'") as error:
         RayExecutor(tmp_path, None, "cpu")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def fill(folder, **files):

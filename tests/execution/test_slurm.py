@@ -11,7 +11,7 @@ import pytest
 from drnbench.errors import UsageError
 from drnbench.execution.slurm import SlurmExecutor
 from drnbench.store import Store
-from tests.execution.test_contract import LONG, Told, stage, steps
+from tests.execution.test_contract import LONG, Recorder, stage, steps
 from tests.helpers import call, command, histories, same, scores, until, weights, write_study
 
 pytest.importorskip("submitit")
@@ -73,18 +73,18 @@ def test_jobs_that_outlive_their_run_are_found_by_the_next(local, tmp_path):
 @pytest.mark.real
 def test_a_job_at_its_time_limit_saves_and_goes_on_as_another(locally, tmp_path):
     store = Store(tmp_path)
-    unit, told = stage(store, steps=LONG), Told(locally)
+    unit, recorder = stage(store, steps=LONG), Recorder(locally)
     locally.submit(unit)
-    told.until(lambda: steps(told, unit))
-    first = [m["pid"] for m in told.messages[unit.key] if "pid" in m]
+    recorder.until(lambda: steps(recorder, unit))
+    first = [m["pid"] for m in recorder.messages[unit.key] if "pid" in m]
     os.kill(first[0], signal.SIGUSR2)  # what SLURM sends shortly before it kills
-    told.until(lambda: len([m for m in told.messages[unit.key] if "pid" in m]) == 2)
-    told.messages.clear()
-    told.until(lambda: steps(told, unit))
-    assert told.ended == {}
+    recorder.until(lambda: len([m for m in recorder.messages[unit.key] if "pid" in m]) == 2)
+    recorder.messages.clear()
+    recorder.until(lambda: steps(recorder, unit))
+    assert recorder.ended == {}
     assert f"of {LONG}" in (store.stage(unit.key) / "log.txt").read_text()  # resumed
     os.kill(store.status(store.stage(unit.key)).pid, signal.SIGTERM)  # preempted, or cancelled by somebody
-    told.until(lambda: told.ended)
+    recorder.until(lambda: recorder.ended)
     status = store.status(store.stage(unit.key))
     assert (status.state, status.kind) == ("failed", "killed")
 
@@ -92,10 +92,10 @@ def test_a_job_at_its_time_limit_saves_and_goes_on_as_another(locally, tmp_path)
 @pytest.mark.real
 def test_a_name_that_the_node_does_not_know_is_told(locally, tmp_path):
     store = Store(tmp_path)
-    unit, told = stage(store).model_copy(update={"model": "of-a-plug-in"}), Told(locally)
+    unit, recorder = stage(store).model_copy(update={"model": "of-a-plug-in"}), Recorder(locally)
     locally.submit(unit)
-    told.until(lambda: told.ended)
-    assert told.ended == {unit.key: 1}
+    recorder.until(lambda: recorder.ended)
+    assert recorder.ended == {unit.key: 1}
     message = store.status(store.stage(unit.key)).message
     assert "unknown model 'of-a-plug-in'" in message
     assert "must be installed on every node" in message
@@ -178,10 +178,10 @@ def test_a_job_asks_for_what_its_unit_needs(commands, tmp_path):
 def test_a_job_that_ends_before_it_began_was_killed(commands, tmp_path):
     store = Store(tmp_path / "r")
     executor = SlurmExecutor(store.root, 1, "cpu")
-    unit, told = stage(store), Told(executor)
+    unit, recorder = stage(store), Recorder(executor)
     executor.submit(unit)
-    told.until(lambda: told.ended)
-    assert told.ended == {unit.key: -9}
+    recorder.until(lambda: recorder.ended)
+    assert recorder.ended == {unit.key: -9}
     status = store.status(store.stage(unit.key))
     assert status.kind == "killed"
     assert "job 17 ended by itself (OUT_OF_MEMORY) before it began" in status.message

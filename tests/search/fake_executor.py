@@ -1,4 +1,4 @@
-"""A pretended executor: what it trains learns as a function of λ and ρ, a validation at a time."""
+"""A fake executor, whose stages learn as a function of λ and ρ, a validation at a time."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ def quality(unit: StageUnit) -> float:
     return 30 - 4 * abs(unit.stage.rho - 0.5) - abs(unit.stage.lam - 0.1) + 0.01 * unit.seed
 
 
-class School(Executor):
+class FakeExecutor(Executor):
     """Ends stages after their last validation, and scores in one go.
 
     Attributes:
-        most: how many units ran at once. trained: keys of stages that ended, in order. stopped: keys that were asked to.
+        most: the largest number of units that ran at once.
+        trained: keys of stages that ended, in order.
+        stopped: keys that were asked to stop.
 
     """
 
@@ -32,14 +34,11 @@ class School(Executor):
         self._running: dict[str, tuple[Unit, list[int], History]] = {}
         self._stop: set[str] = set()
 
-    def folder(self, unit: Unit) -> Any:
-        return self.store.stage(unit.key) if isinstance(unit, StageUnit) else self.store.trial(unit.key)
-
     def submit(self, unit: Unit) -> None:
         steps = sorted(validation_steps(unit.stage)) if isinstance(unit, StageUnit) else []
         self._running[unit.key] = (unit, steps, History())
         if isinstance(unit, StageUnit):
-            write_json(self.folder(unit) / "unit.json", unit.model_dump(mode="json"))
+            write_json(self.store.folder(unit) / "unit.json", unit.model_dump(mode="json"))
         self.begun.append(unit)
         self.most = max(self.most, len(self._running))
 
@@ -58,10 +57,12 @@ class School(Executor):
                     out.append(
                         Event(key, "message", {"step": step, "steps": unit.stage.steps, f"val_psnr_y/{kernel}": value})
                     )
-                history.write(self.folder(unit) / "history.parquet")
+                history.write(self.store.folder(unit) / "history.parquet")
             elif isinstance(unit, StageUnit):
-                (self.folder(unit) / "checkpoint.pt").touch()
-                write_json(self.folder(unit) / "stage.json", {"costs": {"seconds": 10.0 * unit.stage.rho, "macs": 5}})
+                (self.store.folder(unit) / "checkpoint.pt").touch()
+                write_json(
+                    self.store.folder(unit) / "stage.json", {"costs": {"seconds": 10.0 * unit.stage.rho, "macs": 5}}
+                )
                 self.trained.append(key)
                 out += self._end(unit, Status("done"))
             else:
@@ -71,8 +72,8 @@ class School(Executor):
     def _end(self, unit: Unit, status: Status) -> list[Event]:
         self._stop.discard(unit.key)
         del self._running[unit.key]
-        self.folder(unit).mkdir(parents=True, exist_ok=True)
-        self.store.write_status(self.folder(unit), status)
+        self.store.folder(unit).mkdir(parents=True, exist_ok=True)
+        self.store.write_status(self.store.folder(unit), status)
         return [Event(unit.key, "ended", {"exitcode": int(status.state == "failed")})]
 
     def _score(self, unit: Any) -> Status:
@@ -89,15 +90,15 @@ class School(Executor):
             for n in range(8)
         ]
         columns = ["image", "dataset", "kernel", "scale", "metric", "value", "evaluation"]
-        self.folder(unit).mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(rows, columns=columns).to_parquet(self.folder(unit) / "per_image.parquet", index=False)
+        self.store.folder(unit).mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(rows, columns=columns).to_parquet(self.store.folder(unit) / "per_image.parquet", index=False)
         return Status("done", evaluations=[e.key for e in unit.wanted])
 
     def stop(self, key: str | None = None) -> None:
-        for one in [key] if key else list(self._running):
-            self.stopped.append(one)
-            if one in self._running:
-                self._stop.add(one)
+        for running in [key] if key else list(self._running):
+            self.stopped.append(running)
+            if running in self._running:
+                self._stop.add(running)
 
     def close(self) -> None:
         pass

@@ -83,7 +83,7 @@ def test_a_search_that_was_left_goes_the_way_of_one_that_was_not(tmp_path, sampl
     assert calls == undisturbed
     assert engine.finished
     drive(search, failing, tmp_path / "b")
-    assert calls == undisturbed, "what is known is not scored again"
+    assert calls == undisturbed, "seeds in the journal are not scored again"
 
 
 KILLED = """
@@ -139,9 +139,9 @@ def test_several_at_once_are_all_different_and_wait_for_nobody():
     engine = Engine(searched(trials=30, startup=3), "parallel")
     running, seen = [engine.ask() for _ in range(4)], []
     while running:
-        one = running.pop(0)
-        engine.scored(one, [hill(one.values)])
-        seen.append(tuple(one.values.values()))
+        candidate = running.pop(0)
+        engine.scored(candidate, [hill(candidate.values)])
+        seen.append(tuple(candidate.values.values()))
         if (new := engine.ask()) is not None:
             running.append(new)
     assert len(set(seen)) == len(seen) == 30
@@ -150,7 +150,7 @@ def test_several_at_once_are_all_different_and_wait_for_nobody():
 
 def test_scores_are_means_over_seeds():
     engine = drive(searched(trials=3, seeds=4), lambda values, seed, report: float(seed))
-    assert all(one.means == [1.5] for one in engine.candidates)
+    assert all(candidate.means == [1.5] for candidate in engine.candidates)
 
 
 def test_the_baseline_is_the_first_candidate_where_the_space_has_it():
@@ -165,9 +165,13 @@ def test_the_baseline_is_the_first_candidate_where_the_space_has_it():
 
 def test_what_diverges_has_failed_and_the_search_goes_on():
     engine = drive(searched(trials=20), lambda v, s, r: float("nan") if v["x"] > 0.8 else hill(v))
-    states = {one.state for one in engine.candidates}
+    states = {candidate.state for candidate in engine.candidates}
     assert states == {"complete", "failed"}
-    assert all(one.values["x"] > 0.8 and "not finite" in one.note for one in engine.candidates if one.state == "failed")
+    assert all(
+        candidate.values["x"] > 0.8 and "not finite" in candidate.note
+        for candidate in engine.candidates
+        if candidate.state == "failed"
+    )
 
 
 def test_a_learning_curve_below_the_median_is_left():
@@ -180,14 +184,14 @@ def test_a_learning_curve_below_the_median_is_left():
         return steps * (1 + hill(values))
 
     engine = drive(searched(trials=30, pruner=Median(startup=4, warmup=0.2), startup=4), learn, steps=steps)
-    pruned = [one for one in engine.candidates if one.state == "pruned"]
-    complete = [one for one in engine.candidates if one.state == "complete"]
+    pruned = [candidate for candidate in engine.candidates if candidate.state == "pruned"]
+    complete = [candidate for candidate in engine.candidates if candidate.state == "complete"]
     assert len(pruned) >= 5
     # Nobody is left before the warm-up, and none of those left would have been the best.
-    assert {done[tuple(one.values.values())] for one in pruned} == {2}
-    assert all(done[tuple(one.values.values())] == steps for one in complete)
+    assert {done[tuple(candidate.values.values())] for candidate in pruned} == {2}
+    assert all(done[tuple(candidate.values.values())] == steps for candidate in complete)
     best = engine.best()[0]
-    assert all(hill(one.values) < hill(best.values) for one in pruned)
+    assert all(hill(candidate.values) < hill(best.values) for candidate in pruned)
     assert max(abs(best.values[path] - OPTIMUM[path]) for path in OPTIMUM) < 0.11
 
 
@@ -197,15 +201,19 @@ def test_seeds_of_a_candidate_that_loses_on_every_image_are_left_out():
 
     def score(values, seed, report):
         seeds.setdefault(tuple(values.values()), []).append(seed)
-        scores = [hill(values) + one for one in images]
+        scores = [hill(values) + offset for offset in images]
         return [sum(scores) / len(scores)], scores
 
     search = searched(objectives=[Maximise("psnr_y", "photos/train")], trials=20, seeds=3, pruner=Wilcoxon(p=0.05))
     engine = drive(search, score)
-    for one in engine.candidates:
-        assert len(seeds[tuple(one.values.values())]) == len(one.scores) == (3 if one.state == "complete" else 1)
-    assert sum(one.state == "pruned" for one in engine.candidates) >= 10
-    top = max(hill(one.values) for one in engine.candidates)
+    for candidate in engine.candidates:
+        assert (
+            len(seeds[tuple(candidate.values.values())])
+            == len(candidate.scores)
+            == (3 if candidate.state == "complete" else 1)
+        )
+    assert sum(candidate.state == "pruned" for candidate in engine.candidates) >= 10
+    top = max(hill(candidate.values) for candidate in engine.candidates)
     assert hill(engine.best()[0].values) == top
 
 
@@ -226,12 +234,12 @@ def test_several_objectives_give_the_front(sampler, tmp_path):
     assert engine.baseline.means == pytest.approx([20 + 20**0.5 + 0.005, 20])
     assert engine.baseline not in front, "it lies outside of the space"
     assert len(front) >= 3
-    assert front == sorted(front, key=lambda one: -one.means[0])
-    for one in front:
-        worse = [o for o in engine.candidates if o.means[0] >= one.means[0] and o.means[1] < one.means[1]]
+    assert front == sorted(front, key=lambda candidate: -candidate.means[0])
+    for candidate in front:
+        worse = [o for o in engine.candidates if o.means[0] >= candidate.means[0] and o.means[1] < candidate.means[1]]
         assert not worse
-    best = {one.values["feats"]: one for one in engine.candidates if one.values["waste"] == 0}
-    assert all(best.get(one.values["feats"], one) is one for one in front)
+    best = {candidate.values["feats"]: candidate for candidate in engine.candidates if candidate.values["waste"] == 0}
+    assert all(best.get(candidate.values["feats"], candidate) is candidate for candidate in front)
 
 
 def test_values_are_what_a_paper_can_print():
@@ -239,9 +247,9 @@ def test_values_are_what_a_paper_can_print():
         searched(space={"lam": Float(1e-3, 1, log=True), "rho": Steps(0, 1, 0.1)}, trials=12),
         lambda v, s, r: v["lam"] + v["rho"],
     )
-    for one in engine.candidates:
-        assert float(f"{one.values['lam']:.3g}") == one.values["lam"]
-        assert one.values["rho"] in {0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0}
+    for candidate in engine.candidates:
+        assert float(f"{candidate.values['lam']:.3g}") == candidate.values["lam"]
+        assert candidate.values["rho"] in {0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0}
 
 
 @pytest.mark.parametrize(

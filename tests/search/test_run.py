@@ -16,8 +16,8 @@ OFF = ("--tracking-uri", "off", "--jobs", 1)
 
 
 def searched(results):
-    known = json.loads((results / "mini" / "search.json").read_text(encoding="utf-8"))
-    return known["searches"][known["current"]]
+    record = json.loads((results / "mini" / "search.json").read_text(encoding="utf-8"))
+    return record["searches"][record["current"]]
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +31,17 @@ def undisturbed(tmp_path_factory):
 
 def test_the_winner_stands_in_the_table_with_fresh_seeds(undisturbed):
     study, results, out = undisturbed
-    found, plan = searched(results), json.loads((results / "mini" / "plan.json").read_text(encoding="utf-8"))
-    assert found["state"] == "done"
-    assert [one["state"] for one in found["candidates"]] == ["complete"] * 3
+    search, plan = searched(results), json.loads((results / "mini" / "plan.json").read_text(encoding="utf-8"))
+    assert search["state"] == "done"
+    assert [candidate["state"] for candidate in search["candidates"]] == ["complete"] * 3
     seeds = {(t["arm"], t["seed"]) for t in plan["trials"] if t["stages"]}
     assert seeds <= {(arm, seed) for arm in ("default", "winner") for seed in (1, 2)}
     summary = pd.read_csv(results / "mini" / "summary.csv")
     assert set(summary["arm"]) >= {"default", "bicubic"}
     assert summary.loc[summary["arm"] == "default", "n_seeds"].tolist() == [2, 2]
     assert "fresh seeds (1–2)" in " ".join(out.split())
-    told = call("plan", study, "--results", results).stdout
-    assert "search: 3 of 3 candidates asked (3 complete); best so far" in " ".join(told.split())
+    output = call("plan", study, "--results", results).stdout
+    assert "search: 3 of 3 candidates asked (3 complete); best so far" in " ".join(output.split())
 
 
 def test_a_second_run_trains_nothing(undisturbed):

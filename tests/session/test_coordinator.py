@@ -1,4 +1,4 @@
-"""What the coordinator makes of what happens to units; a pretended executor, so that everything can happen at will."""
+"""The coordinator with a fake executor, whose units end as a test wants."""
 
 from __future__ import annotations
 
@@ -13,18 +13,15 @@ from drnbench.store.leases import claim
 from tests.helpers import write_study
 
 
-class Pretended(Executor):
+class FakeExecutor(Executor):
     """Ends every unit as `fate(unit, try)` says: a status and an exit code."""
 
     def __init__(self, store, fate, slots=2):
         self.store, self.fate, self.slots = store, fate, slots
         self.tries, self.running, self.stopped, self.killed = {}, [], [], []
 
-    def folder(self, unit):
-        return self.store.stage(unit.key) if unit.kind == "stage" else self.store.trial(unit.key)
-
     def submit(self, unit):
-        assert claim(self.folder(unit)) is None, "a unit runs under a lease"
+        assert claim(self.store.folder(unit)) is None, "a unit runs under a lease"
         self.tries[unit.key] = self.tries.get(unit.key, 0) + 1
         self.running.append(unit)
 
@@ -33,7 +30,7 @@ class Pretended(Executor):
         for unit in self.running:
             status, code = self.fate(unit, self.tries[unit.key])
             if status is not None:
-                self.store.write_status(self.folder(unit), status)
+                self.store.write_status(self.store.folder(unit), status)
             out.append(Event(unit.key, "ended", {"exitcode": code}))
         self.running = []
         return out
@@ -48,7 +45,7 @@ class Pretended(Executor):
         pass
 
 
-class Told:
+class Recorder:
     def __init__(self):
         self.ends = []
 
@@ -69,9 +66,9 @@ def done(unit):
 def run(tmp_path, fate, *sets, **options):
     store = Store(tmp_path / "r")
     plan = declare(write_study(tmp_path, rhos=(0.0,)), overrides=read_overrides(sets)).plan(store)
-    executor, told = Pretended(store, fate), Told()
-    outcome = Coordinator(plan, store, executor, [told], **options).run()
-    return outcome, executor, told, store
+    executor, recorder = FakeExecutor(store, fate), Recorder()
+    outcome = Coordinator(plan, store, executor, [recorder], **options).run()
+    return outcome, executor, recorder, store
 
 
 def test_everything_is_done_once(tmp_path):
@@ -82,11 +79,11 @@ def test_everything_is_done_once(tmp_path):
 
 
 def test_what_is_killed_is_tried_again_and_what_fails_is_not(tmp_path):
-    outcome, executor, told, _ = run(tmp_path, lambda unit, n: (done(unit), 0) if n == 3 else (None, -9))
+    outcome, executor, recorder, _ = run(tmp_path, lambda unit, n: (done(unit), 0) if n == 3 else (None, -9))
     assert outcome.failed == []
     assert set(executor.tries.values()) == {3}
     again = "the process was ended by signal 9; it runs again"
-    ends = [(status.state, status.kind, status.message) for _, status, _ in told.ends]
+    ends = [(status.state, status.kind, status.message) for _, status, _ in recorder.ends]
     assert ends.count(("interrupted", "killed", again)) == 2 * len(executor.tries), "nothing has failed yet"
     assert ends.count(("done", None, None)) == len(executor.tries) == len(ends) / 3
 
@@ -96,10 +93,10 @@ def test_what_is_killed_is_tried_again_and_what_fails_is_not(tmp_path):
         return done(unit), 0
 
     (tmp_path / "b").mkdir()
-    outcome, executor, told, _ = run(tmp_path / "b", fails)
+    outcome, executor, recorder, _ = run(tmp_path / "b", fails)
     assert len(outcome.failed) == 2
     assert set(executor.tries.values()) == {1}
-    assert [status.kind for _, status, _ in told.ends if status.state == "failed"] == ["error", "error"]
+    assert [status.kind for _, status, _ in recorder.ends if status.state == "failed"] == ["error", "error"]
 
 
 def test_too_often_killed_is_failed(tmp_path):
@@ -115,10 +112,10 @@ def oom(unit, _):
 
 
 def test_out_of_memory_is_tried_in_smaller_parts_where_the_stage_says_so(tmp_path):
-    outcome, executor, told, _ = run(tmp_path, oom, "*.batch=16", "*.accumulate=auto")
+    outcome, executor, recorder, _ = run(tmp_path, oom, "*.batch=16", "*.accumulate=auto")
     assert outcome.failed == []
-    assert {executor.tries[unit.key] for unit, _, _ in told.ends if unit.kind == "stage"} == {4}
-    assert {unit.split for unit, status, _ in told.ends if unit.kind == "stage" and status.state == "done"} == {8}
+    assert {executor.tries[unit.key] for unit, _, _ in recorder.ends if unit.kind == "stage"} == {4}
+    assert {unit.split for unit, status, _ in recorder.ends if unit.kind == "stage" and status.state == "done"} == {8}
     (tmp_path / "b").mkdir()
     outcome, executor, _, _ = run(tmp_path / "b", oom, "*.batch=16")
     assert [line.split(": ")[1] for line in outcome.failed] == ["oom"]
@@ -142,8 +139,8 @@ def test_a_failure_shows_the_end_of_its_log(tmp_path):
         (folder / "log.txt").write_text("\n".join(f"line {i}" for i in range(50)) + "\nValueError: no\n\n")
         return Status("failed", kind="error", message="no"), 1
 
-    _, _, told, _ = run(tmp_path, fate)
-    (tail,) = [tail for _, status, tail in told.ends if status.state == "failed"]
+    _, _, recorder, _ = run(tmp_path, fate)
+    (tail,) = [tail for _, status, tail in recorder.ends if status.state == "failed"]
     assert tail[-2:] == ["line 49", "ValueError: no"]
     assert len(tail) == 8
 
@@ -152,14 +149,14 @@ def test_what_another_coordinator_has_is_left_to_it(tmp_path):
     store = Store(tmp_path / "r")
     plan = declare(write_study(tmp_path, rhos=(0.0,)), "quick").plan(store)
     first = next(node.unit for node in plan.stages.values() if node.unit.depth == 0)
-    theirs = claim(store.stage(first.key))
+    lease = claim(store.stage(first.key))
 
-    class Watching(Pretended):
+    class Watching(FakeExecutor):
         def events(self, timeout):
-            if theirs.file.exists() and not self.running:  # nothing can go on without the first stage
+            if lease.file.exists() and not self.running:  # nothing can go on without the first stage
                 (store.stage(first.key) / "checkpoint.pt").touch()
                 store.write_status(store.stage(first.key), done(first))
-                theirs.release()
+                lease.release()
             return super().events(timeout)
 
     executor = Watching(store, lambda unit, _: (done(unit), 0))
@@ -183,15 +180,15 @@ def test_a_batch_in_parts_is_the_same_step(tmp_path):
             losses = [scheme.step(feed.batch(step), 1e-3) for step in range(2)]
             weights.append((losses, [p.detach().clone() for p in scheme.model.parameters()]))
         for losses, parameters in weights[1:]:
-            for ours, whole in zip(losses, weights[0][0], strict=True):
-                assert ours.keys() == whole.keys()
-                assert all(torch.allclose(ours[k], whole[k], rtol=1e-4) for k in whole)
+            for split_losses, whole in zip(losses, weights[0][0], strict=True):
+                assert split_losses.keys() == whole.keys()
+                assert all(torch.allclose(split_losses[k], whole[k], rtol=1e-4) for k in whole)
             pairs = zip(parameters, weights[0][1], strict=True)
             assert all(torch.allclose(a, b, atol=2e-5) for a, b in pairs)
 
 
 def test_ctrl_c_while_the_first_process_starts_ends_the_run(tmp_path):
-    class Interrupted(Pretended):
+    class Interrupted(FakeExecutor):
         def submit(self, unit):
             super().submit(unit)
             self.running = []
@@ -207,5 +204,4 @@ def test_ctrl_c_while_the_first_process_starts_ends_the_run(tmp_path):
     executor = Interrupted(store, lambda *_: (None, 0))
     assert Coordinator(plan, store, executor, []).run().interrupted
     (key,) = executor.tries
-    found = claim(store.stage(key))
-    assert found is not None, "its lease is given back"
+    assert claim(store.stage(key)) is not None, "its lease is given back"

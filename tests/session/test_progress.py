@@ -1,4 +1,4 @@
-"""What a person sees while a study runs."""
+"""The display of a running study."""
 
 import io
 import re
@@ -80,9 +80,9 @@ def test_the_time_left_is_the_pace_so_far(monkeypatch):
 def test_what_is_given_up_is_counted_no_longer():
     units = [unit().model_copy(update={"key": str(n) * 64}) for n in range(4)]
     progress = PlainProgress(units)
-    for one, steps in zip(units, (200, 50, 0, 0), strict=True):
-        progress.started(one, "adapt")
-        progress.message(one, "adapt", {"step": steps})
+    for stage, steps in zip(units, (200, 50, 0, 0), strict=True):
+        progress.started(stage, "adapt")
+        progress.message(stage, "adapt", {"step": steps})
     progress.ended(units[0], "adapt", Status("done"))
     progress.ended(units[1], "adapt", Status("interrupted"))
     assert progress.share() == 250 / 800

@@ -10,9 +10,10 @@ from drnbench.planning import make
 from drnbench.search import Maximise, Median, Minimise, Steps, Wilcoxon
 from drnbench.search.resolve import expanded, resolve_search, signature
 from drnbench.session.coordinator import Coordinator
+from drnbench.session.recording import record
 from drnbench.session.search_source import Searcher
 from drnbench.store import Status, Store
-from tests.search.fake_executor import School
+from tests.search.fake_executor import FakeExecutor
 from tests.search.studyfile import study
 
 TWO = {"space": {"adapt.lam": Steps(0.1, 0.3, 0.1), "adapt.rho": Steps(0.1, 0.9, 0.1)}}
@@ -26,60 +27,62 @@ def store(tmp_path):
 
 def run(store, search=None, *, slots=1, fate=None, rerun=None, **fields):
     """Run a search with a pretended executor, without the arms of the report."""
-    made = resolve_search(study(search, **fields), "s", "?")
-    school, said = School(store, slots, fate), []
-    searcher = Searcher(made, signature(made, store.cache), store, slots, school.stop, said.append, rerun)
-    plan = make(expanded(made), store)
+    resolved = resolve_search(study(search, **fields), "s", "?")
+    executor, lines = FakeExecutor(store, slots, fate), []
+    searcher = Searcher(resolved, signature(resolved, store.cache), store, slots, executor.stop, lines.append, rerun)
+    plan = make(expanded(resolved), store)
     plan.trials, plan.stages = [], {}
-    outcome = Coordinator(plan, store, school, [searcher], source=searcher).run()
-    return searcher, school, said, outcome
+    outcome = Coordinator(plan, store, executor, [searcher], source=searcher).run()
+    return searcher, executor, lines, outcome
 
 
 def states(searcher):
-    return [one.state for one in searcher.engine.candidates]
+    return [candidate.state for candidate in searcher.engine.candidates]
 
 
 def test_each_candidate_is_scored_over_its_seeds_from_what_the_store_has(store):
-    searcher, school, said, outcome = run(store)
+    searcher, executor, lines, outcome = run(store)
     assert states(searcher) == ["complete"] * 6
-    for one in searcher.engine.candidates:
-        worth = 30 - 4 * abs(one.values["adapt.rho"] - 0.5) - abs(one.values["adapt.lam"] - 0.1)
-        assert one.means == [pytest.approx(worth + 0.005)]
+    for candidate in searcher.engine.candidates:
+        worth = 30 - 4 * abs(candidate.values["adapt.rho"] - 0.5) - abs(candidate.values["adapt.lam"] - 0.1)
+        assert candidate.means == [pytest.approx(worth + 0.005)]
     # Two seeds of the shared pretraining, and of each candidate's adaptation.
-    assert len(school.trained) == len(set(school.trained)) == 2 + 12
-    assert school.scored == [], "validation needs no scoring"
-    assert said[0].startswith("complete candidate 0, λ=0.1, ρ=0.5: val_psnr_y 30.005 (best so far)")
+    assert len(executor.trained) == len(set(executor.trained)) == 2 + 12
+    assert executor.scored == [], "validation needs no scoring"
+    assert lines[0].startswith("complete candidate 0, λ=0.1, ρ=0.5: val_psnr_y 30.005 (best so far)")
     assert outcome.failed == searcher.failed == []
-    known = json.loads((store.study("s") / "search.json").read_text())
+    history = json.loads((store.study("s") / "search.json").read_text())
     # What cleans the store must know what candidates use: no plan names it.
-    assert set(known["searches"][known["current"]]["uses"]["stages"]) == set(school.trained)
+    assert set(history["searches"][history["current"]]["uses"]["stages"]) == set(executor.trained)
 
 
 def test_with_several_slots_as_many_candidates_go_on(store):
-    searcher, school, _, _ = run(store, {"trials": 8}, slots=4)
-    assert school.most == 4
+    searcher, executor, _, _ = run(store, {"trials": 8}, slots=4)
+    assert executor.most == 4
     assert states(searcher) == ["complete"] * 8
-    assert len(school.trained) == len(set(school.trained)) == 2 + 16
+    assert len(executor.trained) == len(set(executor.trained)) == 2 + 16
 
 
 def test_who_waits_for_a_shared_stage_trains_that_of_a_later_seed(store):
-    _, school, _, _ = run(store, slots=2)
+    _, executor, _, _ = run(store, slots=2)
     # Both pretrainings first, side by side.
-    assert [unit.stage.name for unit in school.begun[:2]] == ["pretrain", "pretrain"]
-    assert {unit.seed for unit in school.begun[:2]} == {0, 1}
-    assert school.most == 2
+    assert [unit.stage.name for unit in executor.begun[:2]] == ["pretrain", "pretrain"]
+    assert {unit.seed for unit in executor.begun[:2]} == {0, 1}
+    assert executor.most == 2
 
 
 def test_a_second_run_trains_nothing_and_more_trials_go_on(store):
     first, _, _, _ = run(store)
     uses = json.loads((store.study("s") / "search.json").read_text())["searches"][first._name]["uses"]
-    again, school, _, _ = run(store)
-    assert school.trained == []
+    again, executor, _, _ = run(store)
+    assert executor.trained == []
     assert json.loads((store.study("s") / "search.json").read_text())["searches"][first._name]["uses"] == uses
-    assert [one.values for one in again.engine.candidates] == [one.values for one in first.engine.candidates]
-    more, school, _, _ = run(store, {"trials": 8})
+    assert [candidate.values for candidate in again.engine.candidates] == [
+        candidate.values for candidate in first.engine.candidates
+    ]
+    more, executor, _, _ = run(store, {"trials": 8})
     assert len(more.engine.candidates) == 8
-    assert len(school.trained) == 4
+    assert len(executor.trained) == 4
 
 
 def test_a_search_that_was_left_takes_up_what_is_in_the_store(store, tmp_path):
@@ -99,38 +102,38 @@ def test_a_search_that_was_left_takes_up_what_is_in_the_store(store, tmp_path):
         with pytest.raises(LeftError):
             run(store, fate=leave)
     searcher, _, _, _ = run(store)
-    assert [(one.values, one.means) for one in searcher.engine.candidates] == [
-        (one.values, one.means) for one in undisturbed.engine.candidates
+    assert [(candidate.values, candidate.means) for candidate in searcher.engine.candidates] == [
+        (candidate.values, candidate.means) for candidate in undisturbed.engine.candidates
     ]
 
 
 def test_a_hopeless_candidate_is_left_while_it_trains_and_its_unit_can_go_on(store):
     search = {**TWO, "trials": 12, "pruner": Median(startup=3), "objectives": [Maximise("val_psnr_y", kernel="bd")]}
-    searcher, school, said, outcome = run(store, search)
-    pruned = [one for one in searcher.engine.candidates if one.state == "pruned"]
+    searcher, executor, lines, outcome = run(store, search)
+    pruned = [candidate for candidate in searcher.engine.candidates if candidate.state == "pruned"]
     assert pruned
-    assert len(school.stopped) >= 1
+    assert len(executor.stopped) >= 1
     assert outcome.failed == searcher.failed == []
-    left = [Store.status(store, store.stage(key)) for key in school.stopped]
+    left = [Store.status(store, store.stage(key)) for key in executor.stopped]
     assert {(status.state, status.kind) for status in left} == {("interrupted", "pruned")}
-    assert len(school.trained) == len(set(school.trained)) < 2 + 24
+    assert len(executor.trained) == len(set(executor.trained)) < 2 + 24
     best = searcher.engine.best()[0]
     assert best.values["adapt.rho"] == pytest.approx(0.5, abs=0.11)
-    assert any(line.startswith("pruned candidate") for line in said)
+    assert any(line.startswith("pruned candidate") for line in lines)
     # Nothing of it changes when the same is asked again.
-    again, school, _, _ = run(store, search)
+    again, executor, _, _ = run(store, search)
     assert states(again) == states(searcher)
-    assert school.trained == []
+    assert executor.trained == []
 
 
 def test_seeds_are_left_out_where_every_image_is_worse(store):
-    searcher, school, _, _ = run(
+    searcher, executor, _, _ = run(
         store, {**TWO, "trials": 8, "seeds": 3, "objectives": IMAGES, "pruner": Wilcoxon(p=0.1)}
     )
-    counts = {len(one.scores) for one in searcher.engine.candidates if one.state == "pruned"}
+    counts = {len(candidate.scores) for candidate in searcher.engine.candidates if candidate.state == "pruned"}
     assert counts == {1}
     assert "complete" in states(searcher)
-    assert len(school.scored) == sum(len(one.scores) for one in searcher.engine.candidates)
+    assert len(executor.scored) == sum(len(candidate.scores) for candidate in searcher.engine.candidates)
 
 
 def test_what_diverges_is_an_answer_and_what_breaks_is_a_failure(store):
@@ -142,28 +145,30 @@ def test_what_diverges_is_an_answer_and_what_breaks_is_a_failure(store):
     search = {"space": {"adapt.rho": Steps(0.3, 0.9, 0.2)}, "trials": 4}
     fields = {"baseline": {"adapt.rho": 0.5}}
     searcher, _, _, _ = run(store, search, fate=fate, **fields)
-    notes = {one.values["adapt.rho"]: one.note for one in searcher.engine.candidates if one.state == "failed"}
+    notes = {
+        candidate.values["adapt.rho"]: candidate.note
+        for candidate in searcher.engine.candidates
+        if candidate.state == "failed"
+    }
     assert notes == {0.7: "diverged: no", 0.9: "error: no"}
-    assert searcher.failed == [f"candidate {n}, ρ=0.9: error: no" for n, one in enumerate(searcher.engine.candidates)
-                               if one.values["adapt.rho"] == 0.9]  # fmt: skip
+    assert searcher.failed == [f"candidate {n}, ρ=0.9: error: no" for n, candidate in enumerate(searcher.engine.candidates)
+                               if candidate.values["adapt.rho"] == 0.9]  # fmt: skip
 
 
 def test_costs_are_objectives_and_the_report_shows_the_front(store):
     search = {"objectives": [Maximise("val_psnr_y", kernel="bd"), Minimise("seconds")], "trials": 8}
     searcher, _, _, _ = run(store, search, baseline={"adapt.rho": 0.95})
-    front = [one.values["adapt.rho"] for one in searcher.engine.best()]
+    front = [candidate.values["adapt.rho"] for candidate in searcher.engine.best()]
     assert front == sorted(front, reverse=True), "better PSNR takes longer here"
     assert all(rho <= 0.5 for rho in front)
-    known = json.loads((store.study("s") / "search.json").read_text())
-    assert known["searches"][known["current"]]["baseline"]["state"] == "complete"
+    history = json.loads((store.study("s") / "search.json").read_text())
+    assert history["searches"][history["current"]]["baseline"]["state"] == "complete"
 
 
 def test_a_report_can_be_written_while_the_search_runs(store):
-    from drnbench.session.recording import record
-
-    made = resolve_search(study(), "s", "?")
-    record(make(expanded(made), store), store)
-    Searcher(made, signature(made, store.cache), store, 1, str, str)
+    resolved = resolve_search(study(), "s", "?")
+    record(make(expanded(resolved), store), store)
+    Searcher(resolved, signature(resolved, store.cache), store, 1, str, str)
     report = write(store, "s")
     assert report.headline.startswith("No scores yet")
     assert "goes on: 0 of 6 candidates" in report.headline
@@ -184,13 +189,13 @@ def test_what_failed_is_told_again_and_tried_again_when_asked(store):
     search, fields = {"space": {"adapt.rho": Steps(0.3, 0.9, 0.2)}, "trials": 4}, {"baseline": {"adapt.rho": 0.5}}
     first, _, _, _ = run(store, search, fate=fate, **fields)
     broken[0] = False
-    again, school, _, _ = run(store, search, **fields)
+    again, executor, _, _ = run(store, search, **fields)
     assert again.failed == first.failed != []
-    assert school.trained == []
-    mended, school, _, _ = run(store, search, rerun="failed", **fields)
+    assert executor.trained == []
+    mended, executor, _, _ = run(store, search, rerun="failed", **fields)
     assert states(mended) == ["complete"] * 4
-    assert len(school.trained) == 2
+    assert len(executor.trained) == 2
     assert mended.failed == []
-    last, school, _, _ = run(store, search, **fields)
+    last, executor, _, _ = run(store, search, **fields)
     assert states(last) == ["complete"] * 4
-    assert school.trained == []
+    assert executor.trained == []

@@ -1,4 +1,4 @@
-"""The fingerprint of the numeric code: moved by what computes, and by nothing that is only said."""
+"""The fingerprint of the numeric code: changed by code that computes, and by no text."""
 
 import json
 import shutil

@@ -68,18 +68,18 @@ def test_of_many_that_want_it_one_gets_it(tmp_path):
             return claim(folder)
 
         with ThreadPoolExecutor(8) as pool:
-            won = [one for one in pool.map(take, range(8)) if one is not None]
+            won = [lease for lease in pool.map(take, range(8)) if lease is not None]
         assert len(won) <= 1
         assert len(won) == 1 or not leased(folder)
 
 
 def test_who_slept_too_long_notices(tmp_path):
-    with Leases() as mine:
-        assert mine.claim(tmp_path / "a")
-        assert mine.claim(tmp_path / "a"), "what one has, one may claim again"
-        assert mine.lost() == []
+    with Leases() as held:
+        assert held.claim(tmp_path / "a")
+        assert held.claim(tmp_path / "a"), "a lease that is held may be claimed again"
+        assert held.lost() == []
         other_host(tmp_path / "a", number=2)
-        assert mine.lost() == [tmp_path / "a"]
+        assert held.lost() == [tmp_path / "a"]
     assert (tmp_path / "a" / "lease.2").exists()
     assert not (tmp_path / "a" / "lease.1").exists()
 
@@ -94,8 +94,8 @@ def test_leases_are_touched_and_given_back_at_the_end(tmp_path, monkeypatch):
         touched.set()
 
     monkeypatch.setattr(leases.Lease, "touch", touch)
-    with Leases() as mine:
-        mine.claim(tmp_path / "a")
+    with Leases() as held:
+        held.claim(tmp_path / "a")
         assert touched.wait(60)
     assert not leased(tmp_path / "a")
 

@@ -1,4 +1,4 @@
-"""Processes are known by their id and start time."""
+"""Processes are identified by their id and start time."""
 
 import os
 import subprocess
