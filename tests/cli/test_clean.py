@@ -179,8 +179,8 @@ def test_what_no_plan_refers_to_goes(store, original, capsys):
 def test_candidates_of_a_search_are_used(store):
     forget_plan(store)
     keys = [unit.key for unit in Inventory(store).units]
-    found = {"searches": {"one": {"uses": {"stages": keys[:2], "trials": keys[2:3]}}, "two": {}}}
-    write_json(store.study("mini") / "search.json", found)
+    history = {"searches": {"one": {"uses": {"stages": keys[:2], "trials": keys[2:3]}}, "two": {}}}
+    write_json(store.study("mini") / "search.json", history)
     assert sorted(unit.key for unit in Inventory(store).unused) == sorted(keys[3:])
 
 

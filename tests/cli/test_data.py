@@ -99,7 +99,7 @@ def test_data_alone_shows_its_help(capsys):
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (
             ["Manga109"],
@@ -115,8 +115,8 @@ def test_data_alone_shows_its_help(capsys):
         ([], "NAME"),
     ],
 )
-def test_what_cannot_be_fetched(here, refused, args, told):
-    assert told in refused("data", "fetch", *args, "--to", "new")
+def test_what_cannot_be_fetched(here, refused, args, message):
+    assert message in refused("data", "fetch", *args, "--to", "new")
     assert not [path for path in here.glob("new/**/*") if path.is_file() and path.suffix != ".lock"]
 
 

@@ -78,14 +78,16 @@ def test_a_trial_means_its_last_stage(store, tmp_path):
     assert (tmp_path / "out" / f"{NAME}.pt").exists()
 
 
-@pytest.mark.parametrize(("scheme", "dual", "told"), [("supervised", "chain", ""), ("paired", "single", "dual_single")])
-def test_without_a_dual_for_each_level_there_is_one_file(store, tmp_path, capsys, scheme, dual, told):
+@pytest.mark.parametrize(
+    ("scheme", "dual", "omitted"), [("supervised", "chain", ""), ("paired", "single", "dual_single")]
+)
+def test_without_a_dual_for_each_level_there_is_one_file(store, tmp_path, capsys, scheme, dual, omitted):
     stage(store, scheme=scheme, dual=dual)
     assert export(store, "abcd", tmp_path / "out") == 0
     assert [p.name for p in (tmp_path / "out").iterdir()] == [f"{NAME}.pt"]
     out = capsys.readouterr().out
-    assert ("not exported" in out) is bool(told)
-    assert told in out
+    assert ("not exported" in out) is bool(omitted)
+    assert omitted in out
 
 
 def test_nothing_is_overwritten_unless_forced(store, tmp_path, capsys):

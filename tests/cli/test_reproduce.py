@@ -29,33 +29,33 @@ def saved(path, content):
 
 
 def test_weights_tensor_by_tensor(tmp_path):
-    one = saved(tmp_path / "a.pt", state())
-    same = compare_weights("w", one, saved(tmp_path / "b.pt", {**state(), "step": 9}))
+    saved_state = saved(tmp_path / "a.pt", state())
+    same = compare_weights("w", saved_state, saved(tmp_path / "b.pt", {**state(), "step": 9}))
     assert same.identical
     assert same.count == 3
     changed = state()
     changed["model"]["a"][1, 2] += 0.25
     changed["extra"]["dual"]["c"][0] += 0.5
-    found = compare_weights("w", one, saved(tmp_path / "c.pt", changed))
-    assert not found.identical
-    assert (found.different, found.largest, found.where) == (2, 0.5, "extra.dual.c")
+    comparison = compare_weights("w", saved_state, saved(tmp_path / "c.pt", changed))
+    assert not comparison.identical
+    assert (comparison.different, comparison.largest, comparison.where) == (2, 0.5, "extra.dual.c")
 
 
 def test_bits_count_and_not_values(tmp_path):
     other = state()
     other["model"]["b"][0] = -0.0
-    found = compare_weights("w", saved(tmp_path / "a.pt", state()), saved(tmp_path / "b.pt", other))
-    assert found.different == 1
+    comparison = compare_weights("w", saved(tmp_path / "a.pt", state()), saved(tmp_path / "b.pt", other))
+    assert comparison.different == 1
 
 
 def test_other_networks_and_lost_checkpoints(tmp_path):
-    one = saved(tmp_path / "a.pt", state())
+    saved_state = saved(tmp_path / "a.pt", state())
     other = state()
     other["model"]["a"] = torch.ones(3, 3)
     del other["model"]["b"]
-    found = compare_weights("w", one, saved(tmp_path / "b.pt", other))
-    assert (found.different, found.largest) == (2, None)
-    lost = compare_weights("w", tmp_path / "none.pt", one)
+    comparison = compare_weights("w", saved_state, saved(tmp_path / "b.pt", other))
+    assert (comparison.different, comparison.largest) == (2, None)
+    lost = compare_weights("w", tmp_path / "none.pt", saved_state)
     assert not lost.identical
     assert "cleaned away" in str(lost)
 
@@ -84,16 +84,16 @@ def rows(path, values, images=None):
     ],
 )
 def test_scores_row_by_row(tmp_path, old, new, different, largest):
-    found = compare_scores("scores", rows(tmp_path / "a.parquet", old), rows(tmp_path / "b.parquet", new), {"e1"})
-    assert (found.count, found.different, found.largest) == (len(old), different, largest)
-    assert found.identical is (different == 0)
+    comparison = compare_scores("scores", rows(tmp_path / "a.parquet", old), rows(tmp_path / "b.parquet", new), {"e1"})
+    assert (comparison.count, comparison.different, comparison.largest) == (len(old), different, largest)
+    assert comparison.identical is (different == 0)
 
 
 def test_two_images_of_one_name_and_other_images(tmp_path):
     a = rows(tmp_path / "a.parquet", [1.0, 2.0], ["x", "x"])
     assert compare_scores("s", a, rows(tmp_path / "b.parquet", [1.0, 2.0], ["x", "x"]), {"e1"}).identical
-    found = compare_scores("s", a, rows(tmp_path / "c.parquet", [1.0, 2.0], ["x", "y"]), {"e1"})
-    assert "other images than before" in str(found)
+    comparison = compare_scores("s", a, rows(tmp_path / "c.parquet", [1.0, 2.0], ["x", "y"]), {"e1"})
+    assert "other images than before" in str(comparison)
 
 
 def test_what_made_identity_unlikely():

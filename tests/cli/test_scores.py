@@ -143,8 +143,8 @@ def malformed(folder):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ten_malformed_inputs_give_one_line_each_and_the_rest_is_scored(tmp_path, capsys, jobs):
     (tmp_path / "sr").mkdir()
-    told = malformed(tmp_path / "sr")
-    for name in told:
+    problems = malformed(tmp_path / "sr")
+    for name in problems:
         save(tmp_path / "hr" / f"{name.split('.')[0]}.png", picture())
     for folder in ("sr", "hr"):
         save(tmp_path / folder / "good.png", picture(seed=5))
@@ -157,8 +157,8 @@ def test_ten_malformed_inputs_give_one_line_each_and_the_rest_is_scored(tmp_path
     assert len(record["failed"]) == 10
     lines = err.splitlines()
     assert len(lines) == 10
-    for name, words in told.items():
-        (line,) = [one for one in lines if str(tmp_path / "sr" / name) in one]
+    for name, words in problems.items():
+        (line,) = [text for text in lines if str(tmp_path / "sr" / name) in text]
         assert words in line
     (tmp_path / "sr" / "good.png").unlink()
     code, out, err = call(capsys, "score", tmp_path / "sr", tmp_path / "hr", "--scale", 2, "--json", "-")
@@ -168,8 +168,8 @@ def test_ten_malformed_inputs_give_one_line_each_and_the_rest_is_scored(tmp_path
 @pytest.mark.parametrize("verb", ["evaluate", "degrade"])
 def test_malformed_hr_images_stop_nobody(tmp_path, capsys, verb):
     (tmp_path / "hr").mkdir()
-    told = malformed(tmp_path / "hr")
-    told.pop("size.png")  # on its own it is a picture like any other
+    problems = malformed(tmp_path / "hr")
+    problems.pop("size.png")  # on its own it is a picture like any other
     args = {
         "evaluate": ("evaluate", "bicubic", "--data", tmp_path / "hr", "--save", tmp_path / "out"),
         "degrade": ("degrade", tmp_path / "hr", tmp_path / "out", "--kernel", "bicubic"),
@@ -178,9 +178,9 @@ def test_malformed_hr_images_stop_nobody(tmp_path, capsys, verb):
     assert code == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["size.png"]
     lines = err.splitlines()
-    assert len(lines) == len(told)
-    for name, words in told.items():
-        (line,) = [one for one in lines if str(tmp_path / "hr" / name) in one]
+    assert len(lines) == len(problems)
+    for name, words in problems.items():
+        (line,) = [text for text in lines if str(tmp_path / "hr" / name) in text]
         assert words in line
     (tmp_path / "hr" / "size.png").unlink()
     assert call(capsys, *args, "--scale", 2, "--force")[0] == 2
@@ -250,7 +250,7 @@ def test_degrade_overwrites_nothing_unasked(hr, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (("--kernel", "nearest", "--border", "replicate"), "no border to choose"),
         (("--kernel", "bicubic", "--border", "mirror"), "known: replicate, symmetric"),
@@ -259,10 +259,10 @@ def test_degrade_overwrites_nothing_unasked(hr, tmp_path, capsys):
         (("--kernel", "gausian"), "did you mean 'gaussian'"),
     ],
 )
-def test_wrong_words_of_degrade(hr, tmp_path, capsys, args, told):
+def test_wrong_words_of_degrade(hr, tmp_path, capsys, args, message):
     code, _, err = call(capsys, "degrade", hr, tmp_path / "lr", "--scale", 2, *args)
     assert code == 2
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
     assert not (tmp_path / "lr").exists()
 
@@ -337,7 +337,7 @@ def test_lr_consistency_needs_no_hr(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (("--json", "."), "is a folder"),
         (("--json", "/proc/none.json"), "cannot be written"),
@@ -348,10 +348,10 @@ def test_lr_consistency_needs_no_hr(tmp_path, capsys):
         (("--metrics", "lr_psnr", "--kernel", "file:path=none.npy"), "none.npy"),
     ],
 )
-def test_wrong_words_of_score(hr, capsys, args, told):
+def test_wrong_words_of_score(hr, capsys, args, message):
     code, out, err = call(capsys, "score", hr, hr, "--scale", 2, *args)
     assert (code, out) == (2, "")
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
 
 

@@ -45,19 +45,19 @@ def test_a_stage(filled, show):
     first, last = trial_of(filled[1]).stages
     out = show(last)
     assert out.startswith(f"stage {last}\n")
-    found = rows(out)
-    assert any(row[:2] == ["state", "done,"] for row in found)
-    assert ["used", "by", "mini:", "ρ=0.5,", "seed", "0"] in found
-    assert ["starts", "from", "stage", first[:12]] in found
-    assert ["stage.rho", "0.5"] in found
-    assert ["stage.unpaired.source", "photos/unpaired"] in found
-    assert ["versions.torch", "2.99"] in found
-    assert ["data.paired", "abc"] in found
+    lines = rows(out)
+    assert any(row[:2] == ["state", "done,"] for row in lines)
+    assert ["used", "by", "mini:", "ρ=0.5,", "seed", "0"] in lines
+    assert ["starts", "from", "stage", first[:12]] in lines
+    assert ["stage.rho", "0.5"] in lines
+    assert ["stage.unpaired.source", "photos/unpaired"] in lines
+    assert ["versions.torch", "2.99"] in lines
+    assert ["data.paired", "abc"] in lines
     assert "0.5 s a step" in out
     assert "peak memory 500 MiB" in out
     assert "12,345 MACs" in out
     assert "1,000 parameters" in out
-    assert any(row[:1] == ["checkpoint.pt"] for row in found)
+    assert any(row[:1] == ["checkpoint.pt"] for row in lines)
 
 
 def test_a_shared_stage_names_every_arm(filled, show):
@@ -70,12 +70,12 @@ def test_a_shared_stage_names_every_arm(filled, show):
 def test_a_trial_with_its_scores(filled, show):
     trial = trial_of(filled[1])
     out = show(trial.unit.key[:10])
-    found = rows(out)
-    assert ["psnr_y", "photos-test", "bd", "x2", "31.5000", "3", "1"] in found
-    assert ["adapt.rho", "0.5"] in found
-    assert ["evaluate.0.kernel", "bd"] in found
+    lines = rows(out)
+    assert ["psnr_y", "photos-test", "bd", "x2", "31.5000", "3", "1"] in lines
+    assert ["adapt.rho", "0.5"] in lines
+    assert ["evaluate.0.kernel", "bd"] in lines
     assert "training 0:03" in out
-    assert ["samples/", "(1", "files)", "900", "B"] in found
+    assert ["samples/", "(1", "files)", "900", "B"] in lines
     assert "log, last 20 lines" in out
     assert "line 80\n" in out
     assert "line 79\n" not in out
@@ -90,23 +90,23 @@ def test_length_of_the_log(filled, show):
 
 def test_json_has_all_of_it(filled, show):
     trial = trial_of(filled[1])
-    found = json.loads(show(trial.unit.key, "--json"))
-    assert (found["kind"], found["key"], found["state"]) == ("trial", trial.unit.key, "done")
-    assert found["used_by"] == [{"study": "mini", "arm": "ρ=0.5", "seed": 0}]
-    assert found["stages"] == dict.fromkeys(trial.stages, "done")
-    assert found["configuration"]["seed"] == 0
-    score = found["scores"][0]
+    report = json.loads(show(trial.unit.key, "--json"))
+    assert (report["kind"], report["key"], report["state"]) == ("trial", trial.unit.key, "done")
+    assert report["used_by"] == [{"study": "mini", "arm": "ρ=0.5", "seed": 0}]
+    assert report["stages"] == dict.fromkeys(trial.stages, "done")
+    assert report["configuration"]["seed"] == 0
+    score = report["scores"][0]
     assert (score["mean"], score["images"], score["infinite"]) == (31.5, 3, 1)
-    assert found["files"]["samples/img00_sr.png"] == 900
-    assert len(found["log"]) == 20
+    assert report["files"]["samples/img00_sr.png"] == 900
+    assert len(report["log"]) == 20
 
 
 def test_what_never_was_finite_has_no_mean(filled, show):
     store, plan = filled
     path = store.trial(trial_of(plan, seed=1).unit.key) / "per_image.parquet"
     pd.read_parquet(path).assign(value=float("inf")).to_parquet(path, index=False)
-    found = json.loads(show(path.parent.name, "--json"))
-    assert found["scores"][0]["mean"] is None
+    report = json.loads(show(path.parent.name, "--json"))
+    assert report["scores"][0]["mean"] is None
     assert ["psnr_y", "photos-test", "bd", "x2", "-", "3", "3"] in rows(show(path.parent.name))
 
 

@@ -61,7 +61,7 @@ def test_rho_above_1(refused, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("pretrian.steps=5", "did you mean 'pretrain'"),
         ("pretrain.setps=5", "did you mean 'steps'"),
@@ -75,8 +75,8 @@ def test_rho_above_1(refused, tmp_path):
         ("evaluate.7.crop=9", "evaluate.0 to evaluate.1"),
     ],
 )
-def test_misspelt_set(refused, tmp_path, setting, told):
-    assert told in refused("run", write_study(tmp_path), "--set", setting)
+def test_misspelt_set(refused, tmp_path, setting, message):
+    assert message in refused("run", write_study(tmp_path), "--set", setting)
 
 
 def test_missing_folder(refused, tmp_path):
@@ -108,7 +108,7 @@ def test_images_smaller_than_the_patch(refused, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("1 / 0\n", "mini.py:1: the study file raises ZeroDivisionError"),
         ("import drnbench\nstudy = (\n", "mini.py:"),
@@ -117,9 +117,9 @@ def test_images_smaller_than_the_patch(refused, tmp_path):
         ("raise SystemExit\n", "raises SystemExit"),
     ],
 )
-def test_a_study_file_that_raises(refused, tmp_path, text, told):
+def test_a_study_file_that_raises(refused, tmp_path, text, message):
     (tmp_path / "mini.py").write_text(text)
-    assert told in refused("run", tmp_path / "mini.py")
+    assert message in refused("run", tmp_path / "mini.py")
 
 
 def test_no_such_study(refused, tmp_path):
@@ -144,7 +144,7 @@ def test_patch_and_scale(refused, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (["runn"], "runn"),
         (["run"], "STUDY.py"),
@@ -170,12 +170,12 @@ def test_patch_and_scale(refused, tmp_path):
         (["sync"], "holds no study yet"),
     ],
 )
-def test_other_wrong_words(refused, args, told):
-    assert told in refused(*args)
+def test_other_wrong_words(refused, args, message):
+    assert message in refused(*args)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--profile", "tinny"], "did you mean 'tiny'"),
         (["--executor", "lokal"], "did you mean 'local'"),
@@ -184,8 +184,8 @@ def test_other_wrong_words(refused, args, told):
         (["--set", "seeds=0"], "seeds must be a whole number"),
     ],
 )
-def test_wrong_run_options(refused, tmp_path, options, told):
-    assert told in refused("run", write_study(tmp_path), *options)
+def test_wrong_run_options(refused, tmp_path, options, message):
+    assert message in refused("run", write_study(tmp_path), *options)
 
 
 def test_weights_of_another_network(refused, tmp_path):

@@ -54,60 +54,60 @@ def test_crossed_t_by_hand() -> None:
     ms_e = (residual**2).sum() / 2
     total = max(ms_s + ms_i - ms_e, ms_e)
     df = total**2 / (ms_s**2 / 1 + ms_i**2 / 2 + ms_e**2 / 2)
-    found = difference(D)
-    assert found is not None
+    result = difference(D)
+    assert result is not None
     half = stats.t.ppf(0.975, df) * (total / 6) ** 0.5
-    assert (found.mean, found.low, found.high) == pytest.approx((3.5, 3.5 - half, 3.5 + half))
-    assert found.level == "method"
-    assert found.won == 1.0
+    assert (result.mean, result.low, result.high) == pytest.approx((3.5, 3.5 - half, 3.5 + half))
+    assert result.level == "method"
+    assert result.won == 1.0
 
 
 @given(arrays.arrays(np.float64, (3, 4), elements=st.floats(-1e3, 1e3)))
 def test_an_interval_always_holds_its_mean_and_mirrors(D: np.ndarray) -> None:
-    found, mirrored = difference(D), difference(-D)
-    assert found is not None
+    result, mirrored = difference(D), difference(-D)
+    assert result is not None
     assert mirrored is not None
-    assert found.low <= found.mean <= found.high
-    assert mirrored.mean == pytest.approx(-found.mean, abs=1e-9)
-    assert mirrored.p == pytest.approx(found.p) if found.p is not None else mirrored.p is None
+    assert result.low <= result.mean <= result.high
+    assert mirrored.mean == pytest.approx(-result.mean, abs=1e-9)
+    assert mirrored.p == pytest.approx(result.p) if result.p is not None else mirrored.p is None
 
 
 def test_one_seed_speaks_of_checkpoints_and_has_no_p() -> None:
     D = np.array([[0.1, 0.2, 0.4, 0.1]])
-    found = difference(D)
-    assert found is not None
-    assert (found.level, found.p) == ("checkpoints", None)
+    result = difference(D)
+    assert result is not None
+    assert (result.level, result.p) == ("checkpoints", None)
     expected = stats.t.interval(0.95, 3, D.mean(), D.std(ddof=1) / 2)
-    assert (found.low, found.high) == pytest.approx(expected)
+    assert (result.low, result.high) == pytest.approx(expected)
 
 
 def test_one_image_takes_its_interval_from_the_seeds() -> None:
-    found = difference(np.array([[0.1], [0.2], [0.4]]))
-    assert found is not None
-    assert found.level == "method"
-    assert found.p == pytest.approx(stats.ttest_1samp([0.1, 0.2, 0.4], 0).pvalue)
+    result = difference(np.array([[0.1], [0.2], [0.4]]))
+    assert result is not None
+    assert result.level == "method"
+    assert result.p == pytest.approx(stats.ttest_1samp([0.1, 0.2, 0.4], 0).pvalue)
 
 
 def test_one_value_has_no_interval() -> None:
-    found = difference(np.array([[0.3]]))
-    assert found is not None
-    assert (found.mean, found.low, found.p, found.level) == (0.3, None, None, "none")
+    result = difference(np.array([[0.3]]))
+    assert result is not None
+    assert (result.mean, result.low, result.p, result.level) == (0.3, None, None, "none")
 
 
 @pytest.mark.parametrize(("constant", "p"), [(0.0, 1.0), (0.2, None)])
 def test_without_variance_there_is_no_test(constant: float, p: float | None) -> None:
-    found = difference(np.full((3, 5), constant))
-    assert found is not None
-    assert (found.low, found.high, found.p) == (pytest.approx(constant), pytest.approx(constant), p)
-    assert verdict(found, found.p, higher_is_better=True) == ""
+    result = difference(np.full((3, 5), constant))
+    assert result is not None
+    assert (result.low, result.high, result.p) == (pytest.approx(constant), pytest.approx(constant), p)
+    assert verdict(result, result.p, higher_is_better=True) == ""
 
 
 def test_infinite_values_are_left_out_and_counted() -> None:
     D = np.array([[0.1, np.inf, 0.3], [0.2, 0.1, 0.5]])
-    found = difference(D)
-    assert found is not None
-    assert (found.left_out, found.images) == (1, 2)
-    assert found.mean == pytest.approx(0.275)
+    result = difference(D)
+    assert result is not None
+    assert (result.left_out, result.images) == (1, 2)
+    assert result.mean == pytest.approx(0.275)
     assert difference(np.full((2, 2), np.inf)) is None
 
 

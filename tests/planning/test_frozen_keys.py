@@ -63,7 +63,7 @@ def rows(plan):
             trial.trial.seed,
             [key[:12] for key in trial.stages],
             trial.unit.key[:12],
-            hashlib.sha256("".join(one.key for one in trial.unit.wanted).encode()).hexdigest()[:12],
+            hashlib.sha256("".join(evaluation.key for evaluation in trial.unit.wanted).encode()).hexdigest()[:12],
         ]
         for trial in plan.trials
     ]

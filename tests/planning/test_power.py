@@ -1,4 +1,4 @@
-"""Seeds that a difference needs: the formula against simulation and known tables, spreads against their definition."""
+"""Seeds that a difference needs: the formula against simulation and published tables, spreads against their definition."""
 
 import math
 
@@ -29,8 +29,8 @@ def test_seeds_are_the_fewest_that_reach_the_power(sd, difference, alpha):
 
 def test_power_agrees_with_simulation():
     draws = np.random.default_rng(0).normal(0.1, 0.1, (20_000, 10))
-    found = (stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05).mean()
-    assert power(0.1, 0.1, 10, 0.05) == pytest.approx(found, abs=0.01)
+    share = (stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05).mean()
+    assert power(0.1, 0.1, 10, 0.05) == pytest.approx(share, abs=0.01)
 
 
 def test_the_ends_of_the_scale():
@@ -70,13 +70,13 @@ def finished(tmp_path_factory):
 
 def test_spreads_are_those_of_paired_differences(finished):
     _, _, store, plan = finished
-    found = outlook(plan, store)
-    assert (found.metric, found.difference, found.comparisons, found.alpha) == ("psnr_y", 0.1, 2, 0.025)
-    spreads = {spread.arm: spread for spread in found.spreads}
+    needs = outlook(plan, store)
+    assert (needs.metric, needs.difference, needs.comparisons, needs.alpha) == ("psnr_y", 0.1, 2, 0.025)
+    spreads = {spread.arm: spread for spread in needs.spreads}
     assert spreads["ρ=0.5"].sd == pytest.approx(np.std(OFFSETS, ddof=1))
     assert spreads["ρ=0.5"].seeds == 4
     assert spreads["true pairs"].sd == 0
-    assert not found.siblings
+    assert not needs.siblings
 
 
 def test_the_plan_tells_seeds(finished, capsys):
@@ -85,7 +85,7 @@ def test_the_plan_tells_seeds(finished, capsys):
     out = " ".join(capsys.readouterr().out.split())
     sd = float(np.std(OFFSETS, ddof=1))
     wanted = seeds_needed(sd, 0.5, 0.025)
-    ends = [seeds_needed(one, 0.5, 0.025) for one in spread_interval(sd, 4)]
+    ends = [seeds_needed(end, 0.5, 0.025) for end in spread_interval(sd, 4)]
     assert (
         "to see 0.5 dB in PSNR-Y on photos-test, bd ×2 (power 80%, two-sided paired t over seeds, alpha 0.05/2)" in out
     )
@@ -96,9 +96,9 @@ def test_the_plan_tells_seeds(finished, capsys):
 def test_before_any_trial_of_its_own_siblings_tell(finished, tmp_path):
     folder, _, store, _ = finished
     other = write_study(tmp_path, name="longer", steps=5, seeds=2)
-    found = outlook(declare(other, "quick").plan(store), store)
-    assert found.siblings == ("mini",)
-    assert {spread.sd > 0 for spread in found.spreads} == {True, False}
+    needs = outlook(declare(other, "quick").plan(store), store)
+    assert needs.siblings == ("mini",)
+    assert {spread.sd > 0 for spread in needs.spreads} == {True, False}
     assert not (folder / "r" / "longer").exists()
 
 

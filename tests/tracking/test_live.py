@@ -20,13 +20,13 @@ def closed_port() -> int:
 
 
 def test_what_is_written_before_close_is_mirrored(tmp_path: Path) -> None:
-    stored, told = StoredStudy(tmp_path, database=False), []
-    mirror = LiveMirror(stored.store, warn=told.append)
+    stored, warnings = StoredStudy(tmp_path, database=False), []
+    mirror = LiveMirror(stored.store, warn=warnings.append)
     mirror.start("unpaired")
     stored.finish()
     mirror.notify()
     assert mirror.close()
-    assert not told
+    assert not warnings
     uri = mirror.mirror.uri
     assert {run.info.status for run in runs(uri)} == {"FINISHED"}
     before = points(uri)
@@ -74,9 +74,9 @@ def test_many_notices_are_one_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_server_that_is_down_costs_one_warning(tmp_path: Path, closed_port: int) -> None:
-    stored, told, before = StoredStudy(tmp_path), [], dict(os.environ)
+    stored, warnings, before = StoredStudy(tmp_path), [], dict(os.environ)
     stored.finish()
-    mirror = LiveMirror(stored.store, f"http://127.0.0.1:{closed_port}", warn=told.append)
+    mirror = LiveMirror(stored.store, f"http://127.0.0.1:{closed_port}", warn=warnings.append)
     start = time.monotonic()
     mirror.start("unpaired")
     for _ in range(10):
@@ -84,9 +84,9 @@ def test_a_server_that_is_down_costs_one_warning(tmp_path: Path, closed_port: in
     assert time.monotonic() - start < 1
     assert not mirror.close()
     assert time.monotonic() - start < 30
-    assert len(told) == 1
-    assert "\n" not in told[0]
-    assert "sync` catches up" in told[0]
+    assert len(warnings) == 1
+    assert "\n" not in warnings[0]
+    assert "sync` catches up" in warnings[0]
     assert dict(os.environ) == before
     assert Mirror(stored.store).sync("unpaired").new_runs == 6
 
@@ -95,11 +95,11 @@ def test_mlflow_that_is_not_installed_costs_one_warning(tmp_path: Path, monkeypa
     for name in [name for name in sys.modules if name.partition(".")[0] == "mlflow"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    told: list[str] = []
-    mirror = LiveMirror(StoredStudy(tmp_path).store, warn=told.append)
+    warnings: list[str] = []
+    mirror = LiveMirror(StoredStudy(tmp_path).store, warn=warnings.append)
     mirror.start("unpaired")
     assert not mirror.close()
-    assert len(told) == 1
+    assert len(warnings) == 1
 
 
 def test_closing_what_was_never_started(tmp_path: Path) -> None:

@@ -29,14 +29,14 @@ def test_a_study_becomes_a_parent_and_children(stored: StoredStudy) -> None:
     mirror = Mirror(stored.store)
     result = mirror.sync("unpaired")
     assert (result.runs, result.new_runs, result.points) == (6, 6, POINTS)
-    found = {run.info.run_name: run for run in runs(mirror.uri)}
-    assert set(found) == {"unpaired, tiny", "ρ=0, seed 0", "ρ=0, seed 1", "ρ=0.5, seed 0", "ρ=0.5, seed 1", "bicubic"}
-    parent = found.pop("unpaired, tiny")
-    assert {run.data.tags["mlflow.parentRunId"] for run in found.values()} == {parent.info.run_id}
-    assert {run.info.status for run in [parent, *found.values()]} == {"FINISHED"}
+    by_name = {run.info.run_name: run for run in runs(mirror.uri)}
+    assert set(by_name) == {"unpaired, tiny", "ρ=0, seed 0", "ρ=0, seed 1", "ρ=0.5, seed 0", "ρ=0.5, seed 1", "bicubic"}
+    parent = by_name.pop("unpaired, tiny")
+    assert {run.data.tags["mlflow.parentRunId"] for run in by_name.values()} == {parent.info.run_id}
+    assert {run.info.status for run in [parent, *by_name.values()]} == {"FINISHED"}
     assert parent.data.tags["drnbench.trials"] == "5 of 5 done, 0 failed"
     assert parent.data.params == {"profile": "tiny", "question": "Do unpaired images help?"}
-    run = found["ρ=0.5, seed 1"]
+    run = by_name["ρ=0.5, seed 1"]
     assert run.data.params["adapt.rho"] == "0.5"
     assert run.data.tags["drnbench.key"] == stored.trials[3]["key"]
     assert run.data.tags["drnbench.study"] == "unpaired"
@@ -52,8 +52,8 @@ def test_history_keeps_its_steps_and_times(stored: StoredStudy) -> None:
     mirror = Mirror(stored.store)
     mirror.sync("unpaired")
     run = child(mirror.uri, "ρ=0, seed 0")
-    found = MlflowClient(mirror.uri).get_metric_history(run.info.run_id, "pretrain/psnr_y")
-    assert [(m.step, m.timestamp, m.value) for m in found] == [(20, T0 * 1000 + 2500, 22), (40, T0 * 1000 + 5000, 24)]
+    history = MlflowClient(mirror.uri).get_metric_history(run.info.run_id, "pretrain/psnr_y")
+    assert [(m.step, m.timestamp, m.value) for m in history] == [(20, T0 * 1000 + 2500, 22), (40, T0 * 1000 + 5000, 24)]
 
 
 def test_a_second_sync_adds_nothing(stored: StoredStudy) -> None:

@@ -42,16 +42,16 @@ def test_a_configuration_is_flattened_under_override_paths() -> None:
     ]
     trial = Trial(model={"n_feats": 8}, stages=stages, evaluate=[Evaluate("Set5")], seed=1)
     config = trial.model_dump(mode="json")
-    found = names.params(config, "ρ=0.3", {"adapt.rho": 0.3, "*.lam": 0.1})
-    assert found["arm"] == "ρ=0.3"
-    assert found["adapt.rho"] == "0.3"
-    assert found["adapt.betas"] == "0.9, 0.999"
-    assert found["adapt.data.kernel"] == "bicubic"
-    assert found["model.n_feats"] == "8"
-    assert found["all.lam"] == "0.1"
-    assert not [name for name in found if name.startswith(("evaluate", "protocol", "stages"))]
-    assert "adapt.unpaired" not in found
-    assert all(mlflow_takes(name) for name in found)
+    params = names.params(config, "ρ=0.3", {"adapt.rho": 0.3, "*.lam": 0.1})
+    assert params["arm"] == "ρ=0.3"
+    assert params["adapt.rho"] == "0.3"
+    assert params["adapt.betas"] == "0.9, 0.999"
+    assert params["adapt.data.kernel"] == "bicubic"
+    assert params["model.n_feats"] == "8"
+    assert params["all.lam"] == "0.1"
+    assert not [name for name in params if name.startswith(("evaluate", "protocol", "stages"))]
+    assert "adapt.unpaired" not in params
+    assert all(mlflow_takes(name) for name in params)
 
 
 def test_a_long_value_is_cut() -> None:
@@ -79,7 +79,7 @@ def test_evaluations_that_differ_keep_apart() -> None:
         wanted(kernel="a=1"),
         wanted(kernel="a_1"),
     ]
-    found = list(names.scores(evaluations).values())
-    assert found[:2] == ["psnr_y/photos whole/bd", "psnr_y/photos crop 64/bd"]
-    assert len(set(found)) == len(evaluations)
-    assert all(mlflow_takes(name) for name in found)
+    metrics = list(names.scores(evaluations).values())
+    assert metrics[:2] == ["psnr_y/photos whole/bd", "psnr_y/photos crop 64/bd"]
+    assert len(set(metrics)) == len(evaluations)
+    assert all(mlflow_takes(name) for name in metrics)

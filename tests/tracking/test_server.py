@@ -66,10 +66,10 @@ def test_a_server_that_stops_and_comes_back_has_everything_once(tmp_path: Path, 
         until(lambda: run.poll() is not None or client.search_experiments(filter_string="name = 'mini'"))
         until(lambda: run.poll() is not None or (results / "mini" / "plan.json").exists())
         assert run.poll() is None
-    told, _ = run.communicate(timeout=300)
-    assert run.returncode == 0, told
-    assert "warning: " in told
-    assert "sync` catches up" in told
+    output, _ = run.communicate(timeout=300)
+    assert run.returncode == 0, output
+    assert "warning: " in output
+    assert "sync` catches up" in output
     down = call("sync", *args, MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", MLFLOW_HTTP_REQUEST_TIMEOUT="5")
     assert (down.returncode, down.stderr.count("\n")) == (2, 1), down.stderr
     with server(tmp_path, port):
@@ -80,17 +80,17 @@ def test_a_server_that_stops_and_comes_back_has_everything_once(tmp_path: Path, 
         (experiment,) = client.search_experiments(filter_string="name = 'mini'")
         runs = {run.data.tags["drnbench.key"]: run for run in client.search_runs([experiment.experiment_id])
                 if run.data.tags.get("drnbench.kind") == "trial"}  # fmt: skip
-        found = scores(results)
-        assert set(runs) == set(found["trial"])
+        frame = scores(results)
+        assert set(runs) == set(frame["trial"])
         assert len(client.search_runs([experiment.experiment_id])) == len(runs) + 1
         for key, run_ in runs.items():
-            mine = found[(found["trial"] == key) & (found["metric"] == "psnr_y")]
-            for (dataset, kernel), rows in mine.groupby(["dataset", "kernel"]):
+            scored = frame[(frame["trial"] == key) & (frame["metric"] == "psnr_y")]
+            for (dataset, kernel), rows in scored.groupby(["dataset", "kernel"]):
                 assert run_.data.metrics[f"psnr_y/{dataset}/{kernel}"] == pytest.approx(rows["value"].mean())
         points = [
             client.get_metric_history(run_.info.run_id, name) for run_ in runs.values() for name in run_.data.metrics
         ]
-        assert all(len({point.step for point in found}) == len(found) for found in points), "every point once"
+        assert all(len({point.step for point in history}) == len(history) for history in points), "every point once"
         assert sum(map(len, points)) > len(histories(results)), "shared stages stand in the run of each of their trials"
 
 
@@ -104,19 +104,19 @@ def test_studies_that_run_at_once_share_a_store_and_its_mirror(tmp_path: Path) -
                          stderr=subprocess.STDOUT, text=True)
         for study in studies
     ]  # fmt: skip
-    told = [run.communicate(timeout=300)[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], told
-    assert "warning" not in "".join(told)
+    outputs = [run.communicate(timeout=300)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], outputs
+    assert "warning" not in "".join(outputs)
     assert call("sync", "--results", results).stdout.count(", 0 new, 0 new points") == 2
     client = MlflowClient(f"sqlite:///{results}/mlflow.db")
     for name in names:
         (experiment,) = client.search_experiments(filter_string=f"name = '{name}'")
-        found = client.search_runs([experiment.experiment_id])
-        trials = [run.data.tags["drnbench.key"] for run in found if run.data.tags["drnbench.kind"] == "trial"]
+        mirrored = client.search_runs([experiment.experiment_id])
+        trials = [run.data.tags["drnbench.key"] for run in mirrored if run.data.tags["drnbench.kind"] == "trial"]
         planned = json.loads((results / name / "plan.json").read_text(encoding="utf-8"))["trials"]
         assert sorted(trials) == sorted(trial["key"] for trial in planned)
-        assert len(found) == len(trials) + 1
-        assert all(run.info.status == "FINISHED" for run in found)
+        assert len(mirrored) == len(trials) + 1
+        assert all(run.info.status == "FINISHED" for run in mirrored)
     # What both plan was trained once: each unit's log tells of one process.
     logs = [path.read_text(encoding="utf-8") for path in results.glob("stages/*/log.txt")]
     assert logs

@@ -74,8 +74,8 @@ def test_the_ui_lists_and_serves_artifacts(tmp_path: Path, port: int) -> None:
     )
     folder = tmp_path / "here"
     folder.mkdir()
-    with (tmp_path / "said").open("w+") as said, subprocess.Popen(
-        [sys.executable, "-c", code], cwd=folder, stdout=said, stderr=subprocess.STDOUT
+    with (tmp_path / "output").open("w+") as output, subprocess.Popen(
+        [sys.executable, "-c", code], cwd=folder, stdout=output, stderr=subprocess.STDOUT
     ) as process:  # fmt: skip
         try:
             base, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 90
@@ -97,8 +97,8 @@ def test_the_ui_lists_and_serves_artifacts(tmp_path: Path, port: int) -> None:
             process.wait(120)
         assert process.returncode == 0
         assert not psutil.wait_procs(family, timeout=60)[1]
-        said.seek(0)
-        text = said.read()
+        output.seek(0)
+        text = output.read()
     assert text.startswith(f"MLflow UI: {base}")
     assert f"  unpaired: {base}/#/experiments/1/runs" in text
     assert "Traceback" not in text
