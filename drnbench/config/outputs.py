@@ -10,7 +10,7 @@ from drnbench.config.units import EvaluateUnit
 from drnbench.errors import UsageError, nearest
 
 Cost = Literal["parameters", "macs", "step_macs", "seconds"]
-"""What an arm costs: parameters of the model; multiply-adds for a 96 x 96 LR image; multiply-adds of a step of its last
+"""A cost of an arm: parameters of the model; multiply-adds for a 96 x 96 LR image; multiply-adds of a step of its last
 stage (forward and backward, every network) by image; seconds of training in one process, over all its stages."""
 
 

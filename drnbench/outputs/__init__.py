@@ -1,4 +1,4 @@
-"""What a report holds: tables, figures, sentences and macros, from the results of a study.
+"""The contents of a report: tables, figures, sentences and macros, from the results of a study.
 
 An output is a class derived from `drnbench.outputs.base.Output`, registered with `@outputs.register(name)`, in a file
 listed in `home` below, or in another package through the entry-point group `drnbench.outputs`.

@@ -1,4 +1,4 @@
-"""The interface of an output: what a report holds, made from the results of a study.
+"""The interface of an output: contents of a report, made from the results of a study.
 
 An output is one class in one file: its fields are what a study declares, its methods give tables, figures, sentences and
 macros. A report asks every output for everything; a method that an output does not override gives nothing.

@@ -204,7 +204,7 @@ def _ends(scores: Scores, group: Sequence[Result], shown: Sequence[Result]) -> s
 
 
 def _below_reference(scores: Scores, results: Results, compared: list[Result]) -> str:
-    """Say so where no trained arm reaches the untrained reference: differences between failures mean little."""
+    """Return where no trained arm reaches the untrained reference: differences between failures mean little."""
     columns = list(dict.fromkeys((result.condition, result.metric) for result in compared))
     below = {
         column[0]: name

@@ -1,4 +1,4 @@
-"""Everything that a report of a study holds: what its outputs give, in order and under names of its own."""
+"""The contents of a report: what the outputs of a study give, in order and under unique names."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from drnbench.outputs import gap_figure, gap_sentences, gap_table, gap_values, o
 from drnbench.outputs.base import Macros, Output, StudyResults
 from drnbench.outputs.macros import cell_name, number
 from drnbench.render import text
-from drnbench.render.latex import escape
+from drnbench.render.latex_text import escape
 from drnbench.render.style import CaptionedFigure
 from drnbench.render.table import CaptionedTable
 from drnbench.results.scores import Scores

@@ -1,4 +1,4 @@
-"""How much better an arm is on its training images than on test images: per seed, with an interval over the seeds.
+"""The gap of each arm between its training images and test images: per seed, with an interval over the seeds.
 
 Training and test images differ, so there is nothing to pair by image: a seed gives one number, and seeds are the
 sample.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from drnbench.outputs.base import Macros, StudyResults
 from drnbench.render import text
-from drnbench.render.latex import GREEK, escape
+from drnbench.render.latex_text import GREEK, escape
 from drnbench.results.costs import Cost
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.summary import Result

@@ -23,7 +23,7 @@ __all__ = ["Report", "current", "write"]
 
 @dataclass(frozen=True)
 class Report:
-    """What was written.
+    """A report as it was written.
 
     Attributes:
         headline: what the study shows, in one to three sentences.

@@ -85,7 +85,7 @@ def sentences(scores: Scores) -> list[str]:
     default = "" if another else ", which is the default itself"
     return [
         f"The search over {titles} tried {tried} candidates by {objectives}: {_best(search, 'best')}{default}.",
-        f"What follows are fresh seeds ({_seeds(search['fresh_seeds'])}) on images that the search did not look at.",
+        f"The following are fresh seeds ({_seeds(search['fresh_seeds'])}) on images that the search did not look at.",
     ]
 
 

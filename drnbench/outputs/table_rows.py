@@ -37,7 +37,7 @@ class Line:
 
     @property
     def seedless(self) -> bool:
-        """Whether all of its arms are untrained."""
+        """True if all of its arms are untrained."""
         return all(arm.seedless for arm in self.arms)
 
 

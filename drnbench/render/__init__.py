@@ -1,1 +1,1 @@
-"""How tables, numbers and figures are written: Markdown, LaTeX, HTML, terminal, the style of figures."""
+"""Tables, numbers and figures in writing: Markdown, LaTeX, HTML, terminal, the style of figures."""

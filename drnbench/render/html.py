@@ -9,7 +9,7 @@ from typing import Any
 
 from drnbench.render import text
 from drnbench.render.style import CaptionedFigure
-from drnbench.render.table import CaptionedTable
+from drnbench.render.table import CaptionedTable, group_runs
 from drnbench.results.scores import Scores
 from drnbench.results.summary import Results
 from drnbench.store import Store, read_json
@@ -42,7 +42,7 @@ def render(
         headline=headline.replace(" -", " −").replace("[-", "[−"),
         done=done,
         planned=planned,
-        tables=[{"body": table, "heads": _heads(table)} for table in tables],
+        tables=[(table, group_runs(table.columns)) for table in tables],
         figures=[
             {
                 "caption": f.caption,
@@ -65,17 +65,6 @@ def render(
 
 def _data(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-
-
-def _heads(table: CaptionedTable) -> list[tuple[str, int]]:
-    """Return runs of columns with one group: the group and how many columns it has."""
-    runs: list[tuple[str, int]] = []
-    for column in table.columns:
-        if runs and runs[-1][0] == column.group:
-            runs[-1] = (column.group, runs[-1][1] + 1)
-        else:
-            runs.append((column.group, 1))
-    return runs
 
 
 def _effects(scores: Scores, results: Results) -> list[dict[str, str]]:

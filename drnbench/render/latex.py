@@ -1,29 +1,16 @@
-"""LaTeX for plain pdflatex: escaping, and tables with booktabs."""
+"""Tables for plain pdflatex with booktabs.
+
+pandas' Styler writes neither rules between rows and under grouped heads nor tables that go on in a second block or float,
+so the tables are ours.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drnbench.render.table import CaptionedTable, Entry, Row
+from drnbench.render.latex_text import em_width, escape
+from drnbench.render.table import CaptionedTable, Entry, Row, group_runs
 
-SPECIAL = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
-    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", "×": r"$\times$", "±": r"$\pm$", "−": r"$-$",
-    "·": r"$\cdot$", "≥": r"$\geq$", "≤": r"$\leq$", "→": r"$\rightarrow$", "∞": r"$\infty$",
-    "†": r"$^{\dagger}$", "–": "--", "—": "---", "…": r"\ldots{}", "°": r"$^{\circ}$", "²": r"$^{2}$",
-    "µ": r"$\mu$", "≈": r"$\approx$", "≠": r"$\neq$", "‘": "`", "’": "'", "“": "``", "”": "''",
-    "\u00a0": "~", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
-    # A straight double quote exists in T1 alone, not in pdflatex's default encoding.
-    '"': "''", "*": r"$^{*}$",
-}  # fmt: skip
-GREEK = {
-    "alpha": "αΑ", "beta": "βΒ", "gamma": "γΓ", "delta": "δΔ", "epsilon": "εΕ", "zeta": "ζΖ", "eta": "ηΗ",
-    "theta": "θΘ", "iota": "ιΙ", "kappa": "κΚ", "lambda": "λΛ", "mu": "μΜ", "nu": "νΝ", "xi": "ξΞ",
-    "pi": "πΠ", "rho": "ρΡ", "sigma": "σΣ", "tau": "τΤ", "upsilon": "υΥ", "phi": "φΦ", "chi": "χΧ",
-    "psi": "ψΨ", "omega": "ωΩ",
-}  # fmt: skip
-LATIN_CAPITALS = "ΑΒΕΖΗΙΚΜΝΡΤΧ"
 TEXT_PT, COLUMN_PT = 341.0, 232.0
 """Widths that a table may take: the text of a plain one-column article (345 pt, narrower than the 496 pt of a
 two-column page), and one column of a two-column paper (237 pt), with some slack."""
@@ -37,38 +24,10 @@ SIZES = {r"\footnotesize": (8.0, 4.0), r"\scriptsize": (7.5, 3.0)}
 """Type size and half the gap between columns, in points. Small type is wider for its size: 7 counts as 7.5."""
 
 
-def _greek() -> dict[str, str]:
-    table = {}
-    for name, both in GREEK.items():
-        small, capital = both[0], both[1]
-        table[small] = f"$\\{name}$"
-        # TeX has no command for capitals that look Latin.
-        table[capital] = f"${name[0].upper()}$" if capital in LATIN_CAPITALS else f"$\\{name.capitalize()}$"
-    return table
-
-
-TABLE = str.maketrans({**SPECIAL, **_greek()})
-
-
-def escape(text: str) -> str:
-    """Return text that plain pdflatex sets as it reads; whitespace runs become one space.
-
-    What neither pdflatex's default encoding nor the tables above know (emoji, CJK) becomes `?`, since one such
-    letter would stop the whole paper.
-    """
-    out = " ".join(text.split()).translate(TABLE)
-    return "".join(c if ord(c) < 0x180 and c.isprintable() else "?" for c in out)
-
-
-def width(text: str) -> float:
-    """Return about how wide text is in Computer Modern, in em: enough to choose between layouts."""
-    narrow, wide = set(".,[]|:;'()i l"), set("±−+=→↑↓×Δ")
-    return sum(0.3 if c in narrow else 0.8 if c in wide else 0.68 if c.isupper() else 0.53 for c in text)
-
-
 def _widths(table: CaptionedTable) -> list[float]:
     cells = [
-        [width(c.header), *(width(row.entries[n].text) for row in table.rows)] for n, c in enumerate(table.columns)
+        [em_width(c.header), *(em_width(row.entries[n].text) for row in table.rows)]
+        for n, c in enumerate(table.columns)
     ]
     return [max(column) for column in cells]
 
@@ -90,16 +49,11 @@ def _entry(entry: Entry) -> str:
 def _tabular(table: CaptionedTable, columns: list[int], rows: Sequence[Row]) -> list[str]:
     used = [table.columns[c] for c in columns]
     lines = [f"\\begin{{tabular}}{{@{{}}{''.join('l' if c.left else 'r' for c in used)}@{{}}}}", r"\toprule"]
-    heads, rules, at = [], [], 0
-    while at < len(used):
-        group = used[at].group
-        wide = next((n for n in range(at, len(used)) if used[n].group != group), len(used)) - at
-        if group:
-            heads.append(f"\\multicolumn{{{wide}}}{{c}}{{{escape(group)}}}")
-            rules.append(f"\\cmidrule(lr){{{at + 1}-{at + wide}}}")
-        else:
-            heads += [""] * wide
-        at += wide
+    heads, rules, first = list[str](), list[str](), 1
+    for group, width in group_runs(used):
+        heads += [f"\\multicolumn{{{width}}}{{c}}{{{escape(group)}}}"] if group else [""] * width
+        rules += [f"\\cmidrule(lr){{{first}-{first + width - 1}}}"] if group else []
+        first += width
     if rules:
         lines += [" & ".join(heads) + r" \\", "".join(rules)]
     lines += [" & ".join(escape(c.header) for c in used) + r" \\", r"\midrule"]
@@ -154,7 +108,7 @@ def _floats(
     table: CaptionedTable, blocks: list[list[int]], *, narrow: bool
 ) -> list[list[tuple[list[int], Sequence[Row]]]]:
     """Share blocks out over as many floats as their heights ask for."""
-    caption = CAPTION_PT * (1 + width(table.caption) // (COLUMN_EM if narrow else CAPTION_EM))
+    caption = CAPTION_PT * (1 + em_width(table.caption) // (COLUMN_EM if narrow else CAPTION_EM))
     floats: list[list[tuple[list[int], Sequence[Row]]]] = [[]]
     left = PAGE_PT - caption
     for columns in blocks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +24,11 @@ class Column:
     header: str
     group: str = ""
     left: bool = False
+
+
+def group_runs(columns: Sequence[Column]) -> list[tuple[str, int]]:
+    """Return the groups of columns from the left, each with its number of columns."""
+    return [(group, len(list(run))) for group, run in itertools.groupby(columns, key=lambda column: column.group)]
 
 
 @dataclass(frozen=True)

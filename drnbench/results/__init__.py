@@ -1,1 +1,1 @@
-"""What a study planned and what came out of it: scores, statistics, summary, costs."""
+"""The plan of a study and its results: scores, statistics, summary, costs."""

@@ -1,7 +1,7 @@
 """The axes that move the conditions an arm is scored on: their values are columns, panels and points, and not blocks.
 
 A study may have an axis `kernel` whose value moves the kernel of the test set too: each arm of it is then scored on
-conditions of its own, and nothing else tells its values apart better than the condition does.
+conditions of its own, and a condition says more than the value's name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from drnbench.results.scores import Arm, Condition, Scores
 
 
 class Slot(NamedTuple):
-    """A condition without what an axis moves; `n` tells conditions of one arm apart that are then alike."""
+    """A condition without the fields that an axis moves; `n` numbers conditions of one arm that are then equal."""
 
     dataset: str | None
     kernel: str | None

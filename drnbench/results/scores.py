@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Condition(NamedTuple):
-    """What an arm is scored on: a test set under a degradation, at a scale."""
+    """A test set under a degradation, at a scale."""
 
     dataset: str
     kernel: str

@@ -14,7 +14,7 @@ from drnbench.config.study import Axis
 from drnbench.config.trial import Evaluate
 from drnbench.outputs import report
 from drnbench.outputs.macros import letters
-from drnbench.render.latex import escape
+from drnbench.render.latex_text import escape
 from drnbench.store import Store
 from tests.fake_store import PRETRAIN, base, fill, plan_of
 from tests.outputs.conftest import gain, rho_study
