@@ -8,6 +8,9 @@ from matplotlib.figure import Figure
 
 from drnbench import Curve, Table
 from drnbench.config.study import Axis, Study
+from drnbench.outputs import compose
+from drnbench.outputs.base import Output, StudyResults
+from drnbench.results import reading
 from drnbench.store import Store
 from tests.fake_store import base, fill, plan_of
 
@@ -32,6 +35,18 @@ def gain(arm: Any, kernel: str) -> float:
     if arm.name == "true pairs":
         return 0.21 if kernel == "bd" else -0.3
     return -9.8 if arm.values.get("adapt.rho") == 1.0 else 0.0
+
+
+def composed(store: Store, name: str = "unpaired") -> tuple[StudyResults, list[Output]]:
+    """The results of a study and its outputs, as a report reads them."""
+    study = StudyResults.of(reading.read(store, name), store)
+    return study, compose.outputs_of(study.scores.plan)[0]
+
+
+def headline(store: Store, study: Study, effect: Any, **options: Any) -> str:
+    """The headline of a study that is filled with scores."""
+    fill(store, plan_of(study, "unpaired"), effect, **options)
+    return compose.headline(*composed(store))
 
 
 @pytest.fixture

@@ -14,10 +14,9 @@ from drnbench.outputs import compose, outputs, report
 from drnbench.outputs.base import Macros, Output, StudyResults
 from drnbench.render.style import COLUMN_IN, CaptionedFigure, new_figure
 from drnbench.render.table import CaptionedTable
-from drnbench.results import reading
 from drnbench.store import Store, read_json, write_json
 from tests.fake_store import fill, plan_of
-from tests.outputs.conftest import gain, rho_study
+from tests.outputs.conftest import composed, gain, rho_study
 
 
 @pytest.fixture
@@ -50,10 +49,9 @@ class Note(Output):
         return [Macros("ρ=0.3", {"Note": "1"}, self.text)]
 
 
-def composed(store: Store, *declared: Output) -> tuple[StudyResults, list[Output]]:
+def of(store: Store, *declared: Output) -> tuple[StudyResults, list[Output]]:
     fill(store, plan_of(rho_study(outputs=declared)), gain)
-    study = StudyResults.of(reading.read(store, "unpaired"), store)
-    return study, compose.outputs_of(study.scores.plan)[0]
+    return composed(store)
 
 
 def test_everything_that_an_output_gives_is_in_the_report(store: Store, register: Any) -> None:
@@ -76,7 +74,7 @@ def test_everything_that_an_output_gives_is_in_the_report(store: Store, register
 def test_sentences_stand_where_an_output_wants_them(store: Store, register: Any, position: Any) -> None:
     kind = type("Placed", (Note,), {"headline": position, "__module__": __name__})
     register("placed")(kind)
-    headline = compose.headline(*composed(store, kind()))
+    headline = compose.headline(*of(store, kind()))
     compared = "The positive control is detected"
     if position == "instead":
         assert headline == "A note."
@@ -90,13 +88,13 @@ def test_sentences_stand_where_an_output_wants_them(store: Store, register: Any,
 def test_an_automatic_output_is_in_every_report_and_only_once(store: Store, register: Any) -> None:
     kind = type("Everywhere", (Note,), {"automatic": True, "position": -1, "__module__": __name__})
     register("everywhere")(kind)
-    assert [table.name for table in compose.tables(*composed(store))] == ["note", "rho"]
-    assert compose.headline(*composed(store, kind(text="Declared."))).endswith(" Declared.")
+    assert [table.name for table in compose.tables(*of(store))] == ["note", "rho"]
+    assert compose.headline(*of(store, kind(text="Declared."))).endswith(" Declared.")
 
 
 def test_an_output_is_read_as_it_was_declared(store: Store) -> None:
     declared = [Curve(x="adapt.rho", log=True), Table(rows="adapt.rho", metrics=("psnr_y",), costs=("macs",))]
-    _, shown = composed(store, *declared)
+    _, shown = of(store, *declared)
     assert shown[:2] == [declared[1], declared[0]]  # tables first
 
 

@@ -19,7 +19,7 @@ from drnbench.store import Store
 from tests.fake_store import PRETRAIN, base, fill, plan_of
 from tests.outputs.conftest import gain, rho_study
 from tests.outputs.shapes import adapt_study, dual_study, gap_study
-from tests.outputs.test_outputs import published_study
+from tests.outputs.test_published_columns import published_study
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
@@ -105,11 +105,11 @@ def test_tables_of_every_shape_compile_and_fit(store: Store, shape: str) -> None
     report.write(store, shape)
     folder = store.study(shape)
     tables = "".join(f"\\input{{{path.stem}}}\n" for path in sorted(folder.glob("table_*.tex")))
-    said = compiled(
+    log = compiled(
         folder, re.sub(r"Text .*\n|\\input{table_rho}\n", "", DOCUMENT).replace("\\end{d", f"{tables}\\end{{d")
     )
     for complaint in ("Overfull", "Missing character", "Float too large"):
-        assert complaint not in said
+        assert complaint not in log
 
 
 @pytest.mark.real
@@ -123,8 +123,8 @@ def test_a_table_longer_than_a_page_goes_on_in_a_second_float(store: Store) -> N
     report.write(store, "long")
     folder = store.study("long")
     assert (folder / "table_lam.tex").read_text().count("continued") == 1
-    said = compiled(folder, re.sub(r"Text .*\n", "", DOCUMENT).replace("table_rho", "table_lam"))
-    assert "Float too large" not in said
+    log = compiled(folder, re.sub(r"Text .*\n", "", DOCUMENT).replace("table_rho", "table_lam"))
+    assert "Float too large" not in log
 
 
 @pytest.mark.real
@@ -141,6 +141,6 @@ def test_the_table_compiles_and_fits(store: Store, tmp_path: Path, sets: int) ->
     fill(store, plan_of(study, question="Does λ×ρ matter, by more than ±5 % & so on_?"), gain)
     report.write(store, "unpaired")
     folder = store.study("unpaired")
-    said = compiled(folder, DOCUMENT)
+    log = compiled(folder, DOCUMENT)
     for complaint in ("Overfull", "Missing character", "Float too large"):
-        assert complaint not in said
+        assert complaint not in log

@@ -28,9 +28,9 @@ def summary(store: Store, name: str = "unpaired") -> pd.DataFrame:
 
 
 def line(frame: pd.DataFrame, arm: str, kernel: str = "bd", metric: str = "psnr_y") -> pd.Series:
-    found = frame[(frame["arm"] == arm) & (frame["kernel"] == kernel) & (frame["metric"] == metric)]
-    assert len(found) == 1
-    return found.iloc[0]
+    rows = frame[(frame["arm"] == arm) & (frame["kernel"] == kernel) & (frame["metric"] == metric)]
+    assert len(rows) == 1
+    return rows.iloc[0]
 
 
 def test_summary_has_every_arm_and_agrees_with_a_count_by_hand(filled: Store) -> None:
@@ -223,9 +223,13 @@ def test_a_current_report_is_found_and_an_outdated_one_is_not(filled: Store) -> 
     store, name = filled, "unpaired"
     assert report.current(store, name) is None
     written = report.write(store, name)
-    found = report.current(store, name)
-    assert found is not None
-    assert (found.headline, found.table, found.incomplete) == (written.headline, written.table, written.incomplete)
-    assert set(found.files) == set(written.files)
+    current = report.current(store, name)
+    assert current is not None
+    assert (current.headline, current.table, current.incomplete) == (
+        written.headline,
+        written.table,
+        written.incomplete,
+    )
+    assert set(current.files) == set(written.files)
     os.utime(next(store.root.glob("trials/*/per_image.parquet")), (1, 1))
     assert report.current(store, name) is None

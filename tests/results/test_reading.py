@@ -1,13 +1,14 @@
+"""Scores of a study: its arms, what each is scored on, and which arm is compared to which."""
+
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from drnbench import Table
 from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Evaluate
-from drnbench.outputs import report, table_rows
 from drnbench.results import labels, layout, reading, summary
 from drnbench.results.scores import Condition, Scores
 from drnbench.store import Store, read_json, write_json
@@ -15,10 +16,8 @@ from tests.fake_store import base, fill, plan_of
 from tests.outputs.conftest import rho_study
 from tests.outputs.shapes import SKEWED, adapt_study, dual_study, gap_study
 
-pytestmark = pytest.mark.usefixtures("unrendered")
 
-
-def scores_of(store: Store, study: Study, **options) -> Scores:
+def scores_of(store: Store, study: Study, **options: Any) -> Scores:
     fill(store, plan_of(study, "study"), lambda arm, kernel: 0.0, **options)
     return reading.read(store, "study")
 
@@ -40,11 +39,11 @@ def test_a_cell_is_compared_with_the_baseline_in_the_same_cell(store: Store) -> 
     arm = next(a for a in scores.arms if a.has({"network": "L", "loss": "on", "kernel": "skewed", "scale": 4}))
     condition = Condition("photos-test", SKEWED, 4)
     assert arm.conditions == (condition,)
-    found = scores.baseline_of(arm, condition)
-    assert found is not None
-    assert found.values == {**arm.values, "loss": "off"}
-    assert scores.baseline_of(found, condition) is None
-    assert scores.is_baseline(found)
+    baseline = scores.baseline_of(arm, condition)
+    assert baseline is not None
+    assert baseline.values == {**arm.values, "loss": "off"}
+    assert scores.baseline_of(baseline, condition) is None
+    assert scores.is_baseline(baseline)
     assert scores.baseline_of(arm, Condition("photos-test", "bd", 4)) is None
     bicubic = next(a for a in scores.arms if a.kind == "reference" and a.scale == 4)
     assert len(bicubic.conditions) == 3
@@ -80,39 +79,6 @@ def test_axes_that_move_the_conditions(store: Store) -> None:
     assert layout.moved(scores, ["loss"]) == frozenset()
 
 
-def test_such_axes_are_columns_and_the_others_blocks(store: Store) -> None:
-    scores = scores_of(store, dual_study())
-    frame = table_rows.skeleton(scores, "loss")
-    assert [a.path for a in frame.others] == ["network"]
-    assert frame.across == ["kernel", "scale"]
-    assert [group.head for group in frame.groups][:3] == ["bd ×2", "bd ×4", "gaussian σ=2 ×2"]
-    assert [line.labels for line in frame.lines] == [
-        ["", "bicubic"], ["S", "off (baseline)"], ["", "on"], ["L", "off (baseline)"], ["", "on"],
-    ]  # fmt: skip
-    assert [len(line.arms) for line in frame.lines] == [2, 6, 6, 6, 6]
-
-
-def test_where_they_are_the_rows_the_columns_join(store: Store) -> None:
-    scores = scores_of(store, dual_study())
-    frame = table_rows.skeleton(scores, "kernel")
-    assert [group.head for group in frame.groups] == ["photos-test ×2", "photos-test ×4"]
-    assert [line.labels[-1] for line in frame.lines[:4]] == [
-        "bicubic, kernel=bd", "bicubic, kernel=gaussian", "bicubic, kernel=skewed", "bd",
-    ]  # fmt: skip
-    results = summary.summarise(scores)
-    found = table_rows.find(frame.lines[1], frame.groups[1], "psnr_y", results)
-    assert found is not None
-    assert found.condition == Condition("photos-test", "gaussian:sigma=2.0", 4)
-
-
-def test_a_baseline_on_another_axis_is_marked_in_its_column(store: Store) -> None:
-    scores = scores_of(store, dual_study(outputs=[Table(rows="network")]))
-    frame = table_rows.skeleton(scores, "network")
-    assert [line.labels for line in frame.lines] == [
-        ["", "bicubic"], ["off (baseline)", "S"], ["", "L"], ["on", "S"], ["", "L"],
-    ]  # fmt: skip
-
-
 def test_counts_of_images_are_one_condition_and_counted_once(store: Store) -> None:
     scores = scores_of(store, gap_study(), images=40)
     condition = next(p for p in scores.conditions if p.dataset == "photos-train")
@@ -133,15 +99,6 @@ def test_crops_that_differ_between_arms_are_two_conditions(store: Store) -> None
     axis = Axis("crop", {"whole": {}, "cut": {"evaluate.0.crop": 64}})
     scores = scores_of(store, Study(base=base(evaluate=[Evaluate("photos/test")]), axes=[axis], seeds=1))
     assert [p.dataset for p in scores.conditions] == ["photos-test (whole)", "photos-test (crop 64)"]
-
-
-def test_full_specs_stand_once_in_the_caption(store: Store) -> None:
-    fill(store, plan_of(dual_study(outputs=[Table(rows="loss")]), "study"), lambda arm, kernel: 0.0)
-    report.write(store, "study")
-    text = (store.study("study") / "table_loss.md").read_text()
-    assert text.count(SKEWED) == 1
-    assert f"anisotropic 3×1, 45° is {SKEWED}" in text
-    assert "gaussian σ=2 ×4: PSNR-Y" in text
 
 
 def test_a_plan_of_an_earlier_version_is_read(store: Store, tmp_path: Path) -> None:

@@ -3,18 +3,12 @@ from __future__ import annotations
 import pytest
 
 from drnbench.config.study import Axis
-from drnbench.outputs import report
 from drnbench.store import Store
-from tests.fake_store import fill, plan_of
+from tests.outputs.conftest import headline
 from tests.outputs.shapes import LOSS, NETWORKS, adapt_study, dual_study
-from tests.outputs.test_words import matches
+from tests.outputs.test_arm_sentences import matches
 
 pytestmark = pytest.mark.usefixtures("unrendered")
-
-
-def said(store: Store, study, effect, **options) -> str:
-    fill(store, plan_of(study, "study"), effect, **options)
-    return report.write(store, "study").headline
 
 
 def small(**fields):
@@ -26,7 +20,7 @@ def helps_small(arm, kernel: str) -> float:
 
 
 def test_up_to_four_cells_are_named(store: Store) -> None:
-    text = said(store, small(), helps_small)
+    text = headline(store, small(), helps_small)
     assert matches(
         text,
         r"loss on against off, on photos-test, bicubic ×4 \(3 seeds, 5 images\): "
@@ -35,20 +29,20 @@ def test_up_to_four_cells_are_named(store: Store) -> None:
 
 
 def test_many_cells_are_counted_with_their_ends(store: Store) -> None:
-    text = said(store, dual_study(outputs=[]), lambda arm, kernel: 0.5 if arm.values.get("loss") == "on" else 0.0)
+    text = headline(store, dual_study(outputs=[]), lambda arm, kernel: 0.5 if arm.values.get("loss") == "on" else 0.0)
     assert text.startswith("loss on against off, on photos-test (3 seeds, 5 images): all 12 better (best network=")
     assert "; worst network=" in text
 
 
 def test_one_cell_is_a_plain_sentence(store: Store) -> None:
-    text = said(store, small(subject={"loss": "on", "network": "S"}), helps_small)
+    text = headline(store, small(subject={"loss": "on", "network": "S"}), helps_small)
     assert matches(text, r"loss on against off gains # on photos-test, bicubic ×4 \(3 seeds, 5 images\)\."), text
 
 
 def test_several_values_of_the_compared_axis_are_named(store: Store) -> None:
     loss = {**LOSS, "more": {"pretrain.lam": 1.0}}
     study = small(axes=[Axis("network", NETWORKS), Axis("loss", loss)], subject={})
-    text = said(store, study, helps_small)
+    text = headline(store, study, helps_small)
     assert text.startswith(
         "Against loss=off at the same network on photos-test, bicubic ×4 (3 seeds, 5 images): 1 of 4"
     )
@@ -62,7 +56,7 @@ def worth(arm, kernel: str) -> float:
 
 
 def test_a_control_in_each_cell_says_where_it_is_detected(store: Store) -> None:
-    text = said(store, adapt_study(outputs=[]), worth)
+    text = headline(store, adapt_study(outputs=[]), worth)
     assert matches(
         text,
         r"The positive control is detected in 1 of 2 cells: 'pairs' gains # for kernel=bd; "
@@ -75,28 +69,28 @@ def test_a_control_in_each_cell_says_where_it_is_detected(store: Store) -> None:
 
 
 def test_a_control_that_is_detected_everywhere_and_one_that_is_nowhere(store: Store) -> None:
-    always = said(store, adapt_study(outputs=[]), lambda arm, kernel: 0.4 * (arm.values.get("training") == "pairs"))
+    always = headline(store, adapt_study(outputs=[]), lambda arm, kernel: 0.4 * (arm.values.get("training") == "pairs"))
     assert always.startswith("The positive control is detected in 2 of 2 cells: 'pairs' gains ")
     assert "no evidence of equality" not in always
-    never = said(store, adapt_study(outputs=[]), lambda arm, kernel: 0.0)
+    never = headline(store, adapt_study(outputs=[]), lambda arm, kernel: 0.0)
     assert never.startswith("The positive control is not detected: 'pairs' differs by ")
 
 
 def test_what_d_learned_comes_first(store: Store) -> None:
-    text = said(store, adapt_study(), worth)
+    text = headline(store, adapt_study(), worth)
     assert text.startswith("D is within 1.32 to 1.51 gray levels of the true degradation (3 seeds, 5 images): 1.32")
     assert "for kernel=bd" in text
 
 
 def test_one_seed_in_every_cell_is_said(store: Store) -> None:
-    text = said(store, small(seeds=1), helps_small)
+    text = headline(store, small(seeds=1), helps_small)
     assert "one seed, so these checkpoints only" in text
     assert text.endswith("One seed: these are differences between checkpoints, not between methods.")
 
 
 def test_cells_that_are_not_there_yet(store: Store) -> None:
     study = small()
-    text = said(store, study, helps_small, done=lambda t: t.arm.values.get("loss") == "off")
+    text = headline(store, study, helps_small, done=lambda t: t.arm.values.get("loss") == "off")
     assert text.endswith("No arm has scores to compare with loss=off at the same network yet.")
-    fill(store, plan_of(study, "study"), helps_small, done=lambda t: t.arm.name != "S, off")
-    assert "without a significant difference" in report.write(store, "study").headline
+    text = headline(store, study, helps_small, done=lambda t: t.arm.name != "S, off")
+    assert "without a significant difference" in text

@@ -1,33 +1,22 @@
 from __future__ import annotations
 
-from typing import Any
+import re
 
 import pytest
 
 from drnbench.config.study import Axis
-from drnbench.outputs import report
 from drnbench.store import Store
-from tests.fake_store import fill, plan_of
-from tests.outputs.conftest import gain, rho_study
-
-pytestmark = pytest.mark.usefixtures("unrendered")
+from tests.outputs.conftest import gain, headline, rho_study
 
 NUMBER = r"[+-]\d+\.\d{3} dB \[[+-]?\d+\.\d{3}, [+-]?\d+\.\d{3}\]"
 
 
-def said(store: Store, effect: Any, **fields: Any) -> str:
-    fill(store, plan_of(rho_study(**fields)), effect)
-    return report.write(store, "unpaired").headline
-
-
 def matches(text: str, pattern: str) -> bool:
-    import re
-
     return re.fullmatch(pattern.replace("#", NUMBER), text) is not None
 
 
 def test_a_control_that_gains_and_a_collapse(store: Store) -> None:
-    text = said(store, gain)
+    text = headline(store, rho_study(), gain)
     assert matches(
         text,
         r"The positive control is detected: 'true pairs' gains # over ρ=0 on photos-test, bd ×4 \(3 seeds, 5 images\)\. "
@@ -37,20 +26,20 @@ def test_a_control_that_gains_and_a_collapse(store: Store) -> None:
 
 
 def test_a_control_that_shows_nothing_takes_the_conclusion_along(store: Store) -> None:
-    text = said(store, lambda arm, kernel: 0.0)
+    text = headline(store, rho_study(), lambda arm, kernel: 0.0)
     assert text.startswith("The positive control is not detected: 'true pairs' differs by ")
     assert "None of the 3 other values of ρ differs significantly from ρ=0 after Holm's correction: best" in text
     assert text.endswith("the absence of a significant difference is no evidence of equality.")
 
 
 def test_a_control_that_loses(store: Store) -> None:
-    assert said(store, lambda arm, kernel: -1.0 * (arm.name == "true pairs")).startswith(
+    assert headline(store, rho_study(), lambda arm, kernel: -1.0 * (arm.name == "true pairs")).startswith(
         "The positive control fails: 'true pairs' loses -"
     )
 
 
 def test_gains_without_a_control(store: Store) -> None:
-    text = said(store, lambda arm, kernel: float(arm.values.get("adapt.rho", 0)), control=None, arms={})
+    text = headline(store, rho_study(control=None, arms={}), lambda arm, kernel: float(arm.values.get("adapt.rho", 0)))
     pattern = (
         r"Of the 3 other values of ρ, against ρ=0 on photos-test, bd ×4 \(3 seeds, 5 images\): "
         r"all better \(best ρ=1 with #\)\."
@@ -64,25 +53,24 @@ def test_gains_without_a_control(store: Store) -> None:
 def test_one_other_arm(store: Store, worth: float, verb: str) -> None:
     axes = [Axis("adapt.lam", [0.1, 0.5], label="λ")]
     fields = {"axes": axes, "baseline": {"adapt.lam": 0.1}, "control": None, "arms": {}, "outputs": []}
-    text = said(store, lambda arm, kernel: worth * (arm.name == "λ=0.5"), **fields)
+    text = headline(store, rho_study(**fields), lambda arm, kernel: worth * (arm.name == "λ=0.5"))
     assert text.startswith(f"λ=0.5 {verb} ")
     assert "λ=0.1 on photos-test, bd ×4 (3 seeds, 5 images)" in text
 
 
 def test_a_baseline_that_is_not_there_yet(store: Store) -> None:
-    fill(store, plan_of(rho_study()), gain, done=lambda t: t.arm.name != "ρ=0")
-    text = report.write(store, "unpaired").headline
+    text = headline(store, rho_study(), gain, done=lambda t: t.arm.name != "ρ=0")
     assert text.startswith("13 of 16 trials so far. The baseline ρ=0 has no scores, so nothing is compared.")
 
 
 def test_a_control_that_is_not_there_yet(store: Store) -> None:
-    fill(store, plan_of(rho_study()), gain, done=lambda t: t.arm.name != "true pairs")
-    assert "The positive control 'true pairs' has no scores yet" in report.write(store, "unpaired").headline
+    assert "The positive control 'true pairs' has no scores yet" in headline(
+        store, rho_study(), gain, done=lambda t: t.arm.name != "true pairs"
+    )
 
 
 def test_one_seed_among_arms_with_more_is_not_judged(store: Store) -> None:
-    fill(store, plan_of(rho_study()), gain, done=lambda t: t.arm.name != "ρ=1" or t.trial.seed == 0)
-    text = report.write(store, "unpaired").headline
+    text = headline(store, rho_study(), gain, done=lambda t: t.arm.name != "ρ=1" or t.trial.seed == 0)
     assert "worse" not in text
     assert text.endswith("1 more arm with one seed, not judged.")
 
@@ -95,4 +83,4 @@ def test_one_seed_among_arms_with_more_is_not_judged(store: Store) -> None:
     ],
 )
 def test_few_seeds_are_said(store: Store, seeds: int, words: str) -> None:
-    assert said(store, gain, seeds=seeds).endswith(words)
+    assert headline(store, rho_study(seeds=seeds), gain).endswith(words)
