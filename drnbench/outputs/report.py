@@ -8,51 +8,17 @@ is asked for its tables, figures, sentences and macros.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 
 from drnbench.outputs import compose
 from drnbench.outputs.base import StudyResults
 from drnbench.outputs.sources import digest_of_sources
+from drnbench.outputs.written import Report, current
 from drnbench.render import html, latex, markdown, style
 from drnbench.results import costs, reading, summary
-from drnbench.store import Store, read_json, write_json, write_text
+from drnbench.store import Store, write_json, write_text
 
 __all__ = ["Report", "current", "write"]
-
-
-@dataclass(frozen=True)
-class Report:
-    """A report as it was written.
-
-    Attributes:
-        headline: what the study shows, in one to three sentences.
-        table: the first table in plain text, for a terminal.
-        files: everything written, in the order of use.
-        incomplete: trials that are planned and not done.
-        warnings: outputs of the study that this installation cannot give, a line each.
-
-    """
-
-    headline: str
-    table: str
-    files: list[Path]
-    incomplete: int
-    warnings: list[str]
-
-
-def current(store: Store, name: str) -> Report | None:
-    """Return the report that `write` left, where nothing it was made from has changed since; else None.
-
-    Drawing takes seconds; a run that finds everything done shows what is there.
-    """
-    record = read_json(store.study(name) / "report.json")
-    if not record or record["made_from"] != digest_of_sources(store, name):
-        return None
-    files = [store.study(name) / file for file in record["files"]]
-    if not all(file.exists() for file in files):
-        return None
-    return Report(record["headline"], record["table"], files, record["incomplete"], record["warnings"])
 
 
 def write(store: Store, name: str) -> Report:
