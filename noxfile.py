@@ -51,7 +51,7 @@ def plain(session):
 
 @nox.session(python="3.11")
 def coverage(session):
-    """Branch coverage of the fast tests, with the lowest that is accepted."""
+    """Branch coverage of the fast tests."""
     session.install("-e", ".[test]")
     session.run(
         "pytest", "-m", "not real and not gpu", "--cov", "--cov-report=term-missing:skip-covered", *session.posargs
