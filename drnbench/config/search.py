@@ -269,6 +269,11 @@ class Search(Frozen):
         return None if None in sizes else math.prod(size for size in sizes if size is not None)
 
     @property
+    def candidates(self) -> int:
+        """Number of candidates that are tried: `trials`, or the whole space where that is smaller."""
+        return self.trials if self.size is None else min(self.size, self.trials)
+
+    @property
     def sampler_settings(self) -> str:
         """The sampler with its settings, for captions."""
         names = {

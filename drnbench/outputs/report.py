@@ -43,8 +43,8 @@ def write(store: Store, name: str) -> Report:
     files = [folder / file for file in texts]
     for path, text in zip(files, texts.values(), strict=True):
         write_text(path, text)
+    figures = compose.figures(study, shown)
     with style.styled():
-        figures = compose.figures(study, shown)
         for figure in figures:
             files += style.save(figure, folder)
     headline = compose.headline(study, shown)

@@ -15,6 +15,8 @@ from drnbench.store import Store, read_json, write_json
 VERSION = 1
 """Raised when plan.json changes its form; what `_upgraded` does to older ones says how. Before versions were kept: 0."""
 FILE = "plan.json"
+UNREADABLE = (ValidationError, KeyError, TypeError, AttributeError)
+"""What reading a plan.json of another form raises."""
 
 
 class _Record(BaseModel):
@@ -125,7 +127,7 @@ def find_plan(store: Store, name: str) -> PlanRecord | None:
         return None
     try:
         return PlanRecord.model_validate(_upgraded(raw))
-    except (ValidationError, KeyError, TypeError, AttributeError):
+    except UNREADABLE:
         return None
 
 
@@ -145,7 +147,7 @@ def read_plan(store: Store, name: str) -> PlanRecord:
     _check_version(raw, path)
     try:
         return PlanRecord.model_validate(_upgraded(raw))
-    except (ValidationError, KeyError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())[:160]
         raise UsageError(f"{path} is not a plan of this package ({reason}); `run` writes it again") from error
 

@@ -86,8 +86,7 @@ class Engine:
 
     @property
     def _full(self) -> bool:
-        size = self.search.size
-        return len(self.candidates) >= (self.search.trials if size is None else min(size, self.search.trials))
+        return len(self.candidates) >= self.search.candidates
 
     def _draw(self) -> Candidate | None:
         """Draw once: a new candidate, or one drawn before; None while the sampler only names running ones."""

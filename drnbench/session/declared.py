@@ -114,6 +114,4 @@ def read_overrides(items: list[str]) -> dict[str, Any]:
 
 def _is_over(settled: ResolvedSearch, history: Mapping[str, Any]) -> bool:
     ended = [candidate for candidate in history["candidates"] if candidate["state"] != "running"]
-    size = settled.search.size
-    wanted = settled.search.trials if size is None else min(size, settled.search.trials)
-    return bool(history["state"] == "done" and len(ended) >= wanted)
+    return bool(history["state"] == "done" and len(ended) >= settled.search.candidates)

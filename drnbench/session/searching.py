@@ -90,9 +90,8 @@ def search_state(declared: Declared, store: Store) -> str:
     for candidate in best[:1] if len(names) == 1 else best:
         scores = ", ".join(f"{name} {value:.6g}" for name, value in zip(names, candidate["mean"], strict=True))
         line += f"; {title} {candidate['label']}: {scores}"
-    size = settled.search.size
-    wanted = settled.search.trials if size is None else min(size, settled.search.trials)
-    return f"{line}; {_left(settled, wanted - len(states) + states.count('running'), store)}{settled.search.sampler_settings}"
+    left = settled.search.candidates - len(states) + states.count("running")
+    return f"{line}; {_left(settled, left, store)}{settled.search.sampler_settings}"
 
 
 def _left(settled: ResolvedSearch, pending: int, store: Store) -> str:
