@@ -66,7 +66,12 @@ class Registry(Generic[T]):
 
     def get(self, name: str) -> T:
         """Return the entry, or raise a `UsageError` that names the nearest one that is there."""
-        self._load()
+        for module in self._home:  # as far as needed: a built-in is there without the others, and without plug-ins
+            if name in self._entries:
+                break
+            importlib.import_module(module)
+        if name not in self._entries:
+            self._load()
         if name not in self._entries:
             raise UsageError(f"unknown {self.kind} {name!r}: {nearest(name, self._entries)}")
         return self._entries[name]

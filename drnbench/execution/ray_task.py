@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import getpass
 import os
@@ -32,6 +31,8 @@ class Mailbox:
     """The actor between workers and coordinator, on the coordinator's own node; if killed, it starts again, empty."""
 
     def __init__(self) -> None:
+        import asyncio  # in the actor's process alone
+
         self._messages: list[tuple[str, dict[str, Any]]] = []
         self._filled = asyncio.Event()
         self._stopping: set[str] = set()

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlparse
 
 from drnbench.store import Store
 from drnbench.tracking import record
@@ -60,7 +59,7 @@ def has_moved(experiment: Any, store: Store, study: str, uri: str) -> bool:
 
 
 def _path(location: str) -> Path:
-    return Path(url2pathname(urlparse(location).path))
+    return Path(unquote(urlparse(location).path))
 
 
 def _elsewhere(study: str, root: Path) -> str:
