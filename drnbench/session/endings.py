@@ -1,4 +1,4 @@
-"""How a unit ended, from its status and its process, and whether it is run again."""
+"""The end of a unit: its final status, from its process and status.json, and the unit to run again, if any."""
 
 from __future__ import annotations
 
