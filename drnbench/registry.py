@@ -66,11 +66,13 @@ class Registry(Generic[T]):
 
     def get(self, name: str) -> T:
         """Return the entry, or raise a `UsageError` that names the nearest one that is there."""
-        for module in self._home:  # as far as needed: a built-in is there without the others, and without plug-ins
-            if name in self._entries:
-                break
-            importlib.import_module(module)
-        if name not in self._entries:
+        if self._group is None or not plug_ins(self._group):
+            # No plug-in can clash or be broken: a built-in is there without the others.
+            for module in self._home:
+                if name in self._entries:
+                    break
+                importlib.import_module(module)
+        else:
             self._load()
         if name not in self._entries:
             raise UsageError(f"unknown {self.kind} {name!r}: {nearest(name, self._entries)}")

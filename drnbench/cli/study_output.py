@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drnbench.outputs.written import Report
+from drnbench.outputs.stored_report import Report
 from drnbench.store import Store
 
 

@@ -152,7 +152,7 @@ def best_and_worst(scores: Scores, results: Results) -> str:
     if not scored:
         return ""
     scored.sort(key=lambda r: r.mean or 0.0, reverse=style.higher_is_better)
-    sizes = f"{text.span([r.n_seeds for r in scored], 'seed')}, {text.span([r.n_images for r in scored], 'image')}"
+    sizes = text.sample([r.n_seeds for r in scored], [r.n_images for r in scored])
     if len(scored) == 1:
         return f"On {condition.label} ({sizes}): {_mean(scored[0])} {style.label}."
     untested = "" if scores.baseline else " The study declares no baseline, so nothing is tested."

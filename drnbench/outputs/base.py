@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from drnbench.config.outputs import OutputSpec
-from drnbench.render.style import CaptionedFigure
-from drnbench.render.table import CaptionedTable
-from drnbench.results.costs import Costs, read_costs
-from drnbench.results.scores import Scores
-from drnbench.results.summary import Results, summarise
-from drnbench.store import Store
+
+if TYPE_CHECKING:
+    from drnbench.render.style import CaptionedFigure
+    from drnbench.render.table import CaptionedTable
+    from drnbench.results.costs import Costs
+    from drnbench.results.scores import Scores
+    from drnbench.results.summary import Results
+    from drnbench.store import Store
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,6 @@ class StudyResults:
     results: Results
     costs: Costs
     store: Store
-
-    @classmethod
-    def of(cls, scores: Scores, store: Store) -> StudyResults:
-        """Return the results of a study whose scores are read."""
-        return cls(scores, summarise(scores), read_costs(scores, store), store)
 
 
 class Macros(NamedTuple):

@@ -39,7 +39,7 @@ def caption(scores: Scores, shown: list[Result], *, by_scale: bool = False, extr
         *_infinite(scored),
         *left_out(scores),
         *_fewer_pairs(scores),
-        *specs(result.condition for result in shown),
+        *kernel_specs(result.condition for result in shown),
         *_ready_made(scores),
         *extra,
         *measured(scores, {result.metric for result in shown}, scales),
@@ -75,7 +75,7 @@ def interval_method(differences: Iterable[Difference]) -> str:
     return "t over images, these checkpoints only"
 
 
-def specs(conditions: Iterable[Condition]) -> list[str]:
+def kernel_specs(conditions: Iterable[Condition]) -> list[str]:
     """Return the full specs of the kernels that the heads shorten."""
     short = {spec: labels.kernel(spec) for spec in dict.fromkeys(condition.kernel for condition in conditions)}
     specs = [f"{label} is {spec}" for spec, label in short.items() if label != spec]

@@ -16,9 +16,18 @@ from drnbench.outputs.headline import sentences
 from drnbench.render import style, text
 from drnbench.render.style import CaptionedFigure
 from drnbench.render.table import CaptionedTable
+from drnbench.results.costs import read_costs
 from drnbench.results.plan_record import PlanRecord
+from drnbench.results.scores import Scores
+from drnbench.results.summary import summarise
+from drnbench.store import Store
 
 Named = TypeVar("Named", CaptionedTable, CaptionedFigure)
+
+
+def results_of(scores: Scores, store: Store) -> StudyResults:
+    """Return the results of a study whose scores are read."""
+    return StudyResults(scores, summarise(scores), read_costs(scores, store), store)
 
 
 def outputs_of(plan: PlanRecord) -> tuple[list[Output], list[str]]:

@@ -1,218 +1,23 @@
-"""Figure: the effective kernel of the learned D beside that of the true degradation."""
+"""Kernels of the learned D beside the true ones."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field
 
 from drnbench.config.outputs import PlannedTrial, measured_metrics
 from drnbench.errors import UsageError
-from drnbench.outputs import captions, dual_kernel_sentence, outputs
+from drnbench.outputs import on_demand, outputs
 from drnbench.outputs.base import Output, StudyResults
-from drnbench.outputs.kernel_weights import Array, fit
-from drnbench.render import style, text
-from drnbench.render.style import PAGE_IN, CaptionedFigure
-from drnbench.results.scores import Arm, Condition, Scores
-from drnbench.results.summary import Result, Results
-from drnbench.store import Store, safe
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
+    from drnbench.render.style import CaptionedFigure
+
 
 METRIC = "dual_mae"
-FAINT = 0.03
-"""Weights below this share of a column's largest are cut off around the middle: a kernel of 33 pixels is mostly zero."""
-ROWS = 6
-SATURATED = 2.0
-"""The colour scale ends at this many times the largest learned weight at most."""
-SIDE_IN, LEFT_IN, GAP_IN, BELOW_IN, FOOT_IN = 1.25, 0.55, 0.16, 0.2, 0.2
-"""The most that a picture is wide; room for the names of rows, between pictures, for errors, and for the bars' ticks."""
-
-
-@dataclass(frozen=True)
-class Kernels:
-    """The kernels of one arm's D: in HR pixels, centred on the LR pixel, mean over seeds."""
-
-    arm: Arm
-    learned: Array
-    true: Array | None
-    seeds: int
-    error: Result | None
-
-
-@dataclass(frozen=True)
-class Column:
-    """One value of the axis.
-
-    Attributes:
-        head: the value.
-        kernels: of the learned D, a row each; None where it is not looked at.
-
-    """
-
-    head: str
-    kernels: list[Kernels | None]
-
-    @property
-    def true(self) -> Array | None:
-        """The true kernel; None where the degradation of the images is unknown."""
-        return next((k.true for k in self.kernels if k is not None and k.true is not None), None)
-
-    @property
-    def top(self) -> float:
-        """The end of the colour scale: a single bright pixel (nearest) may not leave the learned kernels blank."""
-        peak = max(float(np.abs(k.learned).max()) for k in self.kernels if k is not None)
-        sharp = float(np.abs(self.true).max()) if self.true is not None else 0.0
-        return max(peak, min(sharp, SATURATED * peak) if peak else sharp) or 1.0
-
-    @property
-    def cells(self) -> list[Array | None]:
-        """The true kernel and the learned ones, from above."""
-        return [self.true, *(k.learned if k is not None else None for k in self.kernels)]
-
-
-def read(store: Store, scores: Scores, results: Results, arm: Arm) -> Kernels | None:
-    """Return the kernels of an arm; None where it has no D or nothing is looked at yet."""
-    condition = error_condition(scores, arm)
-    if condition is None:
-        return None
-    learned, true = [], None
-    for trial in arm.trials:
-        path = store.trial(trial.key) / "dual_kernel" / f"{safe(condition.kernel)}.npz"
-        if not path.exists():
-            continue
-        with np.load(path) as arrays:
-            learned.append(arrays["learned"].astype(np.float64))
-            if "true" in arrays and arrays["true"].size:
-                true = arrays["true"].astype(np.float64)
-    if not learned:
-        return None
-    error = results.get((arm.name, condition, METRIC))
-    return Kernels(arm, np.mean([fit(k, learned[0].shape) for k in learned], axis=0), true, len(learned), error)
-
-
-def error_condition(scores: Scores, arm: Arm) -> Condition | None:
-    """Return the first condition of an arm on which D is compared with the true degradation."""
-    return next((p for p in arm.conditions if METRIC in scores.metrics[p]), None)
-
-
-def draw(scores: Scores, results: Results, store: Store, output: DualKernel) -> CaptionedFigure | None:
-    """Return one column a value of the axis, the true kernels above; None where no D was looked at."""
-    axis = scores.plan.axis(output.x)
-    every = _rows(scores, results, store, axis.path)
-    rows = dict(list(every.items())[:ROWS])
-    indices = sorted({index for row in rows.values() for index in row})
-    columns = [
-        Column(_wrap(text.shown(axis.values[n], axis.path)), [row.get(n) for row in rows.values()]) for n in indices
-    ]
-    if not columns:
-        return None
-    lines = max(column.head.count("\n") + 1 for column in columns)
-    side = min(SIDE_IN, (PAGE_IN - LEFT_IN - 0.1 + GAP_IN) / len(columns) - GAP_IN)
-    figure, grid = style.new_image_grid(
-        (len(rows) + 1, len(columns)), side, (GAP_IN, BELOW_IN), (LEFT_IN, GAP_IN, 0.14 + 0.13 * lines, FOOT_IN),
-        ("bottom", BELOW_IN),
-    )  # fmt: skip
-    window = _window(columns)
-    for axes, bar_axes, column in zip(grid.axes_column, grid.cbar_axes[: len(columns)], columns, strict=True):
-        images = [_picture(ax, kernel, window, column.top) for ax, kernel in zip(axes, column.cells, strict=True)]
-        for ax, kernels in zip(axes[1:], column.kernels, strict=True):
-            ax.set_xlabel(_error(kernels), fontsize=6, labelpad=2)
-        axes[0].set_title(column.head, fontsize=7, pad=3)
-        image = next(image for image in images if image is not None)
-        _bar(figure, image, bar_axes, column.top)
-    for axes, name in zip(grid.axes_row, ["true kernel", *(name or "learned D" for name in rows)], strict=True):
-        axes[0].set_ylabel(_wrap(name), fontsize=7, labelpad=4)
-    caption = _caption(scores, [k for row in rows.values() for k in row.values()], axis.title, len(every) - len(rows))
-    return CaptionedFigure(f"figure_dual_kernel_{text.slug(output.x.rpartition('.')[2])}", caption, figure)
-
-
-def _rows(scores: Scores, results: Results, store: Store, path: str) -> dict[str, dict[int, Kernels]]:
-    """Return the kernels by the values of the other axes, and by the number of their value of the axis."""
-    axis = scores.plan.axis(path)
-    grid = [arm for arm in scores.arms if arm.kind == "grid"]
-    others = [a for a in scores.axes if a.path != path and len({repr(arm.values[a.path]) for arm in grid}) > 1]
-    rows: dict[str, dict[int, Kernels]] = {}
-    for arm in grid:
-        kernels = read(store, scores, results, arm)
-        if kernels is not None:
-            settings = [(a, arm.values[a.path]) for a in others]
-            name = ", ".join(text.shown(v, a.path) if a.named else text.setting(a, v) for a, v in settings)
-            rows.setdefault(name, {})[axis.values.index(arm.values[path])] = kernels
-    return rows
-
-
-def _window(columns: list[Column]) -> int:
-    """Return the side of the window that shows all kernels: one for all, so that they are seen at their sizes."""
-    shown = [(kernel, column.top) for column in columns for kernel in column.cells if kernel is not None]
-    return max(_extent(kernel, FAINT * top) for kernel, top in shown)
-
-
-def _extent(kernel: Array, least: float) -> int:
-    """Return the side, odd or even as the kernel's, of the middle square that holds all weights above the least."""
-    strong = np.argwhere(np.abs(kernel) > least)
-    middle = (np.array(kernel.shape) - 1) / 2
-    reach = float(np.abs(strong - middle).max()) if len(strong) else 0.0
-    return int(min(max(kernel.shape), 2 * reach + 3))
-
-
-def _picture(ax: Axes, kernel: Array | None, window: int, top: float) -> AxesImage | None:
-    if kernel is None:
-        style.no_picture(ax, "unknown")
-        return None
-    # The same parity as the kernel's: its middle must stay the middle.
-    side = window + (window - kernel.shape[0]) % 2
-    image = style.picture(ax, fit(kernel, (side, side)), framed=True, cmap="RdBu_r", vmin=-top, vmax=top)
-    # The LR pixel's centre.
-    ax.plot([0], [0], marker="+", color="0.25", markersize=4, markeredgewidth=0.5)
-    return image
-
-
-def _bar(figure: Figure, image: AxesImage, axes: Axes, top: float) -> None:
-    bar = style.colour_bar(figure, image, labelsize=5.5, cax=axes, orientation="horizontal")
-    ticks = [-top, 0, top]
-    bar.set_ticks(ticks, labels=[text.number(t, 2 if top >= 0.1 else 3) for t in ticks])
-    # Inwards, so that the labels of two columns do not touch.
-    first, _, last = bar.ax.get_xticklabels()
-    first.set_horizontalalignment("left")
-    last.set_horizontalalignment("right")
-
-
-def _error(kernels: Kernels | None) -> str:
-    error = kernels.error if kernels is not None else None
-    if error is None or error.mean is None:
-        return ""
-    s = text.style(METRIC)
-    half = f" ± {text.number(error.half_width, s.decimals)}" if error.half_width is not None else ""
-    return f"{s.label} {text.number(error.mean, s.decimals)}{half}"
-
-
-def _wrap(name: str) -> str:
-    return "\n".join(textwrap.wrap(name, 20))
-
-
-def _caption(scores: Scores, shown: list[Kernels], title: str, more: int) -> str:
-    s = text.style(METRIC)
-    parts = [
-        f"Effective kernel of the learned D for each {title}; above, the true kernel.",
-        f"HR pixels around the centre of an LR pixel (+), mean over colours and {text.span([k.seeds for k in shown], 'seed')}.",
-        "One colour scale a column: red is positive, blue negative; weights beyond the scale have its darkest colour.",
-    ]
-    if any(k.error is not None and k.error.mean is not None for k in shown):
-        unit = f" in{s.unit}" if s.unit else ""
-        parts.append(f"Below: {s.label}, the mean absolute difference between D(HR) and the true LR image{unit}.")
-    conditions = {condition: None for k in shown if (condition := error_condition(scores, k.arm))}
-    parts += captions.specs(conditions)
-    if more:
-        parts.append(f"{text.count(more, 'more row')} not shown.")
-    return " ".join(parts)
+"""The metric that compares D with the true degradation."""
 
 
 @outputs.register("dualkernel")
@@ -242,8 +47,8 @@ class DualKernel(Output):
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [draw(study.scores, study.results, study.store, self)]
+        return [on_demand.dual_kernel_figure.draw(study.scores, study.results, study.store, self)]
 
     def sentences(self, study: StudyResults) -> list[str]:
         """See `Output`."""
-        return [dual_kernel_sentence.sentence(study.scores, study.results, METRIC)]
+        return [on_demand.dual_kernel_sentence.sentence(study.scores, study.results, METRIC)]

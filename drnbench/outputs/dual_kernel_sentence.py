@@ -20,7 +20,7 @@ def sentence(scores: Scores, results: Results, metric: str) -> str:
     scored = _scored(scores, results, metric)
     if not scored:
         return ""
-    sizes = f"{text.span([r.n_seeds for r in scored], 'seed')}, {text.span([r.n_images for r in scored], 'image')}"
+    sizes = text.sample([r.n_seeds for r in scored], [r.n_images for r in scored])
     errors = [_error(scores, result, scored) for result in scored]
     if len(scored) == 1:
         return f"D is within {errors[0]} gray levels of the true degradation ({sizes})."

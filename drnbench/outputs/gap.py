@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field
 
 from drnbench.config.outputs import PlannedTrial
 from drnbench.config.trial import Trial
 from drnbench.errors import UsageError, nearest
-from drnbench.outputs import gap_figure, gap_sentences, gap_table, gap_values, outputs
+from drnbench.outputs import on_demand, outputs
 from drnbench.outputs.base import Macros, Output, StudyResults
-from drnbench.outputs.macros import cell_name, number
-from drnbench.render import text
-from drnbench.render.latex_text import escape
-from drnbench.render.style import CaptionedFigure
-from drnbench.render.table import CaptionedTable
-from drnbench.results.scores import Scores
+
+if TYPE_CHECKING:
+    from drnbench.render.style import CaptionedFigure
+    from drnbench.render.table import CaptionedTable
 
 
 @outputs.register("gap")
@@ -60,31 +58,16 @@ class Gap(Output):
 
     def tables(self, study: StudyResults) -> Sequence[CaptionedTable | None]:
         """See `Output`."""
-        return [gap_table.captioned_table(study, self)]
+        return [on_demand.gap_table.captioned_table(study, self)]
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [gap_figure.draw(study.scores, self)]
+        return [on_demand.gap_figure.draw(study.scores, self)]
 
     def sentences(self, study: StudyResults) -> list[str]:
         """See `Output`."""
-        return gap_sentences.sentences(study.scores, self)
+        return on_demand.gap_sentences.sentences(study.scores, self)
 
     def macros(self, study: StudyResults) -> list[Macros]:
         """See `Output`."""
-        gaps = gap_values.gaps(study.scores, self)
-        return [_macros(study.scores, gap) for gap in gaps.values()]
-
-
-def _macros(scores: Scores, gap: gap_values.Gap) -> Macros:
-    decimals = text.style(gap.metric).delta_decimals
-    bodies = {"Gap": number(gap.value, decimals, sign=True), "GapHalfWidth": number(gap.half, decimals)}
-    arm = scores.arm(gap.arm)
-    if not arm.seedless and scores.baseline_of(arm, gap.test) is not None:
-        bodies |= {
-            "GapDelta": number(gap.delta, decimals, sign=True),
-            "GapDeltaLow": number(gap.low, decimals, sign=True),
-            "GapDeltaHigh": number(gap.high, decimals, sign=True),
-        }
-    comment = f"{escape(gap.arm)}, {gap.train.dataset} minus {gap.test.label}, {gap.metric}"
-    return Macros(cell_name(scores, gap.test, gap.arm, gap.metric), bodies, comment)
+        return on_demand.gap_macros.macros(study.scores, self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from drnbench.outputs import gap_values
+from drnbench.outputs.gap_caption import caption
 from drnbench.render import lines, style, text, x_axis
 from drnbench.render.lines import Point
 from drnbench.render.style import GREY, CaptionedFigure
@@ -15,13 +16,13 @@ from drnbench.results.scores import Condition, Scores
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from drnbench.outputs.gap import Gap as GapOutput
+    from drnbench.outputs.gap import Gap
 
 
-def draw(scores: Scores, output: GapOutput) -> CaptionedFigure | None:
+def draw(scores: Scores, output: Gap) -> CaptionedFigure | None:
     """Return a panel for each test set; None where nothing is scored on both sides yet."""
     gaps = gap_values.gaps(scores, output)
-    panels = {slot: conditions for slot, conditions in gap_values.slots(scores, output, gaps).items() if conditions}
+    panels = {slot: conditions for slot, conditions in _slots(scores, output, gaps).items() if conditions}
     if not panels:
         return None
     axis, s = scores.plan.axis(output.x), text.style(output.metric)
@@ -32,11 +33,9 @@ def draw(scores: Scores, output: GapOutput) -> CaptionedFigure | None:
             ax.set_title(text.slot_label(scores, slot, scale=True), loc="left")
     style.label_rows(axes, f"gap in {s.axis_label}\ntraining − test images")
     style.legend(figure, style.legend_entries(axes))
-    stem = text.slug(output.x.rpartition(".")[2])
-    caption = f"Gap against {axis.title}. " + gap_values.caption(scores, output, gaps).removeprefix(
-        scores.plan.question
-    )
-    return CaptionedFigure(f"figure_gap_{text.slug(output.metric)}_{stem}", " ".join(caption.split()), figure)
+    stem = text.path_slug(output.x)
+    words = f"Gap against {axis.title}. " + caption(scores, output, gaps).removeprefix(scores.plan.question)
+    return CaptionedFigure(f"figure_gap_{text.slug(output.metric)}_{stem}", " ".join(words.split()), figure)
 
 
 def _panel(ax: Axes, scores: Scores, gaps: gap_values.Gaps, axis: AxisRecord, conditions: list[Condition]) -> None:
@@ -79,3 +78,14 @@ def _bicubic(ax: Axes, scores: Scores, gaps: gap_values.Gaps, axis: AxisRecord, 
         ax.plot(
             xs, ys, color=GREY, linestyle=":", linewidth=1.0, marker=".", label="bicubic (difference of the images)"
         )
+
+
+def _slots(scores: Scores, output: Gap, gaps: gap_values.Gaps) -> dict[layout.Slot, list[Condition]]:
+    """Return the test conditions of each panel of the figure."""
+    fields = layout.moved(scores, [output.x])
+    panels: dict[layout.Slot, list[Condition]] = {}
+    for arm in (arm for arm in scores.arms if arm.kind != "reference"):
+        for condition, slot in layout.slots(arm, fields).items():
+            if (arm.name, condition) in gaps and condition not in panels.setdefault(slot, []):
+                panels[slot].append(condition)
+    return panels

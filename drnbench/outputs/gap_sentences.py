@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 from drnbench.outputs import gap_values
 from drnbench.outputs.cell_sentences import NAMED, context
-from drnbench.outputs.gap_values import Gap
+from drnbench.outputs.gap_values import GapValue
 from drnbench.render import text, x_axis
 from drnbench.results.scores import Arm, Scores
 
 if TYPE_CHECKING:
-    from drnbench.outputs.gap import Gap as GapOutput
+    from drnbench.outputs.gap import Gap
 
 SIGNS = {-1: "smaller", 1: "larger", 0: "not significantly different"}
 
 
-def sentences(scores: Scores, output: GapOutput) -> list[str]:
+def sentences(scores: Scores, output: Gap) -> list[str]:
     """Return how the gap runs along the axis, and how that of the subject differs; [] where there is none yet."""
-    first: dict[str, Gap] = {}
+    first: dict[str, GapValue] = {}
     for (name, _), gap in gap_values.gaps(scores, output).items():
         first.setdefault(name, gap)  # of several test sets, the first
     if all(scores.arm(name).seedless for name in first):
@@ -27,7 +27,7 @@ def sentences(scores: Scores, output: GapOutput) -> list[str]:
     return [sentence for sentence in (_along_axis(scores, output, first), _subject(scores, first)) if sentence]
 
 
-def _along_axis(scores: Scores, output: GapOutput, gaps: Mapping[str, Gap]) -> str:
+def _along_axis(scores: Scores, output: Gap, gaps: Mapping[str, GapValue]) -> str:
     """Return the gap at both ends of the axis, with the baseline's values on all others."""
     start = scores.baseline or next((arm for arm in scores.arms if arm.kind == "grid"), None)
     if start is None:
@@ -55,13 +55,13 @@ def _along_axis(scores: Scores, output: GapOutput, gaps: Mapping[str, Gap]) -> s
     return f"{subject} {verb} from {values[0]} to {values[1]} {sample}."
 
 
-def _value(gap: Gap) -> str:
+def _value(gap: GapValue) -> str:
     style = text.style(gap.metric)
     half = "" if gap.half is None else f" ± {text.number(gap.half, style.delta_decimals)}"
     return f"{text.signed(gap.value, style.delta_decimals)}{half}{style.unit}"
 
 
-def _bicubic(gaps: Sequence[Gap]) -> str:
+def _bicubic(gaps: Sequence[GapValue]) -> str:
     """Return the gaps of bicubic: which images there are moves a gap, too."""
     style = text.style(gaps[0].metric)
     values = [text.signed(gap.bicubic, style.delta_decimals) for gap in gaps if gap.bicubic is not None]
@@ -70,14 +70,14 @@ def _bicubic(gaps: Sequence[Gap]) -> str:
     return f"; bicubic on the same images: {' and '.join(dict.fromkeys(values))}{style.unit}"
 
 
-def _apart(first: Gap, second: Gap) -> bool:
+def _apart(first: GapValue, second: GapValue) -> bool:
     """Return True if the intervals of two gaps do not meet."""
     if first.half is None or second.half is None:
         return False
     return abs(second.value - first.value) > first.half + second.half
 
 
-def _subject(scores: Scores, gaps: Mapping[str, Gap]) -> str:
+def _subject(scores: Scores, gaps: Mapping[str, GapValue]) -> str:
     """Return the difference between the subject's gap and the baseline's."""
     compared = {arm.name: arm for arm in scores.subject if arm.name in gaps and gaps[arm.name].delta is not None}
     if not compared:
@@ -110,7 +110,7 @@ def _shared(scores: Scores, arms: Sequence[Arm]) -> list[str]:
     ]
 
 
-def _delta(gap: Gap) -> str:
+def _delta(gap: GapValue) -> str:
     style = text.style(gap.metric)
     interval = gap_values.between(gap, style.delta_decimals)
     return f"{text.signed(gap.delta or 0.0, style.delta_decimals)}{style.unit} {interval}".rstrip()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from drnbench.outputs import gap_values
 from drnbench.outputs.base import StudyResults
-from drnbench.outputs.gap_values import Gap, Gaps
+from drnbench.outputs.gap_caption import caption
+from drnbench.outputs.gap_values import Gaps, GapValue
 from drnbench.outputs.table_columns import FilledColumn, filled_rows, label_columns, means, metric_head, span
 from drnbench.outputs.table_rows import Group, Line, skeleton
 from drnbench.render import text
@@ -15,13 +18,18 @@ from drnbench.render.table import EMPTY, CaptionedTable, Column, Entry
 from drnbench.results.summary import Results
 
 if TYPE_CHECKING:
-    from drnbench.outputs.gap import Gap as GapOutput
+    from drnbench.outputs.gap import Gap
 
-Cells = Sequence[Gap | None]
+COLUMNS = (
+    "arm", "train", "test", "kernel", "scale", "metric", "train_mean", "test_mean", "gap", "half_width", "n_seeds",
+    "delta", "delta_low", "delta_high", "bicubic_gap",
+)  # fmt: skip
+"""Columns of the CSV file."""
+Cells = Sequence[GapValue | None]
 """The gaps of one group of columns, one a line; None where there is none."""
 
 
-def captioned_table(study: StudyResults, output: GapOutput) -> CaptionedTable | None:
+def captioned_table(study: StudyResults, output: Gap) -> CaptionedTable | None:
     """Return the table of a declared gap; None where nothing is scored on both sides yet."""
     scores, gaps = study.scores, gap_values.gaps(study.scores, output)
     if not gaps:
@@ -38,11 +46,11 @@ def captioned_table(study: StudyResults, output: GapOutput) -> CaptionedTable | 
         head = group.head if len(groups) > 1 else ""
         columns += _columns(study.results, column, lines, output.metric, head, deltas=deltas)
     return CaptionedTable(
-        f"gap_{text.slug(output.x.rpartition('.')[2])}",
-        gap_values.caption(scores, output, gaps),
+        f"gap_{text.path_slug(output.x)}",
+        caption(scores, output, gaps),
         tuple(column for column, _ in columns),
         filled_rows(columns, lines),
-        gap_values.to_csv(gaps),
+        _to_csv(gaps),
     )
 
 
@@ -66,7 +74,7 @@ def _columns(
         yield FilledColumn(Column(f"{metric_head(style, 'Δ gap')} [95 %]", head), entries)
 
 
-def _gap(line: Line, group: Group, gaps: Gaps) -> Gap | None:
+def _gap(line: Line, group: Group, gaps: Gaps) -> GapValue | None:
     cells = ((arm.name, condition) for condition in group.conditions for arm in line.arms)
     return next((gaps[cell] for cell in cells if cell in gaps), None)
 
@@ -75,7 +83,7 @@ def _seeds(cells: Cells) -> Entry:
     return span([str(seeds) for seeds in sorted({gap.seeds for gap in cells if gap})] or ["0"])
 
 
-def _each(cells: Cells, write: Callable[[Gap], Entry]) -> list[Entry]:
+def _each(cells: Cells, write: Callable[[GapValue], Entry]) -> list[Entry]:
     return [Entry() if gap is None else write(gap) for gap in cells]
 
 
@@ -83,5 +91,20 @@ def _signed(value: float | None, decimals: int, tail: str = "") -> Entry:
     return Entry(EMPTY if value is None else text.signed(value, decimals), tail)
 
 
-def _half(gap: Gap, decimals: int) -> str:
+def _half(gap: GapValue, decimals: int) -> str:
     return "" if gap.half is None else f"± {text.number(gap.half, decimals)}"
+
+
+def _to_csv(gaps: Gaps) -> str:
+    """Return the gaps in full precision, one row an arm and test set."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(
+        [
+            gap.arm, gap.train.dataset, *gap.test, gap.metric, gap.train_mean, gap.test_mean, gap.value, gap.half,
+            gap.seeds, gap.delta, gap.low, gap.high, gap.bicubic,
+        ]
+        for gap in gaps.values()
+    )  # fmt: skip
+    return buffer.getvalue()

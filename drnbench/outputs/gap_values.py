@@ -6,33 +6,24 @@ sample.
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drnbench.outputs import captions
 from drnbench.render import text
-from drnbench.results import layout
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.statistics import half_width, one_sample_t
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from drnbench.outputs.gap import Gap as GapOutput
-
-COLUMNS = (
-    "arm", "train", "test", "kernel", "scale", "metric", "train_mean", "test_mean", "gap", "half_width", "n_seeds",
-    "delta", "delta_low", "delta_high", "bicubic_gap",
-)  # fmt: skip
+    from drnbench.outputs.gap import Gap
 
 
 @dataclass(frozen=True)
-class Gap:
+class GapValue:
     """One arm's gap on one pair of conditions.
 
     Attributes:
@@ -60,17 +51,17 @@ class Gap:
 
     @property
     def sign(self) -> int:
-        """1 where the gap is surely larger than the baseline's, -1 where it is smaller, 0 where that is open."""
+        """1 where the gap is significantly larger than the baseline's, -1 where it is smaller, 0 where it is neither."""
         if self.low is None or self.high is None or self.low <= 0 <= self.high:
             return 0
         return 1 if self.low > 0 else -1
 
 
-Gaps = dict[tuple[str, Condition], Gap]
+Gaps = dict[tuple[str, Condition], GapValue]
 """(arm, test condition) -> gap."""
 
 
-def gaps(scores: Scores, output: GapOutput) -> Gaps:
+def gaps(scores: Scores, output: Gap) -> Gaps:
     """Return the gap of every arm that is scored on training and on test images."""
     metric = output.metric
     return {
@@ -81,7 +72,7 @@ def gaps(scores: Scores, output: GapOutput) -> Gaps:
     }
 
 
-def _pairs(scores: Scores, arm: Arm, output: GapOutput) -> list[tuple[Condition, Condition]]:
+def _pairs(scores: Scores, arm: Arm, output: Gap) -> list[tuple[Condition, Condition]]:
     """Return each test condition with the training condition of the same degradation, or with the first one."""
     trains = [condition for condition in arm.conditions if scores.sources[condition] == output.train]
     tests = [condition for condition in arm.conditions if scores.sources[condition] == output.test]
@@ -90,14 +81,14 @@ def _pairs(scores: Scores, arm: Arm, output: GapOutput) -> list[tuple[Condition,
     return [(next((train for train in trains if train[1:] == test[1:]), trains[0]), test) for test in tests]
 
 
-def _gap(scores: Scores, arm: Arm, train: Condition, test: Condition, metric: str) -> Gap | None:
+def _gap(scores: Scores, arm: Arm, train: Condition, test: Condition, metric: str) -> GapValue | None:
     """Return the gap of one arm; None where no seed is scored on both sides."""
     means = _means_by_seed(scores, arm, train, test, metric)
     if means is None:
         return None
     by_seed = means["train"] - means["test"]
     value, half = _mean_and_half(by_seed.to_numpy())
-    return Gap(
+    return GapValue(
         arm.name, train, test, metric, float(means["train"].mean()), float(means["test"].mean()), value, half, len(by_seed),
         *_delta(scores, arm, by_seed, train, test, metric), _bicubic(scores, arm, train, test, metric),
     )  # fmt: skip
@@ -156,63 +147,8 @@ def _mean_and_half(values: NDArray[np.float64]) -> tuple[float, float | None]:
     return mean, half_width(error, df)
 
 
-def between(gap: Gap, decimals: int) -> str:
+def between(gap: GapValue, decimals: int) -> str:
     """Write the interval of a difference of gaps, or nothing where there is none."""
     if gap.low is None or gap.high is None:
         return ""
     return f"[{text.signed(gap.low, decimals)}, {text.signed(gap.high, decimals)}]"
-
-
-def caption(scores: Scores, output: GapOutput, gaps: Gaps) -> str:
-    """Return what a gap is, what its sign means, and what its intervals carry."""
-    metric = text.style(output.metric)
-    sign = "Positive" if metric.higher_is_better else "Negative"
-    trains, tests = ([getattr(gap, side) for gap in gaps.values()] for side in ("train", "test"))
-    train, test = (", ".join(dict.fromkeys(condition.dataset for condition in side)) for side in (trains, tests))
-    parts = [
-        captions.question(scores),
-        f"Gap: {metric.label} on training images ({train}) minus {metric.label} on test images ({test}).",
-        f"{sign}: better on the training images, which is overfitting as far as it exceeds the gap of bicubic on the",
-        "same images; that one is the difference of the images alone.",
-        *captions.unfinished(scores),
-        "Mean ± 95 % half-width over seeds: the images of the two sets differ, so only seeds are the sample.",
-    ]
-    if any(gap.delta is not None for gap in gaps.values()):
-        parts.append(f"Δ gap: to {scores.baseline_label}, paired by seed, with its 95 % t interval over seeds.")
-    seeds = [gap.seeds for gap in gaps.values() if not scores.arm(gap.arm).seedless]
-    parts.append(f"{', '.join([*([text.span(seeds, 'seed')] if seeds else []), 'profile ' + scores.plan.profile])}.")
-    scales = sorted({condition.scale for condition in tests})
-    return " ".join(
-        [
-            *parts,
-            *captions.left_out(scores),
-            *captions.specs(tests),
-            *captions.measured(scores, [output.metric], scales),
-        ]
-    )
-
-
-def to_csv(gaps: Gaps) -> str:
-    """Return the gaps in full precision, one row an arm and test set."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(
-        [
-            gap.arm, gap.train.dataset, *gap.test, gap.metric, gap.train_mean, gap.test_mean, gap.value, gap.half,
-            gap.seeds, gap.delta, gap.low, gap.high, gap.bicubic,
-        ]
-        for gap in gaps.values()
-    )  # fmt: skip
-    return buffer.getvalue()
-
-
-def slots(scores: Scores, output: GapOutput, gaps: Gaps) -> dict[layout.Slot, list[Condition]]:
-    """Return the test conditions of each panel of the figure."""
-    fields = layout.moved(scores, [output.x])
-    panels: dict[layout.Slot, list[Condition]] = {}
-    for arm in (arm for arm in scores.arms if arm.kind != "reference"):
-        for condition, slot in layout.slots(arm, fields).items():
-            if (arm.name, condition) in gaps and condition not in panels.setdefault(slot, []):
-                panels[slot].append(condition)
-    return panels

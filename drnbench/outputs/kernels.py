@@ -191,7 +191,7 @@ def _caption(every: list[Panel], cells: list[_Cell]) -> str:
     }
     return " ".join([
         *(sentence for sentence, holds in sentences.items() if holds), *_missing(every),
-        *captions.specs(Condition("", p.spec, p.scale) for p in every),
+        *captions.kernel_specs(Condition("", p.spec, p.scale) for p in every),
     ])  # fmt: skip
 
 

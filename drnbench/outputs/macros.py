@@ -106,7 +106,7 @@ def _result_macros(scores: Scores, result: Result) -> Macros:
             "DeltaHigh": number(difference.high if difference else None, decimals, sign=True),
             "Won": f"{100 * difference.won:.0f}\\,\\%" if difference else MISSING,
         }
-    sizes = f"{text.count(result.n_seeds, 'seed')}, {text.count(result.n_images, 'image')}"
+    sizes = text.sample([result.n_seeds], [result.n_images])
     comment = f"{escape(result.arm)}, {result.condition.label}, {result.metric}; {sizes}"
     return Macros(cell_name(scores, result.condition, result.arm, result.metric), bodies, comment)
 

@@ -8,17 +8,11 @@ is asked for its tables, figures, sentences and macros.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from drnbench.outputs import compose
-from drnbench.outputs.base import StudyResults
-from drnbench.outputs.sources import digest_of_sources
-from drnbench.outputs.written import Report, current
+from drnbench.outputs.stored_report import Report, keep
 from drnbench.render import html, latex, markdown, style
 from drnbench.results import costs, reading, summary
-from drnbench.store import Store, write_json, write_text
-
-__all__ = ["Report", "current", "write"]
+from drnbench.store import Store, write_text
 
 
 def write(store: Store, name: str) -> Report:
@@ -28,7 +22,7 @@ def write(store: Store, name: str) -> Report:
         UsageError: the store has no plan of that study, or no class is registered for a metric of it.
 
     """
-    study = StudyResults.of(reading.read(store, name), store)
+    study = compose.results_of(reading.read(store, name), store)
     shown, warnings = compose.outputs_of(study.scores.plan)
     folder, tables = store.study(name), compose.tables(study, shown)
     texts = {
@@ -53,6 +47,5 @@ def write(store: Store, name: str) -> Report:
     write_text(files[-1], page)
     done, planned = study.scores.counts
     report = Report(headline, markdown.terminal(tables[0]), files, planned - done, warnings)
-    record = {"made_from": digest_of_sources(store, name), **asdict(report), "files": [file.name for file in files]}
-    write_json(folder / "report.json", record)
+    keep(report, store, name)
     return report

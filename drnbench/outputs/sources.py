@@ -6,10 +6,10 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from drnbench.outputs import GROUP
-from drnbench.registry import plug_ins
 from drnbench.results.plan_record import PlanRecord, find_plan
 from drnbench.store import Store, read_json
 
@@ -34,7 +34,7 @@ def digest_of_sources(store: Store, name: str) -> str:
 
 def _plug_ins() -> Iterator[Path]:
     """Yield the modules of other packages that register outputs, without importing them."""
-    for point in plug_ins(GROUP):
+    for point in entry_points(group=GROUP):
         try:
             spec = importlib.util.find_spec(point.module)
         except Exception:  # noqa: BLE001, S112 - the registry says that it is broken

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from drnbench import published
 from drnbench.config.outputs import Cost, PlannedTrial
 from drnbench.errors import UsageError, nearest
-from drnbench.outputs import outputs, published_columns, search_summary
+from drnbench.outputs import on_demand, outputs
 from drnbench.outputs.base import Output, StudyResults
-from drnbench.outputs.captions import caption
-from drnbench.outputs.table_columns import (
-    cost_column,
-    filled_rows,
-    label_columns,
-    published_peers,
-    score_cells,
-    score_columns,
-    seed_counts,
-)
-from drnbench.outputs.table_rows import skeleton
-from drnbench.render import text
-from drnbench.render.table import CaptionedTable
-from drnbench.results.costs import DESCRIPTIONS
-from drnbench.results.scores import Scores
-from drnbench.results.summary import to_csv
+
+if TYPE_CHECKING:
+    from drnbench.render.table import CaptionedTable
+    from drnbench.results.scores import Scores
 
 
 @outputs.register("table")
@@ -68,28 +56,9 @@ class Table(Output):
             if peer not in names:
                 raise UsageError(f"{where}: Table: no published numbers of {peer!r}: {nearest(peer, names)}")
 
-    def tables(self, study: StudyResults) -> list[CaptionedTable]:
+    def tables(self, study: StudyResults) -> Sequence[CaptionedTable]:
         """See `Output`."""
-        scores, rows = study.scores, self.rows or first_axis(study.scores)
-        frame = skeleton(scores, rows, self.columns)
-        peers = published_peers(scores, frame, self.peers, self.metrics)
-        costs = self.costs or search_summary.costs(scores, rows)
-        cells = list(score_cells(study, frame, self.metrics, peers))
-        columns = [
-            *label_columns(scores, rows, frame.others, frame.lines, seed_counts(study.results, frame.lines), peers),
-            *(column for part in cells for column in score_columns(scores, frame, part)),
-            *(cost_column(study.costs, frame, cost, len(peers)) for cost in costs),
-        ]
-        shown = [result for part in cells for result in part.results if result is not None]
-        sources = published_columns.sentences(number for part in cells for number in part.published if number)
-        words = caption(
-            scores, shown, by_scale=bool(set(frame.across) & scores.scale_axes),
-            extra=[*sources, *(DESCRIPTIONS[cost] for cost in costs)],
-        )  # fmt: skip
-        name = text.slug(rows.rpartition(".")[2]) if rows else "arms"
-        numbers = to_csv({(result.arm, result.condition, result.metric): result for result in shown})
-        heads = tuple(column for column, _ in columns)
-        return [CaptionedTable(name, words, heads, filled_rows(columns, frame.lines, len(peers)), numbers)]
+        return [on_demand.score_table.captioned_table(self, study)]
 
 
 def first_axis(scores: Scores) -> str | None:

@@ -1,190 +1,18 @@
-"""Figure: a metric against a cost, one labelled point an arm."""
+"""Trade-off: a metric against what it costs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from drnbench.config.outputs import Cost
-from drnbench.outputs import captions, outputs
+from drnbench.outputs import on_demand, outputs
 from drnbench.outputs.base import Output, StudyResults
-from drnbench.render import label_placement, style, text
-from drnbench.render.style import COLOURS, COLUMN_IN, GREY, MARKERS, CaptionedFigure
-from drnbench.results.costs import DESCRIPTIONS, Costs, scaled_unit
-from drnbench.results.scores import Arm, Condition, Scores
-from drnbench.results.summary import Results
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-FAR = 4.0
-"""An arm that makes the vertical axis this many times as long as the others need it is drawn as an arrow."""
-PANELS = 6
-"""Test sets that a page has room for."""
-# Grey is for lines that belong to no arm; pink and yellow are too light for text.
-DARK = [colour for n, colour in enumerate(COLOURS) if n not in {6, 7, 8}]
-
-
-@dataclass(frozen=True)
-class Point:
-    """One arm; without a cost, which is then negligible, it is drawn as a line."""
-
-    arm: Arm
-    label: str
-    cost: float | None
-    value: float
-    half: float
-
-
-@dataclass(frozen=True)
-class _Mark:
-    """A point that has a cost, in the units of the panel, with its colour and marker."""
-
-    point: Point
-    x: float
-    colour: str
-    marker: str
-    off_scale: bool
-
-
-def points(scores: Scores, results: Results, costs: Costs, output: Tradeoff, condition: Condition) -> list[Point]:
-    """Return the arms of one test set that have a score and, unless they are references, a cost."""
-    arms = [arm for arm in scores.arms if condition in arm.conditions]
-    made = []
-    for arm in arms:
-        result = results.get((arm.name, condition, output.y))
-        cost = costs[arm.name].get(output.x) or None
-        if result is not None and result.mean is not None and (cost is not None or arm.kind == "reference"):
-            made.append(Point(arm, text.arm_label(scores, arm, arms), cost, result.mean, result.half_width or 0.0))
-    return made
-
-
-def off_scale(points: list[Point]) -> list[Point]:
-    """Return the points so far from the others that they would flatten their differences: collapsed arms, bicubic."""
-    kept = sorted((p for p in points if p.cost is not None), key=lambda p: p.value)
-    far: list[Point] = []
-    while len(kept) > 2:
-        rest = min((kept[1:], kept[:-1]), key=_span)
-        if _span(kept) <= FAR * _span(rest):
-            break
-        far += [p for p in kept if p not in rest]
-        kept = rest
-    # One arm alone says nothing of a scale.
-    references = [p for p in points if p.cost is None and len(kept) > 1]
-    return far + [p for p in references if _span([*kept, p]) > FAR * _span(kept)]
-
-
-def _span(points: list[Point]) -> float:
-    edges = [edge for p in points for edge in (p.value - p.half, p.value + p.half)]
-    return max(edges) - min(edges)
-
-
-def draw(scores: Scores, results: Results, costs: Costs, output: Tradeoff) -> CaptionedFigure | None:
-    """Return a panel for each test set; None where no arm has both a score and a cost."""
-    conditions = [c for c in scores.conditions if output.y in scores.metrics[c]]
-    panels = {condition: points(scores, results, costs, output, condition) for condition in conditions}
-    panels = {condition: arms for condition, arms in panels.items() if any(p.cost is not None for p in arms)}
-    shown = dict(list(panels.items())[:PANELS])
-    if not shown:
-        return None
-    s = text.style(output.y)
-    label, divisor = scaled_unit(output.x, [p.cost for arms in shown.values() for p in arms if p.cost])
-    figure, axes = style.new_panels(len(shown), 2.6, single=COLUMN_IN * 1.3)
-    for ax, (condition, arms) in zip(axes, shown.items(), strict=True):
-        _panel(ax, scores, arms, divisor, s)
-        ax.set_title(condition.label, loc="left")
-        ax.set_xlabel(label)
-    style.label_rows(axes, f"{s.axis_label}\n{s.direction}")
-    # Labels are placed in pixels, which are known when everything else has its place.
-    figure.canvas.draw()
-    for ax, arms in zip(axes, shown.values(), strict=True):
-        _label(ax, arms, divisor, s)
-    name = f"figure_{text.slug(output.y)}_against_{output.x}"
-    return CaptionedFigure(name, _caption(scores, shown, output, len(panels) - len(shown)), figure)
-
-
-def _caption(scores: Scores, shown: dict[Condition, list[Point]], output: Tradeoff, left: int) -> str:
-    metric = text.style(output.y).label
-    parts = [
-        f"{metric} against cost, one point an arm: mean and 95 % t interval over the seeds' test-set means.",
-        DESCRIPTIONS[output.x],
-    ]
-    if scores.baseline:
-        parts.append(f"Hollow: {scores.baseline_label}.")
-    if any(p.cost is None for arms in shown.values() for p in arms):
-        parts.append("Dotted: bicubic, whose cost is negligible.")
-    if any(off_scale(arms) for arms in shown.values()):
-        parts.append("Arrows: off scale.")
-    if left:
-        parts.append(f"{text.count(left, 'more test set')} not shown.")
-    return " ".join([*parts, *captions.specs(shown)])
-
-
-def _marks(points: list[Point], divisor: float) -> list[_Mark]:
-    far = off_scale(points)
-    marks = []
-    for n, p in enumerate(p for p in points if p.cost is not None):
-        again, colour = divmod(n, len(DARK))
-        marker = MARKERS[again % len(MARKERS)]
-        marks.append(_Mark(p, (p.cost or 0.0) / divisor, DARK[colour], marker, p in far))
-    return marks
-
-
-def _panel(ax: Axes, scores: Scores, points: list[Point], divisor: float, s: text.MetricStyle) -> None:
-    """Draw the points, and bicubic; the labels follow when the figure is laid out."""
-    ax.set_xscale("log")
-    marks, far = _marks(points, divisor), off_scale(points)
-    xs = [mark.x for mark in marks]
-    # Room for labels on both sides, also where all arms cost the same.
-    wide = max(2.0, (max(xs) / min(xs)) ** 0.35)
-    ax.set_xlim(min(xs) / wide, max(xs) * wide)
-    edges = [edge for p in points if p not in far for edge in (p.value - p.half, p.value + p.half)]
-    pad = 0.18 * (max(edges) - min(edges) or 1.0)
-    ax.set_ylim(min(edges) - pad * (1.5 if far else 1), max(edges) + pad)
-    for mark in (m for m in marks if not m.off_scale):
-        p = mark.point
-        ax.errorbar(
-            mark.x, p.value, yerr=p.half or None, color=mark.colour, capsize=2.0, elinewidth=0.9, marker=mark.marker,
-            linestyle="none", markerfacecolor="white" if scores.is_baseline(p.arm) else mark.colour,
-        )  # fmt: skip
-    for p in (p for p in points if p.cost is None):
-        _reference(ax, p, s, seen=p not in far)
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
-    ax.tick_params(axis="x", which="minor", labelsize=6)
-
-
-def _reference(ax: Axes, p: Point, s: text.MetricStyle, *, seen: bool) -> None:
-    if seen:
-        ax.axhline(p.value, color=GREY, linestyle=":", linewidth=1.0, zorder=1)
-    ax.annotate(
-        p.label if seen else f"{p.label}, off scale: {text.number(p.value, s.decimals)}{s.unit}",
-        (1.0, p.value if seen else 0.0), xycoords=ax.get_yaxis_transform() if seen else "axes fraction", xytext=(-2, 2),
-        textcoords="offset points", ha="right", va="bottom", fontsize=label_placement.SIZE_PT, color=GREY,
-    )  # fmt: skip
-
-
-def _label(ax: Axes, points: list[Point], divisor: float, s: text.MetricStyle) -> None:
-    """Label each arm; one that is off scale stands at the edge, with an arrow and its value."""
-    low, high = ax.get_ylim()
-    left, right = ax.get_xlim()
-    far = off_scale(points)
-    labels = []
-    obstacles = [[(left, p.value), (right, p.value)] for p in points if p.cost is None and p not in far]
-    for mark in _marks(points, divisor):
-        p = mark.point
-        y, label = p.value, p.label
-        if mark.off_scale:
-            y = min(max(p.value, low), high)
-            ax.plot(mark.x, y, marker="v" if p.value < low else "^", color=mark.colour, markersize=5, clip_on=False)
-            label += f": {text.number(p.value, s.decimals)}{s.unit}"
-        else:
-            obstacles.append([(mark.x, p.value - p.half), (mark.x, p.value + p.half)])
-        labels.append(label_placement.Label(mark.x, y, label, mark.colour))
-    label_placement.write(ax, labels, obstacles)
+    from drnbench.render.style import CaptionedFigure
 
 
 @outputs.register("tradeoff")
@@ -202,4 +30,4 @@ class Tradeoff(Output):
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [draw(study.scores, study.results, study.costs, self)]
+        return [on_demand.tradeoff_figure.draw(study.scores, study.results, study.costs, self)]

@@ -88,7 +88,7 @@ def sample(results: Sequence[Result]) -> str:
     differences = [result.difference for result in results if result.difference]
     if len({(d.seeds, d.images, d.level) for d in differences}) == 1 and differences[0].level != "method":
         return f"one seed, so these checkpoints only, {text.count(differences[0].images, 'image')}"
-    return f"{text.span([d.seeds for d in differences], 'seed')}, {text.span([d.images for d in differences], 'image')}"
+    return text.sample([d.seeds for d in differences], [d.images for d in differences])
 
 
 def in_metric(condition: str, metric: str) -> str:

@@ -116,6 +116,11 @@ def span(numbers: list[int], noun: str) -> str:
     return count(high, noun) if low == high else f"{low}–{high} {noun}s"
 
 
+def sample(seeds: list[int], images: list[int]) -> str:
+    """Write `3 seeds, 5 images`, with ranges where arms differ."""
+    return f"{span(seeds, 'seed')}, {span(images, 'image')}"
+
+
 def slot_label(scores: Scores, slot: Slot | Condition, *, scale: bool = False) -> str:
     """Return the shortest name of a condition that is unique in the study; `scale`: with the scale."""
     parts = []
@@ -159,6 +164,11 @@ def arm_label(scores: Scores, arm: Arm, among: Sequence[Arm]) -> str:
 def reduces_pairs(scores: Scores) -> bool:
     """Return True if some arms replace pairs by unpaired images (ρ above 0)."""
     return any(axis.path.endswith(".rho") for axis in scores.plan.axes)
+
+
+def path_slug(path: str) -> str:
+    """Return the last word of an override path as files may be called."""
+    return slug(path.rpartition(".")[2])
 
 
 def slug(words: str) -> str:

@@ -54,7 +54,7 @@ class Results:
 
     @cached_property
     def _study(self) -> StudyResults:
-        return StudyResults.of(self._scores, self.store)
+        return compose.results_of(self._scores, self.store)
 
     @cached_property
     def _outputs(self) -> list[Output]:

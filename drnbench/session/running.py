@@ -12,7 +12,8 @@ from typing import Any
 from drnbench.config.keys import short
 from drnbench.errors import UsageError
 from drnbench.execution.base import Executor
-from drnbench.outputs.written import Report, current
+from drnbench.outputs import on_demand
+from drnbench.outputs.stored_report import Report, current
 from drnbench.parallel import clock
 from drnbench.planning import Plan
 from drnbench.planning.costs import Costs
@@ -112,12 +113,7 @@ def _announce_work(declared: Declared, plan: Plan, store: Store, items: Sequence
 def _finish(plan: Plan, store: Store, tracking_uri: str | None, failed: list[str], *, ran: bool) -> Ended:
     """Write the report, or take the one that is there where nothing has changed, and bring the mirror up to date."""
     name = plan.study.name
-    report = None if ran else current(store, name)
-    if report is None:
-        # What draws a report takes as long to import as a run with nothing to do takes in all.
-        from drnbench.outputs.report import write
-
-        report = write(store, name)
+    report = (None if ran else current(store, name)) or on_demand.report.write(store, name)
     if tracking_uri != "off":
         update_mirror(store, name, tracking_uri)
     before = [

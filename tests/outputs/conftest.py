@@ -39,7 +39,7 @@ def gain(arm: Any, kernel: str) -> float:
 
 def composed(store: Store, name: str = "unpaired") -> tuple[StudyResults, list[Output]]:
     """The results of a study and its outputs, as a report reads them."""
-    study = StudyResults.of(reading.read(store, name), store)
+    study = compose.results_of(reading.read(store, name), store)
     return study, compose.outputs_of(study.scores.plan)[0]
 
 

@@ -10,7 +10,7 @@ import pytest
 from drnbench import Curve, Table
 from drnbench.config.study import build
 from drnbench.errors import UsageError
-from drnbench.outputs import compose, outputs, report
+from drnbench.outputs import compose, outputs, report, stored_report
 from drnbench.outputs.base import Macros, Output, StudyResults
 from drnbench.render.style import COLUMN_IN, CaptionedFigure, new_figure
 from drnbench.render.table import CaptionedTable
@@ -118,7 +118,7 @@ def test_an_output_that_cannot_be_had_is_a_warning(
     assert "\n" not in warning
     assert warning.replace("'", "&#39;") in (store.study("unpaired") / "report.html").read_text(encoding="utf-8")
     assert "figure_psnr_y_rho.png" in {p.name for p in made.files}
-    current = report.current(store, "unpaired")
+    current = stored_report.current(store, "unpaired")
     assert current is not None
     assert current.warnings == made.warnings
 

@@ -11,7 +11,16 @@ from scipy import stats
 
 from drnbench import Curve, Heatmap, Table, Tradeoff
 from drnbench.config.study import Axis
-from drnbench.outputs import compose, crops, curve, dual_kernel, heatmap, kernel_weights, report, tradeoff
+from drnbench.outputs import (
+    compose,
+    crops,
+    curve_figure,
+    dual_kernel_figure,
+    heatmap_figure,
+    kernel_weights,
+    report,
+    tradeoff_figure,
+)
 from drnbench.results import reading, summary
 from drnbench.results.costs import read_costs
 from drnbench.results.scores import Condition, Scores
@@ -69,7 +78,7 @@ def test_a_heatmap_holds_every_cell_of_the_subject(store: Store) -> None:
     plan = plan_of(study, "dual")
     fill(store, plan, dual_effect)
     scores, results = read(store, "dual")
-    panels = heatmap.panels(scores, results, output(scores, "heatmap"))
+    panels = heatmap_figure.panels(scores, results, output(scores, "heatmap"))
     assert [p.title for p in panels] == ["photos-test, network=S", "photos-test, network=L"]
     cells = panels[1].cells
     assert (len(cells), len(cells[0])) == (2, 3)  # scales from above, kernels from the left
@@ -92,8 +101,8 @@ def test_a_heatmap_holds_every_cell_of_the_subject(store: Store) -> None:
     assert collapse.verdict == "worse"
     # The collapse does not set the colours.
     means = [r.difference.mean for panel in panels for r in panel.results if r.difference]
-    assert heatmap.ceiling(means) < 1
-    drawn = heatmap.draw(scores, results, output(scores, "heatmap"))
+    assert heatmap_figure.ceiling(means) < 1
+    drawn = heatmap_figure.draw(scores, results, output(scores, "heatmap"))
     assert drawn is not None
     assert "−9.0" in " ".join(t.get_text() for ax in drawn.figure.axes for t in ax.texts)
     assert "loss=off at the same network, kernel and scale" in drawn.caption
@@ -103,7 +112,7 @@ def test_a_heatmap_holds_every_cell_of_the_subject(store: Store) -> None:
 def test_a_heatmap_over_the_compared_axis_shows_the_baseline(store: Store) -> None:
     fill(store, plan_of(dual_study(outputs=[Heatmap(x="loss", y="network")]), "dual"), dual_effect)
     scores, results = read(store, "dual")
-    panels = heatmap.panels(scores, results, output(scores, "heatmap"))
+    panels = heatmap_figure.panels(scores, results, output(scores, "heatmap"))
     assert len(panels) == 6  # kernels and scales
     assert all(row[0] == "baseline" for panel in panels for row in panel.cells)
     assert panels[0].title == "photos-test, kernel=bd, scale=2"
@@ -111,13 +120,13 @@ def test_a_heatmap_over_the_compared_axis_shows_the_baseline(store: Store) -> No
 
 @pytest.mark.parametrize(("values", "top"), [([0.1, -0.2, 9.0], 0.2), ([1.0, 2.0], 2.0), ([0.0], 1.0), ([], 1.0)])
 def test_where_colours_end(values: list[float], top: float) -> None:
-    assert heatmap.ceiling(values) == top
+    assert heatmap_figure.ceiling(values) == top
 
 
 def test_curves_leave_out_lines_of_baselines(store: Store) -> None:
     fill(store, plan_of(dual_study(outputs=[Curve(x="kernel")]), "dual"), dual_effect)
     scores, results = read(store, "dual")
-    drawn = curve.draw(scores, results, output(scores, "curve"))
+    drawn = curve_figure.draw(scores, results, output(scores, "curve"))
     assert drawn is not None
     assert [ax.get_title(loc="left") for ax in drawn.figure.axes] == ["photos-test ×2", "photos-test ×4"]
     legend = [t.get_text() for t in drawn.figure.legends[0].get_texts()]
@@ -129,12 +138,12 @@ def test_a_trade_off_has_a_point_an_arm_and_a_line_for_bicubic(store: Store) -> 
     scores, results = read(store, "dual")
     costs = read_costs(scores, store)
     condition = Condition("photos-test", "bd", 4)
-    points = tradeoff.points(scores, results, costs, output(scores, "tradeoff"), condition)
+    points = tradeoff_figure.points(scores, results, costs, output(scores, "tradeoff"), condition)
     assert [p.label for p in points] == ["S, off", "S, on", "L, off", "L, on", "bicubic"]
     assert points[-1].cost is None
     assert points[0].value == results["S, off, bd, scale=4", condition, "psnr_y"].mean
     assert points[0].cost == costs["S, off, bd, scale=4"].parameters
-    assert [p.label for p in tradeoff.off_scale(points)] == ["L, on", "bicubic"]
+    assert [p.label for p in tradeoff_figure.off_scale(points)] == ["L, on", "bicubic"]
 
 
 def test_kernels_of_the_learned_d(store: Store) -> None:
@@ -142,7 +151,7 @@ def test_kernels_of_the_learned_d(store: Store) -> None:
     fill(store, plan, lambda arm, kernel: 0.0, kernels=True)
     scores, results = read(store, "adapt")
     arm = scores.arm("adapted, skewed")
-    kernels = dual_kernel.read(store, scores, results, arm)
+    kernels = dual_kernel_figure.read(store, scores, results, arm)
     assert kernels is not None
     learned = [kernels_of(t)[0] for t in plan.trials if t.arm.name == arm.name]
     assert np.allclose(kernels.learned, np.mean(learned, axis=0))
@@ -150,7 +159,7 @@ def test_kernels_of_the_learned_d(store: Store) -> None:
     assert kernels.true.sum() == pytest.approx(1)
     assert kernels.error is not None
     assert kernels.error.condition.kernel == SKEWED
-    drawn = dual_kernel.draw(scores, results, store, output(scores, "dualkernel"))
+    drawn = dual_kernel_figure.draw(scores, results, store, output(scores, "dualkernel"))
     assert drawn is not None
     texts = [ax.get_xlabel() for ax in drawn.figure.axes]
     assert sum("D MAE 1.52" in text for text in texts) == 6
@@ -168,7 +177,7 @@ def test_where_the_true_kernel_is_not_known(store: Store) -> None:
             learned = arrays["learned"]
         np.savez(path, learned=learned)
     scores, results = read(store, "adapt")
-    drawn = dual_kernel.draw(scores, results, store, output(scores, "dualkernel"))
+    drawn = dual_kernel_figure.draw(scores, results, store, output(scores, "dualkernel"))
     assert drawn is not None
     assert "unknown" in " ".join(t.get_text() for ax in drawn.figure.axes for t in ax.texts)
 

@@ -12,8 +12,7 @@ from PIL import Image
 
 from drnbench import Curve, Heatmap
 from drnbench.config.study import Axis
-from drnbench.outputs import report
-from drnbench.outputs.base import StudyResults
+from drnbench.outputs import compose, report
 from drnbench.outputs.curve_panels import limits
 from drnbench.render import label_placement, style, x_axis
 from drnbench.render.label_placement import Label
@@ -114,7 +113,7 @@ def test_a_heat_map_is_drawn_by_seaborn(store: Store, monkeypatch: pytest.Monkey
     heatmap = sns.heatmap
     monkeypatch.setattr(sns, "heatmap", lambda data, **options: (drawn.append(data), heatmap(data, **options)))
     study = dual_study(axes=dual_study().axes[:3], outputs=[Heatmap(x="kernel", y="network")])
-    results = StudyResults.of(reading.read(fill(store, plan_of(study, "dual")), "dual"), store)
+    results = compose.results_of(reading.read(fill(store, plan_of(study, "dual")), "dual"), store)
     (figure,) = Heatmap(x="kernel", y="network").figures(results)
     assert figure is not None
     (values,) = drawn

@@ -21,7 +21,6 @@ from matplotlib.testing.compare import compare_images
 from drnbench import Curve, DualKernel, Heatmap, Tradeoff
 from drnbench.config.study import Axis
 from drnbench.outputs import compose
-from drnbench.outputs.base import StudyResults
 from drnbench.render import style
 from drnbench.results import reading
 from drnbench.store import Store
@@ -65,7 +64,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Figure]:
         else:
             fill(store, plan, gain, samples=name == "sweep", history=name == "sweep", kernels=name == "adaptation")
         scores = reading.read(store, name)
-        shown = compose.figures(StudyResults.of(scores, store), compose.outputs_of(scores.plan)[0])
+        shown = compose.figures(compose.results_of(scores, store), compose.outputs_of(scores.plan)[0])
         by_name = {figure.name: figure.figure for figure in shown}
         drawn |= {stem: by_name[stem] for stem in stems}
     return drawn

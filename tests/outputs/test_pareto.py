@@ -12,7 +12,7 @@ from matplotlib.text import Text
 
 from drnbench import Table
 from drnbench.config.study import Study
-from drnbench.outputs import pareto, report, search_figure, search_summary
+from drnbench.outputs import pareto, report, search_figure, search_summary, stored_report
 from drnbench.render import style
 from drnbench.results.reading import read
 from drnbench.search import Float, Maximise, Minimise, Search, Steps
@@ -193,9 +193,9 @@ def test_a_search_that_went_on_makes_a_new_report(store: Store) -> None:
     reported(store, [CANDIDATES[4]["values"]])
     searching(store, CANDIDATES, [5])
     report.write(store, "unpaired")
-    assert report.current(store, "unpaired") is not None
+    assert stored_report.current(store, "unpaired") is not None
     searching(store, [*CANDIDATES, candidate(9, 0.06, 0.4, [26.2])], [5])
-    assert report.current(store, "unpaired") is None
+    assert stored_report.current(store, "unpaired") is None
 
 
 @pytest.mark.parametrize(

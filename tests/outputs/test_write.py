@@ -13,7 +13,7 @@ from drnbench import Table
 from drnbench.config.study import Axis, Exclude, Study
 from drnbench.config.trial import Evaluate
 from drnbench.errors import UsageError
-from drnbench.outputs import report
+from drnbench.outputs import report, stored_report
 from drnbench.store import Status, Store
 from tests.fake_store import base, fill, plan_of, value
 from tests.outputs.conftest import gain, rho_study
@@ -221,9 +221,9 @@ def test_two_crops_of_one_set_stay_apart(store: Store) -> None:
 
 def test_a_current_report_is_found_and_an_outdated_one_is_not(filled: Store) -> None:
     store, name = filled, "unpaired"
-    assert report.current(store, name) is None
+    assert stored_report.current(store, name) is None
     written = report.write(store, name)
-    current = report.current(store, name)
+    current = stored_report.current(store, name)
     assert current is not None
     assert (current.headline, current.table, current.incomplete) == (
         written.headline,
@@ -232,4 +232,4 @@ def test_a_current_report_is_found_and_an_outdated_one_is_not(filled: Store) -> 
     )
     assert set(current.files) == set(written.files)
     os.utime(next(store.root.glob("trials/*/per_image.parquet")), (1, 1))
-    assert report.current(store, name) is None
+    assert stored_report.current(store, name) is None

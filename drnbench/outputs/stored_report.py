@@ -1,12 +1,14 @@
-"""The report that is there already, where nothing that it was made from has changed: what a run with nothing to do shows."""
+"""The report of a study as it was last written."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from drnbench.outputs.sources import digest_of_sources
-from drnbench.store import Store, read_json
+from drnbench.store import Store, read_json, write_json
+
+FILE = "report.json"
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,16 @@ def current(store: Store, name: str) -> Report | None:
 
     Drawing takes seconds; a run that finds everything done shows what is there.
     """
-    record = read_json(store.study(name) / "report.json")
+    record = read_json(store.study(name) / FILE)
     if not record or record["made_from"] != digest_of_sources(store, name):
         return None
     files = [store.study(name) / file for file in record["files"]]
     if not all(file.exists() for file in files):
         return None
     return Report(record["headline"], record["table"], files, record["incomplete"], record["warnings"])
+
+
+def keep(report: Report, store: Store, name: str) -> None:
+    """Record a report, for `current`."""
+    record = {**asdict(report), "files": [file.name for file in report.files]}
+    write_json(store.study(name) / FILE, {"made_from": digest_of_sources(store, name), **record})

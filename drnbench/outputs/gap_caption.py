@@ -1,0 +1,42 @@
+"""Caption of the gap between training and test images, for its table and its figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from drnbench.outputs import captions
+from drnbench.outputs.gap_values import Gaps
+from drnbench.render import text
+from drnbench.results.scores import Scores
+
+if TYPE_CHECKING:
+    from drnbench.outputs.gap import Gap
+
+
+def caption(scores: Scores, output: Gap, gaps: Gaps) -> str:
+    """Return the meaning of a gap, of its sign, and of its intervals."""
+    metric = text.style(output.metric)
+    sign = "Positive" if metric.higher_is_better else "Negative"
+    trains, tests = ([getattr(gap, side) for gap in gaps.values()] for side in ("train", "test"))
+    train, test = (", ".join(dict.fromkeys(condition.dataset for condition in side)) for side in (trains, tests))
+    parts = [
+        captions.question(scores),
+        f"Gap: {metric.label} on training images ({train}) minus {metric.label} on test images ({test}).",
+        f"{sign}: better on the training images, which is overfitting as far as it exceeds the gap of bicubic on the",
+        "same images; that one is the difference of the images alone.",
+        *captions.unfinished(scores),
+        "Mean ± 95 % half-width over seeds: the images of the two sets differ, so only seeds are the sample.",
+    ]
+    if any(gap.delta is not None for gap in gaps.values()):
+        parts.append(f"Δ gap: to {scores.baseline_label}, paired by seed, with its 95 % t interval over seeds.")
+    seeds = [gap.seeds for gap in gaps.values() if not scores.arm(gap.arm).seedless]
+    parts.append(f"{', '.join([*([text.span(seeds, 'seed')] if seeds else []), 'profile ' + scores.plan.profile])}.")
+    scales = sorted({condition.scale for condition in tests})
+    return " ".join(
+        [
+            *parts,
+            *captions.left_out(scores),
+            *captions.kernel_specs(tests),
+            *captions.measured(scores, [output.metric], scales),
+        ]
+    )

@@ -1,0 +1,199 @@
+"""Figure: the difference to the baseline in every cell of two axes, with its interval written in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drnbench.outputs import captions
+from drnbench.render import style, text, x_axis
+from drnbench.render.style import GREY, PAGE_IN, CaptionedFigure
+from drnbench.results import layout
+from drnbench.results.plan_record import AxisRecord
+from drnbench.results.scores import Arm, Scores
+from drnbench.results.statistics import STAR_SEEDS, Difference
+from drnbench.results.summary import Result, Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from drnbench.outputs.heatmap import Heatmap
+
+CLIP = 4.0
+"""A cell this many times the typical one does not set the colour scale: a collapse would leave all others white."""
+CELL_IN = 0.78
+"""Width that a cell with its interval takes; where there is less room, the interval breaks."""
+MARKS = {"better": "*", "worse": "†", "": ""}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One map: rows (from above) and columns in axis order; None is not scored, "baseline" is a baseline itself."""
+
+    title: str
+    cells: tuple[tuple[Result | str | None, ...], ...]
+
+    @property
+    def results(self) -> list[Result]:
+        """Every cell that has a difference."""
+        return [cell for row in self.cells for cell in row if isinstance(cell, Result)]
+
+    @property
+    def differences(self) -> list[Difference]:
+        """The differences of these cells."""
+        return [result.difference for result in self.results if result.difference]
+
+    def values(self) -> NDArray[np.float64]:
+        """Return the differences, rows x columns; NaN where a cell has none."""
+        return np.array([
+            [cell.difference.mean if isinstance(cell, Result) and cell.difference else np.nan for cell in row]
+            for row in self.cells
+        ])  # fmt: skip
+
+
+def panels(scores: Scores, results: Results, output: Heatmap) -> list[Panel]:
+    """Return a map for each combination of the remaining axes and each test set."""
+    x, y = scores.plan.axis(output.x), scores.plan.axis(output.y)
+    rest = _remaining(scores, output)
+    fields = layout.moved(scores, layout.moving(scores))
+    maps: dict[tuple[Any, ...], dict[tuple[int, int], Result | str]] = {}
+    titles: dict[tuple[Any, ...], str] = {}
+    for arm in scores.arms:
+        base = scores.is_baseline(arm)
+        if arm.kind != "grid" or not (base or arm in scores.subject):
+            continue
+        cell = y.values.index(arm.values[y.path]), x.values.index(arm.values[x.path])
+        for condition, slot in layout.slots(arm, fields).items():
+            result = results.get((arm.name, condition, output.metric))
+            key = (*(repr(arm.values[a.path]) for a in rest), slot)
+            if result is not None and result.difference is not None:
+                maps.setdefault(key, {})[cell] = result
+                titles[key] = _panel_title(scores, arm, rest, slot)
+            elif base:
+                maps.setdefault(key, {}).setdefault(cell, "baseline")
+    rows, columns = range(len(y.values)), range(len(x.values))
+    return [
+        Panel(titles[key], tuple(tuple(cells.get((r, c)) for c in columns) for r in rows))
+        for key, cells in maps.items()
+        if key in titles
+    ]
+
+
+def _remaining(scores: Scores, output: Heatmap) -> list[AxisRecord]:
+    """Return the axes that are neither rows nor columns and that the subject varies."""
+    arms = [arm for arm in scores.subject if arm.kind == "grid"]
+    others = [axis for axis in scores.axes if axis.path not in {output.x, output.y}]
+    return [axis for axis in others if len({repr(arm.values[axis.path]) for arm in arms}) > 1]
+
+
+def _panel_title(scores: Scores, arm: Arm, rest: list[AxisRecord], slot: layout.Slot) -> str:
+    return ", ".join([text.slot_label(scores, slot, scale=True), *(text.setting(a, arm.values[a.path]) for a in rest)])
+
+
+def ceiling(values: list[float]) -> float:
+    """Return the difference that has the full colour: the largest that is not far beyond the typical one."""
+    sizes = sorted(abs(v) for v in values)
+    typical = sizes[(len(sizes) - 1) // 2] if sizes else 0.0
+    kept = [v for v in sizes if v <= CLIP * typical] or sizes
+    return max(kept, default=0.0) or 1.0
+
+
+def draw(scores: Scores, results: Results, output: Heatmap) -> CaptionedFigure | None:
+    """Return the maps side by side; None where nothing is compared yet."""
+    shown = panels(scores, results, output)
+    if not shown:
+        return None
+    x, y = scores.plan.axis(output.x), scores.plan.axis(output.y)
+    wide, high = len(x.values), len(y.values)
+    side = 0.5 + 0.055 * max(len(name) for name in x_axis.names(y))
+    room = PAGE_IN - side - 0.8
+    across = max(1, min(len(shown), int(room // (wide * CELL_IN + 0.15))))
+    down = -(-len(shown) // across)
+    cell = min(1.05, (room - 0.15 * across) / (wide * across))
+    s, top = text.style(output.metric), ceiling([d.mean for panel in shown for d in panel.differences])
+    figure = style.new_figure(side + 0.8 + across * (wide * cell + 0.15), down * (high * 0.4 + 0.75))
+    # seaborn draws the figure for each map: it is laid out when all are there.
+    layout_engine = figure.get_layout_engine()
+    figure.set_layout_engine("none")
+    axes = []
+    for n, panel in enumerate(shown):
+        ax = figure.add_subplot(down, across, n + 1)
+        axes.append(ax)
+        _map(ax, panel, s, top, cell)
+        ax.set_title(panel.title, loc="left", fontsize=7)
+        x_axis.set_names(ax, x, inches=wide * cell, first=0.5)
+        first = n % across == 0
+        ax.set_yticks([0.5 + row for row in range(high)], x_axis.names(y) if first else [""] * high)
+        ax.set_ylabel(y.title if first else "")
+        ax.set_xlabel(x.title if n + across >= len(shown) else "")
+    figure.set_layout_engine(layout_engine)
+    _bar(figure, axes, shown, s, top)
+    stem = f"{text.path_slug(output.x)}_{text.path_slug(output.y)}"
+    return CaptionedFigure(
+        f"figure_heatmap_{text.slug(output.metric)}_{stem}", _caption(scores, shown, s, top, (x.title, y.title)), figure
+    )
+
+
+def _map(ax: Axes, panel: Panel, s: text.MetricStyle, top: float, width: float) -> None:
+    """Draw the cells in their colours, the difference above its interval in each."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    values = panel.values()
+    missing = np.isnan(values)
+    broken = width < 0.9 * CELL_IN
+    size = min(6.0, 6.0 * width / (0.45 if broken else CELL_IN))
+    decimals = s.delta_decimals
+    labels = np.full(values.shape, "", dtype=object)
+    labels[~missing] = [
+        text.signed(r.difference.mean, decimals) + MARKS[r.verdict] for r in panel.results if r.difference
+    ]
+    sns.heatmap(
+        s.sign * values, mask=missing, vmin=-top, vmax=top, annot=labels, fmt="", cbar=False,
+        cmap=mpl.colormaps["RdBu"].with_extremes(bad="0.94"), linewidths=1.2, linecolor="white", xticklabels=False,
+        yticklabels=False, annot_kws={"fontsize": size + 1}, ax=ax,
+    )  # fmt: skip
+    ax.tick_params(length=0)
+    for label, difference in zip(list(ax.texts), panel.differences, strict=True):
+        x, middle = label.get_position()
+        label.set_y(middle - 0.14)
+        interval = text.interval(difference, decimals)
+        ax.text(
+            x, middle + 0.24, interval.replace(", ", ",\n") if broken else interval, ha="center", va="center",
+            fontsize=size - 0.4, color=label.get_color(), linespacing=0.9,
+        )  # fmt: skip
+    for row, column in np.argwhere(missing):
+        message = panel.cells[row][column] or "–"
+        ax.text(column + 0.5, row + 0.5, message, ha="center", va="center", fontsize=size, color=GREY)
+
+
+def _bar(figure: Figure, axes: list[Axes], shown: list[Panel], s: text.MetricStyle, top: float) -> None:
+    """Draw the colour scale, with an arrow on the side where a cell lies beyond it."""
+    means = [s.sign * d.mean for panel in shown for d in panel.differences]
+    below, above = min(means) < -1.001 * top, max(means) > 1.001 * top
+    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
+    bar = style.colour_bar(
+        figure, axes[0].collections[0], ax=axes, extend=extend, shrink=0.9, aspect=18, pad=0.02
+    )  # fmt: skip
+    ticks = [-top, 0.0, top]
+    bar.set_ticks(ticks, labels=[text.signed(s.sign * t, s.delta_decimals) for t in ticks])
+    bar.set_label(f"Δ {s.axis_label}", fontsize=7)
+
+
+def _caption(scores: Scores, shown: list[Panel], s: text.MetricStyle, top: float, titles: tuple[str, str]) -> str:
+    cells = [r for panel in shown for r in panel.results]
+    differences = [d for panel in shown for d in panel.differences]
+    sizes = text.sample([d.seeds for d in differences], [d.images for d in differences])
+    parts = [
+        f"{s.label} over {' and '.join(titles)}: mean paired difference to {scores.baseline_label} with its 95 % interval",
+        f"({captions.interval_method(differences)}; {sizes}). Blue: better than the baseline; red: worse.",
+    ]
+    if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in cells):
+        parts.append("* better, † worse: Holm-adjusted p < 0.05 within all arms of one test set.")
+    if any(abs(d.mean) > 1.001 * top for d in differences):
+        parts.append(f"Colours saturate at {text.number(top, s.delta_decimals)}{s.unit}.")
+    return " ".join([*parts, *captions.kernel_specs({r.condition: None for r in cells})])
