@@ -11,12 +11,10 @@ from drnbench.config.units import Unit
 from drnbench.errors import disk_full
 from drnbench.execution.base import Executor
 from drnbench.planning import Plan
-from drnbench.results.plan_record import find_plan
 from drnbench.session.coordinator import Coordinator
 from drnbench.session.listener import Outcome
 from drnbench.session.mirroring import live_mirror
 from drnbench.session.progress import PlainProgress, Progress, RichProgress
-from drnbench.session.recording import record
 from drnbench.session.request import Request
 from drnbench.store import Store
 
@@ -59,16 +57,3 @@ def display(units: Sequence[Unit]) -> Progress:
     """Return a live display on a terminal, plain lines elsewhere."""
     console = Console()
     return RichProgress(units, console) if console.is_terminal else PlainProgress(units)
-
-
-def announce(plan: Plan, store: Store) -> None:
-    """Record a plan as that of its study; print its warnings, and that it replaces another."""
-    for warning in plan.warnings:
-        print(f"warning: {warning}")
-    before = find_plan(store, plan.study.name)
-    if before and before.keys != {trial.unit.key for trial in plan.trials}:
-        print(
-            f"note: the report in {store.study(plan.study.name)} (profile {before.profile}) is replaced; "
-            "its trials stay in the store"
-        )
-    record(plan, store)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from drnbench.config.trial import Trial
 from drnbench.planning import Plan
-from drnbench.results.plan_record import write_plan
+from drnbench.results.plan_record import find_plan, write_plan
 from drnbench.store import Store, write_json
 
 
@@ -16,6 +16,19 @@ def record(plan: Plan, store: Store) -> None:
     write_plan(plan.record(), store)
     for trial in plan.trials:
         record_trial(store, trial.unit.key, trial.stages, trial.trial)
+
+
+def announce(plan: Plan, store: Store) -> None:
+    """Record a plan as that of its study; print its warnings, and that it replaces another."""
+    for warning in plan.warnings:
+        print(f"warning: {warning}")
+    before = find_plan(store, plan.study.name)
+    if before and before.keys != {trial.unit.key for trial in plan.trials}:
+        print(
+            f"note: the report in {store.study(plan.study.name)} (profile {before.profile}) is replaced; "
+            "its trials stay in the store"
+        )
+    record(plan, store)
 
 
 def record_trial(store: Store, key: str, stages: Sequence[str], trial: Trial) -> None:

@@ -19,10 +19,8 @@ from drnbench.planning import Plan
 from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import Estimate, estimate_run
 from drnbench.session.declared import Declared
-from drnbench.session.execute import announce, execute
 from drnbench.session.items import todo, unscored
-from drnbench.session.mirroring import update_mirror
-from drnbench.session.recording import record
+from drnbench.session.recording import announce, record
 from drnbench.session.request import Request
 from drnbench.store import Store
 from drnbench.training.prepare import prepare
@@ -77,6 +75,9 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
         print(f"{declared.name}: nothing to train, everything is in {store.root}")
         return _finish(plan, store, request.tracking_uri, failed, ran=False)
 
+    # A run with nothing to do imports neither the coordinator nor the mirror.
+    from drnbench.session.execute import execute
+
     executor = request.open(store.root, len(items))
     with contextlib.closing(executor):
         if declared.search is None:
@@ -115,6 +116,9 @@ def _finish(plan: Plan, store: Store, tracking_uri: str | None, failed: list[str
     name = plan.study.name
     report = (None if ran else current(store, name)) or on_demand.report.write(store, name)
     if tracking_uri != "off":
+        # Without a mirror nothing of it is imported.
+        from drnbench.session.mirroring import update_mirror
+
         update_mirror(store, name, tracking_uri)
     before = [
         f"{trial.label} ({short(trial.unit.key)}): {trial.status.kind}: {trial.status.message}"

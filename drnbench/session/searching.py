@@ -15,9 +15,10 @@ from drnbench.planning.keys import Keys
 from drnbench.search import record
 from drnbench.search.resolve import ResolvedSearch, signature
 from drnbench.session.declared import Declared
-from drnbench.session.execute import announce, display, execute
+from drnbench.session.execute import display, execute
 from drnbench.session.items import todo
 from drnbench.session.progress import Progress, RichProgress
+from drnbench.session.recording import announce
 from drnbench.session.request import Request
 from drnbench.session.search_source import Searcher
 from drnbench.session.search_units import expected
