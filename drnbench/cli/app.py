@@ -20,62 +20,42 @@ _showwarning = warnings.showwarning
 
 
 class Verb(NamedTuple):
-    """A verb: the first line of its help, and its example; its code is `command` in the module of its name."""
+    """A verb: the first line of its help, and an example of its arguments; its code is `command` in the module of its name."""
 
     summary: str
     example: str = ""
 
 
 VERBS = {
-    "run": Verb(
-        "Run what is missing of a study, then report.",
-        "Example: python -m drnbench run studies/rho_sweep.py --profile tiny --jobs 2",
-    ),
+    "run": Verb("Run what is missing of a study, then report.", "run studies/rho_sweep.py --profile tiny --jobs 2"),
     "plan": Verb(
         "Show what `run` would do: trials, stages, states, time, memory, disk, seeds; runs nothing.",
-        "Example: python -m drnbench plan studies/rho_sweep.py --set adapt.steps=500",
+        "plan studies/rho_sweep.py --set adapt.steps=500",
     ),
     "report": Verb(
-        "Write tables, figures and HTML from the store alone; also while a sweep runs.",
-        "Example: python -m drnbench report studies/rho_sweep.py",
+        "Write tables, figures and HTML from the store alone; also while a sweep runs.", "report studies/rho_sweep.py"
     ),
-    "list": Verb("Show what there is, one line each.", "Example: python -m drnbench list methods"),
+    "list": Verb("Show what there is, one line each.", "list methods"),
     "evaluate": Verb(
-        "Score a method on a set of images.",
-        "Example: python -m drnbench evaluate bicubic --scale 4 --data photos/test --json scores.json",
+        "Score a method on a set of images.", "evaluate bicubic --scale 4 --data photos/test --json scores.json"
     ),
     "score": Verb(
         "Score SR images made elsewhere; pairs by name, such as baby_RCAN_x4.png with baby.png.",
-        "Example: python -m drnbench score sr/ Set5 --scale 4 --metrics psnr_y,ssim_y,lpips",
+        "score sr/ Set5 --scale 4 --metrics psnr_y,ssim_y,lpips",
     ),
-    "degrade": Verb(
-        "Write LR images, without MATLAB.",
-        "Example: python -m drnbench degrade Set5 Set5/LR_bicubic/X4 --kernel bicubic --scale 4",
-    ),
-    "export": Verb(
-        "Write trained weights as files that the authors' code loads.",
-        "Example: python -m drnbench export 3f2a91 weights",
-    ),
+    "degrade": Verb("Write LR images, without MATLAB.", "degrade Set5 Set5/LR_bicubic/X4 --kernel bicubic --scale 4"),
+    "export": Verb("Write trained weights as files that the authors' code loads.", "export 3f2a91 weights"),
     "show": Verb(
-        "Show one stage or trial: state, configuration, origin, costs, scores, files, log.",
-        "Example: python -m drnbench show 3f2a91 --log 50",
+        "Show one stage or trial: state, configuration, origin, costs, scores, files, log.", "show 3f2a91 --log 50"
     ),
-    "clean": Verb(
-        "Show what the store holds; delete what is chosen, once confirmed.",
-        "Example: python -m drnbench clean --checkpoints",
-    ),
-    "reproduce": Verb(
-        "Run a stored trial or stage again and say whether it is bit-identical.",
-        "Example: python -m drnbench reproduce 3f2a91",
-    ),
-    "sync": Verb(
-        "Mirror the store into MLflow again; doing it twice adds nothing.", "Example: python -m drnbench sync"
-    ),
-    "ui": Verb("Open the MLflow UI on the project's store.", "Example: python -m drnbench ui --port 5000"),
+    "clean": Verb("Show what the store holds; delete what is chosen, once confirmed.", "clean --checkpoints"),
+    "reproduce": Verb("Run a stored trial or stage again and say whether it is bit-identical.", "reproduce 3f2a91"),
+    "sync": Verb("Mirror the store into MLflow again; doing it twice adds nothing.", "sync"),
+    "ui": Verb("Open the MLflow UI on the project's store.", "ui --port 5000"),
     "data": Verb("Fetch published sets of images, and the weights that LPIPS needs."),
     "bench": Verb(
         "Measure how fast this machine scores, degrades, enlarges and trains, and what a sweep takes besides.",
-        "Example: python -m drnbench bench --only score",
+        "bench --only score",
     ),
 }
 """Verbs in the order of the help; the module of one is imported when it is called."""
@@ -101,7 +81,7 @@ class _Verbs(TyperGroup):
             command: Any = typer.main.get_group(module.app)
         else:
             single = typer.Typer(add_completion=False, rich_markup_mode=None)
-            single.command(cmd_name, epilog=VERBS[cmd_name].example)(module.command)
+            single.command(cmd_name, epilog=f"Example: python -m drnbench {VERBS[cmd_name].example}")(module.command)
             command = typer.main.get_command(single)
         command.name = cmd_name
         return command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from drnbench.cli.image_output import check_json
 from drnbench.cli.options import DeviceOpt, JsonOpt
@@ -12,7 +12,7 @@ from drnbench.cli.options import DeviceOpt, JsonOpt
 
 def command(
     only: Annotated[
-        str | None, typer.Option(metavar="PART", help="score, degrade, enlarge, train or sweep; none: all of them")
+        str | None, Option(metavar="PART", help="score, degrade, enlarge, train or sweep; none: all of them")
     ] = None,
     json: JsonOpt = None,
     device: DeviceOpt = "auto",

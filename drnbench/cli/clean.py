@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from drnbench.cli.options import RESULTS, ResultsOpt
 from drnbench.session.cleaning import Choice, clean
@@ -12,16 +12,14 @@ from drnbench.session.cleaning import Choice, clean
 
 def command(
     results: ResultsOpt = RESULTS,
-    unused: Annotated[bool, typer.Option("--unused", help="stages and trials that no study's plan refers to")] = False,
+    unused: Annotated[bool, Option("--unused", help="stages and trials that no study's plan refers to")] = False,
     checkpoints: Annotated[
-        bool, typer.Option("--checkpoints", help="weights of finished stages whose trials are all scored")
+        bool, Option("--checkpoints", help="weights of finished stages whose trials are all scored")
     ] = False,
-    cache: Annotated[bool, typer.Option("--cache", help="LR images and the like; made again when needed")] = False,
-    leftovers: Annotated[
-        bool, typer.Option("--leftovers", help="half-written files of killed processes, locks")
-    ] = False,
-    everything: Annotated[bool, typer.Option("--all", help="all of these")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="delete without asking")] = False,
+    cache: Annotated[bool, Option("--cache", help="LR images and the like; made again when needed")] = False,
+    leftovers: Annotated[bool, Option("--leftovers", help="half-written files of killed processes, locks")] = False,
+    everything: Annotated[bool, Option("--all", help="all of these")] = False,
+    yes: Annotated[bool, Option("--yes", help="delete without asking")] = False,
 ) -> int:
     """Show what the store holds; delete what is chosen, once confirmed."""
     return clean(

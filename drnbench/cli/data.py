@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from drnbench.datasets.catalogue import GIVEN_OUT, REMOTES
 from drnbench.datasets.fetch import Fetched, checkpoints, present
@@ -33,15 +34,13 @@ def data(context: typer.Context) -> None:
 @app.command(epilog="Example: python -m drnbench data fetch Set5 Set14 B100 --to ~/data")
 def fetch(
     names: Annotated[
-        list[str],
-        typer.Argument(metavar="NAME", help="as `list datasets` shows them; alexnet, vgg16", show_default=False),
+        list[str], Argument(metavar="NAME", help="as `list datasets` shows them; alexnet, vgg16", show_default=False)
     ],
     to: Annotated[
-        Path | None,
-        typer.Option(metavar="ROOT", help="images go to ROOT/NAME/HR; none: the first data root, or ./data"),
+        Path | None, Option(metavar="ROOT", help="images go to ROOT/NAME/HR; none: the first data root, or ./data")
     ] = None,
     url: Annotated[
-        str | None, typer.Option(metavar="MIRROR", help="take the file from there; the checksum stays the same")
+        str | None, Option(metavar="MIRROR", help="take the file from there; the checksum stays the same")
     ] = None,
 ) -> int:
     """Download sets of images, checked and resumable; what is there is left alone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from drnbench.cli.image_output import print_failures
 from drnbench.cli.options import AlphaOpt, DataRootOpt, ForceOpt, JobsOpt, read_colour, use_data_roots
@@ -13,12 +13,12 @@ from drnbench.session.degrade_images import degrade_folder
 
 
 def command(
-    hr: Annotated[str, typer.Argument(metavar="HR_DIR", help="HR images: a folder or a name", show_default=False)],
-    out: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="folder for <stem>.png", show_default=False)],
-    kernel: Annotated[str, typer.Option(help="as `list kernels` shows them: bicubic, bd, gaussian:sigma=2.0, ...")],
-    scale: Annotated[int, typer.Option(min=1, help="HR size over LR size")],
+    hr: Annotated[str, Argument(metavar="HR_DIR", help="HR images: a folder or a name", show_default=False)],
+    out: Annotated[Path, Argument(metavar="OUT_DIR", help="folder for <stem>.png", show_default=False)],
+    kernel: Annotated[str, Option(help="as `list kernels` shows them: bicubic, bd, gaussian:sigma=2.0, ...")],
+    scale: Annotated[int, Option(min=1, help="HR size over LR size")],
     border: Annotated[
-        str | None, typer.Option(help="beyond the edge: symmetric (MATLAB today) or replicate (older MATLAB)")
+        str | None, Option(help="beyond the edge: symmetric (MATLAB today) or replicate (older MATLAB)")
     ] = None,
     alpha: AlphaOpt = None,
     jobs: JobsOpt = None,

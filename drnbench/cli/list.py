@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import typer
+from typer import Argument
 
 from drnbench.cli.options import DataRootOpt, use_data_roots
 from drnbench.datasets.sources import absent, datasets
@@ -16,6 +16,7 @@ from drnbench.evaluation import metrics
 from drnbench.execution import executors
 from drnbench.models import methods, models, on_demand
 from drnbench.outputs import outputs
+from drnbench.registry import Registry
 from drnbench.schemes import schemes
 
 Rows = Iterable[tuple[str, str]]
@@ -29,19 +30,8 @@ def _methods() -> Rows:
         yield name, f"{method.summary} (scale {scales}; scheme {method.scheme or model.scheme or 'none'})"
 
 
-def _models() -> Rows:
-    for name in models.list():
-        yield name, models.get(name).summary
-
-
-def _schemes() -> Rows:
-    for name in schemes.list():
-        yield name, schemes.get(name).summary
-
-
-def _kernels() -> Rows:
-    for name in kernels.list():
-        yield name, kernels.get(name).summary
+def _summaries(registry: Registry[Any]) -> Rows:
+    return ((name, registry.get(name).summary) for name in registry.list())
 
 
 def _metrics() -> Rows:
@@ -55,11 +45,6 @@ def _outputs() -> Rows:
     for name in outputs.list():
         output = outputs.get(name)
         yield name, f"{output.summary}{' (in every report)' if output.automatic else ''}"
-
-
-def _executors() -> Rows:
-    for name in executors.list():
-        yield name, executors.get(name).summary
 
 
 def _datasets() -> Rows:
@@ -77,7 +62,9 @@ def _costs() -> Rows:
         for scale in model.scales or (4,):
             cost = on_demand.costs.costs(name, scale)
             macs = (
-                "not a network" if cost.macs is None else f"{cost.macs / 1e9:.1f} GMACs at {width}x{height} LR pixels"
+                f"{cost.macs / 1e9:.1f} GMACs at {width}x{height} LR pixels"
+                if cost.macs is not None
+                else "not a network"
             )
             yield f"{name} x{scale}", f"{cost.parameters:,} parameters, {macs}"
 
@@ -91,8 +78,9 @@ def _studies() -> Rows:
 
 
 KINDS: dict[str, Callable[[], Rows]] = {
-    "methods": _methods, "models": _models, "schemes": _schemes, "kernels": _kernels,
-    "datasets": _datasets, "metrics": _metrics, "outputs": _outputs, "executors": _executors, "studies": _studies, "costs": _costs,
+    "methods": _methods, "models": lambda: _summaries(models), "schemes": lambda: _summaries(schemes),
+    "kernels": lambda: _summaries(kernels), "datasets": _datasets, "metrics": _metrics, "outputs": _outputs,
+    "executors": lambda: _summaries(executors), "studies": _studies, "costs": _costs,
 }  # fmt: skip
 SLOW = {"costs"}
 """Kinds that are measured while one waits: shown where they are named, not with all the others."""
@@ -100,11 +88,7 @@ SLOW = {"costs"}
 
 def command(
     kind: Annotated[
-        str | None,
-        typer.Argument(
-            help="methods, models, schemes, kernels, datasets, metrics, outputs, executors, studies or costs",
-            show_default=False,
-        ),
+        str | None, Argument(help=f"{', '.join(list(KINDS)[:-1])} or {list(KINDS)[-1]}", show_default=False)
     ] = None,
     data_root: DataRootOpt = None,
 ) -> int:

@@ -7,29 +7,29 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from drnbench.errors import UsageError
 
-StudyArg = Annotated[Path, typer.Argument(metavar="STUDY.py", help="the study file", show_default=False)]
+StudyArg = Annotated[Path, Argument(metavar="STUDY.py", help="the study file", show_default=False)]
 ProfileOpt = Annotated[
-    str, typer.Option(help="size of the study: tiny, quick, or one that it declares, such as small, paper")
+    str, Option(help="size of the study: tiny, quick, or one that it declares, such as small, paper")
 ]
 SetOpt = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--set", metavar="PATH=VALUE", help="override a field of every trial, such as pretrain.steps=500; repeatable"
     ),
 ]
-ResultsOpt = Annotated[Path, typer.Option(metavar="DIR", help="the store")]
-DeviceOpt = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+ResultsOpt = Annotated[Path, Option(metavar="DIR", help="the store")]
+DeviceOpt = Annotated[str, Option(help="auto, cpu or cuda")]
 TrackOpt = Annotated[
-    str | None, typer.Option(metavar="URI|off", help="MLflow server or store; none: results/mlflow.db; off: no mirror")
+    str | None, Option(metavar="URI|off", help="MLflow server or store; none: results/mlflow.db; off: no mirror")
 ]
 
 DataRootOpt = Annotated[
     list[Path] | None,
-    typer.Option(
+    Option(
         "--data-root",
         metavar="DIR",
         help="where sets of images lie; repeatable; none: DRNBENCH_DATA, or ./data",
@@ -37,17 +37,17 @@ DataRootOpt = Annotated[
     ),
 ]
 
-MetricsOpt = Annotated[str, typer.Option(help="metric names, with commas")]
-RoundOpt = Annotated[bool, typer.Option("--y-round", help="round Y, as MATLAB does on uint8")]
-BorderOpt = Annotated[int | None, typer.Option(min=0, help="pixels shaved on each side; none: the scale")]
-JsonOpt = Annotated[Path | None, typer.Option(metavar="FILE", help="write the scores there; - for standard output")]
-JobsOpt = Annotated[int | None, typer.Option(min=1, help="processes at once; none: one a core where it is worth it")]
+MetricsOpt = Annotated[str, Option(help="metric names, with commas")]
+RoundOpt = Annotated[bool, Option("--y-round", help="round Y, as MATLAB does on uint8")]
+BorderOpt = Annotated[int | None, Option(min=0, help="pixels shaved on each side; none: the scale")]
+JsonOpt = Annotated[Path | None, Option(metavar="FILE", help="write the scores there; - for standard output")]
+JobsOpt = Annotated[int | None, Option(min=1, help="processes at once; none: one a core where it is worth it")]
 AlphaOpt = Annotated[
-    str | None, typer.Option(metavar="COLOUR", help="lay transparent images onto white, black or #rrggbb; none: refuse")
+    str | None, Option(metavar="COLOUR", help="lay transparent images onto white, black or #rrggbb; none: refuse")
 ]
-ForceOpt = Annotated[bool, typer.Option("--force", help="overwrite files that are there")]
+ForceOpt = Annotated[bool, Option("--force", help="overwrite files that are there")]
 KeyArg = Annotated[
-    str, typer.Argument(help="stage or trial: at least 4 characters of its key, as `plan` shows it", show_default=False)
+    str, Argument(help="stage or trial: at least 4 characters of its key, as `plan` shows it", show_default=False)
 ]
 
 

@@ -7,18 +7,9 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
-from drnbench.cli.options import (
-    RESULTS,
-    DataRootOpt,
-    DeviceOpt,
-    ProfileOpt,
-    ResultsOpt,
-    SetOpt,
-    StudyArg,
-    use_data_roots,
-)
+from drnbench.cli import options
 from drnbench.config.keys import short
 from drnbench.evaluation import metrics
 from drnbench.parallel import clock
@@ -180,24 +171,22 @@ def _needed(spread: Spread, outlook: Outlook) -> str:
 
 
 def command(
-    study: StudyArg,
-    profile: ProfileOpt = "quick",
-    sets: SetOpt = None,
-    results: ResultsOpt = RESULTS,
+    study: options.StudyArg,
+    profile: options.ProfileOpt = "quick",
+    sets: options.SetOpt = None,
+    results: options.ResultsOpt = options.RESULTS,
     difference: Annotated[
         float | None,
-        typer.Option(
-            metavar="SIZE", help="how many seeds would show it; none: 0.1 in a metric in dB", show_default=False
-        ),
+        Option(metavar="SIZE", help="how many seeds would show it; none: 0.1 in a metric in dB", show_default=False),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="processes at once that the time is estimated for; none: as `run`")
+        int | None, Option(min=1, help="processes at once that the time is estimated for; none: as `run`")
     ] = None,
-    device: DeviceOpt = "auto",
-    data_root: DataRootOpt = None,
+    device: options.DeviceOpt = "auto",
+    data_root: options.DataRootOpt = None,
 ) -> int:
     """Show what `run` would do: trials, stages, states, time, memory, disk, seeds; runs nothing."""
-    use_data_roots(data_root)
+    options.use_data_roots(data_root)
     devices, slots = pick_devices(device, jobs)
     store, declared = Store(results), declare(study, profile, read_overrides(sets or []))
     made = declared.plan(store)

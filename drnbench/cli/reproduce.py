@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from drnbench.cli.options import RESULTS, DataRootOpt, KeyArg, ResultsOpt, use_data_roots
 
@@ -13,10 +13,8 @@ from drnbench.cli.options import RESULTS, DataRootOpt, KeyArg, ResultsOpt, use_d
 def command(
     key: KeyArg,
     results: ResultsOpt = RESULTS,
-    device: Annotated[str, typer.Option(help="auto (as recorded, where it is there), cpu or cuda")] = "auto",
-    keep: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="keep what is made now there; none: it is deleted")
-    ] = None,
+    device: Annotated[str, Option(help="auto (as recorded, where it is there), cpu or cuda")] = "auto",
+    keep: Annotated[Path | None, Option(metavar="DIR", help="keep what is made now there; none: it is deleted")] = None,
     data_root: DataRootOpt = None,
 ) -> int:
     """Run a stored trial or stage again and say whether it is bit-identical."""

@@ -5,19 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import typer
+from typer import Option
 
-from drnbench.cli.options import (
-    RESULTS,
-    DataRootOpt,
-    DeviceOpt,
-    ProfileOpt,
-    ResultsOpt,
-    SetOpt,
-    StudyArg,
-    TrackOpt,
-    use_data_roots,
-)
+from drnbench.cli import options
 from drnbench.cli.study_output import print_report
 from drnbench.session.declared import declare, read_overrides
 from drnbench.session.request import Request
@@ -26,38 +16,37 @@ from drnbench.store import Store
 
 
 def command(
-    study: StudyArg,
-    profile: ProfileOpt = "quick",
-    sets: SetOpt = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="processes at once; none: one a core, or one a GPU")] = None,
-    executor: Annotated[str, typer.Option(help="where units run: local, ray or slurm")] = "local",
-    device: DeviceOpt = "auto",
-    results: ResultsOpt = RESULTS,
-    tracking_uri: TrackOpt = None,
-    rerun: Annotated[str | None, typer.Option(help="run again: failed, stale or all")] = None,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="stop at the first failure")] = False,
-    gpus: Annotated[str | None, typer.Option(metavar="0,1", help="GPUs to use; none: all")] = None,
-    per_gpu: Annotated[int, typer.Option(min=1, help="units that share a GPU")] = 1,
+    study: options.StudyArg,
+    profile: options.ProfileOpt = "quick",
+    sets: options.SetOpt = None,
+    jobs: Annotated[int | None, Option(min=1, help="processes at once; none: one a core, or one a GPU")] = None,
+    executor: Annotated[str, Option(help="where units run: local, ray or slurm")] = "local",
+    device: options.DeviceOpt = "auto",
+    results: options.ResultsOpt = options.RESULTS,
+    tracking_uri: options.TrackOpt = None,
+    rerun: Annotated[str | None, Option(help="run again: failed, stale or all")] = None,
+    fail_fast: Annotated[bool, Option("--fail-fast", help="stop at the first failure")] = False,
+    gpus: Annotated[str | None, Option(metavar="0,1", help="GPUs to use; none: all")] = None,
+    per_gpu: Annotated[int, Option(min=1, help="units that share a GPU")] = 1,
     time_limit: Annotated[
         float | None,
-        typer.Option(min=1, metavar="SECONDS", help="time a stage or a scoring may take; then it saves and ends"),
+        Option(min=1, metavar="SECONDS", help="time a stage or a scoring may take; then it saves and ends"),
     ] = None,
     address: Annotated[
-        str | None,
-        typer.Option(metavar="auto|ray://HOST:PORT|local", help="Ray cluster of --executor ray; none: auto"),
+        str | None, Option(metavar="auto|ray://HOST:PORT|local", help="Ray cluster of --executor ray; none: auto")
     ] = None,
-    partition: Annotated[str | None, typer.Option(help="of --executor slurm; none: the cluster's own default")] = None,
+    partition: Annotated[str | None, Option(help="of --executor slurm; none: the cluster's own default")] = None,
     slurm: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="KEY=VALUE",
             help="more of --executor slurm, in submitit's words: timeout_min=600, mem_gb=16, account=x; repeatable",
         ),
     ] = None,
-    data_root: DataRootOpt = None,
+    data_root: options.DataRootOpt = None,
 ) -> int:
     """Run what is missing of a study, then report."""
-    use_data_roots(data_root)
+    options.use_data_roots(data_root)
     request = Request(
         jobs=jobs, executor=executor, device=device, gpus=gpus, per_gpu=per_gpu, time_limit=time_limit, address=address,
         partition=partition, slurm=slurm or (), rerun=rerun, fail_fast=fail_fast, tracking_uri=tracking_uri,

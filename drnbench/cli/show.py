@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Option
 
 from drnbench.cli.options import RESULTS, KeyArg, ResultsOpt
 from drnbench.config.keys import short
@@ -240,8 +240,8 @@ def _files(files: Mapping[str, int]) -> list[tuple[str, str]]:
 def command(
     key: KeyArg,
     results: ResultsOpt = RESULTS,
-    log: Annotated[int, typer.Option(min=0, metavar="N", help="lines of the end of its log; 0: none")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="as JSON, all of it")] = False,
+    log: Annotated[int, Option(min=0, metavar="N", help="lines of the end of its log; 0: none")] = 20,
+    as_json: Annotated[bool, Option("--json", help="as JSON, all of it")] = False,
 ) -> int:
     """Show one stage or trial: state, configuration, origin, costs, scores, files, log."""
     store = Store(results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
+from typer import Argument
 
 from drnbench.cli.options import RESULTS, ResultsOpt, TrackOpt
 from drnbench.session.mirroring import check_sync, sync
@@ -13,7 +13,7 @@ from drnbench.store import Store
 
 def command(
     studies: Annotated[
-        list[str] | None, typer.Argument(help="studies; none: every one in the store", show_default=False)
+        list[str] | None, Argument(help="studies; none: every one in the store", show_default=False)
     ] = None,
     results: ResultsOpt = RESULTS,
     tracking_uri: TrackOpt = None,

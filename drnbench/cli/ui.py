@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from drnbench.cli.options import RESULTS, ResultsOpt
 from drnbench.store import Store
@@ -13,8 +13,8 @@ from drnbench.tracking.ui import serve
 
 def command(
     results: ResultsOpt = RESULTS,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="port on this machine")] = 5000,
-    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, Option(min=1, max=65535, help="port on this machine")] = 5000,
+    host: Annotated[str, Option(help="address to listen on")] = "127.0.0.1",
 ) -> int:
     """Open the MLflow UI on the project's store."""
     return serve(Store(results), None, host=host, port=port)

@@ -101,13 +101,7 @@ REMOTES = {
         Remote("Urban100", *_BENCHMARK, folder="benchmark/Urban100/HR", images=100, limit=250 * _MB),
         # Not from benchmark.tar: Berkeley's own JPEGs.
         Remote(
-            "B100",
-            _BERKELEY,
-            None,
-            folder="BSDS300/images/test",
-            images=100,
-            limit=30 * _MB,
-            content=_BSDS300["test"],
+            "B100", _BERKELEY, None, folder="BSDS300/images/test", images=100, limit=30 * _MB, content=_BSDS300["test"]
         ),
         Remote(
             "BSDS200",

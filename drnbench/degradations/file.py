@@ -38,8 +38,7 @@ class File(Kernel):
 
     summary: ClassVar[str] = "blur kernel from a .npy or .mat file, up to 101 x 101, divided by its sum; correlation"
     path: str = Field(
-        min_length=1,
-        description=".npy, or .mat with one 2-D numeric variable; a path without commas; required",
+        min_length=1, description=".npy, or .mat with one 2-D numeric variable; a path without commas; required"
     )
 
     def identity(self) -> dict[str, object]:

@@ -153,8 +153,7 @@ class Bicubic(Kernel):
 
     summary: ClassVar[str] = "MATLAB's imresize on uint8, bit for bit; the field's standard"
     border: Border = Field(
-        "symmetric",
-        description="beyond the edge: symmetric (today's MATLAB) or replicate (older; packs of RCAN, RDN)",
+        "symmetric", description="beyond the edge: symmetric (today's MATLAB) or replicate (older; packs of RCAN, RDN)"
     )
 
     def make(self, hr: Tensor, scale: int) -> Tensor:
@@ -180,8 +179,7 @@ class Nearest(Kernel):
 
     summary: ClassVar[str] = "every s-th pixel, no filter: strong aliasing"
     offset: Literal["half", "zero"] = Field(
-        "half",
-        description="0-based pixel taken in each cell: half = s//2 (MATLAB, PIL), zero = 0 (F.interpolate)",
+        "half", description="0-based pixel taken in each cell: half = s//2 (MATLAB, PIL), zero = 0 (F.interpolate)"
     )
 
     def make(self, hr: Tensor, scale: int) -> Tensor:

@@ -116,9 +116,4 @@ def _entry(name: str, make: Callable[..., nn.Module], summary: str, **fields: An
     return Model(name, make, summary, **fields)
 
 
-models: Registry[Model] = Registry(
-    "model",
-    home=("drnbench.models.builtin",),
-    group="drnbench.models",
-    entry=_entry,
-)
+models: Registry[Model] = Registry("model", home=("drnbench.models.builtin",), group="drnbench.models", entry=_entry)

@@ -56,10 +56,7 @@ def reads_by_purpose(stage: Stage, scale: int, *, unpaired: bool) -> dict[str, R
 
     """
     data, held = stage.data, stage.holdout
-    out = {
-        "pairs": Read(data, pyramid_factors(scale), scale, held),
-        "hr": Read(data, (1,), scale, held),
-    }
+    out = {"pairs": Read(data, pyramid_factors(scale), scale, held), "hr": Read(data, (1,), scale, held)}
     other = stage.unpaired if unpaired else None
     if other is not None:
         out["unpaired"] = Read(other, (scale,), scale)
