@@ -43,9 +43,9 @@ class Macros(NamedTuple):
     r"""LaTeX commands for the numbers of one thing, such as an arm on a test set.
 
     Attributes:
-        name: of the thing; digits and Greek letters are spelt out, other characters left out.
+        name: of the thing; `drnbench.render.spelling.letters` makes letters of it.
         bodies: quantity -> LaTeX; the command is `\drn<quantity><name>`.
-        comment: what the thing is, in LaTeX, for a line above the commands.
+        comment: description for a line above the commands.
 
     """
 

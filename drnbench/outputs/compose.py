@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from drnbench.config.overrides import explain
-from drnbench.outputs import macros, outputs
+from drnbench.outputs import long_names, macros, outputs
 from drnbench.outputs.base import Output, StudyResults
 from drnbench.outputs.headline import sentences
 from drnbench.render import style, text
@@ -56,13 +56,16 @@ def outputs_of(plan: PlanRecord) -> tuple[list[Output], list[str]]:
 
 def tables(study: StudyResults, shown: Sequence[Output]) -> list[CaptionedTable]:
     """Return the tables of some outputs."""
-    return _unique(table for output in shown for table in output.tables(study))
+    names = long_names.long_names(study.scores)
+    return [long_names.in_table(table, names) for table in _unique(t for output in shown for t in output.tables(study))]
 
 
 def figures(study: StudyResults, shown: Sequence[Output]) -> list[CaptionedFigure]:
     """Return the figures of some outputs, in the style of a report."""
     with style.styled():
-        return _unique(figure for output in shown for figure in output.figures(study))
+        names = long_names.long_names(study.scores)
+        figures = _unique(figure for output in shown for figure in output.figures(study))
+        return [long_names.in_figure(figure, names) for figure in figures]
 
 
 def headline(study: StudyResults, shown: Sequence[Output]) -> str:

@@ -54,7 +54,7 @@ def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
     columns = len(next(iter(rows.values())))
     has_hr = columns > len(arms) + 1
     side = (PAGE_IN - MARGIN_IN - GAP_IN * (columns - 1)) / columns
-    heads = ["LR", *(text.arm_label(scores, arm, arms) for arm in arms), *["HR"] * has_hr]
+    heads = ["LR", *(style.legible(text.arm_label(scores, arm, arms)) for arm in arms), *["HR"] * has_hr]
     heads = [_wrap(head, side) for head in heads]
     top = LINE_IN * max(1 + head.count("\n") for head in heads) + 0.03
     figure, grid = style.new_image_grid((len(rows), columns), side, (GAP_IN, BELOW_IN), (MARGIN_IN, 0.0, top, BELOW_IN))

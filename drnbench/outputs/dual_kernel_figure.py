@@ -107,7 +107,8 @@ def draw(scores: Scores, results: Results, store: Store, output: DualKernel) -> 
     rows = dict(list(every.items())[:ROWS])
     indices = sorted({index for row in rows.values() for index in row})
     columns = [
-        Column(_wrap(text.shown(axis.values[n], axis.path)), [row.get(n) for row in rows.values()]) for n in indices
+        Column(_wrap(style.legible(text.shown(axis.values[n], axis.path))), [row.get(n) for row in rows.values()])
+        for n in indices
     ]
     if not columns:
         return None

@@ -9,7 +9,6 @@ from drnbench.outputs.base import Macros
 from drnbench.outputs.gap_values import GapValue
 from drnbench.outputs.macros import cell_name, number
 from drnbench.render import text
-from drnbench.render.latex_text import escape
 from drnbench.results.scores import Scores
 
 if TYPE_CHECKING:
@@ -31,5 +30,5 @@ def _macros(scores: Scores, gap: GapValue) -> Macros:
             "GapDeltaLow": number(gap.low, decimals, sign=True),
             "GapDeltaHigh": number(gap.high, decimals, sign=True),
         }
-    comment = f"{escape(gap.arm)}, {gap.train.dataset} minus {gap.test.label}, {gap.metric}"
+    comment = f"{gap.arm}, {gap.train.dataset} minus {gap.test.label}, {gap.metric}"
     return Macros(cell_name(scores, gap.test, gap.arm, gap.metric), bodies, comment)

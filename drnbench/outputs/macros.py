@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from drnbench.outputs.base import Macros, StudyResults
 from drnbench.render import text
-from drnbench.render.latex_text import GREEK, escape
+from drnbench.render.latex_text import escape
+from drnbench.render.spelling import letters, mark
 from drnbench.results.costs import Cost
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.summary import Result
 
-DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 MISSING = r"\textbf{??}"
+SEPARATOR = "\x1f"
+"""Between the parts of a thing's name, each of which is spelt alone."""
 QUANTITIES = (
     "Mean, HalfWidth         mean over images and seeds; 95 % half-width over the seeds' test-set means",
     "Delta, DeltaLow, DeltaHigh  mean paired difference to the baseline and its 95 % interval (crossed t)",
@@ -27,37 +28,37 @@ QUANTITIES = (
 def render(study: StudyResults, more: Iterable[Macros], quantities: Iterable[str]) -> str:
     """Return macros.tex. Names are unique; a number that is not there yet is a bold ?? and not an error.
 
+    A name that two things would share is given to neither: both get letters of their own (`Alt...`), which depend on their
+    own names alone, so that a paper's command never stands for another arm's number after a study has grown.
+
     Args:
         study: for the numbers that every study has: results and costs.
         more: macros of the study's outputs.
         quantities: lines that explain their quantities.
 
     """
-    used: set[str] = set()
-    lines = _header(study.scores, quantities)
-    for macros in [*_study_macros(study), *more]:
-        commands = _unique(macros, used)
+    everything = [*_study_macros(study), *more]
+    names = [_name(macros) for macros in everything]
+    claims: dict[str, set[str]] = {}
+    for macros, name in zip(everything, names, strict=True):
+        for quantity in macros.bodies:
+            claims.setdefault(f"{quantity}{name}", set()).add(macros.name)
+    constants = _constants(study.scores)
+    used = set(constants)
+    lines = [*_header(study.scores, quantities), *(_command(name, body) for name, body in constants.items())]
+    for macros, name in zip(everything, names, strict=True):
+        shared = any(len(claims[f"{quantity}{name}"]) > 1 for quantity in macros.bodies)
+        commands = _unique(f"{name}Alt{mark(macros.name.split(SEPARATOR)[0])}" if shared else name, macros.bodies, used)
         used |= commands.keys()
-        lines += [f"% {macros.comment}", *(_command(name, body) for name, body in commands.items())]
+        comment = " ".join(macros.comment.split())
+        lines += [f"% {comment}", *(_command(command, body) for command, body in commands.items())]
     return "\n".join([*lines, ""])
 
 
-def letters(words: str) -> str:
-    """Return a name of letters alone, as TeX wants it: `ρ=0.3` -> `RhoZeroPointThree`."""
-    for name, both in GREEK.items():
-        for letter in both:
-            words = words.replace(letter, f" {name} ")
-    words = re.sub(r"(?<=\d)\.(?=\d)", " point ", words).replace("+", " plus ").replace("%", " percent ")
-    words = re.sub(r"-(?=\d)", " minus ", words) if re.search(r"(^|[=\s])-\d", words) else words
-    words = re.sub(r"\d", lambda m: f" {DIGITS[int(m[0])]} ", words)
-    return "".join(part[0].upper() + part[1:] for part in re.split(r"[^A-Za-z]+", words) if part)
-
-
 def cell_name(scores: Scores, condition: Condition, arm: str, metric: str) -> str:
-    """Return the name of a cell of a table, in letters: arm, data set where there are several, kernel, metric."""
+    """Return the name of a cell of a table for `Macros`: arm, data set where there are several, kernel, metric."""
     several = len({c.dataset for c in scores.conditions}) > 1
-    parts = [arm, *([condition.dataset] if several else []), condition.kernel, metric]
-    return "".join(letters(part) for part in parts)
+    return SEPARATOR.join([arm, *([condition.dataset] if several else []), condition.kernel, metric])
 
 
 def number(value: float | None, decimals: int, *, sign: bool = False) -> str:
@@ -68,24 +69,27 @@ def number(value: float | None, decimals: int, *, sign: bool = False) -> str:
     return f"\\ensuremath{{{digits}}}"
 
 
-def _header(scores: Scores, quantities: Iterable[str]) -> list[str]:
+def _constants(scores: Scores) -> dict[str, str]:
     done, planned = scores.counts
-    constants = {
+    return {
         "Study": escape(scores.plan.study),
         "Profile": escape(scores.plan.profile),
         "Baseline": escape(scores.baseline.name) if scores.baseline else "none",
         "TrialsDone": str(done),
         "TrialsPlanned": str(planned),
     }
+
+
+def _header(scores: Scores, quantities: Iterable[str]) -> list[str]:
     return [
         f"% Numbers of the study {escape(scores.plan.study)}, profile {escape(scores.plan.profile)}.",
         "% \\input{macros} in the preamble or the body.",
         "% \\drn<Quantity><Arm><Kernel><Metric>, digits and Greek letters spelt out; Arm and Metric as in summary.csv.",
+        "% Other scripts: by the names of their letters or by code points. Names that would be equal end in Alt and letters.",
         "% (The data set stands before the kernel where a study has several.) Quantities:",
         *(f"%   {line}" for line in (*QUANTITIES, *quantities)),
         "% Units: dB for PSNR, none for SSIM and LPIPS. ?? is a number that is not there (yet).",
         "% For two studies in one paper, \\input each inside a group: {\\input{a/macros} ... }",
-        *(_command(name, body) for name, body in constants.items()),
     ]
 
 
@@ -107,7 +111,7 @@ def _result_macros(scores: Scores, result: Result) -> Macros:
             "Won": f"{100 * difference.won:.0f}\\,\\%" if difference else MISSING,
         }
     sizes = text.sample([result.n_seeds], [result.n_images])
-    comment = f"{escape(result.arm)}, {result.condition.label}, {result.metric}; {sizes}"
+    comment = f"{result.arm}, {result.condition.label}, {result.metric}; {sizes}"
     return Macros(cell_name(scores, result.condition, result.arm, result.metric), bodies, comment)
 
 
@@ -115,15 +119,18 @@ def _cost_macros(arm: Arm, cost: Cost) -> Macros:
     bodies = {"Parameters": number(cost.parameters, 0), "Macs": number(cost.macs, 0)}
     if not arm.seedless:
         bodies |= {"StepMacs": number(cost.step_macs, 0), "Seconds": number(cost.seconds, 1)}
-    return Macros(letters(arm.name), bodies, f"{escape(arm.name)}, costs")
+    return Macros(arm.name, bodies, f"{arm.name}, costs")
 
 
-def _unique(macros: Macros, used: set[str]) -> dict[str, str]:
+def _name(macros: Macros) -> str:
+    return "".join(letters(part) for part in macros.name.split(SEPARATOR))
+
+
+def _unique(name: str, bodies: Mapping[str, str], used: Collection[str]) -> dict[str, str]:
     """Return the commands by name; where one is used already, all get a suffix: AltA, AltB, ..."""
     for suffix in itertools.chain([""], (f"Alt{''.join(word)}" for word in _words())):
-        name = f"{letters(macros.name)}{suffix}"
-        commands = {f"{quantity}{name}": body for quantity, body in macros.bodies.items()}
-        if not commands.keys() & used:
+        commands = {f"{quantity}{name}{suffix}": body for quantity, body in bodies.items()}
+        if not any(command in used for command in commands):
             break
     return commands
 

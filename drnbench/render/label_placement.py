@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drnbench.render.style import legible
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -63,7 +65,7 @@ def write(ax: Axes, labels: Sequence[Label], obstacles: Sequence[Sequence[tuple[
 
 def _size(ax: Axes, text: str) -> tuple[float, float]:
     """Return width and height of a label in pixels."""
-    label = ax.text(0, 0, text, fontsize=SIZE_PT)
+    label = ax.text(0, 0, legible(text), fontsize=SIZE_PT)
     box = label.get_window_extent()
     label.remove()
     return box.width, box.height
@@ -76,7 +78,7 @@ def _write(ax: Axes, label: Label, offset: Array, *, apart: bool) -> None:
         "relpos": (0.0 if offset[0] > 0 else 1.0, 0.5),
     }  # fmt: skip
     ax.annotate(
-        label.text, (label.x, label.y), xytext=(offset[0], offset[1]), textcoords="offset points", ha="left",
+        legible(label.text), (label.x, label.y), xytext=(offset[0], offset[1]), textcoords="offset points", ha="left",
         va="center", fontsize=SIZE_PT, color=label.colour, annotation_clip=False, arrowprops=line if apart else None,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drnbench.render.latex_text import em_width, escape
+from drnbench.render.latex_text import breakable, em_width, escape
 from drnbench.render.table import CaptionedTable, Entry, Row, group_runs
 
 TEXT_PT, COLUMN_PT = 341.0, 232.0
@@ -137,7 +137,7 @@ def render(table: CaptionedTable, label: str) -> str:
         if n:
             lines.append(f"{{\\small Table~\\ref{{tab:{label}}}, continued.}}")
         else:
-            lines += [f"\\caption{{{escape(table.caption)}}}", f"\\label{{tab:{label}}}"]
+            lines += [f"\\caption{{{escape(breakable(table.caption))}}}", f"\\label{{tab:{label}}}"]
         lines += [size, f"\\setlength{{\\tabcolsep}}{{{SIZES[size][1]:g}pt}}"]
         for m, (columns, rows) in enumerate(parts):
             lines.append(r"\par\medskip" if m or n else r"\vspace{4pt}")

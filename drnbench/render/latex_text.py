@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+from drnbench.render.spelling import GREEK, with_code_points
+
 SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
     "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
@@ -9,17 +13,13 @@ SPECIAL = {
     "·": r"$\cdot$", "≥": r"$\geq$", "≤": r"$\leq$", "→": r"$\rightarrow$", "∞": r"$\infty$",
     "†": r"$^{\dagger}$", "–": "--", "—": "---", "…": r"\ldots{}", "°": r"$^{\circ}$", "²": r"$^{2}$",
     "µ": r"$\mu$", "≈": r"$\approx$", "≠": r"$\neq$", "‘": "`", "’": "'", "“": "``", "”": "''",
-    "\u00a0": "~", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
+    "\u00a0": "~", "\u200b": r"\hspace{0pt}", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
     # A straight double quote exists in T1 alone, not in pdflatex's default encoding.
     '"': "''", "*": r"$^{*}$",
 }  # fmt: skip
-GREEK = {
-    "alpha": "αΑ", "beta": "βΒ", "gamma": "γΓ", "delta": "δΔ", "epsilon": "εΕ", "zeta": "ζΖ", "eta": "ηΗ",
-    "theta": "θΘ", "iota": "ιΙ", "kappa": "κΚ", "lambda": "λΛ", "mu": "μΜ", "nu": "νΝ", "xi": "ξΞ",
-    "pi": "πΠ", "rho": "ρΡ", "sigma": "σΣ", "tau": "τΤ", "upsilon": "υΥ", "phi": "φΦ", "chi": "χΧ",
-    "psi": "ψΨ", "omega": "ωΩ",
-}  # fmt: skip
 LATIN_CAPITALS = "ΑΒΕΖΗΙΚΜΝΡΤΧ"
+NOT_IN_OT1 = frozenset("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")
+"""Letters below U+0180 that pdflatex's default encoding lacks: each of them stops the paper."""
 
 
 def _greek() -> dict[str, str]:
@@ -38,14 +38,26 @@ TABLE = str.maketrans({**SPECIAL, **_greek()})
 def escape(text: str) -> str:
     """Return text that plain pdflatex sets as it reads; whitespace runs become one space.
 
-    A character that neither pdflatex's default encoding nor the tables above have (emoji, CJK) becomes `?`, since it
-    would stop the whole paper.
+    Characters that neither its default encoding nor the tables above have (emoji, CJK) would stop the whole paper; they
+    become their code points, so that two names stay two: `[U+4E2D U+6587]`.
     """
-    out = " ".join(text.split()).translate(TABLE)
-    return "".join(c if ord(c) < 0x180 and c.isprintable() else "?" for c in out)
+    out = " ".join(text.split())
+    return with_code_points(out, _settable).translate(TABLE)
+
+
+def _settable(character: str) -> bool:
+    if ord(character) in TABLE:
+        return True
+    return ord(character) < 0x180 and character.isprintable() and character not in NOT_IN_OT1
+
+
+def breakable(text: str) -> str:
+    """Return text whose very long words may be broken: no line of a caption has room for a name of 200 letters."""
+    return re.sub(r"\S{40}(?=\S{20})", lambda part: f"{part[0]}\u200b", text)
 
 
 def em_width(text: str) -> float:
     """Return the approximate width of text in Computer Modern, in em: enough to choose between layouts."""
+    text = with_code_points(text, _settable)
     narrow, wide = set(".,[]|:;'()i l"), set("±−+=→↑↓×Δ")
     return sum(0.3 if c in narrow else 0.8 if c in wide else 0.68 if c.isupper() else 0.53 for c in text)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from drnbench.render.spelling import shortened, with_code_points
 from drnbench.results.scores import Arm
 from drnbench.store import atomic
 
@@ -185,6 +188,7 @@ def legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
     """Put a legend under a figure, in as many columns as its longest label leaves room for, and make room for it."""
     if not entries:
         return
+    entries = {legible(label): artist for label, artist in entries.items()}
     width, height = figure.get_size_inches()
     # A letter of 7 pt is about 0.055 in wide; handle and gaps take the rest.
     each = 0.5 + 0.055 * max(map(len, entries))
@@ -199,6 +203,43 @@ def palette(arms: Iterable[Arm]) -> dict[str, Any]:
     colours = [c for n, c in enumerate(COLOURS) if n != 7]  # grey is for lines that belong to no arm
     trained = [arm.name for arm in arms if not arm.seedless]
     return {name: {"color": colours[n % 9], "linestyle": LINES[n // 9 % len(LINES)]} for n, name in enumerate(trained)}
+
+
+def legible(words: str) -> str:
+    """Return a name as a figure writes it: shortened where it is long, no formula, code points for what no font has."""
+    return _literal(shortened(words))
+
+
+def _literal(words: str) -> str:
+    words = with_code_points(words, lambda c: ord(c) in _glyphs() or c.isspace())
+    return re.sub(r"(?<!\\)\$", r"\$", words)
+
+
+@functools.cache
+def _glyphs() -> frozenset[int]:
+    """Return the code points that the font of all figures has."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    return frozenset(get_font(findfont(FontProperties(family=STYLE["font.family"]))).get_charmap())
+
+
+def make_legible(figure: Figure) -> list[str]:
+    """Write every text of a figure as it is, and return the texts; numbers on logarithmic axes stay formulas."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter
+
+    texts = []
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            if isinstance(formatter := axis.get_major_formatter(), FixedFormatter):
+                formatter.seq = [legible(words) for words in formatter.seq]
+                texts += formatter.seq
+    for artist in figure.findobj(Text):
+        words = artist.get_text()
+        if words and r"\mathdefault" not in words:
+            artist.set_text(_literal(words))
+            texts.append(artist.get_text())
+    return texts
 
 
 def save(drawn: CaptionedFigure, folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drnbench.render import text
+from drnbench.render.style import legible
 from drnbench.results.plan_record import AxisRecord
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def dodge(axis: AxisRecord, positions: Iterable[float], n: int, count: int, *, l
 
 def names(axis: AxisRecord) -> list[str]:
     """Return the tick labels of the values."""
-    return [text.shown(value, axis.path) for value in axis.values]
+    return [legible(text.shown(value, axis.path)) for value in axis.values]
 
 
 def set_names(ax: Axes, axis: AxisRecord, *, inches: float = 2.5, first: float = 0.0) -> None:

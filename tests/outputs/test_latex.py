@@ -3,21 +3,24 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.text import Text
 
-from drnbench import Table
-from drnbench.config.study import Axis
+from drnbench import Table, Tradeoff
+from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Evaluate
-from drnbench.outputs import report
-from drnbench.outputs.macros import letters
-from drnbench.render.latex_text import escape
+from drnbench.outputs import compose, report
+from drnbench.render.latex_text import breakable, escape
+from drnbench.render.spelling import letters, mark, shortened
 from drnbench.store import Store
 from tests.fake_store import PRETRAIN, base, fill, plan_of
-from tests.outputs.conftest import gain, rho_study
+from tests.outputs.conftest import composed, gain, rho_study
 from tests.outputs.shapes import adapt_study, dual_study, gap_study
 from tests.outputs.test_published_columns import published_study
 
@@ -28,7 +31,8 @@ def test_escape() -> None:
     assert escape("a_b & 5 % of λ×ρ ± Δ") == r"a\_b \& 5 \% of $\lambda$$\times$$\rho$ $\pm$ $\Delta$"
     assert escape("two\n\nlines") == "two lines"
     assert escape("\\") == r"\textbackslash{}"
-    assert escape("超 ok") == "? ok"
+    assert escape("超级 ok Þ") == "[U+8D85 U+7EA7] ok [U+00DE]"
+    assert breakable("a" * 60 + " b") == "a" * 40 + "\u200b" + "a" * 20 + " b"
 
 
 @given(st.text())
@@ -43,10 +47,94 @@ def test_escaped_text_is_safe_for_plain_pdflatex(text: str) -> None:
     [
         ("true pairs", "TruePairs"), ("psnr_y", "PsnrY"), ("bd", "Bd"), ("ρ=0.3", "RhoZeroPointThree"),
         ("bicubic:border=replicate", "BicubicBorderReplicate"), ("bicubic x4", "BicubicXFour"), ("no-dual", "NoDual"),
+        ("Müller–Ångström", "MullerAngstrom"), ("Straße", "Strasse"), ("ά", "Alpha"), ("жук", "Zheuka"),
+        ("ひらがな", "Hiragana"), ("한국", "Hangug"), ("中文", "UeocnUgfih"), ("🚀", "Rocket"), ("*", "Asterisk"), ("", "Empty"),
     ],
 )  # fmt: skip
 def test_letters(words: str, name: str) -> None:
     assert letters(words) == name
+
+
+@given(st.text(max_size=300))
+def test_any_text_has_a_name_of_letters_and_a_short_form(text: str) -> None:
+    assert re.fullmatch("[A-Za-z]+", letters(text))
+    assert re.fullmatch("[a-z]{4}", mark(text))
+    assert len(shortened(text)) <= 48
+
+
+@given(st.lists(st.characters(categories=("Lo",)), min_size=1, max_size=2, unique=True))
+def test_letters_of_other_scripts_are_not_dropped(characters: list[str]) -> None:
+    assert letters(characters[0]) != "Empty"
+    ideographs = [c for c in characters if "\u4e00" <= c <= "\u9fff"]
+    assert len({letters(c) for c in ideographs}) == len(ideographs)
+
+
+NAMES = (
+    "中文方法", "另一个", "Müller–Ångström", "Muller-Angstrom", "$x_1$", "x 1", "50 % a_b & #1 ~^\\", "***", "Þórður 🚀 жук",
+    "a" * 200, "a" * 199 + "b",
+)  # fmt: skip
+
+
+def named_arms(names: Sequence[str], **fields: Any) -> Study:
+    """A study with an arm of each name, worth 0.1 dB more than the one before it."""
+    arms = {name: {"adapt.steps": 21 + n} for n, name in enumerate(names)}
+    axes = [Axis("adapt.rho", [0, 0.3], label="ρ")]
+    return rho_study(axes=axes, arms=arms, control=None, **fields)
+
+
+def means_of(store: Store, names: Sequence[str]) -> dict[str, list[str]]:
+    """The values of the macros of the PSNR on bd, by the arm that the line above them names."""
+    study = named_arms(names, outputs=[])
+    fill(store, plan_of(study), lambda arm, kernel: 0.1 * names.index(arm.name) if arm.name in names else 0.0, images=2)
+    text = compose.macros_tex(*composed(store))
+    return {
+        name: re.findall(rf"% {re.escape(name)}, photos-test, bd ×4, psnr_y;.*\n\\newcommand{{\\(\w+)}}{{(.*)}}", text)
+        for name in names
+    }
+
+
+def test_every_arm_name_has_macros_of_its_own(store: Store) -> None:
+    macros = means_of(store, NAMES)
+    commands = [command for ((command, _),) in macros.values()]
+    assert len(set(commands)) == len(NAMES)
+    values = [float(re.sub("[^0-9.]", "", value)) for ((_, value),) in macros.values()]
+    assert values == sorted(values)
+
+
+def test_a_name_that_two_arms_would_share_is_neither_of_theirs(store: Store, tmp_path: Path) -> None:
+    """A paper's command must not silently become another arm's when an arm is added."""
+    alone = means_of(store, ["x 1"])["x 1"][0][0]
+    both = means_of(Store(tmp_path / "grown"), ["$x_1$", "x 1"])
+    assert alone not in {command for ((command, _),) in both.values()}
+    more = means_of(Store(tmp_path / "more"), ["x-1", "$x_1$", "x 1"])
+    assert more["x 1"][0][0] == both["x 1"][0][0]
+
+
+@pytest.mark.real
+def test_a_table_with_names_of_every_kind_compiles(store: Store) -> None:
+    fill(store, plan_of(named_arms(NAMES)))
+    report.write(store, "unpaired")
+    folder = store.study("unpaired")
+    log = compiled(folder, re.sub(r"Text .*\n", "", DOCUMENT))
+    for complaint in ("Missing character", "Float too large"):
+        assert complaint not in log
+    table = (folder / "table_rho.tex").read_text()
+    labels = [line.partition(" & ")[0] for line in table.splitlines() if line.startswith("{}")]
+    assert len(set(labels)) == len(NAMES) + 3
+    assert "a" * 40 in table  # whole in the caption
+
+
+def test_figures_write_names_as_they_are(store: Store) -> None:
+    names = ["$x_1$", "$\\frac$", "中文", "a" * 200]
+    fill(store, plan_of(named_arms(names, outputs=[Tradeoff(x="parameters")])), costs=True, samples=True, history=True)
+    study, outputs = composed(store)
+    for figure in compose.figures(study, outputs):
+        figure.figure.draw_without_rendering()
+        texts = [text.get_text().replace("\n", " ") for text in figure.figure.findobj(Text)]
+        if figure.name in {"figure_strip", "figure_training", "figure_psnr_y_against_parameters"}:
+            for label in (r"\$x_1\$", r"\$\frac\$", "[U+4E2D U+6587]"):
+                assert any(label in text for text in texts), (figure.name, label)
+            assert "a" * 200 in figure.caption
 
 
 def test_macros_have_unique_names_of_letters(filled: Store) -> None:
