@@ -14,7 +14,7 @@ GREEK = {
     "pi": "πΠ", "rho": "ρΡ", "sigma": "σΣ", "tau": "τΤ", "upsilon": "υΥ", "phi": "φΦ", "chi": "χΧ",
     "psi": "ψΨ", "omega": "ωΩ",
 }  # fmt: skip
-LONGEST, KEPT = 48, 24
+LONGEST, KEPT = 60, 24
 """Characters of a name that is shown whole, and those that are left of a longer one."""
 GREEK_NAMES = {letter: name for name, both in GREEK.items() for letter in both} | {"ς": "sigma"}
 

@@ -59,7 +59,7 @@ def test_letters(words: str, name: str) -> None:
 def test_any_text_has_a_name_of_letters_and_a_short_form(text: str) -> None:
     assert re.fullmatch("[A-Za-z]+", letters(text))
     assert re.fullmatch("[a-z]{4}", mark(text))
-    assert len(shortened(text)) <= 48
+    assert len(shortened(text)) <= 60
 
 
 @given(st.lists(st.characters(categories=("Lo",)), min_size=1, max_size=2, unique=True))
