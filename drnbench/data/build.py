@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from drnbench.data.fingerprint_cache import PixelRecord
-from drnbench.data.images import read_rgb
-from drnbench.data.lr import degrade, pixel_sha
+from drnbench.data.images import degrade, pixel_sha, read_rgb
 from drnbench.data.packed import ImageInfo, PixelFile, Pixels, cut
 from drnbench.errors import DataError, UnitError, UsageError
 from drnbench.parallel import Failed, Work, each

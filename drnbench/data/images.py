@@ -1,4 +1,4 @@
-"""Strict reading of image files, and cropping and conversion of pixels.
+"""Strict reading of image files; cropping, conversion, hashing and degrading of pixels.
 
 An image that other programs of the field read differently (transparency, palette, 16 bit, CMYK) is refused instead of
 converted: a silent conversion changes scores without a trace.
@@ -6,6 +6,7 @@ converted: a silent conversion changes scores without a trace.
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from drnbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from drnbench.degradations.kernel import Kernel
 
 MAX_PIXELS = 100_000_000
 """Larger headers are refused before decoding: a few bytes can claim gigabytes."""
@@ -187,3 +190,24 @@ def to_uint8(image: Tensor) -> NDArray[np.uint8]:
     if image.ndim != 3:
         raise UsageError(f"one image is 1 x 3 x H x W, not {tuple(image.shape)}")
     return np.ascontiguousarray(quantise(image.detach().cpu().double().numpy()).transpose(1, 2, 0))
+
+
+def pixel_sha(image: NDArray[np.uint8]) -> str:
+    """Return the sha256 (hex) of an image's shape and pixels: its identity in keys and caches."""
+    digest = hashlib.sha256(f"{image.shape}".encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.hexdigest()
+
+
+def degrade(kernel: Kernel, hr: NDArray[np.uint8], scale: int, sha: str) -> NDArray[np.uint8]:
+    """Return the LR image of an HR image.
+
+    Args:
+        kernel: the degradation.
+        hr: H x W x 3, sides divisible by the scale.
+        scale: HR size over LR size.
+        sha: `pixel_sha` of the whole HR image, before any crop: it seeds the noise, so that an image gets the same noise
+            in every set, order and process.
+
+    """
+    return to_uint8(kernel.degrade(to_tensor(hr), scale, int(sha[:16], 16)))

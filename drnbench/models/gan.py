@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from drnbench.degradations.resize import upsample
 from drnbench.errors import UsageError
-from drnbench.models.constants import HALF_RANGE, SMALLEST
+from drnbench.models import HALF_RANGE, SMALLEST
 from drnbench.models.drn import SLOPE
 from drnbench.models.edsr import ResidualBlock
 

@@ -14,8 +14,7 @@ from pydantic import Field
 
 from drnbench.config.trial import NonNegative, Stage
 from drnbench.errors import UsageError
-from drnbench.models import Model, on_demand
-from drnbench.models.constants import HALF_RANGE, SMALLEST
+from drnbench.models import HALF_RANGE, SMALLEST, Model, on_demand
 from drnbench.schemes.base import Batch, Mix, Options, Scheme
 
 if TYPE_CHECKING:

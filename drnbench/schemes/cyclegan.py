@@ -8,7 +8,7 @@ from pydantic import Field
 
 from drnbench.config.trial import NonNegative
 from drnbench.degradations.resize import downsample
-from drnbench.models.constants import HALF_RANGE
+from drnbench.models import HALF_RANGE
 from drnbench.schemes import schemes
 from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, DiscriminatorInput, l1, total_variation
 from drnbench.schemes.base import Batch, Options

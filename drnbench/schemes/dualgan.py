@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from drnbench.config.trial import NonNegative
-from drnbench.models.constants import HALF_RANGE
+from drnbench.models import HALF_RANGE
 from drnbench.schemes import schemes
 from drnbench.schemes.adversarial import Adversarial, AdversarialOptions, DiscriminatorInput, total_variation
 from drnbench.schemes.base import Batch, Options

@@ -1,12 +1,11 @@
 """Adaptive studies: a search instead of a grid.
 
     config.search    the declaration in a study file: space, objectives, sampler, seeds, pruner
-    optuna_adapter   the same in Optuna's terms: samplers, distributions, pruners
-    journal          the file that a killed search goes on from
+    optuna_adapter   the same in Optuna's terms: samplers, distributions, pruners; the journal, from which a killed search goes on
     candidate        one point of the space, and the best of several
-    engine           Optuna's ask and tell over a journal, for any objective; `drive` runs a plain function with it
+    engine           Optuna's ask and tell over a journal, for any objective
     resolve          a search under one profile: candidates become trials, the winner becomes an arm with fresh seeds
-    measure          the scores of a candidate, from the store
+    measure          units and scores of a candidate
     record           results/<study>/search.json, which plan and report read
 
 `drnbench.session.search_source` hands candidates to the coordinator.

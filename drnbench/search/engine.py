@@ -16,8 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from drnbench.config.search import Median, Search, Wilcoxon
 from drnbench.search.candidate import Candidate, State, best, identity
-from drnbench.search.journal import storage
-from drnbench.search.optuna_adapter import direction, distribution, pruner, quiet, sampler, suggest
+from drnbench.search.optuna_adapter import direction, distribution, pruner, quiet, sampler, storage, suggest
 
 STUCK = 10
 """After so many repeated candidates in a row the next is drawn at random."""

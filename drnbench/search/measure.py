@@ -1,4 +1,4 @@
-"""Scores of one seed of a candidate, read from the store."""
+"""The units of one seed of a candidate, an estimate of those that are left, and its scores, read from the store."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import pandas as pd
 
 from drnbench.config.search import VALIDATION, Objective
 from drnbench.config.trial import Trial
-from drnbench.config.units import EvaluateUnit, StageUnit
+from drnbench.config.units import EvaluateUnit, StageUnit, Unit
 from drnbench.degradations import canonical
-from drnbench.errors import UnitError
+from drnbench.errors import UnitError, UsageError
 from drnbench.models import on_demand
+from drnbench.planning.keys import Keys
+from drnbench.search.resolve import ResolvedSearch
 from drnbench.store import Store, read_json
 
 
@@ -34,6 +36,37 @@ class Run:
     def steps(self) -> int:
         """Optimiser steps of all stages."""
         return sum(stage.stage.steps for stage in self.stages)
+
+
+def make_run(search: ResolvedSearch, keys: Keys, values: dict[str, Any], seed: int) -> Run:
+    """Return one seed of a candidate as units.
+
+    Raises:
+        UsageError: the values make no trial.
+
+    """
+    trial = search.trial(values, seed)
+    where = f"{search.name}, candidate {search.label(values)}"
+    stages = keys.stages(trial, where)
+    return Run(trial, tuple(stages), keys.evaluation(trial, stages, where) if search.evaluations else None)
+
+
+def expected(search: ResolvedSearch, keys: Keys, candidates: int) -> tuple[list[Unit], frozenset[str]]:
+    """Return about the units that so many candidates take, and the keys of those that all candidates share.
+
+    A stage is shared where the ends of the space give the same one.
+    """
+    low, high = ({path: values.ends[end] for path, values in search.search.space.items()} for end in (0, 1))
+    seeds = range(search.search.seeds)
+    try:
+        first = [unit for seed in seeds for unit in make_run(search, keys, low, seed).units]
+        last = [unit for seed in seeds for unit in make_run(search, keys, high, seed).units]
+    except UsageError:  # such a candidate will fail by itself
+        units = [unit for seed in seeds for unit in make_run(search, keys, {}, seed).units]
+        return list(units) * candidates, frozenset()
+    shared = frozenset(unit.key for unit in first) & {unit.key for unit in last}
+    own = [unit for unit in first if unit.key not in shared]
+    return [unit for unit in first if unit.key in shared] + own * candidates, shared
 
 
 def scores(run: Run, objectives: tuple[Objective, ...], store: Store) -> tuple[list[float], list[float]]:

@@ -1,14 +1,18 @@
-"""A declared search in Optuna's terms; every setting by name, as the defaults of two versions differ."""
+"""A declared search in Optuna's terms, and its journal; every setting by name, as the defaults of two versions differ."""
 
 from __future__ import annotations
 
 import contextlib
 import math
+import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+from optuna.storages import InMemoryStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from drnbench.config.search import Choice, Float, Int, Median, Objective, Search
 from drnbench.data.sampling import derived_seed
@@ -73,3 +77,34 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield
+
+
+def storage(path: Path | None) -> Any:
+    """Return Optuna's storage over a journal, one append-only file; in memory for None.
+
+    It is locked by a file beside it, so that it also works on a network file system, and repaired where a process was
+    killed while it wrote.
+    """
+    if path is None:
+        return InMemoryStorage()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = JournalFileOpenLock(str(path))
+    lock.acquire()
+    try:
+        _repair(path)
+    finally:
+        lock.release()
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+
+
+def _repair(path: Path) -> None:
+    """Cut a last line that was not finished: Optuna would append to it, and refuse the file from then on."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        text = file.read()
+        whole = text.rfind(b"\n") + 1
+        if whole < len(text):
+            file.truncate(whole)
+            file.flush()
+            os.fsync(file.fileno())

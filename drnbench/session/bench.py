@@ -18,8 +18,7 @@ import torch
 from drnbench.config.protocol import Protocol
 from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Data, Evaluate, Stage, Trial
-from drnbench.data.images import read_rgb
-from drnbench.data.lr import degrade, pixel_sha
+from drnbench.data.images import degrade, pixel_sha, read_rgb
 from drnbench.datasets.sources import ImageFile, resolve
 from drnbench.degradations import parse
 from drnbench.errors import UsageError, nearest

@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 from drnbench.config.protocol import Protocol
-from drnbench.data.images import Colour, mod_crop, read_rgb
-from drnbench.data.lr import degrade, pixel_sha
+from drnbench.data.images import Colour, degrade, mod_crop, pixel_sha, read_rgb
 from drnbench.datasets.sources import ImageFile, resolve
 from drnbench.degradations import canonical, parse
 from drnbench.errors import DataError, UsageError

@@ -9,8 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from drnbench.config.protocol import Protocol
-from drnbench.data.images import Colour, mod_crop, read_rgb
-from drnbench.data.lr import degrade, pixel_sha
+from drnbench.data.images import Colour, degrade, mod_crop, pixel_sha, read_rgb
 from drnbench.data.pairing import matching_hr
 from drnbench.datasets.sources import ImageFile, resolve
 from drnbench.degradations import canonical, parse

@@ -14,10 +14,9 @@ from drnbench.planning.keys import Keys
 from drnbench.search import measure, record
 from drnbench.search.candidate import Candidate, State
 from drnbench.search.engine import Engine
-from drnbench.search.measure import Run
+from drnbench.search.measure import Run, make_run
 from drnbench.search.resolve import ResolvedSearch
 from drnbench.session.recording import record_trial
-from drnbench.session.search_units import make_run
 from drnbench.store import Status, Store, is_scored
 
 

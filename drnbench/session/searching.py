@@ -13,6 +13,7 @@ from drnbench.planning import Plan
 from drnbench.planning.costs import Costs
 from drnbench.planning.keys import Keys
 from drnbench.search import record
+from drnbench.search.measure import expected
 from drnbench.search.resolve import ResolvedSearch, signature
 from drnbench.session.declared import Declared
 from drnbench.session.execute import display, execute
@@ -21,7 +22,6 @@ from drnbench.session.progress import Progress, RichProgress
 from drnbench.session.recording import announce
 from drnbench.session.request import Request
 from drnbench.session.search_source import Searcher
-from drnbench.session.search_units import expected
 from drnbench.store import Store
 from drnbench.training.prepare import prepare
 

@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from drnbench.search import Choice, Float, Int, Maximise, Median, Minimise, Search, Steps, Wilcoxon
-from drnbench.search.drive import drive
 from drnbench.search.engine import Engine
 from tests.helpers import until
+from tests.search.drive import drive
 
 GRID = {"x": Steps(0, 1, 0.1), "y": Steps(0, 1, 0.1)}
 OPTIMUM = {"x": 0.7, "y": 0.3}
@@ -90,7 +90,7 @@ KILLED = """
 import sys, threading
 from pathlib import Path
 from tests.search.test_engine import hill, searched
-from drnbench.search.drive import drive
+from tests.search.drive import drive
 
 def score(values, seed, report):
     lines = log.read_text().splitlines() if log.exists() else []
