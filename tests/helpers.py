@@ -15,6 +15,10 @@ import pandas as pd
 import psutil
 import torch
 
+from drnbench.config.study import Study
+from drnbench.planning.expand import Expanded, expand
+from drnbench.search.resolve import expanded, resolve_search
+
 STUDY = '''"""Does a share of unpaired images change anything here?"""
 
 from drnbench import Axis, Curve, Data, Evaluate, Stage, Study, Table, Trial
@@ -103,3 +107,10 @@ def same(a: object, b: object) -> bool:
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     return bool(a == b)
+
+
+def expand_study(study: Study, name: str, question: str, profile: str = "quick") -> Expanded:
+    """Turn any study into arms of frozen trials: its grid, or the arms of a search that has not run."""
+    if study.search is None:
+        return expand(study, name, question, profile)
+    return expanded(resolve_search(study, name, question, profile))

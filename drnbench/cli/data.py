@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -44,16 +43,6 @@ def fetch(
     ] = None,
 ) -> int:
     """Download sets of images, checked and resumable; what is there is left alone."""
-    return fetch_data(names, to, url)
-
-
-def fetch_data(names: Iterable[str], to: Path | None, url: str | None) -> int:
-    """Fetch sets of images and weights by name, unless they are there.
-
-    Raises:
-        UsageError: an unknown name, one that only its authors give out, or what `drnbench.datasets.fetch.fetch` raises.
-
-    """
     wanted = [part for name in names for part in JOINED.get(name, (name,))]
     for name in wanted:
         if name in GIVEN_OUT:

@@ -102,23 +102,14 @@ def hr_set(images: Iterable[ImageInfo], crop: int | None = None, *, modulo: int 
     for image in images:
         _shape(image, crop, modulo)
     hr_files(images).build()
-    return ImageStack(
-        [cut(decode(i), crop, modulo) if i.cache is None else i.pixel_file(i.cache) for i in images],
-        decode,
-        crop,
-        modulo,
-    )
+    entries = [cut(decode(i), crop, modulo) if i.cache is None else i.pixel_file(i.cache) for i in images]
+    return ImageStack(entries, decode, crop, modulo)
 
 
 def lr_files(
-    images: Sequence[ImageInfo],
-    kernel: str,
-    scale: int,
-    cache_dir: Path,
-    crop: int | None = None,
-    *,
-    modulo: int | None = None,
-) -> PixelSet:
+    images: Sequence[ImageInfo], kernel: str, scale: int, cache_dir: Path, crop: int | None = None,
+    *, modulo: int | None = None,
+) -> PixelSet:  # fmt: skip
     """Return the files of LR images, for the arguments of `lr_set`; for kernel `real` those of the images themselves."""
     modulo = scale if modulo is None else modulo
     if scale < 1 or modulo < 1 or modulo % scale:
@@ -136,14 +127,9 @@ def lr_files(
 
 
 def lr_set(
-    images: Sequence[ImageInfo],
-    kernel: str,
-    scale: int,
-    cache_dir: Path,
-    crop: int | None = None,
-    *,
-    modulo: int | None = None,
-) -> Sequence[Pixels]:
+    images: Sequence[ImageInfo], kernel: str, scale: int, cache_dir: Path, crop: int | None = None,
+    *, modulo: int | None = None,
+) -> Sequence[Pixels]:  # fmt: skip
     """Return the LR images, h x w x 3 uint8, as read-only maps of their files.
 
     Each is made once and kept at `cache_dir/lr/<key[:2]>/<key>.npy`, where the key covers HR pixels, kernel with all

@@ -134,12 +134,9 @@ class ImageStack(Sequence[Pixels]):
     """
 
     def __init__(
-        self,
-        entries: Sequence[PixelFile | Pixels],
-        make: Callable[[ImageInfo], Pixels],
-        crop: int | None = None,
+        self, entries: Sequence[PixelFile | Pixels], make: Callable[[ImageInfo], Pixels], crop: int | None = None,
         modulo: int | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._entries, self._make, self._crop, self._modulo = entries, make, crop, modulo
         self._maps: dict[int, Pixels] = {}
         self._bytes = 0

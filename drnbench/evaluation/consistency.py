@@ -38,14 +38,11 @@ class LrPsnr(Metric):
         """Return dB; infinite where the degraded SR equals the input."""
         assert item.lr is not None
         kernel = parse("bicubic" if parse(item.kernel).real else item.kernel)
-        again = to_uint8(
-            kernel.model_copy(update={"noise": None, "jpeg": None}).degrade(to_tensor(item.sr), item.scale)
-        )
+        kernel = kernel.model_copy(update={"noise": None, "jpeg": None})
+        again = to_uint8(kernel.degrade(to_tensor(item.sr), item.scale))
         border = math.ceil(protocol.shaved(item.scale) / item.scale)
-        return psnr(
-            luma(shaved(again, border), y_round=protocol.y_round),
-            luma(shaved(item.lr, border), y_round=protocol.y_round),
-        )
+        a, b = (luma(shaved(image, border), y_round=protocol.y_round) for image in (again, item.lr))
+        return psnr(a, b)
 
 
 @metrics.register("dual_mae")

@@ -203,17 +203,9 @@ class Ssim(Compared):
                 f"SSIM has an {SSIM_WINDOW} x {SSIM_WINDOW} window, but {width} x {height} pixels are left of "
                 f"an image when its border is shaved: use larger images, or leave out {self.name}"
             )
-        return float(
-            structural_similarity(  # type: ignore[no-untyped-call]
-                sr,
-                hr,
-                gaussian_weights=True,
-                sigma=1.5,
-                use_sample_covariance=False,
-                data_range=255,
-                channel_axis=2 if sr.ndim == 3 else None,
-            )
-        )
+        paper = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+        axis = 2 if sr.ndim == 3 else None
+        return float(structural_similarity(sr, hr, channel_axis=axis, **paper))  # type: ignore[no-untyped-call]
 
 
 @metrics.register("psnr_y")

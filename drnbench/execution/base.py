@@ -32,17 +32,9 @@ class Event:
 
 @dataclass(frozen=True)
 class Options:
-    """Options of executors; each takes `device` and `jobs`, and those of the others that it names.
+    """Options of executors, as `drnbench.run` describes them.
 
-    Attributes:
-        device: auto, cpu or cuda; what auto means is up to the executor.
-        jobs: units at once; None: as many as there is room for.
-        gpus: numbers of the GPUs to use, as in "0,1"; None: all.
-        per_gpu: units that share a GPU.
-        address: of the Ray cluster; None: auto.
-        partition: of SLURM; None: the cluster's default.
-        slurm: further parameters of submitit, as KEY=VALUE.
-
+    Each executor takes `device`, whose auto it interprets, and `jobs`, and those of the others that it names.
     """
 
     device: str = "auto"

@@ -22,14 +22,12 @@ from drnbench.store.environment import capture, signature
 from drnbench.training.loop import train
 
 
-def compute(
-    unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bool], status: Status
-) -> str:  # fmt: skip
+def compute(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bool], status: Status) -> str:
     """Train or score a unit in its folder; return "done", or "interrupted" where it was stopped before its end.
 
     Args:
-        unit: the unit.
-        store: its results folder.
+        unit: the unit, in a folder of this store.
+        store: the results folder.
         device: "cpu" or "cuda".
         emit: receives progress.
         stop: asked after each step.
@@ -117,10 +115,7 @@ class _Meter:
 
 def _peak_memory(device: str) -> dict[str, Any]:
     """Return the peak memory of this process in MiB, on the GPU too, for the estimates of later plans."""
-    peak: dict[str, Any] = {
-        "device": device,
-        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
+    peak = {"peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
     if device == "cuda":
         peak["peak_gpu_mib"] = torch.cuda.max_memory_allocated() // 2**20
-    return peak
+    return {"device": device, **peak}

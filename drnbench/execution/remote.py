@@ -62,14 +62,7 @@ class Job(Frozen):
 
 
 def pack_job(unit: Unit, root: Path, device: str) -> str:
-    """Return a unit as a text that `run_job` runs anywhere.
-
-    Args:
-        unit: the unit.
-        root: the results folder.
-        device: "cpu" or "cuda": the engine says which GPU that is.
-
-    """
+    """Return a unit as a text that `run_job` runs anywhere; `device`: "cpu" or "cuda", the engine says which GPU."""
     environment = {k: v for k, v in os.environ.items() if k.startswith("DRNBENCH_") or k == "TORCH_HOME"}
     job = Job(
         unit=unit, root=str(root), device=device, folder=str(Path.cwd()), environment=environment,

@@ -328,9 +328,9 @@ def _complete(parameters: dict[str, Any], partition: str | None, device: str) ->
         chosen["partition"] = partition
     if device == "cuda" and not GPU & set(parameters):
         chosen["gpus_per_node"] = 1
-    return {
-        key if key in shared or key.startswith("slurm_") else f"slurm_{key}": value for key, value in chosen.items()
-    }
+    own = (key for key in chosen if key not in shared and not key.startswith("slurm_"))
+    prefixed = {key: f"slurm_{key}" for key in own}
+    return {prefixed.get(key, key): value for key, value in chosen.items()}
 
 
 def _last_line(job: Any) -> str:

@@ -28,13 +28,8 @@ def pack(folder: Path, *, status: bool = True, names: Collection[str] | None = N
     """
     out = io.BytesIO()
     relative = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    kept = [
-        n
-        for n in relative
-        if not any(PRIVATE.fullmatch(part) for part in n.parts)
-        and (status or n.name != "status.json")
-        and (names is None or n.as_posix() in names)
-    ]
+    kept = [n for n in relative if not any(PRIVATE.fullmatch(part) for part in n.parts)]
+    kept = [n for n in kept if (status or n.name != "status.json") and (names is None or n.as_posix() in names)]
     with zipfile.ZipFile(out, "w") as archive:
         # The checkpoint before the history: rows beyond a checkpoint are dropped on resume, lacking ones would be lost.
         for name in sorted(kept, key=_order, reverse=True):

@@ -112,8 +112,4 @@ def _annotation(make: Callable[..., Any], parameter: str) -> Any:
         return eval(hint, names) if isinstance(hint, str) else hint  # noqa: S307 - the factory's own code
 
 
-def _entry(name: str, make: Callable[..., nn.Module], summary: str, **fields: Any) -> Model:
-    return Model(name, make, summary, **fields)
-
-
-models: Registry[Model] = Registry("model", home=("drnbench.models.builtin",), group="drnbench.models", entry=_entry)
+models: Registry[Model] = Registry("model", home=("drnbench.models.builtin",), group="drnbench.models", entry=Model)

@@ -43,16 +43,12 @@ class Resolved:
     scheme: str | None
 
 
-def _small(scale: int) -> dict[str, Any]:
-    return {"n_blocks": 30, "n_feats": 8 if scale == 8 else 16}
-
-
 def _large(scale: int) -> dict[str, Any]:
     return {"n_blocks": 36, "n_feats": 10} if scale == 8 else {"n_blocks": 40, "n_feats": 20}
 
 
 METHODS: dict[str, Method] = {
-    "drn-s": Method("drn", "DRN-S of the paper, 4.8 M parameters at x4", _small),
+    "drn-s": Method("drn", "DRN-S of the paper, 4.8 M parameters at x4", lambda scale: models.get("drn").sizes(scale)),
     "drn-l": Method("drn", "DRN-L of the paper, 9.8 M parameters at x4", _large),
     "no-dual": Method("drn", "the DRN network without the dual loss, sizes free", scheme="supervised"),
     "dual-synth": Method(

@@ -127,21 +127,22 @@ def state_digest(path: Path) -> str:
     content = read_safely(path)
     if is_checkpoint(content):
         content = {"model": content["model"], "extra": content.get("extra") or {}}
-    total, tensors = hashlib.sha256(), sorted(_tensors(content, ""), key=lambda item: item[0])
-    if not tensors:
+    total, named = hashlib.sha256(), sorted(tensors(content), key=lambda item: item[0])
+    if not named:
         raise UsageError(f"{path} holds no tensors: expected a state dict, dual networks or a checkpoint.pt")
-    for name, tensor in tensors:
+    for name, tensor in named:
         total.update(f"{name}\0{tuple(tensor.shape)}\0{tensor.dtype}\0".encode())
         total.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
 
 
-def _tensors(content: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
+def tensors(content: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors in nested dictionaries and lists, each with its path: `/model/head.weight`."""
     if isinstance(content, Tensor):
         yield prefix, content
     elif isinstance(content, (dict, list, tuple)):
         for name, value in content.items() if isinstance(content, dict) else enumerate(content):
-            yield from _tensors(value, f"{prefix}/{name}")
+            yield from tensors(value, f"{prefix}/{name}")
 
 
 def is_checkpoint(content: Any) -> bool:

@@ -249,17 +249,3 @@ def _check_images(resolved: ResolvedSearch, cache: Path) -> None:
             raise UsageError(
                 f"{resolved.name}, search: {source} and the reported {shared[0]} share images: take others"
             )
-
-
-def expand_study(
-    study: Study, name: str, question: str, profile: str = "quick", sets: Mapping[str, Any] | None = None
-) -> Expanded:
-    """Turn any study into arms of frozen trials: its grid, or the arms of a search that has not run.
-
-    Raises:
-        UsageError: as `drnbench.planning.expand.expand`.
-
-    """
-    if study.search is None:
-        return expand(study, name, question, profile, sets)
-    return expanded(resolve_search(study, name, question, profile, sets))

@@ -156,22 +156,16 @@ def _degrade(folder: Path) -> Iterator[Speed]:
             results = each(work, images, jobs, "degrading")
             next(results)  # the start of the processes is not the speed of the work
             start = time.perf_counter()
-            done = len(list(results))
-            yield Speed(
-                f"degrade bicubic x4, {label}, PNG files", done / (time.perf_counter() - start), "images/s", jobs
-            )
+            rate = len(list(results)) / (time.perf_counter() - start)
+            yield Speed(f"degrade bicubic x4, {label}, PNG files", rate, "images/s", jobs)
 
 
 def _enlarge(folder: Path, device: torch.device) -> Iterator[Speed]:
     del folder
     hr = _photograph(512, 512)
     small = degrade(parse("bicubic"), hr, 4, pixel_sha(hr))
-    sized: tuple[tuple[str, dict[str, Any]], ...] = (
-        ("bicubic", {}),
-        ("drn", {"n_blocks": 2, "n_feats": 8}),
-        ("drn-s", {}),
-    )
-    for name, sizes in sized:
+    sized: dict[str, dict[str, Any]] = {"bicubic": {}, "drn": {"n_blocks": 2, "n_feats": 8}, "drn-s": {}}
+    for name, sizes in sized.items():
         upscaler = Upscaler(create(name, 4, **sizes).to(device).eval(), 4, device)
         shown = _sized(name, sizes)
         yield Speed(f"enlarge x4 with {shown}, 128 x 128 LR pixels", _rate(lambda u=upscaler: u(small)), "images/s", 1)  # type: ignore[misc]

@@ -32,10 +32,8 @@ class Coordinator:
     the same twice.
 
     Args:
-        plan: the plan.
-        store: where its results are.
-        executor: runs units; closed at the end.
-        listeners: observers.
+        plan: the plan, whose results are in `store`.
+        executor: closed at the end.
         rerun: as in `todo`.
         fail_fast: stop at the first failure.
         time_limit: seconds that a unit may run; then it saves, ends, and has failed with kind `timeout`. None: no limit.

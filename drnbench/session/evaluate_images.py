@@ -87,13 +87,9 @@ class Enlarge(Work[Task, Scored]):
             self._dual = Chain(dual_from_file(self.dual_weights, self.scale)).to(device).eval()
         overlap = TILE_OVERLAP if self.overlap is None else self.overlap
         self._upscaler = Upscaler(
-            model.to(device).eval(),
-            self.scale,
-            device,
-            tile=self.tile,
-            overlap=overlap,
-            self_ensemble=self.self_ensemble,
-        )
+            model.to(device).eval(), self.scale, device,
+            tile=self.tile, overlap=overlap, self_ensemble=self.self_ensemble,
+        )  # fmt: skip
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the networks out: each process builds its own."""
@@ -217,7 +213,7 @@ def evaluate(
         alpha: colour that transparent images are laid onto; None: they are refused.
 
     Raises:
-        UsageError: what is request for cannot be computed; said before any image is read.
+        UsageError: what is asked for cannot be computed; said before any image is read.
 
     """
     sizes = dict(sizes or {})

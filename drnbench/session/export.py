@@ -67,14 +67,8 @@ def _stage(store: Store, key: str, out: Path) -> Path:
     if not (folder / "checkpoint.pt").exists():
         users = (p.parent.name for p in store.root.glob("trials/*/trial.json") if folder.name in read_json(p)["stages"])
         again = next((f"`reproduce {name[:12]} --keep DIR` trains them again, bit for bit" for name in users), None)
-        raise UsageError(
-            f"the weights of stage {folder.name[:12]} were cleaned away; "
-            + (
-                f"{again}, for `export {folder.name[:12]} {out} --results DIR`"
-                if again
-                else "train it with --rerun all"
-            )
-        )
+        way = f"{again}, for `export {folder.name[:12]} {out} --results DIR`" if again else "train it with --rerun all"
+        raise UsageError(f"the weights of stage {folder.name[:12]} were cleaned away; {way}")
     return folder
 
 

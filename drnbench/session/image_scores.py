@@ -106,21 +106,15 @@ def check_protocol(protocol: Protocol, metrics: Sequence[str]) -> None:
             raise UsageError(f"{options[field]}: none of {', '.join(metrics)} looks at it; leave it out")
 
 
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
 def image_scores(
     head: Mapping[str, Any], rows: Sequence[Scored], failed: Sequence[str], metrics: Sequence[str], protocol: Protocol,
     notes: Sequence[str] = (),
 ) -> ImageScores:  # fmt: skip
-    """Return the scores of images with their means.
-
-    Args:
-        head: what was scored: model, scale, data, kernel, ...
-        rows: the scores of each image.
-        failed: images that could not be scored, a line each.
-        metrics: names.
-        protocol: how they were measured.
-        notes: what the reader should know.
-
-    """
+    """Return the scores of images with their means; `head`: what was scored: model, scale, data, kernel, ..."""
     finite = {name: [row.values[name] for row in rows if math.isfinite(row.values[name])] for name in metrics}
     shown = {name: registry.get(name) for name in metrics}
     record = {
@@ -133,14 +127,7 @@ def image_scores(
         },
         "mean": {name: math.fsum(values) / len(values) if values else None for name, values in finite.items()},
         "infinite": {name: len(rows) - len(values) for name, values in finite.items() if len(values) < len(rows)},
-        "images": [
-            {
-                "image": row.image,
-                **{name: value if math.isfinite(value) else None for name, value in row.values.items()},
-                **(row.extra or {}),
-            }
-            for row in rows
-        ],
+        "images": [{"image": row.image, **_finite(row.values), **(row.extra or {})} for row in rows],
         **({"failed": [" ".join(line.split()) for line in failed]} if failed else {}),
     }
     return ImageScores(record, tuple(metrics), protocol, tuple(failed), tuple(notes))

@@ -19,18 +19,10 @@ from drnbench.execution.local import LocalExecutor
 from drnbench.planning import Plan, PlannedTrial, StageNode
 from drnbench.planning.expand import Arm, Expanded
 from drnbench.results.inventory import resolve
+from drnbench.session import reproduction
 from drnbench.session.coordinator import Coordinator
-from drnbench.session.progress import PlainProgress, RichProgress
-from drnbench.session.reproduction import (
-    Compared,
-    Recorded,
-    check_data,
-    compare_scores,
-    compare_weights,
-    differences,
-    read_recorded,
-    reasons,
-)
+from drnbench.session.execute import display
+from drnbench.session.reproduction import Compared, Recorded
 from drnbench.store import Store, read_json
 from drnbench.store.devices import pick_devices
 from drnbench.training.prepare import prepare
@@ -53,8 +45,8 @@ def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
 
     """
     store = Store(results)
-    record = read_recorded(store, resolve(store, key))
-    check_data(record, store.cache)
+    record = reproduction.read_recorded(store, resolve(store, key))
+    reproduction.check_data(record, store.cache)
     with _fresh_store(store, record.key, keep) as fresh:
         failed = _run(record, fresh, _device(store, record, device))
         if failed is None:
@@ -69,11 +61,8 @@ def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
     for line in why:
         print(line)
     for result in outcomes:
-        print(
-            f"{result} ({result.count} {'rows' if result.title == 'scores' else 'tensors'})"
-            if not result.missing
-            else str(result)
-        )
+        counted = f" ({result.count} {'rows' if result.title == 'scores' else 'tensors'})"
+        print(f"{result}{'' if result.missing else counted}")
     if keep is not None:
         print(f"what was made now is in {keep}")
     return 0 if all(result.identical or result.missing for result in outcomes) else 1
@@ -107,20 +96,14 @@ def _device(store: Store, record: Recorded, device: str) -> list[str]:
 
 def _run(record: Recorded, fresh: Store, devices: list[str]) -> list[str] | None:
     """Run everything again; returns what failed, or None where it was interrupted."""
-    from rich.console import Console
-
     plan = _plan(record)
     units: list[Unit] = [*record.stages, *(trial.unit for trial in plan.trials)]
     steps = sum(unit.stage.steps for unit in record.stages)
     title = f"trial {short(record.key)}" if record.scored else f"stage {short(record.key)}"
-    print(
-        f"{title}: {len(record.stages)} stages, {steps} steps, from scratch on {devices[0].partition(':')[0]}",
-        flush=True,
-    )
+    device = devices[0].partition(":")[0]
+    print(f"{title}: {len(record.stages)} stages, {steps} steps, from scratch on {device}", flush=True)
     prepare(units, fresh.cache)
-    console = Console()
-    progress = RichProgress(units, console) if console.is_terminal else PlainProgress(units)
-    with progress:
+    with display(units) as progress:
         outcome = Coordinator(plan, fresh, LocalExecutor(fresh.root, 1, devices), [progress]).run()
     return None if outcome.interrupted else outcome.failed
 
@@ -152,21 +135,20 @@ def _compare(record: Recorded, store: Store, fresh: Store) -> tuple[list[Compare
         records.append(("scores", store.trial(record.key) / "scores.json", fresh.trial(record.key) / "scores.json"))
     for name, old, new in records:
         a, b = read_json(old) or {}, read_json(new) or {}
-        for kind, text in differences(a, b).items():
+        for kind, text in reproduction.differences(a, b).items():
             around.setdefault(f"{kind} differ: {text}" if kind != "code" else text, []).append(name)
-        unexpected += reasons(a, b)
+        unexpected += reproduction.reasons(a, b)
     for unit in record.stages:
         old, new = (s.stage(unit.key) / "checkpoint.pt" for s in (store, fresh))
-        compared.append(compare_weights(f"weights of {_name(unit)}", old, new))
+        compared.append(reproduction.compare_weights(f"weights of {_name(unit)}", old, new))
     if record.scored is not None:
         old, new = (s.trial(record.key) / "per_image.parquet" for s in (store, fresh))
-        compared.append(compare_scores("scores", old, new, {e.key for e in record.scored.wanted}))
+        compared.append(reproduction.compare_scores("scores", old, new, {e.key for e in record.scored.wanted}))
         status = store.status(store.trial(record.key))
         unknown = len(status.evaluations if status else ()) - len(record.scored.wanted)
         if unknown:
-            compared.append(
-                Compared("other scores", missing=f"{unknown} not compared, no plan.json tells what they are of")
-            )
+            reason = f"{unknown} not compared, no plan.json tells what they are of"
+            compared.append(Compared("other scores", missing=reason))
     lines = [f"{text} ({', '.join(names)})" for text, names in around.items()]
     lines.append("data: as recorded")
     why = ", ".join(dict.fromkeys(unexpected))

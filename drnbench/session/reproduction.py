@@ -6,7 +6,7 @@ Bit for bit is promised within one numerics signature and one version of the num
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from drnbench.config.units import EvaluateUnit, Evaluation, StageUnit
 from drnbench.data.cache import Fingerprint, ImageInfo, fingerprint
 from drnbench.data.precomputed_lr import precomputed_lr
 from drnbench.errors import DataError, UsageError
-from drnbench.models.weights import read_safely, state_digest
+from drnbench.models.weights import read_safely, state_digest, tensors
 from drnbench.planning.keys import Keys
 from drnbench.results.plan_record import find_plan, studies
 from drnbench.store import Store, read_json
@@ -74,12 +74,8 @@ class Compared:
             return f"{self.title}: {self.missing}"
         if not self.different:
             return f"{self.title}: identical"
-        most = (
-            f"; largest difference {self.largest:.3g} in {self.where}"
-            if self.largest is not None
-            else f"; {self.where}"
-        )
-        return f"{self.title}: {self.different} differ{most}"
+        largest = f"largest difference {self.largest:.3g} in " if self.largest is not None else ""
+        return f"{self.title}: {self.different} differ; {largest}{self.where}"
 
 
 def read_recorded(store: Store, folder: Path) -> Recorded:
@@ -209,7 +205,8 @@ def compare_weights(title: str, old: Path, new: Path) -> Compared:
     if not old.exists():
         return Compared(title, missing="not compared, its checkpoint was cleaned away")
     a, b = (
-        dict(_tensors({"model": s["model"], "extra": s.get("extra") or {}}, "")) for s in map(read_safely, (old, new))
+        {name[1:].replace("/", "."): tensor for name, tensor in tensors({"model": s["model"], "extra": s.get("extra")})}
+        for s in map(read_safely, (old, new))
     )
     different, largest, where = 0, None, ""
     for name in sorted(a.keys() | b.keys()):
@@ -221,14 +218,6 @@ def compare_weights(title: str, old: Path, new: Path) -> Compared:
             if largest is None or math.isnan(apart) or apart > largest:
                 largest, where = apart, name
     return Compared(title, len(a), different, largest, where)
-
-
-def _tensors(content: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    if hasattr(content, "dtype"):
-        yield prefix, content
-    elif isinstance(content, (Mapping, list, tuple)):
-        for name, value in content.items() if isinstance(content, Mapping) else enumerate(content):
-            yield from _tensors(value, f"{prefix}.{name}" if prefix else str(name))
 
 
 def _same_bits(a: Any, b: Any) -> bool:

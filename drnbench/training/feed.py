@@ -101,11 +101,8 @@ class Feed:
         return hr_set(lr_source.images)
 
     def _empty(self) -> dict[int, NDArray[np.float32]]:
-        stage = self.unit.stage
-        return {
-            f: np.zeros((0, 3, stage.patch // f, stage.patch // f), np.float32)
-            for f in pyramid_factors(self.unit.scale)
-        }
+        patch, factors = self.unit.stage.patch, pyramid_factors(self.unit.scale)
+        return {f: np.zeros((0, 3, patch // f, patch // f), np.float32) for f in factors}
 
     def _on(self, stack: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(stack).to(self.device, non_blocking=True)

@@ -28,10 +28,6 @@ def prepare(units: Sequence[Unit], cache: Path) -> None:
 
     Their size is printed first. Files that are finished stay when the process is killed.
 
-    Args:
-        units: that are about to run.
-        cache: the cache's folder.
-
     Raises:
         UsageError: the cache cannot be written, or has no room for all of it.
         DataError: an image that cannot be read or has changed.
@@ -104,14 +100,7 @@ def _large_sets(units: Sequence[Unit], cache: Path) -> list[PixelSet]:
 
 
 def pixel_sets(read: Read, images: tuple[ImageInfo, ...], cache: Path) -> list[PixelSet]:
-    """Return the files of HR and LR images that a read needs.
-
-    Args:
-        read: of one source.
-        images: that it selects.
-        cache: the cache's folder.
-
-    """
+    """Return the files of HR and LR images that a read needs of the images that it selects."""
     data, real = read.data, parse(read.data.kernel).real
     made = [] if real else [lr_files(images, data.kernel, f, cache, data.crop, modulo=read.scale) for f in read.made]
     return [*([hr_files(images)] if real or 1 in read.factors else []), *made]

@@ -94,11 +94,9 @@ def units_reads(units: Sequence[Unit]) -> list[Read]:
     seen: set[object] = set()
     for unit in units:
         # Seeds of one arm read the same.
-        identity = (
-            (unit.scale, unit.unpaired_digest is None, unit.stage.model_dump_json())
-            if unit.kind == "stage"
-            else unit.key
-        )
+        identity: object = unit.key
+        if unit.kind == "stage":
+            identity = (unit.scale, unit.unpaired_digest is None, unit.stage.model_dump_json())
         if identity not in seen:
             seen.add(identity)
             reads.update(dict.fromkeys(_unit_reads(unit)))

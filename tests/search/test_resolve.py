@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from drnbench import Axis, Curve, Evaluate
 from drnbench.errors import UsageError
 from drnbench.search import Choice, Float, Int, Maximise, Median, Minimise, Steps
-from drnbench.search.resolve import expand_study, expanded, resolve_search, signature
+from drnbench.search.resolve import expanded, resolve_search, signature
+from tests.helpers import expand_study
 from tests.search.studyfile import study
 
 

@@ -5,9 +5,9 @@ import pytest
 from drnbench.config.studyfile import load
 from drnbench.errors import DataError
 from drnbench.planning import make
-from drnbench.search.resolve import expand_study
 from drnbench.store import Store
 from tests.conftest import REPOSITORY
+from tests.helpers import expand_study
 
 STUDIES = sorted((REPOSITORY / "studies").glob("*.py"))
 NAMED = {
