@@ -18,7 +18,6 @@ def check_json(out: Path | None) -> None:
 
     Raises:
         UsageError: why it cannot.
-
     """
     if out is None or str(out) == "-":
         return

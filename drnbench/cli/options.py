@@ -59,7 +59,6 @@ def use_data_roots(roots: list[Path] | None) -> None:
 
     Raises:
         UsageError: no such folder, or one whose name cannot stand in a list of folders.
-
     """
     for root in roots or []:
         if not root.expanduser().is_dir():
@@ -75,7 +74,6 @@ def read_colour(text: str | None) -> tuple[int, int, int] | None:
 
     Raises:
         UsageError: anything else.
-
     """
     named = {"white": "#ffffff", "black": "#000000"}
     if text is None:
@@ -92,7 +90,6 @@ def read_metrics(text: str) -> tuple[str, ...]:
 
     Raises:
         UsageError: it names none.
-
     """
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:

@@ -50,7 +50,6 @@ def show(
 
     Raises:
         UsageError: a difference that is not above 0.
-
     """
     costs, study = Costs(store, device), plan.study
     seeds = outlook(plan, store, difference)  # first: it may refuse

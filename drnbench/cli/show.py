@@ -98,18 +98,11 @@ def scores(path: Path) -> list[dict[str, Any]]:
         dataset, kernel, scale, metric, evaluation = group
         values = group_rows["value"].to_numpy(dtype="float64")
         finite = values[np.isfinite(values)]
-        out.append(
-            {
-                "dataset": dataset,
-                "kernel": kernel,
-                "scale": int(scale),
-                "metric": metric,
-                "mean": float(finite.mean()) if len(finite) else None,
-                "images": len(values),
-                "infinite": int(np.isinf(values).sum()),
-                "evaluation": evaluation,
-            }
-        )
+        out.append({
+            "dataset": dataset, "kernel": kernel, "scale": int(scale), "metric": metric,
+            "mean": float(finite.mean()) if len(finite) else None, "images": len(values),
+            "infinite": int(np.isinf(values).sum()), "evaluation": evaluation,
+        })  # fmt: skip
     return out
 
 

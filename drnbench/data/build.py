@@ -39,7 +39,6 @@ class Decode(Work[Path, PixelRecord | Unusable]):
     Attributes:
         cache: folder of the pixels; None: they are not kept.
         parts: folder of half-written files.
-
     """
 
     cache: Path | None
@@ -66,7 +65,6 @@ class Build(Work[PixelFile, Unusable | None]):
     Attributes:
         make: pixels of an image.
         parts: folder of half-written files.
-
     """
 
     make: Callable[[ImageInfo], Pixels]
@@ -101,7 +99,6 @@ def full_image(image: ImageInfo) -> Pixels:
 
     Raises:
         DataError: it cannot be read or has changed since its fingerprint was taken.
-
     """
     pixels = image.pixel_file(image.cache).view() if image.cache is not None else None
     return decode(image) if pixels is None else pixels
@@ -129,7 +126,6 @@ def each_image(work: Work[T, R], items: Sequence[T], size: int, title: str) -> I
 
     Raises:
         UsageError: the cache cannot be written.
-
     """
     single = multiprocessing.parent_process() is not None or size < PARALLEL_BYTES
     done = 0

@@ -40,7 +40,6 @@ class PixelSet:
         cache: folder of the cache.
         files: in the order of the images.
         make: makes the pixels of one image.
-
     """
 
     title: str
@@ -54,15 +53,11 @@ class PixelSet:
         return [entry for entry in {entry.file: entry for entry in self.files}.values() if not entry.intact()]
 
     def build(self, *, announced: bool = False) -> None:
-        """Make the missing files, unless another process does.
-
-        Args:
-            announced: their size has been printed and checked.
+        """Make the missing files, unless another process does; `announced`: their size has been printed and checked.
 
         Raises:
             UsageError: the cache cannot be written, or has no room.
             DataError: an image that cannot be read or has changed since its fingerprint was taken.
-
         """
         if not self.missing():
             return
@@ -96,7 +91,6 @@ def hr_set(images: Iterable[ImageInfo], crop: int | None = None, *, modulo: int 
     Raises:
         DataError: an image that cannot be read, has changed since its fingerprint was taken, or is smaller than the
             modulo.
-
     """
     images = tuple(images)
     for image in images:
@@ -149,7 +143,6 @@ def lr_set(
     Raises:
         UsageError: an unknown kernel, a modulo that is not a multiple of the scale, no room in the cache.
         DataError: an image that cannot be read, has changed, or is smaller than the modulo.
-
     """
     files = lr_files(images, kernel, scale, cache_dir, crop, modulo=modulo)
     if parse(kernel).real:
@@ -163,7 +156,6 @@ def _shape(image: ImageInfo, crop: int | None, modulo: int | None) -> Shape:
 
     Raises:
         DataError: it is smaller than the modulo.
-
     """
     try:
         height, width = cut(np.broadcast_to(np.uint8(0), image.shape), crop, modulo).shape[:2]

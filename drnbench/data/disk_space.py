@@ -22,7 +22,6 @@ def is_large(size: int) -> bool:
 
     Raises:
         UsageError: DRNBENCH_PACK_MB is no number of 0 or more.
-
     """
     setting = os.environ.get("DRNBENCH_PACK_MB", "")
     try:
@@ -45,7 +44,6 @@ def announce(title: str, count: int, size: int, folder: Path) -> None:
 
     Raises:
         UsageError: less than `size` bytes are free.
-
     """
     check_free_space(title, count, size, folder)
     print(f"{title}: {summary(count, size, folder)}", file=sys.stderr, flush=True)
@@ -61,7 +59,6 @@ def check_free_space(title: str, count: int, size: int, folder: Path) -> None:
 
     Raises:
         UsageError: less than `size` bytes are free.
-
     """
     free = _free_bytes(folder)
     if size > free:

@@ -33,7 +33,6 @@ def stamp(path: Path) -> FileStamp:
 
     Raises:
         DataError: it cannot be read.
-
     """
     try:
         stat = path.stat()
@@ -66,7 +65,6 @@ def save_records(cache: Path, records: Mapping[FileStamp, PixelRecord]) -> None:
 
     Raises:
         UsageError: the cache cannot be written.
-
     """
     fresh = {file.path: [file.size, file.time, *record] for file, record in records.items()}
     with lock(cache, "fingerprints"):

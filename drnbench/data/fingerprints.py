@@ -26,7 +26,6 @@ class Fingerprint(NamedTuple):
 
     Attributes:
         large: its pixels are kept as files, which processes map instead of each decoding all images into memory.
-
     """
 
     digest: str
@@ -39,16 +38,11 @@ def fingerprint(source: str, cache_dir: Path) -> Fingerprint:
 
     A file whose path, size and time are in `cache_dir/fingerprints.json` is not decoded again. The decoded pixels of a
     large source (`drnbench.data.disk_space`) are also kept in `cache_dir/pixels`; their size is printed first. The frames
-    of a video become images in `cache_dir/frames`.
-
-    Args:
-        source: as in `drnbench.datasets.sources.resolve`.
-        cache_dir: the folder of the cache.
+    of a video become images in `cache_dir/frames`. The source is one of `drnbench.datasets.sources.resolve`.
 
     Raises:
         DataError: a source that does not exist, or images that cannot be used.
         UsageError: the cache cannot be written, or has no room.
-
     """
     cache = Path(cache_dir)
     resolved = resolve(source, cache)
@@ -74,7 +68,6 @@ def fingerprint_undecoded(source: str, cache_dir: Path) -> Fingerprint:
 
     Raises:
         DataError: a source that does not exist.
-
     """
     cache, images = Path(cache_dir), []
     stored = FingerprintCache(cache)

@@ -43,7 +43,6 @@ def read_rgb(path: str | Path, alpha: Colour | None = None) -> NDArray[np.uint8]
     Raises:
         DataError: missing, empty, broken or truncated, no image, transparent with no colour given, with a palette, more
             than 8 bits, CMYK, several pictures in one file, or more than 100 megapixels.
-
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -126,7 +125,6 @@ def mod_crop(image: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
 
     Raises:
         DataError: the image is smaller than `scale`.
-
     """
     if scale < 1:
         raise UsageError(f"the scale is an integer of at least 1, not {scale}")
@@ -150,7 +148,6 @@ def quantise(image: NDArray[Any]) -> NDArray[np.uint8]:
 
     Raises:
         DataError: numbers that are not finite.
-
     """
     if image.dtype == np.uint8:
         return image
@@ -162,7 +159,6 @@ def finite(image: NDArray[Any]) -> NDArray[np.float64]:
 
     Raises:
         DataError: numbers that are not finite.
-
     """
     values = image.astype(np.float64)
     if not np.isfinite(values).all():
@@ -183,7 +179,6 @@ def to_uint8(image: Tensor) -> NDArray[np.uint8]:
     Raises:
         UsageError: a batch of several images.
         DataError: numbers that are not finite.
-
     """
     if image.ndim == 4 and len(image) == 1:
         image = image[0]
@@ -208,6 +203,5 @@ def degrade(kernel: Kernel, hr: NDArray[np.uint8], scale: int, sha: str) -> NDAr
         scale: HR size over LR size.
         sha: `pixel_sha` of the whole HR image, before any crop: it seeds the noise, so that an image gets the same noise
             in every set, order and process.
-
     """
     return to_uint8(kernel.degrade(to_tensor(hr), scale, int(sha[:16], 16)))

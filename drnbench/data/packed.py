@@ -34,7 +34,6 @@ class ImageInfo(NamedTuple):
 
     Attributes:
         cache: folder of the cache that keeps its pixels as a file; None: it is decoded on access.
-
     """
 
     name: str
@@ -113,7 +112,6 @@ def cut(pixels: Pixels, crop: int | None, modulo: int | None) -> Pixels:
 
     Raises:
         DataError: the square is smaller than the modulo.
-
     """
     pixels = pixels if crop is None else center_crop(pixels, crop)
     return pixels if modulo is None else mod_crop(pixels, modulo)
@@ -130,7 +128,6 @@ class ImageStack(Sequence[Pixels]):
         make: makes the pixels of a file that does not exist.
         crop: as in `cut`; pixels in memory are cut already.
         modulo: as in `cut`.
-
     """
 
     def __init__(

@@ -11,21 +11,13 @@ _DECORATION = re.compile(r"(?:[_-]SRF[_-]?\d+)?[_-](?:HR|GT)(?:[_-]?x\d+)?$", re
 
 
 def matching_hr(stem: str, names: Iterable[str]) -> str | None:
-    """Return the HR image that an SR or LR file belongs to, by its stem.
+    """Return the HR image, one of `names`, that an SR or LR file belongs to by its stem; None if none fits.
 
     The longest name is chosen that the stem begins with, where no letter or digit follows, or `x` and a digit. Names of HR
     images count with and without the suffixes of benchmark packs (`baby_HR_x4`); case is ignored.
 
     >>> [matching_hr(stem, ["baby", "bird"]) for stem in ("baby_RCAN_x4", "babyx4", "BABY", "babysit")]
     ['baby', 'baby', 'baby', None]
-
-    Args:
-        stem: of an SR or LR file.
-        names: of the HR images.
-
-    Returns:
-        One of `names`; None if none fits.
-
     """
     names = list(names)
     if stem in names:

@@ -22,7 +22,6 @@ def precomputed_lr(hr_images: Sequence[ImageInfo], source: str, scale: int, cach
 
     Raises:
         DataError: an LR image that is missing, there twice, or of another size; or as `fingerprint`.
-
     """
     lr_source = fingerprint(source, cache)
     names = {hr.name for hr in hr_images}

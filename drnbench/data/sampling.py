@@ -52,7 +52,6 @@ def patches(
 
     Returns:
         factor -> n x 3 x patch/f x patch/f, float32 in 0..255. Corners are multiples of the largest factor in HR pixels.
-
     """
     coarse = max(images)
     count = len(images[coarse])

@@ -24,7 +24,6 @@ class Remote(NamedTuple):
         limit: bytes that these images may take on disk: an archive that announces more is refused.
         content: sha256 (hex) over name, a zero byte and bytes of each image, in the order of their names; None: not
             checked.
-
     """
 
     name: str

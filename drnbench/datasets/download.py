@@ -42,7 +42,6 @@ class ResumingDownloader(NamedTuple):
         size: bytes of the official file; None: not published. A server that announces another size is refused.
         spare: bytes that must stay free on the disk beyond the file itself.
         advice: end of the error message where the server cannot be reached: what to do by hand.
-
     """
 
     part: Path
@@ -55,7 +54,6 @@ class ResumingDownloader(NamedTuple):
 
         Raises:
             UsageError: no server, no such file, no room, or a connection that ends again and again.
-
         """
         if urllib.parse.urlsplit(url).scheme not in SCHEMES:
             raise UsageError(f"{url}: an address begins with http://, https:// or file://")
@@ -125,7 +123,6 @@ def check_free_space(folder: Path, needed: int, purpose: str) -> None:
 
     Raises:
         UsageError: fewer than `needed` bytes are free.
-
     """
     free = shutil.disk_usage(folder).free
     if free < needed:

@@ -45,7 +45,6 @@ def fetch(remote: Remote, root: Path, *, url: str | None = None, keep: bool = Fa
     Raises:
         UsageError: no server, no free space, a root that cannot be written, or other content at the destination.
         DataError: a wrong checksum, or an archive that is refused; the download is removed.
-
     """
     try:
         if fetched := present(remote, root):
@@ -86,7 +85,6 @@ def present(remote: Remote, root: Path) -> Fetched | None:
 
     Raises:
         UsageError: another number of images, or a file with another checksum.
-
     """
     if remote.folder is None:
         file = root / remote.file

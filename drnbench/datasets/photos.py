@@ -20,7 +20,6 @@ class Photo(NamedTuple):
         name: in results.
         file: path inside its package.
         note: its subject, colour if gray, and size.
-
     """
 
     name: str
@@ -63,7 +62,6 @@ def photos(split: str) -> list[tuple[str, Path]]:
 
     Raises:
         DataError: no such split, or a file that its package did not install.
-
     """
     if split not in SPLITS:
         names = [f"photos/{name}" for name in SPLITS]

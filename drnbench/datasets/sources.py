@@ -52,7 +52,6 @@ class _Query(NamedTuple):
         name: without a plus that joins.
         cache: folder of the frames of videos; None: nothing is decoded.
         is_path: the name is a path, and is not looked for under a data root.
-
     """
 
     name: str
@@ -88,7 +87,6 @@ def resolve(source: str, cache: Path | None = None, *, paths_first: bool = False
 
     Raises:
         DataError: unknown, empty, or two images of one name; with a cache, a video that cannot be read.
-
     """
     # A folder or video whose own name holds a plus is that one.
     parts = [source] if "+" not in source or _exists(source) else source.split("+")

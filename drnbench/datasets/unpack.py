@@ -60,7 +60,6 @@ def unpack(archive: Path, folder: str, into: Path, limit: int) -> int:
     Raises:
         DataError: broken, not an archive, without such images, with a member that is not safe, or too large.
         UsageError: no room.
-
     """
     try:
         with _opened(archive) as members:

@@ -41,7 +41,6 @@ def split(name: str) -> tuple[str, int | None] | None:
 
     Raises:
         DataError: the part after the @ is not a number from 1 to 9999.
-
     """
     kinds = "|".join(sorted(EXTENSIONS)).replace(".", r"\.")
     match = re.fullmatch(rf"(.+(?:{kinds}))(?:@(.*))?", name, re.IGNORECASE | re.DOTALL)
@@ -59,17 +58,12 @@ def frames(path: Path, count: int | None, cache_dir: Path) -> list[Path]:
     """Return the files of a video's frames in order, PNG, decoding the video on the first call.
 
     They lie in `cache_dir/frames/<digest>/0001.png ...`, where the digest covers path, size and time of the file and
-    `count`; the folder appears whole. Of two processes that ask at once, one decodes and the other waits.
-
-    Args:
-        path: the video.
-        count: frames to take; none: 32, or all of a shorter video.
-        cache_dir: the cache's folder.
+    `count` (None: 32 frames, or all of a shorter video); the folder appears whole. Of two processes that ask at once, one
+    decodes and the other waits.
 
     Raises:
         DataError: a video that cannot be read, is broken, truncated, of more than 8 bits or has fewer frames.
         UsageError: the cache cannot be written.
-
     """
     try:
         stat = path.stat()

@@ -36,7 +36,6 @@ def parse(spec: str) -> Kernel:
 
     Raises:
         UsageError: an unknown name or parameter, a parameter given twice, a missing one or a bad value.
-
     """
     from pydantic import ValidationError
 
@@ -74,7 +73,6 @@ def canonical(spec: str) -> str:
 
     Raises:
         UsageError: as `parse`.
-
     """
     kernel = parse(spec)
     changed = kernel.model_dump(exclude_defaults=True)
@@ -92,7 +90,6 @@ def identity(spec: str) -> dict[str, object]:
 
     Raises:
         UsageError: as `parse`, and a kernel file that cannot be used.
-
     """
     return parse(spec).identity()
 

@@ -149,7 +149,6 @@ def sample_line(x: Tensor, weights: Tensor, first: int, scale: int) -> Tensor:
 
     Returns:
         N x C x H/scale x W/scale, float64, not rounded.
-
     """
     import torch
 
@@ -178,7 +177,6 @@ def sample(x: Tensor, taps: Taps, scale: int) -> Tensor:
 
     Returns:
         N x C x H/scale x W/scale, float64, not rounded.
-
     """
     import torch
 

@@ -27,7 +27,6 @@ def add_noise(lr: Tensor, sigma: float, seed: int) -> Tensor:
 
     Returns:
         The same shape and device: integers in 0..255.
-
     """
     import torch
 
@@ -50,7 +49,6 @@ def through_jpeg(lr: Tensor, quality: int) -> Tensor:
 
     Raises:
         UsageError: images that are not of three channels.
-
     """
     import torch
     from PIL import Image

@@ -46,7 +46,6 @@ class File(Kernel):
 
         Raises:
             UsageError: a file that cannot be used.
-
         """
         fields = super().identity()
         del fields["path"]
@@ -63,7 +62,6 @@ class File(Kernel):
 
         Raises:
             UsageError: a file that cannot be used.
-
         """
         import torch
 

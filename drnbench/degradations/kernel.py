@@ -30,7 +30,6 @@ class Taps(NamedTuple):
     Attributes:
         weights: float64, rows x columns; sum 1.
         first: the HR row and column of `weights[0, 0]`, counted from the first pixel of the LR pixel's cell.
-
     """
 
     weights: Tensor
@@ -44,7 +43,6 @@ class Kernel(BaseModel):
         name: in the registry and in specs.
         summary: one line for `list`.
         real: the images are LR already: there is no HR, and nothing to degrade.
-
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -91,7 +89,6 @@ class Kernel(BaseModel):
 
         Raises:
             UsageError: a scale below 1, or a size that it does not divide.
-
         """
         self._check_scale(scale)
         if hr.ndim != 4 or not hr.is_floating_point():
@@ -129,7 +126,6 @@ class Kernel(BaseModel):
 
         Raises:
             UsageError: a scale below 1, or a kernel that does not state its weights.
-
         """
         self._check_scale(scale)
         weights, first = self.taps(scale)

@@ -53,7 +53,6 @@ def downsample(x: Tensor, factor: int, *, border: Border = "symmetric", quantize
 
     Raises:
         UsageError: a factor or border that does not exist, or a size that the factor does not divide.
-
     """
     _check(x, factor, border)
     height, width = x.shape[-2:]
@@ -74,7 +73,6 @@ def upsample(x: Tensor, factor: int, *, border: Border = "symmetric", quantize: 
 
     Returns:
         N x C x H*factor x W*factor of the dtype of `x`.
-
     """
     _check(x, factor, border)
     out = x.double() if quantize else x

@@ -41,7 +41,6 @@ def effective_kernel(dual: nn.Module, hr: Tensor, scale: int) -> tuple[Tensor, i
     Returns:
         K x K in HR pixels (K = 8 scale), the sum over the sampled LR pixels, with the centre of the LR pixel in the
         middle of the window (between two HR pixels at even scales); and the number of sampled LR pixels.
-
     """
     hr = hr.clone().requires_grad_(True)
     out = dual(hr).mean(1)[0]
@@ -63,13 +62,7 @@ def effective_kernel(dual: nn.Module, hr: Tensor, scale: int) -> tuple[Tensor, i
 
 
 class MeanKernel:
-    """The effective kernel of D, averaged over the images of a test set.
-
-    Args:
-        scale: HR size over LR size.
-        device: of D.
-
-    """
+    """The effective kernel of D, which is on `device`, averaged over the images of a test set."""
 
     def __init__(self, scale: int, device: torch.device) -> None:
         self.scale, self.device = scale, device

@@ -71,7 +71,6 @@ def super_resolve_all(
 
     Yields:
         The inputs of metrics for each image, in order.
-
     """
     scale = upscaler.scale
     lrs = lr_set(images, kernel, scale, cache, crop=crop, modulo=scale) if lr_images is None else hr_set(lr_images)
@@ -108,7 +107,6 @@ def evaluate(
 
     Raises:
         UnitError: a file or a set of images has changed since the plan, or an image cannot be scored.
-
     """
     folder = store.trial(unit.key)
     status = store.status(folder)
@@ -164,7 +162,6 @@ def _images(
 
     Raises:
         UnitError: they have changed since the plan.
-
     """
     source = fingerprint(evaluation.source, cache)
     if source.digest != evaluation.images:

@@ -35,7 +35,6 @@ class Upscaler:
 
     Raises:
         UsageError: a tile below 1 or an overlap below 0.
-
     """
 
     def __init__(
@@ -53,7 +52,6 @@ class Upscaler:
 
         Raises:
             DataError: the model's output has another size or is not finite.
-
         """
         return _pixels(self._enlarge(to_tensor(lr).to(self.device)))
 

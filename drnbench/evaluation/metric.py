@@ -34,7 +34,6 @@ class Item:
         kernel: spec of the degradation that made LR.
         back: D(HR), float64 and not rounded; None if the method has no dual network or no metric needs it.
         exact: SR in 0..255 before it was rounded; None if SR was read from a file.
-
     """
 
     name: str
@@ -56,7 +55,6 @@ class Item:
 
         Raises:
             DataError: sizes that do not fit, or nothing left without the border.
-
         """
         assert self.hr is not None  # the plan refuses metrics that need HR on images without
         if (protocol, color) not in self._planes:
@@ -90,7 +88,6 @@ class Metric:
         reads: fields of the protocol that change the score; they enter its key.
         color: colour that is compared: "y", "rgb", or None.
         kind: "PSNR" or "SSIM" if the protocol's sentence in captions describes the metric; empty: its summary does.
-
     """
 
     name: ClassVar[str]
@@ -110,7 +107,6 @@ class Metric:
 
         Raises:
             UsageError: a package or a file of weights is missing or cannot be read.
-
         """
 
     def measure(self, item: Item, protocol: Protocol) -> float:
@@ -118,7 +114,6 @@ class Metric:
 
         Raises:
             DataError: as `score`.
-
         """
         assert item.hr is not None  # the plan refuses metrics that need HR on images without
         return self.score(item.result(protocol), item.hr, item.scale, protocol)
@@ -134,7 +129,6 @@ class Metric:
 
         Raises:
             DataError: sizes that do not fit, or an image too small for the metric.
-
         """
         raise NotImplementedError
 
@@ -144,7 +138,6 @@ def measure(item: Item, metric: str, protocol: Protocol) -> float:
 
     Raises:
         UnitError: the image cannot be scored; the message begins with its name.
-
     """
     try:
         return metrics.get(metric).measure(item, protocol)
@@ -193,7 +186,6 @@ class Ssim(Compared):
 
         Raises:
             DataError: images smaller than the window.
-
         """
         from skimage.metrics import structural_similarity
 

@@ -86,7 +86,6 @@ class Niqe(Metric):
         Raises:
             UsageError: the pristine model is missing.
             DataError: not RGB, fewer than two blocks are left without the border, or fewer than two have structure.
-
         """
         return _niqe(sr, scale, protocol)
 
@@ -101,14 +100,11 @@ def _niqe(sr: NDArray[Any], scale: int, protocol: Protocol) -> float:
 def features(luma: Array) -> Array:
     """Return the 36 features of each whole 96 x 96 block of an H x W image, n x 36, blocks row by row.
 
-    18 at full size, then 18 at half size. A feature is NaN if a block has no values to fit, as when it is flat.
-
-    Args:
-        luma: H x W in 0..255.
+    18 at full size, then 18 at half size, of luma in 0..255. A feature is NaN if a block has no values to fit, as when it
+    is flat.
 
     Raises:
         DataError: fewer than two blocks.
-
     """
     import torch
 
@@ -134,7 +130,6 @@ def distance(values: Array, model: Pristine) -> float:
 
     Raises:
         DataError: fewer than two blocks have all features.
-
     """
     whole = values[~np.isnan(values).any(axis=1)]
     if len(whole) < 2:
@@ -213,7 +208,6 @@ def pristine() -> Pristine:
 
     Raises:
         UsageError: it is missing, or a file holds something else.
-
     """
     import torch
 

@@ -34,7 +34,6 @@ class Trunk(NamedTuple):
         fetch: name of its weights in `data fetch`.
         file: torchvision's file of them.
         smallest: shortest side of an image in pixels, below which its poolings leave no feature.
-
     """
 
     net: str
@@ -62,7 +61,6 @@ class Lpips(Metric):
 
         Raises:
             UsageError: lpips or torchvision cannot be imported, or the weights are missing or broken.
-
         """
         self._network()
 
@@ -117,7 +115,6 @@ def check_packages() -> None:
 
     Raises:
         UsageError: which of them, the reason, and advice.
-
     """
     for package, advice in (
         ("torchvision", "install the torchvision of the same build (CPU or CUDA) and release as torch"),
@@ -152,7 +149,6 @@ def _build(trunk: Trunk, path: Path) -> nn.Module:
 
     Raises:
         UsageError: the file is missing, truncated or of another network.
-
     """
     import lpips
     import torch

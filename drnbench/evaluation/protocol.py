@@ -45,7 +45,6 @@ def align(sr: NDArray[Any], hr: Pixels, scale: int, protocol: Protocol) -> tuple
     Raises:
         UsageError: a scale below 1.
         DataError: not RGB, numbers that are not finite, or sizes that differ after the crop.
-
     """
     if scale < 1:
         raise UsageError(f"the scale is an integer of at least 1, not {scale}")
@@ -80,7 +79,6 @@ def shaved(image: NDArray[Any], border: int) -> NDArray[Any]:
 
     Raises:
         DataError: no pixel is left.
-
     """
     height, width = image.shape[:2]
     if min(height, width) <= 2 * border:

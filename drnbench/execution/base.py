@@ -22,7 +22,6 @@ class Event:
         key: of the unit.
         kind: "message" (progress from the worker) or "ended" (its process is gone; the store has its status).
         payload: of a message; of an end, {"exitcode": int}: negative is the signal that killed it.
-
     """
 
     key: str
@@ -60,7 +59,6 @@ class Executor(ABC):
         options: names of the options that it takes beside `device` and `jobs`.
         slots: the largest number of units at once.
         device: kind of device that units run on, "cpu" or "cuda".
-
     """
 
     name: ClassVar[str]
@@ -75,7 +73,6 @@ class Executor(ABC):
 
         Raises:
             UsageError: an unknown device, or an option of another executor.
-
         """
         check_device(options.device)
         for option in options.given():
@@ -97,7 +94,6 @@ class Executor(ABC):
 
         Raises:
             UsageError: the engine is not installed, or does not answer.
-
         """
         raise NotImplementedError
 

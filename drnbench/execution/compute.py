@@ -32,7 +32,6 @@ def compute(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[]
         emit: receives progress.
         stop: asked after each step.
         status: of the unit; of a trial, its `evaluations` are brought up to date.
-
     """
     if isinstance(unit, EvaluateUnit):
         _set_numerics(1, deterministic=True)

@@ -31,7 +31,6 @@ class LocalExecutor(Executor):
         root: the results folder.
         slots: processes at once.
         devices: devices given out in turn to free slots, such as ["cpu"] or ["cuda:0", "cuda:1"].
-
     """
 
     summary: ClassVar[str] = "processes of this machine, one a core or one a GPU"

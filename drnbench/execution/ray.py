@@ -67,7 +67,6 @@ class RayExecutor(Executor):
 
     Raises:
         UsageError: Ray is not installed, no cluster answers, or it has no GPU to use or share.
-
     """
 
     summary: ClassVar[str] = "tasks of a Ray cluster (--address)"

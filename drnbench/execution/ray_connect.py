@@ -24,7 +24,6 @@ def connect(ray: Any, address: str) -> None:
 
     Raises:
         UsageError: the address is not one of these, or no cluster answers there.
-
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
     remedy = "start one with `ray start --head`, or name it with --address"

@@ -73,7 +73,6 @@ def task(text: str, mailbox: Any, name: str, token: str, inputs: list[tuple[str,
     Returns:
         {"code": exit code, "files": the files that the unit wrote, where this node has no results folder}; code None: this
         node has no results folder and was sent nothing.
-
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     job = Job.model_validate_json(text)

@@ -44,13 +44,11 @@ class Job(Frozen):
     """A unit and the surroundings of its process; travels as JSON.
 
     Attributes:
-        unit: the unit.
         root: the coordinator's results folder.
         device: "cpu" or "cuda".
         folder: the coordinator's current folder, which relative paths start from.
         environment: variables of the coordinator that a unit reads.
         code: fingerprint of the coordinator's numeric code.
-
     """
 
     unit: Unit
@@ -82,7 +80,6 @@ def run_job(text: str, exchange: Exchange, root: Path | None = None, stop: Calla
         exchange: carries messages to the coordinator.
         root: a results folder of this machine instead of the coordinator's.
         stop: asked after each step, besides the coordinator.
-
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's business
     job = Job.model_validate_json(text)

@@ -53,7 +53,6 @@ class Task:
         text: of `pack_job`.
         messages: file that messages are appended to, one JSON object a line.
         control: file that is empty until the unit shall stop.
-
     """
 
     def __init__(self, text: str, messages: Path, control: Path) -> None:
@@ -124,7 +123,6 @@ class SlurmExecutor(Executor):
 
     Raises:
         UsageError: submitit or SLURM is not there, or a parameter is unknown.
-
     """
 
     summary: ClassVar[str] = "jobs of a SLURM cluster, through submitit (--partition, --slurm)"
@@ -309,7 +307,6 @@ def read_parameters(items: Sequence[str]) -> dict[str, Any]:
 
     Raises:
         UsageError: one is not KEY=VALUE.
-
     """
     parameters = {}
     for item in items:

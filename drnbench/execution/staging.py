@@ -18,13 +18,9 @@ LAST = ("history.parquet", "checkpoint.pt", "status.json")
 
 
 def pack(folder: Path, *, status: bool = True, names: Collection[str] | None = None) -> bytes:
-    """Return the files of a folder as a zip archive, uncompressed; of one that is being written, too.
+    """Return the files of a unit's folder as a zip archive, uncompressed; of one that is being written, too.
 
-    Args:
-        folder: of a unit.
-        status: with its status.json.
-        names: of files directly in it, and no others; None: all.
-
+    `status`: with its status.json; `names`: of files directly in it, and no others; None: all.
     """
     out = io.BytesIO()
     relative = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
@@ -42,7 +38,6 @@ def unpack(content: bytes, folder: Path) -> None:
 
     Raises:
         ValueError: a name leads out of the folder.
-
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         for name in sorted(archive.namelist(), key=lambda name: _order(Path(name))):

@@ -42,7 +42,6 @@ def main(unit_json: str, root: str, device: str, pipe: Connection) -> None:
         root: the results folder.
         device: "cpu", "cuda" or "cuda:1".
         pipe: to the coordinator, which sends "stop", and is sent progress as dictionaries.
-
     """
     # Ctrl-C reaches the whole process group; the coordinator decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -30,7 +30,6 @@ class Model:
         sizes: defaults at a scale for the parameters of `make` whose default is None.
         files: parameters of `make` that name a file, such as published weights. The content of the file enters the keys,
             its path does not. Only for models that are not trained.
-
     """
 
     name: str
@@ -54,7 +53,6 @@ class Model:
 
         Raises:
             UsageError: no such file.
-
         """
         out = {}
         for name in self.files:
@@ -73,7 +71,6 @@ class Model:
 
         Raises:
             UsageError: the scale does not exist, or a size is unknown or of the wrong type.
-
         """
         if self.scales is not None and scale not in self.scales:
             raise UsageError(

@@ -24,7 +24,6 @@ class Costs:
         parameters: all of them, trainable or frozen.
         macs: multiply-adds of convolutions (transposed ones too) and matrix products in one forward pass of one image;
             element-wise operations are not counted, as in the field. None: not a network, it has no parameters.
-
     """
 
     parameters: int
@@ -42,7 +41,6 @@ def costs(method: str, scale: int, sizes: dict[str, Any] | None = None, lr_size:
 
     Raises:
         UsageError: as `models.create`.
-
     """
     try:
         # No memory and no arithmetic: shapes alone.

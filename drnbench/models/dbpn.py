@@ -52,7 +52,6 @@ class DBPN(nn.Module):
         n_blocks: stages T: T up-projections with T - 1 down-projections between them.
         n_feats: channels of the first convolution (n_0 in the paper).
         n_base: channels of every projection unit (n_R).
-
     """
 
     def __init__(self, scale: int, n_blocks: int, n_feats: int, n_base: int) -> None:

@@ -79,7 +79,6 @@ class DRN(nn.Module):
         n_blocks: RCABs at each level.
         n_feats: channels after the head; they double with each level down.
         train_mean: mean shift layers trainable, as in the authors' code, or frozen.
-
     """
 
     def __init__(self, scale: int, n_blocks: int, n_feats: int, *, train_mean: bool = True) -> None:

@@ -38,7 +38,6 @@ class EDSR(nn.Module):
         n_blocks: residual blocks.
         n_feats: channels.
         train_mean: mean shift layers trainable, as in DRN, or frozen.
-
     """
 
     def __init__(self, scale: int, n_blocks: int, n_feats: int, *, train_mean: bool = True) -> None:

@@ -90,7 +90,6 @@ class Enlarger(nn.Module):
         scale: 1, 2, 3, 4 or 8.
         n_blocks: residual blocks at LR size.
         n_feats: channels.
-
     """
 
     def __init__(self, scale: int, n_blocks: int, n_feats: int) -> None:
@@ -142,7 +141,6 @@ class PatchGAN(nn.Module):
 
     Raises:
         UsageError: the side is too small for the map to have a pixel.
-
     """
 
     def __init__(self, side: int, n_feats: int = 64) -> None:

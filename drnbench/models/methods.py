@@ -25,7 +25,6 @@ class Method:
         summary: one line for `list`.
         sizes: fixed sizes of the model at a scale; a study cannot change these.
         scheme: default scheme; None: the model's own.
-
     """
 
     model: str
@@ -72,7 +71,6 @@ def get(name: str) -> Method:
 
     Raises:
         UsageError: no such method; the message has the nearest name.
-
     """
     if name in METHODS:
         return METHODS[name]
@@ -89,7 +87,6 @@ def resolve(name: str, scale: int, sizes: dict[str, Any]) -> Resolved:
 
     Raises:
         UsageError: unknown method or size, impossible scale, a size that the method fixes.
-
     """
     method = get(name)
     model = models.get(method.model)
@@ -110,7 +107,6 @@ def create(name: str, scale: int, **sizes: Any) -> nn.Module:
 
     Raises:
         UsageError: unknown name, size or scale.
-
     """
     resolved = resolve(name, scale, sizes)
     return models.get(resolved.model).make(scale, **resolved.options)

@@ -26,7 +26,6 @@ class Published(nn.Module):
     Attributes:
         network: the module itself, with the names of its authors.
         architecture: spandrel's name, such as "ESRGAN".
-
     """
 
     def __init__(self, descriptor: Any) -> None:
@@ -56,7 +55,6 @@ def load(scale: int, weights: str | None) -> Published:
     Raises:
         UsageError: no file, not one that can be read safely, no network that spandrel knows, another scale, not RGB, not
             for super-resolution (at scale 1: or restoration); spandrel or its torchvision cannot be imported.
-
     """
     if weights is None:
         raise UsageError(

@@ -25,7 +25,6 @@ def read_safely(path: Path) -> Any:
 
     Raises:
         UsageError: anything else.
-
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -40,7 +39,6 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
     Raises:
         UsageError: not a file of weights, or of another network; the message names the first parameter that differs.
-
     """
     state = read_safely(path)
     if is_checkpoint(state):
@@ -63,7 +61,6 @@ def read_dual(path: Path) -> list[State]:
 
     Raises:
         UsageError: not a file of weights, or one without dual networks.
-
     """
     content = read_safely(path)
     if is_checkpoint(content):
@@ -90,7 +87,6 @@ def load_dual(duals: nn.Module, path: Path) -> None:
 
     Raises:
         UsageError: as `read_dual`, or of another kind, scale or number of channels.
-
     """
     _load_duals(duals, read_dual(path), path)
 
@@ -102,7 +98,6 @@ def dual_from_file(path: Path, scale: int) -> nn.ModuleList | DualSingle:
 
     Raises:
         UsageError: as `load_dual`; per-level networks at a scale that is no power of two.
-
     """
     states = read_dual(path)
     single = _is_single(states[0])
@@ -122,7 +117,6 @@ def state_digest(path: Path) -> str:
 
     Raises:
         UsageError: not a file of weights.
-
     """
     content = read_safely(path)
     if is_checkpoint(content):

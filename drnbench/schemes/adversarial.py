@@ -35,11 +35,8 @@ def total_variation(image: Tensor) -> Tensor:
 class ImagePool:
     """Earlier images of a generator, shown to its discriminator in half of the cases (Shrivastava et al. 2017).
 
-    A discriminator that sees only the latest images forgets earlier artefacts, and the two networks oscillate.
-
-    Args:
-        size: images kept; 0 for no pool.
-
+    A discriminator that sees only the latest images forgets earlier artefacts, and the two networks oscillate. `size`
+    images are kept; 0 for no pool.
     """
 
     def __init__(self, size: int) -> None:
@@ -55,7 +52,6 @@ class ImagePool:
         Args:
             fresh: N x 3 x H x W, without gradient.
             draws: N x 2 in [0, 1): of the exchange, and of the kept image.
-
         """
         import torch
 
@@ -144,13 +140,9 @@ class Adversarial(Scheme):
     def cycle_losses(self, x: Tensor, y: Tensor) -> tuple[dict[str, Tensor], dict[str, DiscriminatorInput]]:
         """Return the losses of the cycle of G and F, before their weights, and the input of each discriminator.
 
-        Args:
-            x: LR images.
-            y: HR images.
-
         Returns:
-            `gan_g`, `gan_f`, `cycle_x`: L1(F(G x), x) and `cycle_y`: L1(G(F y), y); real and generated images by domain.
-
+            Of LR images x and HR images y `gan_g`, `gan_f`, `cycle_x`: L1(F(G x), x) and `cycle_y`: L1(G(F y), y); real
+            and generated images by domain.
         """
         fake_y, fake_x = self.run_model(x)[-1], self.run("f", y)
         losses = {

@@ -55,7 +55,6 @@ class Batch:
         hr: N x 3 x H x W, HR images without LR; N is 0 unless `mix` of the scheme includes them.
         chance: `chance(purpose, shape)`, uniform numbers in [0, 1): a function of (seed, purpose, step) like all
             random numbers, so that a resumed stage draws the same ones.
-
     """
 
     lr: Tensor
@@ -104,7 +103,6 @@ class Scheme(ABC):
         unpaired_data: it can use LR images without HR.
         split: number of parts of a batch whose gradients are added up: less memory for the same step.
         settings: class of `Stage.options`, with defaults; all of it is in the stage's key.
-
     """
 
     summary: ClassVar[str]
@@ -130,7 +128,6 @@ class Scheme(ABC):
 
         Raises:
             UsageError: with one line that begins with `where`.
-
         """
         if stage.rho > 0 and not cls.unpaired_data:
             raise UsageError(
@@ -144,16 +141,10 @@ class Scheme(ABC):
 
     @classmethod  # noqa: B027
     def check_start(cls, stage: Stage, where: str, before: Stage | None) -> None:
-        """Refuse a stage that would start from untrained networks.
-
-        Args:
-            stage: with its scheme filled in.
-            where: place of the stage, for the message.
-            before: the stage before, if any.
+        """Refuse a stage, with its scheme filled in, that would start from untrained networks.
 
         Raises:
             UsageError: with one line that begins with `where`.
-
         """
 
     def __init__(self, model: nn.Module, scale: int, stage: Stage) -> None:

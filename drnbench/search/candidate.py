@@ -30,7 +30,6 @@ class Candidate:
         state: of this candidate.
         note: the reason of a failure.
         again: numbers of later draws of the same point.
-
     """
 
     number: int
@@ -60,10 +59,7 @@ def identity(values: Mapping[str, Any]) -> str:
 def best(candidates: Sequence[Candidate], signs: Sequence[int]) -> list[Candidate]:
     """Return the best complete candidate; with several objectives the front, the best in the first one first.
 
-    Args:
-        candidates: of one search.
-        signs: 1 for each objective that is maximised, -1 for each that is minimised.
-
+    `signs`: 1 for each objective that is maximised, -1 for each that is minimised.
     """
     complete = [candidate for candidate in candidates if candidate.state is State.COMPLETE]
     worth = {c.number: [s * v for s, v in zip(signs, c.means or [], strict=True)] for c in complete}

@@ -37,7 +37,6 @@ class Engine:
             objectives make a picture that wants it.
         steps: steps of a candidate, which a pruner's warm-up is a share of.
         retry: try candidates again that failed.
-
     """
 
     def __init__(
@@ -116,13 +115,9 @@ class Engine:
     # --- scoring
 
     def report(self, candidate: Candidate, step: int, value: float) -> bool:
-        """Record the validation PSNR of a candidate in training; return True if it is hopeless.
+        """Record a validation of a candidate in training, where higher is better; return True if it is hopeless.
 
-        Args:
-            candidate: which is training.
-            step: steps of the candidate so far, over its stages and seeds.
-            value: higher is better.
-
+        `step` counts the steps of the candidate so far, over its stages and seeds.
         """
         trial = self._trials.get(candidate.number)
         if trial is None or candidate.state is not State.RUNNING or not self.search.find(Median):
@@ -135,13 +130,9 @@ class Engine:
         return trial.should_prune()
 
     def scored(self, candidate: Candidate, scores: Sequence[float], images: Sequence[float] = ()) -> bool:
-        """Record the scores of the next seed of a candidate; return True if it has ended.
+        """Record the scores of the next seed of a candidate, one for each objective; return True if it has ended.
 
-        Args:
-            candidate: which was scored.
-            scores: a value for each objective.
-            images: per-image values of the first objective, in an order that all candidates share.
-
+        `images`: per-image values of the first objective, in an order that all candidates share.
         """
         if not all(math.isfinite(score) for score in scores):
             self.fail(candidate, f"a score is not finite: {', '.join(f'{score:g}' for score in scores)}")

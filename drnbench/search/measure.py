@@ -43,7 +43,6 @@ def make_run(search: ResolvedSearch, keys: Keys, values: dict[str, Any], seed: i
 
     Raises:
         UsageError: the values make no trial.
-
     """
     trial = search.trial(values, seed)
     where = f"{search.name}, candidate {search.label(values)}"
@@ -74,7 +73,6 @@ def scores(run: Run, objectives: tuple[Objective, ...], store: Store) -> tuple[l
 
     Raises:
         UnitError: the store lacks a value, such as the validation of a kernel.
-
     """
     values = [_values(run, objective, store) for objective in objectives]
     means = [_mean(row, objective.what) for row, objective in zip(values, objectives, strict=True)]
@@ -116,14 +114,7 @@ def _number(value: Any, name: str) -> float:
 
 
 def validations(unit: StageUnit, kernel: str | None, store: Store) -> list[tuple[int, float]]:
-    """Return (step, PSNR) of a stage's validations on a kernel, in order; empty where there is none.
-
-    Args:
-        unit: the stage.
-        kernel: None: the kernel of the stage's pairs.
-        store: has its history.
-
-    """
+    """Return (step, PSNR) of a stage's validations on a kernel (None: that of its pairs), in order; empty for none."""
     path = store.stage(unit.key) / "history.parquet"
     if not path.exists():
         return []

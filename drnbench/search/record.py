@@ -31,7 +31,6 @@ def write(
         store: of the study.
         stages: keys of stages of its candidates since it was taken up; those recorded before are kept.
         trials: the same of trials.
-
     """
     path = store.study(resolved.name) / FILE
     searches = (read_json(path) or {"searches": {}})["searches"]

@@ -42,7 +42,6 @@ class ResolvedSearch:
         name, question: of the study.
         profile: applied to all of these.
         sets: overrides of the base trial.
-
     """
 
     study: Study
@@ -102,7 +101,6 @@ def resolve_search(
 
     Raises:
         UsageError: unknown profile, misspelt path or size, an objective that cannot be measured.
-
     """
     assert study.search is not None
     profiles = {
@@ -218,7 +216,6 @@ def signature(resolved: ResolvedSearch, cache: Path) -> str:
     Raises:
         UsageError: the images of the search are not there, or some of them are in the report too; the space has
             values that a model or a scheme does not take.
-
     """
     keys = Keys(cache)
     trial = resolved.trial({}, 0)

@@ -38,7 +38,6 @@ class Coordinator:
         fail_fast: stop at the first failure.
         time_limit: seconds that a unit may run; then it saves, ends, and has failed with kind `timeout`. None: no limit.
         source: names units beside those of the plan.
-
     """
 
     def __init__(

@@ -43,7 +43,6 @@ def write_png(path: Path, image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
     Raises:
         UsageError: the disk refuses it.
-
     """
     try:
         with atomic(path) as temporary:
@@ -59,7 +58,6 @@ def out_folder(folder: Path, images: tuple[ImageFile, ...], *, force: bool) -> N
 
     Raises:
         UsageError: an image is there already, or the folder cannot be made.
-
     """
     for name, path in images:
         target = folder / f"{name}.png"
@@ -85,7 +83,6 @@ def degrade_folder(
 
     Raises:
         UsageError: a kernel that makes no LR images or has no such border, or files that are there already.
-
     """
     spec = canonical(_bordered(kernel, border))
     parse(spec).identity()  # a kernel file that cannot be used is refused before any work

@@ -17,14 +17,9 @@ TAIL = 8
 
 
 def final_status(item: Item, status: Status | None, exitcode: int | None, time_limit: float | None) -> Status:
-    """Return how a unit ended, also where its worker could not write that down.
+    """Return how a unit ended, from its status.json, also where its worker could not write that down.
 
-    Args:
-        item: the unit, in the state that it ended in.
-        status: its status.json.
-        exitcode: of its process; negative: the signal that killed it; None: not known.
-        time_limit: seconds that it had.
-
+    `exitcode`: of its process; negative: the signal that killed it; None: not known. `time_limit`: in seconds.
     """
     state = status.state if status else "missing"
     evaluations = list(status.evaluations) if status else []

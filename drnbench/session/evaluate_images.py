@@ -75,7 +75,6 @@ class Enlarge(Work[Task, Scored]):
 
         Raises:
             UsageError: weights that are not for this model.
-
         """
         if self._upscaler is not None:
             return
@@ -132,7 +131,6 @@ class Enlarge(Work[Task, Scored]):
 
         Raises:
             UsageError: what is missing, or contradicts.
-
         """
         self._check_files()
         needs = {name: registry.get(name).needs for name in self.metrics}
@@ -214,7 +212,6 @@ def evaluate(
 
     Raises:
         UsageError: what is asked for cannot be computed; said before any image is read.
-
     """
     sizes = dict(sizes or {})
     if weights is not None and "weights" in models.get(get(method).model).files:

@@ -19,7 +19,6 @@ def export_weights(key: str, out: Path, results: Path, *, force: bool) -> int:
 
     Raises:
         UsageError: no such key or several, nothing trained to the end under it, a file that is there already.
-
     """
     store = Store(results)
     folder = _stage(store, key, out)

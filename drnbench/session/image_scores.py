@@ -39,7 +39,6 @@ class ImageScores:
         protocol: how they were measured.
         failed: images that could not be scored, a line each.
         notes: what the reader of the numbers should know, a line each.
-
     """
 
     record: dict[str, Any]
@@ -79,7 +78,6 @@ def check_metrics(names: Iterable[str]) -> tuple[str, ...]:
 
     Raises:
         UsageError: none, an unknown one, one named twice, or not to be had on this machine.
-
     """
     names = tuple(names)
     if not names:
@@ -96,7 +94,6 @@ def check_protocol(protocol: Protocol, metrics: Sequence[str]) -> None:
 
     Raises:
         UsageError: which setting.
-
     """
     options = {"y_round": "--y-round", "border": "--border", "quantise": "--no-quantise"}
     for field in protocol.model_fields_set:

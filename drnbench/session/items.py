@@ -41,7 +41,6 @@ class Item:
         state: see `State`.
         tries: times that it was started.
         started: when it was started last, by the monotonic clock.
-
     """
 
     unit: Unit
@@ -58,12 +57,8 @@ def todo(plan: Plan, rerun: str | None) -> list[Item]:
     """Return the items that have to run: missing scores, and the missing stages that they wait for.
 
     A stage whose trials are all scored is left alone, even when its checkpoint was cleaned away. Stages that several
-    trials wait for go first, then scores (short, and seen at once), then the other stages.
-
-    Args:
-        plan: the plan.
-        rerun: "failed" also tries again what failed before; "stale" what other numeric code made; "all" everything.
-
+    trials wait for go first, then scores (short, and seen at once), then the other stages. With `rerun` "failed" also
+    what failed before runs again, with "stale" what other numeric code made, with "all" everything.
     """
     again = _stages_again(plan, rerun)
     waited_for: set[str] = set()

@@ -20,15 +20,7 @@ class Listener(Protocol):
         """Handle progress that a worker reports."""
 
     def ended(self, unit: Unit, label: str, status: Status, tail: Sequence[str] = ()) -> None:
-        """Handle that a unit is done, failed or interrupted, also where it runs again.
-
-        Args:
-            unit: the unit.
-            label: its name in messages.
-            status: how it ended.
-            tail: last lines of the log of a unit that failed.
-
-        """
+        """Handle that a unit is done, failed or interrupted, also where it runs again; `tail`: of a failed unit's log."""
 
 
 class Source(Protocol):
@@ -39,12 +31,9 @@ class Source(Protocol):
         """True when no more units will come."""
 
     def more(self, active_keys: Collection[str], room: int) -> Sequence[tuple[Unit, str]]:
-        """Return units with their labels, to run before all that wait.
+        """Return at most `room` units with their labels, to run before all that wait.
 
-        Args:
-            active_keys: keys of units that wait or run; the store has the state of all others.
-            room: the largest number of units to return.
-
+        `active_keys`: of units that wait or run; the store has the state of all others.
         """
 
 
@@ -58,7 +47,6 @@ class Outcome:
         failed: labels of units that failed, with the reason.
         interrupted: Ctrl-C ended the run.
         full: a full disk ended the run; the units that are left go on when there is room.
-
     """
 
     trained: int = 0

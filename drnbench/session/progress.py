@@ -49,12 +49,7 @@ class _Running:
 
 
 class Progress:
-    """The state that both displays show: stages and trials done and left, steps done of all steps, the running units.
-
-    Args:
-        units: all that are to run, in any order.
-
-    """
+    """The state that both displays show: stages and trials done and left, steps done of all steps, the running units."""
 
     def __init__(self, units: Sequence[Unit]) -> None:
         self.stages = sum(isinstance(unit, StageUnit) for unit in units)

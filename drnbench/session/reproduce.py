@@ -42,7 +42,6 @@ def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
 
     Raises:
         UsageError: it cannot be done: what lacks, or which data are gone or have changed.
-
     """
     store = Store(results)
     record = reproduction.read_recorded(store, resolve(store, key))

@@ -33,7 +33,6 @@ class Recorded:
     Attributes:
         trial: the configuration; None for a stage.
         stages: in order. scored: what the trial has scores of; None for a stage.
-
     """
 
     trial: Trial | None
@@ -54,7 +53,6 @@ class Compared:
         title: what was compared. count: tensors or rows. different: how many of them differ.
         largest: largest absolute difference; None where nothing differs, or sizes or names do.
         where: the tensor or row of it. missing: why nothing could be compared.
-
     """
 
     title: str
@@ -83,7 +81,6 @@ def read_recorded(store: Store, folder: Path) -> Recorded:
 
     Raises:
         UsageError: it is not done, or lacks the files that tell its configuration.
-
     """
     if folder.parent.name == "stages":
         _done(store, folder)
@@ -161,7 +158,6 @@ def check_data(record: Recorded, cache: Path) -> None:
 
     Raises:
         DataError: which is gone or has changed.
-
     """
     prints: dict[str, Fingerprint] = {}
 

@@ -76,7 +76,6 @@ def score(
 
     Raises:
         UsageError: what is asked for cannot be computed, or no image belongs to another.
-
     """
     sr, hr, lr = str(sr), None if hr is None else str(hr), None if lr is None else str(lr)
     protocol = protocol or Protocol()
@@ -152,7 +151,6 @@ def matched(
 
     Raises:
         DataError: two files belong to one image.
-
     """
     paths, matches = dict(main), dict[str, Path]()
     failed = []

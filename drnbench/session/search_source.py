@@ -44,7 +44,6 @@ class _Active:
         leaving: key of the unit that is asked to save and leave.
         handed_out: key of the unit that was handed out last.
         reported: keys of the stages whose validations the pruner has.
-
     """
 
     candidate: Candidate
@@ -83,7 +82,6 @@ class Searcher:
         say: prints a line on the end of each candidate.
         rerun: "failed" tries candidates again that failed before.
         spare: takes the units of a candidate that was given up off the progress display.
-
     """
 
     def __init__(

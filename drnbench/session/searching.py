@@ -36,7 +36,6 @@ def run_search(declared: Declared, plan: Plan, store: Store, request: Request) -
 
     Raises:
         UsageError: the disk is full, or no candidate could be scored.
-
     """
     settled = declared.settled()
     progress: Progress | None = None

@@ -34,7 +34,6 @@ class Feed:
 
     Raises:
         UnitError: the images changed since the plan was made.
-
     """
 
     def __init__(self, unit: StageUnit, cache: Path, device: torch.device) -> None:

@@ -17,7 +17,6 @@ class History:
 
     Attributes:
         sums: name -> [sum, count]; part of the checkpoint, so that a resumed mean equals an uninterrupted one.
-
     """
 
     rows: list[tuple[int, str, float, float]] = field(default_factory=list)

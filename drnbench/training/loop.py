@@ -72,7 +72,7 @@ def train(
 
     Args:
         unit: the stage with its key.
-        store: the results folder.
+        store: has its folder.
         device: on which it trains.
         emit: receives progress: {"step", "steps", "loss", ...}, {"saved": step} after each checkpoint, and once {"macs":
             multiply-adds of the first step, forward and backward, by image of the batch}.
@@ -84,7 +84,6 @@ def train(
 
     Raises:
         DivergedError: a loss or a weight is not finite. The last good checkpoint stays.
-
     """
     folder, stage = store.stage(unit.key), unit.stage
     scheme = build(unit)

@@ -31,7 +31,6 @@ def prepare(units: Sequence[Unit], cache: Path) -> None:
     Raises:
         UsageError: the cache cannot be written, or has no room for all of it.
         DataError: an image that cannot be read or has changed.
-
     """
     sets = _large_sets(units, cache)
     missing = _missing(sets)
@@ -58,7 +57,6 @@ def check_trials_fit(trials: Iterable[Trial], cache: Path) -> None:
 
     Raises:
         UsageError: the cache has no room.
-
     """
     trials = list(trials)
     undecoded = {source: images for source in _sources(trials) if (images := _undecoded_images(source, cache))}

@@ -26,7 +26,6 @@ class Read(NamedTuple):
         scale: HR is cropped to a multiple of it, so that every factor covers the same pixels.
         holdout: number of images at the end of the source that are held out.
         held: the held-out images are read, not the others.
-
     """
 
     data: Data
@@ -49,11 +48,7 @@ class Read(NamedTuple):
 def reads_by_purpose(stage: Stage, scale: int, *, unpaired: bool) -> dict[str, Read]:
     """Return everything that a stage may read, by purpose: pairs, hr, unpaired, and `held KERNEL` for validation.
 
-    Args:
-        stage: with its scheme filled in.
-        scale: HR size over LR size.
-        unpaired: whether the scheme uses the unpaired images.
-
+    The stage has its scheme filled in; `unpaired`: whether that uses the unpaired images.
     """
     data, held = stage.data, stage.holdout
     out = {"pairs": Read(data, pyramid_factors(scale), scale, held), "hr": Read(data, (1,), scale, held)}
