@@ -63,78 +63,42 @@ _BSDS300 = {
     "train": "d1adad04b134918ba69a59f7f177deb7e5e464a98b0c93af1fd29cf3646a6d10",
 }
 
+# fmt: off
 REMOTES = {
     remote.name: remote
     for remote in (
         # size and sha256: TensorFlow Datasets, tensorflow_datasets/datasets/div2k/checksums.tsv.
-        Remote(
-            "DIV2K",
-            f"{_ETH}/DIV2K_train_HR.zip",
-            "sha256:9d0b9c463f6e35b6c62cc6a930ee2224f670b34c1df841a57670f9acf0f6c335",
-            size=3_530_603_713,
-            folder="DIV2K_train_HR",
-            images=800,
-            limit=4_000 * _MB,
-        ),
+        Remote("DIV2K", f"{_ETH}/DIV2K_train_HR.zip",
+               "sha256:9d0b9c463f6e35b6c62cc6a930ee2224f670b34c1df841a57670f9acf0f6c335", size=3_530_603_713,
+               folder="DIV2K_train_HR", images=800, limit=4_000 * _MB),
         # size and sha256: the same table.
-        Remote(
-            "DIV2K-valid",
-            f"{_ETH}/DIV2K_valid_HR.zip",
-            "sha256:20dd31fd84d777bc1cf5d6b7654a3f569c0aec74458ae094122ad1d0489900fc",
-            size=448_993_893,
-            folder="DIV2K_valid_HR",
-            images=100,
-            limit=500 * _MB,
-        ),
+        Remote("DIV2K-valid", f"{_ETH}/DIV2K_valid_HR.zip",
+               "sha256:20dd31fd84d777bc1cf5d6b7654a3f569c0aec74458ae094122ad1d0489900fc", size=448_993_893,
+               folder="DIV2K_valid_HR", images=100, limit=500 * _MB),
         # md5: torchSR, torchsr/datasets/flickr2k.py, and the same in esrgan (leverxgroup), esrgan/datasets.py.
-        Remote(
-            "Flickr2K",
-            f"{_SNU}/Flickr2K.tar",
-            "md5:5d3f39443d5e9489bff8963f8f26cb03",
-            folder="Flickr2K/Flickr2K_HR",
-            images=2650,
-            limit=15_000 * _MB,
-        ),
+        Remote("Flickr2K", f"{_SNU}/Flickr2K.tar", "md5:5d3f39443d5e9489bff8963f8f26cb03",
+               folder="Flickr2K/Flickr2K_HR", images=2650, limit=15_000 * _MB),
         Remote("Set5", *_BENCHMARK, folder="benchmark/Set5/HR", images=5, limit=250 * _MB),
         Remote("Set14", *_BENCHMARK, folder="benchmark/Set14/HR", images=14, limit=250 * _MB),
         Remote("Urban100", *_BENCHMARK, folder="benchmark/Urban100/HR", images=100, limit=250 * _MB),
         # Not from benchmark.tar: Berkeley's own JPEGs.
-        Remote(
-            "B100", _BERKELEY, None, folder="BSDS300/images/test", images=100, limit=30 * _MB, content=_BSDS300["test"]
-        ),
-        Remote(
-            "BSDS200",
-            _BERKELEY,
-            None,
-            folder="BSDS300/images/train",
-            images=200,
-            limit=30 * _MB,
-            content=_BSDS300["train"],
-        ),
+        Remote("B100", _BERKELEY, None, folder="BSDS300/images/test", images=100, limit=30 * _MB, content=_BSDS300["test"]),
+        Remote("BSDS200", _BERKELEY, None, folder="BSDS300/images/train", images=200, limit=30 * _MB,
+               content=_BSDS300["train"]),
         # Weights of metrics. The backbones of LPIPS: torchvision's own names hold the first 8 digits of the sha256; the whole
         # sha256 and the size: fastvideo-rs (zaitrarrio), scripts/gpu/fetch-lpips.sh.
-        Remote(
-            "alexnet",
-            f"{_TORCHVISION}/alexnet-owt-7be5be79.pth",
-            "sha256:7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
-            size=244_408_911,
-        ),
+        Remote("alexnet", f"{_TORCHVISION}/alexnet-owt-7be5be79.pth",
+               "sha256:7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02", size=244_408_911),
         # The same of CLIPassoStudio's list of models, and of many others.
-        Remote(
-            "vgg16",
-            f"{_TORCHVISION}/vgg16-397923af.pth",
-            "sha256:397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-            size=553_433_881,
-        ),
+        Remote("vgg16", f"{_TORCHVISION}/vgg16-397923af.pth",
+               "sha256:397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0", size=553_433_881),
         # The model of pristine photographs of NIQE's authors: size and sha256 of the file in that commit of their release.
-        Remote(
-            "niqe",
-            "https://raw.githubusercontent.com/utlive/niqe/d80aead297ff48b0254c39806f3a277b3ecbfc8d/modelparameters.mat",
-            "sha256:fa2aa4d12dd9595c3fb6bf8b4e1a15c79d5d1469238d0901c88dead195be578d",
-            size=8_347,
-        ),
+        Remote("niqe",
+               "https://raw.githubusercontent.com/utlive/niqe/d80aead297ff48b0254c39806f3a277b3ecbfc8d/modelparameters.mat",
+               "sha256:fa2aa4d12dd9595c3fb6bf8b4e1a15c79d5d1469238d0901c88dead195be578d", size=8_347),
     )
 }
+# fmt: on
 
 GIVEN_OUT = {
     "Manga109": "its authors give it out on application at manga109.org",
