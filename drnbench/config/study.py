@@ -87,6 +87,24 @@ class Exclude(Frozen):
         )
 
 
+class Primary(Frozen):
+    """The one comparison that a study declares in advance: it is tested alone at 5 %, all others are one family.
+
+    `Primary({"adapt.rho": 0.3}, kernel="bd", metric="ssim_y")`; `primary="true pairs"` and `primary={"adapt.rho": 0.3}`
+    stand for the arm's first evaluation and first metric.
+    """
+
+    arm: str | dict[str, Any] = Field(
+        description="the arm that is compared with its baseline: its name, or axis values"
+    )
+    dataset: str | None = Field(None, description="test set; none: that of the arm's first evaluation")
+    kernel: str | None = Field(None, description="its kernel; none: that of the arm's first evaluation")
+    metric: str | None = Field(None, description="none: the first one of that evaluation")
+
+    def __init__(self, arm: str | dict[str, Any], **fields: Any) -> None:
+        super().__init__(**{"arm": arm, **fields})
+
+
 class Study(Frozen):
     """A question, as a grid of trials or as a search among them. The study's name is the stem of its file."""
 
@@ -110,10 +128,30 @@ class Study(Frozen):
     subject: dict[str, Any] = Field(
         default_factory=dict, description="axis values of the arms that the question is about; none: all"
     )
+    primary: Primary | None = Field(
+        None,
+        description="the comparison that is declared in advance and tested alone: an arm's name, axis values, a Primary",
+    )
+    margin: dict[str, float] = Field(
+        default_factory=dict, description="by metric, the largest difference to the baseline that means nothing"
+    )
     outputs: Annotated[tuple[SerializeAsAny[InstanceOf[OutputSpec]], ...], Field(strict=False)] = Field(
         (), description="tables and figures"
     )
     profiles: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides of size by profile name")
+
+    @field_validator("primary", mode="before")
+    @classmethod
+    def _primary(cls, value: Any) -> Any:
+        return Primary(value) if isinstance(value, (str, dict)) else value
+
+    @field_validator("margin")
+    @classmethod
+    def _above_zero(cls, margin: dict[str, float]) -> dict[str, float]:
+        for metric, size in margin.items():
+            if not 0 < size < float("inf"):
+                raise ValueError(f"the margin of {metric!r} is above 0 (got {size:g})")
+        return margin
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -122,6 +160,7 @@ class Study(Frozen):
         axes = {axis.path: axis for axis in self.axes}
         self._check_axes(axes)
         self._check_cells(axes)
+        self._check_claims()
         self._check_outputs(axes)
         return self
 
@@ -136,20 +175,28 @@ class Study(Frozen):
                 )
 
     def _check_cells(self, axes: Mapping[str, Axis]) -> None:
-        """Refuse a baseline, a control, a subject or an exclusion that is not of the grid."""
+        """Refuse a baseline, a control, a subject, a primary arm or an exclusion that is not of the grid."""
         control = self.control if isinstance(self.control, dict) else {}
+        primary = self.primary.arm if self.primary is not None and isinstance(self.primary.arm, dict) else {}
         excluded = [path for exclude in self.exclude for path in exclude.where if path != "seed"]
-        for path in [*self.baseline, *self.subject, *control, *excluded]:
+        for path in [*self.baseline, *self.subject, *control, *primary, *excluded]:
             if path not in axes:
                 raise ValueError(f"{path!r} is not an axis of this study: {nearest(path, axes)}")
         if isinstance(self.control, str) and self.control not in self.arms:
             raise ValueError(f"the control {self.control!r} is not a named arm: {nearest(self.control, self.arms)}")
-        for role, cell in (("baseline", self.baseline), ("control", control), ("subject", self.subject)):
+        cells = {"baseline": self.baseline, "control": control, "subject": self.subject, "primary": primary}
+        for role, cell in cells.items():
             for path, value in cell.items():
                 if value not in axes[path].values:
                     raise ValueError(f"the {role}'s {path} = {value!r} is not on the axis")
             if role != "baseline" and cell and all(self.baseline.get(path) == value for path, value in cell.items()):
                 raise ValueError(f"the {role} is the baseline itself: {cell}")
+
+    def _check_claims(self) -> None:
+        """Refuse claims on differences in a study that declares no baseline."""
+        for field in ("primary", "margin"):
+            if getattr(self, field) and not self.baseline and self.search is None:
+                raise ValueError(f"{field} speaks of a difference to the baseline, and the study declares none")
 
     def _check_outputs(self, axes: Collection[str]) -> None:
         """Refuse an output of an axis that the study does not have, and what an output itself refuses."""

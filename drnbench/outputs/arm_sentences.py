@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drnbench.outputs import verdicts
-from drnbench.outputs.verdicts import Comparison, amount, interval_verdict, verdict_of
+from drnbench.outputs.verdicts import Comparison, amount, control_verdict, verdict_of
 from drnbench.render import text
 from drnbench.results.scores import Arm, Scores
 from drnbench.results.statistics import STAR_SEEDS
@@ -48,7 +48,7 @@ def _control(scores: Scores, results: Results, arm: Arm, base: Arm) -> Control:
     if result is None or result.difference is None:
         return Control(f"The positive control {arm.name!r} has no scores yet.", detected=False)
     against = f"{base.name} on {verdicts.in_metric(condition.label, metric)} ({verdicts.sample([result])})"
-    match interval_verdict(result):
+    match control_verdict(result):
         case "better":
             status = "is detected" if result.difference.level == "method" else "seems, with one seed, to be detected"
             return Control(

@@ -71,7 +71,7 @@ def unfinished(scores: Scores) -> list[str]:
 def interval_method(differences: Iterable[Difference]) -> str:
     """Return the method of the intervals of a figure: what they speak of depends on the seeds."""
     if any(d.level == "method" for d in differences):
-        return "crossed seed-by-image t"
+        return "over seeds and images, the widest of three t"
     return "t over images, these checkpoints only"
 
 
@@ -152,13 +152,15 @@ def _statistics(scores: Scores, scored: list[Result]) -> list[str]:
         )
         parts = [f"{delta} {end}"]
     elif differences:
-        parts = [f"{delta} with its 95 % interval (crossed seed-by-image random-effects t)."]
+        parts = [
+            f"{delta} with its 95 % interval (the widest of the crossed seed-by-image t, t over seeds, t over images)."
+        ]
         if "checkpoints" in levels:
             parts.append("Arms with one common seed: t interval over images, these checkpoints only.")
     else:
         parts = [f"{delta}."]
     if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in scored):
-        parts.append("* better, † worse than it: Holm-adjusted p < 0.05 within a column.")
+        parts.append("* better, † worse than it: Holm-adjusted p < 0.05 within all differences of a table.")
     elif differences:
         parts.append(f"Under {STAR_SEEDS} seeds nothing is starred.")
     if any(scores.arm(result.arm).seedless and result.difference for result in scored):

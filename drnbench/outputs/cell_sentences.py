@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drnbench.outputs import verdicts
 from drnbench.outputs.arm_sentences import NO_EVIDENCE
-from drnbench.outputs.verdicts import amount, interval_verdict
+from drnbench.outputs.verdicts import amount, control_verdict, interval_verdict
 from drnbench.render import text
 from drnbench.results.scores import Arm, Scores
 from drnbench.results.statistics import Verdict
@@ -159,7 +159,7 @@ def _controls(scores: Scores, results: Results, compared: list[Result]) -> Contr
         column = [results.get((arm.name, cell.condition, cell.metric)) for arm in controls]
         scored = [result for result in column if result is not None and result.difference is not None]
         shown |= {(result.arm, result.condition): result for result in scored}
-        if all(interval_verdict(result) != "better" for result in scored):
+        if all(control_verdict(result) != "better" for result in scored):
             undetected.add(cell.arm)
     return Controls(_control_sentence(scores, list(shown.values())), frozenset(undetected))
 
@@ -168,8 +168,8 @@ def _control_sentence(scores: Scores, shown: Sequence[Result]) -> str:
     name = _control_name(scores)
     if not shown:
         return f"The positive control {name} has no scores yet."
-    detected = [result for result in shown if interval_verdict(result) == "better"]
-    rest = [result for verdict in ("", "worse") for result in shown if interval_verdict(result) == verdict]
+    detected = [result for result in shown if control_verdict(result) == "better"]
+    rest = [result for verdict in ("", "worse") for result in shown if control_verdict(result) == verdict]
     if not detected:
         return (
             f"The positive control is not detected: {name} differs by {_ends(scores, rest, shown)} from its baseline."

@@ -193,7 +193,7 @@ def _caption(scores: Scores, shown: list[Panel], s: text.MetricStyle, top: float
         f"({captions.interval_method(differences)}; {sizes}). Blue: better than the baseline; red: worse.",
     ]
     if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in cells):
-        parts.append("* better, † worse: Holm-adjusted p < 0.05 within all arms of one test set.")
+        parts.append("* better, † worse: Holm-adjusted p < 0.05 within all differences of a table.")
     if any(abs(d.mean) > 1.001 * top for d in differences):
         parts.append(f"Colours saturate at {text.number(top, s.delta_decimals)}{s.unit}.")
     return " ".join([*parts, *captions.kernel_specs({r.condition: None for r in cells})])

@@ -33,16 +33,22 @@ class Comparison:
 def compare(results: Sequence[Result]) -> Comparison:
     """Classify results, at least one of which has a difference.
 
-    Among arms with several seeds, one with a single seed is counted and not judged: it says nothing of a method.
+    Among arms with several seeds, one with a single seed is counted and not judged: it says nothing of a method. Arms
+    with two seeds among others with more are judged, and counted: no star is theirs to earn.
     """
-    compared = [(result, result.difference.seeds) for result in results if result.difference]
-    most = max(seeds for _, seeds in compared)
-    judged = [result for result, seeds in compared if seeds > 1 or most < 2]
+    compared = [(result, result.difference) for result in results if result.difference]
+    most = max(difference.seeds for _, difference in compared)
+    judged = [result for result, difference in compared if difference.seeds > 1 or most < 2]
+    few = sum(1 < difference.seeds < STAR_SEEDS <= most for _, difference in compared)
     limits = []
     if most < 2:
         limits.append("One seed: these are differences between checkpoints, not between methods.")
     elif most < STAR_SEEDS:
         limits.append("Two seeds: judged by intervals, not tested.")
+    elif few:
+        limits.append(f"{text.count(few, 'arm')} with two seeds: not starred.")
+    if all(difference.images == 1 for _, difference in compared):
+        limits.append("One test image: these are differences on this image, not of the methods.")
     if unjudged := len(compared) - len(judged):
         limits.append(f"{text.count(unjudged, 'more arm')} with one seed, not judged.")
     return Comparison(tuple(by_gain(judged)), tuple(limits))
@@ -71,10 +77,19 @@ def interval_verdict(result: Result) -> Verdict:
 
 
 def verdict_of(result: Result) -> Verdict:
-    """Return the verdict by Holm's test where it can earn a star, else by the interval."""
-    if result.difference and result.difference.seeds >= STAR_SEEDS and result.p_holm is not None:
-        return result.verdict
-    return interval_verdict(result)
+    """Return what a sentence may say of a difference: the star, or, with fewer seeds, its adjusted test at its own level."""
+    return result.claim
+
+
+def control_verdict(result: Result) -> Verdict:
+    """Return the verdict on a positive control: with three seeds its interval, which is looked at alone.
+
+    That a gain is there is asked of the control before all others, so no family corrects it. Fewer seeds, or one image,
+    are held to the adjusted test: noise would often detect a control.
+    """
+    difference = result.difference
+    alone = difference is not None and difference.p is not None and difference.seeds >= STAR_SEEDS
+    return interval_verdict(result) if alone else result.claim
 
 
 def amount(result: Result) -> str:
@@ -86,7 +101,7 @@ def amount(result: Result) -> str:
 def sample(results: Sequence[Result]) -> str:
     """Write how many seeds and images differences have."""
     differences = [result.difference for result in results if result.difference]
-    if len({(d.seeds, d.images, d.level) for d in differences}) == 1 and differences[0].level != "method":
+    if len({(d.seeds, d.images, d.level) for d in differences}) == 1 and differences[0].seeds == 1:
         return f"one seed, so these checkpoints only, {text.count(differences[0].images, 'image')}"
     return text.sample([d.seeds for d in differences], [d.images for d in differences])
 

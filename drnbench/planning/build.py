@@ -8,6 +8,7 @@ from fractions import Fraction
 from drnbench.config.trial import Stage, Trial
 from drnbench.config.units import EvaluateUnit, StageUnit
 from drnbench.evaluation import metrics
+from drnbench.planning import claims
 from drnbench.planning.expand import Arm, Expanded
 from drnbench.planning.graph import Plan, PlannedTrial, StageNode
 from drnbench.planning.keys import Keys
@@ -52,7 +53,9 @@ def make(study: Expanded, store: Store) -> Plan:
         output.check(trials, study.name)
     for name in sorted({e.metric for t in trials for e in t.unit.wanted if e.key in t.missing}):
         metrics.get(name).check_available()
-    return Plan(study, trials, stages, _warnings(stages, trials, signatures))
+    plan = Plan(study, trials, stages, _warnings(stages, trials, signatures))
+    plan.primary = claims.primary_cell(plan)
+    return plan
 
 
 def _node(unit: StageUnit, label: str, store: Store | None, signatures: set[str]) -> StageNode:

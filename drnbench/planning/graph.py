@@ -10,7 +10,15 @@ from drnbench.config.trial import Trial
 from drnbench.config.units import EvaluateUnit, StageUnit
 from drnbench.evaluation import metrics
 from drnbench.planning.expand import Arm, Expanded
-from drnbench.results.plan_record import ArmRecord, AxisRecord, ExclusionRecord, PlanRecord, StageRecord, TrialRecord
+from drnbench.results.plan_record import (
+    ArmRecord,
+    AxisRecord,
+    ExclusionRecord,
+    PlanRecord,
+    PrimaryRecord,
+    StageRecord,
+    TrialRecord,
+)
 from drnbench.store import Status
 from drnbench.store.code import Origin
 
@@ -70,12 +78,13 @@ class PlannedTrial:
 
 @dataclass
 class Plan:
-    """The trials of a study as a graph of stages and evaluations."""
+    """The trials of a study as a graph of stages and evaluations; `primary` is the comparison declared in advance."""
 
     study: Expanded
     trials: list[PlannedTrial]
     stages: dict[str, StageNode]
     warnings: list[str] = field(default_factory=list)
+    primary: PrimaryRecord | None = None
 
     def counts(self) -> dict[str, int]:
         """Return how many trials are done, to run, failed before, excluded."""
@@ -96,6 +105,8 @@ class Plan:
             control=study.control,
             control_values=declared.control if isinstance(declared.control, dict) else {},
             subject=declared.subject,
+            primary=self.primary,
+            margin=declared.margin,
             axes=[AxisRecord(path=a.path, title=a.title, values=list(a.values), named=a.named) for a in declared.axes],
             outputs=[_output_record(out, self.trials[0].trial) for out in declared.outputs],
             protocol=self.trials[0].trial.protocol,

@@ -79,8 +79,18 @@ class TrialRecord(_Record):
     config: dict[str, Any] | None = None
 
 
+class PrimaryRecord(_Record):
+    """The one comparison that a study declares in advance: the cell that is tested alone."""
+
+    arm: str
+    dataset: str
+    kernel: str
+    scale: int
+    metric: str
+
+
 class PlanRecord(_Record):
-    """A study as it was planned."""
+    """A study as it was planned; `margin` is the margin of equivalence by metric."""
 
     version: int = VERSION
     study: str
@@ -91,6 +101,8 @@ class PlanRecord(_Record):
     control: str | None
     control_values: dict[str, Any]
     subject: dict[str, Any]
+    primary: PrimaryRecord | None = None
+    margin: dict[str, float] = Field(default_factory=dict)
     axes: list[AxisRecord]
     outputs: list[dict[str, Any]]
     protocol: Protocol

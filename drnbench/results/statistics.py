@@ -1,16 +1,19 @@
-"""Statistics of a table of paired differences.
+"""Statistics of tables of paired differences.
 
 D[s, i] = metric(arm, seed s, image i) - metric(baseline, seed s, image i). Seeds and images are both samples, so a
-claim about a method needs an interval that carries both: the crossed seed-by-image random-effects t (a two-way
-random-effects analysis of variance, Satterthwaite 1946 for its degrees of freedom). Tests over images alone answer
-another question, whether these checkpoints differ, and are labelled so.
+claim about a method needs an interval that carries both. Three t statistics do so, each under another assumption: the
+crossed seed-by-image random-effects t (a two-way random-effects analysis of variance, Satterthwaite 1946 for its degrees
+of freedom), the t over the seeds' means and the t over the images' means. The first is right for one comparison and
+wrong in its far tail, where Holm's correction works: a seed mean square that is small by chance leaves it with the
+degrees of freedom of the residual. So p is the largest of the three, and the interval the widest; docs/statistics.md has
+the simulation. Tests over images alone answer another question, whether these checkpoints differ, and are labelled so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +21,27 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Verdict = Literal["better", "worse", ""]
 """Significantly better than the baseline, significantly worse, or neither."""
+Equivalence = Literal["equivalent", "not worse", "undecided", ""]
+"""Within the declared margin on both sides, not worse than by the margin, neither shown, or no margin declared."""
+Level = Literal["method", "checkpoints", "image", "none"]
+"""What a difference speaks of: the methods (over seeds and images), these checkpoints (one seed, over images), the
+methods on this one image (over seeds), or nothing (one value)."""
 CONFIDENCE = 0.95
 ALPHA = 0.05
 STAR_SEEDS = 3
 """Fewer seeds than this earn no star."""
 ROUNDING = 1e-12
 """Standard deviations below this, relative to the values, are rounding and not variance."""
+VERSION = 2
+"""Raised when the same scores would get other intervals or p-values. 1: crossed t alone, Holm within a column. 2: the
+largest of three p-values and the widest of three intervals, Holm over all cells of a table."""
+
+
+class Spread(NamedTuple):
+    """The spread of a mean by one reasoning: standard error, 0 where nothing varies, and degrees of freedom."""
+
+    error: float
+    df: float
 
 
 @dataclass(frozen=True)
@@ -32,12 +50,15 @@ class Difference:
 
     Attributes:
         mean: in the metric's unit, arm minus baseline.
-        low, high: 95 % interval; None where nothing can be estimated.
-        p: two-sided, of no difference between the methods; None where that cannot be tested.
-        level: "method" (crossed over seeds and images), "checkpoints" (over images, one seed), "none".
+        low, high: 95 % interval, the widest that a spread gives; None where nothing can be estimated.
+        p: two-sided, of no difference between the methods, the largest that a spread gives; None where that cannot be
+            tested: with one seed, with one image, without variance.
+        level: what it speaks of.
         seeds, images: number that are common to both.
         won: share of images on which the arm is better, seeds averaged first.
         left_out: images left out because a value is infinite.
+        p_level: as `p`, of no difference at the own level: between these checkpoints, or on this image.
+        spreads: crossed, over seeds, over images at the level of methods; else the only one.
 
     """
 
@@ -45,40 +66,97 @@ class Difference:
     low: float | None
     high: float | None
     p: float | None
-    level: Literal["method", "checkpoints", "none"]
+    level: Level
     seeds: int
     images: int
     won: float
     left_out: int = 0
+    p_level: float | None = None
+    spreads: tuple[Spread, ...] = ()
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """Mean and the standard errors of three t statistics, each an array of the leading shape of the tables.
+
+    Attributes:
+        mean: of all differences.
+        errors, dfs: 3 x ...: crossed, over seeds, over images; an error is 0 where nothing varies.
+
+    """
+
+    mean: Array
+    errors: Array
+    dfs: Array
+
+    def half_width(self, confidence: float = CONFIDENCE) -> Array:
+        """Return the half-width of the widest of the three intervals."""
+        from scipy.special import stdtrit  # scipy.stats takes seconds to import
+
+        widths: Array = (stdtrit(self.dfs, (1 + confidence) / 2) * self.errors).max(0)
+        return widths
+
+    def p(self, mean: float = 0.0) -> Array:
+        """Return the largest of the three two-sided p-values of a true mean; NaN where nothing varies."""
+        from scipy.special import stdtr
+
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ps = 2 * stdtr(self.dfs, -np.abs(self.mean - mean) / self.errors)
+        largest: Array = np.where((self.errors > 0).any(0), np.where(self.errors > 0, ps, 0.0).max(0), np.nan)
+        return largest
+
+
+def three_spreads(tables: Sequence[Array], weights: Sequence[float] = (1.0,)) -> Spreads:
+    """Return the three spreads of a weighted sum of the means of tables that share their seeds.
+
+    One table with weight 1 is a plain comparison; two with 1 and -1 are a gap between two sets of images; K with 1/K are
+    a mean over K sets of images. With tables T_k of S seeds x I_k images and weights w_k,
+    V_s = var_s(sum_k w_k mean_i T_k) / S, V_i = sum_k w_k^2 var_i(mean_s T_k) / I_k, V_e = sum_k w_k^2 MS_e,k / (S I_k);
+    the crossed variance is max(V_s + V_i - V_e, V_e).
+
+    Args:
+        tables: ... x S x I_k differences each, S >= 2 seeds and I_k >= 2 images, all finite; leading dimensions are
+            separate comparisons.
+        weights: of the tables, as many.
+
+    """
+    S = tables[0].shape[-2]
+    mean = sum(w * D.mean((-2, -1)) for w, D in zip(weights, tables, strict=True))
+    by_seed = sum(w * D.mean(-1) for w, D in zip(weights, tables, strict=True))
+    v_s = np.var(by_seed, axis=-1, ddof=1) / S
+    v_i, v_e, spread_i, spread_e = (np.zeros_like(v_s) for _ in range(4))
+    for w, D in zip(weights, tables, strict=True):
+        I = D.shape[-1]
+        seeds, images, centre = D.mean(-1, keepdims=True), D.mean(-2, keepdims=True), D.mean((-2, -1), keepdims=True)
+        df_e = (S - 1) * (I - 1)
+        own_i = w**2 * images[..., 0, :].var(-1, ddof=1) / I
+        own_e = w**2 * ((D - seeds - images + centre) ** 2).sum((-2, -1)) / df_e / (S * I)
+        v_i, v_e = v_i + own_i, v_e + own_e
+        spread_i, spread_e = spread_i + own_i**2 / (I - 1), spread_e + own_e**2 / df_e
+    total = v_s + v_i - v_e
+    # Estimated components can be negative; the residual is the least that the mean can vary by.
+    clamped = total <= v_e
+    variances = np.stack([np.where(clamped, v_e, total), v_s, v_i])
+    spread = v_s**2 / (S - 1) + spread_i + spread_e
+    numbers = np.stack([np.where(clamped, v_e, total) ** 2, np.full_like(v_s, S - 1.0), v_i**2])
+    sizes = np.stack([np.where(clamped, spread_e, spread), np.ones_like(v_s), spread_i])
+    dfs = np.maximum(np.divide(numbers, sizes, out=np.ones_like(numbers), where=sizes > 0), 1.0)
+    # Rounding is told from variance by the size of a standard deviation of S I values.
+    count = S * sum(D.shape[-1] for D in tables)
+    largest = np.maximum(1.0, np.max([np.abs(D).max((-2, -1)) for D in tables], axis=0))
+    flat = variances * count <= (ROUNDING * largest) ** 2
+    return Spreads(mean, np.where(flat, 0.0, np.sqrt(variances)), dfs)
 
 
 def crossed_t(D: Array) -> tuple[Array, Array, Array]:
-    """Return mean, standard error and degrees of freedom of the crossed random-effects t.
+    """Return mean, standard error and degrees of freedom of the crossed random-effects t, one of the three.
 
     Args:
-        D: ... x S x I differences, S >= 2 seeds and I >= 2 images, all finite; leading dimensions are
-            separate tables.
-
-    Returns:
-        Three arrays of the leading shape; the standard error is 0 where the table does not vary.
+        D: ... x S x I differences, as for `three_spreads`.
 
     """
-    S, I = D.shape[-2:]
-    mean = D.mean((-2, -1))
-    centre = mean[..., None, None]
-    seeds, images = D.mean(-1, keepdims=True), D.mean(-2, keepdims=True)
-    ms_s = I * ((seeds - centre) ** 2).sum((-2, -1)) / (S - 1)
-    ms_i = S * ((images - centre) ** 2).sum((-2, -1)) / (I - 1)
-    df_e = (S - 1) * (I - 1)
-    ms_e = ((D - seeds - images + centre) ** 2).sum((-2, -1)) / df_e
-    total = ms_s + ms_i - ms_e
-    # Estimated components can be negative; the residual is the least that the mean can vary by.
-    clamped = total <= ms_e
-    variance = np.where(clamped, ms_e, total)
-    flat = variance <= (ROUNDING * np.maximum(1.0, np.abs(D).max((-2, -1)))) ** 2
-    spread = ms_s**2 / (S - 1) + ms_i**2 / (I - 1) + ms_e**2 / df_e
-    df = np.where(clamped | flat, df_e, total**2 / np.where(spread > 0, spread, 1.0))
-    return mean, np.where(flat, 0.0, np.sqrt(variance / (S * I))), np.maximum(df, 1.0)
+    spreads = three_spreads([D])
+    return spreads.mean, spreads.errors[0], spreads.dfs[0]
 
 
 def one_sample_t(values: Array) -> tuple[float, float, int]:
@@ -95,13 +173,14 @@ def half_width(error: float, df: float) -> float:
     return float(stdtrit(df, (1 + CONFIDENCE) / 2) * error)
 
 
-def _p(mean: float, error: float, df: float) -> float | None:
+def _p(mean: float, spreads: Sequence[Spread]) -> float | None:
+    """Return the largest two-sided p; without variance there is no test: equal is equal, and a constant earns no zero."""
     from scipy.special import stdtr
 
-    if error == 0:
-        # Without variance there is no test: equal is equal, and a constant difference earns no p of zero.
-        return 1.0 if mean == 0 else None
-    return float(2 * stdtr(df, -abs(mean) / error))
+    ps = [float(2 * stdtr(spread.df, -abs(mean) / spread.error)) for spread in spreads if spread.error > 0]
+    if ps:
+        return max(ps)
+    return 1.0 if mean == 0 else None
 
 
 def difference(D: Array, *, higher_is_better: bool = True) -> Difference | None:
@@ -109,41 +188,91 @@ def difference(D: Array, *, higher_is_better: bool = True) -> Difference | None:
 
     An image with an infinite value (SR equal to HR) in any seed is left out and counted: no mean holds it.
     """
-    finite = np.isfinite(D).all(0)
-    left_out = int((~finite).sum())
-    D = D[:, finite]
-    S, I = D.shape
-    if S == 0 or I == 0:
+    return contrast([D], higher_is_better=higher_is_better)
+
+
+def contrast(
+    tables: Sequence[Array], weights: Sequence[float] = (1.0,), *, higher_is_better: bool = True
+) -> Difference | None:
+    """Summarise a weighted sum of the means of tables of paired differences that share their seeds.
+
+    Args:
+        tables: S seeds x I_k images each.
+        weights: of the tables, as many.
+        higher_is_better: whether a positive sum is a gain.
+
+    Returns:
+        The difference, or None where a table has no image with finite values. Its `images` are those of all tables.
+
+    """
+    finite = [np.isfinite(D).all(0) for D in tables]
+    left_out = sum(int((~kept).sum()) for kept in finite)
+    tables = [D[:, kept] for D, kept in zip(tables, finite, strict=True)]
+    S, sizes = len(tables[0]), [D.shape[1] for D in tables]
+    if S == 0 or 0 in sizes:
         return None
-    by_image = D.mean(0)
+    by_image = np.concatenate([np.sign(w) * D.mean(0) for w, D in zip(weights, tables, strict=True)])
     won = float(((by_image > 0) if higher_is_better else (by_image < 0)).mean())
-    mean, level = float(D.mean()), "method" if S > 1 else "checkpoints"
-    if S == 1 and I == 1:
-        return Difference(mean, None, None, None, "none", S, I, won, left_out)
-    if S > 1 and I > 1:
-        mean, error, df = (float(x) for x in crossed_t(D))
-    else:
-        # One image: seeds are the only sample left. One seed: images are.
-        mean, error, df = one_sample_t(D[:, 0] if I == 1 else D[0])
-    half = half_width(error, df)
-    p = _p(mean, error, df) if S > 1 else None
+    mean = float(sum(w * D.mean() for w, D in zip(weights, tables, strict=True)))
+    level = _level(S, min(sizes))
+    spreads = _spreads(tables, weights, level)
+    if not spreads:
+        return Difference(mean, None, None, None, level, S, sum(sizes), won, left_out)
+    half = max(half_width(*spread) for spread in spreads)
+    p = _p(mean, spreads)
     return Difference(
-        mean,
-        mean - half,
-        mean + half,
-        p,
-        "method" if level == "method" else "checkpoints",
-        S,
-        I,
-        won,
-        left_out,
-    )
+        mean, mean - half, mean + half, p if level == "method" else None, level, S, sum(sizes), won, left_out, p, spreads
+    )  # fmt: skip
+
+
+def _level(seeds: int, images: int) -> Level:
+    if seeds > 1:
+        return "method" if images > 1 else "image"
+    return "checkpoints" if images > 1 else "none"
+
+
+def _spreads(tables: Sequence[Array], weights: Sequence[float], level: Level) -> tuple[Spread, ...]:
+    """Return what a mean varies by at its level; nothing at the level of a single value."""
+    if level == "method":
+        spreads = three_spreads(tables, weights)
+        return tuple(Spread(float(e), float(df)) for e, df in zip(spreads.errors, spreads.dfs, strict=True))
+    if level == "image":  # seeds are the only sample left
+        by_seed = np.sum([w * D.mean(1) for w, D in zip(weights, tables, strict=True)], axis=0)
+        return (Spread(*one_sample_t(by_seed)[1:]),)
+    if level == "checkpoints":  # images are
+        errors = [abs(w) * one_sample_t(D[0])[1] for w, D in zip(weights, tables, strict=True)]
+        variance = sum(error**2 for error in errors)
+        size = sum(error**4 / (D.shape[1] - 1) for error, D in zip(errors, tables, strict=True))
+        return (Spread(variance**0.5, variance**2 / size if size else float(tables[0].shape[1] - 1)),)
+    return ()
+
+
+def equivalence(difference: Difference, margin: float, *, higher_is_better: bool = True) -> Equivalence:
+    """Return what two one-sided tests at 5 % show within a margin (Schuirmann 1987), each by the largest of the three p.
+
+    Under three seeds, and where one image is all there is, nothing is shown.
+
+    Args:
+        difference: to the baseline.
+        margin: above 0, in the metric's unit.
+        higher_is_better: direction of the metric.
+
+    """
+    from scipy.special import stdtrit
+
+    if difference.p is None or difference.seeds < STAR_SEEDS:
+        return "undecided"
+    half = max(float(stdtrit(spread.df, 1 - ALPHA) * spread.error) for spread in difference.spreads)
+    gain = difference.mean if higher_is_better else -difference.mean
+    if gain - half <= -margin:
+        return "undecided"
+    return "equivalent" if gain + half < margin else "not worse"
 
 
 def over_seeds(values: Array) -> tuple[float | None, float | None, int]:
     """Return mean, 95 % half-width and number of images left out of one cell, S seeds x I images.
 
-    The half-width is the t interval over the seeds' test-set means; None under two seeds.
+    The half-width is the t interval over the seeds' test-set means, so it speaks of these images; None under two seeds.
     """
     finite = np.isfinite(values).all(0)
     left_out = int((~finite).sum())
@@ -169,7 +298,14 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def verdict(difference: Difference | None, p_holm: float | None, *, higher_is_better: bool) -> Verdict:
-    """Return the verdict of the test; "" (no star) also where there is none, or under three seeds."""
-    if difference is None or p_holm is None or difference.seeds < STAR_SEEDS or p_holm >= ALPHA:
+    """Return the star that a difference earns; "" also where there is no test, or under three seeds."""
+    if difference is None or difference.p is None or difference.seeds < STAR_SEEDS:
+        return ""
+    return direction(difference, p_holm, higher_is_better=higher_is_better)
+
+
+def direction(difference: Difference | None, p_adjusted: float | None, *, higher_is_better: bool) -> Verdict:
+    """Return where a difference goes if its adjusted p shows that it is there, at whatever level it speaks of."""
+    if difference is None or p_adjusted is None or p_adjusted >= ALPHA:
         return ""
     return "better" if (difference.mean > 0) == higher_is_better else "worse"

@@ -9,12 +9,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from drnbench.evaluation import metrics
+from drnbench.results import families
 from drnbench.results.scores import Arm, Condition, Scores
-from drnbench.results.statistics import Difference, Verdict, difference, holm, over_seeds, verdict
+from drnbench.results.statistics import (
+    VERSION,
+    Difference,
+    Equivalence,
+    Verdict,
+    difference,
+    direction,
+    equivalence,
+    over_seeds,
+    verdict,
+)
 
 COLUMNS = (
     "arm", "dataset", "kernel", "scale", "metric", "mean", "half_width", "n_seeds", "n_images",
-    "delta", "delta_low", "delta_high", "p_holm",
+    "delta", "delta_low", "delta_high", "p_holm", "won", "level", "family", "primary", "margin", "equivalence", "statistics",
 )  # fmt: skip
 
 
@@ -27,8 +38,14 @@ class Result:
         half_width: 95 %, t over the seeds' test-set means; None under two seeds.
         left_out: images with an infinite value, which no mean holds.
         difference: to the baseline, paired by seed and image.
-        p_holm: adjusted within the family of this condition and metric.
-        verdict: "better", "worse" or "" (no star).
+        p_holm: of the difference between the methods, adjusted within its family (`drnbench.results.families`).
+        verdict: "better", "worse" or "": the star, which takes three seeds.
+        claim: where the difference goes as far as a sentence may say so, at the difference's own level: with three seeds
+            the star; with fewer, one image or no training, what an adjusted test of that shows.
+        family: number of cells that are adjusted together; 1 for the primary comparison; 0 where nothing is tested.
+        primary: it is the one comparison that the study declares in advance.
+        margin: within which the study calls a difference nothing; None where it declares none for the metric.
+        equivalence: what two one-sided tests within the margin show, at 5 % for this cell alone; "" without a margin.
 
     """
 
@@ -43,6 +60,11 @@ class Result:
     difference: Difference | None = None
     p_holm: float | None = None
     verdict: Verdict = ""
+    claim: Verdict = ""
+    family: int = 0
+    primary: bool = False
+    margin: float | None = None
+    equivalence: Equivalence = ""
 
 
 Results = dict[tuple[str, Condition, str], Result]
@@ -50,13 +72,15 @@ Results = dict[tuple[str, Condition, str], Result]
 
 def summarise(scores: Scores) -> Results:
     """Return the results of every arm on every condition of its own, in table order, also where nothing is scored yet."""
-    results: Results = {}
-    for condition in scores.conditions:
-        for metric in scores.metrics[condition]:
-            column = [_result(scores, arm, condition, metric) for arm in scores.arms if condition in arm.conditions]
-            results |= {(r.arm, condition, metric): r for r in _adjust(scores, column)}
+    results = {
+        (arm.name, condition, metric): _result(scores, arm, condition, metric)
+        for condition in scores.conditions
+        for metric in scores.metrics[condition]
+        for arm in scores.arms
+        if condition in arm.conditions
+    }
     order = {arm.name: n for n, arm in enumerate(scores.arms)}
-    return dict(sorted(results.items(), key=lambda item: order[item[0][0]]))
+    return dict(sorted(_judged(scores, results).items(), key=lambda item: order[item[0][0]]))
 
 
 def higher_is_better(metric: str) -> bool:
@@ -99,24 +123,31 @@ def _difference(scores: Scores, arm: Arm, condition: Condition, metric: str) -> 
     return difference(D, higher_is_better=higher_is_better(metric))
 
 
-def _adjust(scores: Scores, column: list[Result]) -> list[Result]:
-    """Adjust the p-values of one family, the trained arms of one condition and metric, by Holm's method."""
-    tested = {
-        result.arm: result.difference.p
-        for result in column
-        if result.difference and result.difference.p is not None and not scores.arm(result.arm).seedless
-    }
-    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
-    return [
-        replace(
+def _judged(scores: Scores, results: Results) -> Results:
+    """Adjust the p-values of trained arms within their families, and decide what each difference shows."""
+    plan = scores.plan
+    compared = {cell: result.difference for cell, result in results.items() if result.difference is not None}
+    trained = {cell: d for cell, d in compared.items() if not scores.arm(cell[0]).seedless}
+    tests = families.adjusted(plan, {cell: d.p for cell, d in trained.items() if d.p is not None})
+    # Checkpoints, single images and untrained methods are spoken of in words alone: they do not weaken the tests.
+    others = {cell: d.p_level for cell, d in compared.items() if cell not in tests and d.p_level is not None}
+    claims = {**families.adjusted(plan, others), **tests}
+    primary = families.primary_cell(plan)
+    judged: Results = {}
+    for cell, result in results.items():
+        higher, margin, d = higher_is_better(result.metric), plan.margin.get(result.metric), result.difference
+        p_holm, family = tests.get(cell, (None, 0))
+        judged[cell] = replace(
             result,
-            p_holm=adjusted.get(result.arm),
-            verdict=verdict(
-                result.difference, adjusted.get(result.arm), higher_is_better=higher_is_better(result.metric)
-            ),
+            p_holm=p_holm,
+            verdict=verdict(d, p_holm, higher_is_better=higher),
+            claim=direction(d, claims.get(cell, (None, 0))[0], higher_is_better=higher),
+            family=family,
+            primary=cell == primary,
+            margin=margin,
+            equivalence=equivalence(d, margin, higher_is_better=higher) if margin and d and cell in trained else "",
         )
-        for result in column
-    ]
+    return judged
 
 
 def row(result: Result) -> list[object]:
@@ -125,6 +156,8 @@ def row(result: Result) -> list[object]:
     return [
         result.arm, *result.condition, result.metric, result.mean, result.half_width, result.n_seeds, result.n_images,
         d.mean if d else None, d.low if d else None, d.high if d else None, result.p_holm,
+        d.won if d else None, d.level if d else None, result.family or None, "yes" if result.primary else None, result.margin,
+        result.equivalence or None, VERSION,
     ]  # fmt: skip
 
 

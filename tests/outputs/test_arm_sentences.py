@@ -39,7 +39,9 @@ def test_a_control_that_loses(store: Store) -> None:
 
 
 def test_gains_without_a_control(store: Store) -> None:
-    text = headline(store, rho_study(control=None, arms={}), lambda arm, kernel: float(arm.values.get("adapt.rho", 0)))
+    text = headline(
+        store, rho_study(control=None, arms={}), lambda arm, kernel: 10 * float(arm.values.get("adapt.rho", 0))
+    )
     pattern = (
         r"Of the 3 other values of ρ, against ρ=0 on photos-test, bd ×4 \(3 seeds, 5 images\): "
         r"all better \(best ρ=1 with #\)\."

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from drnbench.results.statistics import crossed_t, difference, holm, over_seeds, verdict
+from drnbench.results.statistics import contrast, crossed_t, difference, equivalence, holm, over_seeds, verdict
 
 
 def rejections(seeds: int, images: int, effect: float, n: int = 3000) -> float:
@@ -54,12 +54,22 @@ def test_crossed_t_by_hand() -> None:
     ms_e = (residual**2).sum() / 2
     total = max(ms_s + ms_i - ms_e, ms_e)
     df = total**2 / (ms_s**2 / 1 + ms_i**2 / 2 + ms_e**2 / 2)
-    result = difference(D)
-    assert result is not None
-    half = stats.t.ppf(0.975, df) * (total / 6) ** 0.5
-    assert (result.mean, result.low, result.high) == pytest.approx((3.5, 3.5 - half, 3.5 + half))
-    assert result.level == "method"
-    assert result.won == 1.0
+    assert [float(x) for x in crossed_t(D)] == pytest.approx([3.5, (total / 6) ** 0.5, df])
+    assert difference(D).won == 1.0
+
+
+def test_an_interval_is_the_widest_and_a_p_the_largest_of_three() -> None:
+    rng = np.random.default_rng(3)
+    for seeds, images, seed_sd, image_sd in ((2, 8, 1, 0), (3, 30, 1, 0), (3, 30, 0, 1), (5, 5, 1, 1), (10, 4, 0, 0)):
+        D = 0.3 + rng.standard_normal((seeds, images))
+        D += seed_sd * rng.standard_normal((seeds, 1)) + image_sd * rng.standard_normal((1, images))
+        mean, error, df = (float(x) for x in crossed_t(D))
+        tests = [stats.ttest_1samp(D.mean(1), 0), stats.ttest_1samp(D.mean(0), 0)]
+        halves = [stats.t.ppf(0.975, df) * error, *((t.confidence_interval().high - mean) for t in tests)]
+        result = difference(D)
+        assert result.level == "method"
+        assert (result.low, result.high) == pytest.approx((mean - max(halves), mean + max(halves)))
+        assert result.p == pytest.approx(max(2 * stats.t.sf(abs(mean) / error, df), *(t.pvalue for t in tests)))
 
 
 @given(arrays.arrays(np.float64, (3, 4), elements=st.floats(-1e3, 1e3)))
@@ -81,11 +91,39 @@ def test_one_seed_speaks_of_checkpoints_and_has_no_p() -> None:
     assert (result.low, result.high) == pytest.approx(expected)
 
 
-def test_one_image_takes_its_interval_from_the_seeds() -> None:
-    result = difference(np.array([[0.1], [0.2], [0.4]]))
-    assert result is not None
-    assert result.level == "method"
-    assert result.p == pytest.approx(stats.ttest_1samp([0.1, 0.2, 0.4], 0).pvalue)
+def test_one_image_takes_its_interval_from_the_seeds_and_speaks_of_no_method() -> None:
+    result = difference(np.array([[0.1], [0.11], [0.12]]))
+    test = stats.ttest_1samp([0.1, 0.11, 0.12], 0)
+    assert (result.level, result.p) == ("image", None)
+    assert (result.low, result.high) == pytest.approx(test.confidence_interval())
+    assert result.p_level == pytest.approx(test.pvalue)
+    assert verdict(result, 1e-9, higher_is_better=True) == ""
+
+
+@given(arrays.arrays(np.float64, (3, 4), elements=st.floats(-1, 1)), st.floats(0.01, 3))
+def test_equivalence_is_two_one_sided_tests(D: np.ndarray, margin: float) -> None:
+    result = difference(D)
+    shown = equivalence(result, margin)
+    assert equivalence(difference(-D), margin, higher_is_better=False) == shown
+    if result.p is None:
+        assert shown == "undecided"
+    elif result.spreads[0].error > 0:
+        ps = [max(stats.t.sf((result.mean + margin) / e, df) for e, df in result.spreads if e > 0),
+              max(stats.t.sf((margin - result.mean) / e, df) for e, df in result.spreads if e > 0)]  # fmt: skip
+        if min(abs(p - 0.05) for p in ps) > 1e-6:
+            assert shown == ("undecided" if ps[0] > 0.05 else "not worse" if ps[1] > 0.05 else "equivalent")
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (2, 5), (3, 1)])
+def test_few_seeds_or_one_image_show_no_equivalence(shape: tuple[int, int]) -> None:
+    D = 1e-6 * np.random.default_rng(0).standard_normal(shape)
+    assert equivalence(difference(D), 0.5) == "undecided"
+    assert equivalence(difference(1e-6 * np.random.default_rng(0).standard_normal((3, 5))), 0.5) == "equivalent"
+
+
+def test_equal_scores_are_equivalent_and_a_constant_difference_is_not_tested() -> None:
+    assert equivalence(difference(np.zeros((3, 5))), 0.1) == "equivalent"
+    assert equivalence(difference(np.full((3, 5), 0.01)), 0.1) == "undecided"
 
 
 def test_one_value_has_no_interval() -> None:
@@ -124,6 +162,20 @@ def test_cells_take_their_half_width_from_seed_means() -> None:
     assert half == pytest.approx(stats.t.ppf(0.975, 2) * 0.2 / 3**0.5)
     assert left_out == 0
     assert over_seeds(values[:1]) == (25.0, None, 0)
+
+
+def test_a_contrast_of_one_table_with_itself_and_of_halves() -> None:
+    rng = np.random.default_rng(5)
+    D = 0.1 + 0.05 * rng.standard_normal((4, 12)) + 0.02 * rng.standard_normal((4, 1))
+    whole, halves = difference(D), contrast([D[:, :6], D[:, 6:]], [0.5, 0.5])
+    assert halves.mean == pytest.approx(whole.mean)
+    assert halves.images == 12
+    assert halves.spreads[1] == pytest.approx(whole.spreads[1])
+    # Over images, a mean of two sets varies as the two of a Welch test do.
+    welch = stats.ttest_ind(D[:, :6].mean(0), -D[:, 6:].mean(0), equal_var=False)
+    half = (welch.confidence_interval().high - welch.confidence_interval().low) / 2
+    assert halves.spreads[2].df == pytest.approx(welch.df)
+    assert halves.spreads[2].error == pytest.approx(half / stats.t.ppf(0.975, welch.df) / 2)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))

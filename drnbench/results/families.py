@@ -1,0 +1,54 @@
+"""Families of tests: which p-values are adjusted together by Holm's method.
+
+A family is all cells of a declared table, every trained arm on every condition in every metric of the table against its
+baseline; without a declared table, all cells of the study. A cell of several tables keeps its largest adjusted p. The
+one comparison that a study declares in advance is tested alone, and is in no family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from drnbench.results.plan_record import PlanRecord
+from drnbench.results.scores import Condition
+from drnbench.results.statistics import holm
+
+Cell = tuple[str, Condition, str]
+"""(arm, condition, metric)."""
+
+
+def primary_cell(plan: PlanRecord) -> Cell | None:
+    """Return the comparison that is declared in advance; None where there is none."""
+    primary = plan.primary
+    return primary and (primary.arm, Condition(primary.dataset, primary.kernel, primary.scale), primary.metric)
+
+
+def adjusted(plan: PlanRecord, ps: dict[Cell, float]) -> dict[Cell, tuple[float, int]]:
+    """Return the adjusted p of every tested cell, with the size of the family that it comes from.
+
+    Args:
+        plan: with its tables and the primary comparison.
+        ps: p-values of the tested cells.
+
+    """
+    primary = primary_cell(plan)
+    result = {cell: (p, 1) for cell, p in ps.items() if cell == primary}
+    others = {cell: p for cell, p in ps.items() if cell != primary}
+    for family in _families(plan, others):
+        for cell, p in zip(family, holm([others[cell] for cell in family]), strict=True):
+            result[cell] = max(result.get(cell, (p, 0)), (p, len(family)))
+    return result
+
+
+def _families(plan: PlanRecord, cells: Iterable[Cell]) -> list[Sequence[Cell]]:
+    """Return the cells of each declared table; cells of none are one family with all others."""
+    cells = list(cells)
+    shown: list[Callable[[Cell], bool]] = [
+        lambda cell, metrics=table["metrics"]: not metrics or cell[2] in metrics
+        for table in plan.outputs
+        if table["kind"] == "table"
+    ]
+    families: list[Sequence[Cell]] = [[cell for cell in cells if holds(cell)] for holds in shown]
+    if not all(any(holds(cell) for holds in shown) for cell in cells):
+        families.append(cells)
+    return families
