@@ -7,7 +7,7 @@ one comparison that a study declares in advance is tested alone, and is in no fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from drnbench.results.plan_record import PlanRecord
 from drnbench.results.scores import Condition
@@ -20,7 +20,9 @@ Cell = tuple[str, Condition, str]
 def primary_cell(plan: PlanRecord) -> Cell | None:
     """Return the comparison that is declared in advance; None where there is none."""
     primary = plan.primary
-    return primary and (primary.arm, Condition(primary.dataset, primary.kernel, primary.scale), primary.metric)
+    if primary is None:
+        return None
+    return primary.arm, Condition(primary.dataset, primary.kernel, primary.scale), primary.metric
 
 
 def adjusted(plan: PlanRecord, ps: dict[Cell, float]) -> dict[Cell, tuple[float, int]]:
@@ -43,12 +45,10 @@ def adjusted(plan: PlanRecord, ps: dict[Cell, float]) -> dict[Cell, tuple[float,
 def _families(plan: PlanRecord, cells: Iterable[Cell]) -> list[Sequence[Cell]]:
     """Return the cells of each declared table; cells of none are one family with all others."""
     cells = list(cells)
-    shown: list[Callable[[Cell], bool]] = [
-        lambda cell, metrics=table["metrics"]: not metrics or cell[2] in metrics
-        for table in plan.outputs
-        if table["kind"] == "table"
+    shown = [table["metrics"] for table in plan.outputs if table["kind"] == "table"]  # no metrics are all
+    families: list[Sequence[Cell]] = [
+        [cell for cell in cells if not metrics or cell[2] in metrics] for metrics in shown
     ]
-    families: list[Sequence[Cell]] = [[cell for cell in cells if holds(cell)] for holds in shown]
-    if not all(any(holds(cell) for holds in shown) for cell in cells):
+    if set(cells) - {cell for family in families for cell in family}:
         families.append(cells)
     return families
