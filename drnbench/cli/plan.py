@@ -54,7 +54,7 @@ def show(
     costs, study = Costs(store, device), plan.study
     seeds = outlook(plan, store, difference)  # first: it may refuse
     estimate = estimate_run(plan, costs, queue, slots)
-    lines = [f"{study.name}, profile {study.profile}: {study.question}"]
+    lines = [f"{study.name}, {study.settings.text}: {study.question}"]
     lines += columns([HEAD, *(_row(trial, plan, costs, estimate) for trial in plan.trials)])
     lines += [
         f"excluded: {arm.name}, seed {seed}: {reason}" for arm in study.arms for seed, reason in arm.excluded.items()

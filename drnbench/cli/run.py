@@ -55,7 +55,7 @@ def command(
     ended = run_study(declare(study, profile, read_overrides(sets or [])), store, request)
     if ended.interrupted or ended.report is None:
         return 130
-    print_report(ended.report, store, ended.plan.study.name, mirrored=tracking_uri is None)
+    print_report(ended.report, store, mirrored=tracking_uri is None)
     for line in [*ended.failed, *ended.failed_before]:
         print(f"failed: {line}", file=sys.stderr)
     if ended.failed_before:

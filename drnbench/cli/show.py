@@ -38,7 +38,10 @@ def collect(store: Store, folder: Path, log: int) -> dict[str, Any]:
         "key": unit.key,
         "state": unit.state,
         "status": status,
-        "used_by": [{"study": use.study, "arm": use.arm, "seed": use.seed} for use in unit.used_by],
+        "used_by": [
+            {"study": use.report.partition("/")[0], "report": use.report, "arm": use.arm, "seed": use.seed}
+            for use in unit.used_by
+        ],
     }
     if unit.kind == "stage":
         declared = read_json(folder / "unit.json") or {}
@@ -173,14 +176,14 @@ def _time(seconds: float) -> str:
 def _uses(uses: list[dict[str, Any]]) -> Iterator[str]:
     arms: dict[tuple[str, str], list[str]] = {}
     for use in uses:
-        arms.setdefault((use["study"], use["arm"]), []).append(str(use["seed"]))
+        arms.setdefault((use["report"], use["arm"]), []).append(str(use["seed"]))
     if not arms:
         yield "no study that is planned in this store"
-    for n, ((study, arm), seeds) in enumerate(arms.items()):
+    for n, ((report, arm), seeds) in enumerate(arms.items()):
         if n == USES:
             yield f"... and {len(arms) - n} more arms"
             return
-        yield f"{study}: {arm}, seed {', '.join(seeds)}"
+        yield f"{report}: {arm}, seed {', '.join(seeds)}"
 
 
 def _cost(name: str, value: Any) -> str:

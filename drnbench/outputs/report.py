@@ -16,15 +16,21 @@ from drnbench.store import Store, write_text
 
 
 def write(store: Store, name: str) -> Report:
-    """Write every file of a study's report into its folder of the store and return what it says.
+    """Write every file of a report into its folder of the store and return what it says.
+
+    Args:
+        store: the results folder.
+        name: of the study, or `<study>/<settings>` where it has several reports.
 
     Raises:
-        UsageError: the store has no plan of that study, or no class is registered for a metric of it.
+        UsageError: the store has no plan of that study, or several, or no class is registered for a metric of it.
 
     """
     study = compose.results_of(reading.read(store, name), store)
     shown, warnings = compose.outputs_of(study.scores.plan)
-    folder, tables = store.study(name), compose.tables(study, shown)
+    settings, location = study.scores.plan.settings, study.scores.plan.location
+    label = f"{settings.study}-{settings.folder}" if settings.overrides else settings.study
+    folder, tables = store.study(location), compose.tables(study, shown)
     texts = {
         "summary.csv": summary.to_csv(study.results),
         "costs.csv": costs.to_csv(study.costs),
@@ -32,7 +38,7 @@ def write(store: Store, name: str) -> Report:
     }
     for n, table in enumerate(tables):
         texts[f"table_{table.name}.md"] = markdown.render(table)
-        texts[f"table_{table.name}.tex"] = latex.render(table, name if n == 0 else f"{name}-{table.name}")
+        texts[f"table_{table.name}.tex"] = latex.render(table, label if n == 0 else f"{label}-{table.name}")
         texts[f"table_{table.name}.csv"] = table.to_csv()
     files = [folder / file for file in texts]
     for path, text in zip(files, texts.values(), strict=True):
@@ -46,6 +52,8 @@ def write(store: Store, name: str) -> Report:
     page = html.render(study.scores, study.results, tables, figures, headline, store, files, warnings)
     write_text(files[-1], page)
     done, planned = study.scores.counts
-    report = Report(headline, markdown.terminal(tables[0]), files, planned - done, warnings)
-    keep(report, store, name)
+    report = Report(
+        f"{settings.study}, {settings.text}", headline, markdown.terminal(tables[0]), files, planned - done, warnings
+    )
+    keep(report, store, location)
     return report

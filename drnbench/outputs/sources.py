@@ -17,16 +17,16 @@ PACKAGES = ("outputs", "render", "results", "published")
 """The packages whose files decide what a report says."""
 
 
-def digest_of_sources(store: Store, name: str) -> str:
-    """Return a digest of everything that a study's report is made from; files of the store by size and time."""
+def digest_of_sources(store: Store, location: str) -> str:
+    """Return a digest of everything that the report of a location is made from; files of the store by size and time."""
     total = hashlib.sha256()
     package = Path(__file__).parents[1]
     for path in sorted(path for folder in PACKAGES for path in (package / folder).iterdir()):
         if path.is_file():
             total.update(path.read_bytes())
-    plan = find_plan(store, name)
+    plan = find_plan(store, location)
     total.update(plan.model_dump_json().encode() if plan else b"")
-    total.update(json.dumps(read_json(store.study(name) / "search.json"), sort_keys=True).encode())
+    total.update(json.dumps(read_json(store.study(location) / "search.json"), sort_keys=True).encode())
     for path in [*_plug_ins(), *(_results(store, plan) if plan else ())]:
         total.update(f"{path.parent.name}/{path.name} {_state(path)}".encode())
     return total.hexdigest()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from drnbench.config.overrides import apply
+from drnbench.config.settings import Settings
 from drnbench.config.study import PROFILES, Axis, Study, arm_name, build
 from drnbench.config.trial import Evaluate, Trial
 from drnbench.errors import UsageError, nearest
@@ -45,6 +46,7 @@ class Expanded:
         arms: grid, named arms, references.
         baseline: name of the arm that all are compared to.
         control: name of the positive control.
+        overrides: fields of every trial by path, on top of the profile.
 
     """
 
@@ -55,6 +57,12 @@ class Expanded:
     arms: tuple[Arm, ...]
     baseline: str | None
     control: str | None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        """The study with its profile and overrides."""
+        return Settings.of(self.name, self.profile, self.overrides)
 
 
 def expand(
@@ -99,7 +107,8 @@ def expand(
     if len(set(names)) != len(names):
         raise UsageError(f"{name}: two arms share a name: {', '.join(names)}; bicubic stands in every table by itself")
     control = study.control if isinstance(study.control, str) else _first(arms, study.control or {})
-    return Expanded(name, question, profile, study, tuple(arms), _first(arms, study.baseline), control)
+    baseline = _first(arms, study.baseline)
+    return Expanded(name, question, profile, study, tuple(arms), baseline, control, dict(sets or {}))
 
 
 def _with_axes(study: Study, values: Mapping[str, Any], where: str) -> Study:

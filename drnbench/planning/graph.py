@@ -100,6 +100,7 @@ class Plan:
             study=study.name,
             question=study.question,
             profile=study.profile,
+            overrides=dict(study.settings.overrides),
             baseline=study.baseline,
             baseline_values=declared.baseline,
             control=study.control,

@@ -16,7 +16,8 @@ from drnbench.errors import UsageError
 from drnbench.evaluation import metrics as registered
 from drnbench.planning.graph import Plan
 from drnbench.results.comparison import Compared, of_record
-from drnbench.results.plan_record import find_plan, studies
+from drnbench.results.locations import planned
+from drnbench.results.plan_record import find_plan
 from drnbench.results.scores import Condition
 from drnbench.results.statistics import ALPHA, CONFIDENCE, ROUNDING, STAR_SEEDS
 from drnbench.store import Store
@@ -140,7 +141,7 @@ def outlook(plan: Plan, store: Store, difference: float | None = None) -> Outloo
     if spreads := tuple(_spreads(own, condition, metric, store, budget)):
         return Outlook(metric, condition, size, len(pairs), spreads)
     budget, siblings, names = [SIBLINGS], [], []
-    for name in studies(store):
+    for name in planned(store):
         record = find_plan(store, name)
         other = of_record(record) if record else None
         if other is None or metric not in other.scores.metrics.get(condition, ()):

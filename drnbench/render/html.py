@@ -34,7 +34,7 @@ def render(
         loader=PackageLoader("drnbench.render", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    folder = store.study(scores.plan.study)
+    folder = store.study(scores.plan.location)
     done, planned = scores.counts
     return environment.get_template("report.html.j2").render(
         plan=scores.plan,

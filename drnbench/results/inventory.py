@@ -5,6 +5,7 @@ Links are never followed: files behind a link are not the store's, and are neith
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -14,7 +15,8 @@ from functools import cached_property
 from pathlib import Path
 
 from drnbench.errors import UsageError
-from drnbench.results.plan_record import PlanRecord, find_plan, studies
+from drnbench.results.locations import planned, report_folders
+from drnbench.results.plan_record import PlanRecord, find_plan
 from drnbench.store import STALE_S, Store, read_json
 from drnbench.store.files import TEMPORARY
 from drnbench.store.leases import leased
@@ -32,9 +34,9 @@ CACHES = {
 
 @dataclass(frozen=True)
 class Use:
-    """One study's use of a unit."""
+    """The use of a unit by the report of a study under its settings, `<study>/<settings>`."""
 
-    study: str
+    report: str
     arm: str
     seed: int
 
@@ -79,23 +81,25 @@ class Inventory:
     plans: dict[str, PlanRecord] = field(init=False)
 
     def __post_init__(self) -> None:
-        plans = {name: find_plan(self.store, name) for name in studies(self.store)}
-        self.plans = {name: plan for name, plan in plans.items() if plan is not None}
+        locations = planned(self.store, replaced=True)
+        plans = {location: find_plan(self.store, location) for location in locations}
+        self.plans = {location: plan for location, plan in plans.items() if plan is not None}
 
     @cached_property
     def uses(self) -> dict[str, tuple[Use, ...]]:
-        """The uses of each unit, by its key, in every results/*/plan.json and among the candidates of every search.json."""
+        """The uses of each unit, by its key, in every plan.json and among the candidates of every search.json."""
         users: dict[str, dict[Use, None]] = {}
         for study, plan in self.plans.items():
             for trial in plan.trials:
                 use = Use(study, trial.arm, trial.seed)
                 for key in (trial.key, *trial.stages):
                     users.setdefault(key, {})[use] = None
-        for path in sorted(self.store.root.glob("*/search.json")):
-            for search in ((read_json(path) or {}).get("searches") or {}).values():
+        for location in report_folders(self.store):
+            record = read_json(self.store.study(location) / "search.json") or {}
+            for search in (record.get("searches") or {}).values():
                 for keys in (search.get("uses") or {}).values():
                     for key in keys:
-                        users.setdefault(key, {})[Use(path.parent.name, "a candidate of the search", 0)] = None
+                        users.setdefault(key, {})[Use(location, "a candidate of the search", 0)] = None
         return {key: tuple(uses) for key, uses in users.items()}
 
     @cached_property
@@ -164,7 +168,7 @@ class Inventory:
 
     def leftovers(self) -> list[Path]:
         """Return hidden temporary files and folders whose process is gone, and locks and leases that are not held."""
-        paths = [path for path in _hidden(self.store.root) if _is_abandoned(path)]
+        paths = [path for path in _hidden(self.store) if _is_abandoned(path)]
         for unit in self.units:
             if not unit.busy:
                 paths += [unit.folder / name for name in unit.files if Path(name).name.startswith(".now-") or (
@@ -225,16 +229,12 @@ def _files(folder: str, prefix: str) -> Iterator[tuple[str, int]]:
             continue
 
 
-def _hidden(root: Path) -> Iterator[Path]:
-    """Yield the hidden files and folders of processes beside the folders of the store, and in those of studies."""
-    try:
-        entries = [Path(entry.path) for entry in os.scandir(root) if not entry.is_symlink()]
-    except FileNotFoundError:
-        return
-    studies = [path for path in entries if path.is_dir() and (path / "plan.json").exists()]
-    for path in [*entries, *(Path(entry.path) for folder in studies for entry in os.scandir(folder))]:
-        if TEMPORARY.fullmatch(path.name):
-            yield path
+def _hidden(store: Store) -> Iterator[Path]:
+    """Yield the hidden files and folders of processes beside the folders of the store, and in those of reports."""
+    for folder in [store.root, *(store.study(location) for location in planned(store, replaced=True))]:
+        real = not any(part.is_symlink() for part in (folder, *folder.parents) if part.is_relative_to(store.root))
+        with contextlib.suppress(FileNotFoundError):
+            yield from (Path(e.path) for e in (os.scandir(folder) if real else ()) if TEMPORARY.fullmatch(e.name))
 
 
 def _temporaries(cache: Path) -> Iterator[Path]:

@@ -8,13 +8,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drnbench.config.protocol import Protocol
+from drnbench.config.settings import Settings
 from drnbench.config.units import Evaluation
-from drnbench.errors import UsageError, nearest
+from drnbench.errors import UsageError
+from drnbench.results.locations import FILE, locate
 from drnbench.store import Store, read_json, write_json
 
 VERSION = 1
 """Raised when plan.json changes its form; what `_upgraded` does to older ones says how. Before versions were kept: 0."""
-FILE = "plan.json"
 UNREADABLE = (ValidationError, KeyError, TypeError, AttributeError)
 """What reading a plan.json of another form raises."""
 
@@ -90,12 +91,21 @@ class PrimaryRecord(_Record):
 
 
 class PlanRecord(_Record):
-    """A study as it was planned; `margin` is the margin of equivalence by metric."""
+    """A study as it was planned.
+
+    Attributes:
+        overrides: path -> value on top of the profile; empty in plans of earlier versions, which did not record them.
+        margin: the margin of equivalence by metric.
+        place: the folder of the store that it was read from; empty: it was just made.
+
+    """
 
     version: int = VERSION
     study: str
     question: str
     profile: str
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    place: str = Field("", exclude=True)
     baseline: str | None
     baseline_values: dict[str, Any]
     control: str | None
@@ -112,6 +122,16 @@ class PlanRecord(_Record):
     trials: list[TrialRecord]
     warnings: list[str] = Field(default_factory=list)
 
+    @property
+    def settings(self) -> Settings:
+        """The study with its profile and overrides."""
+        return Settings.of(self.study, self.profile, self.overrides)
+
+    @property
+    def location(self) -> str:
+        """The folder of the store that holds its report; that of a plan of an earlier version is `<study>`."""
+        return self.place or self.settings.location
+
     def axis(self, path: str) -> AxisRecord:
         """Return the axis of a path."""
         return next(axis for axis in self.axes if axis.path == path)
@@ -123,45 +143,41 @@ class PlanRecord(_Record):
 
 
 def write_plan(record: PlanRecord, store: Store) -> None:
-    """Write plan.json into the study's folder."""
-    write_json(store.study(record.study) / FILE, record.model_dump(mode="json"))
+    """Write plan.json into the folder of the study's report."""
+    write_json(store.study(record.location) / FILE, record.model_dump(mode="json"))
 
 
-def studies(store: Store) -> list[str]:
-    """Return the names of the studies that a store has a plan of."""
-    return sorted(path.parent.name for path in store.root.glob(f"*/{FILE}"))
-
-
-def find_plan(store: Store, name: str) -> PlanRecord | None:
-    """Return the plan of a study; None where the store has none, or one that no version of this package wrote."""
-    raw = read_json(store.study(name) / FILE)
+def find_plan(store: Store, location: str) -> PlanRecord | None:
+    """Return the plan of a location; None where there is none, or one that no version of this package wrote."""
+    raw = read_json(store.study(location) / FILE)
     if not isinstance(raw, dict):
         return None
     try:
-        return PlanRecord.model_validate(_upgraded(raw))
+        return _record(raw, location)
     except UNREADABLE:
         return None
 
 
 def read_plan(store: Store, name: str) -> PlanRecord:
-    """Return the plan of a study.
+    """Return the plan of a study, or of `<study>/<settings>`.
 
     Raises:
-        UsageError: the store has none of that name, or it is of a newer version or another form.
+        UsageError: the store has none of that name, or several, or it is of a newer version or another form.
 
     """
-    path = store.study(name) / FILE
+    location = name if "/" in name and (store.study(name) / FILE).is_file() else locate(store, name)
+    path = store.study(location) / FILE
     raw = read_json(path)
-    if raw is None:
-        others = studies(store)
-        hint = f"; {nearest(name, others)}" if others else ""
-        raise UsageError(f"no study {name!r} in {store.root}: run it first{hint}")
     _check_version(raw, path)
     try:
-        return PlanRecord.model_validate(_upgraded(raw))
+        return _record(raw, location)
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:160]
         raise UsageError(f"{path} is not a plan of this package ({reason}); `run` writes it again") from error
+
+
+def _record(raw: dict[str, Any], location: str) -> PlanRecord:
+    return PlanRecord.model_validate({**_upgraded(raw), "place": location})
 
 
 def _check_version(raw: Any, path: Path) -> None:

@@ -57,7 +57,7 @@ def read(store: Store, name: str) -> Scores:
 
 def _search(store: Store, plan: PlanRecord) -> dict[str, Any] | None:
     """Return the record of the study's search; None where it has none, also if it once had one."""
-    record = read_json(store.study(plan.study) / FILE)
+    record = read_json(store.study(plan.location) / FILE)
     if record is None or not any(axis.path == AXIS for axis in plan.axes):
         return None
     search: dict[str, Any] = record["searches"][record["current"]]

@@ -1,14 +1,19 @@
-"""results/<study>/search.json: the record of each search of a study, for `plan` and `report`, which read no journal."""
+"""search.json beside plan.json: the record of each search of a study under its settings, for `plan` and `report`.
+
+Neither reads the journal.
+"""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from drnbench.config.search import FILE, Float, Int, Steps
+from drnbench.results.locations import report_folders
 from drnbench.search.resolve import ResolvedSearch, title
-from drnbench.store import Store, read_json, write_json
+from drnbench.store import Store, atomic, read_json, write_json
 
 if TYPE_CHECKING:  # Optuna is imported where a search runs, not where its record is read
     from drnbench.search.candidate import Candidate
@@ -32,8 +37,8 @@ def write(
         stages: keys of stages of its candidates since it was taken up; those recorded before are kept.
         trials: the same of trials.
     """
-    path = store.study(resolved.name) / FILE
-    searches = (read_json(path) or {"searches": {}})["searches"]
+    path = store.study(resolved.settings.location) / FILE
+    searches = _searches(store, resolved.settings.location)
     search, uses = resolved.search, searches.get(name, {}).get("uses", {})
     best = engine.best()
     record = {
@@ -66,18 +71,50 @@ def spread(items: Sequence[T], most: int) -> Sequence[T]:
     return [items[round(n * (len(items) - 1) / (most - 1))] for n in range(most)]
 
 
-def read(store: Store, study: str, name: str | None = None) -> dict[str, Any] | None:
-    """Return the record of a search; `name` None: of the one that ran last. None: there is none yet."""
-    content = read_json(store.study(study) / FILE)
-    if content is None:
-        return None
-    record: dict[str, Any] | None = content["searches"].get(name or content["current"])
+def read(store: Store, resolved: ResolvedSearch, name: str) -> dict[str, Any] | None:
+    """Return the record of a search of that name in its journal; None: there is none yet. See `origin`."""
+    location = origin(store, resolved, name)
+    record: dict[str, Any] | None = _searches(store, location).get(name)
     return record
 
 
-def journal(store: Store, study: str) -> Path:
-    """Return the journal of a study's searches."""
-    return store.study(study) / JOURNAL
+def journal(store: Store, location: str) -> Path:
+    """Return the journal of the searches of a study under its settings."""
+    return store.study(location) / JOURNAL
+
+
+def origin(store: Store, resolved: ResolvedSearch, name: str) -> str:
+    """Return the location whose journal a search goes on from: its own as soon as it has one.
+
+    The same search may have begun under other settings, with fewer candidates, or in the study's folder, where earlier
+    versions kept it.
+    """
+    own = resolved.settings.location
+    if journal(store, own).exists():
+        return own
+    sizes = {}
+    for location in report_folders(store):
+        if location.partition("/")[0] == resolved.name and (record := _searches(store, location).get(name)):
+            size = len(record["candidates"])
+            if location == resolved.name or size <= resolved.search.candidates:
+                sizes[location] = size
+    return max(sizes, key=sizes.__getitem__, default=own)
+
+
+def take_over(store: Store, resolved: ResolvedSearch, name: str) -> None:
+    """Copy the journal and the record that a search goes on from into its own folder."""
+    own, other = resolved.settings.location, origin(store, resolved, name)
+    if other == own:
+        return
+    write_json(store.study(own) / FILE, {"current": name, "searches": {name: _searches(store, other)[name]}})
+    if journal(store, other).exists():
+        with atomic(journal(store, own)) as temporary:
+            shutil.copyfile(journal(store, other), temporary)
+
+
+def _searches(store: Store, location: str) -> dict[str, Any]:
+    """Return the records of a location by their names in its journal."""
+    return dict((read_json(store.study(location) / FILE) or {"searches": {}})["searches"])
 
 
 def _candidate(resolved: ResolvedSearch, candidate: Candidate) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from drnbench.config.keys import digest
 from drnbench.config.overrides import apply, explain
 from drnbench.config.search import AXIS, COSTS, DEFAULT, VALIDATION, Choice, Median, Objective, Range, Search
+from drnbench.config.settings import Settings
 from drnbench.config.study import Axis, Study, value_text
 from drnbench.config.trial import Evaluate, Trial
 from drnbench.data.cache import fingerprint
@@ -42,6 +43,7 @@ class ResolvedSearch:
         name, question: of the study.
         profile: applied to all of these.
         sets: overrides of the base trial.
+        overrides_given: these and the sizes of the search, as `--set` gave them.
     """
 
     study: Study
@@ -52,6 +54,12 @@ class ResolvedSearch:
     question: str
     profile: str
     sets: dict[str, Any]
+    overrides_given: Mapping[str, Any]
+
+    @property
+    def settings(self) -> Settings:
+        """The study with its profile and overrides."""
+        return Settings.of(self.name, self.profile, self.overrides_given)
 
     def label(self, values: Mapping[str, Any]) -> str:
         """Return a point as text: `λ=0.01, ρ=0.3`."""
@@ -120,7 +128,7 @@ def resolve_search(
     base = expand(plain.model_copy(update={"seeds": 1}), name, question, profile, overrides).arms[0].trials[0]
     search = _with_sizes(study, study.search, profile, sizes, name)
     plain = plain.model_copy(update={"outputs": study.outputs})
-    resolved = ResolvedSearch(study, plain, search, base, name, question, profile, overrides)
+    resolved = ResolvedSearch(study, plain, search, base, name, question, profile, overrides, sets or {})
     _check(resolved)
     return resolved
 
@@ -207,7 +215,7 @@ def expanded(resolved: ResolvedSearch, selected: Sequence[Mapping[str, Any]] = (
         else replace(arm, trials=tuple(t.model_copy(update={"seed": t.seed + first}) for t in arm.trials))
         for arm in arms_of_report.arms
     )  # fmt: skip
-    return replace(arms_of_report, arms=shifted)
+    return replace(arms_of_report, arms=shifted, overrides=resolved.overrides_given)
 
 
 def signature(resolved: ResolvedSearch, cache: Path) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from drnbench.config.study import Study
 from drnbench.errors import UsageError
 from drnbench.planning import Plan
-from drnbench.results.plan_record import FILE, studies
+from drnbench.results.locations import matching, planned
+from drnbench.results.plan_record import find_plan
 from drnbench.session.declared import declare
 from drnbench.session.request import Request
 from drnbench.session.results import Results
@@ -62,7 +63,7 @@ def run(
     ended = run_study(declared, store, request)
     if ended.interrupted:
         raise KeyboardInterrupt
-    return Results(store, declared.name, failed=(*ended.failed, *ended.failed_before))
+    return Results(store, declared.settings.location, failed=(*ended.failed, *ended.failed_before))
 
 
 def plan(
@@ -89,22 +90,35 @@ def load(path: Path | str = "results", name: str | None = None) -> Results:
     """Return the results of a study from its store alone; also while it runs.
 
     Args:
-        path: the folder of the study, results/<study>, or the store with a `name`.
-        name: the study; None: `path` is its folder, or the store has one study.
+        path: the folder of a report, results/<study>/<profile>; that of a study with one report, results/<study>; or the
+            store with a `name`.
+        name: the study, or `<study>/<profile>` where it has several reports; None: `path` is a folder of it, or the
+            store has one report.
 
     Raises:
-        UsageError: there is no such study.
+        UsageError: there is no such study, or it has several reports.
 
     """
     folder = Path(path)
-    if name is None and (folder / FILE).is_file():
-        return Results(Store(folder.parent), folder.absolute().name)
-    store = Store(folder)
     if name is None:
-        stored = studies(store)
-        if len(stored) != 1:
-            raise UsageError(
-                f"{folder} holds {len(stored)} studies ({', '.join(stored) or 'none'}): name the folder of one of them"
-            )
-        name = stored[0]
+        store, name = _report_at(folder)
+    else:
+        store = Store(folder)
     return Results(store, name)
+
+
+def _report_at(folder: Path) -> tuple[Store, str]:
+    """Return the store and the name of a study, of its report under some settings, or of the one study of a store."""
+    whole = folder.absolute()
+    for root in (whole.parent, whole.parent.parent):
+        store, name = Store(root), whole.relative_to(root).as_posix()
+        plan = next((find_plan(store, location) for location in matching(store, name)), None)
+        # The folder of a report is also a study's folder of a store that would be its parent.
+        if plan is not None and ((root / "trials").is_dir() or plan.study == name.partition("/")[0]):
+            return store, name
+    stored = planned(Store(folder))
+    if len(stored) != 1:
+        raise UsageError(
+            f"{folder} holds {len(stored)} reports ({', '.join(stored) or 'none'}): name the folder of one of them"
+        )
+    return Store(folder), stored[0]

@@ -95,7 +95,8 @@ def table(held: Inventory) -> list[str]:
     root = held.store.root
     mlflow = [p.stat().st_size for p in root.glob("mlflow.db*") if not p.is_symlink()]
     mlflow += list(sizes(root / "mlartifacts").values())
-    reports = [n for name in held.plans for n in sizes(root / name).values()]
+    studies = sorted({location.partition("/")[0] for location in held.plans})
+    reports = [n for study in studies for n in sizes(root / study).values()]
     rows += [_row("MLflow", len(mlflow), sum(mlflow)), _row("reports", len(reports), sum(reports))]
     unused, droppable, leftovers = held.unused, held.droppable, held.leftovers()
     rows += [
@@ -159,7 +160,7 @@ def _description(work: _Work) -> list[str]:
         kinds = [unit.kind for unit in work.units]
         what = " and ".join(f"{kinds.count(kind)} {kind}s" for kind in ("stage", "trial") if kind in kinds)
         lines.append(
-            f"{what} that no results/*/plan.json refers to, {size(sum(u.size for u in work.units))}: {_some(work.units)}"
+            f"{what} that no plan.json refers to, {size(sum(u.size for u in work.units))}: {_some(work.units)}"
         )
     if work.checkpoints:
         lines.append(

@@ -9,11 +9,13 @@ from typing import Any
 
 from drnbench.config.overrides import parse_value
 from drnbench.config.search import Search
+from drnbench.config.settings import DEFAULT_PROFILE, Settings
 from drnbench.config.study import Study
 from drnbench.config.studyfile import load
 from drnbench.errors import UsageError
 from drnbench.planning import Plan, make
 from drnbench.planning.expand import Expanded, expand
+from drnbench.results.locations import RESERVED
 from drnbench.search import record
 from drnbench.search.resolve import ResolvedSearch, expanded, resolve_search, signature
 from drnbench.store import Store
@@ -36,8 +38,13 @@ class Declared:
     study: Study
     name: str
     question: str
-    profile: str = "quick"
+    profile: str = DEFAULT_PROFILE
     overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        """Its name, profile and overrides, which its report is kept by."""
+        return Settings.of(self.name, self.profile, self.overrides)
 
     @property
     def search(self) -> Search | None:
@@ -53,7 +60,7 @@ class Declared:
         if self.search is None:
             return expand(self.study, self.name, self.question, self.profile, self.overrides)
         settled = self.settled()
-        history = record.read(store, self.name, signature(settled, store.cache))
+        history = record.read(store, settled, signature(settled, store.cache))
         return expanded(settled, history["found"] if history and _is_over(settled, history) else ())
 
     def plan(self, store: Store) -> Plan:
@@ -70,7 +77,7 @@ class Declared:
 
 def declare(
     study: Study | Path | str,
-    profile: str = "quick",
+    profile: str = DEFAULT_PROFILE,
     overrides: Mapping[str, Any] | None = None,
     name: str | None = None,
 ) -> Declared:
@@ -91,9 +98,15 @@ def declare(
             raise UsageError(
                 "a Study object has no file that names it: give name=..., which its reports are stored under"
             )
-        return Declared(study, name, "", profile, dict(overrides or {}))
+        return Declared(study, _checked(name), "", profile, dict(overrides or {}))
     loaded, stem, question = load(Path(study))
-    return Declared(loaded, name or stem, question, profile, dict(overrides or {}))
+    return Declared(loaded, _checked(name or stem), question, profile, dict(overrides or {}))
+
+
+def _checked(name: str) -> str:
+    if name in RESERVED or name.startswith(".") or "/" in name:
+        raise UsageError(f"a study cannot be called {name!r}: its reports are kept in a folder of that name; rename it")
+    return name
 
 
 def read_overrides(items: list[str]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def execute(
 
     """
     progress = progress or display(units)
-    mirror, notifiers = live_mirror(store, plan.study.name, request.tracking_uri)
+    mirror, notifiers = live_mirror(store, plan.study.settings.location, request.tracking_uri)
     everyone = [progress, *listeners, *notifiers]
     mirrored = True
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drnbench.errors import UsageError, nearest
-from drnbench.results.plan_record import studies
+from drnbench.results.locations import matching, planned
 from drnbench.session.listener import Listener
 from drnbench.store import Store
 from drnbench.tracking import LiveMirror, Mirror, up_to_date
@@ -33,21 +33,23 @@ def update_mirror(store: Store, name: str, uri: str | None) -> None:
 
 
 def check_sync(store: Store, names: list[str], uri: str | None) -> list[str]:
-    """Return the studies to mirror: those named, or every one in the store.
+    """Return the locations of the reports to mirror: all of the studies that are named, or every one in the store.
 
     Raises:
         UsageError: the store holds none, or none of a name, or the mirror is off.
 
     """
-    stored = studies(store)
+    stored = planned(store)
+    studies = dict.fromkeys(location.partition("/")[0] for location in stored)
     if not stored:
         raise UsageError(f"{store.root} holds no study yet; `run` one first, or name another store with --results DIR")
-    for name in names:
-        if name not in stored:
-            raise UsageError(f"no study {name!r} in {store.root}: {nearest(name, stored)}")
+    chosen = {name: matching(store, name) for name in names}
+    for name, locations in chosen.items():
+        if not locations:
+            raise UsageError(f"no study {name!r} in {store.root}: {nearest(name, stored if '/' in name else studies)}")
     if uri == "off":
         raise UsageError("sync --tracking-uri off: there is nothing to do with the mirror off")
-    return names or stored
+    return list(dict.fromkeys(location for locations in chosen.values() for location in locations)) or stored
 
 
 def sync(store: Store, name: str, uri: str | None) -> SyncResult:

@@ -19,14 +19,20 @@ def record(plan: Plan, store: Store) -> None:
 
 
 def announce(plan: Plan, store: Store) -> None:
-    """Record a plan as that of its study; print its warnings, and that it replaces another."""
+    """Record a plan as that of its study under its settings; print its warnings, and that it replaces another."""
     for warning in plan.warnings:
         print(f"warning: {warning}")
-    before = find_plan(store, plan.study.name)
+    settings = plan.study.settings
+    before, earlier = find_plan(store, settings.location), find_plan(store, settings.study)
     if before and before.keys != {trial.unit.key for trial in plan.trials}:
         print(
-            f"note: the report in {store.study(plan.study.name)} (profile {before.profile}) is replaced; "
-            "its trials stay in the store"
+            f"note: {settings.text} has other trials than before: the report in {store.study(settings.location)} is "
+            "replaced; the former trials stay in the store"
+        )
+    elif before is None and earlier is not None:
+        print(
+            f"note: the report of an earlier version in {store.study(settings.study)} (profile {earlier.profile}) stays "
+            f"there; this one is kept in {store.study(settings.location)}"
         )
     record(plan, store)
 

@@ -19,7 +19,8 @@ from drnbench.data.precomputed_lr import precomputed_lr
 from drnbench.errors import DataError, UsageError
 from drnbench.models.weights import read_safely, state_digest, tensors
 from drnbench.planning.keys import Keys
-from drnbench.results.plan_record import find_plan, studies
+from drnbench.results.locations import planned
+from drnbench.results.plan_record import find_plan
 from drnbench.store import Store, read_json
 
 NUMERIC = ("python", "torch", "numpy", "scikit-image", "pillow", "lpips", "spandrel", "torchvision")
@@ -142,7 +143,7 @@ def _chain(store: Store, key: str) -> list[StageUnit]:
 def _evaluations(store: Store, key: str, made: EvaluateUnit, have: list[str]) -> tuple[Evaluation, ...]:
     """Return what was scored: as plans recorded it, with the fingerprints of that time, or else as it would be now."""
     evaluations = {e.key: e for e in made.wanted}
-    for plan in filter(None, (find_plan(store, name) for name in studies(store))):
+    for plan in filter(None, (find_plan(store, location) for location in planned(store, replaced=True))):
         evaluations |= {e.key: e for trial in plan.trials if trial.key == key for e in trial.wanted}
     wanted = tuple(evaluations[evaluation] for evaluation in have if evaluation in evaluations)
     if not wanted:

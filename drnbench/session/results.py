@@ -29,23 +29,22 @@ class Results:
 
     Args:
         store: the results folder.
-        name: of the study.
+        name: of the study, or `<study>/<settings>` where it has several reports.
         failed: units that failed in the run just ended, a line each.
 
     Raises:
-        UsageError: the store has no plan of that study.
+        UsageError: the store has no plan of that study, or several.
 
     """
 
     def __init__(self, store: Store, name: str, failed: Sequence[str] = ()) -> None:
-        self.store, self.name, self.failed = store, name, tuple(failed)
+        self.store, self.failed = store, tuple(failed)
         self._scores = reading.read(store, name)
+        self.name = self.plan.study
 
     def __repr__(self) -> str:
         done, planned = self._scores.counts
-        return (
-            f"<Results of {self.name}, profile {self.plan.profile}: {done} of {planned} trials, in {self.store.root}>"
-        )
+        return f"<Results of {self.name}, {self.plan.settings.text}: {done} of {planned} trials, in {self.store.root}>"
 
     @property
     def plan(self) -> PlanRecord:

@@ -107,19 +107,19 @@ def _announce_work(declared: Declared, plan: Plan, store: Store, items: Sequence
     slots = min(executor.slots, len(items))
     queue = [(unit, item.needs, item.rank) for unit, item in zip(unscored(items, plan), items, strict=True)]
     time = duration(estimate_run(plan, Costs(store, executor.device), queue, slots))
-    print(f"{declared.name}, profile {declared.profile}: {stages} stages to train, {len(items) - stages} trials to score; "
+    print(f"{declared.name}, {declared.settings.text}: {stages} stages to train, {len(items) - stages} trials to score; "
           f"{slots} at once on {executor.device}; time {time}", flush=True)  # fmt: skip
 
 
 def _finish(plan: Plan, store: Store, tracking_uri: str | None, failed: list[str], *, ran: bool) -> Ended:
     """Write the report, or take the one that is there where nothing has changed, and bring the mirror up to date."""
-    name = plan.study.name
-    report = (None if ran else current(store, name)) or on_demand.report.write(store, name)
+    location = plan.study.settings.location
+    report = (None if ran else current(store, location)) or on_demand.report.write(store, location)
     if tracking_uri != "off":
         # Without a mirror nothing of it is imported.
         from drnbench.session.mirroring import update_mirror
 
-        update_mirror(store, name, tracking_uri)
+        update_mirror(store, location, tracking_uri)
     before = [
         f"{trial.label} ({short(trial.unit.key)}): {trial.status.kind}: {trial.status.message}"
         for trial in plan.trials

@@ -306,6 +306,9 @@ class Searcher:
 
 
 def open_engine(search: ResolvedSearch, name: str, store: Store, *, retry: bool = False) -> Engine:
-    """Open a study's journal."""
+    """Open the journal of a search."""
+    record.take_over(store, search, name)
     steps = sum(stage.steps for stage in search.base.stages) * search.search.seeds
-    return Engine(search.search, name, record.journal(store, search.name), search.study.baseline, steps, retry)
+    return Engine(
+        search.search, name, record.journal(store, search.settings.location), search.study.baseline, steps, retry
+    )

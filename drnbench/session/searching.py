@@ -64,7 +64,7 @@ def run_search(declared: Declared, plan: Plan, store: Store, request: Request) -
     pending = settled.search.trials - sum(c.state != "running" for c in searcher.engine.candidates)
     units, shared = expected(settled, Keys(store.cache), max(1, pending))
     items = todo(plan, rerun)
-    print(f"{declared.name}, profile {declared.profile}: {pending} of {settled.search.trials} candidates to try, "
+    print(f"{declared.name}, {declared.settings.text}: {pending} of {settled.search.trials} candidates to try, "
           f"{settled.search.seeds} seeds each; {slots} at once on {executor.device}", flush=True)  # fmt: skip
     prepare([*units, *(item.unit for item in items)], store.cache)
     everything = [*units, *(item.unit for item in items if item.unit.key not in shared)]
@@ -80,7 +80,7 @@ def run_search(declared: Declared, plan: Plan, store: Store, request: Request) -
 def search_state(declared: Declared, store: Store) -> str:
     """Return the line of `plan` on a search: how many candidates, how many done, the best so far, what is left."""
     settled = declared.settled()
-    history = record.read(store, declared.name, signature(settled, store.cache)) or {"candidates": [], "best": []}
+    history = record.read(store, settled, signature(settled, store.cache)) or {"candidates": [], "best": []}
     states = [candidate["state"] for candidate in history["candidates"]]
     counts = _counts(states, STATES)
     line = f"search: {len(states)} of {settled.search.trials} candidates asked" + (f" ({counts})" if counts else "")

@@ -74,9 +74,9 @@ class Store:
         """Return the folder of a unit."""
         return self.stage(unit.key) if unit.kind == "stage" else self.trial(unit.key)
 
-    def study(self, name: str) -> Path:
-        """Return the folder of a study's plan, tables and figures."""
-        return self.root / name
+    def study(self, location: str) -> Path:
+        """Return the folder of a report, its plan, tables and figures; see `drnbench.results.locations`."""
+        return self.root / location
 
     def prepare(self) -> None:
         """Make the folder and see that it can be written to.

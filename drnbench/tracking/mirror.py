@@ -1,6 +1,6 @@
 """The one-way mirror: the store as it is now, made visible in MLflow; doing it twice adds nothing.
 
-    experiment = study;  parent run = study and profile;  child run = trial
+    experiment = study;  parent run = study, profile and overrides;  child run = trial
 
 Only the coordinator's process writes, by explicit run ids: the fluent interface keeps one active run a process.
 """
@@ -29,7 +29,7 @@ class SyncResult:
     """Result of a sync.
 
     Attributes:
-        runs: runs that the study and profile have now, the parent included.
+        runs: runs that the study has now under its settings, the parent included.
         new_runs: number of them that were made.
         points: values of metrics that were written.
 
@@ -52,17 +52,17 @@ class Mirror:
         self.store = store
         self.uri = uri or record.default_uri(store)
         self._client: Any = None
-        self._open: dict[tuple[str, str], Experiment] = {}
+        self._open: dict[str, Experiment] = {}
 
     def sync(self, name: str, final: bool = True) -> SyncResult:
         """Mirror one study.
 
         Args:
-            name: the study.
+            name: the study, or `<study>/<settings>` where it has several reports.
             final: also its tables and figures, and record that all was mirrored; without, what changes while it runs.
 
         Raises:
-            UsageError: the store has no such study, or its experiment was deleted in MLflow.
+            UsageError: the store has no such study, or several reports of it, or its experiment was deleted in MLflow.
             Exception: whatever MLflow raises when it is not installed, cannot be reached or written.
 
         """
@@ -80,11 +80,11 @@ class Mirror:
                 self._client, self._open = None, {}
                 raise
         if final:
-            record.remember(self.store, name, self.uri, stamp)
+            record.remember(self.store, plan.location, self.uri, stamp)
         return result
 
     def _sync(self, plan: PlanRecord, views: list[TrialView], *, final: bool) -> SyncResult:
-        experiment = self._experiment(plan.study, plan.profile)
+        experiment = self._experiment(plan)
         with settings(**PATIENCE):
             before = experiment.created
             parent = self._parent(experiment, plan, views, final=final)
@@ -96,26 +96,29 @@ class Mirror:
                 _retire(experiment, views)
             return SyncResult(1 + len(experiment.children), experiment.created - before, points)
 
-    def _experiment(self, study: str, profile: str) -> Experiment:
-        if (study, profile) in self._open:
-            return self._open[(study, profile)]
+    def _experiment(self, plan: PlanRecord) -> Experiment:
+        key = plan.settings.location
+        if key in self._open:
+            return self._open[key]
         if self._client is None:
             database = record.database(self.uri)
             if database is not None and not database.exists():
                 _create(database)
             self._client = connect(self.uri)
         with settings(**FIRST_CALL):
-            stored = place.experiment(self._client, self.store, study, self.uri)
-        location = place.artifacts(self.store, study, self.uri)
+            stored = place.experiment(self._client, self.store, plan.study, self.uri)
+        location = place.artifacts(self.store, plan.study, self.uri)
         with settings(**PATIENCE):
-            self._open[(study, profile)] = Experiment(self._client, study, profile, location, stored)
-        return self._open[(study, profile)]
+            self._open[key] = Experiment(self._client, plan.settings, location, stored)
+        return self._open[key]
 
     def _parent(self, experiment: Experiment, plan: PlanRecord, views: list[TrialView], *, final: bool) -> Run:
         starts = [view.started for view in views if view.started]
         if experiment.parent is None:
             experiment.parent = experiment.create(
-                f"{plan.study}, {plan.profile}", min(starts, default=None), {"drnbench.kind": "study"}
+                ", ".join([plan.study, plan.profile, *plan.settings.assignments]),
+                min(starts, default=None),
+                {"drnbench.kind": "study"},
             )
         parent, states = experiment.parent, [view.state for view in views]
         # Tags, since parameters cannot change; MLflow shows the note on top. Counts as metrics would put charts of one
@@ -127,13 +130,17 @@ class Mirror:
                 "drnbench.protocol": names.clipped(plan.measured, names.TAG_LENGTH),
                 "drnbench.trials": counts,
             },
-            {"profile": plan.profile, "question": names.clipped(plan.question, names.PARAM_LENGTH)},
+            {
+                "profile": plan.profile,
+                "overrides": names.clipped(", ".join(plan.settings.assignments) or "none", names.PARAM_LENGTH),
+                "question": names.clipped(plan.question, names.PARAM_LENGTH),
+            },
         )
         ends = [view.ended for view in views if view.ended]
         parent.move(STATES[_overall(states, running=not final)], max(ends, default=None))
         if final:
-            folder = self.store.study(plan.study)
-            files = reading.reports(self.store, plan.study)
+            folder = self.store.study(plan.location)
+            files = reading.reports(self.store, plan.location)
             for suffix in sorted({path.suffix for path in files}):
                 parent.attach(f"files{suffix}", [path for path in files if path.suffix == suffix], folder)
         return parent

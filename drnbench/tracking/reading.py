@@ -167,9 +167,9 @@ def samples(view: TrialView) -> list[Path]:
     )
 
 
-def reports(store: Store, name: str) -> list[Path]:
-    """Return the tables, figures, report and plan of a study."""
-    folder = store.study(name)
+def reports(store: Store, location: str) -> list[Path]:
+    """Return the tables, figures, report and plan of a location."""
+    folder = store.study(location)
     return sorted(path for pattern in REPORTS for path in folder.glob(pattern) if path.is_file())
 
 
@@ -210,7 +210,7 @@ def study_stamp(store: Store, plan: PlanRecord, views: Iterable[TrialView]) -> s
     States and costs in plan.json are left out: states are read from the trials, and an estimate changes nothing.
     """
     kept = plan.model_dump(mode="json", exclude={"stages": True, "warnings": True, "trials": {"__all__": {"state"}}})
-    files = [path for path in reports(store, plan.study) if path.name != "plan.json"]
+    files = [path for path in reports(store, plan.location) if path.name != "plan.json"]
     return _digest({"plan": kept, "trials": [stamp(view) for view in views], "files": contents(files)})
 
 

@@ -1,4 +1,4 @@
-"""results/<study>/mirror.json: a digest of each mirror, so that a run with nothing to do need not import MLflow."""
+"""mirror.json beside plan.json: a digest of each mirror, so that a run with nothing to do need not import MLflow."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def up_to_date(store: Store, name: str, uri: str | None = None) -> bool:
     path = database(uri)
     if path is not None and not path.exists():
         return False
-    mirrored = (read_json(_file(store, name)) or {}).get(_public(uri))
+    plan = read_plan(store, name)
+    mirrored = (read_json(_file(store, plan.location)) or {}).get(_public(uri))
     if mirrored is None:
         return False
-    plan = read_plan(store, name)
     return bool(mirrored == reading.study_stamp(store, plan, reading.trials(store, plan)))
 
 
-def remember(store: Store, name: str, uri: str, stamp: str) -> None:
-    """Record that a study was mirrored as it was when `stamp` was taken."""
-    path = _file(store, name)
+def remember(store: Store, location: str, uri: str, stamp: str) -> None:
+    """Record that the study of a location was mirrored as it was when `stamp` was taken."""
+    path = _file(store, location)
     write_json(path, {**(read_json(path) or {}), _public(uri): stamp})
 
 
-def _file(store: Store, name: str) -> Path:
-    return store.study(name) / "mirror.json"
+def _file(store: Store, location: str) -> Path:
+    return store.study(location) / "mirror.json"
 
 
 def _public(uri: str) -> str:

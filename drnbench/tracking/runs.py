@@ -1,4 +1,4 @@
-"""The runs of one study and profile in MLflow: looked up once, then written to by their ids."""
+"""The runs of one study under its settings in MLflow: looked up once, then written to by their ids."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from drnbench.config.settings import Settings
 from drnbench.errors import UsageError
 from drnbench.tracking import names
 from drnbench.tracking.reading import Point, contents
@@ -124,12 +125,11 @@ class Run:
 
 
 class Experiment:
-    """A study's experiment with the runs of one profile.
+    """A study's experiment with the runs of one profile and set of overrides.
 
     Args:
         client: an MlflowClient.
-        study: the study.
-        profile: the profile.
+        settings: the study with its profile and overrides.
         location: of the artifacts, as a URI; None lets the server decide.
         stored: the experiment as MLflow has it; None: it is created.
 
@@ -138,8 +138,8 @@ class Experiment:
 
     """
 
-    def __init__(self, client: Any, study: str, profile: str, location: str | None, stored: Any) -> None:
-        self.client, self.study, self.profile = client, study, profile
+    def __init__(self, client: Any, settings: Settings, location: str | None, stored: Any) -> None:
+        self.client, self.settings, study = client, settings, settings.study
         if stored is not None and stored.lifecycle_stage == "deleted":
             raise UsageError(
                 f"experiment {study!r} was deleted in MLflow: restore it with `mlflow experiments restore -x "
@@ -157,13 +157,16 @@ class Experiment:
 
     def _search(self) -> Iterable[Run]:
         # A quote would end the text in MLflow's filter; such a profile is picked out below.
-        simple = "'" not in self.profile
-        query = f"tags.`drnbench.profile` = '{self.profile}'" if simple else ""
+        profile = self.settings.profile
+        query = f"tags.`drnbench.profile` = '{profile}'" if "'" not in profile else ""
         token = None
         while True:
             page = self.client.search_runs([self.id], query, max_results=500, page_token=token)
             for run in page:
-                if run.data.tags.get("drnbench.profile") == self.profile:
+                tags = run.data.tags
+                # Earlier versions kept one set of runs for a profile, whatever the overrides were.
+                folder = tags.get("drnbench.settings", Settings.of(self.settings.study, profile).folder)
+                if tags.get("drnbench.profile") == profile and folder == self.settings.folder:
                     yield Run.of(self.client, run)
             token = page.token
             if not token:
@@ -172,7 +175,9 @@ class Experiment:
     def create(self, name: str, started: int | None, tags: dict[str, str]) -> Run:
         """Make a run; `started` is in milliseconds since 1970; None: now."""
         started = started or round(time.time() * 1000)
-        tags = {"drnbench.study": self.study, "drnbench.profile": self.profile, **tags}
+        settings = self.settings
+        own = {"study": settings.study, "profile": settings.profile, "settings": settings.folder}
+        tags = {**{f"drnbench.{name}": value for name, value in own.items()}, **tags}
         run = self.client.create_run(self.id, start_time=started, tags=tags, run_name=name)
         self.created += 1
         return Run(self.client, run.info.run_id, "RUNNING", tags=tags, points={})

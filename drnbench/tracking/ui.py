@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 
 from drnbench.errors import UsageError
-from drnbench.results import plan_record
+from drnbench.results.locations import planned
 from drnbench.store import Store
 from drnbench.tracking import place, record
 from drnbench.tracking.mirror import Mirror
@@ -85,19 +85,23 @@ def experiments(store: Store, uri: str) -> list[tuple[str, str | None]]:
 
     An experiment of a results folder that has moved is built again, so that its files are found.
     """
-    studies = plan_record.studies(store)
+    studies: dict[str, list[str]] = {}
+    for location in planned(store):
+        studies.setdefault(location.partition("/")[0], []).append(location)
     if record.database(uri) is None:
         return [(study, None) for study in studies]
     with settings(**SILENCE):
         client = connect(uri)
-        for study in studies:
+        for study, reports in studies.items():
             stored = client.get_experiment_by_name(study)
             if (
                 stored is not None
                 and stored.lifecycle_stage != "deleted"
                 and place.has_moved(stored, store, study, uri)
             ):
-                Mirror(store, uri).sync(study)
+                mirror = Mirror(store, uri)
+                for location in reports:
+                    mirror.sync(location)
         mirrored = [client.get_experiment_by_name(study) for study in studies]
     return [(name, stored.experiment_id if stored else None) for name, stored in zip(studies, mirrored, strict=True)]
 

@@ -40,7 +40,7 @@ def listing(root):
 
 
 def forget_plan(store):
-    (store.study("mini") / "plan.json").unlink()
+    (store.study("mini/quick") / "plan.json").unlink()
 
 
 def checkpoints(store):
@@ -74,7 +74,7 @@ def test_nothing_goes_without_a_yes(store, capsys):
     line = capsys.readouterr().err
     assert "give --yes" in line
     assert line.count("\n") == 1
-    assert listing(store.root) == before - {"mini/plan.json"}
+    assert listing(store.root) == before - {"mini/quick/plan.json"}
 
 
 @pytest.mark.parametrize(("answer", "gone"), [("y", True), ("n", False), ("", False)])
@@ -169,7 +169,7 @@ def test_what_no_plan_refers_to_goes(store, original, capsys):
     write_stage(store, plan, old)
     write_json(store.trial("e" * 64) / "trial.json", {"stages": [old]})
     clean(store, "--unused", "--yes")
-    assert "1 stages and 1 trials that no results/*/plan.json refers to" in capsys.readouterr().out
+    assert "1 stages and 1 trials that no plan.json refers to" in capsys.readouterr().out
     assert not store.stage(old).exists()
     assert not store.trial("e" * 64).exists()
     assert len(checkpoints(store)) == 4
@@ -180,7 +180,7 @@ def test_candidates_of_a_search_are_used(store):
     forget_plan(store)
     keys = [unit.key for unit in Inventory(store).units]
     history = {"searches": {"one": {"uses": {"stages": keys[:2], "trials": keys[2:3]}}, "two": {}}}
-    write_json(store.study("mini") / "search.json", history)
+    write_json(store.study("mini/quick") / "search.json", history)
     assert sorted(unit.key for unit in Inventory(store).unused) == sorted(keys[3:])
 
 
@@ -220,11 +220,11 @@ def test_a_unit_that_a_run_takes_at_the_last_moment_stays(store, monkeypatch):
 
 
 def test_a_study_that_is_planned_while_the_question_stands_keeps_its_own(store, monkeypatch):
-    text = (store.study("mini") / "plan.json").read_text(encoding="utf-8")
+    text = (store.study("mini/quick") / "plan.json").read_text(encoding="utf-8")
     forget_plan(store)
 
     def confirm(*_, **__):
-        (store.study("mini") / "plan.json").write_text(text, encoding="utf-8")
+        (store.study("mini/quick") / "plan.json").write_text(text, encoding="utf-8")
         return True
 
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
@@ -282,7 +282,7 @@ def test_leftovers_go_and_what_lives_stays(store):
     dead = [
         unit / f".checkpoint.pt.{gone}.tmp",
         store.root / f".reproduce-abc.{gone}.tmp",
-        store.study("mini") / f".a.{gone}.tmp",
+        store.study("mini/quick") / f".a.{gone}.tmp",
     ]
     dead += [store.cache / "parts" / "x" / ".abc.tmp", store.cache / "locks" / "old.lock", unit / "lease.3"]
     alive = [

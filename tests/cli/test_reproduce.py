@@ -200,7 +200,7 @@ def test_the_same_again_and_not_the_same(tmp_path):
     study, results = write_study(tmp_path, rhos=(0.0,), steps=4), tmp_path / "r"
     done = call("run", study, "--results", results, "--tracking-uri", "off")
     assert done.returncode == 0, done.stderr
-    plan = read_json(results / "mini" / "plan.json")
+    plan = read_json(results / "mini" / "quick" / "plan.json")
     trial = next(t for t in plan["trials"] if t["stages"])
 
     def here():

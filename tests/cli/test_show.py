@@ -47,7 +47,7 @@ def test_a_stage(filled, show):
     assert out.startswith(f"stage {last}\n")
     lines = rows(out)
     assert any(row[:2] == ["state", "done,"] for row in lines)
-    assert ["used", "by", "mini:", "ρ=0.5,", "seed", "0"] in lines
+    assert ["used", "by", "mini/quick:", "ρ=0.5,", "seed", "0"] in lines
     assert ["starts", "from", "stage", first[:12]] in lines
     assert ["stage.rho", "0.5"] in lines
     assert ["stage.unpaired.source", "photos/unpaired"] in lines
@@ -62,8 +62,8 @@ def test_a_stage(filled, show):
 
 def test_a_shared_stage_names_every_arm(filled, show):
     out = show(trial_of(filled[1]).stages[0])
-    assert "mini: ρ=0, seed 0" in out
-    assert "mini: true pairs, seed 0" in out
+    assert "mini/quick: ρ=0, seed 0" in out
+    assert "mini/quick: true pairs, seed 0" in out
     assert "seed 1" not in out
 
 
@@ -92,7 +92,7 @@ def test_json_has_all_of_it(filled, show):
     trial = trial_of(filled[1])
     report = json.loads(show(trial.unit.key, "--json"))
     assert (report["kind"], report["key"], report["state"]) == ("trial", trial.unit.key, "done")
-    assert report["used_by"] == [{"study": "mini", "arm": "ρ=0.5", "seed": 0}]
+    assert report["used_by"] == [{"study": "mini", "report": "mini/quick", "arm": "ρ=0.5", "seed": 0}]
     assert report["stages"] == dict.fromkeys(trial.stages, "done")
     assert report["configuration"]["seed"] == 0
     score = report["scores"][0]

@@ -68,11 +68,13 @@ def test_run_from_study_file_to_table_and_mirror(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "| ρ" in done.stdout or "ρ" in done.stdout
-    names = {p.name for p in (results / "mini").iterdir()}
+    names = {p.name for p in (results / "mini" / "quick").iterdir()}
     assert {"plan.json", "summary.csv", "macros.tex", "report.html"} <= names
     assert any(n.startswith("table_") and n.endswith(".tex") for n in names)
     assert any(n.startswith("figure_") and n.endswith(".pdf") for n in names)
-    assert all(t["state"] == "done" for t in json.loads((results / "mini" / "plan.json").read_text())["trials"])
+    assert all(
+        t["state"] == "done" for t in json.loads((results / "mini" / "quick" / "plan.json").read_text())["trials"]
+    )
 
     from mlflow import MlflowClient
 
@@ -95,7 +97,7 @@ def test_a_tracking_server_that_is_down_costs_a_warning(tmp_path):
     done = call("run", study, "--results", results, "--tracking-uri", "http://127.0.0.1:9")
     assert done.returncode == 0, done.stderr
     assert "warning" in done.stdout
-    assert (results / "mini" / "report.html").exists()
+    assert (results / "mini" / "quick" / "report.html").exists()
     assert (
         "3 runs" in call("sync", "--results", results).stdout or "4 runs" in call("sync", "--results", results).stdout
     )

@@ -28,7 +28,7 @@ def test_a_diverging_arm_fails_alone_and_stays_failed_until_asked(tmp_path):
     assert "diverged" in failed[0]
     assert "lower lr" in failed[0]
     assert states(results).count("failed") == 1
-    assert (results / "mini" / "summary.csv").exists()
+    assert (results / "mini" / "quick" / "summary.csv").exists()
 
     again = call(*args)
     assert again.returncode == 1
@@ -67,7 +67,7 @@ def test_a_store_copied_elsewhere_is_finished_there(tmp_path):
     done = call("run", study, "--results", there, "--tracking-uri", "off")
     assert done.returncode == 0
     assert "nothing to train" in done.stdout
-    assert (there / "mini" / "report.html").exists()
+    assert (there / "mini" / "quick" / "report.html").exists()
 
 
 def test_rerun_stale_trains_again_what_other_code_made(tmp_path):

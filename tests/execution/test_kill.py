@@ -49,7 +49,7 @@ def in_stage(results, *, depth, steps):
 
 
 MOMENTS = {
-    "just started": lambda r: (r / "mini" / "plan.json").exists(),
+    "just started": lambda r: (r / "mini" / "quick" / "plan.json").exists(),
     "first steps of the pretraining": lambda r: in_stage(r, depth=0, steps=0),
     "pretraining checkpointed": lambda r: in_stage(r, depth=0, steps=1),
     "adaptation checkpointed": lambda r: in_stage(r, depth=1, steps=1),

@@ -58,7 +58,7 @@ def test_everything_that_an_output_gives_is_in_the_report(store: Store, register
     register("note")(Note)
     fill(store, plan_of(rho_study(outputs=[Note(), Note(text="Another note.")])), gain)
     made = report.write(store, "unpaired")
-    folder = store.study("unpaired")
+    folder = store.study("unpaired/quick")
     # The table that every report has stands first.
     assert [p.name for p in made.files if p.suffix == ".md"] == ["table_rho.md", "table_note.md", "table_note_2.md"]
     assert {"figure_note.png", "figure_note_2.png"} <= {p.name for p in made.files}
@@ -109,16 +109,16 @@ def test_an_output_that_cannot_be_had_is_a_warning(
     store: Store, record: dict[str, Any], words: tuple[str, ...]
 ) -> None:
     fill(store, plan_of(rho_study()), gain)
-    path = store.study("unpaired") / "plan.json"
+    path = store.study("unpaired/quick") / "plan.json"
     plan = read_json(path)
     write_json(path, {**plan, "outputs": [record, *plan["outputs"]]})
     made = report.write(store, "unpaired")
     (warning,) = made.warnings
     assert all(word in warning for word in words)
     assert "\n" not in warning
-    assert warning.replace("'", "&#39;") in (store.study("unpaired") / "report.html").read_text(encoding="utf-8")
+    assert warning.replace("'", "&#39;") in (store.study("unpaired/quick") / "report.html").read_text(encoding="utf-8")
     assert "figure_psnr_y_rho.png" in {p.name for p in made.files}
-    current = stored_report.current(store, "unpaired")
+    current = stored_report.current(store, "unpaired/quick")
     assert current is not None
     assert current.warnings == made.warnings
 

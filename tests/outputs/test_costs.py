@@ -21,7 +21,7 @@ def test_costs_stand_in_table_file_and_figure(store: Store) -> None:
     )
     fill(store, plan, lambda arm, kernel: 0.0, costs=True)
     report.write(store, "a")
-    with (store.study("a") / "costs.csv").open() as file:
+    with (store.study("a/quick") / "costs.csv").open() as file:
         rows = {row["arm"]: row for row in csv.DictReader(file)}
     row = rows["adapted, bd"]
     # Two stages of 100 and 200 s, ten more a seed in each: the mean of 300, 320 and 340.
@@ -29,7 +29,7 @@ def test_costs_stand_in_table_file_and_figure(store: Store) -> None:
     assert float(row["step_macs"]) == 80_000_000  # of the last stage
     assert int(row["macs"]) == 9216 * int(row["parameters"])
     assert (rows["bicubic"]["parameters"], rows["bicubic"]["seconds"]) == ("0", "")
-    text = (store.study("a") / "table_training.md").read_text()
+    text = (store.study("a/quick") / "table_training.md").read_text()
     line = next(row for row in text.splitlines() if row.startswith("| adapted"))
     # Cells of both kernels share the row; one D costs what the other costs, up to the fake's sizes.
     assert re.search(r"\| +320 \|", line)
@@ -51,5 +51,5 @@ def test_unmeasured_costs_are_dashes(store: Store) -> None:
     fill(store, plan_of(study, "a"), lambda arm, kernel: 0.0)
     names = {path.name for path in report.write(store, "a").files}
     assert "figure_psnr_y_against_macs.pdf" not in names
-    macros = (store.study("a") / "macros.tex").read_text()
+    macros = (store.study("a/quick") / "macros.tex").read_text()
     assert r"\newcommand{\drnSecondsAdaptedBd}{\textbf{??}}" in macros

@@ -66,7 +66,7 @@ def test_the_gap_is_written_and_drawn(store: Store) -> None:
     written = report.write(store, "gap")
     names = {path.name for path in written.files}
     assert {"table_gap_size.md", "table_gap_size.tex", "table_gap_size.csv", "figure_gap_psnr_y_size.pdf"} <= names
-    folder = store.study("gap")
+    folder = store.study("gap/quick")
     with (folder / "table_gap_size.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["arm"] for row in rows][-1] == "bicubic"

@@ -83,7 +83,7 @@ def test_a_report_has_the_figure_before_anything_ran(store: Store) -> None:
     written = report.write(store, "unpaired")
     assert {"figure_kernels.pdf", "figure_kernels.png"} <= {path.name for path in written.files}
     assert written.incomplete == 16
-    folder = store.study("unpaired")
+    folder = store.study("unpaired/quick")
     assert b"/Type3" not in (folder / "figure_kernels.pdf").read_bytes()
     with Image.open(folder / "figure_kernels.png") as picture:
         assert picture.width == 680
@@ -305,7 +305,7 @@ def test_a_plug_in_that_is_not_installed_is_named(store: Store, plug_in: type[Ke
 def test_a_plan_of_an_earlier_version_shows_what_is_tested_on(store: Store) -> None:
     stage = PRETRAIN.model_copy(update={"data": Data("photos/train", kernel="nearest")})
     planned(store, scored_on("bd", base=one_stage(stages=[stage], evaluate=[Evaluate("photos/test", kernel="bd")])))
-    path = store.study("kernels") / "plan.json"
+    path = store.study("kernels/quick") / "plan.json"
     plan = json.loads(path.read_text(encoding="utf-8"))
     for trial in plan["trials"]:
         del trial["config"]

@@ -114,7 +114,7 @@ def test_a_name_that_two_arms_would_share_is_neither_of_theirs(store: Store, tmp
 def test_a_table_with_names_of_every_kind_compiles(store: Store) -> None:
     fill(store, plan_of(named_arms(NAMES)))
     report.write(store, "unpaired")
-    folder = store.study("unpaired")
+    folder = store.study("unpaired/quick")
     log = compiled(folder, re.sub(r"Text .*\n", "", DOCUMENT))
     for complaint in ("Missing character", "Float too large"):
         assert complaint not in log
@@ -139,7 +139,7 @@ def test_figures_write_names_as_they_are(store: Store) -> None:
 
 def test_macros_have_unique_names_of_letters(filled: Store) -> None:
     report.write(filled, "unpaired")
-    text = (filled.study("unpaired") / "macros.tex").read_text()
+    text = (filled.study("unpaired/quick") / "macros.tex").read_text()
     names = re.findall(r"\\newcommand\{\\(\w+)\}", text)
     assert len(names) == len(set(names))
     assert all(re.fullmatch("[A-Za-z]+", name) for name in names)
@@ -150,7 +150,7 @@ def test_macros_have_unique_names_of_letters(filled: Store) -> None:
 def test_numbers_that_are_not_there_yet_are_question_marks(store: Store) -> None:
     fill(store, plan_of(rho_study()), gain, done=lambda t: t.arm.name != "true pairs")
     report.write(store, "unpaired")
-    text = (store.study("unpaired") / "macros.tex").read_text()
+    text = (store.study("unpaired/quick") / "macros.tex").read_text()
     assert r"\newcommand{\drnDeltaTruePairsBdPsnrY}{\textbf{??}}" in text
 
 
@@ -191,7 +191,7 @@ def test_tables_of_every_shape_compile_and_fit(store: Store, shape: str) -> None
     }[shape]()
     fill(store, plan_of(study, shape), lambda arm, kernel: 0.0, costs=True)
     report.write(store, shape)
-    folder = store.study(shape)
+    folder = store.study(f"{shape}/quick")
     tables = "".join(f"\\input{{{path.stem}}}\n" for path in sorted(folder.glob("table_*.tex")))
     log = compiled(
         folder, re.sub(r"Text .*\n|\\input{table_rho}\n", "", DOCUMENT).replace("\\end{d", f"{tables}\\end{{d")
@@ -209,7 +209,7 @@ def test_a_table_longer_than_a_page_goes_on_in_a_second_float(store: Store) -> N
     )  # fmt: skip
     fill(store, plan_of(study, "long"), lambda arm, kernel: 0.0)
     report.write(store, "long")
-    folder = store.study("long")
+    folder = store.study("long/quick")
     assert (folder / "table_lam.tex").read_text().count("continued") == 1
     log = compiled(folder, re.sub(r"Text .*\n", "", DOCUMENT).replace("table_rho", "table_lam"))
     assert "Float too large" not in log
@@ -228,7 +228,7 @@ def test_the_table_compiles_and_fits(store: Store, tmp_path: Path, sets: int) ->
     )
     fill(store, plan_of(study, question="Does λ×ρ matter, by more than ±5 % & so on_?"), gain)
     report.write(store, "unpaired")
-    folder = store.study("unpaired")
+    folder = store.study("unpaired/quick")
     log = compiled(folder, DOCUMENT)
     for complaint in ("Overfull", "Missing character", "Float too large"):
         assert complaint not in log

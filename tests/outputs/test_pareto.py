@@ -48,7 +48,7 @@ def searching(store: Store, candidates: list[dict[str, Any]], best: list[int], *
             {"path": "adapt.rho", "title": "ρ", "numeric": True, "log": False, "low": 0.1, "high": 1},
         ],
     } | fields  # fmt: skip
-    write_json(store.study("unpaired") / "search.json", {"current": "x", "searches": {"x": record}})
+    write_json(store.study("unpaired/quick") / "search.json", {"current": "x", "searches": {"x": record}})
     return record
 
 
@@ -85,7 +85,7 @@ def test_the_table_claims_what_fresh_seeds_say_and_names_how_it_was_found(store:
     )
     assert "fresh seeds (2–4) on images that the search did not look at" in written.headline
     assert "winner gains" in written.headline
-    caption = (store.study("unpaired") / "table_search.md").read_text(encoding="utf-8").splitlines()[0]
+    caption = (store.study("unpaired/quick") / "table_search.md").read_text(encoding="utf-8").splitlines()[0]
     assert "default: λ=0.1, ρ=0.3; winner: λ=0.03, ρ=0.4." in caption
     assert "TPESampler(multivariate=True)" in caption
     assert "run again with seeds 2–4, which no candidate had" in caption
@@ -146,7 +146,7 @@ def test_a_front_is_drawn_through_those_that_none_beats(store: Store) -> None:
         "3 on the front; front 1, λ=0.2, ρ=0.3, with 26.500 dB and 200,000 parameters; front 2, λ=0.3"
         in written.headline
     )
-    table = (store.study("unpaired") / "table_search.md").read_text(encoding="utf-8")
+    table = (store.study("unpaired/quick") / "table_search.md").read_text(encoding="utf-8")
     assert "cost: Params (k)" in table, "what the search looked at stands beside the scores"
 
 
@@ -193,9 +193,9 @@ def test_a_search_that_went_on_makes_a_new_report(store: Store) -> None:
     reported(store, [CANDIDATES[4]["values"]])
     searching(store, CANDIDATES, [5])
     report.write(store, "unpaired")
-    assert stored_report.current(store, "unpaired") is not None
+    assert stored_report.current(store, "unpaired/quick") is not None
     searching(store, [*CANDIDATES, candidate(9, 0.06, 0.4, [26.2])], [5])
-    assert stored_report.current(store, "unpaired") is None
+    assert stored_report.current(store, "unpaired/quick") is None
 
 
 @pytest.mark.parametrize(

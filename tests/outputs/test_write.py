@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 def summary(store: Store, name: str = "unpaired") -> pd.DataFrame:
-    return pd.read_csv(store.study(name) / "summary.csv")
+    return pd.read_csv(store.study(f"{name}/quick") / "summary.csv")
 
 
 def line(frame: pd.DataFrame, arm: str, kernel: str = "bd", metric: str = "psnr_y") -> pd.Series:
@@ -38,7 +38,7 @@ def line(frame: pd.DataFrame, arm: str, kernel: str = "bd", metric: str = "psnr_
 
 def test_summary_has_every_arm_and_agrees_with_a_count_by_hand(filled: Store) -> None:
     report.write(filled, "unpaired")
-    assert (filled.study("unpaired") / "summary.csv").read_text().splitlines()[0] == COLUMNS
+    assert (filled.study("unpaired/quick") / "summary.csv").read_text().splitlines()[0] == COLUMNS
     frame = summary(filled)
     arms = ["ρ=0", "ρ=0.1", "ρ=0.3", "ρ=1", "true pairs", "bicubic"]
     assert list(dict.fromkeys(frame["arm"])) == arms
@@ -82,7 +82,7 @@ def test_p_values_are_adjusted_within_all_cells_of_a_table(filled: Store) -> Non
 
 def test_stars_and_daggers_stand_in_every_format(filled: Store) -> None:
     report.write(filled, "unpaired")
-    folder = filled.study("unpaired")
+    folder = filled.study("unpaired/quick")
     md = (folder / "table_rho.md").read_text()
     tex = (folder / "table_rho.tex").read_text()
     row = next(r for r in md.splitlines() if r.startswith("| true pairs"))
@@ -97,7 +97,7 @@ def test_stars_and_daggers_stand_in_every_format(filled: Store) -> None:
 def test_two_seeds_have_intervals_and_no_star(store: Store) -> None:
     fill(store, plan_of(rho_study(seeds=2)), gain)
     report.write(store, "unpaired")
-    md = (store.study("unpaired") / "table_rho.md").read_text()
+    md = (store.study("unpaired/quick") / "table_rho.md").read_text()
     assert "†" not in md
     assert "\\*" not in md
     assert "Under 3 seeds nothing is starred" in md
@@ -108,7 +108,7 @@ def test_one_seed_speaks_of_checkpoints(store: Store) -> None:
     fill(store, plan_of(rho_study(seeds=1)), gain)
     written = report.write(store, "unpaired")
     assert "these checkpoints" in written.headline
-    assert "these checkpoints" in (store.study("unpaired") / "table_rho.md").read_text()
+    assert "these checkpoints" in (store.study("unpaired/quick") / "table_rho.md").read_text()
     row = line(summary(store), "true pairs")
     assert math.isnan(row["half_width"])
     assert math.isnan(row["p_holm"])
@@ -126,7 +126,7 @@ def test_a_running_sweep_is_reported_as_far_as_it_is(store: Store) -> None:
     assert written.incomplete == 8
     assert written.headline.startswith("8 of 16 trials so far.")
     assert line(summary(store), "ρ=0.1")["n_seeds"] == 1
-    page = (store.study("unpaired") / "report.html").read_text()
+    page = (store.study("unpaired/quick") / "report.html").read_text()
     assert "8 of 16" in page
     assert "oom: out of memory &lt;at&gt; step 3" in page
 
@@ -149,7 +149,7 @@ def test_infinite_values_are_left_out_and_said(store: Store) -> None:
     row = line(summary(store), "ρ=0.1")
     assert row["n_images"] == 4
     assert np.isfinite(row["mean"])
-    caption = (store.study("unpaired") / "table_rho.md").read_text()
+    caption = (store.study("unpaired/quick") / "table_rho.md").read_text()
     assert "Infinite values (SR equal to HR) are left out: 1 of ρ=0.1 on photos-test, bd ×4" in caption
 
 
@@ -171,7 +171,7 @@ def test_the_page_is_whole_and_escaped(store: Store) -> None:
     study = rho_study(exclude=[Exclude({"adapt.rho": 0.3, "seed": 1}, "diverged <b>& so on")])
     fill(store, plan_of(study, question="<script>alert(1)</script>?"), gain, samples=True, history=True)
     written = report.write(store, "unpaired")
-    page = (store.study("unpaired") / "report.html").read_text()
+    page = (store.study("unpaired/quick") / "report.html").read_text()
     assert "<script" not in page
     assert "diverged &lt;b&gt;&amp; so on" in page
     assert page.count("data:image/png;base64,") == 4
@@ -193,7 +193,7 @@ def test_without_axes_there_is_still_a_table(store: Store) -> None:
     fill(store, plan_of(Study(base=base(), seeds=2), "one"), gain)
     written = report.write(store, "one")
     assert "base" in written.table
-    assert (store.study("one") / "table_arms.tex").exists()
+    assert (store.study("one/quick") / "table_arms.tex").exists()
 
 
 def test_several_axes_and_scales(store: Store) -> None:
@@ -208,10 +208,10 @@ def test_several_axes_and_scales(store: Store) -> None:
     # Each scale has a baseline of its own: differences between scales mean nothing.
     deltas = frame[frame["metric"] == "psnr_y"].dropna(subset="delta")
     assert set(deltas["arm"]) == {"scale=2, ρ=0.3", "scale=4, ρ=0.3", "bicubic x2", "bicubic x4"}
-    wide = (store.study("scales") / "table_rho.md").read_text()
+    wide = (store.study("scales/quick") / "table_rho.md").read_text()
     assert wide.count("\n| bicubic ") == 1
     assert "×2, bd: PSNR-Y" in wide
-    long = (store.study("scales") / "table_scale.md").read_text()
+    long = (store.study("scales/quick") / "table_scale.md").read_text()
     # Rows of several scales share the columns of a kernel, and each has a bicubic of its own.
     assert re.search(r"\| +\| bicubic, scale=4 +\|", long)
     assert "| bd: PSNR-Y" in long
@@ -226,7 +226,7 @@ def test_two_crops_of_one_set_stay_apart(store: Store) -> None:
 
 
 def test_a_current_report_is_found_and_an_outdated_one_is_not(filled: Store) -> None:
-    store, name = filled, "unpaired"
+    store, name = filled, "unpaired/quick"
     assert stored_report.current(store, name) is None
     written = report.write(store, name)
     current = stored_report.current(store, name)

@@ -97,7 +97,7 @@ def test_before_any_trial_of_its_own_siblings_tell(finished, tmp_path):
     folder, _, store, _ = finished
     other = write_study(tmp_path, name="longer", steps=5, seeds=2)
     needs = outlook(declare(other, "quick").plan(store), store)
-    assert needs.siblings == ("mini",)
+    assert needs.siblings == ("mini/quick",)
     assert {spread.sd > 0 for spread in needs.spreads} == {True, False}
     assert not (folder / "r" / "longer").exists()
 

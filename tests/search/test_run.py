@@ -16,7 +16,7 @@ OFF = ("--tracking-uri", "off", "--jobs", 1)
 
 
 def searched(results):
-    record = json.loads((results / "mini" / "search.json").read_text(encoding="utf-8"))
+    record = json.loads((results / "mini" / "quick" / "search.json").read_text(encoding="utf-8"))
     return record["searches"][record["current"]]
 
 
@@ -31,12 +31,12 @@ def undisturbed(tmp_path_factory):
 
 def test_the_winner_stands_in_the_table_with_fresh_seeds(undisturbed):
     study, results, out = undisturbed
-    search, plan = searched(results), json.loads((results / "mini" / "plan.json").read_text(encoding="utf-8"))
+    search, plan = searched(results), json.loads((results / "mini" / "quick" / "plan.json").read_text(encoding="utf-8"))
     assert search["state"] == "done"
     assert [candidate["state"] for candidate in search["candidates"]] == ["complete"] * 3
     seeds = {(t["arm"], t["seed"]) for t in plan["trials"] if t["stages"]}
     assert seeds <= {(arm, seed) for arm in ("default", "winner") for seed in (1, 2)}
-    summary = pd.read_csv(results / "mini" / "summary.csv")
+    summary = pd.read_csv(results / "mini" / "quick" / "summary.csv")
     assert set(summary["arm"]) >= {"default", "bicubic"}
     assert summary.loc[summary["arm"] == "default", "n_seeds"].tolist() == [2, 2]
     assert "fresh seeds (1–2)" in " ".join(out.split())
@@ -92,5 +92,5 @@ def test_a_front_of_sizes_is_run_again_and_drawn(tmp_path):
     study = write(tmp_path, search=search, baseline="{}")
     done = call("run", study, "--results", tmp_path / "r", *OFF)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "r" / "mini" / "figure_pareto.png").exists()
-    assert "front 1" in (tmp_path / "r" / "mini" / "table_search.md").read_text(encoding="utf-8")
+    assert (tmp_path / "r" / "mini" / "quick" / "figure_pareto.png").exists()
+    assert "front 1" in (tmp_path / "r" / "mini" / "quick" / "table_search.md").read_text(encoding="utf-8")

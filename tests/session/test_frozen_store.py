@@ -44,14 +44,14 @@ def test_results_of_an_earlier_rule_are_not_said_to_come_from_other_code(rerun):
 
 def test_costs_are_equal_to_the_last_digit(rerun):
     store, _ = rerun
-    assert (store / "mini" / "costs.csv").read_bytes() == (FIXTURES / "store_0_1" / "mini" / "costs.csv").read_bytes()
+    assert (store / "mini" / "quick" / "costs.csv").read_bytes() == (FIXTURES / "store_0_1" / "mini" / "costs.csv").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["summary.csv", "table_rho.csv"])
 def test_numbers_are_equal_to_the_last_digit(rerun, name):
     """Intervals and p-values alone follow a newer rule (statistics 2): widest of three, over all cells of the table."""
     store, _ = rerun
-    rows = read(store / "mini" / name)
+    rows = read(store / "mini" / "quick" / name)
     before = read(FIXTURES / "store_0_1" / "mini" / name)
     assert len(rows) == len(before)
     for row, old in zip(rows, before, strict=True):

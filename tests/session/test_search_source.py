@@ -51,7 +51,7 @@ def test_each_candidate_is_scored_over_its_seeds_from_what_the_store_has(store):
     assert executor.scored == [], "validation needs no scoring"
     assert lines[0].startswith("complete candidate 0, λ=0.1, ρ=0.5: val_psnr_y 30.005 (best so far)")
     assert outcome.failed == searcher.failed == []
-    history = json.loads((store.study("s") / "search.json").read_text())
+    history = json.loads((store.study("s/quick") / "search.json").read_text())
     # What cleans the store must know what candidates use: no plan names it.
     assert set(history["searches"][history["current"]]["uses"]["stages"]) == set(executor.trained)
 
@@ -73,10 +73,10 @@ def test_who_waits_for_a_shared_stage_trains_that_of_a_later_seed(store):
 
 def test_a_second_run_trains_nothing_and_more_trials_go_on(store):
     first, _, _, _ = run(store)
-    uses = json.loads((store.study("s") / "search.json").read_text())["searches"][first._name]["uses"]
+    uses = json.loads((store.study("s/quick") / "search.json").read_text())["searches"][first._name]["uses"]
     again, executor, _, _ = run(store)
     assert executor.trained == []
-    assert json.loads((store.study("s") / "search.json").read_text())["searches"][first._name]["uses"] == uses
+    assert json.loads((store.study("s/quick") / "search.json").read_text())["searches"][first._name]["uses"] == uses
     assert [candidate.values for candidate in again.engine.candidates] == [
         candidate.values for candidate in first.engine.candidates
     ]
@@ -161,7 +161,7 @@ def test_costs_are_objectives_and_the_report_shows_the_front(store):
     front = [candidate.values["adapt.rho"] for candidate in searcher.engine.best()]
     assert front == sorted(front, reverse=True), "better PSNR takes longer here"
     assert all(rho <= 0.5 for rho in front)
-    history = json.loads((store.study("s") / "search.json").read_text())
+    history = json.loads((store.study("s/quick") / "search.json").read_text())
     assert history["searches"][history["current"]]["baseline"]["state"] == "complete"
 
 

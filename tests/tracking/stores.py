@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from drnbench.config.settings import Settings
 from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Evaluate
 from drnbench.config.units import Evaluation
@@ -62,6 +63,7 @@ class StoredStudy:
             root.mkdir(exist_ok=True)
             (root / "mlflow.db").write_bytes(empty_database())
         self.store, self.name = Store(root), "unpaired"
+        self.location = Settings.of(self.name, profile).location
         study = Study(
             base=base(evaluate=[Evaluate("Set5", kernel=kernel) for kernel in KERNELS], **trial_fields),
             axes=[Axis("adapt.rho", rhos, label="ρ")], seeds=seeds, baseline={"adapt.rho": 0.0},
@@ -77,7 +79,7 @@ class StoredStudy:
 
     def write_plan(self) -> None:
         """Write plan.json as it is now."""
-        write_json(self.store.study(self.name) / "plan.json", self.plan)
+        write_json(self.store.study(self.location) / "plan.json", self.plan)
 
     def train(self, stage: str, steps: int = 40, state: str = "done", shift: float = 0.0, **fields: Any) -> None:
         """Write a stage's history up to `steps`, a loss every 10 and a validation every 20, and its status."""
@@ -113,7 +115,7 @@ class StoredStudy:
 
     def report(self, text: str = "\\begin{tabular}") -> None:
         """Write a table, a figure and the report."""
-        folder = self.store.study(self.name)
+        folder = self.store.study(self.location)
         write_text(folder / "table_main.tex", text)
         write_text(folder / "report.html", "<h1>unpaired</h1>")
         Image.new("RGB", (64, 32), (200, 30, 30)).save(folder / "figure_curve.png")

@@ -35,7 +35,11 @@ def test_a_study_becomes_a_parent_and_children(stored: StoredStudy) -> None:
     assert {run.data.tags["mlflow.parentRunId"] for run in by_name.values()} == {parent.info.run_id}
     assert {run.info.status for run in [parent, *by_name.values()]} == {"FINISHED"}
     assert parent.data.tags["drnbench.trials"] == "5 of 5 done, 0 failed"
-    assert parent.data.params == {"profile": "tiny", "question": "Do unpaired images help?"}
+    assert parent.data.params == {
+        "profile": "tiny",
+        "overrides": "none",
+        "question": "Do unpaired images help?",
+    }
     run = by_name["ρ=0.5, seed 1"]
     assert run.data.params["adapt.rho"] == "0.5"
     assert run.data.tags["drnbench.key"] == stored.trials[3]["key"]
@@ -165,8 +169,8 @@ def test_two_profiles_are_two_parents_of_one_experiment(tmp_path: Path) -> None:
         stored = StoredStudy(tmp_path, seeds=1, profile=profile)
         stored.finish()
         mirror = Mirror(stored.store)
-        assert mirror.sync("unpaired").new_runs == 4
-        assert mirror.sync("unpaired").new_runs == 0
+        assert mirror.sync(stored.location).new_runs == 4
+        assert mirror.sync(stored.location).new_runs == 0
     parents = [run for run in runs(mirror.uri) if run.data.tags["drnbench.kind"] == "study"]
     assert {run.info.run_name for run in parents} == {"unpaired, tiny", "unpaired, it's mine"}
     assert len(runs(mirror.uri)) == 8
@@ -339,7 +343,7 @@ class TestUpToDate:
         elif change == "status":
             stored.store.write_status(stored.store.stage(stored.trials[0]["stages"][0]), status("failed"))
         elif change == "plan":
-            plan = stored.store.study("unpaired") / "plan.json"
+            plan = stored.store.study("unpaired/tiny") / "plan.json"
             write_json(plan, {**read_json(plan), "profile": "quick"})
         else:
             (stored.store.root / "mlflow.db").unlink()
@@ -348,8 +352,8 @@ class TestUpToDate:
     def test_a_password_is_not_recorded(self, stored: StoredStudy) -> None:
         from drnbench.tracking import record
 
-        record.remember(stored.store, "unpaired", "http://me:secret@host:5000", "stamp")
-        assert "secret" not in (stored.store.study("unpaired") / "mirror.json").read_text()
+        record.remember(stored.store, stored.location, "http://me:secret@host:5000", "stamp")
+        assert "secret" not in (stored.store.study("unpaired/tiny") / "mirror.json").read_text()
 
     def test_does_not_import_mlflow(self, stored: StoredStudy) -> None:
         Mirror(stored.store).sync("unpaired")

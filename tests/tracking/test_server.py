@@ -64,7 +64,7 @@ def test_a_server_that_stops_and_comes_back_has_everything_once(tmp_path: Path, 
         )  # fmt: skip
         client = MlflowClient(uri)
         until(lambda: run.poll() is not None or client.search_experiments(filter_string="name = 'mini'"))
-        until(lambda: run.poll() is not None or (results / "mini" / "plan.json").exists())
+        until(lambda: run.poll() is not None or (results / "mini" / "quick" / "plan.json").exists())
         assert run.poll() is None
     output, _ = run.communicate(timeout=300)
     assert run.returncode == 0, output
