@@ -10,19 +10,17 @@ import hashlib
 import logging
 import os
 import shutil
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from drnbench.datasets import layouts
 from drnbench.datasets.catalogue import Remote
 from drnbench.datasets.download import ResumingDownloader
 from drnbench.datasets.unpack import unpack
 from drnbench.errors import DataError, UsageError
+from drnbench.store.cache_files import hold
 
 
 class Fetched(NamedTuple):
@@ -51,7 +49,8 @@ def fetch(remote: Remote, root: Path, *, url: str | None = None, keep: bool = Fa
             return fetched
         work = root / ".fetch" / remote.file
         work.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(root / ".fetch" / f"{remote.file}.lock"):
+        lock = FileLock(root / ".fetch" / f"{remote.file}.lock")
+        with hold(lock, f"another process fetches {remote.file}: waiting for it", patience=0):
             # The process that held the lock has probably fetched it.
             work.mkdir(exist_ok=True)
             try:
@@ -184,18 +183,3 @@ def _matches(file: Path, checksum: str | None) -> bool:
     algorithm, _, expected = checksum.partition(":")
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest() == expected
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Hold a lock, which the system frees when this process dies."""
-    lock = FileLock(file)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"another process fetches {file.stem}: waiting for it", file=sys.stderr, flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

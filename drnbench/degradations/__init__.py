@@ -76,7 +76,7 @@ def canonical(spec: str) -> str:
     """
     kernel = parse(spec)
     changed = kernel.model_dump(exclude_defaults=True)
-    values = ",".join(f"{key}={_text(changed[key])}" for key in sorted(changed))
+    values = ",".join(f"{key}={v if isinstance(v, str) else json.dumps(v)}" for key, v in sorted(changed.items()))
     return f"{kernel.name}:{values}" if values else kernel.name
 
 
@@ -102,7 +102,3 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

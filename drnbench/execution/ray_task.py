@@ -110,10 +110,11 @@ def _with_files(exchange: Exchange, folder: Path) -> Exchange:
     The log is sent whenever it grew: people follow it.
     """
     sent, log_size, log = time.monotonic(), 0, folder / "log.txt"
+    pause = float(os.environ.get("DRNBENCH_SEND_S", SEND_S))
 
     def exchange_files(messages: list[dict[str, Any]]) -> bool:
         nonlocal sent, log_size
-        if any("saved" in message for message in messages) and time.monotonic() - sent >= _send_s():
+        if any("saved" in message for message in messages) and time.monotonic() - sent >= pause:
             sent = time.monotonic()
             messages = [{"files": pack(folder, status=False)}, *messages]
         size = log.stat().st_size if log.exists() else 0
@@ -123,10 +124,6 @@ def _with_files(exchange: Exchange, folder: Path) -> Exchange:
         return exchange(messages)
 
     return exchange_files
-
-
-def _send_s() -> float:
-    return float(os.environ.get("DRNBENCH_SEND_S", SEND_S))
 
 
 @contextlib.contextmanager

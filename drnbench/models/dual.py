@@ -42,6 +42,11 @@ class DualSingle(nn.Module):
         return cast("Tensor", self.body(hr))
 
 
+def parts(dual: nn.Module) -> list[nn.Module]:
+    """Return D0, D1, ... of per-level networks, or the single D."""
+    return list(dual) if isinstance(dual, nn.ModuleList) else [dual]
+
+
 class Chain(nn.Module):
     """D from the SR size all the way to LR: per-level networks in a row, or the single one."""
 
@@ -51,6 +56,6 @@ class Chain(nn.Module):
 
     def forward(self, hr: Tensor) -> Tensor:
         """N x 3 x sH x sW in 0..255 -> N x 3 x H x W."""
-        for d in reversed(self.dual) if isinstance(self.dual, nn.ModuleList) else [self.dual]:
+        for d in reversed(parts(self.dual)):
             hr = d(hr)
         return hr

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from drnbench.errors import UsageError
-from drnbench.models.dual import DualSingle, dual_per_level
+from drnbench.models.dual import DualSingle, dual_per_level, parts
 
 State = dict[str, Tensor]
 
@@ -171,8 +171,7 @@ def _duals(content: Any) -> list[State]:
 
 
 def _load_duals(duals: nn.Module, states: list[State], path: Path) -> None:
-    parts = list(duals) if isinstance(duals, nn.ModuleList) else [duals]
-    targets = [part.state_dict() for part in parts]
+    targets = [part.state_dict() for part in parts(duals)]
     if _is_single(states[0]) != _is_single(targets[0]):
         kinds = ("one dual network straight from SR to LR", "one dual network for each 2x level")
         stored, expected = kinds if _is_single(states[0]) else kinds[::-1]
@@ -184,7 +183,7 @@ def _load_duals(duals: nn.Module, states: list[State], path: Path) -> None:
             f"{path} holds dual networks over {have} 2x level(s), scale {2**have}, and {need}, scale {2**need}, "
             "are wanted; give the file of that scale"
         )
-    for part, state, target in zip(parts, states, targets, strict=True):
+    for part, state, target in zip(parts(duals), states, targets, strict=True):
         first = min(target)
         if state.keys() == target.keys() and state[first].shape[:1] != target[first].shape[:1]:
             n, m = state[first].shape[0], target[first].shape[0]

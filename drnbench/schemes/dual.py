@@ -90,7 +90,7 @@ class Paired(Scheme):
         """Return D(hr), all the way from the SR size to LR: N x 3 x sH x sW -> N x 3 x H x W in fp32."""
         network = self.extra[name or self.dual_name]
         with self.autocast():
-            for d in reversed(_parts(network)):
+            for d in reversed(on_demand.dual.parts(network)):
                 hr = d(hr)
         return hr.float()
 
@@ -99,7 +99,7 @@ class Paired(Scheme):
         if self.stage.dual == "single":
             return l1_sum(self.degrade(outputs[-1][:n]), batch.lr[:n])
         with self.autocast():
-            back = [d(out[:n]) for d, out in zip(_parts(self.extra["dual"]), outputs[1:], strict=True)]
+            back = [d(out[:n]) for d, out in zip(on_demand.dual.parts(self.extra["dual"]), outputs[1:], strict=True)]
         factors = sorted(batch.pyramid, reverse=True)[:-1]
         terms = [l1_sum(b.float(), batch.pyramid[factor]) for b, factor in zip(back, factors, strict=True)]
         return sum(terms[1:], terms[0])
@@ -115,7 +115,7 @@ class Paired(Scheme):
         if self.stage.dual != "level":
             return l1_sum(self.degrade(outputs[-1][n:], name), x)
         with self.autocast():
-            back = _parts(self.extra[name])[0](outputs[1][n:])
+            back = on_demand.dual.parts(self.extra[name])[0](outputs[1][n:])
         return l1_sum(back.float(), x)
 
     @property
@@ -196,10 +196,3 @@ def has_trained_dual(stage: Stage, before: Stage | None) -> bool:
     return (
         "dual" in schemes.get(before.scheme).uses(before) and len(single) == 1 and before.dual_feats == stage.dual_feats
     )
-
-
-def _parts(network: nn.Module) -> list[nn.Module]:
-    """Return D0, D1, ... of a per-level D, or the single D."""
-    from torch import nn
-
-    return list(network) if isinstance(network, nn.ModuleList) else [network]

@@ -85,8 +85,9 @@ def bench(device: str, only: str | None, out: Path | None) -> int:
                 if str(out) != "-":
                     processes = f"{speed.processes} process{'es' * (speed.processes > 1)}"
                     print(f"{speed.what:<66} {speed.rate:9.2f} {speed.unit}, {processes}", flush=True)
+    name = torch.cuda.get_device_name(place) if place.startswith("cuda") else "cpu"
     record: dict[str, Any] = {
-        "processor": processor(), "cores": cores(), "device": _name(place), "torch": torch.__version__,
+        "processor": processor(), "cores": cores(), "device": name, "torch": torch.__version__,
         "speeds": [vars(speed) for speed in speeds],
     }  # fmt: skip
     if str(out) == "-":
@@ -96,10 +97,6 @@ def bench(device: str, only: str | None, out: Path | None) -> int:
     if out is not None:
         write_text(out, json.dumps(record, indent=2) + "\n")
     return 0
-
-
-def _name(place: str) -> str:
-    return torch.cuda.get_device_name(place) if place.startswith("cuda") else "cpu"
 
 
 def _sized(name: str, sizes: dict[str, Any]) -> str:

@@ -34,6 +34,20 @@ def lock(cache_dir: Path, name: str) -> FileLock:
 
 
 @contextmanager
+def hold(lock: FileLock, message: str, patience: float = PATIENCE_S) -> Iterator[None]:
+    """Hold a lock; print a message where another process keeps it for more than `patience` seconds."""
+    try:
+        lock.acquire(timeout=patience)
+    except Timeout:
+        print(message, file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def building(cache_dir: Path, name: str, title: str) -> Iterator[Path]:
     """Hold a lock and give a folder for half-written files; those that a killed process left there are removed first.
 
@@ -50,18 +64,13 @@ def building(cache_dir: Path, name: str, title: str) -> Iterator[Path]:
         # A process that was started for this work imports the caller's script, which begins the work again: it would
         # wait for its parent, and the parent for it.
         raise UsageError(f"{title}: put what the script does under `if __name__ == '__main__':`")
-    held, parts = lock(cache_dir, name), cache_dir / "parts" / name
-    try:
-        held.acquire(timeout=PATIENCE_S)
-    except Timeout:
-        print(f"{title}: waiting for another process that does it", file=sys.stderr, flush=True)
-        held.acquire()
-    try:
-        shutil.rmtree(parts, ignore_errors=True)
-        yield parts
-    finally:
-        shutil.rmtree(parts, ignore_errors=True)
-        held.release()
+    parts = cache_dir / "parts" / name
+    with hold(lock(cache_dir, name), f"{title}: waiting for another process that does it"):
+        try:
+            shutil.rmtree(parts, ignore_errors=True)
+            yield parts
+        finally:
+            shutil.rmtree(parts, ignore_errors=True)
 
 
 def write(file: Path, *content: bytes | memoryview, parts: Path | None = None) -> None:
