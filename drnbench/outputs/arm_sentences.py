@@ -50,7 +50,8 @@ def _control(scores: Scores, results: Results, arm: Arm, base: Arm) -> Control:
     against = f"{base.name} on {verdicts.in_metric(condition.label, metric)} ({verdicts.sample([result])})"
     match control_verdict(result):
         case "better":
-            status = "is detected" if result.difference.level == "method" else "seems, with one seed, to be detected"
+            limit = {"checkpoints": "with one seed", "image": "on one image"}.get(result.difference.level)
+            status = f"seems, {limit}, to be detected" if limit else "is detected"
             return Control(
                 f"The positive control {status}: {arm.name!r} gains {amount(result)} over {against}.", detected=True
             )

@@ -174,8 +174,9 @@ def _control_sentence(scores: Scores, shown: Sequence[Result]) -> str:
         return (
             f"The positive control is not detected: {name} differs by {_ends(scores, rest, shown)} from its baseline."
         )
-    once = all(result.difference and result.difference.level != "method" for result in detected)
-    status = "seems, with one seed, to be detected" if once else "is detected"
+    levels = {result.difference.level for result in detected if result.difference}
+    limit = {"checkpoints": "with one seed", "image": "on one image"}.get(levels.pop()) if len(levels) == 1 else None
+    status = f"seems, {limit}, to be detected" if limit else "is detected"
     many = f" in {len(detected)} of {len(shown)} cells" if len(shown) > 1 else ""
     sentence = f"The positive control {status}{many}: {name} gains {_ends(scores, detected, shown)}"
     return f"{sentence}; not detected: {_ends(scores, rest, shown)}." if rest else f"{sentence}."

@@ -8,6 +8,7 @@ from drnbench.outputs import captions
 from drnbench.outputs.gap_values import Gaps
 from drnbench.render import text
 from drnbench.results.scores import Scores
+from drnbench.results.statistics import STAR_SEEDS
 
 if TYPE_CHECKING:
     from drnbench.outputs.gap import Gap
@@ -25,10 +26,15 @@ def caption(scores: Scores, output: Gap, gaps: Gaps) -> str:
         f"{sign}: better on the training images, which is overfitting as far as it exceeds the gap of bicubic on the",
         "same images; that one is the difference of the images alone.",
         *captions.unfinished(scores),
-        "Mean ± 95 % half-width over seeds: the images of the two sets differ, so only seeds are the sample.",
+        "Gap ± 95 % half-width over seeds: of these images.",
     ]
     if any(gap.delta is not None for gap in gaps.values()):
-        parts.append(f"Δ gap: to {scores.baseline_label}, paired by seed, with its 95 % t interval over seeds.")
+        parts.append(
+            f"Δ gap: to {scores.baseline_label}, paired by seed and image, with its 95 % interval over seeds and the images of "
+            "both sets."
+        )
+        if any(gap.p_holm is not None and gap.seeds >= STAR_SEEDS for gap in gaps.values()):
+            parts.append("* not 0: Holm-adjusted p < 0.05 over all Δ of this table.")
     seeds = [gap.seeds for gap in gaps.values() if not scores.arm(gap.arm).seedless]
     parts.append(f"{', '.join([*([text.span(seeds, 'seed')] if seeds else []), 'profile ' + scores.plan.profile])}.")
     scales = sorted({condition.scale for condition in tests})

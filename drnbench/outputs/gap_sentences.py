@@ -10,6 +10,7 @@ from drnbench.outputs.cell_sentences import NAMED, context
 from drnbench.outputs.gap_values import GapValue
 from drnbench.render import text, x_axis
 from drnbench.results.scores import Arm, Scores
+from drnbench.results.statistics import ALPHA
 
 if TYPE_CHECKING:
     from drnbench.outputs.gap import Gap
@@ -49,9 +50,11 @@ def _along_axis(scores: Scores, output: Gap, gaps: Mapping[str, GapValue]) -> st
     sample = f"({text.span([gap.seeds for gap in ends], 'seed')}{_bicubic(ends)})"
     if len(line) == 1:
         return f"{subject} is {values[0]} {sample}."
-    if not _apart(*ends):
+    change = gap_values.change(scores, *ends)
+    if change is None or change.p is None or change.p >= ALPHA:
         return f"{subject} is {values[0]} and {values[1]} {sample}."
-    verb = "grows" if abs(ends[1].value) > abs(ends[0].value) else "falls"
+    # Better on training images is positive where higher is better, and negative where lower is.
+    verb = "grows" if (change.mean > 0) == text.style(output.metric).higher_is_better else "falls"
     return f"{subject} {verb} from {values[0]} to {values[1]} {sample}."
 
 
@@ -68,13 +71,6 @@ def _bicubic(gaps: Sequence[GapValue]) -> str:
     if len(values) < len(gaps):
         return ""
     return f"; bicubic on the same images: {' and '.join(dict.fromkeys(values))}{style.unit}"
-
-
-def _apart(first: GapValue, second: GapValue) -> bool:
-    """Return True if the intervals of two gaps do not meet."""
-    if first.half is None or second.half is None:
-        return False
-    return abs(second.value - first.value) > first.half + second.half
 
 
 def _subject(scores: Scores, gaps: Mapping[str, GapValue]) -> str:

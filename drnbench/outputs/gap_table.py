@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from drnbench.outputs import gap_values
@@ -14,7 +15,7 @@ from drnbench.outputs.gap_values import Gaps, GapValue
 from drnbench.outputs.table_columns import FilledColumn, filled_rows, label_columns, means, metric_head, span
 from drnbench.outputs.table_rows import Group, Line, skeleton
 from drnbench.render import text
-from drnbench.render.table import EMPTY, CaptionedTable, Column, Entry
+from drnbench.render.table import EMPTY, MARKS, CaptionedTable, Column, Entry
 from drnbench.results.summary import Results
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "arm", "train", "test", "kernel", "scale", "metric", "train_mean", "test_mean", "gap", "half_width", "n_seeds",
-    "delta", "delta_low", "delta_high", "bicubic_gap",
+    "delta", "delta_low", "delta_high", "bicubic_gap", "p_holm",
 )  # fmt: skip
 """Columns of the CSV file."""
 Cells = Sequence[GapValue | None]
@@ -70,7 +71,13 @@ def _columns(
     for quantity, entries in quantities.items():
         yield FilledColumn(Column(metric_head(style, quantity), head), entries)
     if deltas:
-        entries = _each(cells, lambda gap: _signed(gap.delta, decimals, gap_values.between(gap, decimals)))
+        entries = _each(
+            cells,
+            lambda gap: replace(
+                _signed(gap.delta, decimals, gap_values.between(gap, decimals)),
+                mark=MARKS["better" if gap.starred else ""],
+            ),
+        )
         yield FilledColumn(Column(f"{metric_head(style, 'Δ gap')} [95 %]", head), entries)
 
 
@@ -103,7 +110,7 @@ def _to_csv(gaps: Gaps) -> str:
     writer.writerows(
         [
             gap.arm, gap.train.dataset, *gap.test, gap.metric, gap.train_mean, gap.test_mean, gap.value, gap.half,
-            gap.seeds, gap.delta, gap.low, gap.high, gap.bicubic,
+            gap.seeds, gap.delta, gap.low, gap.high, gap.bicubic, gap.p_holm,
         ]
         for gap in gaps.values()
     )  # fmt: skip

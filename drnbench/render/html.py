@@ -85,7 +85,12 @@ def _effects(scores: Scores, results: Results) -> list[dict[str, str]]:
                 "won": f"{100 * d.won:.0f} %",
                 "p": "" if r.p_holm is None else ("< 0.001" if r.p_holm < 0.001 else f"{r.p_holm:.3f}"),
                 "n": f"{d.seeds} × {d.images}",
-                "level": {"method": "method", "checkpoints": "these checkpoints", "none": "one value"}[d.level]
+                "level": {
+                    "method": "method",
+                    "checkpoints": "these checkpoints",
+                    "image": "this image",
+                    "none": "one value",
+                }[d.level]
                 if not scores.arm(r.arm).seedless
                 else "not trained",
                 "verdict": r.verdict,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,10 @@ from drnbench.results.statistics import (
     over_seeds,
     verdict,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
 
 COLUMNS = (
     "arm", "dataset", "kernel", "scale", "metric", "mean", "half_width", "n_seeds", "n_images",
@@ -104,23 +109,35 @@ def _result(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Resu
 
 def _difference(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Difference | None:
     base = scores.baseline_of(arm, condition)
-    base_table = scores.tables.get((base.name, condition, metric)) if base else None
-    if base is None or base_table is None:
+    pair = paired(scores, arm, base, condition, metric) if base else None
+    if pair is None:
         return None
-    table = scores.tables[arm.name, condition, metric]
-    images = table.columns.intersection(base_table.columns)
-    if arm.kind == "reference" and len(images) < len(table.columns):
+    if arm.kind == "reference" and pair[0].shape[1] < scores.tables[arm.name, condition, metric].shape[1]:
         return None  # it stands for arms of several sizes of test set, and its mean is not over this baseline's images
+    return difference(minus(*pair), higher_is_better=higher_is_better(metric))
+
+
+def paired(
+    scores: Scores, arm: Arm, base: Arm, condition: Condition, metric: str
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Return the values of an arm and of another, with the seeds and images of both; None where one has no scores."""
+    table, base_table = (scores.tables.get((a.name, condition, metric)) for a in (arm, base))
+    if table is None or base_table is None:
+        return None
     # An untrained method has one value for every seed of the other.
     if arm.seedless and not base.seedless:
         table = table.iloc[[0] * len(base_table)].set_axis(base_table.index)
     elif base.seedless and not arm.seedless:
         base_table = base_table.iloc[[0] * len(table)].set_axis(table.index)
-    seeds = table.index.intersection(base_table.index)
-    values, base_values = (t.loc[seeds, images].to_numpy(dtype="float64") for t in (table, base_table))
-    with np.errstate(invalid="ignore"):  # infinite minus infinite, left out by `difference`
-        D = values - base_values
-    return difference(D, higher_is_better=higher_is_better(metric))
+    seeds, images = table.index.intersection(base_table.index), table.columns.intersection(base_table.columns)
+    return table.loc[seeds, images], base_table.loc[seeds, images]
+
+
+def minus(values: pd.DataFrame, base_values: pd.DataFrame) -> NDArray[np.float64]:
+    """Return differences, seeds x images; infinite minus infinite is NaN, which statistics leave out."""
+    with np.errstate(invalid="ignore"):
+        D: NDArray[np.float64] = values.to_numpy(dtype="float64") - base_values.to_numpy(dtype="float64")
+    return D
 
 
 def _judged(scores: Scores, results: Results) -> Results:

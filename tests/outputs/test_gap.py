@@ -48,7 +48,10 @@ def test_a_gap_agrees_with_a_count_by_hand(store: Store) -> None:
     assert gap.value == pytest.approx(on.mean())
     assert gap.half == pytest.approx(t * on.std(ddof=1))
     assert gap.delta == pytest.approx((on - off).mean())
-    assert gap.low == pytest.approx((on - off).mean() - t * (on - off).std(ddof=1))
+    # Over seeds alone it would be narrower: the images of both sets count, too.
+    assert gap.low < (on - off).mean() - t * (on - off).std(ddof=1)
+    assert gap.p_holm is not None
+    assert gap.p_holm >= gap.p
     assert gap.sign == -1
     assert gaps["2, off", test].delta is None
     assert gaps["bicubic", test].delta is None
@@ -72,7 +75,7 @@ def test_the_gap_is_written_and_drawn(store: Store) -> None:
     assert [row["arm"] for row in rows][-1] == "bicubic"
     assert len(rows) == 7
     text = (folder / "table_gap_size.md").read_text()
-    for words in ("only seeds are the sample", "overfitting", "Positive", "paired by seed"):
+    for words in ("of these images", "overfitting", "Positive", "paired by seed and image"):
         assert words in text
     assert "| on" in text
     assert "bicubic gap (dB)" in text
@@ -80,3 +83,31 @@ def test_the_gap_is_written_and_drawn(store: Store) -> None:
     assert re.search(r"\\drnGapDeltaTwoOnPhotosTestBicubicPsnrY\}\{\\ensuremath\{-0\.\d{3}\}\}", macros)
     assert written.headline.startswith("The gap in PSNR-Y between training and test images of loss=off falls from +")
     assert "With loss=on it is smaller in 3 of 3 (images=2 with -" in written.headline
+
+
+def test_gaps_that_differ_by_noise_are_not_called_different(store: Store) -> None:
+    """With seeds alone, a test of four such cells calls one different in most studies of two seeds."""
+    for seeds in (2, 3):
+        own = Store(store.root / str(seeds))
+        fill(own, plan_of(gap_study(seeds=seeds), "gap"), lambda arm, kernel: 0.0, images=40)
+        gaps = gap_values.gaps(reading.read(own, "gap"), Gap(x="size", train="photos-train", test="photos/test"))
+        compared = [gap for gap in gaps.values() if gap.delta is not None]
+        assert len(compared) == 3
+        assert all(gap.low < 0 < gap.high for gap in compared)
+        assert not any(gap.sign for gap in compared)
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_a_gap_earns_a_star_from_three_seeds_on(store: Store, seeds: int) -> None:
+    def one_overfits(trial, rows):
+        extra = 200.0 * (trial.arm.name == "8, on") * (rows["dataset"] == "photos-train")
+        return rows.assign(value=rows["value"] + extra)
+
+    fill(store, plan_of(gap_study(seeds=seeds), "gap"), lambda arm, kernel: 0.0, images=40, change=one_overfits)
+    gaps = gap_values.gaps(reading.read(store, "gap"), Gap(x="size", train="photos-train", test="photos/test"))
+    gap = gaps["8, on", Condition("photos-test", "bicubic", 4)]
+    assert (gap.sign, gap.starred) == (1, seeds == 3)
+    report.write(store, "gap")
+    text = (store.study("gap/quick") / "table_gap_size.md").read_text()
+    assert "+200." in text
+    assert ("\\*" in text) == (seeds == 3)

@@ -44,7 +44,9 @@ def test_results_of_an_earlier_rule_are_not_said_to_come_from_other_code(rerun):
 
 def test_costs_are_equal_to_the_last_digit(rerun):
     store, _ = rerun
-    assert (store / "mini" / "quick" / "costs.csv").read_bytes() == (FIXTURES / "store_0_1" / "mini" / "costs.csv").read_bytes()
+    assert (store / "mini" / "quick" / "costs.csv").read_bytes() == (
+        FIXTURES / "store_0_1" / "mini" / "costs.csv"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize("name", ["summary.csv", "table_rho.csv"])
