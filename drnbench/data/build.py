@@ -116,13 +116,8 @@ def decode(image: ImageInfo) -> Pixels:
 def each_image(work: Work[T, R], items: Sequence[T], size: int, title: str) -> Iterator[R]:
     """Yield the result of every item, in order, in several processes if there is enough to do.
 
-    Workers of a run use one process: they may have no children, and each has but one core.
-
-    Args:
-        work: the function of one item.
-        items: images.
-        size: bytes of all of them decoded.
-        title: of the progress display.
+    Workers of a run use one process: they may have no children, and each has but one core. `size`: bytes of all images
+    decoded; `title`: of the progress display.
 
     Raises:
         UsageError: the cache cannot be written.

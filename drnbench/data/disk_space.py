@@ -34,13 +34,9 @@ def is_large(size: int) -> bool:
 
 
 def announce(title: str, count: int, size: int, folder: Path) -> None:
-    """Check that images fit on the disk, and print on standard error how much will be written.
+    """Check that images of `size` bytes decoded fit on the disk, and print on standard error how much will be written.
 
-    Args:
-        title: of the images, which begins the message.
-        count: number of images.
-        size: of all of them decoded, in bytes.
-        folder: destination; it need not exist yet.
+    The title begins the message; the folder, their destination, need not exist yet.
 
     Raises:
         UsageError: less than `size` bytes are free.

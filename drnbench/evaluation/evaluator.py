@@ -61,7 +61,6 @@ def super_resolve_all(
     """Super-resolve test images, one at a time: a large test set does not fit into memory.
 
     Args:
-        upscaler: the model.
         images: HR images; LR images for kernel `real`.
         kernel: degradation that makes the LR inputs; `real` images are LR themselves.
         cache: folder of LR images by content.
@@ -101,8 +100,7 @@ def evaluate(
 
     Args:
         unit: the trial and the evaluations that are wanted.
-        store: the results folder.
-        device: on which the model runs.
+        store, device: where its files lie, and where its model runs.
         emit: receives progress: {"step", "steps", "note"}, and at the end {"step", "steps", "seconds"}.
 
     Raises:

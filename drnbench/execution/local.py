@@ -28,7 +28,6 @@ class LocalExecutor(Executor):
     """Units on this machine.
 
     Args:
-        root: the results folder.
         slots: processes at once.
         devices: devices given out in turn to free slots, such as ["cpu"] or ["cuda:0", "cuda:1"].
     """

@@ -59,7 +59,6 @@ class RayExecutor(Executor):
     """Units as tasks of a Ray cluster.
 
     Args:
-        root: the results folder.
         slots: tasks at once; None: as many as the cluster has processors or GPUs for, counted again as nodes come and go.
         device: "cpu", "cuda", or "auto": GPUs where the cluster has some.
         address: "auto", "ray://host:10001", "host:6379", or "local" for a cluster of this machine alone.

@@ -27,7 +27,6 @@ class Candidate:
         values: path -> value, as a trial is given it.
         scores: seeds x objectives, of the seeds scored so far.
         images: seeds x images, where per-image scores count.
-        state: of this candidate.
         note: the reason of a failure.
         again: numbers of later draws of the same point.
     """

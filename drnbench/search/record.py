@@ -29,13 +29,8 @@ def write(
 ) -> dict[str, Any]:  # fmt: skip
     """Write the record of a search so far beside those of the other searches of its study, and return it.
 
-    Args:
-        resolved: the search.
-        engine: its candidates.
-        name: of the search in its journal.
-        store: of the study.
-        stages: keys of stages of its candidates since it was taken up; those recorded before are kept.
-        trials: the same of trials.
+    `name`: of the search in its journal; `stages`, `trials`: keys of those of its candidates since it was taken up, beside
+    which those recorded before are kept.
     """
     path = store.study(resolved.settings.location) / FILE
     searches = _searches(store, resolved.settings.location)

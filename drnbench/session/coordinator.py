@@ -35,7 +35,6 @@ class Coordinator:
         plan: the plan, whose results are in `store`.
         executor: closed at the end.
         rerun: as in `todo`.
-        fail_fast: stop at the first failure.
         time_limit: seconds that a unit may run; then it saves, ends, and has failed with kind `timeout`. None: no limit.
         source: names units beside those of the plan.
     """

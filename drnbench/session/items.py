@@ -33,12 +33,10 @@ class Item:
     """A unit to run.
 
     Attributes:
-        unit: the unit.
         label: its name in messages.
         needs: key of the stage that it waits for; None: of none.
         rank: place in the queue, lowest first.
         again: the result that the store has is removed first.
-        state: see `State`.
         tries: times that it was started.
         started: when it was started last, by the monotonic clock.
     """

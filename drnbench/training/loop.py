@@ -72,8 +72,7 @@ def train(
 
     Args:
         unit: the stage with its key.
-        store: has its folder.
-        device: on which it trains.
+        store, device: where its files lie, and where it trains.
         emit: receives progress: {"step", "steps", "loss", ...}, {"saved": step} after each checkpoint, and once {"macs":
             multiply-adds of the first step, forward and backward, by image of the batch}.
         stop: called after each step; when it returns True, the stage is checkpointed and left.
