@@ -18,7 +18,7 @@ from drnbench.store import Store, atomic
 from drnbench.tracking import names, place, reading, record
 from drnbench.tracking.quiet import FIRST_CALL, PATIENCE, SILENCE, connect, settings
 from drnbench.tracking.reading import STATES, TrialView
-from drnbench.tracking.runs import Experiment, Run
+from drnbench.tracking.runs import BEGUN, Experiment, Run
 
 LOCK_S = 30.0
 """Seconds to wait for another `run` or `sync` on the same store."""
@@ -92,8 +92,7 @@ class Mirror:
             for view in views:
                 if view.state != "untouched":
                     points += self._child(experiment, parent, view)
-            if final:
-                _retire(experiment, views)
+            experiment.retire({view.identity for view in views})
             return SyncResult(1 + len(experiment.children), experiment.created - before, points)
 
     def _experiment(self, plan: PlanRecord) -> Experiment:
@@ -113,7 +112,7 @@ class Mirror:
         return self._open[key]
 
     def _parent(self, experiment: Experiment, plan: PlanRecord, views: list[TrialView], *, final: bool) -> Run:
-        starts = [view.started for view in views if view.started]
+        starts = [view.first_started for view in views if view.first_started]
         if experiment.parent is None:
             experiment.parent = experiment.create(
                 ", ".join([plan.study, plan.profile, *plan.settings.assignments]),
@@ -129,6 +128,8 @@ class Mirror:
                 "mlflow.note.content": plan.question,
                 "drnbench.protocol": names.clipped(plan.measured, names.TAG_LENGTH),
                 "drnbench.trials": counts,
+                "drnbench.overrides": ", ".join(plan.settings.assignments),
+                **experiment.tags,
             },
             {
                 "profile": plan.profile,
@@ -137,7 +138,7 @@ class Mirror:
             },
         )
         ends = [view.ended for view in views if view.ended]
-        parent.move(STATES[_overall(states, running=not final)], max(ends, default=None))
+        parent.move(STATES[_overall(states, running=not final)], max(ends, default=None), again=True)
         if final:
             folder = self.store.study(plan.location)
             files = reading.reports(self.store, plan.location)
@@ -149,19 +150,26 @@ class Mirror:
         stamp = reading.stamp(view)
         run = experiment.children.get(view.identity)
         if run is not None and run.mirrored.get("trial") == stamp:
-            run.describe({"drnbench.planned": "yes"})
+            run.describe(experiment.tags)
             return 0
         history = reading.history(view)
         if run is not None and run.contradicts(history):
             experiment.supersede(run, view.label)
             run = None
+        carried: dict[str, str] = {}
+        if run is not None and run.tags.get(BEGUN) == "no" and view.begun:
+            # MLflow lets no start change: a run that was shown for its shared stages is made again for its own work.
+            carried = experiment.remove(run)
+            run = None
         if run is None:
             key, arm = view.identity
             tags = {
+                **carried,
                 "mlflow.parentRunId": parent.id,
                 "drnbench.kind": "trial",
                 "drnbench.key": key,
                 "drnbench.arm": arm,
+                BEGUN: "yes" if view.begun else "no",
             }
             run = experiment.children[view.identity] = experiment.create(view.label, view.started, tags)
         scores = reading.scores(view)
@@ -173,7 +181,7 @@ class Mirror:
         if view.message is not None or "drnbench.message" in run.tags:
             tags["drnbench.message"] = view.message or ""
         run.describe(
-            {**tags, "drnbench.planned": "yes"},
+            {**tags, **experiment.tags},
             names.params(view.plan.config or {}, view.plan.arm, view.values),
         )
         points = run.add(history) + run.update(scores.points)
@@ -199,11 +207,3 @@ def _create(path: Path) -> None:
     """
     with atomic(path) as temporary:
         connect(f"sqlite:///{temporary.as_posix()}").search_experiments()
-
-
-def _retire(experiment: Experiment, views: list[TrialView]) -> None:
-    """Tag the runs of earlier plans whose trials the study no longer has."""
-    planned = {view.identity for view in views}
-    for identity, run in experiment.children.items():
-        if identity not in planned:
-            run.describe({"drnbench.planned": "no"})

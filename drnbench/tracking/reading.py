@@ -14,7 +14,7 @@ from drnbench.results.plan_record import PlanRecord, TrialRecord
 from drnbench.store import Status, Store
 from drnbench.tracking import names
 
-VERSION = 1
+VERSION = 2
 """Raised when the same store should look different in MLflow, so that earlier mirrors are brought up to date."""
 
 ENDED = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "lost": "KILLED"}
@@ -42,7 +42,7 @@ class TrialView:
     Attributes:
         state: a key of STATES, or "untouched" where none of its units was ever started.
         units: (name, folder, status) of its stages in order; the name of the last, its scores, is empty.
-        started, ended: milliseconds since 1970; none where it has not.
+        own: folders of the units that no other trial of the study needs: what it waits for is not its work.
 
     """
 
@@ -51,6 +51,7 @@ class TrialView:
     state: str
     message: str | None
     units: tuple[tuple[str, Path, Status | None], ...]
+    own: frozenset[Path] = frozenset()
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -63,16 +64,33 @@ class TrialView:
         return f"{self.plan.arm}, seed {self.plan.seed}" if self.plan.stages else self.plan.arm
 
     @property
+    def begun(self) -> bool:
+        """True as soon as a unit of its own has begun, or it has ended without one."""
+        return self.state in ENDED or any(status for _, folder, status in self.units if folder in self.own)
+
+    @property
     def started(self) -> int | None:
-        """Start of its first unit."""
-        starts = [status.started for _, _, status in self.units if status]
+        """Start of its own work in milliseconds since 1970; before that begins, of the shared stages; None: of neither."""
+        starts = [status.started for status in self._statuses]
         return milliseconds(min(starts)) if starts else None
 
     @property
     def ended(self) -> int | None:
-        """End of its last unit."""
-        ends = [status.finished for _, _, status in self.units if status and status.finished]
+        """End of its own work in milliseconds since 1970; None: it goes on, or has not begun."""
+        ends = [status.finished for status in self._statuses if status.finished]
         return milliseconds(max(ends)) if ends and self.state in ENDED else None
+
+    @property
+    def first_started(self) -> int | None:
+        """Start of its first unit, a shared one too, in milliseconds since 1970."""
+        starts = [status.started for _, _, status in self.units if status]
+        return milliseconds(min(starts)) if starts else None
+
+    @property
+    def _statuses(self) -> list[Status]:
+        """The statuses of its own units; where none of them has begun, those of the stages that it shares."""
+        every = [(folder, status) for _, folder, status in self.units if status]
+        return [status for folder, status in every if folder in self.own] or [status for _, status in every]
 
 
 @dataclass
@@ -93,13 +111,18 @@ def trials(store: Store, plan: PlanRecord) -> list[TrialView]:
     stages = {key: (stage.name, store.stage(key)) for key, stage in plan.stages.items()}
     read = {key: (store.status(folder), store.state(folder)) for key, (_, folder) in stages.items()}
     values = {arm.name: arm.values for arm in plan.arms}
+    users: dict[str, set[str]] = {}
+    for trial in plan.trials:
+        for key in trial.stages:
+            users.setdefault(key, set()).add(trial.key)
     views: dict[tuple[str, str], TrialView] = {}
     for trial in plan.trials:
         folder = store.trial(trial.key)
         status, own = store.status(folder), store.state(folder)
         units = [(*stages[key], read[key][0]) for key in trial.stages]
         state, message = _state(trial, status, own, [read[key] for key in trial.stages])
-        view = TrialView(trial, values.get(trial.arm, {}), state, message, (*units, ("", folder, status)))
+        alone = frozenset([folder, *(store.stage(key) for key in trial.stages if len(users[key]) == 1)])
+        view = TrialView(trial, values.get(trial.arm, {}), state, message, (*units, ("", folder, status)), alone)
         views.setdefault(view.identity, view)
     return list(views.values())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ METRICS_A_BATCH = 1000
 TAGS_A_BATCH = 100
 MIRRORED = "drnbench.mirrored"
 SUPERSEDED = "superseded"
+BEGUN = "drnbench.begun"
+"""Tag: whether a trial's own work had begun when its run was made."""
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Without it the UI opens an experiment among prompts and chats, where runs have neither charts nor nesting."""
 
@@ -36,6 +38,7 @@ class Run:
     client: Any
     id: str
     status: str
+    ended: int | None = None
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     latest: dict[str, float] = field(default_factory=dict)
@@ -45,7 +48,15 @@ class Run:
     def of(cls, client: Any, run: Any) -> Run:
         """Take over a run that MLflow returned."""
         data = run.data
-        return cls(client, run.info.run_id, run.info.status, dict(data.params), dict(data.tags), dict(data.metrics))
+        return cls(
+            client,
+            run.info.run_id,
+            run.info.status,
+            run.info.end_time,
+            dict(data.params),
+            dict(data.tags),
+            dict(data.metrics),
+        )
 
     @property
     def mirrored(self) -> dict[str, str]:
@@ -113,12 +124,20 @@ class Run:
             self.client.log_artifact(self.id, str(path), None if folder == "." else folder)
         self.remember(**{subject: digest})
 
-    def move(self, status: str, ended: int | None) -> None:
-        """Set the run's status, in MLflow's terms; `ended` is in milliseconds since 1970."""
-        if status == self.status:
+    def move(self, status: str, ended: int | None, *, again: bool = False) -> None:
+        """Set the run's status.
+
+        Args:
+            status: in MLflow's terms.
+            ended: milliseconds since 1970.
+            again: also where only the end differs.
+
+        """
+        if status == self.status and not (again and ended is not None and ended != self.ended):
             return
         if status in {"FINISHED", "FAILED", "KILLED"}:
             self.client.set_terminated(self.id, status, ended)
+            self.ended = ended
         else:
             self.client.update_run(self.id, status=status)
         self.status = status
@@ -149,10 +168,13 @@ class Experiment:
         self.parent: Run | None = None
         self.children: dict[tuple[str, str], Run] = {}
         self.created = 0
+        self._former: list[Run] = []
         for run in self._search() if stored else ():
             if run.tags.get("drnbench.kind") == "study":
                 self.parent = run
-            elif run.tags.get("drnbench.state") != SUPERSEDED and "drnbench.key" in run.tags:
+            elif run.tags.get("drnbench.state") == SUPERSEDED:
+                self._former.append(run)
+            elif "drnbench.key" in run.tags:
                 self.children[(run.tags["drnbench.key"], run.tags.get("drnbench.arm", ""))] = run
 
     def _search(self) -> Iterable[Run]:
@@ -172,20 +194,46 @@ class Experiment:
             if not token:
                 return
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of all its runs, by which they are found again."""
+        settings = self.settings
+        return {
+            "drnbench.study": settings.study,
+            "drnbench.profile": settings.profile,
+            "drnbench.settings": settings.folder,
+        }
+
     def create(self, name: str, started: int | None, tags: dict[str, str]) -> Run:
         """Make a run; `started` is in milliseconds since 1970; None: now."""
         started = started or round(time.time() * 1000)
-        settings = self.settings
-        own = {"study": settings.study, "profile": settings.profile, "settings": settings.folder}
-        tags = {**{f"drnbench.{name}": value for name, value in own.items()}, **tags}
+        tags = {**self.tags, **tags}
         run = self.client.create_run(self.id, start_time=started, tags=tags, run_name=name)
         self.created += 1
         return Run(self.client, run.info.run_id, "RUNNING", tags=tags, points={})
 
     def supersede(self, run: Run, name: str) -> None:
-        """Set a run aside that shows an earlier computation; it stays visible, and is not written to again."""
+        """Set a run aside that shows an earlier computation, and delete it as MLflow does: it can be restored."""
         run.describe({"drnbench.state": SUPERSEDED})
         self.client.update_run(run.id, name=f"{name} (superseded)")
+        self.client.delete_run(run.id)
+
+    def remove(self, run: Run) -> dict[str, str]:
+        """Delete a run, as MLflow does; return the tags and the note that users gave it."""
+        tags = self.client.get_run(run.id).data.tags  # as they are now
+        self.client.delete_run(run.id)
+        ours = ("drnbench.", "mlflow.")
+        return {n: text for n, text in tags.items() if not n.startswith(ours) or n == "mlflow.note.content"}
+
+    def retire(self, planned: Collection[tuple[str, str]]) -> None:
+        """Delete the runs of trials that the plan no longer has, and earlier computations: a mean over arms leaves them out.
+
+        They can be restored in MLflow, and the store keeps their trials.
+        """
+        for identity in [identity for identity in self.children if identity not in planned]:
+            self.client.delete_run(self.children.pop(identity).id)
+        while self._former:
+            self.client.delete_run(self._former.pop().id)
 
 
 def _same(a: float, b: float) -> bool:

@@ -146,13 +146,15 @@ def test_a_score_that_changed_replaces_the_one_before(stored: StoredStudy) -> No
 
 
 def test_another_computation_under_the_same_key_gets_a_run_of_its_own(stored: StoredStudy) -> None:
+    from mlflow import MlflowClient
+
     mirror = Mirror(stored.store)
     mirror.sync("unpaired")
     old = child(mirror.uri, "ρ=0, seed 0")
     stored.train(stored.trials[0]["stages"][1], shift=0.01)
     assert mirror.sync("unpaired").new_runs == 1
     assert child(mirror.uri, "ρ=0, seed 0").info.run_id != old.info.run_id
-    assert child(mirror.uri, "ρ=0, seed 0 (superseded)").info.run_id == old.info.run_id
+    assert MlflowClient(mirror.uri).get_run(old.info.run_id).info.lifecycle_stage == "deleted"
     assert Mirror(stored.store).sync("unpaired").new_runs == 0
 
 
@@ -176,19 +178,73 @@ def test_two_profiles_are_two_parents_of_one_experiment(tmp_path: Path) -> None:
     assert len(runs(mirror.uri)) == 8
 
 
-def test_trials_that_are_no_longer_planned_say_so(stored: StoredStudy) -> None:
+def test_trials_that_are_no_longer_planned_are_deleted(stored: StoredStudy) -> None:
     mirror = Mirror(stored.store)
     mirror.sync("unpaired")
     dropped = stored.trials.pop(0)
     stored.write_plan()
-    mirror.sync("unpaired")
-    planned = {run.data.tags.get("drnbench.key"): run.data.tags.get("drnbench.planned") for run in runs(mirror.uri)}
-    assert planned[dropped["key"]] == "no"
-    assert planned[stored.trials[0]["key"]] == "yes"
+    assert mirror.sync("unpaired").runs == 5
+    keys = {run.data.tags.get("drnbench.key") for run in runs(mirror.uri)}
+    assert dropped["key"] not in keys
+    assert stored.trials[0]["key"] in keys
     stored.trials.insert(0, dropped)
     stored.write_plan()
-    Mirror(stored.store).sync("unpaired")
-    assert {run.data.tags.get("drnbench.planned", "yes") for run in runs(mirror.uri)} == {"yes"}
+    assert Mirror(stored.store).sync("unpaired").new_runs == 1
+    assert len(runs(mirror.uri)) == 6
+
+
+def test_a_mirror_of_an_earlier_version_is_brought_up_to_date(stored: StoredStudy) -> None:
+    """Its runs name no settings, and those of an earlier plan and of an earlier computation stand among the others."""
+    from mlflow import MlflowClient
+
+    mirror = Mirror(stored.store)
+    mirror.sync("unpaired")
+    client = MlflowClient(mirror.uri)
+    before = {run.info.run_id for run in runs(mirror.uri)}
+    for run_id in before:
+        client.delete_tag(run_id, "drnbench.settings")
+    parent = child(mirror.uri, "unpaired, tiny")
+    for state, key in (("done", "of an earlier plan"), ("superseded", stored.trials[0]["key"])):
+        own = {"kind": "trial", "study": "unpaired", "profile": "tiny", "state": state, "key": key, "arm": "ρ=0"}
+        tags = {f"drnbench.{name}": value for name, value in own.items()}
+        client.create_run(parent.info.experiment_id, tags={**tags, "mlflow.parentRunId": parent.info.run_id})
+    write_json(stored.store.study(stored.location) / "mirror.json", {})
+    result = Mirror(stored.store).sync("unpaired")
+    assert (result.runs, result.new_runs, result.points) == (6, 0, 0)
+    assert {run.info.run_id for run in runs(mirror.uri)} == before
+    assert {run.data.tags["drnbench.settings"] for run in runs(mirror.uri)} == {"tiny"}
+
+
+def test_a_run_begins_with_its_own_work_and_not_with_that_of_shared_stages(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    stored = StoredStudy(tmp_path, seeds=1)
+    pretrain, adapt = stored.trials[0]["stages"]
+    stored.train(pretrain, started=T0 - 900)
+    mirror = Mirror(stored.store)
+    mirror.sync("unpaired", final=False)
+    shown = child(mirror.uri, "ρ=0, seed 0")
+    MlflowClient(mirror.uri).set_tag(shown.info.run_id, "mine", "keep")
+    stored.train(adapt, started=T0)
+    stored.score(stored.trials[0])
+    mirror.sync("unpaired")
+    run = child(mirror.uri, "ρ=0, seed 0")
+    assert (run.info.start_time, run.info.end_time) == (T0 * 1000, (T0 + 25) * 1000)
+    assert run.data.tags["mine"] == "keep"
+    assert run.data.metrics["pretrain/loss"] == 0.125
+    assert [r.info.run_name for r in runs(mirror.uri)].count("ρ=0, seed 0") == 1
+    assert Mirror(stored.store).sync("unpaired").new_runs == 0
+
+
+def test_the_parent_ends_with_its_last_trial(stored: StoredStudy) -> None:
+    mirror = Mirror(stored.store)
+    mirror.sync("unpaired")
+    wanted = [e["key"] for e in stored.trials[0]["wanted"]]
+    folder = stored.store.trial(stored.trials[0]["key"])
+    stored.store.write_status(folder, status(started=T0 + 90, seconds=5, evaluations=wanted))
+    mirror.sync("unpaired")
+    parent = child(mirror.uri, "unpaired, tiny")
+    assert (parent.info.start_time, parent.info.end_time) == (T0 * 1000, (T0 + 95) * 1000)
 
 
 def test_artifacts_are_logged_and_only_again_when_they_change(stored: StoredStudy) -> None:
