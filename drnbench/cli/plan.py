@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
@@ -16,8 +15,9 @@ from drnbench.parallel import clock
 from drnbench.planning import Plan, PlannedTrial, StageNode
 from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import estimate_run, images_size, trial_seconds
-from drnbench.planning.power import LIMIT, POWER, outlook, seeds_needed, spread_interval
+from drnbench.planning.power import LIMIT, POWER, images_needed, outlook, seeds_needed, t_power
 from drnbench.render.terminal import columns, size
+from drnbench.results.statistics import STAR_SEEDS
 from drnbench.session.declared import declare, read_overrides
 from drnbench.session.items import todo, unscored
 from drnbench.store import Store
@@ -27,7 +27,7 @@ from drnbench.training.prepare import pending_summary
 if TYPE_CHECKING:
     from drnbench.config.units import Unit
     from drnbench.planning.estimate import Estimate
-    from drnbench.planning.power import Outlook, Spread
+    from drnbench.planning.power import Components, Outlook
 
 Queue = Sequence[tuple["Unit", str | None, tuple[int, int]]]
 NAMED = 4
@@ -139,34 +139,55 @@ def seeds_line(outlook: Outlook, planned: int) -> str:
     metric = metrics.get(outlook.metric)
     question = (
         f"seeds: to see {outlook.difference:g}{f' {metric.unit}' if metric.unit else ''} in {metric.label} on {outlook.condition.label} "
-        f"(power {POWER:.0%}, two-sided paired t over seeds, alpha 0.05/{outlook.comparisons})"
+        f"(power {POWER:.0%}, two-sided test over seeds and images, alpha 0.05/{outlook.family})"
     )
-    if not outlook.spreads:
+    if not outlook.components:
         return f"{question}: unknown: nothing like it was measured"
-    by_size = sorted(outlook.spreads, key=lambda spread: spread.sd)
-    ks = sorted({spread.seeds for spread in by_size})
-    seeds = f"{ks[0]}" if len(ks) == 1 else f"{ks[0]} to {ks[-1]}"
-    origin = f"of other studies ({', '.join(outlook.siblings)}) " if outlook.siblings else ""
+    by_size = sorted(outlook.components, key=_variance)
+    origin = f" of other studies ({', '.join(outlook.siblings)})" if outlook.siblings else ""
     if len(by_size) <= NAMED and not outlook.siblings:
-        needed = ", ".join(f"{spread.arm}: {_needed(spread, outlook)}" for spread in outlook.spreads)
+        needed = ", ".join(f"{part.arm}: {_needed(part, outlook, planned)}" for part in outlook.components)
     else:
-        middle = min(by_size, key=lambda spread: abs(spread.sd - median(s.sd for s in by_size)))
-        needed = f"median {_needed(middle, outlook)}, largest {_needed(by_size[-1], outlook)} ({by_size[-1].arm})"
+        middle, largest = by_size[(len(by_size) - 1) // 2], by_size[-1]
+        needed = (
+            f"median {_needed(middle, outlook, planned)}, largest {_needed(largest, outlook, planned)} ({largest.arm})"
+        )
     return (
-        f"{question}: {needed}; planned: {planned}. An estimate from {len(by_size)} spread{'s' * (len(by_size) > 1)} {origin}"
-        f"over {seeds} seeds; in brackets at the ends of the 95 % interval of the spread"
+        f"{question}: {needed}; planned: {planned}. An estimate from {len(by_size)} comparison{'s' * (len(by_size) > 1)}{origin} "
+        f"over {_span([part.seeds for part in by_size])} seeds and {_span([part.images for part in by_size])} images; in brackets at the "
+        "ends of the 95 % intervals of the deviations"
     )
 
 
-def _needed(spread: Spread, outlook: Outlook) -> str:
-    if spread.sd == 0:
-        return "no spread measured"
-    ends = (spread.sd, *spread_interval(spread.sd, spread.seeds))
-    counts = [
-        f"over {LIMIT}" if n is None else str(n)
-        for n in (seeds_needed(sd, outlook.difference, outlook.alpha) for sd in ends)
-    ]
-    return f"{counts[0]} ({counts[1]} to {counts[2]})"
+def _variance(part: Components) -> float:
+    """Return the variance of a mean difference as it was measured."""
+    return part.seed**2 / part.seeds + part.image**2 / part.images + part.residual**2 / (part.seeds * part.images)
+
+
+def _span(counts: Sequence[int]) -> str:
+    return f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+
+
+def _needed(part: Components, outlook: Outlook, planned: int) -> str:
+    """Write how many seeds a comparison needs, with the ends of an interval, or how many more test images."""
+    difference, alpha = outlook.difference, part.alpha
+    if part.images < 2:
+        return "needs more test images (one says nothing of others)"
+    if _variance(part) == 0:
+        return "no deviation measured"
+    seeds = [seeds_needed(c, difference, part.images, alpha) for c in (part, *part.interval)]
+    if seeds[0] is not None:
+        low, high = (str(count) if count else "more test images" for count in seeds[1:])
+        return (
+            f"{seeds[0]} ({low} to {high}){' as the primary comparison' if part.family == 1 < outlook.family else ''}"
+        )
+    if part.image == 0 or t_power(part.image, difference, part.images, alpha) >= POWER:
+        return f"over {LIMIT}"
+    planned = max(planned, STAR_SEEDS)
+    if images := images_needed(part, difference, planned, alpha):
+        return f"needs more test images: {images} with {planned} seeds ({part.images} are too few with any number)"
+    least = images_needed(part, difference, None, alpha) or f"over {LIMIT}"
+    return f"needs more test images, at least {least}, and more seeds than {planned}"
 
 
 def command(

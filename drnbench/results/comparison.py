@@ -9,11 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from drnbench.config.units import Evaluation
+from drnbench.results.families import Cell, adjusted
 from drnbench.results.plan_record import ArmRecord, PlanRecord, TrialRecord
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.store import Store, read_rows
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Values = dict[tuple[str, int], float]
 """(image, number of images of that name before it) -> value."""
@@ -42,7 +48,7 @@ class Compared:
         return self.scores.primary_of(base) if base is not None else None
 
     def pairs(self, condition: Condition) -> list[tuple[str, str]]:
-        """Return (arm, baseline) of every trained arm that is compared on a condition: the family of Holm's correction."""
+        """Return (arm, baseline) of every trained arm that is compared on a condition."""
         trained = [arm for arm in self.scores.arms if not arm.seedless]
         pairs = [(arm, self.scores.baseline_of(arm, condition)) for arm in trained]
         return [(arm.name, base.name) for arm, base in pairs if base is not None and not base.seedless]
@@ -56,9 +62,21 @@ class Compared:
         """Return the methods of the arms that are compared on a condition."""
         return frozenset(self.method(arm) for arm, _ in self.pairs(condition))
 
-    def differences(self, arm: str, base: str, condition: Condition, metric: str, store: Store) -> list[float]:
-        """Return the mean difference over images of each seed that both have, arm minus base; finite values only."""
-        means = []
+    def families(self) -> dict[Cell, int]:
+        """Return every cell that a finished study tests, with the number of cells that are corrected together."""
+        cells = {
+            (arm, condition, metric): 1.0
+            for condition in self.scores.conditions
+            for arm, _ in self.pairs(condition)
+            for metric in self.scores.metrics[condition]
+        }
+        return {cell: size for cell, (_, size) in adjusted(self.scores.plan, cells).items()}
+
+    def table(self, arm: str, base: str, condition: Condition, metric: str, store: Store) -> NDArray[np.float64]:
+        """Return the differences of an arm to a baseline, of the seeds and images that both have: S x I, all finite."""
+        import numpy as np
+
+        by_seed = []
         for seed, trial in self.trials[arm].items():
             paired = self.trials[base].get(seed)
             evaluation = _evaluation(trial, condition, metric)
@@ -66,11 +84,12 @@ class Compared:
             if paired is None or evaluation is None or reference is None or not _same_images(evaluation, reference):
                 continue
             values, base_values = self._read(store, trial, evaluation), self._read(store, paired, reference)
-            differences = [value - base_values[image] for image, value in values.items() if image in base_values]
-            finite = [difference for difference in differences if math.isfinite(difference)]
-            if finite:
-                means.append(sum(finite) / len(finite))
-        return means
+            if differences := {image: values[image] - base_values[image] for image in values if image in base_values}:
+                by_seed.append(differences)
+        first = by_seed[0] if by_seed else {}
+        images = [image for image in first if all(math.isfinite(d.get(image, math.nan)) for d in by_seed)]
+        D = np.array([[differences[image] for image in images] for differences in by_seed])
+        return D.reshape(len(by_seed), len(images))
 
     def _read(self, store: Store, trial: TrialRecord, evaluation: Evaluation) -> Values:
         key = (trial.key, evaluation.key)

@@ -4,45 +4,110 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from drnbench.cli import main
 from drnbench.errors import UsageError
-from drnbench.planning.power import outlook, power, seeds_needed, spread_interval
+from drnbench.planning.power import (
+    Components,
+    components_of,
+    images_needed,
+    outlook,
+    power,
+    seeds_needed,
+    spread_interval,
+    t_power,
+)
+from drnbench.results.statistics import three_spreads
 from drnbench.session.declared import declare
 from drnbench.store import Store
 from tests.fake_store import finish
 from tests.helpers import write_study
 
 
+def of_seeds(sd: float, images: int = 5) -> Components:
+    """Differences that vary between seeds and in no other way."""
+    return Components("arm", sd, 0.0, 0.0, 3, images)
+
+
 @pytest.mark.parametrize(
     ("sd", "difference", "alpha"), [(1.0, 1.0, 0.05), (0.3, 0.1, 0.05), (0.05, 0.1, 0.01), (2, 0.5, 0.025)]
 )
 def test_seeds_are_the_fewest_that_reach_the_power(sd, difference, alpha):
-    seeds = seeds_needed(sd, difference, alpha)
-    theirs = TTestPower()
-    assert theirs.power(difference / sd, seeds, alpha) >= 0.8
-    assert seeds == 3 or theirs.power(difference / sd, seeds - 1, alpha) < 0.8
-    assert power(sd, difference, seeds, alpha) == pytest.approx(theirs.power(difference / sd, seeds, alpha), abs=1e-9)
+    seeds = seeds_needed(of_seeds(sd), difference, 5, alpha)
+    reference = TTestPower()
+    assert reference.power(difference / sd, seeds, alpha) >= 0.79
+    assert seeds == 3 or reference.power(difference / sd, seeds - 1, alpha) < 0.81
+    assert t_power(sd, difference, seeds, alpha) == pytest.approx(
+        reference.power(difference / sd, seeds, alpha), abs=1e-9
+    )
+    assert power(of_seeds(sd), difference, seeds, 5, alpha) == pytest.approx(
+        t_power(sd, difference, seeds, alpha), abs=0.01
+    )
 
 
-def test_power_agrees_with_simulation():
-    draws = np.random.default_rng(0).normal(0.1, 0.1, (20_000, 10))
-    share = (stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05).mean()
-    assert power(0.1, 0.1, 10, 0.05) == pytest.approx(share, abs=0.01)
+@pytest.mark.parametrize(
+    ("seeds", "images", "sds"),
+    [
+        (3, 5, (0.03, 0.0, 0.07)),
+        (3, 100, (0.03, 0.14, 0.07)),
+        (5, 14, (0.03, 0.14, 0.07)),
+        (10, 5, (0.0, 0.1, 0.05)),
+        (4, 30, (0.05, 0.02, 0.2)),
+    ],
+)
+def test_power_agrees_with_simulated_reports(seeds, images, sds):
+    rng = np.random.default_rng([seeds, images])
+    shapes = ((seeds, 1), (1, images), (seeds, images))
+    D = 0.1 + sum(sd * rng.standard_normal((4000, *shape)) for sd, shape in zip(sds, shapes, strict=True))
+    p = three_spreads([D]).p()
+    for alpha in (0.05, 0.05 / 9):
+        assert power(Components("arm", *sds, 3, 5), 0.1, seeds, images, alpha) == pytest.approx(
+            (p < alpha).mean(), abs=0.03
+        )
+
+
+def test_components_are_those_that_differences_were_made_with():
+    rng = np.random.default_rng(7)
+    D = (
+        0.3 * rng.standard_normal((400, 1))
+        + 0.2 * rng.standard_normal((1, 300))
+        + 0.1 * rng.standard_normal((400, 300))
+    )
+    parts = components_of("arm", D)
+    assert (parts.seed, parts.image, parts.residual) == pytest.approx((0.3, 0.2, 0.1), rel=0.1)
+    assert components_of("arm", np.full((3, 4), 0.1))[1:4] == (0.0, 0.0, 0.0)
+    low, high = parts.interval
+    assert low.seed < parts.seed < high.seed
+    assert low.image < parts.image < high.image
+
+
+def test_no_number_of_seeds_replaces_test_images():
+    parts = Components("arm", 0.02, 0.14, 0.05, 3, 5)
+    assert seeds_needed(parts, 0.1, 5) is None
+    images = images_needed(parts, 0.1, 3)
+    assert power(parts, 0.1, 3, images, 0.05) >= 0.8 > power(parts, 0.1, 3, images - 1, 0.05)
+    assert images_needed(parts, 0.1, None) <= images
+    assert seeds_needed(parts, 0.1, 2 * images) is not None
+    # Where seeds deviate too much, no number of images helps; and one image is none.
+    assert images_needed(parts._replace(seed=0.2), 0.1, 3) is None
+    assert seeds_needed(of_seeds(0.01), 0.1, 1) is None
 
 
 def test_the_ends_of_the_scale():
-    assert seeds_needed(1e-9, 0.1, 0.05) == 3
-    assert seeds_needed(0.0, 0.1, 0.05) == 3
-    assert seeds_needed(100.0, 0.1, 0.05) is None
-    assert power(1e-6, 1.0, 3, 0.05) == 1.0
-    assert math.isfinite(power(10.0, 1e-6, 2, 1e-6))
+    assert seeds_needed(of_seeds(1e-9), 0.1, 5) == 3
+    assert seeds_needed(of_seeds(0.0), 0.1, 5) == 3
+    assert seeds_needed(of_seeds(100.0), 0.1, 5) is None
+    assert power(of_seeds(1e-6), 1.0, 3, 5, 0.05) == 1.0
+    assert t_power(1e-6, 1.0, 3, 0.05) == 1.0
+    assert math.isfinite(t_power(10.0, 1e-6, 2, 1e-6))
 
 
 def test_more_comparisons_and_smaller_differences_need_more():
-    assert seeds_needed(0.1, 0.1, 0.05) < seeds_needed(0.1, 0.1, 0.05 / 8) < seeds_needed(0.1, 0.05, 0.05 / 8)
+    few, more, most = (
+        seeds_needed(of_seeds(0.1), d, 5, a) for d, a in ((0.1, 0.05), (0.1, 0.05 / 8), (0.05, 0.05 / 8))
+    )
+    assert few < more < most
 
 
 def test_the_interval_of_a_spread_covers_the_truth():
@@ -51,6 +116,8 @@ def test_the_interval_of_a_spread_covers_the_truth():
     assert ((draws * low < 2.0) & (draws * high > 2.0)).mean() == pytest.approx(0.95, abs=0.015)
 
 
+FAMILY = 8
+"""Cells of the study: two arms, each on two kernels in two metrics."""
 OFFSETS = (0.0, 0.3, -0.1, 0.2)
 
 
@@ -71,11 +138,12 @@ def finished(tmp_path_factory):
 def test_spreads_are_those_of_paired_differences(finished):
     _, _, store, plan = finished
     needs = outlook(plan, store)
-    assert (needs.metric, needs.difference, needs.comparisons, needs.alpha) == ("psnr_y", 0.1, 2, 0.025)
-    spreads = {spread.arm: spread for spread in needs.spreads}
-    assert spreads["ρ=0.5"].sd == pytest.approx(np.std(OFFSETS, ddof=1))
-    assert spreads["ρ=0.5"].seeds == 4
-    assert spreads["true pairs"].sd == 0
+    assert (needs.metric, needs.difference, needs.family) == ("psnr_y", 0.1, FAMILY)
+    parts = {part.arm: part for part in needs.components}
+    assert parts["ρ=0.5"].seed == pytest.approx(np.std(OFFSETS, ddof=1))
+    assert (parts["ρ=0.5"].seeds, parts["ρ=0.5"].images) == (4, 3)
+    assert parts["ρ=0.5"].alpha == 0.05 / FAMILY
+    assert parts["true pairs"][1:4] == (0, 0, 0)
     assert not needs.siblings
 
 
@@ -83,14 +151,24 @@ def test_the_plan_tells_seeds(finished, capsys):
     folder, study, _, _ = finished
     assert main(["plan", str(study), "--results", str(folder / "r"), "--difference", "0.5"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    sd = float(np.std(OFFSETS, ddof=1))
-    wanted = seeds_needed(sd, 0.5, 0.025)
-    ends = [seeds_needed(end, 0.5, 0.025) for end in spread_interval(sd, 4)]
+    parts = components_of("ρ=0.5", np.repeat([OFFSETS], 3, axis=0).T)
+    counts = [seeds_needed(p, 0.5, 3, 0.05 / FAMILY) for p in (parts, *parts.interval)]
     assert (
-        "to see 0.5 dB in PSNR-Y on photos-test, bd ×2 (power 80%, two-sided paired t over seeds, alpha 0.05/2)" in out
+        f"to see 0.5 dB in PSNR-Y on photos-test, bd ×2 (power 80%, two-sided test over seeds and images, alpha 0.05/{FAMILY})"
+        in out
     )
-    assert f"ρ=0.5: {wanted} ({ends[0]} to {ends[1]}), true pairs: no spread measured; planned: 4" in out
-    assert "An estimate from 2 spreads over 4 seeds" in out
+    assert f"ρ=0.5: {counts[0]} ({counts[1]} to {counts[2]}), true pairs: no deviation measured; planned: 4" in out
+    assert "An estimate from 2 comparisons over 4 seeds and 3 images" in out
+
+
+def test_the_plan_says_that_test_images_are_what_is_missing(tmp_path, capsys):
+    def by_image(trial, evaluation, image):
+        return noisy(trial, evaluation, image) + 0.3 * image * (trial.arm.name == "ρ=0.5")
+
+    study = write_study(tmp_path, seeds=4)
+    finish(study, tmp_path / "r", score=by_image)
+    assert main(["plan", str(study), "--results", str(tmp_path / "r"), "--difference", "0.2"]) == 0
+    assert "ρ=0.5: needs more test images" in " ".join(capsys.readouterr().out.split())
 
 
 def test_before_any_trial_of_its_own_siblings_tell(finished, tmp_path):
@@ -98,7 +176,8 @@ def test_before_any_trial_of_its_own_siblings_tell(finished, tmp_path):
     other = write_study(tmp_path, name="longer", steps=5, seeds=2)
     needs = outlook(declare(other, "quick").plan(store), store)
     assert needs.siblings == ("mini/quick",)
-    assert {spread.sd > 0 for spread in needs.spreads} == {True, False}
+    assert {part.seed > 0 for part in needs.components} == {True, False}
+    assert {part.family for part in needs.components} == {FAMILY}
     assert not (folder / "r" / "longer").exists()
 
 
@@ -110,7 +189,7 @@ def test_unknown_stays_unknown(tmp_path, capsys):
 
 def test_one_seed_has_no_spread(tmp_path):
     store, plan = finish(write_study(tmp_path, seeds=1), tmp_path / "r", score=noisy)
-    assert outlook(plan, store).spreads == ()
+    assert outlook(plan, store).components == ()
 
 
 def test_infinite_scores_and_lost_files_count_as_absent(tmp_path):
@@ -122,12 +201,12 @@ def test_infinite_scores_and_lost_files_count_as_absent(tmp_path):
         )
 
     store, plan = finish(write_study(tmp_path, seeds=3), tmp_path / "r", score=value)
-    spreads = {spread.arm: spread for spread in outlook(plan, store).spreads}
-    assert spreads["ρ=0.5"].sd == pytest.approx(np.std(OFFSETS[:3], ddof=1))
+    parts = {part.arm: part for part in outlook(plan, store).components}
+    assert parts["ρ=0.5"].seed == pytest.approx(np.std(OFFSETS[:3], ddof=1))
     lost = next(t for t in plan.trials if t.arm.name == "ρ=0.5")
     (store.trial(lost.unit.key) / "per_image.parquet").unlink()
-    spreads = {spread.arm: spread for spread in outlook(plan, store).spreads}
-    assert spreads["ρ=0.5"].seeds == 2
+    parts = {part.arm: part for part in outlook(plan, store).components}
+    assert parts["ρ=0.5"].seeds == 2
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, math.inf, math.nan])
