@@ -3,6 +3,7 @@
     DrnbenchError
     ├── UsageError          what was asked cannot be done: exit 2, one line, nothing was started
     │   └── DataError       an image or a folder is missing, broken or too small
+    │       └── NotFiniteError  an image of a network that has diverged
     └── UnitError           a stage or an evaluation failed while it ran: recorded with its kind
         └── DivergedError   the loss stopped being a number
 
@@ -26,6 +27,12 @@ class UsageError(DrnbenchError):
 
 class DataError(UsageError):
     """An image or a folder of images cannot be used."""
+
+
+class NotFiniteError(DataError):
+    """An image holds numbers that are not finite: the network that made it has diverged."""
+
+    kind = "diverged"
 
 
 class UnitError(DrnbenchError):

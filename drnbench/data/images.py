@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drnbench.errors import DataError, UsageError
+from drnbench.errors import DataError, NotFiniteError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -162,7 +162,7 @@ def finite(image: NDArray[Any]) -> NDArray[np.float64]:
     """
     values = image.astype(np.float64)
     if not np.isfinite(values).all():
-        raise DataError("an image holds numbers that are not finite: the network that made it has diverged")
+        raise NotFiniteError("an image holds numbers that are not finite: the network that made it has diverged")
     return values
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from drnbench.data.images import to_tensor
-from drnbench.errors import DataError, UsageError
+from drnbench.errors import DataError, NotFiniteError, UsageError
 
 TILE_OVERLAP = 16
 """LR pixels of context around a tile, on each side."""
@@ -111,7 +111,7 @@ class Upscaler:
 def _pixels(image: Tensor) -> NDArray[np.float32]:
     out = image[0].permute(1, 2, 0).float().cpu().numpy()
     if not np.isfinite(out).all():
-        raise DataError(
+        raise NotFiniteError(
             "the SR image holds numbers that are not finite: the network has diverged, or its weights are not for it"
         )
     return np.ascontiguousarray(out.clip(0, 255))

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from drnbench.config.units import Unit
-from drnbench.errors import UnitError
+from drnbench.errors import NotFiniteError, UnitError
 from drnbench.store import DISK_FULL, HEARTBEAT_S, Status, Store, is_disk_full
 from drnbench.store.files import remove_temporaries
 
@@ -101,12 +101,12 @@ def kind_of(error: BaseException) -> str:
 
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return "oom"
-    return error.kind if isinstance(error, UnitError) else "error"
+    return error.kind if isinstance(error, (UnitError, NotFiniteError)) else "error"
 
 
 def _message(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return text if isinstance(error, UnitError) else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, (UnitError, NotFiniteError)) else f"{type(error).__name__}: {text}"
 
 
 def _listen(pipe: Connection, stop: threading.Event) -> None:

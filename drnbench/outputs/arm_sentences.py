@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drnbench.outputs import verdicts
+from drnbench.outputs import beyond_primary, verdicts, wording
 from drnbench.outputs.verdicts import Comparison, amount, control_verdict, verdict_of
 from drnbench.render import text
 from drnbench.results.scores import Arm, Scores
@@ -17,10 +17,10 @@ NO_EVIDENCE = "Without a detected positive control, the absence of a significant
 
 @dataclass(frozen=True)
 class Control:
-    """The positive control's sentence, and whether the control shows that a gain would be detected."""
+    """The positive control's sentence, and its gain where it shows that one would be detected; else None."""
 
     sentence: str
-    detected: bool
+    gain: float | None = None
 
 
 def sentences(scores: Scores, results: Results, base: Arm) -> list[str]:
@@ -33,8 +33,9 @@ def sentences(scores: Scores, results: Results, base: Arm) -> list[str]:
     others = _others(scores, column, base)
     reference = verdicts.below_reference(scores, results, condition, metric)
     return [
+        *declared(scores, results),
         control.sentence if control else "",
-        _arms(scores, others, base, control) if others else _nothing(scores, base, control),
+        *(_arms(scores, results, others, base, control) if others else [_nothing(scores, base, control)]),
         f"No trained arm reaches {reference}: these are differences between undertrained networks."
         if reference
         else "",
@@ -46,23 +47,19 @@ def _control(scores: Scores, results: Results, arm: Arm, base: Arm) -> Control:
     condition, metric = scores.primary
     result = results.get((arm.name, condition, metric))
     if result is None or result.difference is None:
-        return Control(f"The positive control {arm.name!r} has no scores yet.", detected=False)
+        return Control(f"The positive control {arm.name!r} has no scores yet.")
     against = f"{base.name} on {verdicts.in_metric(condition.label, metric)} ({verdicts.sample([result])})"
     match control_verdict(result):
         case "better":
             limit = {"checkpoints": "with one seed", "image": "on one image"}.get(result.difference.level)
             status = f"seems, {limit}, to be detected" if limit else "is detected"
             return Control(
-                f"The positive control {status}: {arm.name!r} gains {amount(result)} over {against}.", detected=True
+                f"The positive control {status}: {arm.name!r} gains {amount(result)} over {against}.",
+                abs(result.difference.mean),
             )
         case "worse":
-            return Control(
-                f"The positive control fails: {arm.name!r} loses {amount(result)} against {against}.", detected=False
-            )
-    return Control(
-        f"The positive control is not detected: {arm.name!r} differs by {amount(result)} from {against}.",
-        detected=False,
-    )
+            return Control(f"The positive control fails: {arm.name!r} loses {amount(result)} against {against}.")
+    return Control(f"The positive control is not detected: {arm.name!r} differs by {amount(result)} from {against}.")
 
 
 def _others(scores: Scores, column: Sequence[Result], base: Arm) -> list[Result]:
@@ -81,18 +78,43 @@ def _nothing(scores: Scores, base: Arm, control: Control | None) -> str:
     return f"No other arm has scores to compare with {base.name}{' yet' if done < planned else ''}."
 
 
-def _arms(scores: Scores, others: Sequence[Result], base: Arm, control: Control | None) -> str:
-    """Return the sentence on the arms, and what limits it."""
+def _arms(scores: Scores, results: Results, others: Sequence[Result], base: Arm, control: Control | None) -> list[str]:
+    """Return the sentences on the arms: verdicts, what limits and what contradicts them."""
     comparison = verdicts.compare(others)
     against = base.name
     if control is None:  # its sentence names condition and sample
         condition, metric = scores.primary
         best = verdicts.by_gain(others)[:1]
         against += f" on {verdicts.in_metric(condition.label, metric)} ({verdicts.sample(best)})"
-    parts = [_verdicts(scores, comparison, against)]
-    if control is not None and not control.detected and comparison.of(""):
-        parts.append(NO_EVIDENCE)
-    return " ".join([*parts, *comparison.limits])
+    undetected = control is not None and control.gain is None and comparison.of("")
+    return [
+        _verdicts(scores, comparison, against),
+        wording.equivalence_sentence(comparison.judged, base.name, _name),
+        NO_EVIDENCE if undetected else "",
+        wording.nothing_shown(comparison.judged, lambda _: control.gain if control else None, _name),
+        *comparison.limits,
+        *beyond_primary.sentences(scores, results, comparison.judged, _name),
+    ]
+
+
+def _name(result: Result) -> str:
+    return result.arm
+
+
+def declared(scores: Scores, results: Results) -> list[str]:
+    """Return the sentence on the comparison that the study declares in advance; [] without one."""
+    result = next((result for result in results.values() if result.primary), None)
+    if result is None:
+        return []
+    where = verdicts.in_metric(result.condition.label, result.metric)
+    subject = f"The comparison declared in advance, {result.arm} on {where}"
+    if result.difference is None:
+        return [f"{subject}, has no scores yet."]
+    base = scores.baseline_of(scores.arm(result.arm), result.condition)
+    against = f" against {base.name}" if base else ""
+    words = wording.equivalence(result, base.name if base else "the baseline")
+    detail = f"{verdicts.sample([result])}; tested alone" + (f"; {words}" if words else "")
+    return [f"{subject}, {wording.VERBS[verdict_of(result)]} {amount(result)}{against} ({detail})."]
 
 
 def _verdicts(scores: Scores, comparison: Comparison, against: str) -> str:

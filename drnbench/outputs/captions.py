@@ -6,14 +6,12 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from drnbench.evaluation import metrics
-from drnbench.outputs import search_summary
+from drnbench.outputs import failed_seeds, search_summary, wording
 from drnbench.render import text
 from drnbench.results import labels
 from drnbench.results.scores import Condition, Scores
 from drnbench.results.statistics import STAR_SEEDS, Difference
 from drnbench.results.summary import Result
-
-BOLD = "Bold: best arm of a column that was trained here."
 
 
 def caption(scores: Scores, shown: list[Result], *, by_scale: bool = False, extra: Iterable[str] = ()) -> str:
@@ -61,11 +59,10 @@ def measured(scores: Scores, names: Collection[str], scales: list[int]) -> list[
 
 
 def unfinished(scores: Scores) -> list[str]:
-    """Return the sentence that trials are still to come, where they are."""
+    """Return which seeds failed, and the sentence that trials are still to come, where they are."""
     done, planned = scores.counts
-    if done == planned:
-        return []
-    return [f"Unfinished: {done} of {text.count(planned, 'trial')} so far; stars may change."]
+    to_come = [f"Unfinished: {done} of {text.count(planned, 'trial')} so far; stars may change."]
+    return [*(to_come if failed_seeds.unfinished(scores) else []), *failed_seeds.sentences(scores)]
 
 
 def interval_method(differences: Iterable[Difference]) -> str:
@@ -114,7 +111,11 @@ def _sizes(scores: Scores, scored: list[Result]) -> str:
 
 def _infinite(scored: list[Result]) -> list[str]:
     counts = {f"{r.left_out} of {r.arm} on {r.condition.label}" for r in scored if r.left_out}
-    return [f"Infinite values (SR equal to HR) are left out: {'; '.join(sorted(counts))}."] if counts else []
+    if not counts:
+        return []
+    # The means of two metrics, or of two arms, then rest on different images.
+    left_out = f"Infinite values (SR equal to HR) are left out: {'; '.join(sorted(counts))}"
+    return [f"{left_out}; such a cell says how many images its mean rests on."]
 
 
 def _fewer_pairs(scores: Scores) -> list[str]:
@@ -139,10 +140,41 @@ def _data(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from (data for data in (stage["data"], stage.get("unpaired")) if data)
 
 
+def _tested(scored: list[Result]) -> str:
+    """Write the family of a table's tests, and the comparison that is in none."""
+    family = max((result.family for result in scored if not result.primary), default=0)
+    words = f"Holm-adjusted p < 0.05 over the {text.count(family, 'difference')} of the table" if family else ""
+    primary = next((result for result in scored if result.primary and result.p_holm is not None), None)
+    if primary is None:
+        return words or "p < 0.05"
+    alone = f"{primary.arm} on {primary.condition.label} in {text.style(primary.metric).label}"
+    return f"{f'{words}; ' if words else ''}declared in advance and tested alone at p < 0.05: {alone}"
+
+
+def _margins(scored: list[Result]) -> list[str]:
+    """Return what equivalence means, where the study declares margins."""
+    margins = {r.metric: f"{wording.margin(r)} in {text.style(r.metric).label}" for r in scored if r.margin is not None}
+    if not margins:
+        return []
+    marks = f"≈ equivalent to it, ≥ not worse, within a margin of {labels.listing(list(margins.values()))}"
+    return [
+        f"{marks} (one-sided tests at 5 %, each cell alone); no mark: undecided.",
+        "Won: share of images on which the arm is better, seeds averaged first.",
+    ]
+
+
+def emphasis(scores: Scores) -> str:
+    """Return what bold and underlined means, and who does not compete for it."""
+    outside = ["untrained references"]
+    outside += ["the positive control"] if scores.control is not None else []
+    outside += ["oracles"] if any(scores.is_oracle(arm) for arm in scores.arms) else []
+    return f"Bold, underlined: best and second best of a column; {labels.listing(outside)} do not compete."
+
+
 def _statistics(scores: Scores, scored: list[Result]) -> list[str]:
     """Return what Δ, its interval, stars and bold type are."""
     if scores.baseline is None:
-        return [BOLD]
+        return [emphasis(scores)]
     differences = [result.difference for result in scored if result.difference is not None]
     levels = {difference.level for difference in differences}
     delta = f"Δ: mean paired difference to {scores.baseline_label}"
@@ -160,9 +192,10 @@ def _statistics(scores: Scores, scored: list[Result]) -> list[str]:
     else:
         parts = [f"{delta}."]
     if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in scored):
-        parts.append("* better, † worse than it: Holm-adjusted p < 0.05 within all differences of a table.")
+        parts.append(f"* better, † worse than it: {_tested(scored)}.")
     elif differences:
         parts.append(f"Under {STAR_SEEDS} seeds nothing is starred.")
+    parts += _margins(scored)
     if any(scores.arm(result.arm).seedless and result.difference for result in scored):
         parts.append("Untrained methods have no seeds and are not tested.")
-    return [*parts, BOLD]
+    return [*parts, emphasis(scores)]

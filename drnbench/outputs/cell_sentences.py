@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from drnbench.outputs import verdicts
-from drnbench.outputs.arm_sentences import NO_EVIDENCE
+from drnbench.outputs import beyond_primary, verdicts, wording
+from drnbench.outputs.arm_sentences import NO_EVIDENCE, declared
 from drnbench.outputs.verdicts import amount, control_verdict, interval_verdict
 from drnbench.render import text
 from drnbench.results.scores import Arm, Scores
@@ -25,11 +25,13 @@ class Controls:
     Attributes:
         sentence: in which of them a control shows the gain that should be there; empty without a control.
         undetected: the cells, by arm, in which none does; empty without a control.
+        gains: the largest detected gain of a control of each other cell, by arm.
 
     """
 
     sentence: str
     undetected: frozenset[str]
+    gains: Mapping[str, float]
 
 
 def cells(scores: Scores, results: Results) -> list[Result]:
@@ -52,7 +54,12 @@ def sentences(scores: Scores, results: Results) -> list[str]:
     if not compared:
         return [f"No arm has scores to compare with {scores.baseline_label} yet."]
     controls = _controls(scores, results, compared)
-    return [controls.sentence, _answer(scores, compared, controls), _below_reference(scores, results, compared)]
+    return [
+        *declared(scores, results),
+        controls.sentence,
+        *_answer(scores, results, compared, controls),
+        _below_reference(scores, results, compared),
+    ]
 
 
 def context(scores: Scores, arm: Arm, among: Sequence[Arm], skip: Sequence[str] = ()) -> str:
@@ -67,13 +74,14 @@ def context(scores: Scores, arm: Arm, among: Sequence[Arm], skip: Sequence[str] 
     )
 
 
-def _answer(scores: Scores, compared: list[Result], controls: Controls) -> str:
-    """Return the sentence on all cells, and what limits it."""
+def _answer(scores: Scores, results: Results, compared: list[Result], controls: Controls) -> list[str]:
+    """Return the sentence on all cells, and what limits and contradicts it."""
     comparison = verdicts.compare(compared)
     judged = comparison.judged
     metrics = {result.metric for result in judged}
     shared = text.common([result.condition for result in judged])
-    where = verdicts.in_metric(f" on {shared}" if shared else "", metrics.pop() if len(metrics) == 1 else "psnr_y")
+    where = f" on {shared}" if shared else ""
+    where = verdicts.in_metric(where, metrics.pop()) if len(metrics) == 1 else where
     sizes = verdicts.sample(judged)
     contrast = _contrast(scores, [scores.arm(result.arm) for result in judged])
     if len(judged) == 1:
@@ -84,7 +92,19 @@ def _answer(scores: Scores, compared: list[Result], controls: Controls) -> str:
         subject = f"{contrast}," if contrast and where else contrast or f"Against {scores.baseline_label}"
         groups = [_group(scores, comparison, verdict) for verdict in ("better", "worse", "")]
         answer = f"{subject}{where} ({sizes}): {'; '.join(group for group in groups if group)}."
-    return " ".join([answer, *_no_evidence(scores, comparison, controls), *comparison.limits])
+    arms = [scores.arm(result.arm) for result in judged]
+
+    def name(result: Result) -> str:
+        return context(scores, scores.arm(result.arm), arms) or contrast or result.arm
+
+    return [
+        answer,
+        wording.equivalence_sentence(judged, scores.baseline_label, name),
+        *_no_evidence(scores, comparison, controls),
+        wording.nothing_shown(judged, lambda result: controls.gains.get(result.arm), name),
+        *comparison.limits,
+        *beyond_primary.sentences(scores, results, judged, name),
+    ]
 
 
 def _contrast(scores: Scores, arms: Sequence[Arm]) -> str:
@@ -151,17 +171,19 @@ def _no_evidence(scores: Scores, comparison: verdicts.Comparison, controls: Cont
 def _controls(scores: Scores, results: Results, compared: list[Result]) -> Controls:
     """Return what the positive controls of all cells say."""
     if scores.control is None:
-        return Controls("", frozenset())
+        return Controls("", frozenset(), {})
     shown: dict[tuple[object, ...], Result] = {}
-    undetected = set()
+    gains: dict[str, float] = {}
     for cell in compared:
         controls = scores.controls_of(scores.arm(cell.arm), cell.condition)
         column = [results.get((arm.name, cell.condition, cell.metric)) for arm in controls]
         scored = [result for result in column if result is not None and result.difference is not None]
         shown |= {(result.arm, result.condition): result for result in scored}
-        if all(control_verdict(result) != "better" for result in scored):
-            undetected.add(cell.arm)
-    return Controls(_control_sentence(scores, list(shown.values())), frozenset(undetected))
+        detected = [abs(r.difference.mean) for r in scored if r.difference and control_verdict(r) == "better"]
+        if detected:
+            gains[cell.arm] = max(detected)
+    undetected = frozenset(cell.arm for cell in compared if cell.arm not in gains)
+    return Controls(_control_sentence(scores, list(shown.values())), undetected, gains)
 
 
 def _control_sentence(scores: Scores, shown: Sequence[Result]) -> str:

@@ -41,6 +41,7 @@ def caption(scores: Scores, output: Gap, gaps: Gaps) -> str:
     return " ".join(
         [
             *parts,
+            captions.emphasis(scores),
             *captions.left_out(scores),
             *captions.kernel_specs(tests),
             *captions.measured(scores, [output.metric], scales),

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from drnbench.outputs import arm_sentences, cell_sentences
+from drnbench.outputs import arm_sentences, cell_sentences, failed_seeds, settings
 from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import text
 from drnbench.results.scores import Scores
 
 
 def sentences(study: StudyResults, outputs: Sequence[Output]) -> list[str]:
-    """Return one to three sentences on the primary condition and metric, and those of the outputs."""
+    """Return the sentences on the arms, those of the outputs, what failed or is to come, and the settings."""
     done, planned = study.scores.counts
+    failures = failed_seeds.sentences(study.scores)
     opening = list(_of(study, outputs, "opening"))
     if not any(result.n_seeds for result in study.results.values()):
-        return _distinct([f"No scores yet: {done} of {text.count(planned, 'trial')} done.", *opening[:1]])
-    progress = [f"{done} of {text.count(planned, 'trial')} so far."] if done < planned else []
+        return _distinct([f"No scores yet: {done} of {text.count(planned, 'trial')} done.", *failures, *opening[:1]])
+    progress = [f"{done} of {text.count(planned, 'trial')} so far."] if failed_seeds.unfinished(study.scores) else []
     answers = (list(output.sentences(study)) for output in outputs if output.headline == "instead")
     answer = next((answer for answer in answers if any(answer)), None)
     if answer is None:
         before = [sentence for sentence in _of(study, outputs, "before") if sentence]
         answer = [*before, *_comparison(study, alone=not before)]
-    return _distinct([*opening, *progress, *answer, *_of(study, outputs, "after")])
+    shared = settings.sentence(study.scores)
+    return _distinct([*opening, *progress, *failures, *answer, shared, *_of(study, outputs, "after")])
 
 
 def _of(study: StudyResults, outputs: Iterable[Output], position: str) -> Iterable[str]:

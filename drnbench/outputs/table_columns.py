@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from drnbench.config.outputs import Cost
-from drnbench.outputs import published_columns
+from drnbench.outputs import failed_seeds, published_columns
 from drnbench.outputs.base import StudyResults
 from drnbench.outputs.table_rows import Group, Line, Skeleton, find
 from drnbench.published import Published
 from drnbench.render import text
-from drnbench.render.table import EMPTY, MARKS, Column, Entry, Row
+from drnbench.render.table import EMPTY, MARGIN_MARKS, MARKS, Column, Entry, Row
 from drnbench.results.costs import Costs, scaled_unit, three_digits
 from drnbench.results.plan_record import AxisRecord
 from drnbench.results.scores import Condition, Scores
@@ -31,7 +31,7 @@ class ScoreCells:
     """The cells of one metric under one group.
 
     Attributes:
-        leading: the first metric of its group, which has a column of differences.
+        leading: the first metric of its group, whose differences need no name.
         results: one a line; None where an arm is not scored there.
         published: one a line, then one a peer; None where nothing comparable is published.
 
@@ -97,7 +97,7 @@ def _metrics(scores: Scores, group: Group, wanted: Sequence[str]) -> list[str]:
 
 
 def score_columns(scores: Scores, frame: Skeleton, cells: ScoreCells) -> Iterator[FilledColumn]:
-    """Yield the mean, what is published, and for the leading metric the difference to the baseline."""
+    """Yield the mean, published numbers, and the difference to the baseline."""
     style, head = text.style(cells.metric), cells.group.head
     blank = [Entry()] * (len(cells.published) - len(cells.results))
     yield FilledColumn(Column(metric_head(style), head), [*means(cells.results, frame.lines, style), *blank])
@@ -105,9 +105,15 @@ def score_columns(scores: Scores, frame: Skeleton, cells: ScoreCells) -> Iterato
         entries = [Entry() if number is None else Entry(number.text) for number in cells.published]
         yield FilledColumn(Column("published", head), entries)
     scored = [result for result in cells.results if result is not None]
-    if cells.leading and any(scores.baseline_of(scores.arm(r.arm), r.condition) for r in scored):
+    if any(scores.baseline_of(scores.arm(r.arm), r.condition) for r in scored):
         entries = [*(_delta(result, style) for result in cells.results), *blank]
-        yield FilledColumn(Column(f"{metric_head(style, 'Δ')} [95 %]", head), entries)
+        delta = metric_head(style, "Δ" if cells.leading else f"Δ {style.label}")
+        yield FilledColumn(Column(f"{delta} [95 %]", head), entries)
+        if any(result.margin for result in scored):
+            entries = [
+                Entry(f"{100 * r.difference.won:.0f} %") if r and r.difference else Entry() for r in cells.results
+            ]
+            yield FilledColumn(Column("won", head), [*entries, *blank])
 
 
 def seed_counts(results: Results, lines: Sequence[Line]) -> list[Entry]:
@@ -124,7 +130,9 @@ def _seed_count(results: Results, line: Line) -> Entry:
             # Over the metrics: an arm without D has no seeds in a metric of D.
             cell = result.arm, result.condition
             most[cell] = max(most.get(cell, 0), result.n_seeds)
-    return span([str(count) for count in sorted(set(most.values()))] or ["0"])
+    count = span([str(count) for count in sorted(set(most.values()))] or ["0"])
+    failures = failed_seeds.count(line.arms)
+    return replace(count, tail=f"({failures})") if failures else count
 
 
 def cost_column(costs: Costs, frame: Skeleton, cost: Cost, peers: int) -> FilledColumn:
@@ -142,20 +150,23 @@ def metric_head(style: text.MetricStyle, quantity: str | None = None) -> str:
 
 
 def means(results: Sequence[Result | None], lines: Sequence[Line], style: text.MetricStyle) -> list[Entry]:
-    """Return a column of means with half-widths, the best trained arm of each condition in bold."""
+    """Return a column of means with half-widths: of each condition the best contender bold, the second underlined."""
     entries = [_mean(result, style) for result in results]
-    trained: dict[Condition, dict[int, float]] = {}
+    contenders: dict[Condition, dict[int, float]] = {}
     for n, (result, line) in enumerate(zip(results, lines, strict=True)):
-        if result is not None and result.mean is not None and not line.seedless:
+        if result is not None and result.mean is not None and line.contends:
             # As written: arms that look equal in the table are equally bold.
-            value = float(entries[n].main.replace("−", "-"))
-            trained.setdefault(result.condition, {})[n] = value
+            value = style.sign * float(entries[n].main.replace("−", "-"))
+            contenders.setdefault(result.condition, {})[n] = value
     # Conditions are different tasks: the best of each.
-    for values in trained.values():
-        best = max(values.values()) if style.higher_is_better else min(values.values())
+    for values in contenders.values():
+        ranked = sorted(values.values(), reverse=True)
+        best = ranked[0]
+        # Of two, the second is no distinction; after a tie for the best there is no second.
+        second = ranked[1] if len(ranked) > 2 else best
         for n, value in values.items():
             if len(values) > 1:
-                entries[n] = replace(entries[n], bold=value == best)
+                entries[n] = replace(entries[n], bold=value == best, underlined=value == second < best)
     return entries
 
 
@@ -163,6 +174,9 @@ def _mean(result: Result | None, style: text.MetricStyle) -> Entry:
     if result is None or result.mean is None:
         return Entry("∞" if result is not None and result.left_out else EMPTY)
     tail = f"± {text.number(result.half_width, style.decimals)}" if result.half_width is not None else ""
+    if result.left_out:
+        # Another metric of the row, or another row, rests on all images.
+        tail = f"{tail} ({result.n_images} of {text.count(result.n_images + result.left_out, 'image')})".lstrip()
     return Entry(text.number(result.mean, style.decimals), tail)
 
 
@@ -170,7 +184,10 @@ def _delta(result: Result | None, style: text.MetricStyle) -> Entry:
     if result is None or result.difference is None:
         return Entry()
     difference, decimals = result.difference, style.delta_decimals
-    return Entry(text.signed(difference.mean, decimals), text.interval(difference, decimals), MARKS[result.verdict])
+    mark = MARKS[result.verdict]
+    if result.verdict != "better" or result.equivalence == "equivalent":
+        mark += MARGIN_MARKS.get(result.equivalence, "")
+    return Entry(text.signed(difference.mean, decimals), text.interval(difference, decimals), mark)
 
 
 def span(values: Sequence[str]) -> Entry:

@@ -26,6 +26,7 @@ class Line:
         labels: values of the other axes, then the row's own.
         block: values of the other axes; empty where it is no row of the grid.
         conditions: the only ones shown; None: all. A reference of several kernels has a row for each.
+        contends: its scores compete for the best of a column.
 
     """
 
@@ -34,6 +35,7 @@ class Line:
     kind: Kind
     block: tuple[Any, ...] = ()
     conditions: frozenset[Condition] | None = None
+    contends: bool = True
 
     @property
     def seedless(self) -> bool:
@@ -120,6 +122,8 @@ def _lines(
                 merged[key].conditions = (merged[key].conditions or frozenset()) | line.conditions
     ordered = _ordered(scores, list(merged.values()), others)
     _mark_baselines(scores, ordered, rows, others)
+    for line in ordered:
+        line.contends = all(scores.is_contender(arm) for arm in line.arms)
     for before, line in reversed(list(itertools.pairwise(ordered))):
         if line.block and line.block == before.block:
             line.labels[: len(others)] = _blank(others)

@@ -107,8 +107,8 @@ def sample(results: Sequence[Result]) -> str:
 
 
 def in_metric(condition: str, metric: str) -> str:
-    """Write a condition, and the metric where it is not the field's usual one."""
-    return condition if metric == "psnr_y" else f"{condition} in {text.style(metric).label}"
+    """Write a condition with the metric: `Set5, bd ×4 in PSNR-Y`."""
+    return f"{condition} in {text.style(metric).label}"
 
 
 def below_reference(scores: Scores, results: Results, condition: Condition, metric: str) -> str | None:

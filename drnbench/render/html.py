@@ -53,6 +53,7 @@ def render(
             for f in figures
         ],
         effects=_effects(scores, results),
+        margins=bool(scores.plan.margin),
         warnings=[*scores.plan.warnings, *_signature_warnings(scores, store), *warnings],
         exclusions=[(arm.name, seed, reason) for arm in scores.arms for seed, reason in arm.excluded],
         arms=scores.arms,
@@ -94,6 +95,7 @@ def _effects(scores: Scores, results: Results) -> list[dict[str, str]]:
                 if not scores.arm(r.arm).seedless
                 else "not trained",
                 "verdict": r.verdict,
+                "margin": f"{r.equivalence} ({r.margin:g})" if r.equivalence and r.margin is not None else "",
             }
         )
     return rows

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drnbench.render.latex_text import breakable, em_width, escape
-from drnbench.render.table import CaptionedTable, Entry, Row, group_runs
+from drnbench.render.table import CaptionedTable, Entry, Row, by_metric, column_groups, group_runs
 
 TEXT_PT, COLUMN_PT = 341.0, 232.0
 """Widths that a table may take: the text of a plain one-column article (345 pt, narrower than the 496 pt of a
@@ -40,10 +40,12 @@ def _total(table: CaptionedTable, columns: list[int], size: str) -> float:
 
 def _entry(entry: Entry) -> str:
     main = escape(entry.main)
-    text = (f"\\textbf{{{main}}}" if entry.bold else main) + (f" {escape(entry.tail)}" if entry.tail else "")
+    command = "textbf" if entry.bold else "underline" if entry.underlined else ""
+    text = (f"\\{command}{{{main}}}" if command else main) + (f" {escape(entry.tail)}" if entry.tail else "")
     # The mark hangs over the edge, so that numbers stay aligned.
-    marks = {"*": r"\rlap{$^{*}$}", "†": r"\rlap{$^{\dagger}$}"}
-    return text + marks.get(entry.mark, "")
+    marks = {"*": "*", "†": r"\dagger", "≈": r"\approx", "≥": r"\geq"}
+    raised = "".join(marks[mark] for mark in entry.mark if mark in marks)
+    return text + (f"\\rlap{{$^{{{raised}}}$}}" if raised else "")
 
 
 def _tabular(table: CaptionedTable, columns: list[int], rows: Sequence[Row]) -> list[str]:
@@ -70,15 +72,15 @@ def _row(row: Row, columns: list[int]) -> list[str]:
 
 def _blocks(table: CaptionedTable) -> tuple[str, list[list[int]]]:
     """Return the type size and the columns of each block; blocks that do not fit side by side are stacked."""
-    common = [n for n, c in enumerate(table.columns) if not c.group]
-    groups = list(dict.fromkeys(c.group for c in table.columns if c.group))
-    parts = [[n for n, c in enumerate(table.columns) if c.group == group] for group in groups]
+    common, parts = column_groups(table.columns)
     whole = [*common, *(n for part in parts for n in part)]
     for size in SIZES:
         if _total(table, whole, size) <= TEXT_PT:
             return size, [whole]
     size = next(iter(SIZES))
     blocks: list[list[int]] = []
+    wide = [part for part in parts if _total(table, [*common, *part], size) > TEXT_PT]
+    parts = [piece for part in parts for piece in (by_metric(table.columns, part) if part in wide else [part])]
     for part in parts:
         if blocks and _total(table, [*blocks[-1], *part], size) <= TEXT_PT:
             blocks[-1] += part

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from drnbench.render.table import CaptionedTable, Entry
+from drnbench.render.table import CaptionedTable, Entry, by_metric, column_groups
 from drnbench.render.text import plain
 
 
-def _bold(entry: Entry) -> str:
-    main = f"**{entry.main}**" if entry.bold else entry.main
+def _cell(entry: Entry) -> str:
+    main = _escape(entry.main)
+    main = f"**{main}**" if entry.bold else f"<ins>{main}</ins>" if entry.underlined else main
     # A bare star would open emphasis.
     mark = entry.mark.replace("*", "\\*")
-    return _escape(f"{main} {entry.tail}".rstrip()) + mark
+    return f"{main} {_escape(entry.tail)}".rstrip() + mark
 
 
 def _escape(text: str) -> str:
@@ -32,7 +33,7 @@ def render(table: CaptionedTable) -> str:
     """Return caption and table; heads of groups stand in each column's head, since Markdown has no spans."""
     heads = [_escape(f"{c.group}: {c.header}" if c.group else c.header) for c in table.columns]
     left = [c.left for c in table.columns]
-    rows = [heads, *([_bold(e) for e in row.entries] for row in table.rows)]
+    rows = [heads, *([_cell(e) for e in row.entries] for row in table.rows)]
     lines = ["| " + " | ".join(row) + " |" for row in _grid(rows, left)]
     widths = [len(cell) for cell in _grid(rows, left)[0]]
     dashes = [":" + "-" * (w - 1) if is_left else "-" * (w - 1) + ":" for w, is_left in zip(widths, left, strict=True)]
@@ -40,13 +41,23 @@ def render(table: CaptionedTable) -> str:
     return "\n".join([caption, "", lines[0], "| " + " | ".join(dashes) + " |", *lines[1:], ""])
 
 
+def _emphasised(cell: str, entry: Entry) -> str:
+    """Return a padded cell with its main part emphasised."""
+    main = plain(entry.main)
+    for wanted, on, off in ((entry.bold, 1, 22), (entry.underlined, 4, 24)):
+        if wanted:
+            cell = cell.replace(main, f"\x1b[{on}m{main}\x1b[{off}m", 1)
+    return cell
+
+
 def terminal(table: CaptionedTable) -> str:
-    """Return the table in plain text, one group below the other, so that it fits a terminal."""
-    common = [n for n, c in enumerate(table.columns) if not c.group]
-    groups = list(dict.fromkeys(c.group for c in table.columns if c.group)) or [""]
+    """Return the table for a terminal, one group below the other; bold and underlined by escape sequences."""
+    common, groups = column_groups(table.columns)
+    parts = [part for group in groups for part in by_metric(table.columns, group)]
     blocks = []
-    for group in groups:
-        columns = [*common, *(n for n, c in enumerate(table.columns) if c.group and c.group == group)]
+    for part in parts or [[]]:
+        group = table.columns[part[0]].group if part else ""
+        columns = [*common, *part]
         rows = [[table.columns[c].header for c in columns]]
         # A column keeps room for the mark, so that the digits stand under each other.
         marked = {c for c in columns if any(row.entries[c].mark for row in table.rows)}
@@ -54,7 +65,10 @@ def terminal(table: CaptionedTable) -> str:
             [plain(row.entries[c].text) + (" " if c in marked and not row.entries[c].mark else "") for c in columns]
             for row in table.rows
         ]
-        lines = ["  ".join(row).rstrip() for row in _grid(rows, [table.columns[c].left for c in columns])]
-        width = max(len(line) for line in lines)
+        cells = _grid(rows, [table.columns[c].left for c in columns])
+        width = max(len("  ".join(row).rstrip()) for row in cells)
+        for row, line in zip(table.rows, cells[1:], strict=True):
+            line[:] = [_emphasised(cell, row.entries[c]) for cell, c in zip(line, columns, strict=True)]
+        lines = ["  ".join(row).rstrip() for row in cells]
         blocks.append("\n".join([*([group] if group else []), lines[0], "-" * width, *lines[1:]]))
     return "\n\n".join(blocks) + "\n"

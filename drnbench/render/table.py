@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 EMPTY = "–"
 MARKS = {"better": "*", "worse": "†", "": ""}
 """Verdict of a test -> what follows the number."""
+MARGIN_MARKS = {"equivalent": "≈", "not worse": "≥"}
+"""Verdict within a margin -> what follows the number."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,33 @@ def group_runs(columns: Sequence[Column]) -> list[tuple[str, int]]:
     return [(group, len(list(run))) for group, run in itertools.groupby(columns, key=lambda column: column.group)]
 
 
+def column_groups(columns: Sequence[Column]) -> tuple[list[int], list[list[int]]]:
+    """Return the columns of no group, and those of each group, by number."""
+    groups: dict[str, list[int]] = {}
+    for n, column in enumerate(columns):
+        groups.setdefault(column.group, []).append(n)
+    return groups.pop("", []), list(groups.values())
+
+
+def by_metric(columns: Sequence[Column], group: Sequence[int]) -> list[list[int]]:
+    """Split the columns of a group, by number, before each head that says which way is better: one part a metric."""
+    parts: list[list[int]] = []
+    for n in group:
+        if not parts or columns[n].header.endswith(("↑", "↓")):
+            parts.append([])
+        parts[-1].append(n)
+    return parts
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One cell: what may be bold, what follows it, and a star (*) or a dagger for a significant loss."""
+    """One cell: its main part (bold: best of its column, underlined: second best), a tail, and a mark (see `MARKS`)."""
 
     main: str = EMPTY
     tail: str = ""
     mark: str = ""
     bold: bool = False
+    underlined: bool = False
 
     @property
     def text(self) -> str:

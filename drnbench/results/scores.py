@@ -189,6 +189,15 @@ class Scores:
         values = {p: v for p, v in self.plan.control_values.items() if p not in self.scale_axes}
         return arm.has(values) if values else arm.name == self.plan.control
 
+    def is_contender(self, arm: Arm) -> bool:
+        """Return True if an arm competes for the best of a column: no reference, no positive control, no oracle."""
+        return not (arm.seedless or arm.kind == "reference" or self.is_control(arm) or self.is_oracle(arm))
+
+    def is_oracle(self, arm: Arm) -> bool:
+        """Return True if an arm was selected by what nobody has who does not know the kernel (see `config.search`)."""
+        by_oracle = self.search is not None and bool(self.search.get("oracle"))
+        return by_oracle and arm.kind == "grid" and not self.is_baseline(arm)
+
     @property
     def subject(self) -> list[Arm]:
         """The arms that the question is about: neither baseline nor control, of the grid; named ones if it names none."""

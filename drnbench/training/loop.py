@@ -19,7 +19,7 @@ from drnbench.config.trial import Stage
 from drnbench.config.units import StageUnit
 from drnbench.data.images import to_tensor, to_uint8
 from drnbench.data.sampling import derived_seed
-from drnbench.errors import DivergedError, UnitError
+from drnbench.errors import DivergedError, NotFiniteError, UnitError
 from drnbench.evaluation import metrics
 from drnbench.models import models
 from drnbench.models.weights import load_dual, load_weights, state_digest
@@ -127,7 +127,7 @@ def train(
             means = history.flush(step)
             emit({"step": step, "steps": stage.steps, "loss": means["total"]})
         if step in validate_at:
-            for name, score in validate(scheme.model, feed, unit).items():
+            for name, score in _validated(scheme.model, feed, unit, step).items():
                 history.put(step, name, score)
                 emit({"step": step, "steps": stage.steps, name: score})
         stopping = stop()
@@ -164,6 +164,16 @@ def _save(folder: Path, scheme: Scheme, step: int, history: History) -> None:
     history.write(folder / "history.parquet")
     with atomic(folder / "checkpoint.pt") as temporary:
         torch.save(state, temporary)
+
+
+def _validated(model: nn.Module, feed: Feed, unit: StageUnit, step: int) -> dict[str, float]:
+    try:
+        return validate(model, feed, unit)
+    except NotFiniteError as error:
+        raise DivergedError(
+            f"an SR image is not finite at the validation after step {step} of {unit.stage.steps}; "
+            f"lower lr = {unit.stage.lr:g} or lam"
+        ) from error
 
 
 @torch.no_grad()

@@ -23,20 +23,24 @@ def test_up_to_four_cells_are_named(store: Store) -> None:
     text = headline(store, small(), helps_small)
     assert matches(
         text,
-        r"loss on against off, on photos-test, bicubic ×4 \(3 seeds, 5 images\): "
+        r"loss on against off, on photos-test, bicubic ×4 in PSNR-Y \(3 seeds, 5 images\): "
         r"1 of 2 better \(network=S with #\); 1 of 2 without a significant difference \(network=L with #\)\.",
     ), text
 
 
 def test_many_cells_are_counted_with_their_ends(store: Store) -> None:
     text = headline(store, dual_study(outputs=[]), lambda arm, kernel: 0.5 if arm.values.get("loss") == "on" else 0.0)
-    assert text.startswith("loss on against off, on photos-test (3 seeds, 5 images): all 12 better (best network=")
+    assert text.startswith(
+        "loss on against off, on photos-test in PSNR-Y (3 seeds, 5 images): all 12 better (best network="
+    )
     assert "; worst network=" in text
 
 
 def test_one_cell_is_a_plain_sentence(store: Store) -> None:
     text = headline(store, small(subject={"loss": "on", "network": "S"}), helps_small)
-    assert matches(text, r"loss on against off gains # on photos-test, bicubic ×4 \(3 seeds, 5 images\)\."), text
+    assert matches(text, r"loss on against off gains # on photos-test, bicubic ×4 in PSNR-Y \(3 seeds, 5 images\)\."), (
+        text
+    )
 
 
 def test_several_values_of_the_compared_axis_are_named(store: Store) -> None:
@@ -44,7 +48,7 @@ def test_several_values_of_the_compared_axis_are_named(store: Store) -> None:
     study = small(axes=[Axis("network", NETWORKS), Axis("loss", loss)], subject={})
     text = headline(store, study, helps_small)
     assert text.startswith(
-        "Against loss=off at the same network on photos-test, bicubic ×4 (3 seeds, 5 images): 1 of 4"
+        "Against loss=off at the same network on photos-test, bicubic ×4 in PSNR-Y (3 seeds, 5 images): 1 of 4"
     )
     assert "network=S, loss=on with +0." in text
 
@@ -62,7 +66,7 @@ def test_a_control_in_each_cell_says_where_it_is_detected(store: Store) -> None:
         text,
         r"The positive control is detected in 1 of 2 cells: 'pairs' gains # for kernel=bd; "
         r"not detected: # for kernel=skewed\. "
-        r"training adapted against source, on photos-test ×4 \(3 seeds, 5 images\): "
+        r"training adapted against source, on photos-test ×4 in PSNR-Y \(3 seeds, 5 images\): "
         r"1 of 2 better \(kernel=bd with #\); "
         r"1 of 2 without a significant difference( after Holm's correction)? \(kernel=skewed with #\)\. "
         r"Without a detected positive control, the absence of a significant difference is no evidence of equality\.",
@@ -86,12 +90,12 @@ def test_what_d_learned_comes_first(store: Store) -> None:
 def test_one_seed_in_every_cell_is_said(store: Store) -> None:
     text = headline(store, small(seeds=1), helps_small)
     assert "one seed, so these checkpoints only" in text
-    assert text.endswith("One seed: these are differences between checkpoints, not between methods.")
+    assert " One seed: these are differences between checkpoints, not between methods. " in text
 
 
 def test_cells_that_are_not_there_yet(store: Store) -> None:
     study = small()
     text = headline(store, study, helps_small, done=lambda t: t.arm.values.get("loss") == "off")
-    assert text.endswith("No arm has scores to compare with loss=off at the same network yet.")
+    assert " No arm has scores to compare with loss=off at the same network yet." in text
     text = headline(store, study, helps_small, done=lambda t: t.arm.name != "S, off")
     assert "without a significant difference" in text

@@ -205,7 +205,7 @@ def test_a_table_longer_than_a_page_goes_on_in_a_second_float(store: Store) -> N
     study = dual_study(
         base=base(stages=[PRETRAIN], evaluate=[Evaluate("photos/test")], method="drn"),
         axes=[Axis("pretrain.lam", [n / 100 for n in range(70)], label="λ")],
-        baseline={"pretrain.lam": 0.0}, subject={}, outputs=[Table(rows="pretrain.lam")], seeds=1,
+        baseline={"pretrain.lam": 0.0}, subject={}, outputs=[Table(rows="pretrain.lam", metrics=("psnr_y",))], seeds=1,
     )  # fmt: skip
     fill(store, plan_of(study, "long"), lambda arm, kernel: 0.0)
     report.write(store, "long")

@@ -1,11 +1,14 @@
 """The loop: resume, schedule, validation, divergence, in this process."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from drnbench import Data, Evaluate, Stage, Trial
-from drnbench.errors import DivergedError, UnitError
+from drnbench.errors import DivergedError, NotFiniteError, UnitError
+from drnbench.evaluation.inference import Upscaler
+from drnbench.execution.worker import kind_of
 from drnbench.planning.keys import Keys
 from drnbench.store import Store
 from drnbench.training.loop import learning_rate, load_checkpoint, train, validation_steps
@@ -120,6 +123,24 @@ def test_a_loss_that_is_not_finite_stops_with_a_clear_error(cache, tmp_path):
     with pytest.raises(DivergedError, match=r"not finite .*lower lr = 1e\+30"):
         run(second, store)
     assert not (store.stage(second.key) / "checkpoint.pt").exists()
+
+
+def test_a_divergence_that_validation_meets_first_is_one(cache, tmp_path):
+    _, second = units(cache, lr=1e30, steps=20, validations=20)
+    store = Store(tmp_path)
+    run(units(cache)[0], store)
+    with pytest.raises(DivergedError, match="validation after step 1 of 20; lower lr"):
+        run(second, store)
+
+
+def test_a_network_without_finite_outputs_has_diverged_where_it_is_scored():
+    class Broken(torch.nn.Module):
+        def forward(self, lr):
+            return (lr.repeat_interleave(2, 2).repeat_interleave(2, 3) * float("nan"),)
+
+    with pytest.raises(NotFiniteError) as error:
+        Upscaler(Broken(), 2, CPU)(np.zeros((8, 8, 3), np.uint8))
+    assert kind_of(error.value) == "diverged"
 
 
 def test_images_that_changed_since_the_plan_are_refused(cache, tmp_path):

@@ -1,0 +1,69 @@
+"""Sentences on the comparisons beyond the primary metric and test set, so that no significant loss is left to a table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from drnbench.outputs.verdicts import amount, verdict_of
+from drnbench.outputs.wording import Name, compared, half_width, tally
+from drnbench.render import text
+from drnbench.results import labels
+from drnbench.results.scores import Condition, Scores
+from drnbench.results.summary import Result, Results
+
+CONDITIONS = 2
+"""So many further test sets are named one by one; over more, differences are counted."""
+
+
+def sentences(scores: Scores, results: Results, judged: Sequence[Result], name: Name) -> list[str]:
+    """Return what arms show in their other metrics, and on other test sets.
+
+    Args:
+        scores: of the study.
+        results: of every arm, condition and metric.
+        judged: the results that the headline speaks of: one an arm.
+        name: of a result's arm.
+
+    """
+    columns: dict[str, list[Result]] = {}
+    further: dict[Condition, dict[str, list[Result]]] = {}
+    for result in judged:
+        for condition in scores.arm(result.arm).conditions:
+            for metric in scores.metrics[condition]:
+                cell = compared([results.get((result.arm, condition, metric))])
+                if not cell or (condition, metric) == (result.condition, result.metric):
+                    continue
+                by_metric = columns if condition == result.condition else further.setdefault(condition, {})
+                by_metric.setdefault(metric, []).extend(cell)
+    parts = [f"In {text.style(metric).label}: {tally(cells, name)}." for metric, cells in columns.items()]
+    if len(further) > CONDITIONS:
+        every = [result for by_metric in further.values() for cells in by_metric.values() for result in cells]
+        return [*parts, _counted(every, further, name)]
+    return [*parts, *(_one_condition(condition, by_metric, name) for condition, by_metric in further.items())]
+
+
+def _one_condition(condition: Condition, by_metric: Mapping[str, list[Result]], name: Name) -> str:
+    every = [result for cells in by_metric.values() for result in cells]
+    if len(every) > 1 and not any(verdict_of(result) for result in every):
+        metrics = labels.listing([text.style(metric).label for metric in by_metric])
+        return f"On {condition.label} none of {len(every)} differences in {metrics} is significant."
+    parts = [f"in {text.style(metric).label}: {tally(cells, name)}" for metric, cells in by_metric.items()]
+    return f"On {condition.label}, {'; '.join(parts)}."
+
+
+def _counted(every: Sequence[Result], further: Collection[Condition], name: Name) -> str:
+    """Return the numbers of gains and losses over many test sets, with the largest loss by its half-widths."""
+    subject = f"On {len(further)} further test sets, of {len(every)} differences"
+    worse = [result for result in every if verdict_of(result) == "worse"]
+    better = sum(verdict_of(result) == "better" for result in every)
+    counts = f"{better or 'none'} significantly better, {len(worse) or 'none'} worse"
+    if not worse:
+        return f"{subject}: {counts}."
+    worst = max(worse, key=_in_half_widths)
+    where = f"{worst.condition.label} in {text.style(worst.metric).label}"
+    return f"{subject}: {counts} (such as {name(worst)} on {where} with {amount(worst)})."
+
+
+def _in_half_widths(result: Result) -> float:
+    half = half_width(result)
+    return abs(result.difference.mean) / half if result.difference and half else 0.0

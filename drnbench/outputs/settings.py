@@ -1,0 +1,65 @@
+"""Settings that all arms share, in a sentence: what a profile means, and λ, ρ and D where no axis moves them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from drnbench.models import methods
+from drnbench.render import text
+from drnbench.results.scores import Scores
+
+LAMBDA = frozenset({"paired", "unpaired"})
+"""Schemes that weight a dual loss with λ; those that share D with unpaired images, at a share ρ, are `UNPAIRED`."""
+UNPAIRED = frozenset({"unpaired"})
+Config = Mapping[str, Any]
+
+
+def sentence(scores: Scores) -> str:
+    """Return `Profile quick: drn (n_feats=8) ×4; pretrain 600 steps, adapt 100 steps; λ=0.1.`; empty if none is trained."""
+    configs = [arm.config for arm in scores.arms if not arm.seedless and arm.config is not None]
+    if not configs:
+        return ""
+    parts = [_network(configs), _budget(configs), _dual(configs)]
+    return f"Profile {scores.plan.profile}: {'; '.join(part for part in parts if part)}."
+
+
+def _network(configs: list[Config]) -> str:
+    method, model, scale = (_shared(config[field] for config in configs) for field in ("method", "model", "scale"))
+    sizes = ", ".join(f"{name}={text.shown(value)}" for name, value in (model or {}).items())
+    name = f"{method or 'several methods'}" + (f" ({sizes})" if sizes else "")
+    return name + (f" ×{scale}" if scale else "")
+
+
+def _budget(configs: list[Config]) -> str:
+    """Write the steps of each stage, of all arms or from the fewest to the most."""
+    steps: dict[str, set[int]] = {}
+    for config in configs:
+        for stage in config["stages"]:
+            steps.setdefault(stage["name"], set()).add(stage["steps"])
+    return ", ".join(f"{name} {text.span(sorted(counts), 'step')}" for name, counts in steps.items())
+
+
+def _dual(configs: list[Config]) -> str:
+    """Write λ, ρ and the kind of D of the stages that use them, where they are constant."""
+    dual = [stage for config in configs for stage in config["stages"] if _scheme(config, stage) in LAMBDA]
+    unpaired = [stage for config in configs for stage in config["stages"] if _scheme(config, stage) in UNPAIRED]
+    lam, rho = _shared(stage["lam"] for stage in dual), _shared(stage["rho"] for stage in unpaired)
+    parts = [f"{name}={text.shown(value)}" for name, value in (("λ", lam), ("ρ", rho)) if value is not None]
+    kind = _shared((stage["dual"], stage["dual_of"]) for stage in unpaired)
+    if kind is not None:
+        parts.append(
+            f"unpaired images through D by {kind[0]}, {'one D' if kind[1] == 'shared' else 'a D of their own'}"
+        )
+    return ", ".join(parts)
+
+
+def _scheme(config: Config, stage: Config) -> str | None:
+    scheme: str | None = stage["scheme"] or methods.resolve(config["method"], config["scale"], {}).scheme
+    return scheme
+
+
+def _shared(values: Iterable[Any]) -> Any:
+    """Return the value that all are equal to; None where they differ, or where there is none."""
+    different = {repr(value): value for value in values}
+    return next(iter(different.values())) if len(different) == 1 else None

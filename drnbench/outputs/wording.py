@@ -1,0 +1,142 @@
+"""Differences in words: groups of verdicts, equivalence within a margin, and what an interval is too wide to show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from drnbench.outputs import verdicts
+from drnbench.outputs.verdicts import amount, verdict_of
+from drnbench.render import text
+from drnbench.results import labels
+from drnbench.results.statistics import Equivalence, Verdict
+from drnbench.results.summary import Result
+
+Name = Callable[[Result], str]
+"""The arm, or the cell, of a result in words."""
+NAMED = 4
+"""So many arms are named one by one; of more, the first ones."""
+VERBS: dict[Verdict, str] = {"better": "gains", "worse": "loses", "": "shows no significant difference:"}
+
+
+def compared(column: Iterable[Result | None]) -> list[Result]:
+    """Return the results that have a difference."""
+    return [result for result in column if result is not None and result.difference is not None]
+
+
+def half_width(result: Result) -> float | None:
+    """Return half of the width of the interval of a difference; None where there is no interval."""
+    difference = result.difference
+    if difference is None or difference.low is None or difference.high is None:
+        return None
+    return (difference.high - difference.low) / 2
+
+
+def names(results: Sequence[Result], name: Name) -> str:
+    """Write the first arms of some results, and how many more there are."""
+    more = [f"{len(results) - NAMED} more"] if len(results) > NAMED else []
+    return labels.listing([*map(name, results[:NAMED]), *more])
+
+
+def tally(column: Sequence[Result], name: Name) -> str:
+    """Write `1 of 5 worse (ρ=1 with −0.445 [...]); 4 without a significant difference`, losses first."""
+    judged = verdicts.compare(column).judged
+    if len(judged) == 1:
+        result = judged[0]
+        return f"{name(result)} {VERBS[verdict_of(result)]} {amount(result)}{_alone(result)}"
+    groups = {verdict: [result for result in judged if verdict_of(result) == verdict] for verdict in VERBS}
+    if len(groups[""]) == len(judged):
+        return f"none of {len(judged)} differs significantly{_margins(judged, name)}"
+    parts = []
+    for verdict, extreme, end in (("worse", "worst ", groups["worse"][-1:]), ("better", "best ", groups["better"][:1])):
+        parts += [
+            f"{sum(verdict_of(r) == verdict for r in judged)} of {len(judged)} {verdict} "
+            f"({extreme if len(groups[verdict_of(result)]) > 1 else ''}{name(result)} with {amount(result)})"
+            for result in end
+        ]
+    if rest := len(groups[""]):
+        parts.append(f"{rest} without a significant difference")
+    return "; ".join(parts) + _margins(judged, name)
+
+
+def margin(result: Result) -> str:
+    """Write the margin of a result with its unit."""
+    style = text.style(result.metric)
+    return f"{result.margin:g}{style.unit}" if result.margin is not None else ""
+
+
+def equivalence(result: Result, baseline: str = "the baseline") -> str:
+    """Write what a result shows within the margin that the study declares; empty without one."""
+    if not _decidable([result]):
+        return ""
+    words: dict[Equivalence, str] = {
+        "equivalent": f"equivalent to {baseline} within {margin(result)}",
+        "not worse": f"not worse by more than {margin(result)}",
+        "undecided": f"undecided whether equivalent within {margin(result)}",
+    }
+    return words.get(result.equivalence, "")
+
+
+def equivalence_sentence(judged: Sequence[Result], baseline: str, name: Name) -> str:
+    """Return which arms are equivalent to the baseline within the declared margin; empty without one."""
+    declared = _decidable(judged)
+    if not declared:
+        return ""
+    if len(declared) == 1:
+        return f"{name(declared[0])} is {equivalence(declared[0], baseline)}{_won(declared[0])}."
+    return f"Against {baseline}: {_groups(declared, name)}."
+
+
+def nothing_shown(judged: Sequence[Result], gains: Callable[[Result], float | None], name: Name) -> str:
+    """Return for which arms nothing is shown, as their intervals are wider than the gain of the positive control.
+
+    Args:
+        judged: results of arms.
+        gains: the gain of the control of an arm, in the metric's unit; None where no control is detected.
+        name: of a result's arm.
+
+    """
+    shown: list[Result] = []
+    for result in judged:
+        half, gain = half_width(result), gains(result)
+        decided = verdict_of(result) or result.equivalence in ("equivalent", "not worse")
+        if not decided and gain is not None and (half is None or half > gain):
+            shown.append(result)
+    if not shown:
+        return ""
+    widths = [
+        text.number(half, text.style(r.metric).delta_decimals) for r in shown if (half := half_width(r)) is not None
+    ]
+    unit = text.style(shown[0].metric).unit
+    size = f" (±{widths[0]}{unit})" if len(shown) == 1 and widths else ""
+    each = "its interval is" if len(shown) == 1 else "their intervals are"
+    return f"For {names(shown, name)} nothing is shown, neither a gain nor its absence: {each} wider{size} than the control's gain."
+
+
+def _alone(result: Result) -> str:
+    words = equivalence(result)
+    return f", {words}{_won(result)}" if words else ""
+
+
+def _margins(judged: Sequence[Result], name: Name) -> str:
+    declared = _decidable(judged)
+    return f"; {_groups(declared, name)}" if declared else ""
+
+
+def _decidable(judged: Sequence[Result]) -> list[Result]:
+    """Return the results with a margin; a significant difference that is not within it needs no more words."""
+    return [r for r in judged if r.equivalence and not (verdict_of(r) and r.equivalence == "undecided")]
+
+
+def _groups(declared: Sequence[Result], name: Name) -> str:
+    size = margin(declared[0])
+    words: dict[Equivalence, str] = {
+        "equivalent": f"equivalent within {size}",
+        "not worse": f"not worse by more than {size}",
+        "undecided": f"undecided within {size}",
+    }
+    groups = {kind: [result for result in declared if result.equivalence == kind] for kind in words}
+    return ", ".join(f"{len(group)} {words[kind]} ({names(group, name)})" for kind, group in groups.items() if group)
+
+
+def _won(result: Result) -> str:
+    return f" (better on {100 * result.difference.won:.0f} % of images)" if result.difference else ""
