@@ -22,6 +22,7 @@ outputs: Registry[type[Output]] = Registry(
     "output",
     home=(
         "drnbench.outputs.table",
+        "drnbench.outputs.pooled",
         "drnbench.outputs.curve",
         "drnbench.outputs.heatmap",
         "drnbench.outputs.tradeoff",

@@ -1,0 +1,120 @@
+"""Table: the difference of each arm on each test set and over all of them, with mean ranks where methods are many."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from drnbench.outputs import captions
+from drnbench.outputs.base import StudyResults
+from drnbench.render import text
+from drnbench.render.table import MARKS, CaptionedTable, Column, Entry, Row
+from drnbench.results import labels
+from drnbench.results.pooled import Pooled, Ranks, pooled, ranks
+from drnbench.results.scores import Condition, Scores
+from drnbench.results.statistics import STAR_SEEDS
+
+COLUMNS = (
+    "arm", "datasets", "kernel", "scale", "metric", "delta", "delta_low", "delta_high", "p_holm", "won", "n_seeds", "n_images",
+    "mean_rank",
+)  # fmt: skip
+"""Columns of the CSV file."""
+
+
+def captioned_table(study: StudyResults) -> CaptionedTable | None:
+    """Return the table of pooled differences; None where no arm is compared on two test sets."""
+    cells = pooled(study.scores)
+    if not cells:
+        return None
+    ranked = ranks(study.scores)
+    sets = list(dict.fromkeys(condition.dataset for cell in cells for condition in cell.setting.conditions))
+    means = [_rank(ranked, cell) for cell in cells]
+    heads = ["arm", "on", "metric", *(f"Δ {name}" for name in sets), "Δ all sets [95 %]", "images won"]
+    columns = [Column(head, left=n < 3) for n, head in enumerate([*heads, *(["mean rank"] if ranked else [])])]
+    rows = [
+        Row((*_entries(study, cell, sets), *([Entry() if mean is None else Entry(f"{mean:.2f}")] if ranked else [])))
+        for cell, mean in zip(cells, means, strict=True)
+    ]
+    return CaptionedTable(
+        "pooled", _caption(study.scores, cells, ranked), tuple(columns), tuple(rows), _to_csv(cells, means)
+    )
+
+
+def _entries(study: StudyResults, cell: Pooled, sets: Sequence[str]) -> list[Entry]:
+    """Return the labels of a row, the difference on each set, and that over all with the share of images won."""
+    style = text.style(cell.setting.metric)
+    by_set: dict[str, Entry] = {}
+    for condition in cell.setting.conditions:
+        difference = study.results[cell.arm, condition, cell.setting.metric].difference
+        if difference is not None:
+            by_set[condition.dataset] = Entry(text.signed(difference.mean, style.delta_decimals))
+    first, difference = cell.setting.conditions[0], cell.difference
+    overall = Entry(
+        text.signed(difference.mean, style.delta_decimals),
+        text.interval(difference, style.delta_decimals),
+        MARKS[cell.verdict],
+    )
+    return [
+        Entry(cell.arm),
+        Entry(f"{labels.kernel(first.kernel)} ×{first.scale}"),
+        Entry(style.axis_label),
+        *(by_set.get(name, Entry()) for name in sets),
+        overall,
+        Entry(f"{100 * difference.won:.0f} %"),
+    ]
+
+
+def _rank(ranked: Sequence[Ranks], cell: Pooled) -> float | None:
+    return next(
+        (ranks.means[cell.arm] for ranks in ranked if ranks.setting == cell.setting and cell.arm in ranks.means), None
+    )
+
+
+def _caption(scores: Scores, cells: Sequence[Pooled], ranked: Sequence[Ranks]) -> str:
+    tested = [cell for cell in cells if cell.p_holm is not None and cell.difference.seeds >= STAR_SEEDS]
+    differences = [cell.difference for cell in cells]
+    conditions = dict.fromkeys(condition for cell in cells for condition in cell.setting.conditions)
+    parts = [
+        captions.question(scores),
+        f"Δ: mean paired difference to {scores.baseline_label} on each test set; over all sets their mean, each set counting",
+        "alike, with its 95 % interval over seeds and the images of every set.",
+        "* better, † worse: Holm-adjusted p < 0.05 over all rows of this table." if tested else "",
+        *captions.unfinished(scores),
+        *map(_rank_sentence, ranked),
+        f"{text.sample([d.seeds for d in differences], [d.images for d in differences])}, profile {scores.plan.profile}.",
+        *captions.kernel_specs(conditions),
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _rank_sentence(ranks: Ranks) -> str:
+    """Return the mean ranks, which methods are not told apart, and what that speaks of."""
+    first = ranks.setting.conditions[0]
+    order = ", ".join(f"{arm} {mean:.2f}" for arm, mean in ranks.means.items())
+    groups = "; ".join(" – ".join(group) for group in ranks.groups)
+    p = "< 0.001" if ranks.friedman < 0.001 else f"= {ranks.friedman:.3f}"
+    return (
+        f"Mean ranks in {text.style(ranks.setting.metric).label} on {labels.kernel(first.kernel)} ×{first.scale}: {order} "
+        f"(Friedman p {p}; not separated by Wilcoxon-Holm: {groups or 'none'}): by image, seeds averaged, a statement about these "
+        f"checkpoints on these {ranks.images} images of {len(ranks.setting.conditions)} sets and not about the methods."
+    )
+
+
+def _to_csv(cells: Sequence[Pooled], means: Sequence[float | None]) -> str:
+    """Return the pooled differences in full precision."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for cell, mean in zip(cells, means, strict=True):
+        d, first = cell.difference, cell.setting.conditions[0]
+        names = "+".join(_names(cell.setting.conditions))
+        writer.writerow([
+            cell.arm, names, first.kernel, first.scale, cell.setting.metric, d.mean, d.low, d.high, cell.p_holm, d.won, d.seeds,
+            d.images, mean,
+        ])  # fmt: skip
+    return buffer.getvalue()
+
+
+def _names(conditions: Sequence[Condition]) -> list[str]:
+    return list(dict.fromkeys(condition.dataset for condition in conditions))
