@@ -59,7 +59,7 @@ def show(
     lines += [
         f"excluded: {arm.name}, seed {seed}: {reason}" for arm in study.arms for seed, reason in arm.excluded.items()
     ]
-    counts = ", ".join(f"{n} {what}" for what, n in plan.counts().items() if n or what in {"done", "to run"})
+    counts = ", ".join(f"{n} {state}" for state, n in plan.counts().items() if n or state in {"done", "to run"})
     shared = sum(node.used_by for node in plan.stages.values()) - len(plan.stages)
     training = sum(unit.kind == "stage" for unit, _, _ in queue)
     lines.append(
@@ -100,8 +100,8 @@ def _state(node: StageNode, estimate: Estimate) -> str:
 
 def _time(estimate: Estimate) -> str:
     unknown = [
-        f"{n} {what}"
-        for n, what in ((estimate.unknown_stages, "stages"), (estimate.unknown_scores, "trials to score"))
+        f"{n} {noun}"
+        for n, noun in ((estimate.unknown_stages, "stages"), (estimate.unknown_scores, "trials to score"))
         if n
     ]
     if estimate.unknown_stages + estimate.unknown_scores == len(estimate.tasks):
@@ -115,13 +115,13 @@ def _time(estimate: Estimate) -> str:
 
 def _memory(estimate: Estimate) -> list[str]:
     at_once = min(estimate.slots, len(estimate.tasks))
-    peaks = [(what, mib) for what, mib in (("", estimate.memory.rss), (" of GPU memory", estimate.memory.gpu)) if mib]
+    peaks = [(kind, mib) for kind, mib in (("", estimate.memory.rss), (" of GPU memory", estimate.memory.gpu)) if mib]
     if not peaks:
         return ["memory: unknown"]
     parts = [
-        f"{size(mib * 2**20)}{what} a process"
+        f"{size(mib * 2**20)}{kind} a process"
         + (f", {size(mib * at_once * 2**20)} for {at_once}" if at_once > 1 else "")
-        for what, mib in peaks
+        for kind, mib in peaks
     ]
     return [f"memory: at most {'; '.join(parts)}, as measured"]
 

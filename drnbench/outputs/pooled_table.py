@@ -7,7 +7,8 @@ import io
 from collections.abc import Sequence
 
 from drnbench.outputs import captions
-from drnbench.outputs.base import StudyResults
+from drnbench.outputs.base import Macros, StudyResults
+from drnbench.outputs.macros import cell_name, number
 from drnbench.render import text
 from drnbench.render.table import MARKS, CaptionedTable, Column, Entry, Row
 from drnbench.results import labels
@@ -39,6 +40,20 @@ def captioned_table(study: StudyResults) -> CaptionedTable | None:
     return CaptionedTable(
         "pooled", _caption(study.scores, cells, ranked), tuple(columns), tuple(rows), _to_csv(cells, means)
     )
+
+
+def macros(study: StudyResults) -> list[Macros]:
+    """Return the commands of every arm's pooled difference and its interval."""
+    groups = []
+    for cell in pooled(study.scores):
+        if not study.scores.arm(cell.arm).seedless:
+            condition, d = cell.setting.conditions[0]._replace(dataset="all sets"), cell.difference
+            values = {"PooledDelta": d.mean, "PooledDeltaLow": d.low, "PooledDeltaHigh": d.high}
+            decimals = text.style(cell.setting.metric).delta_decimals
+            bodies = {quantity: number(value, decimals, sign=True) for quantity, value in values.items()}
+            name = cell_name(study.scores, condition, cell.arm, cell.setting.metric)
+            groups.append(Macros(name, bodies, f"{cell.arm}, {condition.label}, {cell.setting.metric}"))
+    return groups
 
 
 def _entries(study: StudyResults, cell: Pooled, sets: Sequence[str]) -> list[Entry]:
@@ -89,7 +104,7 @@ def _caption(scores: Scores, cells: Sequence[Pooled], ranked: Sequence[Ranks]) -
 
 
 def _rank_sentence(ranks: Ranks) -> str:
-    """Return the mean ranks, which methods are not told apart, and what that speaks of."""
+    """Return the mean ranks, the methods that are not separated, and the reach of such a statement."""
     first = ranks.setting.conditions[0]
     order = ", ".join(f"{arm} {mean:.2f}" for arm, mean in ranks.means.items())
     groups = "; ".join(" – ".join(group) for group in ranks.groups)

@@ -44,7 +44,7 @@ def compare(results: Sequence[Result]) -> Comparison:
     if most < 2:
         limits.append("One seed: these are differences between checkpoints, not between methods.")
     elif most < STAR_SEEDS:
-        limits.append("Two seeds: judged by intervals, not tested.")
+        limits.append("Two seeds: nothing is starred, and only what is clear after Holm's correction is named.")
     elif few:
         limits.append(f"{text.count(few, 'arm')} with two seeds: not starred.")
     if all(difference.images == 1 for _, difference in compared):

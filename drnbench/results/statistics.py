@@ -141,7 +141,7 @@ def three_spreads(tables: Sequence[Array], weights: Sequence[float] = (1.0,)) ->
     numbers = np.stack([np.where(clamped, v_e, total) ** 2, np.full_like(v_s, S - 1.0), v_i**2])
     sizes = np.stack([np.where(clamped, spread_e, spread), np.ones_like(v_s), spread_i])
     dfs = np.maximum(np.divide(numbers, sizes, out=np.ones_like(numbers), where=sizes > 0), 1.0)
-    # Rounding is told from variance by the size of a standard deviation of S I values.
+    # The standard deviation of S I values decides between rounding and variance.
     count = S * sum(D.shape[-1] for D in tables)
     largest = np.maximum(1.0, np.max([np.abs(D).max((-2, -1)) for D in tables], axis=0))
     flat = variances * count <= (ROUNDING * largest) ** 2

@@ -84,7 +84,7 @@ def test_one_seed_among_arms_with_more_is_not_judged(store: Store) -> None:
     ("seeds", "words"),
     [
         (1, "One seed: these are differences between checkpoints, not between methods."),
-        (2, "Two seeds: judged by intervals, not tested."),
+        (2, "Two seeds: nothing is starred, and only what is clear after Holm's correction is named."),
     ],
 )
 def test_few_seeds_are_said(store: Store, seeds: int, words: str) -> None:

@@ -29,3 +29,4 @@ def test_the_table_says_what_pooling_and_ranks_are(store: Store) -> None:
         rows = list(csv.DictReader(file))
     assert {row["datasets"] for row in rows} == {"photos-test+Set5+photos-frames"}
     assert {row["arm"] for row in rows} >= {"λ=0.1", "λ=0.4"}
+    assert r"\newcommand{\drnPooledDeltaLow" in (folder / "macros.tex").read_text()
