@@ -172,13 +172,25 @@ Range = Float | Int | Steps | Choice
 
 
 class Objective(Frozen):
-    """An objective: validation PSNR, a metric on images declared for the search, or a cost."""
+    """An objective: validation PSNR, a metric on images declared for the search, or a cost.
+
+    With an unknown kernel, `val_psnr_y` under it is an oracle; `Maximise("val_psnr_y")` selects by the source kernel, and
+    `Maximise("lr_psnr")` by LR consistency on the unpaired images.
+    """
 
     what: str = Field(
         min_length=1, description="val_psnr_y; a metric, with a source; parameters, macs, step_macs, seconds"
     )
-    source: str | None = Field(None, description="images of a metric, as in Evaluate; not those that the study reports")
-    kernel: str | None = Field(None, description="degradation; none: bicubic, or the only one that is validated on")
+    source: str | None = Field(
+        None,
+        description="images of a metric, as in Evaluate, not those that the study reports; none, for a metric that looks at "
+        "no HR image (lr_psnr): the unpaired images of the last stage",
+    )
+    kernel: str | None = Field(
+        None,
+        description="degradation; none: bicubic, or for val_psnr_y that of the pairs, the source kernel. HR images under the "
+        "kernel of the unpaired images are an oracle, and reports say so",
+    )
     crop: int | None = Field(None, ge=1, description="use only a central HR square of this many pixels at most")
     count: int | None = Field(None, ge=1, description="score only the first images, this many")
     direction: Literal["maximise", "minimise"] = "maximise"

@@ -35,7 +35,9 @@ def draw(scores: Scores) -> CaptionedFigure | None:
     figure.canvas.draw()
     for ax, pair in zip(axes, pairs, strict=True):
         label_placement.write(ax, _labels(search, *pair), _obstacles(search, *pair))
-    return CaptionedFigure("figure_pareto", _caption(search, len(pairs)), figure)
+    return CaptionedFigure(
+        "figure_pareto", " ".join([_caption(search, len(pairs)), *search_summary.selection(scores)]), figure
+    )
 
 
 def _horizontal_and_vertical(search: dict[str, Any], first: int, second: int) -> tuple[int, int]:

@@ -79,7 +79,11 @@ def draw(scores: Scores) -> CaptionedFigure | None:
     _progress(axes[0], search, ended, limits)
     if mapped:
         _map(figure, axes[1], search, ended, limits)
-    return CaptionedFigure("figure_search", _caption(search, ended, limits, mapped=mapped), figure)
+    return CaptionedFigure(
+        "figure_search",
+        " ".join([_caption(search, ended, limits, mapped=mapped), *search_summary.selection(scores)]),
+        figure,
+    )
 
 
 def _best_so_far(complete: list[tuple[int, float]], sign: int) -> tuple[list[int], list[float]]:

@@ -85,8 +85,25 @@ def sentences(scores: Scores) -> list[str]:
     default = "" if another else ", which is the default itself"
     return [
         f"The search over {titles} tried {tried} candidates by {objectives}: {_best(search, 'best')}{default}.",
+        *selection(scores),
         f"The following are fresh seeds ({_seeds(search['fresh_seeds'])}) on images that the search did not look at.",
     ]
+
+
+def selection(scores: Scores) -> list[str]:
+    """Return what the search knew of a kernel that the study takes as unknown; [] where it knew nothing."""
+    search = scores.search
+    if search is None:
+        return []
+    if scores.oracle_kernels:
+        kernels = labels.listing(scores.oracle_kernels)
+        reason = f"it looks at HR images under {kernels}, which the study takes as unknown"
+        return [f"The selection is an oracle: {reason}; the kernel of the pairs or LR consistency would not be one."]
+    declared = dict.fromkeys(labels.kernel(o["kernel"]) for o in search["objectives"] if o["kernel"])
+    assumed = [kernel for kernel in declared if kernel in scores.hidden_kernels]
+    if not assumed:
+        return []
+    return [f"The selection sees no HR image under {labels.listing(assumed)}, and takes that kernel as known."]
 
 
 def caption(scores: Scores) -> list[str]:
@@ -103,6 +120,7 @@ def caption(scores: Scores) -> list[str]:
         f"{'; '.join(settings)}." if settings else "",
         f"Found{state} by {search['how']} among {_tried(search)} candidates, {seeds} each, by {_objectives(search)};",
         f"run again with seeds {_seeds(search['fresh_seeds'])}, which no candidate had.",
+        *selection(scores),
         "The images of this table took no part in the search.",
     ]
 

@@ -21,7 +21,8 @@ def sentence(scores: Scores) -> str:
     if not configs:
         return ""
     parts = [_network(configs), _budget(configs), _dual(configs)]
-    return f"Profile {scores.plan.profile}: {'; '.join(part for part in parts if part)}."
+    setting = scores.plan.settings.text
+    return f"{setting[0].upper()}{setting[1:]}: {'; '.join(part for part in parts if part)}."
 
 
 def _network(configs: list[Config]) -> str:

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from drnbench.config.search import VALIDATION
 from drnbench.config.study import value_text
+from drnbench.evaluation import metrics
 from drnbench.results import labels
 from drnbench.results.plan_record import AxisRecord, PlanRecord
 
@@ -194,9 +197,30 @@ class Scores:
         return not (arm.seedless or arm.kind == "reference" or self.is_control(arm) or self.is_oracle(arm))
 
     def is_oracle(self, arm: Arm) -> bool:
-        """Return True if an arm was selected by what nobody has who does not know the kernel (see `config.search`)."""
-        by_oracle = self.search is not None and bool(self.search.get("oracle"))
-        return by_oracle and arm.kind == "grid" and not self.is_baseline(arm)
+        """Return True if the search selected an arm by HR images that nobody has who does not know the kernel."""
+        return bool(self.oracle_kernels) and arm.kind == "grid" and not self.is_baseline(arm)
+
+    @cached_property
+    def hidden_kernels(self) -> frozenset[str]:
+        """Short names of the kernels that the study takes as unknown: those of unpaired images that no pairs have."""
+        arm = self.baseline or self.arms[0]
+        stages = arm.config["stages"] if arm.config is not None else []
+        unpaired = {labels.kernel(stage["unpaired"]["kernel"]) for stage in stages if stage.get("unpaired")}
+        return frozenset(unpaired - {labels.kernel(stage["data"]["kernel"]) for stage in stages})
+
+    @cached_property
+    def oracle_kernels(self) -> tuple[str, ...]:
+        """Short names of the unknown kernels under which the search, or what gives candidates up, looks at HR images."""
+        if self.search is None:
+            return ()
+        objectives = self.search["objectives"]
+        kernels = [objective["kernel"] for objective in objectives if _needs_hr(objective["what"])]
+        for pruner in self.search["pruner"]:
+            if pruner.startswith("Median("):  # it watches validation PSNR
+                watched = re.search(r"kernel='([^']*)'", pruner)
+                kernels.append(watched[1] if watched else objectives[0]["kernel"])
+        names = dict.fromkeys(labels.kernel(kernel) for kernel in kernels if kernel)
+        return tuple(name for name in names if name in self.hidden_kernels)
 
     @property
     def subject(self) -> list[Arm]:
@@ -229,3 +253,8 @@ class Scores:
         """Number of trials that are done, and of all trials."""
         states = [trial.state for arm in self.arms for trial in arm.trials]
         return states.count("done"), len(states)
+
+
+def _needs_hr(objective: str) -> bool:
+    """Return True if an objective of a search is measured on HR images."""
+    return objective == VALIDATION or (objective in metrics and "hr" in metrics.get(objective).needs)

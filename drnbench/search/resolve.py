@@ -126,11 +126,26 @@ def resolve_search(
     if clash := set(overrides) & searched:
         raise UsageError(f"--set {min(clash)}: the search sets this path; edit its space instead")
     base = expand(plain.model_copy(update={"seeds": 1}), name, question, profile, overrides).arms[0].trials[0]
-    search = _with_sizes(study, study.search, profile, sizes, name)
+    search = _with_sources(_with_sizes(study, study.search, profile, sizes, name), base)
     plain = plain.model_copy(update={"outputs": study.outputs})
     resolved = ResolvedSearch(study, plain, search, base, name, question, profile, overrides, sets or {})
     _check(resolved)
     return resolved
+
+
+def _with_sources(search: Search, base: Trial) -> Search:
+    """Give LR consistency without images those that the last stage adapts to: LR images whose HR is never looked at."""
+    unpaired = base.stages[-1].unpaired if base.stages else None
+    if unpaired is None:
+        return search
+    images = {"source": unpaired.source, "kernel": unpaired.kernel, "crop": unpaired.crop, "count": unpaired.count}
+    objectives = tuple(
+        objective.model_copy(update=images)
+        if objective.source is None and objective.what in metrics and "hr" not in metrics.get(objective.what).needs
+        else objective
+        for objective in search.objectives
+    )
+    return search.model_copy(update={"objectives": objectives})
 
 
 def _paths(path: str, values: Range) -> set[str]:

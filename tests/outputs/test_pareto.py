@@ -52,6 +52,36 @@ def searching(store: Store, candidates: list[dict[str, Any]], best: list[int], *
     return record
 
 
+@pytest.mark.parametrize(
+    ("objective", "oracle", "words"),
+    [
+        (Maximise("val_psnr_y", kernel="bd"), True, "The selection is an oracle: it looks at HR images under bd"),
+        (Maximise("psnr_y", "photos/unpaired", kernel="bd"), True, "The selection is an oracle"),
+        (Maximise("val_psnr_y"), False, ""),
+        (Maximise("val_psnr_y", kernel="bicubic"), False, ""),
+        (
+            Maximise("lr_psnr", "photos/unpaired", kernel="bd"),
+            False,
+            "no HR image under bd, and takes that kernel as known",
+        ),
+    ],
+)
+def test_a_search_that_looks_at_hr_images_of_an_unknown_kernel_is_an_oracle(
+    store: Store, objective: Any, oracle: bool, words: str
+) -> None:
+    both = [candidate(0, 0.1, 0.3, [25.0]), candidate(1, 0.01, 0.5, [25.3])]
+    searching(store, both, [1], objectives=[objective])
+    reported(store, [both[1]["values"]], (objective,))
+    written = report.write(store, "unpaired")
+    folder = store.study("unpaired/quick")
+    table = (folder / "table_search.md").read_text(encoding="utf-8")
+    for text in (written.headline, table, (folder / "report.html").read_text(encoding="utf-8")):
+        assert words in text
+        assert ("oracle" in text) == oracle
+    # The winner of an oracle competes with nobody; the default alone is no best.
+    assert ("**" in table) != oracle
+
+
 def reported(store: Store, best: list[dict[str, Any]], objectives: Any = VALIDATED) -> None:
     """Scores of the arms that a search left, the winner better by 0.3 dB."""
     study = Study(

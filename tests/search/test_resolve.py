@@ -52,6 +52,15 @@ def test_candidates_are_scored_on_the_images_of_the_search_alone():
     assert evaluate == Evaluate("photos/unpaired", kernel="bd", crop=64, count=2, metrics=("psnr_y",))
 
 
+def test_lr_consistency_looks_at_the_unpaired_images_unless_it_names_others():
+    (objective,) = settled({"objectives": [Maximise("lr_psnr")]}).search.objectives
+    assert (objective.source, objective.kernel, objective.crop) == ("photos/unpaired", "bd", 96)
+    (objective,) = settled({"objectives": [Maximise("lr_psnr", "T91", kernel="nearest")]}).search.objectives
+    assert (objective.source, objective.kernel) == ("T91", "nearest")
+    with pytest.raises(UsageError, match="wants the images to score"):
+        settled({"objectives": [Maximise("psnr_y")]})
+
+
 def test_a_named_choice_sets_what_it_names():
     space = {"loss": Choice({"off": {"adapt.scheme": "supervised", "adapt.rho": 0}, "on": {"adapt.rho": 0.5}})}
     made = settled({"space": space}, baseline={"loss": "on"})
