@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from drnbench import degradations, evaluation, models, schemes
     from drnbench.config.overrides import Ref
-    from drnbench.config.study import Axis, Exclude, Primary, Study
+    from drnbench.config.study import Axis, Exclude, Primary, Study, Until
     from drnbench.config.trial import Data, Evaluate, Stage, Trial
     from drnbench.errors import UsageError
     from drnbench.outputs.curve import Curve
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Axis", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Gap", "Heatmap", "Primary", "Ref", "Results", "Stage", "Study",
-    "Table", "Tradeoff", "Trial", "UsageError",
+    "Table", "Tradeoff", "Trial", "Until", "UsageError",
     "__version__", "degradations", "evaluate", "evaluation", "load", "models", "plan", "run", "schemes", "score",
 ]  # fmt: skip
 
 _HOME = {
-    **dict.fromkeys(("Axis", "Exclude", "Primary", "Study"), "drnbench.config.study"),
+    **dict.fromkeys(("Axis", "Exclude", "Primary", "Study", "Until"), "drnbench.config.study"),
     **{name: f"drnbench.outputs.{name.lower()}" for name in ("Curve", "Gap", "Heatmap", "Table", "Tradeoff")},
     "DualKernel": "drnbench.outputs.dual_kernel",
     "Ref": "drnbench.config.overrides",

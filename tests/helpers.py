@@ -21,7 +21,7 @@ from drnbench.search.resolve import expanded, resolve_search
 
 STUDY = '''"""Does a share of unpaired images change anything here?"""
 
-from drnbench import Axis, Curve, Data, Evaluate, Stage, Study, Table, Trial
+from drnbench import Axis, Curve, Data, Evaluate, Stage, Study, Table, Trial, Until
 
 small = {{"batch": 2, "patch": 32, "validations": 2}}
 pretrain = Stage("pretrain", scheme="paired", data=Data("photos/train", crop=96), steps={steps}, lr=1e-3, **small)
@@ -39,7 +39,7 @@ study = Study(
 
 
 def write_study(
-    folder: Path, *, name: str = "mini", steps: int = 3, rhos: tuple[float, ...] = (0.0, 0.5), seeds: int = 1
+    folder: Path, *, name: str = "mini", steps: int = 3, rhos: tuple[float, ...] = (0.0, 0.5), seeds: int | str = 1
 ) -> Path:
     """Write a study file that trains in seconds."""
     path = folder / f"{name}.py"

@@ -21,6 +21,16 @@ SetOpt = Annotated[
         "--set", metavar="PATH=VALUE", help="override a field of every trial, such as pretrain.steps=500; repeatable"
     ),
 ]
+SeedsOpt = Annotated[
+    str | None,
+    Option(metavar="N|MIN-MAX|until", help="number of seeds; a range or until: as many as --half-width needs"),
+]
+HalfWidthOpt = Annotated[
+    float | None,
+    Option(
+        metavar="SIZE", help="add seeds until differences to the baseline are known this well, in the metric's unit"
+    ),
+]
 ResultsOpt = Annotated[Path, Option(metavar="DIR", help="the store")]
 DeviceOpt = Annotated[str, Option(help="auto, cpu or cuda")]
 TrackOpt = Annotated[

@@ -13,6 +13,7 @@ from drnbench.config.keys import short
 from drnbench.evaluation import metrics
 from drnbench.parallel import clock
 from drnbench.planning import Plan, PlannedTrial, StageNode
+from drnbench.planning.adaptive import largest
 from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import estimate_run, images_size, trial_seconds
 from drnbench.planning.power import LIMIT, POWER, images_needed, outlook, seeds_needed, t_power
@@ -190,10 +191,17 @@ def _needed(part: Components, outlook: Outlook, planned: int) -> str:
     return f"needs more test images, at least {least}, and more seeds than {planned}"
 
 
+def _queue(plan: Plan) -> Queue:
+    items = todo(plan, None)
+    return [(unit, item.needs, item.rank) for unit, item in zip(unscored(items, plan), items, strict=True)]
+
+
 def command(
     study: options.StudyArg,
     profile: options.ProfileOpt = "quick",
     sets: options.SetOpt = None,
+    seeds: options.SeedsOpt = None,
+    half_width: options.HalfWidthOpt = None,
     results: options.ResultsOpt = options.RESULTS,
     difference: Annotated[
         float | None,
@@ -208,18 +216,22 @@ def command(
     """Show what `run` would do: trials, stages, states, time, memory, disk, seeds; runs nothing."""
     options.use_data_roots(data_root)
     devices, slots = pick_devices(device, jobs)
-    store, declared = Store(results), declare(study, profile, read_overrides(sets or []))
+    store, declared = Store(results), declare(study, profile, read_overrides(sets or [], seeds, half_width))
     made = declared.plan(store)
-    items = todo(made, None)
-    units = unscored(items, made)
-    queue = [(unit, item.needs, item.rank) for unit, item in zip(units, items, strict=True)]
-    show(made, store, queue, slots, difference, devices[0].partition(":")[0])
+    queue, kind = _queue(made), devices[0].partition(":")[0]
+    show(made, store, queue, slots, difference, kind)
+    if made.until:
+        print("\n".join(made.until.lines()))
+        most = largest(declared.expanded(store), made, store)
+        if more := len(most.keys - made.keys):
+            estimate = estimate_run(most, Costs(store, kind), _queue(most), slots)
+            print(f"up to {more} more trials may follow; {_time(estimate)} with all of them")
     if declared.search is not None:
         # Optuna is imported where a study declares a search, and nowhere else.
         from drnbench.session.searching import search_state
 
         print(search_state(declared, store))
-    images = pending_summary(units, store.cache)
+    images = pending_summary([unit for unit, _, _ in queue], store.cache)
     if images:
         print(f"made first by `run`: {images}")
     return 0

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from drnbench.cli.options import RESULTS, ResultsOpt, SetOpt, StudyArg
+from drnbench.cli.options import RESULTS, HalfWidthOpt, ResultsOpt, SeedsOpt, SetOpt, StudyArg
 from drnbench.cli.study_output import print_report
 from drnbench.config.settings import DEFAULT_PROFILE, Settings
 from drnbench.outputs.report import write
@@ -23,11 +23,13 @@ def command(
         typer.Option(help="as of `run`; none: of the only report of the study, or quick", show_default=False),
     ] = None,
     sets: SetOpt = None,
+    seeds: SeedsOpt = None,
+    half_width: HalfWidthOpt = None,
     results: ResultsOpt = RESULTS,
 ) -> int:
     """Write tables, figures and HTML from the store alone; also while a sweep runs."""
     store = Store(results)
-    location = _location(store, study.stem, profile, read_overrides(sets or []))
+    location = _location(store, study.stem, profile, read_overrides(sets or [], seeds, half_width))
     print_report(write(store, location), store, mirrored=False)
     return 0
 

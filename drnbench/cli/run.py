@@ -19,6 +19,8 @@ def command(
     study: options.StudyArg,
     profile: options.ProfileOpt = "quick",
     sets: options.SetOpt = None,
+    seeds: options.SeedsOpt = None,
+    half_width: options.HalfWidthOpt = None,
     jobs: Annotated[int | None, Option(min=1, help="processes at once; none: one a core, or one a GPU")] = None,
     executor: Annotated[str, Option(help="where units run: local, ray or slurm")] = "local",
     device: options.DeviceOpt = "auto",
@@ -52,7 +54,7 @@ def command(
         partition=partition, slurm=slurm or (), rerun=rerun, fail_fast=fail_fast, tracking_uri=tracking_uri,
     )  # fmt: skip
     store = Store(results)
-    ended = run_study(declare(study, profile, read_overrides(sets or [])), store, request)
+    ended = run_study(declare(study, profile, read_overrides(sets or [], seeds, half_width)), store, request)
     if ended.interrupted or ended.report is None:
         return 130
     print_report(ended.report, store, mirrored=tracking_uri is None)

@@ -11,7 +11,7 @@ from pydantic import Field, InstanceOf, SerializeAsAny, ValidationError, field_v
 from drnbench.config.outputs import OutputSpec
 from drnbench.config.overrides import explain
 from drnbench.config.search import AXIS, Search
-from drnbench.config.trial import Frozen, Scalar, Trial
+from drnbench.config.trial import Frozen, Positive, Scalar, Trial
 from drnbench.errors import UsageError, nearest
 
 PROFILES: dict[str, dict[str, Any]] = {
@@ -105,6 +105,23 @@ class Primary(Frozen):
         super().__init__(**{"arm": arm, **fields})
 
 
+class Until(Frozen):
+    """A number of seeds that grows, arm by arm, until the difference to the baseline is known well enough.
+
+    The rule is `drnbench.results.stopping`; docs/statistics.md has its simulation.
+    """
+
+    half_width: Positive = Field(description="of the difference's interval, in the metric's unit, that is small enough")
+    at_least: int = Field(3, ge=3, description="seeds that every arm has; under three nothing earns a star")
+    at_most: int = Field(10, description="seeds that no arm has more of")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Until:
+        if self.at_most < self.at_least:
+            raise ValueError(f"at_most={self.at_most} is less than at_least={self.at_least}")
+        return self
+
+
 class Study(Frozen):
     """A question, as a grid of trials or as a search among them. The study's name is the stem of its file."""
 
@@ -115,7 +132,9 @@ class Study(Frozen):
         description="an adaptive search instead of axes; `baseline` then has overrides of the base, not axis values",
     )
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict, description="named extra arms: overrides of the base")
-    seeds: int = Field(3, ge=1, description="number of seeds, 0 .. seeds - 1")
+    seeds: int | Until = Field(
+        3, description="number of seeds, 0 .. seeds - 1, or Until(half_width=...): as many as each comparison needs"
+    )
     exclude: Annotated[tuple[Exclude, ...], Field(strict=False)] = Field(
         (), description="excluded trials, with reasons"
     )
@@ -153,10 +172,19 @@ class Study(Frozen):
                 raise ValueError(f"the margin of {metric!r} is above 0 (got {size:g})")
         return margin
 
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _seeds(cls, seeds: Any) -> Any:
+        if isinstance(seeds, Until) or (isinstance(seeds, int) and not isinstance(seeds, bool) and seeds >= 1):
+            return seeds
+        raise ValueError("must be greater than or equal to 1 and whole, or Until(half_width=...)")
+
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         if self.search is not None:
             return self._check_search()
+        if isinstance(self.seeds, Until) and not self.baseline:
+            raise ValueError("seeds=Until(...) compares every arm to the baseline, and the study declares none")
         axes = {axis.path: axis for axis in self.axes}
         self._check_axes(axes)
         self._check_cells(axes)

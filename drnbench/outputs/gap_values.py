@@ -100,7 +100,7 @@ def _gap(scores: Scores, arm: Arm, train: Condition, test: Condition, metric: st
     if means is None:
         return None
     by_seed = means["train"] - means["test"]
-    value, half = _mean_and_half(by_seed.to_numpy())
+    value, half = _mean_and_half(by_seed.to_numpy(), scores.alpha)
     return GapValue(
         arm.name, train, test, metric, float(means["train"].mean()), float(means["test"].mean()), value, half, len(by_seed),
         *_delta(scores, arm, train, test, metric), _bicubic(scores, arm, train, test, metric),
@@ -119,7 +119,7 @@ def _delta(
         return None, None, None, None
     seeds = sides[0][0].index.intersection(sides[1][0].index)
     trains, tests = ([_finite(values.loc[seeds], pair) for values in pair] for pair in (sides[0], sides[1]))
-    difference = contrast([minus(*trains), minus(*tests)], (1, -1))
+    difference = contrast([minus(*trains), minus(*tests)], (1, -1), alpha=scores.alpha)
     if difference is None:
         return None, None, None, None
     gap, base_gap = (t.mean(axis="columns") - e.mean(axis="columns") for t, e in zip(trains, tests, strict=True))
@@ -161,7 +161,9 @@ def change(scores: Scores, first: GapValue, second: GapValue) -> Difference | No
         weights.append(weight)
         tables.append(pair)
     seeds = functools.reduce(pd.Index.intersection, [values.index for values, _ in tables])
-    return contrast([minus(values.loc[seeds], others.loc[seeds]) for values, others in tables], weights)
+    return contrast(
+        [minus(values.loc[seeds], others.loc[seeds]) for values, others in tables], weights, alpha=scores.alpha
+    )
 
 
 def _reference(scores: Scores, *conditions: Condition) -> Arm | None:
@@ -200,11 +202,11 @@ def _means_by_seed(scores: Scores, arm: Arm, train: Condition, test: Condition, 
     return both if len(both) else None
 
 
-def _mean_and_half(values: NDArray[np.float64]) -> tuple[float, float | None]:
+def _mean_and_half(values: NDArray[np.float64], alpha: float) -> tuple[float, float | None]:
     if len(values) < 2:
         return float(values.mean()), None
     mean, error, df = one_sample_t(values)
-    return mean, half_width(error, df)
+    return mean, half_width(error, df, alpha)
 
 
 def between(gap: GapValue, decimals: int) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from drnbench.config.overrides import apply
+from pydantic import ValidationError
+
+from drnbench.config.overrides import apply, explain
 from drnbench.config.settings import Settings
-from drnbench.config.study import PROFILES, Axis, Study, arm_name, build
+from drnbench.config.study import PROFILES, Axis, Study, Until, arm_name, build
 from drnbench.config.trial import Evaluate, Trial
 from drnbench.errors import UsageError, nearest
 
@@ -47,6 +49,7 @@ class Expanded:
         baseline: name of the arm that all are compared to.
         control: name of the positive control.
         overrides: fields of every trial by path, on top of the profile.
+        until: the rule that seeds are added by; None: their number is fixed. The arms have the most seeds it allows.
 
     """
 
@@ -58,6 +61,7 @@ class Expanded:
     baseline: str | None
     control: str | None
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    until: Until | None = None
 
     @property
     def settings(self) -> Settings:
@@ -89,12 +93,8 @@ def expand(
         raise UsageError(f"{name}: unknown profile {profile!r}, the study declares none: {nearest(profile, profiles)}")
     size = {**PROFILES.get(profile, {}), **study.profiles.get(profile, {})}
     overrides = dict(sets or {})
-    seeds = size.pop("seeds", study.seeds)
-    if "seeds" not in study.profiles.get(profile, {}):
-        seeds = min(seeds, study.seeds)  # a built-in profile has no more seeds than the study
-    seeds = overrides.pop("seeds", seeds)
-    if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
-        raise UsageError(f"{name}: seeds must be a whole number of at least 1 (got {seeds!r})")
+    chosen = _seeds(study, profile, size, overrides, name)
+    until, seeds = (chosen, chosen.at_most) if isinstance(chosen, Until) else (None, chosen)
     study = _with_axes(study, size.pop("axes", {}), f"{name}, profile {profile!r}")
     if clash := {path for axis in study.axes for path in axis.paths} & set(overrides):
         raise UsageError(f"--set {min(clash)}: this path is an axis of the study, or set by one; edit the axis instead")
@@ -108,7 +108,37 @@ def expand(
         raise UsageError(f"{name}: two arms share a name: {', '.join(names)}; bicubic stands in every table by itself")
     control = study.control if isinstance(study.control, str) else _first(arms, study.control or {})
     baseline = _first(arms, study.baseline)
-    return Expanded(name, question, profile, study, tuple(arms), baseline, control, dict(sets or {}))
+    return Expanded(name, question, profile, study, tuple(arms), baseline, control, dict(sets or {}), until)
+
+
+def _seeds(study: Study, profile: str, size: dict[str, Any], overrides: dict[str, Any], name: str) -> int | Until:
+    """Return the number of seeds, or the rule for it; takes `seeds` and `seeds.*` out of the profile and the overrides."""
+    declared = study.seeds
+    if "seeds" in size and "seeds" not in study.profiles.get(profile, {}):
+        fewest = declared.at_least if isinstance(declared, Until) else declared
+        size["seeds"] = min(size["seeds"], fewest)  # a built-in profile has no more seeds than the study
+    seeds: Any = declared
+    for layer in (size, overrides):
+        seeds = layer.pop("seeds", seeds)
+        fields = {path.removeprefix("seeds."): layer.pop(path) for path in [*layer] if path.startswith("seeds.")}
+        if fields or seeds == "until":
+            seeds = _until(next((rule for rule in (seeds, declared) if isinstance(rule, Until)), None), fields, name)
+    if isinstance(seeds, Until) and not study.baseline:
+        raise UsageError(f"{name}: seeds are added for comparisons to a baseline, and the study declares none")
+    if not isinstance(seeds, (int, Until)) or isinstance(seeds, bool) or (isinstance(seeds, int) and seeds < 1):
+        raise UsageError(f"{name}: seeds must be a whole number of at least 1, or Until(...) (got {seeds!r})")
+    return seeds
+
+
+def _until(rule: Until | None, fields: dict[str, Any], name: str) -> Until:
+    """Return a rule with other values in some of its fields."""
+    fields = {**(rule.model_dump() if rule else {}), **fields}
+    if "half_width" not in fields:
+        raise UsageError(f"{name}: say until which half-width seeds are added: --half-width 0.05, in the metric's unit")
+    try:
+        return Until(**fields)
+    except ValidationError as error:
+        raise UsageError(f"{name}: seeds: {explain(error)}") from error
 
 
 def _with_axes(study: Study, values: Mapping[str, Any], where: str) -> Study:

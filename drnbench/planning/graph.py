@@ -18,6 +18,7 @@ from drnbench.results.plan_record import (
     PrimaryRecord,
     StageRecord,
     TrialRecord,
+    UntilRecord,
 )
 from drnbench.store import Status
 from drnbench.store.code import Origin
@@ -78,13 +79,25 @@ class PlannedTrial:
 
 @dataclass
 class Plan:
-    """The trials of a study as a graph of stages and evaluations; `primary` is the comparison declared in advance."""
+    """The trials of a study as a graph of stages and evaluations.
+
+    Attributes:
+        primary: the comparison that is declared in advance.
+        until: in a study that adds seeds, how many each arm has so far, and why.
+
+    """
 
     study: Expanded
     trials: list[PlannedTrial]
     stages: dict[str, StageNode]
     warnings: list[str] = field(default_factory=list)
     primary: PrimaryRecord | None = None
+    until: UntilRecord | None = None
+
+    @property
+    def keys(self) -> set[str]:
+        """The keys of all trials."""
+        return {trial.unit.key for trial in self.trials}
 
     def counts(self) -> dict[str, int]:
         """Return how many trials are done, to run, failed before, excluded."""
@@ -116,6 +129,7 @@ class Plan:
             stages={key: _stage_record(node) for key, node in self.stages.items()},
             trials=[_trial_record(trial) for trial in self.trials],
             warnings=self.warnings,
+            until=self.until,
         )
 
 

@@ -72,8 +72,13 @@ class Compared:
         }
         return {cell: size for cell, (_, size) in adjusted(self.scores.plan, cells).items()}
 
-    def table(self, arm: str, base: str, condition: Condition, metric: str, store: Store) -> NDArray[np.float64]:
-        """Return the differences of an arm to a baseline, of the seeds and images that both have: S x I, all finite."""
+    def table(
+        self, arm: str, base: str, condition: Condition, metric: str, store: Store, below: int | None = None
+    ) -> NDArray[np.float64]:
+        """Return the differences of an arm to a baseline, of the seeds and images that both have: S x I, all finite.
+
+        Seeds from `below` on are left out.
+        """
         import numpy as np
 
         by_seed = []
@@ -81,6 +86,8 @@ class Compared:
             paired = self.trials[base].get(seed)
             evaluation = _evaluation(trial, condition, metric)
             reference = _evaluation(paired, condition, metric) if paired else None
+            if below is not None and seed >= below:
+                continue
             if paired is None or evaluation is None or reference is None or not _same_images(evaluation, reference):
                 continue
             values, base_values = self._read(store, trial, evaluation), self._read(store, paired, reference)

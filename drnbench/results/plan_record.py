@@ -90,6 +90,42 @@ class PrimaryRecord(_Record):
     metric: str
 
 
+class SeedsRecord(_Record):
+    """The number of seeds of one arm in a study that adds seeds, and why it has no more; `open`: it may get more."""
+
+    arm: str
+    seeds: int
+    reason: str
+    open: bool = False
+    half_width: float | None = None
+
+
+class UntilRecord(_Record):
+    """The rule that a study adds seeds by, and the arms; `target` is its half-width with metric and unit, as text."""
+
+    half_width: float
+    at_least: int
+    at_most: int
+    target: str
+    arms: list[SeedsRecord]
+
+    def lines(self) -> list[str]:
+        """Return how many seeds each arm has, and why no more: a head, and a line an arm."""
+        head = (
+            f"seeds are added until each half-width is at most {self.target} ({self.at_least} to {self.at_most} seeds):"
+        )
+        return [head, *(f"  {arm.arm}: {arm.reason}" for arm in self.arms)]
+
+    def sentences(self) -> list[str]:
+        """Return the same for a caption."""
+        arms = "; ".join(f"{arm.arm}: {arm.reason}" for arm in self.arms)
+        rule = f"Seeds were added until the half-width of Δ was at most {self.target} ({self.at_least} to {self.at_most} an arm)"
+        return [
+            f"{rule}; Δ is paired by common seeds. {arms}.",
+            "Intervals and tests are at half the level, as they were looked at several times.",
+        ]
+
+
 class PlanRecord(_Record):
     """A study as it was planned.
 
@@ -121,6 +157,7 @@ class PlanRecord(_Record):
     stages: dict[str, StageRecord]
     trials: list[TrialRecord]
     warnings: list[str] = Field(default_factory=list)
+    until: UntilRecord | None = None
 
     @property
     def settings(self) -> Settings:

@@ -93,7 +93,7 @@ def _of_arm(scores: Scores, arm: Arm) -> Iterator[Pooled]:
         seeds = sorted(set.intersection(*(set(values.index) for values, _ in both)))
         tables = [minus(values.loc[seeds], base_values.loc[seeds]) for values, base_values in both]
         weights = [1 / len(tables)] * len(tables)
-        difference = contrast(tables, weights, higher_is_better=higher_is_better(setting.metric))
+        difference = contrast(tables, weights, higher_is_better=higher_is_better(setting.metric), alpha=scores.alpha)
         if difference is not None:
             yield Pooled(arm.name, setting, difference)
 

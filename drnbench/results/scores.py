@@ -16,6 +16,7 @@ from drnbench.config.study import value_text
 from drnbench.evaluation import metrics
 from drnbench.results import labels
 from drnbench.results.plan_record import AxisRecord, PlanRecord
+from drnbench.results.statistics import ALPHA, LOOKS_ALPHA
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,6 +117,11 @@ class Scores:
     def axes(self) -> list[AxisRecord]:
         """The study's axes, as the plan has them."""
         return self.plan.axes
+
+    @property
+    def alpha(self) -> float:
+        """The level of intervals and tests; p-values are given in multiples of 5 % at any."""
+        return LOOKS_ALPHA if self.plan.until else ALPHA
 
     @property
     def baseline(self) -> Arm | None:

@@ -28,6 +28,9 @@ Level = Literal["method", "checkpoints", "image", "none"]
 methods on this one image (over seeds), or nothing (one value)."""
 CONFIDENCE = 0.95
 ALPHA = 0.05
+LOOKS_ALPHA = ALPHA / 2
+"""Level of the intervals and tests of a study that adds seeds: their coverage is at least 94 % then, as several looks at
+an interval end it, too often, where the variance is small by chance (`drnbench.results.stopping`)."""
 STAR_SEEDS = 3
 """Fewer seeds than this earn no star."""
 ROUNDING = 1e-12
@@ -59,6 +62,7 @@ class Difference:
         left_out: images left out because a value is infinite.
         p_level: as `p`, of no difference at the own level: between these checkpoints, or on this image.
         spreads: crossed, over seeds, over images at the level of methods; else the only one.
+        alpha: level of interval and tests, smaller where seeds were added; p is given in multiples of 5 % all the same.
 
     """
 
@@ -73,6 +77,7 @@ class Difference:
     left_out: int = 0
     p_level: float | None = None
     spreads: tuple[Spread, ...] = ()
+    alpha: float = ALPHA
 
 
 @dataclass(frozen=True)
@@ -166,11 +171,11 @@ def one_sample_t(values: Array) -> tuple[float, float, int]:
     return float(values.mean()), 0.0 if flat else deviation / len(values) ** 0.5, len(values) - 1
 
 
-def half_width(error: float, df: float) -> float:
-    """Return the 95 % half-width of a t interval."""
+def half_width(error: float, df: float, alpha: float = ALPHA) -> float:
+    """Return the half-width of a t interval of confidence 1 - alpha."""
     from scipy.special import stdtrit  # scipy.stats takes seconds to import
 
-    return float(stdtrit(df, (1 + CONFIDENCE) / 2) * error)
+    return float(stdtrit(df, 1 - alpha / 2) * error)
 
 
 def _p(mean: float, spreads: Sequence[Spread]) -> float | None:
@@ -183,16 +188,16 @@ def _p(mean: float, spreads: Sequence[Spread]) -> float | None:
     return 1.0 if mean == 0 else None
 
 
-def difference(D: Array, *, higher_is_better: bool = True) -> Difference | None:
+def difference(D: Array, *, higher_is_better: bool = True, alpha: float = ALPHA) -> Difference | None:
     """Summarise paired differences, S seeds x I images; None where no image has finite values.
 
     An image with an infinite value (SR equal to HR) in any seed is left out and counted: no mean holds it.
     """
-    return contrast([D], higher_is_better=higher_is_better)
+    return contrast([D], higher_is_better=higher_is_better, alpha=alpha)
 
 
 def contrast(
-    tables: Sequence[Array], weights: Sequence[float] = (1.0,), *, higher_is_better: bool = True
+    tables: Sequence[Array], weights: Sequence[float] = (1.0,), *, higher_is_better: bool = True, alpha: float = ALPHA
 ) -> Difference | None:
     """Summarise a weighted sum of the means of tables of paired differences that share their seeds.
 
@@ -200,6 +205,7 @@ def contrast(
         tables: S seeds x I_k images each.
         weights: of the tables, as many.
         higher_is_better: whether a positive sum is a gain.
+        alpha: level of the interval, of which p is given in multiples of 5 %: half of it where seeds were added.
 
     Returns:
         The difference, or None where a table has no image with finite values. Its `images` are those of all tables.
@@ -218,10 +224,12 @@ def contrast(
     spreads = _spreads(tables, weights, level)
     if not spreads:
         return Difference(mean, None, None, None, level, S, sum(sizes), won, left_out)
-    half = max(half_width(*spread) for spread in spreads)
+    half = max(half_width(*spread, alpha) for spread in spreads)
     p = _p(mean, spreads)
+    p = None if p is None else min(1.0, p * (ALPHA / alpha))
     return Difference(
-        mean, mean - half, mean + half, p if level == "method" else None, level, S, sum(sizes), won, left_out, p, spreads
+        mean, mean - half, mean + half, p if level == "method" else None, level, S, sum(sizes), won, left_out, p, spreads,
+        alpha,
     )  # fmt: skip
 
 
@@ -262,14 +270,14 @@ def equivalence(difference: Difference, margin: float, *, higher_is_better: bool
 
     if difference.p is None or difference.seeds < STAR_SEEDS:
         return "undecided"
-    half = max(float(stdtrit(spread.df, 1 - ALPHA) * spread.error) for spread in difference.spreads)
+    half = max(float(stdtrit(spread.df, 1 - difference.alpha) * spread.error) for spread in difference.spreads)
     gain = difference.mean if higher_is_better else -difference.mean
     if gain - half <= -margin:
         return "undecided"
     return "equivalent" if gain + half < margin else "not worse"
 
 
-def over_seeds(values: Array) -> tuple[float | None, float | None, int]:
+def over_seeds(values: Array, alpha: float = ALPHA) -> tuple[float | None, float | None, int]:
     """Return mean, 95 % half-width and number of images left out of one cell, S seeds x I images.
 
     The half-width is the t interval over the seeds' test-set means, so it speaks of these images; None under two seeds.
@@ -282,7 +290,7 @@ def over_seeds(values: Array) -> tuple[float | None, float | None, int]:
     if len(values) < 2:
         return float(values.mean()), None, left_out
     mean, error, df = one_sample_t(values.mean(1))
-    return mean, half_width(error, df), left_out
+    return mean, half_width(error, df, alpha), left_out
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -100,7 +100,7 @@ def _result(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Resu
     values = table.to_numpy(dtype="float64")
     # A seed that lacks an image (two plans with different test sets) must not shift the mean.
     values = values[:, ~np.isnan(values).any(0)]
-    mean, half, left_out = over_seeds(values)
+    mean, half, left_out = over_seeds(values, scores.alpha)
     return Result(
         arm.name, condition, metric, mean, half, len(values), values.shape[1] - left_out, left_out,
         _difference(scores, arm, condition, metric),
@@ -114,7 +114,7 @@ def _difference(scores: Scores, arm: Arm, condition: Condition, metric: str) -> 
         return None
     if arm.kind == "reference" and pair[0].shape[1] < scores.tables[arm.name, condition, metric].shape[1]:
         return None  # it stands for arms of several sizes of test set, and its mean is not over this baseline's images
-    return difference(minus(*pair), higher_is_better=higher_is_better(metric))
+    return difference(minus(*pair), higher_is_better=higher_is_better(metric), alpha=scores.alpha)
 
 
 def paired(

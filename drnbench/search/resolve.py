@@ -120,8 +120,8 @@ def resolve_search(
     )
     sizes = {path: value for path, value in (sets or {}).items() if path.startswith(PREFIX)}
     overrides = {path: value for path, value in (sets or {}).items() if path not in sizes}
-    if "seeds" in overrides:
-        raise UsageError("--set seeds: a search has search.seeds and search.fresh_seeds")
+    if any(path.partition(".")[0] == "seeds" for path in overrides):
+        raise UsageError("--seeds, --set seeds: a search has search.seeds and search.fresh_seeds")
     searched = {path for key, values in study.search.space.items() for path in _paths(key, values)}
     if clash := set(overrides) & searched:
         raise UsageError(f"--set {min(clash)}: the search sets this path; edit its space instead")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 from drnbench.config.overrides import parse_value
 from drnbench.config.search import Search
 from drnbench.config.settings import DEFAULT_PROFILE, Settings
-from drnbench.config.study import Study
+from drnbench.config.study import Study, Until
 from drnbench.config.studyfile import load
 from drnbench.errors import UsageError
-from drnbench.planning import Plan, make
+from drnbench.planning import Plan
+from drnbench.planning.adaptive import make_adaptive
 from drnbench.planning.expand import Expanded, expand
 from drnbench.results.locations import RESERVED
 from drnbench.search import record
@@ -72,7 +74,7 @@ class Declared:
         """
         arms = self.expanded(store)
         check_trials_fit((trial for arm in arms.arms for trial in arm.trials), store.cache)
-        return make(arms, store)
+        return make_adaptive(arms, store)
 
 
 def declare(
@@ -93,14 +95,18 @@ def declare(
         UsageError: no such file, what is wrong with it, or a `Study` without a name.
 
     """
+    overrides = dict(overrides or {})
+    if isinstance(rule := overrides.get("seeds"), Until):  # by path, as the command line gives it
+        del overrides["seeds"]
+        overrides |= {f"seeds.{field}": value for field, value in rule}
     if isinstance(study, Study):
         if not name:
             raise UsageError(
                 "a Study object has no file that names it: give name=..., which its reports are stored under"
             )
-        return Declared(study, _checked(name), "", profile, dict(overrides or {}))
+        return Declared(study, _checked(name), "", profile, overrides)
     loaded, stem, question = load(Path(study))
-    return Declared(loaded, _checked(name or stem), question, profile, dict(overrides or {}))
+    return Declared(loaded, _checked(name or stem), question, profile, overrides)
 
 
 def _checked(name: str) -> str:
@@ -109,20 +115,42 @@ def _checked(name: str) -> str:
     return name
 
 
-def read_overrides(items: list[str]) -> dict[str, Any]:
-    """Read `--set path=value` arguments.
+def read_overrides(items: list[str], seeds: str | None = None, half_width: float | None = None) -> dict[str, Any]:
+    """Read `--set path=value`, `--seeds` and `--half-width`.
+
+    Args:
+        items: of `--set`.
+        seeds: a number; `until`, or a range such as 3-10: seeds are added until the half-width is reached.
+        half_width: of the interval of a difference to the baseline.
 
     Raises:
         UsageError: one is written otherwise.
 
     """
-    overrides = {}
+    overrides: dict[str, Any] = {}
     for item in items:
         path, equals, value = item.partition("=")
         if not equals or not path:
             raise UsageError(f"--set {item!r}: write it as path=value, such as pretrain.steps=500")
         overrides[path.strip()] = parse_value(value.strip())
-    return overrides
+    return {**overrides, **_seeds(seeds, half_width)}
+
+
+def _seeds(seeds: str | None, half_width: float | None) -> dict[str, Any]:
+    number = re.fullmatch(r"(\d+)(?:-(\d+))?|until", seeds or "until")
+    if number is None:
+        raise UsageError(f"--seeds {seeds}: give a number such as 3, a range such as 3-10, or until")
+    fewest, most = number.groups()
+    if fewest and not most:
+        if half_width is not None:
+            most = max(10, 2 * int(fewest))
+            raise UsageError(
+                f"--half-width is for seeds that are added: --seeds until or {fewest}-{most}, not {fewest}"
+            )
+        return {"seeds": int(fewest)}
+    limits = {"seeds.at_least": int(fewest), "seeds.at_most": int(most)} if most else {}
+    target = {} if half_width is None else {"seeds.half_width": half_width}
+    return {**({"seeds": "until"} if seeds == "until" and not target else {}), **limits, **target}
 
 
 def _is_over(settled: ResolvedSearch, history: Mapping[str, Any]) -> bool:

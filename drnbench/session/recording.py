@@ -24,7 +24,8 @@ def announce(plan: Plan, store: Store) -> None:
         print(f"warning: {warning}")
     settings = plan.study.settings
     before, earlier = find_plan(store, settings.location), find_plan(store, settings.study)
-    if before and before.keys != {trial.unit.key for trial in plan.trials}:
+    grown = before is not None and before.until is not None and before.keys <= plan.keys  # seeds were added
+    if before and before.keys != plan.keys and not grown:
         print(
             f"note: {settings.text} has other trials than before: the report in {store.study(settings.location)} is "
             "replaced; the former trials stay in the store"

@@ -78,20 +78,33 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
     # A run with nothing to do imports neither the coordinator nor the mirror.
     from drnbench.session.execute import execute
 
-    executor = request.open(store.root, len(items))
-    with contextlib.closing(executor):
-        if declared.search is None:
-            announce(plan, store)  # only now: a run that is refused changes nothing
-        _announce_work(declared, plan, store, items, executor)
-        prepare(unscored(items, plan), store.cache)
-        outcome, mirrored = execute(plan, store, executor, [item.unit for item in items], request, rerun)
-    if outcome.interrupted:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
-        return Ended(plan, None, outcome.failed, [], interrupted=True)
-    print(f"trained {outcome.trained} stages, scored {outcome.scored} trials, {len(outcome.failed)} failed")
-    plan = declared.plan(store)
-    record(plan, store)
-    return _finish(plan, store, request.tracking_uri if mirrored else "off", [*failed, *outcome.failed], ran=True)
+    trained, scored, tracking_uri, fresh = 0, 0, request.tracking_uri, True
+    while items:
+        executor = request.open(store.root, len(items))
+        with contextlib.closing(executor):
+            if fresh and declared.search is None:
+                announce(plan, store)  # only now: a run that is refused changes nothing
+            _announce_work(declared, plan, store, items, executor)
+            prepare(unscored(items, plan), store.cache)
+            outcome, mirrored = execute(plan, store, executor, [item.unit for item in items], request, rerun)
+        failed += outcome.failed
+        if outcome.interrupted:
+            print("interrupted; run the same command again to go on", file=sys.stderr)
+            return Ended(plan, None, failed, [], interrupted=True)
+        trained, scored, fresh, rerun = trained + outcome.trained, scored + outcome.scored, False, None
+        tracking_uri = tracking_uri if mirrored else "off"
+        keys, plan = plan.keys, declared.plan(store)
+        record(plan, store)
+        # Further seeds, where the scores ask for them; what failed is not tried again by itself.
+        more = plan.keys - keys if not (outcome.failed and request.fail_fast) else set()
+        items = todo(plan, None) if more else []
+        if plan.until and items:
+            print(
+                "adding seeds: " + "; ".join(f"{arm.arm}: {arm.reason}" for arm in plan.until.arms if arm.open),
+                flush=True,
+            )
+    print(f"trained {trained} stages, scored {scored} trials, {len(failed)} failed")
+    return _finish(plan, store, tracking_uri, failed, ran=True)
 
 
 def duration(estimate: Estimate) -> str:
@@ -120,6 +133,8 @@ def _finish(plan: Plan, store: Store, tracking_uri: str | None, failed: list[str
         from drnbench.session.mirroring import update_mirror
 
         update_mirror(store, location, tracking_uri)
+    if plan.until:
+        print("\n".join(plan.until.lines()), flush=True)
     before = [
         f"{trial.label} ({short(trial.unit.key)}): {trial.status.kind}: {trial.status.message}"
         for trial in plan.trials

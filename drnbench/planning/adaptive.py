@@ -1,0 +1,163 @@
+"""The plan of a study that adds seeds until each comparison is clear; see `drnbench.results.stopping` for the rule.
+
+The seeds of an arm are a function of the declaration and of the scores in the store: a plan made at any time, by any
+coordinator, after any interruption, decides the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from drnbench.config.study import Until
+from drnbench.errors import UsageError
+from drnbench.evaluation import metrics
+from drnbench.planning.build import make
+from drnbench.planning.expand import Expanded
+from drnbench.planning.graph import Plan, PlannedTrial
+from drnbench.results.comparison import Compared, of_record
+from drnbench.results.plan_record import SeedsRecord, UntilRecord
+from drnbench.results.scores import Condition
+from drnbench.results.stopping import Look, look, next_count
+from drnbench.store import Store
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """An arm and its baseline, on the condition and in the metric that decide its number of seeds."""
+
+    arm: str
+    base: str
+    condition: Condition
+    metric: str
+
+
+def make_adaptive(study: Expanded, store: Store) -> Plan:
+    """Build the plan of a study: of one that adds seeds, with those that its scores ask for so far.
+
+    Raises:
+        UsageError: anything that would make a trial fail; no arm is compared to a baseline.
+
+    """
+    plan = make(study, store)
+    if study.until is None:
+        return plan
+    compared = of_record(plan.record())
+    pairs = _pairs(compared)
+    if not pairs:
+        raise UsageError(f"{study.name}: seeds are added for comparisons to a baseline, and no arm has one")
+    trials = {(trial.arm.name, trial.trial.seed): trial for trial in plan.trials}
+    arms = [_seeds(pair, study.until, compared, trials, store) for pair in pairs]
+    first, target = pairs[0], f"{study.until.half_width:g}{_unit(pairs[0].metric)}"
+    limited = make(_limited(study, _counts(study.until, pairs, {arm.arm: arm.seeds for arm in arms})), store)
+    limited.until = UntilRecord(
+        **study.until.model_dump(),
+        target=f"{target} in {metrics.get(first.metric).label} on {first.condition.label}",
+        arms=arms,
+    )
+    return limited
+
+
+def largest(study: Expanded, plan: Plan, store: Store) -> Plan:
+    """Return the plan with the most seeds that may follow: `at_most` of the arms that are open."""
+    assert study.until is not None
+    assert plan.until is not None
+    pairs = _pairs(of_record(plan.record()))
+    most = {arm.arm: study.until.at_most if arm.open else arm.seeds for arm in plan.until.arms}
+    return make(_limited(study, _counts(study.until, pairs, most)), store)
+
+
+def _pairs(compared: Compared) -> list[_Pair]:
+    """Return the comparisons that decide, one a trained arm: on the primary condition and in its metric.
+
+    An arm that has no baseline there, such as one of another scale, has the first condition on which it has one.
+    """
+    scores, pairs, primary = compared.scores, [], compared.scores.plan.primary
+    first = Condition(primary.dataset, primary.kernel, primary.scale) if primary else compared.primary
+    for arm in scores.arms:
+        conditions = sorted(arm.conditions, key=lambda condition: condition != first)
+        bases = [(condition, base) for condition in conditions if (base := scores.baseline_of(arm, condition))]
+        if bases and not arm.seedless and compared.trials[arm.name]:
+            condition, base = bases[0]
+            metric = primary.metric if primary and condition == first else scores.metrics[condition][0]
+            pairs.append(_Pair(arm.name, base.name, condition, metric))
+    return pairs
+
+
+def _counts(until: Until, pairs: list[_Pair], counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the seeds of compared arms and, as many as the arm with most, of their baselines."""
+    result = dict(counts)
+    for pair in pairs:
+        result[pair.base] = max(result.get(pair.base, until.at_least), counts[pair.arm])
+    return result
+
+
+def _limited(study: Expanded, counts: Mapping[str, int]) -> Expanded:
+    """Return the study with the first seeds of each arm."""
+    assert study.until is not None
+    arms = []
+    for arm in study.arms:
+        count = counts.get(arm.name, study.until.at_least)
+        trials = tuple(trial for trial in arm.trials if trial.seed < count)
+        arms.append(
+            replace(arm, trials=trials, excluded={s: reason for s, reason in arm.excluded.items() if s < count})
+        )
+    return replace(study, arms=tuple(arms))
+
+
+def _seeds(
+    pair: _Pair, until: Until, compared: Compared, trials: Mapping[tuple[str, int], PlannedTrial], store: Store
+) -> SeedsRecord:
+    """Return how many seeds an arm has, by looking at the first `at_least`, and at more as long as it is open."""
+    count, before, unit = until.at_least, "", _unit(pair.metric)
+    while True:
+        arm, base = (
+            [_state(trial, pair) for seed in range(count) if (trial := trials.get((name, seed)))]
+            for name in (pair.arm, pair.base)
+        )
+        if "waiting" in (*arm, *base):
+            reason = f"{count} seeds{before}, {arm.count('waiting')} of them to come"
+            return SeedsRecord(arm=pair.arm, seeds=count, reason=reason, open=True)
+        seen = look(compared.table(pair.arm, pair.base, pair.condition, pair.metric, store, count), until)
+        if reason := _failures(arm, base) or _ending(seen, count, until, unit):
+            return SeedsRecord(arm=pair.arm, seeds=count, reason=reason, half_width=seen.half_width)
+        before, count = f" after {_size(seen, unit)} with {count}", next_count(count, until)
+
+
+def _state(trial: PlannedTrial, pair: _Pair) -> str:
+    """Return scored, failed or waiting; a killed trial is tried again by itself, so it waits."""
+    names = (pair.metric, pair.condition.dataset, pair.condition.kernel)
+    wanted = {e.key for e in trial.unit.wanted if (e.metric, e.dataset, e.kernel) == names}
+    if not wanted & set(trial.missing):
+        return "scored"
+    killed = trial.status is not None and trial.status.kind == "killed"
+    return "failed" if trial.state == "failed" and not killed else "waiting"
+
+
+def _failures(arm: list[str], base: list[str]) -> str:
+    """Return the reason to end an arm most of whose seeds, or of whose baseline's, failed; empty where they did not."""
+    for whose, states in (("its", arm), ("the baseline's", base)):
+        if 2 * states.count("failed") > len(states):
+            return f"{states.count('failed')} of {whose} {len(states)} seeds failed"
+    return ""
+
+
+def _ending(seen: Look, count: int, until: Until, unit: str) -> str:
+    """Return the reason to end an arm after a look; empty where it is open."""
+    if seen.half_width is not None and seen.half_width <= until.half_width:
+        return f"{_size(seen, unit)} reached with {count} seeds"
+    if seen.images_needed:
+        return (
+            f"{_size(seen, unit)} with {count} seeds; more seeds do not help: the spread is between images, of which at "
+            f"least {seen.images_needed} are needed (unlimited seeds would leave {seen.images_alone:.3g}{unit})"
+        )
+    return f"at most {count} seeds: {_size(seen, unit)}" if count >= until.at_most else ""
+
+
+def _size(seen: Look, unit: str) -> str:
+    return "no half-width" if seen.half_width is None else f"half-width {seen.half_width:.3g}{unit}"
+
+
+def _unit(metric: str) -> str:
+    unit = metrics.get(metric).unit
+    return f" {unit}" if unit else ""
