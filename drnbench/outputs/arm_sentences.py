@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drnbench.outputs import beyond_primary, verdicts, wording
+from drnbench.outputs import beyond_primary, failed_seeds, verdicts, wording
 from drnbench.outputs.verdicts import Comparison, amount, control_verdict, verdict_of
 from drnbench.render import text
 from drnbench.results.scores import Arm, Scores
@@ -47,7 +47,7 @@ def _control(scores: Scores, results: Results, arm: Arm, base: Arm) -> Control:
     condition, metric = scores.primary
     result = results.get((arm.name, condition, metric))
     if result is None or result.difference is None:
-        return Control(f"The positive control {arm.name!r} has no scores yet.")
+        return Control(f"The positive control {arm.name!r} {failed_seeds.no_scores(scores)}.")
     against = f"{base.name} on {verdicts.in_metric(condition.label, metric)} ({verdicts.sample([result])})"
     match control_verdict(result):
         case "better":
@@ -72,10 +72,9 @@ def _others(scores: Scores, column: Sequence[Result], base: Arm) -> list[Result]
 
 
 def _nothing(scores: Scores, base: Arm, control: Control | None) -> str:
-    done, planned = scores.counts
     if control is not None:
         return ""
-    return f"No other arm has scores to compare with {base.name}{' yet' if done < planned else ''}."
+    return f"No other arm has scores to compare with {base.name}{' yet' if failed_seeds.unfinished(scores) else ''}."
 
 
 def _arms(scores: Scores, results: Results, others: Sequence[Result], base: Arm, control: Control | None) -> list[str]:
@@ -90,10 +89,11 @@ def _arms(scores: Scores, results: Results, others: Sequence[Result], base: Arm,
     return [
         _verdicts(scores, comparison, against),
         wording.equivalence_sentence(comparison.judged, base.name, _name),
+        *beyond_primary.other_metrics(scores, results, comparison.judged, _name),
         NO_EVIDENCE if undetected else "",
         wording.nothing_shown(comparison.judged, lambda _: control.gain if control else None, _name),
         *comparison.limits,
-        *beyond_primary.sentences(scores, results, comparison.judged, _name),
+        *beyond_primary.other_test_sets(scores, results, comparison.judged, _name),
     ]
 
 
@@ -109,7 +109,7 @@ def declared(scores: Scores, results: Results) -> list[str]:
     where = verdicts.in_metric(result.condition.label, result.metric)
     subject = f"The comparison declared in advance, {result.arm} on {where}"
     if result.difference is None:
-        return [f"{subject}, has no scores yet."]
+        return [f"{subject}, {failed_seeds.no_scores(scores)}."]
     base = scores.baseline_of(scores.arm(result.arm), result.condition)
     against = f" against {base.name}" if base else ""
     words = wording.equivalence(result, base.name if base else "the baseline")

@@ -15,8 +15,8 @@ CONDITIONS = 2
 """So many further test sets are named one by one; over more, differences are counted."""
 
 
-def sentences(scores: Scores, results: Results, judged: Sequence[Result], name: Name) -> list[str]:
-    """Return what arms show in their other metrics, and on other test sets.
+def other_metrics(scores: Scores, results: Results, judged: Sequence[Result], name: Name) -> list[str]:
+    """Return what arms show in the other metrics of the test set that they are judged on, a sentence a metric.
 
     Args:
         scores: of the study.
@@ -26,20 +26,27 @@ def sentences(scores: Scores, results: Results, judged: Sequence[Result], name: 
 
     """
     columns: dict[str, list[Result]] = {}
-    further: dict[Condition, dict[str, list[Result]]] = {}
+    for result in judged:
+        for metric in scores.metrics[result.condition]:
+            if metric != result.metric:
+                cell = compared([results.get((result.arm, result.condition, metric))])
+                columns.setdefault(metric, []).extend(cell)
+    return [f"In {text.style(metric).label}: {tally(cells, name)}." for metric, cells in columns.items() if cells]
+
+
+def other_test_sets(scores: Scores, results: Results, judged: Sequence[Result], name: Name) -> list[str]:
+    """Return what arms show on other test sets in every metric; arguments as for `other_metrics`."""
+    columns: dict[Condition, dict[str, list[Result]]] = {}
     for result in judged:
         for condition in scores.arm(result.arm).conditions:
             for metric in scores.metrics[condition]:
                 cell = compared([results.get((result.arm, condition, metric))])
-                if not cell or (condition, metric) == (result.condition, result.metric):
-                    continue
-                by_metric = columns if condition == result.condition else further.setdefault(condition, {})
-                by_metric.setdefault(metric, []).extend(cell)
-    parts = [f"In {text.style(metric).label}: {tally(cells, name)}." for metric, cells in columns.items()]
-    if len(further) > CONDITIONS:
-        every = [result for by_metric in further.values() for cells in by_metric.values() for result in cells]
-        return [*parts, _counted(every, further, name)]
-    return [*parts, *(_one_condition(condition, by_metric, name) for condition, by_metric in further.items())]
+                if cell and condition != result.condition:
+                    columns.setdefault(condition, {}).setdefault(metric, []).extend(cell)
+    if len(columns) > CONDITIONS:
+        every = [result for by_metric in columns.values() for cells in by_metric.values() for result in cells]
+        return [_counted(every, columns, name)]
+    return [_one_condition(condition, by_metric, name) for condition, by_metric in columns.items()]
 
 
 def _one_condition(condition: Condition, by_metric: Mapping[str, list[Result]], name: Name) -> str:

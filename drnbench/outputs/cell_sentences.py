@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from drnbench.outputs import beyond_primary, verdicts, wording
+from drnbench.outputs import beyond_primary, failed_seeds, verdicts, wording
 from drnbench.outputs.arm_sentences import NO_EVIDENCE, declared
 from drnbench.outputs.verdicts import amount, control_verdict, interval_verdict
 from drnbench.render import text
@@ -52,7 +52,8 @@ def sentences(scores: Scores, results: Results) -> list[str]:
     """Return the sentences on the positive controls, on the cells, and on networks that are not trained enough."""
     compared = cells(scores, results)
     if not compared:
-        return [f"No arm has scores to compare with {scores.baseline_label} yet."]
+        yet = " yet" if failed_seeds.unfinished(scores) else ""
+        return [f"No arm has scores to compare with {scores.baseline_label}{yet}."]
     controls = _controls(scores, results, compared)
     return [
         *declared(scores, results),
@@ -100,10 +101,11 @@ def _answer(scores: Scores, results: Results, compared: list[Result], controls: 
     return [
         answer,
         wording.equivalence_sentence(judged, scores.baseline_label, name),
+        *beyond_primary.other_metrics(scores, results, judged, name),
         *_no_evidence(scores, comparison, controls),
         wording.nothing_shown(judged, lambda result: controls.gains.get(result.arm), name),
         *comparison.limits,
-        *beyond_primary.sentences(scores, results, judged, name),
+        *beyond_primary.other_test_sets(scores, results, judged, name),
     ]
 
 
@@ -189,7 +191,7 @@ def _controls(scores: Scores, results: Results, compared: list[Result]) -> Contr
 def _control_sentence(scores: Scores, shown: Sequence[Result]) -> str:
     name = _control_name(scores)
     if not shown:
-        return f"The positive control {name} has no scores yet."
+        return f"The positive control {name} {failed_seeds.no_scores(scores)}."
     detected = [result for result in shown if control_verdict(result) == "better"]
     rest = [result for verdict in ("", "worse") for result in shown if control_verdict(result) == verdict]
     if not detected:

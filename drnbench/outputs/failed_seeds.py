@@ -26,11 +26,17 @@ def count(arms: Sequence[Arm]) -> str:
 
 def sentences(scores: Scores) -> list[str]:
     """Return which seeds failed, in a sentence; [] where none did."""
-    arms = [arm for arm in scores.arms if _failed([arm])]
-    parts = [_arm(arm) for arm in arms[:NAMED]]
-    if len(arms) > NAMED:
-        parts.append(f"{text.count(len(arms) - NAMED, 'more arm')}: {count(arms[NAMED:])}")
+    groups: dict[str, list[str]] = {}
+    for arm in scores.arms:
+        if _failed([arm]):
+            groups.setdefault(_failures(arm), []).append(arm.name)
+    parts = [f"{_names(names)}: {'each ' if len(names) > 1 else ''}{words}" for words, names in groups.items()]
     return [f"{'; '.join(parts)}."] if parts else []
+
+
+def no_scores(scores: Scores) -> str:
+    """Write that something has no scores, yet or for good."""
+    return "has no scores yet" if unfinished(scores) else "has no scores"
 
 
 def unfinished(scores: Scores) -> bool:
@@ -47,12 +53,16 @@ def _verb(trial: TrialState) -> str:
     return VERBS.get((trial.message or "").partition(":")[0], "failed")
 
 
-def _arm(arm: Arm) -> str:
-    """Write `ρ=1: 1 of 3 seeds diverged (seed 2); the mean leaves it out`."""
+def _names(names: Sequence[str]) -> str:
+    more = [text.count(len(names) - NAMED, "more arm")] if len(names) > NAMED else []
+    return labels.listing([*names[:NAMED], *more])
+
+
+def _failures(arm: Arm) -> str:
+    """Write `1 of 3 seeds diverged (seed 2), which the mean leaves out`."""
     failed, total = _failed([arm]), len(arm.trials)
     verbs = labels.listing(list(dict.fromkeys(map(_verb, failed))))
     if len(failed) == total:
-        return f"{arm.name}: {'the only seed' if total == 1 else f'all {total} seeds'} {verbs}, so there is no mean"
+        return f"{'the only seed' if total == 1 else f'all {total} seeds'} {verbs}, so there is no mean"
     seeds = f"{'seed' if len(failed) == 1 else 'seeds'} {labels.listing([str(trial.seed) for trial in failed])}"
-    leaves = "the mean leaves it out" if len(failed) == 1 else "the mean leaves them out"
-    return f"{arm.name}: {len(failed)} of {text.count(total, 'seed')} {verbs} ({seeds}); {leaves}"
+    return f"{len(failed)} of {text.count(total, 'seed')} {verbs} ({seeds}); the mean leaves {'it' if len(failed) == 1 else 'them'} out"

@@ -49,9 +49,7 @@ def _dual(configs: list[Config]) -> str:
     parts = [f"{name}={text.shown(value)}" for name, value in (("λ", lam), ("ρ", rho)) if value is not None]
     kind = _shared((stage["dual"], stage["dual_of"]) for stage in unpaired)
     if kind is not None:
-        parts.append(
-            f"unpaired images through D by {kind[0]}, {'one D' if kind[1] == 'shared' else 'a D of their own'}"
-        )
+        parts.append(f"D {kind[0]}, {'shared by both domains' if kind[1] == 'shared' else 'one of each domain'}")
     return ", ".join(parts)
 
 

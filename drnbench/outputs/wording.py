@@ -71,7 +71,7 @@ def equivalence(result: Result, baseline: str = "the baseline") -> str:
     words: dict[Equivalence, str] = {
         "equivalent": f"equivalent to {baseline} within {margin(result)}",
         "not worse": f"not worse by more than {margin(result)}",
-        "undecided": f"undecided whether equivalent within {margin(result)}",
+        "undecided": f"undecided whether equivalent to {baseline} within {margin(result)}",
     }
     return words.get(result.equivalence, "")
 
@@ -96,20 +96,22 @@ def nothing_shown(judged: Sequence[Result], gains: Callable[[Result], float | No
 
     """
     shown: list[Result] = []
+    exceeded = set[float]()
     for result in judged:
         half, gain = half_width(result), gains(result)
         decided = verdict_of(result) or result.equivalence in ("equivalent", "not worse")
         if not decided and gain is not None and (half is None or half > gain):
             shown.append(result)
+            exceeded.add(gain)
     if not shown:
         return ""
-    widths = [
-        text.number(half, text.style(r.metric).delta_decimals) for r in shown if (half := half_width(r)) is not None
-    ]
-    unit = text.style(shown[0].metric).unit
-    size = f" (±{widths[0]}{unit})" if len(shown) == 1 and widths else ""
+    style = text.style(shown[0].metric)
+    size = f" of {text.number(exceeded.pop(), style.delta_decimals)}{style.unit}" if len(exceeded) == 1 else ""
+    half = half_width(shown[0]) if len(shown) == 1 else None
+    width = f" (±{text.number(half, style.delta_decimals)}{style.unit})" if half is not None else ""
     each = "its interval is" if len(shown) == 1 else "their intervals are"
-    return f"For {names(shown, name)} nothing is shown, neither a gain nor its absence: {each} wider{size} than the control's gain."
+    subject = f"For {names(shown, name)} nothing is shown, neither a gain nor its absence"
+    return f"{subject}: {each} wider{width} than the control's gain{size}."
 
 
 def _alone(result: Result) -> str:

@@ -1,0 +1,194 @@
+"""The headline of stores in which something went wrong, or from which little follows: what it says and must not say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from drnbench.config.study import Axis, Study
+from drnbench.outputs import report
+from drnbench.outputs.stored_report import Report
+from drnbench.planning import PlannedTrial
+from drnbench.store import Status, Store
+from tests.fake_store import fill, plan_of
+from tests.outputs.conftest import gain, rho_study
+from tests.outputs.shapes import adapt_study
+
+pytestmark = pytest.mark.usefixtures("unrendered")
+
+
+def failing(*arms: str, seeds: tuple[int, ...]) -> Callable[[PlannedTrial], bool]:
+    return lambda trial: trial.arm.name in arms and trial.trial.seed in seeds
+
+
+def written(
+    store: Store,
+    study: Study,
+    effect: Any = gain,
+    failed: Any = lambda trial: False,
+    kind: str = "diverged",
+    **options: Any,
+) -> tuple[Report, str]:
+    """The report of a study some of whose trials failed, and its table."""
+    plan = plan_of(study)
+    fill(store, plan, effect, done=lambda trial: not failed(trial), **options)
+    for trial in filter(failed, plan.trials):
+        store.write_status(store.stage(trial.stages[-1]), Status("failed", kind=kind, message="the loss is not finite"))
+    made = report.write(store, "unpaired")
+    return made, (store.study("unpaired/quick") / "table_rho.md").read_text(encoding="utf-8")
+
+
+def row(table: str, label: str) -> str:
+    return next(line for line in table.splitlines() if line.startswith(f"| {label} "))
+
+
+def test_a_diverged_seed_is_said_in_row_caption_and_headline(store: Store) -> None:
+    made, table = written(store, rho_study(), failed=failing("ρ=0.3", seeds=(1,)))
+    words = "ρ=0.3: 1 of 3 seeds diverged (seed 1); the mean leaves it out."
+    assert made.headline.startswith(words)
+    assert "so far" not in made.headline
+    assert "1 arm with two seeds: not starred" in made.headline
+    caption = table.partition("| ρ")[0]
+    assert words in caption
+    assert "Unfinished" not in caption
+    assert "2 (1 of 3 diverged)" in row(table, "0.3")
+    page = (store.study("unpaired/quick") / "report.html").read_text(encoding="utf-8")
+    assert "15 of 16 done, 1 failed" in page
+
+
+def test_a_failure_while_others_still_run(store: Store) -> None:
+    plan = plan_of(rho_study())
+    fill(store, plan, gain, done=lambda trial: trial.arm.name != "ρ=0.3")
+    broken = next(trial for trial in plan.trials if trial.arm.name == "ρ=0.3")
+    store.write_status(store.stage(broken.stages[-1]), Status("failed", kind="oom", message="out of memory"))
+    headline = report.write(store, "unpaired").headline
+    assert headline.startswith("13 of 16 trials so far. ρ=0.3: 1 of 3 seeds ran out of memory (seed 0)")
+
+
+@pytest.mark.parametrize(
+    ("arm", "words", "never"),
+    [
+        ("true pairs", "The positive control 'true pairs' has no scores.", "no scores yet"),
+        ("ρ=0", "The baseline ρ=0 has no scores, so nothing is compared.", "gains"),
+    ],
+)
+def test_an_arm_that_failed_whole_is_not_waited_for(store: Store, arm: str, words: str, never: str) -> None:
+    made, _ = written(store, rho_study(), failed=failing(arm, seeds=(0, 1, 2)))
+    assert made.headline.startswith(f"{arm}: all 3 seeds diverged, so there is no mean. ")
+    assert words in made.headline
+    assert never not in made.headline
+    assert "so far" not in made.headline
+
+
+def test_a_seed_that_failed_everywhere_is_said_once(store: Store) -> None:
+    made, _ = written(store, rho_study(), failed=lambda trial: bool(trial.stages) and trial.trial.seed == 2)
+    assert made.headline.startswith("ρ=0, ρ=0.1, ρ=0.3, ρ=1 and 1 more arm: each 1 of 3 seeds diverged (seed 2)")
+    assert "(2 seeds, 5 images)" in made.headline
+
+
+def test_a_control_without_effect_leaves_nothing_shown(store: Store) -> None:
+    made, _ = written(store, rho_study(), lambda arm, kernel: 0.0)
+    assert made.headline.startswith("The positive control is not detected: ")
+    assert "the absence of a significant difference is no evidence of equality" in made.headline
+    assert not any(word in made.headline for word in ("gains", "equivalent to", "better ("))
+
+
+def test_the_control_speaks_for_each_arm(store: Store) -> None:
+    """An interval wider than the control's gain shows nothing, whatever the other arms show."""
+    made, _ = written(store, rho_study())
+    assert "For ρ=0.3 nothing is shown, neither a gain nor its absence: its interval is wider (±0.2" in made.headline
+    assert "than the control's gain of 0.2" in made.headline
+    assert "For ρ=0.1 " not in made.headline  # ±0.055 dB
+
+
+def test_the_control_of_each_cell_speaks_for_it(store: Store) -> None:
+    def noisy(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        wide = trial.arm.values.get("training") == "adapted" and trial.arm.values.get("kernel") == "skewed"
+        return rows.assign(value=rows["value"] + (3 * (trial.trial.seed - 1) if wide else 0.0))
+
+    def pairs(arm: Any, kernel: str) -> float:
+        return 2.0 * (arm.values.get("training") == "pairs")
+
+    fill(store, plan_of(adapt_study(outputs=[]), "cells"), pairs, change=noisy)
+    headline = report.write(store, "cells").headline
+    assert "The positive control is detected in 2 of 2 cells" in headline
+    assert "For kernel=skewed nothing is shown" in headline
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_arms_with_two_seeds_are_cautioned(store: Store, seeds: int) -> None:
+    made, table = written(store, rho_study(seeds=seeds), failed=failing("ρ=1", seeds=(1,) if seeds == 3 else ()))
+    words = "Two seeds: " if seeds == 2 else "1 arm with two seeds: not starred."
+    assert words in made.headline
+    assert "†" not in row(table, "1")
+    assert "\\*" not in row(table, "1")
+
+
+def worse_ssim(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+    """ρ = 0.1 loses 0.05 in SSIM, and nothing in PSNR."""
+    loses = (rows["metric"] == "ssim_y") & (trial.arm.name == "ρ=0.1")
+    return rows.assign(value=rows["value"] - 0.05 * loses)
+
+
+@pytest.mark.parametrize("arms", [1, 3])
+def test_a_loss_in_ssim_follows_what_psnr_shows(store: Store, arms: int) -> None:
+    axes = [Axis("adapt.rho", [0, 0.1] if arms == 1 else [0, 0.1, 0.3, 1.0], label="ρ")]
+    study = rho_study(axes=axes, control=None, arms={})
+    made, table = written(store, study, lambda arm, kernel: 0.0, change=worse_ssim)
+    first, _, rest = made.headline.partition(" In SSIM-Y: ")
+    assert first.count(". ") <= 1  # no more than the sentence on PSNR stands before it
+    assert "differ" in first
+    assert rest.startswith("ρ=0.1 loses -0.0" if arms == 1 else "1 of 3 worse (ρ=0.1 with -0.0")
+    assert row(table, "0.1").count("†") == 2  # both test sets, in columns of their own
+
+
+def test_one_test_image_says_nothing_of_methods(store: Store) -> None:
+    made, table = written(store, rho_study(), images=1)
+    assert "(3 seeds, 1 image)" in made.headline
+    assert "One test image: these are differences on this image, not of the methods." in made.headline
+    assert "†" not in row(table, "1")
+    assert "\\*" not in row(table, "true pairs")
+
+
+def test_means_of_different_images_say_so_in_the_cell(store: Store) -> None:
+    def perfect(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        hit = (rows["image"] == "img00") & (rows["metric"] == "psnr_y") & (trial.arm.name == "ρ=0.1")
+        return rows.assign(value=rows["value"].where(~hit, np.inf))
+
+    _, table = written(store, rho_study(), change=perfect)
+    cells = row(table, "0.1").split("|")
+    assert sum("(4 of 5 images)" in cell for cell in cells) == 2
+    assert "(4 of 5 images)" not in row(table, "0.3")
+    assert "such a cell says how many images its mean rests on" in table
+
+
+def test_the_headline_names_the_settings(store: Store) -> None:
+    made, _ = written(store, rho_study())
+    assert "Profile quick: drn ×4; pretrain 40 steps, adapt 20 steps; λ=0.1, D chain" in made.headline
+    assert "ρ=0 (" not in made.headline.rpartition("Profile quick")[2]  # ρ is the axis
+
+
+def test_only_contenders_are_best_of_a_column(store: Store) -> None:
+    _, table = written(store, rho_study(), lambda arm, kernel: 1.0 if arm.name == "true pairs" else 0.0)
+    assert "**" not in row(table, "true pairs") + row(table, "bicubic")
+    rows = [row(table, label) for label in ("0", "0.1", "0.3", "1")]
+    assert sum(line.count("**") for line in rows) >= 2 * 4  # the best of four columns
+    assert sum(line.count("<ins>") for line in rows) >= 4
+    assert "untrained references and the positive control do not compete" in table
+
+
+def test_equivalence_and_the_declared_comparison_in_words(store: Store) -> None:
+    margin = {"psnr_y": 0.1, "ssim_y": 0.05}
+    made, table = written(store, rho_study(margin=margin, primary={"adapt.rho": 0.3}))
+    assert made.headline.startswith("The comparison declared in advance, ρ=0.3 on photos-test, bd ×4 in PSNR-Y, ")
+    assert "tested alone; undecided whether equivalent to ρ=0 within 0.1 dB" in made.headline
+    assert "1 equivalent within 0.1 dB (ρ=0.1), 1 undecided within 0.1 dB (ρ=0.3)" in made.headline
+    assert "≈" in row(table, "0.1")
+    assert "≈" not in row(table, "1")
+    assert "40 %" in row(table, "0.1")
+    assert "within a margin of 0.1 dB in PSNR-Y and 0.05 in SSIM-Y" in table
+    assert "tested alone at p &lt; 0.05: ρ=0.3 on photos-test, bd ×4 in PSNR-Y" in table
