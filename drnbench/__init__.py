@@ -6,7 +6,7 @@
     results.summary             # mean, half-width and difference to the baseline, a row an arm and metric
     results.figure("psnr_y")    # as in the report
 
-`run`, `plan`, `load`, `evaluate` and `score` are what the command line calls.
+`run`, `plan`, `load`, `evaluate`, `score` and `audit` are what the command line calls.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from drnbench.outputs.table import Table
     from drnbench.outputs.tradeoff import Tradeoff
     from drnbench.session.api import load, plan, run
+    from drnbench.session.audit import audit
     from drnbench.session.evaluate_images import evaluate
     from drnbench.session.results import Results
     from drnbench.session.score_images import score
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Axis", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Gap", "Heatmap", "Primary", "Ref", "Results", "Stage", "Study",
     "Table", "Tradeoff", "Trial", "Until", "UsageError",
-    "__version__", "degradations", "evaluate", "evaluation", "load", "models", "plan", "run", "schemes", "score",
+    "__version__", "audit", "degradations", "evaluate", "evaluation", "load", "models", "plan", "run", "schemes", "score",
 ]  # fmt: skip
 
 _HOME = {
@@ -48,6 +49,7 @@ _HOME = {
     "UsageError": "drnbench.errors",
     **dict.fromkeys(("load", "plan", "run"), "drnbench.session.api"),
     "Results": "drnbench.session.results",
+    "audit": "drnbench.session.audit",
     "evaluate": "drnbench.session.evaluate_images",
     "score": "drnbench.session.score_images",
 }

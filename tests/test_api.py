@@ -11,9 +11,9 @@ from pydantic import BaseModel
 import drnbench
 from tests.helpers import write_study
 
-DECLARED = ("Axis", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Gap", "Heatmap", "Stage", "Study", "Table",
-            "Tradeoff", "Trial")  # fmt: skip
-CALLS = ("evaluate", "load", "plan", "run", "score")
+DECLARED = ("Axis", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Gap", "Heatmap", "Primary", "Stage", "Study",
+            "Table", "Tradeoff", "Trial", "Until")  # fmt: skip
+CALLS = ("audit", "evaluate", "load", "plan", "run", "score")
 PACKAGES = ("degradations", "evaluation", "models", "schemes")
 
 

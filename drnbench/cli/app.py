@@ -44,6 +44,9 @@ VERBS = {
         "score sr/ Set5 --scale 4 --metrics psnr_y,ssim_y,lpips",
     ),
     "degrade": Verb("Write LR images, without MATLAB.", "degrade Set5 Set5/LR_bicubic/X4 --kernel bicubic --scale 4"),
+    "audit": Verb(
+        "Name the degradation that made LR images, their shift, noise, JPEG.", "audit Set5 Set5/LR_bicubic/X4 --scale 4"
+    ),
     "export": Verb("Write trained weights as files that the authors' code loads.", "export 3f2a91 weights"),
     "show": Verb(
         "Show one stage or trial: state, configuration, origin, costs, scores, files, log.", "show 3f2a91 --log 50"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Option
 
-from drnbench.cli.image_output import check_json
+from drnbench.cli.image_output import check_file
 from drnbench.cli.options import DeviceOpt, JsonOpt
 
 
@@ -21,5 +21,5 @@ def command(
     # PyTorch is imported when the verb runs, not for its --help.
     from drnbench.session.bench import bench
 
-    check_json(json)
+    check_file(json)
     return bench(device, only, json)

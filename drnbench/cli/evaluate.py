@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 import drnbench
 from drnbench.cli import options
-from drnbench.cli.image_output import check_json, finish
+from drnbench.cli.image_output import check_file, finish
 from drnbench.config.protocol import Protocol
 from drnbench.session.declared import read_overrides
 
@@ -53,7 +53,7 @@ def command(
 ) -> int:
     """Score a method on a set of images."""
     options.use_data_roots(data_root)
-    check_json(json)
+    check_file(json)
     scores = drnbench.evaluate(
         method, scale, data, weights=weights, dual_weights=dual_weights, kernel=kernel, lr=lr,
         metrics=options.read_metrics(metrics), protocol=Protocol(y_round=y_round, border=border, quantise=not no_quantise),

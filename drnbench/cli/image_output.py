@@ -13,8 +13,8 @@ from drnbench.session.image_scores import ImageScores
 from drnbench.store import write_text
 
 
-def check_json(out: Path | None) -> None:
-    """Refuse a `--json` file that could not be written, before any work.
+def check_file(out: Path | None, flag: str = "--json") -> None:
+    """Refuse a file that could not be written, before any work.
 
     Raises:
         UsageError: why it cannot.
@@ -22,21 +22,21 @@ def check_json(out: Path | None) -> None:
     if out is None or str(out) == "-":
         return
     if not out.absolute().parent.is_dir():
-        raise UsageError(f"--json {out}: the folder {out.absolute().parent} does not exist")
+        raise UsageError(f"{flag} {out}: the folder {out.absolute().parent} does not exist")
     if out.is_dir():
-        raise UsageError(f"--json {out}: is a folder; name a file in it")
+        raise UsageError(f"{flag} {out}: is a folder; name a file in it")
     probe = out.absolute().with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UsageError(f"--json {out} cannot be written ({error.strerror}): choose another folder") from None
+        raise UsageError(f"{flag} {out} cannot be written ({error.strerror}): choose another folder") from None
 
 
-def print_failures(failed: Sequence[str]) -> None:
-    """Name on standard error what could not be done, a line each."""
+def print_failures(failed: Sequence[str], kind: str = "") -> None:
+    """Name on standard error what could not be done, or is doubtful, a line each."""
     for line in failed:
-        print(f"drnbench: {' '.join(line.split())}", file=sys.stderr)
+        print(f"drnbench: {kind}{' '.join(line.split())}", file=sys.stderr)
 
 
 def finish(scores: ImageScores, out: Path | None) -> int:
@@ -44,6 +44,7 @@ def finish(scores: ImageScores, out: Path | None) -> int:
     print_failures(scores.failed)
     if not scores.record["images"]:
         return 2
+    print_failures(scores.warnings, "warning: ")
     if str(out) == "-":
         sys.stdout.write(scores.to_json())
     else:

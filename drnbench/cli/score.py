@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 import drnbench
 from drnbench.cli import options
-from drnbench.cli.image_output import check_json, finish
+from drnbench.cli.image_output import check_file, finish
 from drnbench.config.protocol import Protocol
 
 
@@ -37,7 +37,7 @@ def command(
 ) -> int:
     """Score SR images made elsewhere; pairs by name, such as baby_RCAN_x4.png with baby.png."""
     options.use_data_roots(data_root)
-    check_json(json)
+    check_file(json)
     scores = drnbench.score(
         sr, hr, scale=scale, metrics=options.read_metrics(metrics), lr=lr, kernel=kernel,
         protocol=Protocol(y_round=y_round, border=border), alpha=options.read_colour(alpha), jobs=jobs,

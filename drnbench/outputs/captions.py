@@ -131,7 +131,8 @@ def _ready_made(scores: Scores) -> list[str]:
     names = dict.fromkeys(
         f"{data['lr']} ({data['source']}, declared as {data['kernel']})" for data in sets if data.get("lr")
     )
-    return [f"Ready-made LR images, not made here: {'; '.join(names)}."] if names else []
+    shifted = [f"{warning.partition(';')[0]}." for warning in scores.plan.displaced]
+    return [f"Ready-made LR images, not made here: {'; '.join(names)}.", *shifted] if names else []
 
 
 def _data(config: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -53,7 +53,7 @@ def make(study: Expanded, store: Store) -> Plan:
         output.check(trials, study.name)
     for name in sorted({e.metric for t in trials for e in t.unit.wanted if e.key in t.missing}):
         metrics.get(name).check_available()
-    plan = Plan(study, trials, stages, _warnings(stages, trials, signatures))
+    plan = Plan(study, trials, stages, [*keys.displaced, *_warnings(stages, trials, signatures)], keys.displaced)
     plan.primary = claims.primary_cell(plan)
     return plan
 

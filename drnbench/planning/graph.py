@@ -82,6 +82,7 @@ class Plan:
     """The trials of a study as a graph of stages and evaluations.
 
     Attributes:
+        displaced: those warnings that say that ready-made LR images are shifted.
         primary: the comparison that is declared in advance.
         until: in a study that adds seeds, how many each arm has so far, and why.
 
@@ -91,6 +92,7 @@ class Plan:
     trials: list[PlannedTrial]
     stages: dict[str, StageNode]
     warnings: list[str] = field(default_factory=list)
+    displaced: list[str] = field(default_factory=list)
     primary: PrimaryRecord | None = None
     until: UntilRecord | None = None
 
@@ -130,6 +132,7 @@ class Plan:
             trials=[_trial_record(trial) for trial in self.trials],
             warnings=self.warnings,
             until=self.until,
+            displaced=self.displaced,
         )
 
 

@@ -12,6 +12,7 @@ from drnbench.data.cache import Fingerprint, ImageInfo, fingerprint
 from drnbench.data.precomputed_lr import precomputed_lr
 from drnbench.datasets.sources import resolve
 from drnbench.degradations import canonical, identity, parse
+from drnbench.forensics import displacement
 from drnbench.models import models, on_demand
 from drnbench.models.methods import Resolved
 from drnbench.planning.checks import check_file
@@ -38,6 +39,7 @@ class Inputs:
         images: `images(source)`, the fingerprint of a source of images.
         label: `label(source)`, what tables call it.
         kernel: `kernel(spec)`, a degradation.
+        displaced: a warning for each set of precomputed LR images that is shifted against its HR images.
 
     """
 
@@ -45,6 +47,7 @@ class Inputs:
         self._folder = folder
         self._weights: dict[str, str] = {}
         self._model_files: dict[str, dict[str, str]] = {}
+        self.displaced: dict[str, None] = {}
 
         @cache
         def images(source: str) -> Fingerprint:
@@ -60,9 +63,12 @@ class Inputs:
 
         self.images, self.label, self.kernel = images, label, kernel
 
-    def precomputed(self, images: tuple[ImageInfo, ...], lr: str, scale: int) -> str:
-        """Return the fingerprint of precomputed LR images, checked against their HR images."""
-        return precomputed_lr(images, lr, scale, self._folder).digest
+    def precomputed(self, images: tuple[ImageInfo, ...], lr: str, scale: int, kernel: str) -> str:
+        """Return the fingerprint of precomputed LR images, checked against their HR images; note if they are displaced."""
+        source = precomputed_lr(images, lr, scale, self._folder)
+        if warning := displacement.cached_warning(images, source.images, lr, scale, kernel, self._folder):
+            self.displaced[warning] = None
+        return source.digest
 
     def weights(self, path: str, method: Resolved, scale: int) -> str:
         """Check that a file of weights fits the model, and return the digest of its content."""

@@ -75,6 +75,11 @@ class Keys:
         self._units: dict[tuple[object, ...], StageUnit] = {}
         self._evaluations: dict[tuple[object, ...], list[_EvaluationTemplate]] = {}
 
+    @property
+    def displaced(self) -> list[str]:
+        """A warning for each set of ready-made LR images that is shifted against its HR images."""
+        return list(self._inputs.displaced)
+
     def stages(self, trial: Trial, where: str) -> list[StageUnit]:
         """Return the units of a trial's stages, in order.
 
@@ -212,7 +217,7 @@ class Keys:
         lr = {}
         if data.lr is not None:
             with prefixed(f"{path}.lr: "):
-                lr["lr"] = self._inputs.precomputed(source.images, data.lr, scale)
+                lr["lr"] = self._inputs.precomputed(source.images, data.lr, scale, kernel.spec)
         return {"images": source.digest, "kernel": kernel.content, "crop": data.crop, **count, **lr}
 
     def _evaluation(self, evaluate: Evaluate, trial: Trial, path: str, *, dual: bool) -> list[_EvaluationTemplate]:
@@ -227,7 +232,7 @@ class Keys:
         lr = None
         if evaluate.lr is not None:
             with prefixed(f"{path}.lr: "):
-                lr = self._inputs.precomputed(source.images[: evaluate.count], evaluate.lr, trial.scale)
+                lr = self._inputs.precomputed(source.images[: evaluate.count], evaluate.lr, trial.scale, kernel.spec)
         fields = {
             "source": evaluate.source, "dataset": label, "images": source.digest, "kernel": kernel.spec,
             "crop": evaluate.crop, "count": count, "lr": evaluate.lr, "lr_images": lr,

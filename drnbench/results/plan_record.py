@@ -157,6 +157,7 @@ class PlanRecord(_Record):
     stages: dict[str, StageRecord]
     trials: list[TrialRecord]
     warnings: list[str] = Field(default_factory=list)
+    displaced: list[str] = Field(default_factory=list)
     until: UntilRecord | None = None
 
     @property

@@ -22,6 +22,7 @@ from drnbench.evaluation.evaluator import super_resolve
 from drnbench.evaluation.inference import TILE_OVERLAP, Upscaler
 from drnbench.evaluation.metric import measure
 from drnbench.evaluation.protocol import Pixels
+from drnbench.forensics import displacement
 from drnbench.models import models
 from drnbench.models.dual import Chain
 from drnbench.models.methods import Resolved, get
@@ -232,10 +233,12 @@ def evaluate(
         if work.save is not None:
             out_folder(work.save, images, force=force)
         done = list(each(work, tasks, jobs if work.device == "cpu" else 1, "scoring"))
+        pairs = [(task.path, task.lr) for task in tasks if task.lr is not None]
+        doubts = displacement.warnings(work.lr, pairs, scale, work.kernel, alpha)
     rows = [row for row in done if isinstance(row, Scored)]
     failed += [row.message for row in done if isinstance(row, Failed)]
     notes = [*_tile_notes(method, rows), *([f"SR images in {save}"] if rows and save else [])]
-    return image_scores(work.head(str(data)), rows, failed, work.metrics, work.protocol, notes)
+    return image_scores(work.head(str(data)) | doubts, rows, failed, work.metrics, work.protocol, notes)
 
 
 def _path(value: str | Path | None) -> Path | None:

@@ -48,6 +48,11 @@ class ImageScores:
     notes: tuple[str, ...] = ()
 
     @property
+    def warnings(self) -> list[str]:
+        """Reasons to doubt the numbers, a line each: LR images that are shifted against HR."""
+        return list(self.record.get("warnings", []))
+
+    @property
     def mean(self) -> dict[str, float | None]:
         """Mean over images by metric; None where no image has a finite value."""
         return dict(self.record["mean"])

@@ -16,6 +16,7 @@ from drnbench.degradations import canonical, parse
 from drnbench.errors import DataError, UsageError
 from drnbench.evaluation import metrics as registry
 from drnbench.evaluation.metric import Item, measure
+from drnbench.forensics import displacement
 from drnbench.parallel import Failed, Work, each
 from drnbench.session.image_scores import METRICS, ImageScores, Scored, check_metrics, check_protocol, image_scores
 
@@ -98,10 +99,12 @@ def score(
             )
         work = Score(scale, spec, list(names), protocol, alpha, looks_at_lr)
         done = list(each(work, pairs, jobs, "scoring"))
+        both = [(pair.hr, pair.lr) for pair in pairs if pair.hr is not None and pair.lr is not None]
+        doubts = displacement.warnings(lr, both, scale, spec, alpha)
     rows = [row for row in done if isinstance(row, Scored)]
     failed += [row.message for row in done if isinstance(row, Failed)]
     head = {"model": source.label, "scale": scale, "data": hr, **({"kernel": spec} if looks_at_lr else {})}
-    return image_scores({**head, **({"lr": lr} if lr else {})}, rows, failed, names, protocol)
+    return image_scores({**head, **({"lr": lr} if lr else {}), **doubts}, rows, failed, names, protocol)
 
 
 def _check_inputs(names: Sequence[str], hr: str | None, lr: str | None, kernel: str | None) -> bool:

@@ -12,7 +12,7 @@ from tests.helpers import call, command, write_study
 
 VERBS = (
     "run", "plan", "report", "list", "show", "clean", "reproduce", "evaluate", "score", "degrade", "export", "sync", "ui",
-    "bench", "data",
+    "audit", "bench", "data",
 )  # fmt: skip
 
 

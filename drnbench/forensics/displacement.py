@@ -1,0 +1,126 @@
+"""Check of ready-made LR images, by everything that scores or trains on them: a shift against HR is warned of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drnbench.data.fingerprints import json_sha256
+from drnbench.data.images import Colour, read_rgb
+from drnbench.data.packed import ImageInfo
+from drnbench.degradations import identity, parse
+from drnbench.errors import DataError, UsageError
+from drnbench.forensics.alignment import Alignment, align, median
+from drnbench.store.cache_files import lock, write
+
+IMAGES = 8
+"""Images of a set that are looked at, evenly spaced."""
+VERSION = 1
+"""Raised when the measurement changes; part of the key in the cache."""
+
+
+def measured(pairs: Sequence[tuple[Path, Path]], scale: int, alpha: Colour | None = None) -> Alignment | None:
+    """Return the median alignment of a set; None where nothing can be measured.
+
+    Args:
+        pairs: files of HR and LR images.
+        scale: HR size over LR size.
+        alpha: colour that transparent images are laid onto.
+
+    """
+    return median(list(_alignments(pairs[:: -(-len(pairs) // IMAGES) or 1], scale, alpha)))
+
+
+def _alignments(pairs: Sequence[tuple[Path, Path]], scale: int, alpha: Colour | None) -> Iterator[Alignment]:
+    for hr_path, lr_path in pairs:
+        try:
+            hr, lr = (read_rgb(path, alpha=alpha).astype(np.float64) for path in (hr_path, lr_path))
+        except DataError:
+            continue  # named by what reads all of them
+        if all(abs(a - b * scale) < scale for a, b in zip(hr.shape[:2], lr.shape[:2], strict=True)):
+            yield align(hr, lr, (scale, scale))
+
+
+def warning(lr: str, alignment: Alignment | None, scale: int, kernel: str) -> str | None:
+    """Return the line on LR images that are displaced against what their kernel says; None where they are not.
+
+    Args:
+        lr: their source.
+        alignment: as measured.
+        scale: HR size over LR size.
+        kernel: spec of the degradation that is said to have made them.
+
+    """
+    if alignment is None or not alignment.displaced:
+        return None
+    x, y = _phase(kernel, scale)
+    alignment = alignment.less(x, y)
+    if not alignment.displaced:
+        return None
+    grid = f"the grid of {kernel}" if x or y else "bicubic's grid"
+    return (
+        f"LR images in {lr} are {alignment.text()} against the HR images ({grid}): PSNR will be too low; "
+        "see `drnbench audit`"
+    )
+
+
+def warnings(
+    lr: str | None, pairs: Sequence[tuple[Path, Path]], scale: int, kernel: str, alpha: Colour | None
+) -> dict[str, list[str]]:
+    """Return `warning` as an entry of a JSON record; an empty one where there is nothing to warn of."""
+    text = warning(lr, measured(pairs, scale, alpha), scale, kernel) if lr is not None and pairs else None
+    return {"warnings": [text]} if text else {}
+
+
+def _phase(kernel: str, scale: int) -> tuple[float, float]:
+    """Return the shift of a kernel's LR images, right and down in HR pixels; 0 for one that does not state its weights."""
+    try:
+        taps = parse(kernel).taps(scale)
+    except UsageError:
+        return 0.0, 0.0
+    middle = (scale - 1) / 2
+    down, right = (
+        float((taps.weights.sum(dim=1 - axis).numpy() * (np.arange(taps.weights.shape[axis]) + taps.first[axis])).sum())
+        for axis in (0, 1)
+    )
+    return middle - right, middle - down
+
+
+def cached_warning(
+    hr: Sequence[ImageInfo], lr: Sequence[ImageInfo], source: str, scale: int, kernel: str, cache: Path
+) -> str | None:
+    """Return `warning` for the images of a study, from the cache where the same images were looked at before.
+
+    Args:
+        hr: with their fingerprints.
+        lr: in the same order.
+        source: of the LR images.
+        scale: HR size over LR size.
+        kernel: spec of the degradation that is said to have made them.
+        cache: its folder.
+
+    """
+    step = -(-len(hr) // IMAGES)
+    shown = list(zip(hr[::step], lr[::step], strict=True))
+    key = json_sha256([VERSION, scale, identity(kernel), [[a.sha, b.sha] for a, b in shown]])
+    file = cache / "alignments.json"
+    stored = _load(file)
+    if key not in stored:
+        text = warning("", measured([(a.path, b.path) for a, b in shown], scale), scale, kernel)
+        with lock(cache, "alignments"):
+            stored = _load(file) | {key: text}
+            write(file, json.dumps(stored, indent=0).encode())
+    text = stored[key]
+    return None if text is None else text.replace("LR images in ", f"LR images in {source}", 1)
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        loaded = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}  # it only saves time, so it is measured again
+    return loaded if isinstance(loaded, dict) else {}
