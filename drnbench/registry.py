@@ -105,6 +105,7 @@ class Registry(Generic[T]):
                 )
 
 
+@functools.cache
 def plug_ins(group: str) -> EntryPoints:
     """Return the entry points of other packages in a group."""
     points: EntryPoints = _installed().select(group=group)

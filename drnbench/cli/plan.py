@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -144,20 +145,29 @@ def seeds_line(outlook: Outlook, planned: int) -> str:
     )
     if not outlook.components:
         return f"{question}: unknown: nothing like it was measured"
-    by_size = sorted(outlook.components, key=_variance)
+    by_size = sorted(outlook.components, key=functools.partial(_demand, outlook))
     origin = f" of other studies ({', '.join(outlook.siblings)})" if outlook.siblings else ""
     if len(by_size) <= NAMED and not outlook.siblings:
         needed = ", ".join(f"{part.arm}: {_needed(part, outlook, planned)}" for part in outlook.components)
     else:
         middle, largest = by_size[(len(by_size) - 1) // 2], by_size[-1]
-        needed = (
-            f"median {_needed(middle, outlook, planned)}, largest {_needed(largest, outlook, planned)} ({largest.arm})"
-        )
+        needed = f"median {_needed(middle, outlook, planned)}, the most demanding {_needed(largest, outlook, planned)} ({largest.arm})"
     return (
         f"{question}: {needed}; planned: {planned}. An estimate from {len(by_size)} comparison{'s' * (len(by_size) > 1)}{origin} "
         f"over {_span([part.seeds for part in by_size])} seeds and {_span([part.images for part in by_size])} images; in brackets at the "
         "ends of the 95 % intervals of the deviations"
     )
+
+
+def _demand(outlook: Outlook, part: Components) -> tuple[bool, float]:
+    """Return what orders comparisons: those that lack test images last, others by the deviation that seeds can make small."""
+    return _lacks_images(part, outlook), part.seed**2 + part.residual**2 / part.images
+
+
+def _lacks_images(part: Components, outlook: Outlook) -> bool:
+    """Return True if no number of seeds is enough on the images that were measured."""
+    few = part.images < 2
+    return few or (part.image > 0 and t_power(part.image, outlook.difference, part.images, part.alpha) < POWER)
 
 
 def _variance(part: Components) -> float:
@@ -182,7 +192,7 @@ def _needed(part: Components, outlook: Outlook, planned: int) -> str:
         return (
             f"{seeds[0]} ({low} to {high}){' as the primary comparison' if part.family == 1 < outlook.family else ''}"
         )
-    if part.image == 0 or t_power(part.image, difference, part.images, alpha) >= POWER:
+    if not _lacks_images(part, outlook):
         return f"over {LIMIT}"
     planned = max(planned, STAR_SEEDS)
     if images := images_needed(part, difference, planned, alpha):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from drnbench.outputs import verdicts
-from drnbench.outputs.verdicts import amount, verdict_of
+from drnbench.outputs.verdicts import amount, interval_verdict, verdict_of
 from drnbench.render import text
 from drnbench.results import labels
 from drnbench.results.statistics import Equivalence, Verdict
@@ -99,7 +99,8 @@ def nothing_shown(judged: Sequence[Result], gains: Callable[[Result], float | No
     exceeded = set[float]()
     for result in judged:
         half, gain = half_width(result), gains(result)
-        decided = verdict_of(result) or result.equivalence in ("equivalent", "not worse")
+        # An interval on one side of zero shows a direction, starred or not.
+        decided = interval_verdict(result) or verdict_of(result) or result.equivalence in ("equivalent", "not worse")
         if not decided and gain is not None and (half is None or half > gain):
             shown.append(result)
             exceeded.add(gain)

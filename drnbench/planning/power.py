@@ -242,7 +242,7 @@ def outlook(plan: Plan, store: Store, difference: float | None = None) -> Outloo
     if metric is None or not pairs:
         return None
     size = DIFFERENCE_DB if difference is None else difference
-    families = own.families()
+    families = own.families
     family = max(families[arm, condition, metric] for arm, _ in pairs)
     budget = [float("inf")]
     if measured := tuple(_measured(own, condition, metric, store, budget)):
@@ -275,7 +275,7 @@ def _measured(
     methods: frozenset[str] | None = None,
 ) -> Iterator[Components]:
     """Yield the deviations of every comparison that two seeds or more have finished; `budget` trials are read at most."""
-    families = study.families()
+    families = study.families
     for arm, base in study.pairs(condition):
         if methods is not None and study.method(arm) not in methods:
             continue

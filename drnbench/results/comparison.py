@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from drnbench.config.units import Evaluation
@@ -62,8 +63,9 @@ class Compared:
         """Return the methods of the arms that are compared on a condition."""
         return frozenset(self.method(arm) for arm, _ in self.pairs(condition))
 
+    @cached_property
     def families(self) -> dict[Cell, int]:
-        """Return every cell that a finished study tests, with the number of cells that are corrected together."""
+        """Every cell that a finished study tests, with the number of cells that are corrected together."""
         cells = {
             (arm, condition, metric): 1.0
             for condition in self.scores.conditions

@@ -68,7 +68,8 @@ class Ranks:
 
 def pooled(scores: Scores) -> list[Pooled]:
     """Return the pooled differences of all arms that are compared on two test sets or more, tests adjusted together."""
-    cells = [cell for arm in scores.arms for cell in _of_arm(scores, arm)]
+    trained_on = _training_sources(scores)
+    cells = [cell for arm in scores.arms for cell in _of_arm(scores, arm, trained_on)]
     tested = [cell for cell in cells if cell.difference.p is not None and not scores.arm(cell.arm).seedless]
     adjusted = dict(zip(map(id, tested), holm([cell.difference.p or 0.0 for cell in tested]), strict=True))
     return [
@@ -81,8 +82,8 @@ def pooled(scores: Scores) -> list[Pooled]:
     ]
 
 
-def _of_arm(scores: Scores, arm: Arm) -> Iterator[Pooled]:
-    for setting in _settings(scores, arm):
+def _of_arm(scores: Scores, arm: Arm, trained_on: frozenset[str]) -> Iterator[Pooled]:
+    for setting in _settings(scores, arm, trained_on):
         pairs = []
         for condition in setting.conditions:
             base = scores.baseline_of(arm, condition)
@@ -98,9 +99,8 @@ def _of_arm(scores: Scores, arm: Arm) -> Iterator[Pooled]:
             yield Pooled(arm.name, setting, difference)
 
 
-def _settings(scores: Scores, arm: Arm) -> Iterator[Setting]:
-    """Yield the settings in which an arm is scored on two test sets or more."""
-    trained_on = _training_sources(scores)
+def _settings(scores: Scores, arm: Arm, trained_on: frozenset[str]) -> Iterator[Setting]:
+    """Yield the settings in which an arm is scored on two test sets or more, none of which is trained on."""
     by_kernel: dict[tuple[str, int], list[Condition]] = {}
     for condition in arm.conditions:
         if not trained_on.intersection(scores.sources[condition].split("+")):
@@ -122,9 +122,10 @@ def _training_sources(scores: Scores) -> frozenset[str]:
 def ranks(scores: Scores) -> list[Ranks]:
     """Return mean ranks in every setting with four methods and three test sets; references and controls are not ranked."""
     by_setting: dict[Setting, list[str]] = {}
+    trained_on = _training_sources(scores)
     for arm in scores.arms:
         if arm.kind != "reference" and not scores.is_control(arm):
-            for setting in _settings(scores, arm):
+            for setting in _settings(scores, arm, trained_on):
                 if len(setting.conditions) >= LEAST_SETS and all(
                     (arm.name, condition, setting.metric) in scores.tables for condition in setting.conditions
                 ):

@@ -176,14 +176,26 @@ class Scores:
         if self.baseline is None or self.is_baseline(arm) or condition not in arm.conditions:
             return None
         if arm.kind == "grid":
-            cell = {**arm.values, **self.compared_on}
-            baselines = [a for a in self.arms if a.kind == "grid" and a.values == cell]
+            baselines = self._by_values.get(frozenset({**arm.values, **self.compared_on}.items()), [])
         else:
-            baselines = [a for a in self.arms if self.is_baseline(a)]
+            baselines = self._baselines
         scored = [a for a in baselines if condition in a.conditions]
         if arm.kind == "reference" and len(scored) > 1:
             return None
         return scored[0] if scored else None
+
+    @cached_property
+    def _by_values(self) -> dict[frozenset[tuple[str, Any]], list[Arm]]:
+        """The arms of the grid by their axis values."""
+        arms: dict[frozenset[tuple[str, Any]], list[Arm]] = {}
+        for arm in self.arms:
+            if arm.kind == "grid":
+                arms.setdefault(frozenset(arm.values.items()), []).append(arm)
+        return arms
+
+    @cached_property
+    def _baselines(self) -> list[Arm]:
+        return [arm for arm in self.arms if self.is_baseline(arm)]
 
     def controls_of(self, arm: Arm, condition: Condition) -> list[Arm]:
         """Return the positive controls that show whether a gain of this arm would be detected on this condition."""

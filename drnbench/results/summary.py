@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -88,6 +89,7 @@ def summarise(scores: Scores) -> Results:
     return dict(sorted(_judged(scores, results).items(), key=lambda item: order[item[0][0]]))
 
 
+@functools.cache
 def higher_is_better(metric: str) -> bool:
     """Return the direction of a metric, from the registry."""
     return metrics.get(metric).higher_is_better
@@ -129,6 +131,8 @@ def paired(
         table = table.iloc[[0] * len(base_table)].set_axis(base_table.index)
     elif base.seedless and not arm.seedless:
         base_table = base_table.iloc[[0] * len(table)].set_axis(table.index)
+    if table.index.equals(base_table.index) and table.columns.equals(base_table.columns):
+        return table, base_table
     seeds, images = table.index.intersection(base_table.index), table.columns.intersection(base_table.columns)
     return table.loc[seeds, images], base_table.loc[seeds, images]
 
