@@ -84,6 +84,7 @@ def value_as_argument(value: Any) -> str:
     >>> [value_as_argument(value) for value in (90, "bd:sigma=2.0", "90", None, [2, 4])]
     ['90', 'bd:sigma=2.0', '"90"', 'null', '[2, 4]']
     """
+    value = _plain(value)
     if isinstance(value, str) and value == value.strip() and value.isprintable() and parse_value(value) == value:
         return value
     text = json.dumps(value, ensure_ascii=False)

@@ -107,7 +107,7 @@ def _sizes(scores: Scores, scored: list[Result]) -> str:
     seeds = [result.n_seeds for result in scored if not scores.arm(result.arm).seedless]
     images = [result.n_images for result in scored if result.n_images]
     spans = [text.span(counts, noun) for counts, noun in ((seeds, "seed"), (images, "image")) if counts]
-    return f"{', '.join([*spans, 'profile ' + scores.plan.profile])}."
+    return f"{', '.join([*spans, scores.plan.settings.text])}."
 
 
 def _infinite(scored: list[Result]) -> list[str]:

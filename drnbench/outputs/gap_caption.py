@@ -36,7 +36,7 @@ def caption(scores: Scores, output: Gap, gaps: Gaps) -> str:
         if any(gap.p_holm is not None and gap.seeds >= STAR_SEEDS for gap in gaps.values()):
             parts.append("* not 0: Holm-adjusted p < 0.05 over all Δ of this table.")
     seeds = [gap.seeds for gap in gaps.values() if not scores.arm(gap.arm).seedless]
-    parts.append(f"{', '.join([*([text.span(seeds, 'seed')] if seeds else []), 'profile ' + scores.plan.profile])}.")
+    parts.append(f"{', '.join([*([text.span(seeds, 'seed')] if seeds else []), scores.plan.settings.text])}.")
     scales = sorted({condition.scale for condition in tests})
     return " ".join(
         [

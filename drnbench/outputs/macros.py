@@ -74,6 +74,7 @@ def _constants(scores: Scores) -> dict[str, str]:
     return {
         "Study": escape(scores.plan.study),
         "Profile": escape(scores.plan.profile),
+        "Overrides": escape(", ".join(scores.plan.settings.assignments)) or "none",
         "Baseline": escape(scores.baseline.name) if scores.baseline else "none",
         "TrialsDone": str(done),
         "TrialsPlanned": str(planned),
@@ -82,7 +83,7 @@ def _constants(scores: Scores) -> dict[str, str]:
 
 def _header(scores: Scores, quantities: Iterable[str]) -> list[str]:
     return [
-        f"% Numbers of the study {escape(scores.plan.study)}, profile {escape(scores.plan.profile)}.",
+        f"% Numbers of the study {escape(scores.plan.study)}, {escape(scores.plan.settings.text)}.",
         "% \\input{macros} in the preamble or the body.",
         "% \\drn<Quantity><Arm><Kernel><Metric>, digits and Greek letters spelt out; Arm and Metric as in summary.csv.",
         "% Other scripts: by the names of their letters or by code points. Names that would be equal end in Alt and letters.",

@@ -8,10 +8,15 @@ is asked for its tables, figures, sentences and macros.
 
 from __future__ import annotations
 
+import json
+import math
+
 from drnbench.outputs import compose
+from drnbench.outputs.base import StudyResults
 from drnbench.outputs.stored_report import Report, keep
 from drnbench.render import html, latex, markdown, style
 from drnbench.results import costs, reading, summary
+from drnbench.results.provenance import Provenance, read_provenance
 from drnbench.store import Store, write_text
 
 
@@ -30,15 +35,18 @@ def write(store: Store, name: str) -> Report:
     shown, warnings = compose.outputs_of(study.scores.plan)
     settings, location = study.scores.plan.settings, study.scores.plan.location
     label = f"{settings.study}-{settings.folder}" if settings.overrides else settings.study
-    folder, tables = store.study(location), compose.tables(study, shown)
+    folder, tables, headline = store.study(location), compose.tables(study, shown), compose.headline(study, shown)
+    origin = read_provenance(study.scores, store)
     texts = {
         "summary.csv": summary.to_csv(study.results),
+        "summary.json": _summary_json(study, origin, headline),
         "costs.csv": costs.to_csv(study.costs),
-        "macros.tex": compose.macros_tex(study, shown),
+        "macros.tex": latex.comment(origin.lines()) + compose.macros_tex(study, shown),
     }
     for n, table in enumerate(tables):
-        texts[f"table_{table.name}.md"] = markdown.render(table)
-        texts[f"table_{table.name}.tex"] = latex.render(table, label if n == 0 else f"{label}-{table.name}")
+        tex = latex.render(table, label if n == 0 else f"{label}-{table.name}")
+        texts[f"table_{table.name}.md"] = markdown.render(table) + markdown.comment(origin.lines())
+        texts[f"table_{table.name}.tex"] = latex.comment(origin.lines()) + tex
         texts[f"table_{table.name}.csv"] = table.to_csv()
     files = [folder / file for file in texts]
     for path, text in zip(files, texts.values(), strict=True):
@@ -46,10 +54,9 @@ def write(store: Store, name: str) -> Report:
     figures = compose.figures(study, shown)
     with style.styled():
         for figure in figures:
-            files += style.save(figure, folder)
-    headline = compose.headline(study, shown)
+            files += style.save(figure, folder, origin.lines())
     files.append(folder / "report.html")
-    page = html.render(study.scores, study.results, tables, figures, headline, store, files, warnings)
+    page = html.render(study.scores, study.results, tables, figures, headline, store, files, origin, warnings)
     write_text(files[-1], page)
     done, planned = study.scores.counts
     report = Report(
@@ -57,3 +64,22 @@ def write(store: Store, name: str) -> Report:
     )
     keep(report, store, location)
     return report
+
+
+def _summary_json(study: StudyResults, origin: Provenance, headline: str) -> str:
+    """Return summary.json: headline, settings, origin, and the rows of summary.csv; a number that is not finite is null."""
+    rows = [dict(zip(summary.COLUMNS, summary.row(result), strict=True)) for result in study.results.values()]
+    content = {
+        "study": origin.settings.study,
+        "question": study.scores.plan.question,
+        "profile": origin.settings.profile,
+        "overrides": dict(origin.settings.overrides),
+        "headline": headline,
+        "provenance": origin.record(),
+        "results": [{column: _finite(value) for column, value in row.items()} for row in rows],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

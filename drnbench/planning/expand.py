@@ -50,6 +50,7 @@ class Expanded:
         control: name of the positive control.
         overrides: fields of every trial by path, on top of the profile.
         until: the rule that seeds are added by; None: their number is fixed. The arms have the most seeds it allows.
+        file: the study file, relative to the folder that holds the store; None: a program built the study.
 
     """
 
@@ -62,6 +63,7 @@ class Expanded:
     control: str | None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     until: Until | None = None
+    file: str | None = None
 
     @property
     def settings(self) -> Settings:

@@ -116,6 +116,7 @@ class Plan:
             question=study.question,
             profile=study.profile,
             overrides=dict(study.settings.overrides),
+            file=study.file,
             baseline=study.baseline,
             baseline_values=declared.baseline,
             control=study.control,

@@ -10,6 +10,7 @@ from typing import Any
 from drnbench.render import text
 from drnbench.render.style import CaptionedFigure
 from drnbench.render.table import CaptionedTable, group_runs
+from drnbench.results.provenance import Provenance
 from drnbench.results.scores import Scores
 from drnbench.results.summary import Results
 from drnbench.store import Store, read_json
@@ -25,6 +26,7 @@ def render(
     headline: str,
     store: Store,
     files: Sequence[Path],
+    origin: Provenance,
     warnings: Sequence[str] = (),
 ) -> str:
     """Return the page; every string of the study is escaped."""
@@ -61,6 +63,8 @@ def render(
         states=_states(scores),
         stages=_stages(scores, store),
         files=[path.name for path in files],
+        facts=origin.facts(),
+        origin=origin,
     )
 
 

@@ -6,7 +6,7 @@ so the tables are ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from drnbench.render.latex_text import breakable, em_width, escape
 from drnbench.render.table import CaptionedTable, Entry, Row, by_metric, column_groups, group_runs
@@ -121,6 +121,11 @@ def _floats(
             floats[-1].append((columns, rows))
             left -= _height(rows)
     return floats
+
+
+def comment(lines: Iterable[str]) -> str:
+    """Return lines, without line ends of their own, as a LaTeX comment."""
+    return "".join(f"% {line}\n" for line in lines)
 
 
 def render(table: CaptionedTable, label: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from drnbench.render.table import CaptionedTable, Entry, by_metric, column_groups
 from drnbench.render.text import plain
 
@@ -48,6 +50,12 @@ def _emphasised(cell: str, entry: Entry) -> str:
         if wanted:
             cell = cell.replace(main, f"\x1b[{on}m{main}\x1b[{off}m", 1)
     return cell
+
+
+def comment(lines: Iterable[str]) -> str:
+    """Return lines that Markdown does not show: definitions of a link that nothing refers to."""
+    texts = (line.replace("\\", "\\\\").replace('"', '\\"') for line in lines)
+    return "\n" + "".join(f'[//]: # "{text}"\n' for text in texts)
 
 
 def terminal(table: CaptionedTable) -> str:

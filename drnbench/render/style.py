@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -242,15 +242,25 @@ def make_legible(figure: Figure) -> list[str]:
     return texts
 
 
-def save(drawn: CaptionedFigure, folder: Path) -> list[Path]:
-    """Write PDF and PNG, without dates, so that the same scores give the same files."""
+def save(drawn: CaptionedFigure, folder: Path, origin: Sequence[str] = ()) -> list[Path]:
+    """Write PDF and PNG, without the date of writing, so that the same scores give the same files.
+
+    Args:
+        drawn: the figure.
+        folder: for the files.
+        origin: lines on the origin of its numbers, for the metadata of both.
+
+    """
     out = []
     # Laid out once: matplotlib would do it, and draw for it, before each file again.
     engine = drawn.figure.get_layout_engine()
     if engine is not None:
         engine.execute(drawn.figure)
         drawn.figure.set_layout_engine(None)
-    for kind, options in (("pdf", {"metadata": {"CreationDate": None}}), ("png", {"dpi": DPI})):
+    pdf = {"CreationDate": None, "Title": drawn.name, "Subject": "; ".join(origin)}
+    png = {"Title": drawn.name, "Description": "\n".join(origin)}
+    options: dict[str, Any]
+    for kind, options in (("pdf", {"metadata": pdf}), ("png", {"dpi": DPI, "metadata": png})):
         path = folder / f"{drawn.name}.{kind}"
         with atomic(path) as temporary:
             drawn.figure.savefig(temporary, format=kind, **options)

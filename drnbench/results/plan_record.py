@@ -12,7 +12,7 @@ from drnbench.config.settings import Settings
 from drnbench.config.units import Evaluation
 from drnbench.errors import UsageError
 from drnbench.results.locations import FILE, locate
-from drnbench.store import Store, read_json, write_json
+from drnbench.store import Store, read_json, write_json, write_text
 
 VERSION = 1
 """Raised when plan.json changes its form; what `_upgraded` does to older ones says how. Before versions were kept: 0."""
@@ -131,6 +131,7 @@ class PlanRecord(_Record):
 
     Attributes:
         overrides: path -> value on top of the profile; empty in plans of earlier versions, which did not record them.
+        file: the study file, relative to the folder that holds the store; None: a program built it, or it is not recorded.
         margin: the margin of equivalence by metric.
         place: the folder of the store that it was read from; empty: it was just made.
 
@@ -141,6 +142,7 @@ class PlanRecord(_Record):
     question: str
     profile: str
     overrides: dict[str, Any] = Field(default_factory=dict)
+    file: str | None = None
     place: str = Field("", exclude=True)
     baseline: str | None
     baseline_values: dict[str, Any]
@@ -181,8 +183,11 @@ class PlanRecord(_Record):
 
 
 def write_plan(record: PlanRecord, store: Store) -> None:
-    """Write plan.json into the folder of the study's report."""
-    write_json(store.study(record.location) / FILE, record.model_dump(mode="json"))
+    """Write plan.json into the folder of the study's report, with a note beside it where its name does not tell all."""
+    folder = store.study(record.location)
+    write_json(folder / FILE, record.model_dump(mode="json"))
+    if folder.name != record.profile:
+        write_text(folder / "settings.txt", f"{record.study}, {record.settings.text}\n")
 
 
 def find_plan(store: Store, location: str) -> PlanRecord | None:

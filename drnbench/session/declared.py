@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Declared:
         question: the first paragraph of its docstring.
         profile: tiny, quick, or one that the study declares.
         overrides: fields of every trial by path, as `--set` gives them; stronger than the profile.
+        file: None: a program built the study.
 
     """
 
@@ -42,6 +44,7 @@ class Declared:
     question: str
     profile: str = DEFAULT_PROFILE
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    file: Path | None = None
 
     @property
     def settings(self) -> Settings:
@@ -72,9 +75,13 @@ class Declared:
             UsageError: what cannot be run, and why.
 
         """
-        arms = self.expanded(store)
+        arms = replace(self.expanded(store), file=self._file(store))
         check_trials_fit((trial for arm in arms.arms for trial in arm.trials), store.cache)
         return make_adaptive(arms, store)
+
+    def _file(self, store: Store) -> str | None:
+        """Return its file relative to the folder that holds the store, from where reports say that it is run."""
+        return None if self.file is None else Path(os.path.relpath(self.file, store.root.parent)).as_posix()
 
 
 def declare(
@@ -106,7 +113,7 @@ def declare(
             )
         return Declared(study, _checked(name), "", profile, overrides)
     loaded, stem, question = load(Path(study))
-    return Declared(loaded, _checked(name or stem), question, profile, overrides)
+    return Declared(loaded, _checked(name or stem), question, profile, overrides, Path(study))
 
 
 def _checked(name: str) -> str:

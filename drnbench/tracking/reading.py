@@ -21,7 +21,7 @@ ENDED = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "lost"
 STATES = {**ENDED, "running": "RUNNING", "waiting": "SCHEDULED"}
 """MLflow's term for each state of a trial."""
 
-REPORTS = ("table_*", "figure_*", "summary.csv", "macros.tex", "report.html", "plan.json")
+REPORTS = ("table_*", "figure_*", "summary.csv", "summary.json", "macros.tex", "report.html", "plan.json")
 """Files of a study's folder that its parent run shows."""
 
 

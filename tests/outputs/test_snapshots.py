@@ -50,6 +50,7 @@ STUDIES: dict[str, Callable[[], Study]] = {"sweep": sweep, "ablation": ablation,
 @pytest.mark.parametrize("name", STUDIES)
 def test_tables_and_macros(store: Store, name: str, request: pytest.FixtureRequest) -> None:
     effect = gain if name == "sweep" else lambda arm, kernel: 0.2 * (arm.values.get("loss") == "on")
+    store = Store(store.root / "results")  # a name that is stated
     fill(store, plan_of(STUDIES[name](), name), effect, costs=name == "ablation", images=32)
     report.write(store, name)
     written = {file.name: file.read_text(encoding="utf-8") for file in store.study(f"{name}/quick").glob("*.[mt][de]*")}

@@ -1,0 +1,224 @@
+"""Origin of a report: when, by which versions, on which hardware, at which cost, by which command, and how arms differ."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drnbench.config.settings import Settings, value_as_argument
+from drnbench.results.plan_record import PlanRecord
+from drnbench.results.scores import Arm, Scores
+from drnbench.store import Store, read_json
+
+PACKAGES = ("drnbench", "python", "torch", "numpy", "pillow", "scikit-image", "lpips")
+"""The packages whose versions are stated, as the store records them with every result."""
+Difference = tuple[Any, Any]
+"""The value of a field in an arm, and in the baseline; None: it has no such field."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The origin of the results of one report, all of it read from the store.
+
+    Attributes:
+        settings: the study with its profile and overrides.
+        command: makes the report again, quoted for a shell, from the folder that holds the store.
+        trials: done and planned.
+        date: end of the last trial that is done, UTC; None as long as none is, or where it was not recorded.
+        versions: every version of each package by which a stage was trained or a trial scored.
+        commits: of drnbench, with a plus sign where files had changed since.
+        hardware: devices, with the processors they were in.
+        seconds: of training, summed over all stages of the study, each counted once; None: not recorded.
+        memory_mib, gpu_memory_mib: largest peak of a process; None: not recorded.
+        seeds: of the trained arms.
+        baseline: the arm that `differences` refer to; None: there is none, and they list the fields in which arms differ.
+        differences: arm -> path -> its value and that of the baseline.
+
+    """
+
+    settings: Settings
+    command: str
+    trials: tuple[int, int]
+    date: str | None
+    versions: Mapping[str, tuple[str, ...]]
+    commits: tuple[str, ...]
+    hardware: tuple[str, ...]
+    seconds: float | None
+    memory_mib: float | None
+    gpu_memory_mib: float | None
+    seeds: tuple[int, ...]
+    baseline: str | None
+    differences: Mapping[str, Mapping[str, Difference]]
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return pairs of a heading and what stands under it, for people; facts that are not recorded are left out."""
+        done, planned = self.trials
+        versions = ", ".join(f"{package} {' and '.join(texts)}" for package, texts in self.versions.items())
+        memory = [
+            f"{mib:.0f} MiB{kind}"
+            for kind, mib in (("", self.memory_mib), (" of GPU memory", self.gpu_memory_mib))
+            if mib is not None
+        ]
+        facts = [
+            ("settings", f"{self.settings.study}, {self.settings.text}"),
+            ("trials", f"{done} of {planned} done"),
+            ("made again by", self.command),
+            ("date of the results", self.date or ""),
+            ("versions", versions),
+            ("commit", ", ".join(self.commits)),
+            ("hardware", "; ".join(self.hardware)),
+            ("training", "" if self.seconds is None else f"{self.seconds:.0f} s of one process"),
+            ("peak memory of a process", ", ".join(memory)),
+            ("seeds", ", ".join(map(str, self.seeds))),
+        ]
+        return [(heading, text) for heading, text in facts if text]
+
+    def lines(self) -> list[str]:
+        """Return all of it as lines of text, for comments and metadata; none holds a line end of any kind."""
+        lines = [f"{heading}: {text}" for heading, text in self.facts()]
+        reference = f" from {self.baseline}" if self.baseline else ""
+        lines += [
+            f"differences of {arm}{reference}: {'; '.join(self.difference_texts(arm)) or 'none'}"
+            for arm in self.differences
+        ]
+        return [_one_line(line) for line in lines]
+
+    def difference_texts(self, arm: str) -> list[str]:
+        """Return the fields of an arm that differ: `adapt.rho=0.5 (0)`, with the baseline's value in brackets."""
+        texts = []
+        for path, (value, base) in self.differences[arm].items():
+            own = f"{path}={value_as_argument(value)}"
+            texts.append(f"{own} ({value_as_argument(base)})" if self.baseline else own)
+        return texts
+
+    def record(self) -> dict[str, Any]:
+        """Return all of it as plain data, for summary.json."""
+        done, planned = self.trials
+        return {
+            "command": self.command,
+            "trials_done": done,
+            "trials_planned": planned,
+            "date": self.date,
+            "versions": {package: list(texts) for package, texts in self.versions.items()},
+            "commits": list(self.commits),
+            "hardware": list(self.hardware),
+            "training_seconds": self.seconds,
+            "peak_memory_mib": self.memory_mib,
+            "peak_gpu_memory_mib": self.gpu_memory_mib,
+            "seeds": list(self.seeds),
+            "baseline": self.baseline,
+            "differences": {
+                arm: {path: {"value": value, "baseline": base} for path, (value, base) in fields.items()}
+                for arm, fields in self.differences.items()
+            },
+        }
+
+
+def _one_line(text: str) -> str:
+    """Return text in which everything that is not printed, line ends of any kind among it, is a space."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def read_provenance(scores: Scores, store: Store) -> Provenance:
+    """Return the origin of a study's results."""
+    plan = scores.plan
+    stages = [record for key in plan.stages if (record := read_json(store.stage(key) / "stage.json"))]
+    scored = [record for key in sorted(plan.keys) if (record := read_json(store.trial(key) / "scores.json"))]
+    statuses = [status for key in sorted(plan.keys) if (status := store.status(store.trial(key)))]
+    ends = [status.finished for status in statuses if status.state == "done" and status.finished]
+    seconds = [value for record in stages if (value := (record.get("costs") or {}).get("seconds")) is not None]
+    arms = [arm for arm in scores.arms if arm.kind != "reference" and arm.config]
+    baseline = scores.baseline if scores.baseline in arms else None
+    return Provenance(
+        plan.settings,
+        command(plan, store),
+        scores.counts,
+        time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(max(ends))) if ends else None,
+        _versions([*stages, *scored]),
+        _distinct(_commit(record.get("git")) for record in [*stages, *scored]),
+        _distinct(_hardware(record) for record in [*stages, *scored]),
+        sum(seconds) if seconds else None,
+        _largest(record.get("peak_rss_mib") for record in [*stages, *scored]),
+        _largest(record.get("peak_gpu_mib") for record in [*stages, *scored]),
+        tuple(sorted({trial.seed for arm in arms for trial in arm.trials})),
+        baseline.name if baseline else None,
+        _differences(arms, baseline),
+    )
+
+
+def command(plan: PlanRecord, store: Store) -> str:
+    """Return the command that makes a report again, quoted for a shell; a call in Python where no file declares the study."""
+    settings, elsewhere = plan.settings, store.root.name != "results"
+    if plan.file is None and plan.place != plan.study:  # earlier versions recorded no file
+        fields = {"name": settings.study, "profile": settings.profile, "overrides": dict(settings.overrides)}
+        fields |= {"results": store.root.name} if elsewhere else {}
+        return f"drnbench.run(study, {', '.join(f'{name}={value!r}' for name, value in fields.items() if value)})"
+    results = f" --results {shlex.quote(store.root.name)}" if elsewhere else ""
+    return f"python -m drnbench run {shlex.quote(plan.file or f'{settings.study}.py')} {settings.options}{results}"
+
+
+def _versions(records: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    recorded = [record.get("versions") or {} for record in records]
+    versions = {package: _distinct(versions.get(package) for versions in recorded) for package in PACKAGES}
+    return {package: texts for package, texts in versions.items() if texts}
+
+
+def _commit(git: Mapping[str, Any] | None) -> str | None:
+    return f"{git['commit'][:12]}{'+' if git.get('dirty') else ''}" if git and git.get("commit") else None
+
+
+def _hardware(record: Mapping[str, Any]) -> str | None:
+    hardware = record.get("hardware") or {}
+    device = (record.get("signature") or {}).get("device") or hardware.get("processor")
+    if device is None:
+        return None
+    processor, cores, system = (hardware.get(name) for name in ("processor", "cores", "system"))
+    parts = [
+        *([str(processor)] if processor and str(processor) not in str(device) else []),
+        *([f"{cores} cores"] if cores else []),
+        *([str(system)] if system else []),
+    ]
+    return f"{device} ({', '.join(parts)})" if parts else str(device)
+
+
+def _distinct(texts: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(sorted({text for text in texts if text}))
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _differences(arms: Iterable[Arm], baseline: Arm | None) -> dict[str, dict[str, Difference]]:
+    """Return what differs from the baseline by arm and path; without one, every field in which two arms differ."""
+    fields = {arm.name: dict(_flat(arm.config or {})) for arm in arms}
+    if baseline is not None:
+        base = fields.pop(baseline.name)
+        return {
+            name: {p: (own.get(p), base.get(p)) for p in {**base, **own} if own.get(p) != base.get(p)}
+            for name, own in fields.items()
+        }
+    paths = dict.fromkeys(path for own in fields.values() for path in own)
+    moved = [p for p in paths if len({repr(own.get(p)) for own in fields.values()}) > 1]
+    return {name: {p: (own.get(p), None) for p in moved} for name, own in fields.items()} if moved else {}
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield path and value of every field that is set, by the paths of overrides; the seed is left out."""
+    for name, value in config.items():
+        path = f"{prefix}{name}"
+        if path == "seed":
+            continue
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}.")
+        elif isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
+            for n, entry in enumerate(value):
+                # Overrides name a stage, and number an evaluation.
+                stage = path == "stages" and "name" in entry
+                own = {field: content for field, content in entry.items() if not (stage and field == "name")}
+                yield from _flat(own, f"{entry['name']}." if stage else f"{path}.{n}.")
+        elif value not in (None, [], {}):
+            yield path, value
