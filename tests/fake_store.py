@@ -7,7 +7,7 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,7 @@ def plan_of(
     question: str = "Do unpaired images help?",
     profile: str = "quick",
     store: Store | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Plan:
     """The plan of a study, or of a study file, against an empty store or the given one.
 
@@ -84,9 +85,10 @@ def plan_of(
         question: of a `Study`; a file has its own.
         profile: as `--profile`.
         store: whose stages and trials count as done.
+        overrides: as `--set`.
 
     """
-    declared = declare(study, profile, name=name or ("unpaired" if isinstance(study, Study) else None))
+    declared = declare(study, profile, overrides, name=name or ("unpaired" if isinstance(study, Study) else None))
     declared = declared if isinstance(study, Path) else replace(declared, question=question)
     folder = _scratch()
     with mock.patch.dict(os.environ, DRNBENCH_DATA=str(folder / "data")):

@@ -15,8 +15,32 @@ from drnbench.store import Store, read_json
 
 PACKAGES = ("drnbench", "python", "torch", "numpy", "pillow", "scikit-image", "lpips")
 """The packages whose versions are stated, as the store records them with every result."""
-Difference = tuple[Any, Any]
-"""The value of a field in an arm, and in the baseline; None: it has no such field."""
+
+
+@dataclass(frozen=True)
+class ArmDifference:
+    """The fields in which an arm differs from its baseline.
+
+    Attributes:
+        arm: its name.
+        baseline: the arm that it is compared with; None: the study has no baseline.
+        fields: path -> its value and that of the baseline, None where a field is not set. Without a baseline: its values
+            of all fields in which two arms of the study differ.
+
+    """
+
+    arm: str
+    baseline: str | None
+    fields: Mapping[str, tuple[Any, Any]]
+
+    @property
+    def text(self) -> str:
+        """The fields: `adapt.rho=0.5 (0)`, with the baseline's value in brackets."""
+        texts = []
+        for path, (value, base) in self.fields.items():
+            text = f"{path}={value_as_argument(value)}"
+            texts.append(f"{text} ({value_as_argument(base)})" if self.baseline else text)
+        return "; ".join(texts) or "nothing"
 
 
 @dataclass(frozen=True)
@@ -27,15 +51,14 @@ class Provenance:
         settings: the study with its profile and overrides.
         command: makes the report again, quoted for a shell, from the folder that holds the store.
         trials: done and planned.
-        date: end of the last trial that is done, UTC; None as long as none is, or where it was not recorded.
+        date: end of the last trained trial that is done, UTC; None as long as none is, or where it was not recorded.
         versions: every version of each package by which a stage was trained or a trial scored.
         commits: of drnbench, with a plus sign where files had changed since.
         hardware: devices, with the processors they were in.
         seconds: of training, summed over all stages of the study, each counted once; None: not recorded.
         memory_mib, gpu_memory_mib: largest peak of a process; None: not recorded.
         seeds: of the trained arms.
-        baseline: the arm that `differences` refer to; None: there is none, and they list the fields in which arms differ.
-        differences: arm -> path -> its value and that of the baseline.
+        differences: of the arms that are trained or named, in table order.
 
     """
 
@@ -50,8 +73,7 @@ class Provenance:
     memory_mib: float | None
     gpu_memory_mib: float | None
     seeds: tuple[int, ...]
-    baseline: str | None
-    differences: Mapping[str, Mapping[str, Difference]]
+    differences: tuple[ArmDifference, ...]
 
     def facts(self) -> list[tuple[str, str]]:
         """Return pairs of a heading and what stands under it, for people; facts that are not recorded are left out."""
@@ -79,20 +101,10 @@ class Provenance:
     def lines(self) -> list[str]:
         """Return all of it as lines of text, for comments and metadata; none holds a line end of any kind."""
         lines = [f"{heading}: {text}" for heading, text in self.facts()]
-        reference = f" from {self.baseline}" if self.baseline else ""
-        lines += [
-            f"differences of {arm}{reference}: {'; '.join(self.difference_texts(arm)) or 'none'}"
-            for arm in self.differences
-        ]
+        for difference in self.differences:
+            reference = f" differs from {difference.baseline!r} in" if difference.baseline else " has"
+            lines.append(f"{difference.arm!r}{reference}: {difference.text}")
         return [_one_line(line) for line in lines]
-
-    def difference_texts(self, arm: str) -> list[str]:
-        """Return the fields of an arm that differ: `adapt.rho=0.5 (0)`, with the baseline's value in brackets."""
-        texts = []
-        for path, (value, base) in self.differences[arm].items():
-            own = f"{path}={value_as_argument(value)}"
-            texts.append(f"{own} ({value_as_argument(base)})" if self.baseline else own)
-        return texts
 
     def record(self) -> dict[str, Any]:
         """Return all of it as plain data, for summary.json."""
@@ -109,11 +121,14 @@ class Provenance:
             "peak_memory_mib": self.memory_mib,
             "peak_gpu_memory_mib": self.gpu_memory_mib,
             "seeds": list(self.seeds),
-            "baseline": self.baseline,
-            "differences": {
-                arm: {path: {"value": value, "baseline": base} for path, (value, base) in fields.items()}
-                for arm, fields in self.differences.items()
-            },
+            "differences": [
+                {
+                    "arm": difference.arm,
+                    "baseline": difference.baseline,
+                    "fields": {path: {"value": v, "baseline": base} for path, (v, base) in difference.fields.items()},
+                }
+                for difference in self.differences
+            ],
         }
 
 
@@ -127,11 +142,12 @@ def read_provenance(scores: Scores, store: Store) -> Provenance:
     plan = scores.plan
     stages = [record for key in plan.stages if (record := read_json(store.stage(key) / "stage.json"))]
     scored = [record for key in sorted(plan.keys) if (record := read_json(store.trial(key) / "scores.json"))]
-    statuses = [status for key in sorted(plan.keys) if (status := store.status(store.trial(key)))]
+    # Untrained methods are scored once for every study and setting: another run may have done that since.
+    trained = {trial.key for trial in plan.trials if trial.stages} or plan.keys
+    statuses = [status for key in trained if (status := store.status(store.trial(key)))]
     ends = [status.finished for status in statuses if status.state == "done" and status.finished]
     seconds = [value for record in stages if (value := (record.get("costs") or {}).get("seconds")) is not None]
     arms = [arm for arm in scores.arms if arm.kind != "reference" and arm.config]
-    baseline = scores.baseline if scores.baseline in arms else None
     return Provenance(
         plan.settings,
         command(plan, store),
@@ -144,8 +160,7 @@ def read_provenance(scores: Scores, store: Store) -> Provenance:
         _largest(record.get("peak_rss_mib") for record in [*stages, *scored]),
         _largest(record.get("peak_gpu_mib") for record in [*stages, *scored]),
         tuple(sorted({trial.seed for arm in arms for trial in arm.trials})),
-        baseline.name if baseline else None,
-        _differences(arms, baseline),
+        tuple(_differences(scores, arms)),
     )
 
 
@@ -192,18 +207,23 @@ def _largest(values: Iterable[float | None]) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _differences(arms: Iterable[Arm], baseline: Arm | None) -> dict[str, dict[str, Difference]]:
-    """Return what differs from the baseline by arm and path; without one, every field in which two arms differ."""
+def _differences(scores: Scores, arms: Iterable[Arm]) -> Iterator[ArmDifference]:
+    """Yield what differs from each arm's baseline; without any, every field in which two arms differ."""
     fields = {arm.name: dict(_flat(arm.config or {})) for arm in arms}
-    if baseline is not None:
-        base = fields.pop(baseline.name)
-        return {
-            name: {p: (own.get(p), base.get(p)) for p in {**base, **own} if own.get(p) != base.get(p)}
-            for name, own in fields.items()
-        }
-    paths = dict.fromkeys(path for own in fields.values() for path in own)
-    moved = [p for p in paths if len({repr(own.get(p)) for own in fields.values()}) > 1]
-    return {name: {p: (own.get(p), None) for p in moved} for name, own in fields.items()} if moved else {}
+    if scores.baseline is None:
+        paths = dict.fromkeys(path for own in fields.values() for path in own)
+        moved = [path for path in paths if len({repr(own.get(path)) for own in fields.values()}) > 1]
+        for name, own in fields.items() if moved else ():
+            yield ArmDifference(name, None, {path: (own.get(path), None) for path in moved})
+        return
+    for name, own in fields.items():
+        arm = scores.arm(name)
+        condition = scores.primary_of(arm)
+        baseline = scores.baseline_of(arm, condition) if condition else None
+        if baseline is not None and baseline.name in fields:
+            base = fields[baseline.name]
+            moved = [path for path in {**base, **own} if own.get(path) != base.get(path)]
+            yield ArmDifference(name, baseline.name, {path: (own.get(path), base.get(path)) for path in moved})
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
