@@ -28,7 +28,7 @@ SeedsOpt = Annotated[
 HalfWidthOpt = Annotated[
     float | None,
     Option(
-        metavar="SIZE", help="add seeds until differences to the baseline are known this well, in the metric's unit"
+        metavar="SIZE", help="add seeds until differences to the baseline have this half-width, in the metric's unit"
     ),
 ]
 ResultsOpt = Annotated[Path, Option(metavar="DIR", help="the store")]

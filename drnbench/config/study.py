@@ -106,7 +106,7 @@ class Primary(Frozen):
 
 
 class Until(Frozen):
-    """A number of seeds that grows, arm by arm, until the difference to the baseline is known well enough.
+    """A number of seeds that grows, arm by arm, until the difference to the baseline is precise enough.
 
     The rule is `drnbench.results.stopping`; docs/statistics.md has its simulation.
     """

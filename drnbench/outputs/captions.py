@@ -34,7 +34,7 @@ def caption(scores: Scores, shown: list[Result], *, by_scale: bool = False, extr
         *_intervals(scored),
         *_statistics(scores, scored),
         _sizes(scores, scored),
-        *(scores.plan.until.sentences() if scores.plan.until else ()),
+        *(scores.plan.until.caption() if scores.plan.until else ()),
         *_infinite(scored),
         *left_out(scores),
         *_fewer_pairs(scores),

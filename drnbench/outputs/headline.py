@@ -23,8 +23,9 @@ def sentences(study: StudyResults, outputs: Sequence[Output]) -> list[str]:
     if answer is None:
         before = [sentence for sentence in _of(study, outputs, "before") if sentence]
         answer = [*before, *_comparison(study, alone=not before)]
-    shared = settings.sentence(study.scores)
-    return _distinct([*opening, *progress, *failures, *answer, shared, *_of(study, outputs, "after")])
+    shared, rule = settings.sentence(study.scores), study.scores.plan.until
+    seeds = [rule.sentence()] if rule else []
+    return _distinct([*opening, *progress, *failures, *answer, *seeds, shared, *_of(study, outputs, "after")])
 
 
 def _of(study: StudyResults, outputs: Iterable[Output], position: str) -> Iterable[str]:

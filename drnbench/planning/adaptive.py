@@ -18,7 +18,7 @@ from drnbench.planning.graph import Plan, PlannedTrial
 from drnbench.results.comparison import Compared, of_record
 from drnbench.results.plan_record import SeedsRecord, UntilRecord
 from drnbench.results.scores import Condition
-from drnbench.results.stopping import Look, look, next_count
+from drnbench.results.stopping import Look, examine, next_count
 from drnbench.store import Store
 
 
@@ -118,10 +118,10 @@ def _seeds(
         if "waiting" in (*arm, *base):
             reason = f"{count} seeds{before}, {arm.count('waiting')} of them to come"
             return SeedsRecord(arm=pair.arm, seeds=count, reason=reason, open=True)
-        seen = look(compared.table(pair.arm, pair.base, pair.condition, pair.metric, store, count), until)
-        if reason := _failures(arm, base) or _ending(seen, count, until, unit):
-            return SeedsRecord(arm=pair.arm, seeds=count, reason=reason, half_width=seen.half_width)
-        before, count = f" after {_size(seen, unit)} with {count}", next_count(count, until)
+        look = examine(compared.table(pair.arm, pair.base, pair.condition, pair.metric, store, count), until)
+        if reason := _failures(arm, base) or _ending(look, count, until, unit):
+            return SeedsRecord(arm=pair.arm, seeds=count, reason=reason, half_width=look.half_width)
+        before, count = f" after {_size(look, unit)} with {count}", next_count(count, until)
 
 
 def _state(trial: PlannedTrial, pair: _Pair) -> str:
@@ -142,20 +142,20 @@ def _failures(arm: list[str], base: list[str]) -> str:
     return ""
 
 
-def _ending(seen: Look, count: int, until: Until, unit: str) -> str:
+def _ending(look: Look, count: int, until: Until, unit: str) -> str:
     """Return the reason to end an arm after a look; empty where it is open."""
-    if seen.half_width is not None and seen.half_width <= until.half_width:
-        return f"{_size(seen, unit)} reached with {count} seeds"
-    if seen.images_needed:
+    if look.half_width is not None and look.half_width <= until.half_width:
+        return f"{_size(look, unit)} reached with {count} seeds"
+    if look.images_needed:
         return (
-            f"{_size(seen, unit)} with {count} seeds; more seeds do not help: the spread is between images, of which at "
-            f"least {seen.images_needed} are needed (unlimited seeds would leave {seen.images_alone:.3g}{unit})"
+            f"{_size(look, unit)} with {count} seeds; more seeds do not help: the spread is between images, of which at "
+            f"least {look.images_needed} are needed (unlimited seeds would leave {look.images_alone:.3g}{unit})"
         )
-    return f"at most {count} seeds: {_size(seen, unit)}" if count >= until.at_most else ""
+    return f"at most {count} seeds: {_size(look, unit)}" if count >= until.at_most else ""
 
 
-def _size(seen: Look, unit: str) -> str:
-    return "no half-width" if seen.half_width is None else f"half-width {seen.half_width:.3g}{unit}"
+def _size(look: Look, unit: str) -> str:
+    return "no half-width" if look.half_width is None else f"half-width {look.half_width:.3g}{unit}"
 
 
 def _unit(metric: str) -> str:

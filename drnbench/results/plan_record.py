@@ -116,14 +116,24 @@ class UntilRecord(_Record):
         )
         return [head, *(f"  {arm.arm}: {arm.reason}" for arm in self.arms)]
 
-    def sentences(self) -> list[str]:
-        """Return the same for a caption."""
+    def caption(self) -> list[str]:
+        """Return the same in sentences."""
         arms = "; ".join(f"{arm.arm}: {arm.reason}" for arm in self.arms)
         rule = f"Seeds were added until the half-width of Δ was at most {self.target} ({self.at_least} to {self.at_most} an arm)"
         return [
-            f"{rule}; Δ is paired by common seeds. {arms}.",
+            f"{rule}: {arms}.",
+            "Δ is paired by common seeds and means are over each arm's own, so arms compare by Δ.",
             "Intervals and tests are at half the level, as they were looked at several times.",
         ]
+
+    def sentence(self) -> str:
+        """Return how many arms reached the half-width, and what the others have."""
+        left = [f"{arm.arm} not ({arm.reason})" for arm in self.arms if not self._reached(arm)]
+        reached = f"{len(self.arms) - len(left)} of {len(self.arms)} arms"
+        return f"Seeds were added: {'; '.join([f'{reached} reached a half-width of {self.target}', *left])}."
+
+    def _reached(self, arm: SeedsRecord) -> bool:
+        return not arm.open and arm.half_width is not None and arm.half_width <= self.half_width
 
 
 class PlanRecord(_Record):

@@ -1,4 +1,4 @@
-"""The rule that adds seeds to an arm until its difference to the baseline is known well enough.
+"""The rule that adds seeds to an arm until its difference to the baseline is precise enough.
 
 After `at_least` seeds, and again after each further third of them, the interval of the difference is looked at. The arm
 ends there where the half-width is at most the target; where the spread between images alone keeps it above (an
@@ -45,7 +45,7 @@ def next_count(seeds: int, until: Until) -> int:
     return min(max(seeds + 1, seeds * 4 // 3), until.at_most)
 
 
-def look(D: Array, until: Until) -> Look:
+def examine(D: Array, until: Until) -> Look:
     """Return the precision of a table of paired differences, S seeds x I images."""
     result = difference(D, alpha=LOOKS_ALPHA)
     if result is None or result.low is None or result.high is None:

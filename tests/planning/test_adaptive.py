@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from drnbench import Study, Until
+from drnbench import Axis, Study, Until
 from drnbench.cli import main
 from drnbench.errors import UsageError
 from drnbench.outputs.report import write
@@ -165,11 +165,19 @@ def test_a_report_pairs_arms_by_common_seeds_and_says_why_each_has_its_number(fi
     caption = " ".join(next(path for path in report.files if path.suffix == ".md").read_text(encoding="utf-8").split())
     for text in ("at most 0.05 dB", "paired by common seeds", *reasons(plan).values()):
         assert text in caption
+    assert "2 of 3 arms reached a half-width of 0.05 dB" in report.headline
+    assert f"{UNCLEAR} not (at most 10 seeds" in report.headline
     assert read_plan(store, plan.study.settings.location).until == plan.until
 
 
 def test_a_profile_or_the_command_line_may_fix_the_number(study):
     assert set(counts(plan_of(study, profile="tiny")).values()) == {2}
+    declared = Study(
+        base=base(), axes=[Axis("adapt.rho", [0.0, 0.5])], seeds=5, baseline={"adapt.rho": 0.0},
+        profiles={"fine": {"seeds": Until(half_width=0.02)}, "finer": {"seeds.half_width": 0.01}},
+    )  # fmt: skip
+    assert plan_of(declared).until is None
+    assert [plan_of(declared, profile=name).until.half_width for name in ("fine", "finer")] == [0.02, 0.01]
     arms = declare(study, overrides={"seeds": 4}).expanded(Store(Path("none"))).arms
     assert {len(arm.trials) for arm in arms if arm.kind != "reference"} == {4}
 

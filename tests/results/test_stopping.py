@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from drnbench.config.study import Until
 from drnbench.results.statistics import ALPHA, difference
-from drnbench.results.stopping import look, next_count
+from drnbench.results.stopping import examine, next_count
 from tests.results.simulate_until import any_star, differences, ends, oracle
 
 CASES = [
@@ -55,20 +55,20 @@ def test_stopping_makes_no_false_stars(images, sd, half_width):
 
 @given(arrays.arrays(np.float64, (4, 6), elements=st.floats(-1, 1)), st.floats(0.01, 1))
 def test_a_look_says_what_the_report_will(D, half_width):
-    seen, shown = look(D, Until(half_width=half_width)), difference(D, alpha=ALPHA / 2)
-    assert seen.half_width == pytest.approx((shown.high - shown.low) / 2)
-    if seen.images_needed:
-        assert seen.half_width > half_width
-        assert seen.images_alone > half_width
-        assert seen.images_needed > 6
+    look, shown = examine(D, Until(half_width=half_width)), difference(D, alpha=ALPHA / 2)
+    assert look.half_width == pytest.approx((shown.high - shown.low) / 2)
+    if look.images_needed:
+        assert look.half_width > half_width
+        assert look.images_alone > half_width
+        assert look.images_needed > 6
 
 
 def test_images_that_are_needed_would_be_enough():
     rng = np.random.default_rng(3)
     effect = 0.2 * rng.standard_normal(8)
-    seen = look(effect + 0.001 * rng.standard_normal((3, 8)), Until(half_width=0.05))
-    many = effect[rng.integers(8, size=seen.images_needed)]
-    again = look(many + 0.001 * rng.standard_normal((3, len(many))), Until(half_width=0.05))
+    look = examine(effect + 0.001 * rng.standard_normal((3, 8)), Until(half_width=0.05))
+    many = effect[rng.integers(8, size=look.images_needed)]
+    again = examine(many + 0.001 * rng.standard_normal((3, len(many))), Until(half_width=0.05))
     assert again.half_width == pytest.approx(0.05, rel=0.25)
 
 
@@ -87,6 +87,6 @@ def test_counts_grow_up_to_the_most(fewest, more):
     "D", [np.full((3, 5), np.inf), np.full((1, 1), 0.2), np.zeros((3, 5)), np.array([[0.1], [0.2], [0.3]])]
 )
 def test_degenerate_tables_are_looked_at(D):
-    seen = look(D, Until(half_width=0.05))
-    assert seen.images_needed is None
-    assert seen.half_width is None or seen.half_width >= 0
+    look = examine(D, Until(half_width=0.05))
+    assert look.images_needed is None
+    assert look.half_width is None or look.half_width >= 0
