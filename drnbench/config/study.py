@@ -244,6 +244,8 @@ class Study(Frozen):
         for field in ("axes", "exclude", "subject"):
             if getattr(self, field):
                 raise ValueError(f"a study with a search has no {field}: the search says what is tried")
+        if self.primary is not None and not isinstance(self.primary.arm, str):
+            raise ValueError(f"the primary of a search is an arm's name, such as 'winner' (got {self.primary.arm!r})")
         if "seeds" in self.model_fields_set or any("seeds" in sizes for sizes in self.profiles.values()):
             raise ValueError(
                 "a search has seeds of its own: Search(seeds=..., fresh_seeds=...), search.seeds in a profile"

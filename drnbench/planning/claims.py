@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drnbench.config.outputs import measured_metrics
+from drnbench.config.search import AXIS
 from drnbench.config.study import Primary
 from drnbench.errors import UsageError, nearest
 from drnbench.planning.graph import Plan
 from drnbench.results.comparison import of_record
 from drnbench.results.plan_record import PrimaryRecord
 from drnbench.results.scores import Arm, Condition, Scores
+
+SELECTED = ("winner", "front")
+"""First words of the names of arms that a search selects."""
 
 
 def primary_cell(plan: Plan) -> PrimaryRecord | None:
@@ -26,7 +32,7 @@ def primary_cell(plan: Plan) -> PrimaryRecord | None:
             raise UsageError(
                 f"{plan.study.name}: margin: no arm is measured in {metric!r}: {nearest(metric, measured)}"
             )
-    if study.primary is None:
+    if study.primary is None or _selected_later(plan, study.primary.arm):
         return None
     where, scores = f"{plan.study.name}: primary", of_record(plan.record()).scores
     arm = _arm(scores, study.primary, where)
@@ -39,6 +45,13 @@ def primary_cell(plan: Plan) -> PrimaryRecord | None:
     if base is None or arm.seedless or base.seedless:
         raise UsageError(f"{where}: {arm.name} on {condition.label} is compared with no trained baseline")
     return PrimaryRecord(arm=arm.name, metric=metric, **condition._asdict())
+
+
+def _selected_later(plan: Plan, arm: str | dict[str, Any]) -> bool:
+    """Return True if an arm is one that the study's search has not selected yet."""
+    arms = {arm.name for arm in plan.study.arms}
+    searches = any(axis.path == AXIS for axis in plan.study.study.axes)
+    return searches and isinstance(arm, str) and arm not in arms and arm.partition(" ")[0] in SELECTED
 
 
 def _arm(scores: Scores, primary: Primary, where: str) -> Arm:
@@ -55,6 +68,8 @@ def _arm(scores: Scores, primary: Primary, where: str) -> Arm:
 
 
 def _condition(arm: Arm, primary: Primary, where: str) -> Condition:
+    if not arm.conditions:
+        raise UsageError(f"{where}: every seed of {arm.name} is excluded")
     for condition in arm.conditions:
         if primary.dataset in {None, condition.dataset} and primary.kernel in {None, condition.kernel}:
             return condition

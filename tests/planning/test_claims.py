@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from drnbench import Primary, Study
+from drnbench import Exclude, Primary, Study
 from drnbench.config.study import Axis
 from drnbench.config.trial import Evaluate
 from drnbench.errors import UsageError
 from drnbench.planning import Plan
 from tests.fake_store import base, plan_of
+from tests.search.studyfile import study as search_study
 
 
 def study(**fields: Any) -> Study:
@@ -61,6 +62,7 @@ def test_plan_json_records_the_primary_comparison(primary: Any, cell: tuple[str,
         ({"primary": "bicubic"}, "compared with no trained baseline"),
         ({"primary": Primary(CELL, kernel="nearest")}, "not scored on nearest"),
         ({"primary": Primary(CELL, metric="lpips")}, "not measured in 'lpips'"),
+        ({"primary": CELL, "exclude": [Exclude(CELL, "too slow")]}, "every seed of ρ=0.3, λ=0.5 is excluded"),
         ({"margin": {"psnr": 0.1}}, "margin: no arm is measured in 'psnr'.*'psnr_y'"),
     ],
 )
@@ -84,3 +86,15 @@ def test_claims_about_nothing_are_refused_before_any_work(fields: dict[str, Any]
 def test_a_declaration_that_cannot_be_meant_is_refused(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         study(**fields)
+
+
+@pytest.mark.parametrize("arm", ["winner", "front 2"])
+def test_the_primary_arm_of_a_search_may_be_one_that_it_has_still_to_select(arm: str) -> None:
+    assert plan_of(search_study(primary=arm)).record().primary is None
+
+
+def test_the_primary_arm_of_a_search_is_a_name_that_it_can_have() -> None:
+    with pytest.raises(UsageError, match="no arm is called 'winer'"):
+        plan_of(search_study(primary="winer"))
+    with pytest.raises(ValidationError, match="the primary of a search is an arm's name"):
+        search_study(primary={"adapt.rho": 0.3})

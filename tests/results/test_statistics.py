@@ -100,6 +100,13 @@ def test_one_image_takes_its_interval_from_the_seeds_and_speaks_of_no_method() -
     assert verdict(result, 1e-9, higher_is_better=True) == ""
 
 
+@given(arrays.arrays(np.float64, (3, 4), elements=st.floats(-1, 1)), st.floats(-1, 1))
+def test_an_interval_leaves_zero_out_where_p_is_below_five_percent(D: np.ndarray, shift: float) -> None:
+    result = difference(D + shift)
+    if result.p is not None and result.spreads[0].error > 0 and abs(result.p - 0.05) > 1e-6:
+        assert (result.low > 0 or result.high < 0) == (result.p < 0.05)
+
+
 @given(arrays.arrays(np.float64, (3, 4), elements=st.floats(-1, 1)), st.floats(0.01, 3))
 def test_equivalence_is_two_one_sided_tests(D: np.ndarray, margin: float) -> None:
     result = difference(D)
