@@ -13,6 +13,12 @@ from drnbench.results.scores import Condition, Scores
 from drnbench.results.statistics import STAR_SEEDS, Difference
 from drnbench.results.summary import Result
 
+ONE_SAMPLE = {
+    "checkpoints": "over images: one seed, so it speaks of these checkpoints",
+    "image": "over seeds: one test image, so nothing is starred, and it speaks of this image",
+}
+"""The sample that is left of a difference, and what it speaks of, by the difference's level."""
+
 
 def caption(scores: Scores, shown: list[Result], *, by_scale: bool = False, extra: Iterable[str] = ()) -> str:
     """Return what was measured, how, and what a star means.
@@ -144,8 +150,10 @@ def _data(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _tested(scored: list[Result]) -> str:
     """Write the family of a table's tests, and the comparison that is in none."""
-    family = max((result.family for result in scored if not result.primary), default=0)
-    words = f"Holm-adjusted p < 0.05 over the {text.count(family, 'difference')} of the table" if family else ""
+    families = [result.family for result in scored if result.family and not result.primary]
+    family = max(families, default=0)
+    tables = "the table" if family == len(families) else "the study's tables"  # a cell may be in a larger one, too
+    words = f"Holm-adjusted p < 0.05 over the {text.count(family, 'difference')} of {tables}" if family else ""
     primary = next((result for result in scored if result.primary and result.p_holm is not None), None)
     if primary is None:
         return words or "p < 0.05"
@@ -180,11 +188,8 @@ def _statistics(scores: Scores, scored: list[Result]) -> list[str]:
     differences = [result.difference for result in scored if result.difference is not None]
     levels = {difference.level for difference in differences}
     delta = f"Δ: mean paired difference to {scores.baseline_label}"
-    if levels == {"checkpoints"}:
-        end = (
-            "with its 95 % t interval over images: one seed, so it speaks of these checkpoints and not of the methods."
-        )
-        parts = [f"{delta} {end}"]
+    if len(levels) == 1 and (sample := ONE_SAMPLE.get(*levels)):
+        parts = [f"{delta} with its 95 % t interval {sample} and not of the methods."]
     elif differences:
         parts = [
             f"{delta} with its 95 % interval (the widest of the crossed seed-by-image t, t over seeds, t over images)."
@@ -195,7 +200,9 @@ def _statistics(scores: Scores, scored: list[Result]) -> list[str]:
         parts = [f"{delta}."]
     if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in scored):
         parts.append(f"* better, † worse than it: {_tested(scored)}.")
-    elif differences:
+        if any(r.p_holm is not None and r.difference and r.difference.seeds < STAR_SEEDS for r in scored):
+            parts.append(f"Arms with fewer than {STAR_SEEDS} common seeds are not starred.")
+    elif differences and levels != {"image"}:
         parts.append(f"Under {STAR_SEEDS} seeds nothing is starred.")
     parts += _margins(scored)
     if any(scores.arm(result.arm).seedless and result.difference for result in scored):

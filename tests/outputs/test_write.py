@@ -239,3 +239,16 @@ def test_a_current_report_is_found_and_an_outdated_one_is_not(filled: Store) -> 
     assert set(current.files) == set(written.files)
     os.utime(next(store.root.glob("trials/*/per_image.parquet")), (1, 1))
     assert stored_report.current(store, name) is None
+
+
+def test_a_caption_says_what_few_seeds_and_one_image_leave(store: Store) -> None:
+    fill(store, plan_of(rho_study()), gain, done=lambda t: t.arm.name != "ρ=1" or t.trial.seed < 2)
+    report.write(store, "unpaired")
+    caption = (store.study("unpaired/quick") / "table_rho.md").read_text().split("\n")[0]
+    assert "Arms with fewer than 3 common seeds are not starred" in caption
+    assert "over the 16 differences of the table" in caption
+    fill(store, plan_of(rho_study()), gain, change=lambda trial, rows: rows[rows["image"] == "img00"])
+    report.write(store, "unpaired")
+    text = (store.study("unpaired/quick") / "table_rho.md").read_text()
+    assert "one test image, so nothing is starred, and it speaks of this image and not of the methods" in text
+    assert "†" not in text
