@@ -122,7 +122,7 @@ def _infinite(scored: list[Result]) -> list[str]:
         return []
     # The means of two metrics, or of two arms, then rest on different images.
     left_out = f"Infinite values (SR equal to HR) are left out: {'; '.join(sorted(counts))}"
-    return [f"{left_out}; such a cell says how many images its mean rests on."]
+    return [f"{left_out}; a cell says on how many images it rests, where it is not on all."]
 
 
 def _fewer_pairs(scores: Scores) -> list[str]:
@@ -177,8 +177,9 @@ def emphasis(scores: Scores) -> str:
     """Return what bold and underlined means, and who does not compete for it."""
     outside = ["untrained references"]
     outside += ["the positive control"] if scores.control is not None else []
-    outside += ["oracles"] if any(scores.is_oracle(arm) for arm in scores.arms) else []
-    return f"Bold, underlined: best and second best of a column; {labels.listing(outside)} do not compete."
+    outside += ["oracles"] if wording.oracles(scores) else []
+    words = f"Bold, underlined: best and second best of a column; {labels.listing(outside)} do not compete."
+    return " ".join([words, *wording.oracle_sentence(scores)])
 
 
 def _statistics(scores: Scores, scored: list[Result]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from drnbench.outputs import captions
+from drnbench.outputs import captions, failed_seeds
 from drnbench.outputs.curve_panels import Panel, has_differences, limits, panels
 from drnbench.render import lines, style, text, x_axis
 from drnbench.render.lines import Point
@@ -89,8 +89,10 @@ def _arrow(ax: Axes, point: Point, s: text.MetricStyle, *, right: bool) -> None:
 def _caption(
     scores: Scores, results: Results, s: text.MetricStyle, metric: str, axis: AxisRecord, *, deltas: bool
 ) -> str:
+    failed = failed_seeds.sentences(scores)
     if not deltas:
-        return f"{s.label} against {axis.title}: mean and 95 % t interval over the seeds' test-set means."
+        means = f"{s.label} against {axis.title}: mean and 95 % t interval over the seeds' test-set means."
+        return " ".join([means, *failed])
     differences = [r.difference for r in results.values() if r.difference and r.metric == metric]
     seeds = text.span([d.seeds for d in differences], "seed")
     caption = (
@@ -99,4 +101,4 @@ def _caption(
     )
     if scores.control and scores.control.kind == "named":
         caption += f" Dashed, with its interval: the positive control, {scores.plan.control}."
-    return caption
+    return " ".join([caption, *failed])

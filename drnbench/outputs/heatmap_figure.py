@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drnbench.outputs import captions
+from drnbench.outputs import captions, failed_seeds
 from drnbench.render import style, text, x_axis
 from drnbench.render.style import GREY, PAGE_IN, CaptionedFigure
 from drnbench.results import layout
@@ -196,4 +196,6 @@ def _caption(scores: Scores, shown: list[Panel], s: text.MetricStyle, top: float
         parts.append("* better, † worse: Holm-adjusted p < 0.05 within all differences of a table.")
     if any(abs(d.mean) > 1.001 * top for d in differences):
         parts.append(f"Colours saturate at {text.number(top, s.delta_decimals)}{s.unit}.")
-    return " ".join([*parts, *captions.kernel_specs({r.condition: None for r in cells})])
+    return " ".join(
+        [*parts, *failed_seeds.sentences(scores), *captions.kernel_specs({r.condition: None for r in cells})]
+    )

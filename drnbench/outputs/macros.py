@@ -6,6 +6,7 @@ import itertools
 import string
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from drnbench.outputs import failed_seeds
 from drnbench.outputs.base import Macros, StudyResults
 from drnbench.render import text
 from drnbench.render.latex_text import escape
@@ -112,7 +113,8 @@ def _result_macros(scores: Scores, result: Result) -> Macros:
             "Won": f"{100 * difference.won:.0f}\\,\\%" if difference else MISSING,
         }
     sizes = text.sample([result.n_seeds], [result.n_images])
-    comment = f"{result.arm}, {result.condition.label}, {result.metric}; {sizes}"
+    failures = failed_seeds.count([scores.arm(result.arm)])
+    comment = f"{result.arm}, {result.condition.label}, {result.metric}; {sizes}{f', {failures}' if failures else ''}"
     return Macros(cell_name(scores, result.condition, result.arm, result.metric), bodies, comment)
 
 

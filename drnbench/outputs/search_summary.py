@@ -16,25 +16,25 @@ COST_LABELS = {"parameters": "parameters", "macs": "MACs", "step_macs": "step MA
 
 def label(objective: Mapping[str, Any]) -> str:
     """Return the label of an objective on an axis of a figure, in two lines."""
-    what = objective["what"]
+    measure = objective["what"]
     better = "higher is better" if objective["direction"] == "maximise" else "lower is better"
-    if what in COSTS:
-        return f"{COST_LABELS[what]}\n{better}"
-    style = _style(what)
+    if measure in COSTS:
+        return f"{COST_LABELS[measure]}\n{better}"
+    style = _style(measure)
     kernel = f"{labels.kernel(objective['kernel'])}, " if objective["kernel"] else ""
     unit = f" ({style.unit.strip()})" if style.unit else ""
-    return f"{'validation ' if what == VALIDATION else ''}{style.label}{unit}\n{kernel}{better}"
+    return f"{'validation ' if measure == VALIDATION else ''}{style.label}{unit}\n{kernel}{better}"
 
 
 def where(objective: Mapping[str, Any]) -> str:
     """Return an objective with the images it is measured on: `PSNR-Y of held-out training images, gaussian σ=2`."""
-    what = objective["what"]
-    if what in COSTS:
-        return COST_LABELS[what]
+    measure = objective["what"]
+    if measure in COSTS:
+        return COST_LABELS[measure]
     kernel = f", {labels.kernel(objective['kernel'])}" if objective["kernel"] else ""
-    if what == VALIDATION:
+    if measure == VALIDATION:
         return f"validation PSNR (held-out training images{kernel})"
-    return f"{_style(what).label} on {objective['source']}{kernel}"
+    return f"{_style(measure).label} on {objective['source']}{kernel}"
 
 
 def costs(scores: Scores, rows: str | None) -> tuple[Cost, ...]:
@@ -46,10 +46,10 @@ def costs(scores: Scores, rows: str | None) -> tuple[Cost, ...]:
 
 def value(objective: Mapping[str, Any], number: float) -> str:
     """Write the value of an objective."""
-    what = objective["what"]
-    if what in COSTS:
-        return f"{number:,.0f} {COST_LABELS[what]}" if number >= 1000 else f"{number:.3g} {COST_LABELS[what]}"
-    style = _style(what)
+    measure = objective["what"]
+    if measure in COSTS:
+        return f"{number:,.0f} {COST_LABELS[measure]}" if number >= 1000 else f"{number:.3g} {COST_LABELS[measure]}"
+    style = _style(measure)
     return f"{text.number(number, style.delta_decimals)}{style.unit}"
 
 
@@ -125,8 +125,8 @@ def caption(scores: Scores) -> list[str]:
     ]
 
 
-def _style(what: str) -> text.MetricStyle:
-    return text.style("psnr_y" if what == VALIDATION else what)
+def _style(measure: str) -> text.MetricStyle:
+    return text.style("psnr_y" if measure == VALIDATION else measure)
 
 
 def _objectives(search: Mapping[str, Any]) -> str:

@@ -176,7 +176,7 @@ def _mean(result: Result | None, style: text.MetricStyle) -> Entry:
     tail = f"± {text.number(result.half_width, style.decimals)}" if result.half_width is not None else ""
     if result.left_out:
         # Another metric of the row, or another row, rests on all images.
-        tail = f"{tail} ({result.n_images} of {text.count(result.n_images + result.left_out, 'image')})".lstrip()
+        tail = f"{tail} ({_kept(result.n_images, result.left_out)})".lstrip()
     return Entry(text.number(result.mean, style.decimals), tail)
 
 
@@ -187,7 +187,14 @@ def _delta(result: Result | None, style: text.MetricStyle) -> Entry:
     mark = MARKS[result.verdict]
     if result.verdict != "better" or result.equivalence == "equivalent":
         mark += MARGIN_MARKS.get(result.equivalence, "")
-    return Entry(text.signed(difference.mean, decimals), text.interval(difference, decimals), mark)
+    tail = text.interval(difference, decimals)
+    if difference.left_out > result.left_out:  # an infinite value of the baseline
+        tail = f"{tail} ({_kept(difference.images, difference.left_out)})".lstrip()
+    return Entry(text.signed(difference.mean, decimals), tail, mark)
+
+
+def _kept(kept: int, left_out: int) -> str:
+    return f"{kept} of {text.count(kept + left_out, 'image')}"
 
 
 def span(values: Sequence[str]) -> Entry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from drnbench.outputs import captions
+from drnbench.outputs import captions, failed_seeds
 from drnbench.render import label_placement, style, text
 from drnbench.render.style import COLOURS, COLUMN_IN, GREY, MARKERS, CaptionedFigure
 from drnbench.results.costs import DESCRIPTIONS, Costs, scaled_unit
@@ -95,7 +95,7 @@ def draw(scores: Scores, results: Results, costs: Costs, output: Tradeoff) -> Ca
         ax.set_title(condition.label, loc="left")
         ax.set_xlabel(label)
     style.label_rows(axes, f"{s.axis_label}\n{s.direction}")
-    # Labels are placed in pixels, which are known when everything else has its place.
+    # Labels are placed in pixels, once everything else has its place.
     figure.canvas.draw()
     for ax, arms in zip(axes, shown.values(), strict=True):
         _label(ax, arms, divisor, s)
@@ -117,7 +117,7 @@ def _caption(scores: Scores, shown: dict[Condition, list[Point]], output: Tradeo
         parts.append("Arrows: off scale.")
     if left:
         parts.append(f"{text.count(left, 'more test set')} not shown.")
-    return " ".join([*parts, *captions.kernel_specs(shown)])
+    return " ".join([*parts, *failed_seeds.sentences(scores), *captions.kernel_specs(shown)])
 
 
 def _marks(points: list[Point], divisor: float) -> list[_Mark]:

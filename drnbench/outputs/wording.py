@@ -8,6 +8,7 @@ from drnbench.outputs import verdicts
 from drnbench.outputs.verdicts import amount, interval_verdict, verdict_of
 from drnbench.render import text
 from drnbench.results import labels
+from drnbench.results.scores import Arm, Scores
 from drnbench.results.statistics import Equivalence, Verdict
 from drnbench.results.summary import Result
 
@@ -58,6 +59,24 @@ def tally(column: Sequence[Result], name: Name) -> str:
     return "; ".join(parts) + _margins(judged, name)
 
 
+def oracles(scores: Scores) -> list[Arm]:
+    """Return the oracles that are not declared as positive controls."""
+    return [arm for arm in scores.arms if scores.is_oracle(arm) and not scores.is_control(arm)]
+
+
+def oracle_sentence(scores: Scores) -> list[str]:
+    """Return which arms are trained on what a user has not who does not know the kernel; [] where there is none.
+
+    Of arms that a search selects, `search_summary.selection` speaks.
+    """
+    arms = [arm.name for arm in oracles(scores) if not (scores.oracle_kernels and arm.kind == "grid")]
+    if not arms:
+        return []
+    more = [f"{len(arms) - NAMED} more"] if len(arms) > NAMED else []
+    subject = f"{labels.listing([*arms[:NAMED], *more])} {'is an oracle' if len(arms) == 1 else 'are oracles'}"
+    return [f"{subject}: trained on pairs under a kernel that the study takes as unknown."]
+
+
 def margin(result: Result) -> str:
     """Write the margin of a result with its unit."""
     style = text.style(result.metric)
@@ -71,7 +90,7 @@ def equivalence(result: Result, baseline: str = "the baseline") -> str:
     words: dict[Equivalence, str] = {
         "equivalent": f"equivalent to {baseline} within {margin(result)}",
         "not worse": f"not worse by more than {margin(result)}",
-        "undecided": f"undecided whether equivalent to {baseline} within {margin(result)}",
+        "undecided": f"undecided as to equivalence to {baseline} within {margin(result)}",
     }
     return words.get(result.equivalence, "")
 
@@ -82,7 +101,9 @@ def equivalence_sentence(judged: Sequence[Result], baseline: str, name: Name) ->
     if not declared:
         return ""
     if len(declared) == 1:
-        return f"{name(declared[0])} is {equivalence(declared[0], baseline)}{_won(declared[0])}."
+        subject, words = name(declared[0]), equivalence(declared[0], baseline)
+        verb = "stays" if declared[0].equivalence == "undecided" else "is"
+        return f"{subject} {verb} {words}{_won(declared[0])}."
     return f"Against {baseline}: {_groups(declared, name)}."
 
 

@@ -215,16 +215,22 @@ class Scores:
         return not (arm.seedless or arm.kind == "reference" or self.is_control(arm) or self.is_oracle(arm))
 
     def is_oracle(self, arm: Arm) -> bool:
-        """Return True if the search selected an arm by HR images that nobody has who does not know the kernel."""
-        return bool(self.oracle_kernels) and arm.kind == "grid" and not self.is_baseline(arm)
+        """Return True if an arm owes itself to HR images under a kernel that the study takes as unknown.
+
+        It was selected by such images in a search, or is trained on pairs of them.
+        """
+        if arm.seedless or self.is_baseline(arm):
+            return False
+        if self.oracle_kernels and arm.kind == "grid":
+            return True
+        condition = self.primary_of(arm)
+        base = self.baseline_of(arm, condition) if condition is not None else None
+        return bool(_kernels(arm, "data") & _hidden(base)) if base is not None else False
 
     @cached_property
     def hidden_kernels(self) -> frozenset[str]:
         """Short names of the kernels that the study takes as unknown: those of unpaired images that no pairs have."""
-        arm = self.baseline or self.arms[0]
-        stages = arm.config["stages"] if arm.config is not None else []
-        unpaired = {labels.kernel(stage["unpaired"]["kernel"]) for stage in stages if stage.get("unpaired")}
-        return frozenset(unpaired - {labels.kernel(stage["data"]["kernel"]) for stage in stages})
+        return _hidden(self.baseline or self.arms[0])
 
     @cached_property
     def oracle_kernels(self) -> tuple[str, ...]:
@@ -271,6 +277,16 @@ class Scores:
         """Number of trials that are done, and of all trials."""
         states = [trial.state for arm in self.arms for trial in arm.trials]
         return states.count("done"), len(states)
+
+
+def _kernels(arm: Arm, images: str) -> frozenset[str]:
+    """Return short names of the kernels of an arm's pairs (`data`) or unpaired images (`unpaired`)."""
+    stages = arm.config["stages"] if arm.config is not None else []
+    return frozenset(labels.kernel(stage[images]["kernel"]) for stage in stages if stage.get(images))
+
+
+def _hidden(arm: Arm) -> frozenset[str]:
+    return _kernels(arm, "unpaired") - _kernels(arm, "data")
 
 
 def _needs_hr(objective: str) -> bool:

@@ -163,7 +163,17 @@ def test_means_of_different_images_say_so_in_the_cell(store: Store) -> None:
     cells = row(table, "0.1").split("|")
     assert sum("(4 of 5 images)" in cell for cell in cells) == 2
     assert "(4 of 5 images)" not in row(table, "0.3")
-    assert "such a cell says how many images its mean rests on" in table
+    assert "a cell says on how many images it rests" in table
+
+
+def test_differences_to_a_baseline_with_an_infinite_value_say_so(store: Store) -> None:
+    def perfect(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        hit = (rows["image"] == "img00") & (rows["metric"] == "psnr_y") & (trial.arm.name == "ρ=0")
+        return rows.assign(value=rows["value"].where(~hit, np.inf))
+
+    _, table = written(store, rho_study(), change=perfect)
+    assert row(table, "0 (baseline)").count("(4 of 5 images)") == 2
+    assert row(table, "true pairs").count("(4 of 5 images)") == 2  # the two Δ of PSNR
 
 
 def test_the_headline_names_the_settings(store: Store) -> None:
@@ -181,11 +191,21 @@ def test_only_contenders_are_best_of_a_column(store: Store) -> None:
     assert "untrained references and the positive control do not compete" in table
 
 
+def test_an_arm_that_sees_pairs_of_the_unknown_kernel_is_an_oracle_where_it_is_no_control(store: Store) -> None:
+    made, table = written(store, rho_study(control=None))
+    words = "true pairs is an oracle: trained on pairs under a kernel that the study takes as unknown."
+    assert words in made.headline
+    assert words in table
+    assert "**" not in row(table, "true pairs")
+    with_control, _ = written(store, rho_study())
+    assert "oracle" not in with_control.headline
+
+
 def test_equivalence_and_the_declared_comparison_in_words(store: Store) -> None:
     margin = {"psnr_y": 0.1, "ssim_y": 0.05}
     made, table = written(store, rho_study(margin=margin, primary={"adapt.rho": 0.3}))
     assert made.headline.startswith("The comparison declared in advance, ρ=0.3 on photos-test, bd ×4 in PSNR-Y, ")
-    assert "tested alone; undecided whether equivalent to ρ=0 within 0.1 dB" in made.headline
+    assert "tested alone; undecided as to equivalence to ρ=0 within 0.1 dB" in made.headline
     assert "1 equivalent within 0.1 dB (ρ=0.1), 1 undecided within 0.1 dB (ρ=0.3)" in made.headline
     assert "≈" in row(table, "0.1")
     assert "≈" not in row(table, "1")
