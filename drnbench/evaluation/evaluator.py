@@ -26,7 +26,7 @@ from drnbench.evaluation.dual import MeanKernel, load_dual
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.metric import Item, measure
 from drnbench.models import models
-from drnbench.store import Store, atomic, safe
+from drnbench.store import Store, atomic, safe, sample_folder
 
 COLUMNS = ("image", "dataset", "kernel", "scale", "metric", "value", "evaluation", "protocol")
 SAMPLES = 3
@@ -134,7 +134,7 @@ def _score(
     """Return the rows of evaluations that differ by the metric alone; writes crops and the kernel of D."""
     first, folder = evaluations[0], store.trial(unit.key)
     images, lr_images = _images(first, unit.scale, store.cache)
-    samples = folder / "samples" / first.dataset / safe(first.kernel)
+    samples = folder / sample_folder(first)
     mean_kernel = MeanKernel(unit.scale, upscaler.device)
     tags = {e.key: unit.protocol.tag({e.metric: metrics.get(e.metric)}, unit.scale) for e in evaluations}
     rows: list[Row] = []

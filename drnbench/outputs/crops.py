@@ -14,7 +14,7 @@ from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import style, text
 from drnbench.render.style import PAGE_IN, CaptionedFigure
 from drnbench.results.scores import Arm, Condition, Scores
-from drnbench.store import Store, safe
+from drnbench.store import Store, safe, sample_folder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,11 +70,16 @@ def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
 def _samples(scores: Scores, store: Store) -> list[_Samples]:
     """Return the arms that are shown and have samples."""
     condition, _ = scores.primary
+    shown = (scores.names[condition], condition.kernel)
+    wanted = (e for trial in scores.plan.trials for e in trial.wanted if (e.dataset, e.kernel) == shown)
+    # Earlier versions kept crops of all sizes in one folder.
+    places = [*dict.fromkeys(sample_folder(e) for e in wanted), f"samples/{shown[0]}/{safe(shown[1])}"]
     samples = []
     for arm in representative(scores):
         for trial in arm.trials:
-            folder = store.trial(trial.key) / "samples" / scores.names[condition] / safe(condition.kernel)
-            if folder.is_dir():
+            folders = (store.trial(trial.key) / place for place in places)
+            folder = next((folder for folder in folders if folder.is_dir()), None)
+            if folder is not None:
                 samples.append(_Samples(arm, folder, trial.seed))
                 break
     return samples

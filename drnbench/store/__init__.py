@@ -22,7 +22,7 @@ from drnbench.store.files import (
     write_json,
     write_text,
 )
-from drnbench.store.store import HEARTBEAT_S, STALE_S, Status, Store, is_scored
+from drnbench.store.store import HEARTBEAT_S, STALE_S, Status, Store, is_scored, sample_folder
 
 __all__ = [
     "DISK_FULL",
@@ -36,6 +36,7 @@ __all__ = [
     "read_json",
     "read_rows",
     "safe",
+    "sample_folder",
     "write_json",
     "write_text",
 ]

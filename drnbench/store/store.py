@@ -9,9 +9,9 @@ import time
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from drnbench.config.units import EvaluateUnit, Unit
+from drnbench.config.units import EvaluateUnit, Evaluation, Unit
 from drnbench.errors import UsageError
-from drnbench.store.files import atomic, read_json, write_json
+from drnbench.store.files import atomic, read_json, safe, write_json
 from drnbench.store.processes import is_alive, start_time
 
 HEARTBEAT_S = 5.0
@@ -131,6 +131,15 @@ class Store:
                 f"{prefix!r} is not a key: give at least 4 of its hexadecimal characters, as `plan` shows them"
             )
         return sorted(p for kind in ("stages", "trials") for p in (self.root / kind).glob(f"{prefix}*"))
+
+
+def sample_folder(evaluation: Evaluation) -> str:
+    """Return the folder of an evaluation's sample images within that of its trial.
+
+    A method that is not trained is one trial for every study and setting: crops of several sizes stay apart.
+    """
+    crop = "" if evaluation.crop is None else f"-crop{evaluation.crop}"
+    return f"samples/{evaluation.dataset}/{safe(evaluation.kernel)}{crop}"
 
 
 def is_scored(unit: EvaluateUnit, status: Status | None) -> bool:
