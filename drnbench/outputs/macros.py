@@ -48,8 +48,8 @@ def render(study: StudyResults, more: Iterable[Macros], quantities: Iterable[str
     used = set(constants)
     lines = [*_header(study.scores, quantities), *(_command(name, body) for name, body in constants.items())]
     for macros, name in zip(everything, names, strict=True):
-        shared = any(len(claims[f"{quantity}{name}"]) > 1 for quantity in macros.bodies)
-        commands = _unique(f"{name}Alt{mark(macros.name.split(SEPARATOR)[0])}" if shared else name, macros.bodies, used)
+        rivals = {rival for quantity in macros.bodies for rival in claims[f"{quantity}{name}"]} - {macros.name}
+        commands = _unique(f"{name}{_suffix(macros.name, rivals)}", macros.bodies, used)
         used |= commands.keys()
         comment = " ".join(macros.comment.split())
         lines += [f"% {comment}", *(_command(command, body) for command, body in commands.items())]
@@ -123,6 +123,13 @@ def _cost_macros(arm: Arm, cost: Cost) -> Macros:
     if not arm.seedless:
         bodies |= {"StepMacs": number(cost.step_macs, 0), "Seconds": number(cost.seconds, 1)}
     return Macros(arm.name, bodies, f"{arm.name}, costs")
+
+
+def _suffix(name: str, rivals: Collection[str]) -> str:
+    """Return what keeps a name apart from those that would be spelt alike: a mark of its arm, where arms differ."""
+    arm = name.split(SEPARATOR, maxsplit=1)[0]
+    differ = all(rival.split(SEPARATOR)[0] != arm for rival in rivals)
+    return f"Alt{mark(arm if differ else name)}" if rivals else ""
 
 
 def _name(macros: Macros) -> str:

@@ -21,13 +21,17 @@ def _escape(text: str) -> str:
 
 
 def _grid(rows: list[list[str]], left: list[bool]) -> list[list[str]]:
-    widths = [max(len(row[c]) for row in rows) for c in range(len(left))]
+    """Return the cells padded to the widths of their columns; a Chinese character takes two places."""
+    from rich.cells import cell_len
+
+    lengths = [[cell_len(cell) for cell in row] for row in rows]
+    widths = [max(column) for column in zip(*lengths, strict=True)]
     return [
         [
-            cell.ljust(width) if is_left else cell.rjust(width)
-            for cell, width, is_left in zip(row, widths, left, strict=True)
+            cell + " " * (width - length) if is_left else " " * (width - length) + cell
+            for cell, length, width, is_left in zip(row, row_lengths, widths, left, strict=True)
         ]
-        for row in rows
+        for row, row_lengths in zip(rows, lengths, strict=True)
     ]
 
 

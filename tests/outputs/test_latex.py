@@ -15,7 +15,8 @@ from matplotlib.text import Text
 from drnbench import Table, Tradeoff
 from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Evaluate
-from drnbench.outputs import compose, report
+from drnbench.outputs import compose, macros, report
+from drnbench.outputs.base import Macros, StudyResults
 from drnbench.render.latex_text import breakable, escape
 from drnbench.render.spelling import letters, mark, shortened
 from drnbench.store import Store
@@ -94,11 +95,31 @@ def means_of(store: Store, names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def test_every_arm_name_has_macros_of_its_own(store: Store) -> None:
-    macros = means_of(store, NAMES)
-    commands = [command for ((command, _),) in macros.values()]
+    means = means_of(store, NAMES)
+    commands = [command for ((command, _),) in means.values()]
     assert len(set(commands)) == len(NAMES)
-    values = [float(re.sub("[^0-9.]", "", value)) for ((_, value),) in macros.values()]
+    values = [float(re.sub("[^0-9.]", "", value)) for ((_, value),) in means.values()]
     assert values == sorted(values)
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+    store = Store(tmp_path_factory.mktemp("store"))
+    fill(store, plan_of(rho_study(outputs=[])), images=2)
+    return composed(store)[0]
+
+
+@given(st.lists(st.text(max_size=12), min_size=1, max_size=8, unique=True))
+def test_different_names_have_different_commands_in_any_order(scored: StudyResults, names: list[str]) -> None:
+    def commands(order: Sequence[str]) -> dict[str, str]:
+        """The command of each name, which its body numbers."""
+        things = [Macros(name, {"Thing": str(names.index(name))}, "a thing") for name in order]
+        pairs = re.findall(r"\\newcommand\{\\(drnThing[A-Za-z]+)\}\{(\d+)\}", macros.render(scored, things, ()))
+        return {names[int(body)]: command for command, body in pairs}
+
+    forward = commands(names)
+    assert len(set(forward.values())) == len(names)
+    assert commands(names[::-1]) == forward
 
 
 def test_a_name_that_two_arms_would_share_is_neither_of_theirs(store: Store, tmp_path: Path) -> None:
