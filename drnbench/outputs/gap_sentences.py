@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from drnbench.outputs import gap_values
 from drnbench.outputs.cell_sentences import NAMED, context
 from drnbench.outputs.gap_values import GapValue
+from drnbench.outputs.verdicts import TWO_SEEDS
 from drnbench.render import text, x_axis
 from drnbench.results.scores import Arm, Scores
-from drnbench.results.statistics import ALPHA
+from drnbench.results.statistics import ALPHA, STAR_SEEDS
 
 if TYPE_CHECKING:
     from drnbench.outputs.gap import Gap
@@ -81,7 +82,11 @@ def _subject(scores: Scores, gaps: Mapping[str, GapValue]) -> str:
     arms = list(compared.values())
     shared = _shared(scores, arms)
     subject = f"With {', '.join(shared)}" if shared else f"Against {scores.baseline_label}"
-    few = " One seed: no interval." if all(gaps[name].low is None for name in compared) else ""
+    few = ""
+    if all(gaps[name].low is None for name in compared):
+        few = " One seed: no interval."
+    elif all(gaps[name].seeds < STAR_SEEDS for name in compared):
+        few = f" {TWO_SEEDS}"
     if len(arms) == 1:
         gap = gaps[arms[0].name]
         return f"{subject} it is {SIGNS[gap.sign]}, {_delta(gap)}.{few}"

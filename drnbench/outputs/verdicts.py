@@ -11,6 +11,8 @@ from drnbench.results.scores import Condition, Scores
 from drnbench.results.statistics import STAR_SEEDS, Verdict
 from drnbench.results.summary import Result, Results
 
+TWO_SEEDS = "Two seeds: nothing is starred, and only what is clear after Holm's correction is named."
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -44,7 +46,7 @@ def compare(results: Sequence[Result]) -> Comparison:
     if most < 2:
         limits.append("One seed: these are differences between checkpoints, not between methods.")
     elif most < STAR_SEEDS:
-        limits.append("Two seeds: nothing is starred, and only what is clear after Holm's correction is named.")
+        limits.append(TWO_SEEDS)
     elif few:
         limits.append(f"{text.count(few, 'arm')} with two seeds: not starred.")
     if all(difference.images == 1 for _, difference in compared):

@@ -107,7 +107,8 @@ def test_a_gap_earns_a_star_from_three_seeds_on(store: Store, seeds: int) -> Non
     gaps = gap_values.gaps(reading.read(store, "gap"), Gap(x="size", train="photos-train", test="photos/test"))
     gap = gaps["8, on", Condition("photos-test", "bicubic", 4)]
     assert (gap.sign, gap.starred) == (1, seeds == 3)
-    report.write(store, "gap")
+    headline = report.write(store, "gap").headline
+    assert ("Two seeds: nothing is starred" in headline) == (seeds == 2)
     text = (store.study("gap/quick") / "table_gap_size.md").read_text()
     assert "+200." in text
     assert ("\\*" in text) == (seeds == 3)

@@ -147,7 +147,7 @@ def test_spreads_are_those_of_paired_differences(finished):
     assert not needs.siblings
 
 
-def test_the_plan_tells_seeds(finished, capsys):
+def test_the_plan_prints_the_seeds_that_are_needed(finished, capsys):
     folder, study, _, _ = finished
     assert main(["plan", str(study), "--results", str(folder / "r"), "--difference", "0.5"]) == 0
     out = " ".join(capsys.readouterr().out.split())
@@ -171,7 +171,7 @@ def test_the_plan_says_that_test_images_are_what_is_missing(tmp_path, capsys):
     assert "ρ=0.5: needs more test images" in " ".join(capsys.readouterr().out.split())
 
 
-def test_before_any_trial_of_its_own_siblings_tell(finished, tmp_path):
+def test_before_any_trial_of_its_own_other_studies_are_measured(finished, tmp_path):
     folder, _, store, _ = finished
     other = write_study(tmp_path, name="longer", steps=5, seeds=2)
     needs = outlook(declare(other, "quick").plan(store), store)
