@@ -18,8 +18,8 @@ from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.statistics import ALPHA, Difference, Verdict, contrast, holm, verdict
 from drnbench.results.summary import higher_is_better, minus, paired
 
-LEAST_METHODS, LEAST_SETS = 4, 3
-"""Fewer methods or test sets than this are not ranked."""
+LEAST_METHODS, MOST_METHODS, LEAST_SETS = 4, 20, 3
+"""Fewer methods or test sets than this are not ranked, nor are more methods: every pair of them would be tested."""
 
 
 class Setting(NamedTuple):
@@ -130,7 +130,11 @@ def ranks(scores: Scores) -> list[Ranks]:
                     (arm.name, condition, setting.metric) in scores.tables for condition in setting.conditions
                 ):
                     by_setting.setdefault(setting, []).append(arm.name)
-    result = [_ranks(scores, setting, arms) for setting, arms in by_setting.items() if len(arms) >= LEAST_METHODS]
+    result = [
+        _ranks(scores, setting, arms)
+        for setting, arms in by_setting.items()
+        if LEAST_METHODS <= len(arms) <= MOST_METHODS
+    ]
     return [ranked for ranked in result if ranked is not None]
 
 

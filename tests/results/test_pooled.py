@@ -84,5 +84,6 @@ def test_ranks_take_four_methods_and_three_sets(store: Store, tmp_path: Any) -> 
     assert all("λ=0.4" not in group for group in ranked[0].groups)
     assert ranked[0].images == 12
     assert ranks(filled(Store(tmp_path / "two"), study(*SETS[:2]))) == []
-    few = study(*SETS, axes=[Axis("pretrain.lam", [0.0, 0.1, 0.4], label="λ")])
-    assert ranks(filled(Store(tmp_path / "few"), few)) == []
+    for count in (3, 21):
+        axis = Axis("pretrain.lam", [n / 10 for n in range(count)], label="λ")
+        assert ranks(filled(Store(tmp_path / str(count)), study(*SETS, axes=[axis]))) == []
