@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from drnbench.outputs.verdicts import amount, verdict_of
 from drnbench.outputs.wording import Name, compared, half_width, tally
@@ -45,8 +45,18 @@ def other_test_sets(scores: Scores, results: Results, judged: Sequence[Result], 
                     columns.setdefault(condition, {}).setdefault(metric, []).extend(cell)
     if len(columns) > CONDITIONS:
         every = [result for by_metric in columns.values() for cells in by_metric.values() for result in cells]
-        return [_counted(every, columns, name)]
+        return [_counted(f"On {len(columns)} further test sets, of {len(every)} differences", every, name)]
     return [_one_condition(condition, by_metric, name) for condition, by_metric in columns.items()]
+
+
+def all_scores(scores: Scores, results: Results) -> list[str]:
+    """Return how many scores differ from the baseline, for a headline whose answer is of something else."""
+    arms = {arm.name for arm in scores.subject if not arm.seedless}
+    every = [result for result in compared(results.values()) if result.arm in arms]
+    if not every:
+        return []
+    subject = f"Of {text.count(len(every), 'difference')} in score to {scores.baseline_label}"
+    return [_counted(subject, every, lambda result: result.arm)]
 
 
 def _one_condition(condition: Condition, by_metric: Mapping[str, list[Result]], name: Name) -> str:
@@ -58,9 +68,8 @@ def _one_condition(condition: Condition, by_metric: Mapping[str, list[Result]], 
     return f"On {condition.label}, {'; '.join(parts)}."
 
 
-def _counted(every: Sequence[Result], further: Collection[Condition], name: Name) -> str:
+def _counted(subject: str, every: Sequence[Result], name: Name) -> str:
     """Return the numbers of gains and losses over many test sets, with the largest loss by its half-widths."""
-    subject = f"On {len(further)} further test sets, of {len(every)} differences"
     worse = [result for result in every if verdict_of(result) == "worse"]
     better = sum(verdict_of(result) == "better" for result in every)
     counts = f"{better or 'none'} significantly better, {len(worse) or 'none'} worse"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from drnbench.outputs import arm_sentences, cell_sentences, failed_seeds, settings, wording
+from drnbench.outputs import arm_sentences, beyond_primary, cell_sentences, failed_seeds, settings, wording
 from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import text
 from drnbench.results.scores import Scores
@@ -23,6 +23,8 @@ def sentences(study: StudyResults, outputs: Sequence[Output]) -> list[str]:
     if answer is None:
         before = [sentence for sentence in _of(study, outputs, "before") if sentence]
         answer = [*before, *_comparison(study, alone=not before), *wording.oracle_sentence(study.scores)]
+    else:
+        answer += beyond_primary.all_scores(study.scores, study.results)
     shared, rule = settings.sentence(study.scores), study.scores.plan.until
     seeds = [rule.sentence()] if rule else []
     return _distinct([*opening, *progress, *failures, *answer, *seeds, shared, *_of(study, outputs, "after")])

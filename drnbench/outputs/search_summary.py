@@ -33,7 +33,7 @@ def where(objective: Mapping[str, Any]) -> str:
         return COST_LABELS[measure]
     kernel = f", {labels.kernel(objective['kernel'])}" if objective["kernel"] else ""
     if measure == VALIDATION:
-        return f"validation PSNR (held-out training images{kernel})"
+        return f"validation PSNR (held-out training images{kernel or ', kernel of the pairs'})"
     return f"{_style(measure).label} on {objective['source']}{kernel}"
 
 

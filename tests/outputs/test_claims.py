@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from drnbench.planning import PlannedTrial
 from drnbench.store import Status, Store
 from tests.fake_store import fill, plan_of
 from tests.outputs.conftest import gain, rho_study
-from tests.outputs.shapes import adapt_study
+from tests.outputs.shapes import adapt_study, gap_study
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
@@ -144,6 +145,19 @@ def test_a_loss_in_ssim_follows_what_psnr_shows(store: Store, arms: int) -> None
     assert "differ" in first
     assert rest.startswith("ρ=0.1 loses -0.0" if arms == 1 else "1 of 3 worse (ρ=0.1 with -0.0")
     assert row(table, "0.1").count("†") == 2  # both test sets, in columns of their own
+
+
+def test_a_loss_in_ssim_stands_beside_an_answer_on_gaps(store: Store) -> None:
+    def worse(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        loses = (rows["metric"] == "ssim_y") & (trial.arm.values.get("loss") == "on")
+        return rows.assign(value=rows["value"] - 0.2 * loses)
+
+    fill(store, plan_of(gap_study(), "gap"), lambda arm, kernel: 0.0, change=worse)
+    headline = report.write(store, "gap").headline
+    assert headline.startswith("The gap in PSNR-Y ")
+    assert re.search(
+        r"Of 12 differences in score to loss=off at the same images: none significantly better, [1-6] worse", headline
+    )
 
 
 def test_one_test_image_says_nothing_of_methods(store: Store) -> None:

@@ -77,7 +77,7 @@ def test_sentences_stand_where_an_output_wants_them(store: Store, register: Any,
     headline = compose.headline(*of(store, kind()))
     compared = "The positive control is detected"
     if position == "instead":
-        assert headline.startswith("A note. Profile quick: ")
+        assert headline.startswith("A note. Of 12 differences in score to ρ=0: none significantly better, ")
     elif position == "after":
         assert headline.startswith(compared)
         assert headline.endswith(" A note.")
