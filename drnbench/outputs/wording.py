@@ -132,7 +132,7 @@ def nothing_shown(judged: Sequence[Result], gains: Callable[[Result], float | No
     half = half_width(shown[0]) if len(shown) == 1 else None
     width = f" (±{text.number(half, style.delta_decimals)}{style.unit})" if half is not None else ""
     each = "its interval is" if len(shown) == 1 else "their intervals are"
-    subject = f"For {names(shown, name)} nothing is shown, neither a gain nor its absence"
+    subject = f"For {names(shown, name)} nothing is shown"
     return f"{subject}: {each} wider{width} than the control's gain{size}."
 
 
