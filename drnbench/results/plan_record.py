@@ -17,7 +17,7 @@ from drnbench.store import Store, read_json, write_json, write_text
 VERSION = 1
 """Raised when plan.json changes its form; what `_upgraded` does to older ones says how. Before versions were kept: 0."""
 UNREADABLE = (ValidationError, KeyError, TypeError, AttributeError)
-"""What reading a plan.json of another form raises."""
+"""The errors of reading a plan.json of another form."""
 
 
 class _Record(BaseModel):

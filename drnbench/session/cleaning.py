@@ -1,7 +1,7 @@
-"""The verb `clean`: what the store holds, and what of it may go.
+"""The verb `clean`: the content of the store, and the parts of it that may be deleted.
 
 A unit is deleted under its lease, its status.json first: a run cannot take it meanwhile, and whoever is killed over it
-leaves a unit that counts as missing. Only what the inventory found inside the store is touched, and no link is followed.
+leaves a unit that counts as missing. Only what the inventory lists inside the store is touched, and no link is followed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COST = "exporting or evaluating these weights, or starting from them, will then 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to go: units that no study needs, checkpoints, the cache, leftovers of killed processes."""
+    """Kinds of things to delete: units that no study needs, checkpoints, the cache, leftovers of killed processes."""
 
     unused: bool = False
     checkpoints: bool = False
@@ -40,7 +40,7 @@ class Choice:
 
 @dataclass
 class _Work:
-    """What was chosen, and what became of it."""
+    """The things that were chosen, and the result."""
 
     units: list[Holding] = field(default_factory=list)
     checkpoints: list[Holding] = field(default_factory=list)
@@ -158,9 +158,9 @@ def _description(work: _Work) -> list[str]:
     lines = []
     if work.units:
         kinds = [unit.kind for unit in work.units]
-        what = " and ".join(f"{kinds.count(kind)} {kind}s" for kind in ("stage", "trial") if kind in kinds)
+        units = " and ".join(f"{kinds.count(kind)} {kind}s" for kind in ("stage", "trial") if kind in kinds)
         lines.append(
-            f"{what} that no plan.json refers to, {size(sum(u.size for u in work.units))}: {_some(work.units)}"
+            f"{units} that no plan.json refers to, {size(sum(u.size for u in work.units))}: {_some(work.units)}"
         )
     if work.checkpoints:
         lines.append(

@@ -61,7 +61,7 @@ class Results:
 
     @cached_property
     def headline(self) -> str:
-        """What the study shows, in one to three sentences."""
+        """The headline of the report: one to three sentences."""
         return compose.headline(self._study, self._outputs)
 
     @cached_property

@@ -28,7 +28,7 @@ from drnbench.training.prepare import prepare
 
 @dataclass(frozen=True)
 class Ended:
-    """How the run of a study ended.
+    """The end of the run of a study.
 
     Attributes:
         plan: as it is afterwards.

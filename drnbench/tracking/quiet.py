@@ -26,12 +26,12 @@ def settings(**values: str) -> Iterator[None]:
 
     MLflow reads them at each call and takes these settings in no other way.
     """
-    ours = {name: value for name, value in values.items() if name not in os.environ}
-    os.environ.update(ours)
+    added = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(added)
     try:
         yield
     finally:
-        for name in ours:
+        for name in added:
             os.environ.pop(name, None)
 
 

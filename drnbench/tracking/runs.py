@@ -196,7 +196,7 @@ class Experiment:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags of all its runs, by which they are found again."""
+        """The tags of all its runs, by which a later sync looks them up."""
         settings = self.settings
         return {
             "drnbench.study": settings.study,
@@ -222,8 +222,10 @@ class Experiment:
         """Delete a run, as MLflow does; return the tags and the note that users gave it."""
         tags = self.client.get_run(run.id).data.tags  # as they are now
         self.client.delete_run(run.id)
-        ours = ("drnbench.", "mlflow.")
-        return {n: text for n, text in tags.items() if not n.startswith(ours) or n == "mlflow.note.content"}
+        mirrored = ("drnbench.", "mlflow.")
+        return {
+            name: text for name, text in tags.items() if not name.startswith(mirrored) or name == "mlflow.note.content"
+        }
 
     def retire(self, planned: Collection[tuple[str, str]]) -> None:
         """Delete the runs of trials that the plan no longer has, and earlier computations: a mean over arms leaves them out.
