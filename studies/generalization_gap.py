@@ -10,7 +10,7 @@ def first(*counts: int) -> dict[int, dict[str, int]]:
 
 train = Stage("train", scheme="paired", data=Data("photos/train"), holdout=0, steps=300, batch=4, patch=64, lr=2e-3)
 large = {"*.data.source": "BSDS200", "evaluate": [Evaluate("BSDS200", count=1), Evaluate("B100")],
-         "axes": {"images": first(5, 20, 80, 200)}}  # fmt: skip
+         "axes": {"images": first(5, 20, 80, 199)}}  # fmt: skip
 
 study = Study(
     base=Trial(method="drn", model={"n_blocks": 1, "n_feats": 8}, scale=4, stages=[train],

@@ -20,6 +20,7 @@ study = Study(
     })],
     arms={"ibp": {"method": "ibp", "model": {}, "stages": []}},
     seeds=3, baseline={"adaptation": "none"},
+    allow_overlap="the LR images of the test are themselves what is adapted to, as real images without HR are used",
     outputs=[Table(rows="adaptation")],
     profiles={
         "small": {**large, "model": {"n_blocks": 4, "n_feats": 16}, "*.batch": 16, "pretrain.steps": 20_000, "adapt.steps": 5_000},

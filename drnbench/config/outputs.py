@@ -60,6 +60,11 @@ class OutputSpec(Frozen):
         del trial
         return self
 
+    def scored_training_sets(self, trial: Trial) -> set[str]:
+        """Return the sources of those `Evaluate` whose images are trained on by design; others are refused where they are."""
+        del trial
+        return set()
+
     def check(self, trials: Sequence[PlannedTrial], where: str) -> None:
         """Refuse, before anything is trained, an output that the planned trials cannot give.
 

@@ -154,6 +154,9 @@ class Study(Frozen):
     margin: dict[str, float] = Field(
         default_factory=dict, description="by metric, the largest difference to the baseline that means nothing"
     )
+    allow_overlap: str | None = Field(
+        None, min_length=1, description="why test images may be among the training images; captions say it"
+    )
     outputs: Annotated[tuple[SerializeAsAny[InstanceOf[OutputSpec]], ...], Field(strict=False)] = Field(
         (), description="tables and figures"
     )

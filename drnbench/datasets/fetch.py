@@ -92,7 +92,7 @@ def present(remote: Remote, root: Path) -> Fetched | None:
         if not _matches(file, remote.checksum):
             raise UsageError(f"{file} is there and is not the official file: move it away and fetch again")
         return Fetched(file, 0, new=False)
-    images = layouts.find(remote.name, root)
+    images = layouts.find(remote.name, root, complete=True)
     if images and len(images) != remote.images:
         raise UsageError(
             f"{images[0].parent} holds {len(images)} images, and {remote.name} has {remote.images}: move them away and "

@@ -6,7 +6,7 @@ stands for all of these. LR folders (`LR_bicubic`, `X4`) and cropped copies (`GT
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
@@ -29,6 +29,12 @@ STANDARD = {
 
 JOINED = {"DF2K": ("DIV2K", "Flickr2K")}
 """Names that mean several sets, unless a folder has that name."""
+
+LEFT_OUT = {"BSDS200": {"302003": "Set5's woman"}}
+"""Images of training sets that a test set of the field shows too, with what they are there; they belong to no set here.
+
+302003 at 0.72 times the size is Set5's woman (correlation 0.999); docs/overlaps.md has what else was looked at.
+"""
 
 _INSIDE = {
     "B100": ("BSDS300/images/test",),
@@ -61,15 +67,31 @@ def images(folder: Path, *order: str) -> list[Path]:
     return []
 
 
-def find(name: str, root: Path) -> list[Path]:
+def find(name: str, root: Path, *, complete: bool = False) -> list[Path]:
     """Return the images of the set of that standard name under a root, sorted by file name; empty if it is absent.
 
     A folder of exactly that name wins over the authors' own layout, which wins over an alias.
+
+    Args:
+        name: of the set.
+        root: the data root.
+        complete: with the images of `LEFT_OUT`, as the authors give the set out.
     """
     for folder, order in _candidates(name, root):
         if files := [file for file in images(folder, *order) if _belongs(name, file)]:
-            return files
+            return files if complete else used(name, files)
     return []
+
+
+def used(name: str, files: Sequence[Path]) -> list[Path]:
+    """Return the images of a set of that standard name without those of `LEFT_OUT`."""
+    return [file for file in files if file.stem not in LEFT_OUT.get(name, ())]
+
+
+def left_out(name: str) -> str:
+    """Return what a standard set lacks here, such as `without 302003 (Set5's woman)`; empty for nothing."""
+    parts = [f"{stem} ({reason})" for stem, reason in LEFT_OUT.get(name, {}).items()]
+    return f"without {', '.join(parts)}" if parts else ""
 
 
 def _candidates(name: str, root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:

@@ -2,15 +2,17 @@
 
 A source is `photos/train|unpaired|test`, the name of a folder or video under a data root (`Set5`, `clip.mp4`), any
 folder or video, or several of them joined by `+`. A video gives 32 of its frames, `clip.mp4@8` gives 8
-(`drnbench.datasets.video`). Data roots are the folders of the environment variable DRNBENCH_DATA, which `--data-root` sets,
+(`drnbench.datasets.video`). `Set5 without woman` leaves images out by name,
+several with commas. Data roots are the folders of the environment variable DRNBENCH_DATA, which `--data-root` sets,
 or else the first that exists of ./data, ../data and ../shared/data. Images lie at ROOT/NAME/HR/* or ROOT/NAME/*;
 standard names are also found where EDSR and the sets' authors keep them (`drnbench.datasets.layouts`).
 """
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +21,9 @@ from drnbench.datasets.catalogue import way_to_get
 from drnbench.datasets.layouts import EXTENSIONS, JOINED, STANDARD
 from drnbench.datasets.photos import SPLITS, photos
 from drnbench.errors import DataError, nearest
+
+WITHOUT = " without "
+"""Between a source and the names of images, separated by commas, that are left out of it."""
 
 DEFAULT_ROOTS = ("data", "../data", "../shared/data")
 
@@ -86,11 +91,12 @@ def resolve(source: str, cache: Path | None = None, *, paths_first: bool = False
             images that users made themselves.
 
     Raises:
-        DataError: unknown, empty, or two images of one name; with a cache, a video that cannot be read.
+        DataError: unknown, empty, two images of one name, or an image to leave out that is not there; with a cache, a video
+            that cannot be read.
     """
     # A folder or video whose own name holds a plus is that one.
     parts = [source] if "+" not in source or _exists(source) else source.split("+")
-    sources = [_resolve_one(part.strip(), cache, paths_first=paths_first) for part in parts]
+    sources = [_resolve_part(part.strip(), cache, paths_first=paths_first) for part in parts]
     images = tuple(image for part in sources for image in part.images)
     paths: dict[str, Path] = {}
     for name, path in images:
@@ -130,8 +136,8 @@ def absent() -> list[tuple[str, str]]:
 def _datasets_under(root: Path) -> dict[str, Dataset]:
     if not root.is_dir():
         return {}
-    standard = {name: files for name in STANDARD if (files := layouts.find(name, root))}
-    out = {name: Dataset(name, str(files[0].parent), len(files)) for name, files in standard.items()}
+    standard = {name: files for name in STANDARD if (files := layouts.find(name, root, complete=True))}
+    out = {name: _standard_dataset(name, files) for name, files in standard.items()}
     listed = {files[0].parent for files in standard.values()}
     for folder in root.iterdir():
         files = layouts.images(folder, "HR", ".") if folder.is_dir() and folder.name not in STANDARD else []
@@ -140,6 +146,39 @@ def _datasets_under(root: Path) -> dict[str, Dataset]:
         elif _is_video(folder):
             out[folder.name] = Dataset(folder.name, f"video {folder}", 0)
     return out
+
+
+def _standard_dataset(name: str, files: Sequence[Path]) -> Dataset:
+    """Return the line of a standard set, with the images of its folder that are left out."""
+    images = layouts.used(name, files)
+    missing = f", {layouts.left_out(name)}" if len(images) < len(files) else ""
+    return Dataset(name, f"{files[0].parent}{missing}", len(images))
+
+
+def left_out(source: str) -> list[str]:
+    """Return the standard sets of a source that lack images here, such as `BSDS200 without 302003 (Set5's woman)`."""
+    names = [name for part in source.split("+") for name in JOINED.get(part.strip(), (part.strip(),))]
+    names = [name.partition(WITHOUT)[0] for name in names]
+    return [f"{name} {missing}" for name in names if (missing := layouts.left_out(name))]
+
+
+def _resolve_part(part: str, cache: Path | None, *, paths_first: bool) -> Source:
+    """Return one source of those that a plus joins, without the images that it leaves out."""
+    name, separator, listed = part.partition(WITHOUT)
+    if not separator or _exists(part):
+        return _resolve_one(part, cache, paths_first=paths_first)
+    whole = _resolve_one(name.strip(), cache, paths_first=paths_first)
+    names = {image.name for image in whole.images}
+    excluded = [image.strip() for image in listed.split(",")]
+    for image in excluded:
+        # A video is not decoded where its label alone is wanted, so the names of its frames are not known.
+        if image not in names and (cache is not None or video.split(name.strip()) is None):
+            likely = difflib.get_close_matches(image, names, n=8, cutoff=0.0)
+            raise DataError(f"{part}: {whole.label} has no image {image!r}: {nearest(image, likely)}")
+    kept = tuple(image for image in whole.images if image.name not in excluded)
+    if not kept:
+        raise DataError(f"{part}: no image is left of {whole.label}")
+    return Source(f"{whole.label}{WITHOUT}{', '.join(excluded)}", kept)
 
 
 def _resolve_one(name: str, cache: Path | None, *, paths_first: bool = False) -> Source:
@@ -166,7 +205,8 @@ def _standard_set(query: _Query) -> Source | None:
     if query.name not in STANDARD:
         return None
     layout = (files for root in query.roots if (files := layouts.find(query.name, root)))
-    return _source(query.name, next(layout, []) or layouts.images(query.path, ".", "HR"))
+    folder = layouts.used(query.name, layouts.images(query.path, ".", "HR"))
+    return _source(query.name, next(layout, []) or folder)
 
 
 def _folder(query: _Query) -> Source | None:

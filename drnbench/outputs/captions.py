@@ -46,6 +46,7 @@ def caption(scores: Scores, shown: list[Result], *, by_scale: bool = False, extr
         *_fewer_pairs(scores),
         *kernel_specs(result.condition for result in shown),
         *_ready_made(scores),
+        *training_images(scores),
         *extra,
         *measured(scores, {result.metric for result in shown}, scales),
     ]
@@ -139,6 +140,18 @@ def _ready_made(scores: Scores) -> list[str]:
     )
     shifted = [f"{warning.partition(';')[0]}." for warning in scores.plan.displaced]
     return [f"Ready-made LR images, not made here: {'; '.join(names)}.", *shifted] if names else []
+
+
+def training_images(scores: Scores) -> list[str]:
+    """Return a sentence on images that a standard set lacks here, and one on test images that are trained on."""
+    plan = scores.plan
+    sentences = [f"Image sets: {', '.join(plan.images_left_out)}."] if plan.images_left_out else []
+    if plan.overlap is not None:
+        images = text.listed(plan.overlap.images)
+        sentences.append(
+            f"Test images are among the training images: {images}. Reason: {plan.overlap.reason.rstrip('.')}."
+        )
+    return sentences
 
 
 def _data(config: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -56,6 +56,10 @@ class Gap(Output):
         sources = [evaluate.source for evaluate in trial.evaluate]
         return self.model_copy(update={"train": self.train or sources[0], "test": self.test or sources[1]})
 
+    def scored_training_sets(self, trial: Trial) -> set[str]:
+        """See `OutputSpec`."""
+        return {str(self.resolved(trial).train)}
+
     def tables(self, study: StudyResults) -> Sequence[CaptionedTable | None]:
         """See `Output`."""
         return [on_demand.gap_table.captioned_table(study, self)]

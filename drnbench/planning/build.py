@@ -12,6 +12,7 @@ from drnbench.planning import claims
 from drnbench.planning.expand import Arm, Expanded
 from drnbench.planning.graph import Plan, PlannedTrial, StageNode
 from drnbench.planning.keys import Keys
+from drnbench.planning.leaks import Leaks
 from drnbench.schemes import schemes
 from drnbench.store import Store, read_json
 from drnbench.store.code import Origin, origin
@@ -31,6 +32,7 @@ def make(study: Expanded, store: Store) -> Plan:
 
     """
     keys, signatures = Keys(store.cache), set[str]()
+    leaks = Leaks(study.study, keys.inputs, store.cache)
     trained, scored = store.names("stages"), store.names("trials")
     stages: dict[str, StageNode] = {}
     trials: list[PlannedTrial] = []
@@ -46,6 +48,8 @@ def make(study: Expanded, store: Store) -> Plan:
                     stages[stage.key].label = f"{stage.stage.name}, seed {stage.seed}"  # of several arms
                 stages[stage.key].used_by += 1
             unit = keys.evaluation(trial, units, where)
+            if trial is arm.trials[0]:  # the other seeds read the same images
+                leaks.check(trial, units, where)
             trials.append(
                 _trial(arm, trial, unit, [u.key for u in units], stages, store if unit.key in scored else None)
             )
@@ -53,7 +57,9 @@ def make(study: Expanded, store: Store) -> Plan:
         output.check(trials, study.name)
     for name in sorted({e.metric for t in trials for e in t.unit.wanted if e.key in t.missing}):
         metrics.get(name).check_available()
-    plan = Plan(study, trials, stages, [*keys.displaced, *_warnings(stages, trials, signatures)], keys.displaced)
+    warnings = [*keys.displaced, *_warnings(stages, trials, signatures), *leaks.warnings]
+    plan = Plan(study, trials, stages, warnings, keys.displaced)
+    plan.overlap, plan.images_left_out = leaks.overlap, leaks.left_out
     plan.primary = claims.primary_cell(plan)
     return plan
 

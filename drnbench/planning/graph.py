@@ -14,6 +14,7 @@ from drnbench.results.plan_record import (
     ArmRecord,
     AxisRecord,
     ExclusionRecord,
+    OverlapRecord,
     PlanRecord,
     PrimaryRecord,
     StageRecord,
@@ -95,6 +96,8 @@ class Plan:
     displaced: list[str] = field(default_factory=list)
     primary: PrimaryRecord | None = None
     until: UntilRecord | None = None
+    overlap: OverlapRecord | None = None
+    images_left_out: list[str] = field(default_factory=list)
 
     @property
     def keys(self) -> set[str]:
@@ -134,6 +137,8 @@ class Plan:
             warnings=self.warnings,
             until=self.until,
             displaced=self.displaced,
+            overlap=self.overlap,
+            images_left_out=self.images_left_out,
         )
 
 

@@ -69,7 +69,7 @@ class Keys:
 
     def __init__(self, cache: Path) -> None:
         self.cache = cache
-        self._inputs = Inputs(cache)
+        self.inputs = Inputs(cache)
         self._methods: dict[str, _Method] = {}
         self._stages: dict[tuple[object, ...], _StageTemplate] = {}
         self._units: dict[tuple[object, ...], StageUnit] = {}
@@ -78,7 +78,7 @@ class Keys:
     @property
     def displaced(self) -> list[str]:
         """A warning for each set of ready-made LR images that is shifted against its HR images."""
-        return list(self._inputs.displaced)
+        return list(self.inputs.displaced)
 
     def stages(self, trial: Trial, where: str) -> list[StageUnit]:
         """Return the units of a trial's stages, in order.
@@ -128,7 +128,7 @@ class Keys:
         """
         method, last = self._method(trial).resolved, stages[-1].key if stages else None
         with prefixed(f"{where}: "):
-            files = self._inputs.model_files(method, trial.scale)
+            files = self.inputs.model_files(method, trial.scale)
         model = {"name": method.model, **method.options, **files}
         # A model without stages is not trained, and its seed has no effect.
         trial_key = digest({"kind": "trial", "stage": last, **({} if last else {"model": model, "scale": trial.scale})})
@@ -175,10 +175,10 @@ class Keys:
         weights = dual_weights = None
         if stage.weights is not None:
             with prefixed(f"{stage.name}.weights: "):
-                weights = self._inputs.weights(stage.weights, method, scale)
+                weights = self.inputs.weights(stage.weights, method, scale)
         if stage.dual_weights is not None and "dual_weights" in uses:
             with prefixed(f"{stage.name}.dual_weights: "):
-                dual_weights = self._inputs.dual_weights(stage.dual_weights, method, scale, stage)
+                dual_weights = self.inputs.dual_weights(stage.dual_weights, method, scale, stage)
         content = {
             "kind": "stage",
             "model": {"name": method.model, **method.options},
@@ -202,11 +202,11 @@ class Keys:
     def _training_data(self, data: Data, stage: Stage, scale: int, path: str, *, paired: bool) -> dict[str, Any]:
         """Check a set of training images, and return what of it enters a key."""
         with prefixed(f"{path}.kernel: "):
-            kernel = self._inputs.kernel(data.kernel)
+            kernel = self.inputs.kernel(data.kernel)
         if paired:
             check_pairs(path, real=kernel.real)
         with prefixed(f"{path}: "):
-            source = self._inputs.images(data.source)
+            source = self.inputs.images(data.source)
         holdout = stage.holdout if paired else 0
         check_training_images(
             data, source.images, path, patch=stage.patch, scale=scale, holdout=holdout, real=kernel.real
@@ -217,22 +217,22 @@ class Keys:
         lr = {}
         if data.lr is not None:
             with prefixed(f"{path}.lr: "):
-                lr["lr"] = self._inputs.precomputed(source.images, data.lr, scale, kernel.spec)
+                lr["lr"] = self.inputs.precomputed(source.images, data.lr, scale, kernel.spec)
         return {"images": source.digest, "kernel": kernel.content, "crop": data.crop, **count, **lr}
 
     def _evaluation(self, evaluate: Evaluate, trial: Trial, path: str, *, dual: bool) -> list[_EvaluationTemplate]:
         """Check a test set, and encode the keys of its metrics but for the trial."""
         with prefixed(f"{path}: "):
-            source, label = self._inputs.images(evaluate.source), self._inputs.label(evaluate.source)
+            source, label = self.inputs.images(evaluate.source), self.inputs.label(evaluate.source)
         with prefixed(f"{path}.kernel: "):
-            kernel = self._inputs.kernel(evaluate.kernel)
+            kernel = self.inputs.kernel(evaluate.kernel)
         check_test_images(evaluate, source.images, path)
         count = None if evaluate.count == len(source.images) else evaluate.count
         check_precomputed(evaluate, path, real=kernel.real)
         lr = None
         if evaluate.lr is not None:
             with prefixed(f"{path}.lr: "):
-                lr = self._inputs.precomputed(source.images[: evaluate.count], evaluate.lr, trial.scale, kernel.spec)
+                lr = self.inputs.precomputed(source.images[: evaluate.count], evaluate.lr, trial.scale, kernel.spec)
         fields = {
             "source": evaluate.source, "dataset": label, "images": source.digest, "kernel": kernel.spec,
             "crop": evaluate.crop, "count": count, "lr": evaluate.lr, "lr_images": lr,

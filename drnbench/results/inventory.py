@@ -27,6 +27,7 @@ CACHES = {
     "pixels": "decoded HR images",
     "frames": "frames of videos",
     "impulses": "true kernels for D",
+    "copies": "keypoints of images",
     "parts": "half-made files",
 }
 """The folders of the cache; everything in it is made again where it is missing."""

@@ -136,6 +136,13 @@ class UntilRecord(_Record):
         return not arm.open and arm.half_width is not None and arm.half_width <= self.half_width
 
 
+class OverlapRecord(_Record):
+    """Test and held-out images that are trained on, a clause each, and the reason why the study allows it."""
+
+    reason: str
+    images: list[str]
+
+
 class PlanRecord(_Record):
     """A study as it was planned.
 
@@ -171,6 +178,8 @@ class PlanRecord(_Record):
     warnings: list[str] = Field(default_factory=list)
     displaced: list[str] = Field(default_factory=list)
     until: UntilRecord | None = None
+    overlap: OverlapRecord | None = None
+    images_left_out: list[str] = Field(default_factory=list)
 
     @property
     def settings(self) -> Settings:

@@ -1,0 +1,202 @@
+"""Images of a trial that are seen twice where they must not be: test images that are trained on, in one copy or another.
+
+Copies are equal pixels, and also rescaled, cropped, flipped, turned, brightened or compressed ones (`drnbench.data.copies`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from drnbench.config.study import Study
+from drnbench.config.trial import Evaluate, Trial
+from drnbench.config.units import StageUnit
+from drnbench.data.copies import Copy, copies, duplicates
+from drnbench.datasets.sources import left_out
+from drnbench.errors import DataError
+from drnbench.planning.inputs import Inputs
+from drnbench.render import text
+from drnbench.results.plan_record import OverlapRecord
+from drnbench.training.reads import Read, stage_reads
+
+MIX_FREE = frozenset(
+    {
+        "lam",
+        "lr",
+        "lr_min",
+        "schedule",
+        "betas",
+        "eps",
+        "aux",
+        "weights",
+        "dual_weights",
+        "dual",
+        "dual_feats",
+        "augment",
+    }
+)
+"""Fields of a stage on which its images do not depend; in a sweep of them the stages read the same."""
+
+
+class _Use(NamedTuple):
+    """Images that a stage reads: the path of their declaration, what they are to it, their source and positions there."""
+
+    path: str
+    stage: int
+    role: str
+    source: str
+    positions: frozenset[int]
+
+
+class Leaks:
+    """Refuses trials that are tested or validated on images that they are trained on, unless the study allows it.
+
+    A study has thousands of trials and few sets, so two sets are compared once.
+
+    Args:
+        study: what it allows, and its outputs, which may want training images scored.
+        inputs: content of the sources.
+        cache: folder of fingerprints and keypoints.
+    """
+
+    def __init__(self, study: Study, inputs: Inputs, cache: Path) -> None:
+        self._study, self._inputs, self._cache = study, inputs, cache
+        self._pairs: dict[tuple[object, ...], list[Copy]] = {}
+        self._uses: dict[str, list[_Use]] = {}
+        self._checked: set[object] = set()
+        self._overlaps: dict[str, None] = {}
+        self._warnings: dict[str, None] = {}
+        self._left_out: dict[str, None] = {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is doubtful and not refused."""
+        return list(self._warnings)
+
+    @property
+    def left_out(self) -> list[str]:
+        """The standard sets in use that lack images here, with the reason."""
+        return list(self._left_out)
+
+    @property
+    def overlap(self) -> OverlapRecord | None:
+        """What the study allows; None where nothing overlaps."""
+        if not self._overlaps:
+            return None
+        return OverlapRecord(reason=self._study.allow_overlap or "", images=list(self._overlaps))
+
+    def check(self, trial: Trial, stages: Sequence[StageUnit], where: str) -> None:
+        """Refuse a trial of an arm; its other seeds read the same images.
+
+        Args:
+            trial: with its seed.
+            stages: its units, in order.
+            where: study and arm, for messages.
+
+        Raises:
+            DataError: images that are read twice, by name, and how to mend it.
+        """
+        uses = [use for number, unit in enumerate(stages) for use in self._stage_uses(unit, number)]
+        content = (trial.evaluate, tuple(uses))
+        if content in self._checked:
+            return
+        self._checked.add(content)
+        for use in uses:
+            self._left_out |= dict.fromkeys(left_out(use.source))
+        wanted = {source for output in self._study.outputs for source in output.scored_training_sets(trial)}
+        for number, evaluate in enumerate(trial.evaluate):
+            self._left_out |= dict.fromkeys(left_out(evaluate.source))
+            if evaluate.source not in wanted:
+                self._check_duplicates(evaluate)
+                self._check_test_set(evaluate, uses, f"{where}, evaluate.{number}")
+        self._check_validation(uses, where)
+
+    def _check_test_set(self, evaluate: Evaluate, uses: Sequence[_Use], where: str) -> None:
+        images = range(len(self._inputs.images(evaluate.source).images))[: evaluate.count]
+        for use in uses:
+            clauses = self._clauses(evaluate.source, frozenset(images), use)
+            if not clauses:
+                continue
+            self._overlaps |= dict.fromkeys(clauses)
+            if self._study.allow_overlap is None:
+                raise DataError(
+                    f"{where}: {text.count(len(clauses), 'test image')} of {evaluate.source} "
+                    f"{'is' if len(clauses) == 1 else 'are'} among the {use.role} images of {use.path} ({use.source}): "
+                    f"{text.listed(clauses)}; choose another set, leave images out "
+                    '(source="SET without NAME"), or say allow_overlap="why" in the study'
+                )
+
+    def _check_validation(self, uses: Sequence[_Use], where: str) -> None:
+        """Refuse held-out images of a stage that another stage, or another source, trains on."""
+        for held in (use for use in uses if use.role == "validation"):
+            for use in uses:
+                if use.role == "validation" or (
+                    use.stage == held.stage and use.source == held.source and use.role == "training"
+                ):
+                    continue
+                clauses = self._clauses(held.source, held.positions, use)
+                if not clauses:
+                    continue
+                message = (
+                    f"{text.count(len(clauses), 'held-out image')} of {held.path} {'is' if len(clauses) == 1 else 'are'} among "
+                    f"the {use.role} images of {use.path}: {text.listed(clauses)}"
+                )
+                if use.role == "unpaired":
+                    self._warnings[f"{message}; validation scores speak of images that were seen as LR"] = None
+                    continue
+                self._overlaps |= dict.fromkeys(clauses)
+                if self._study.allow_overlap is None:
+                    raise DataError(
+                        f'{where}, {message}; give both stages the same holdout, or say allow_overlap="why" in the study'
+                    )
+
+    def _check_duplicates(self, evaluate: Evaluate) -> None:
+        """Warn of a picture that a test set holds twice: intervals over images count it as two."""
+        images = self._inputs.images(evaluate.source).images[: evaluate.count]
+        key = (evaluate.source, evaluate.count)
+        if key not in self._pairs:
+            self._pairs[key] = duplicates(images, self._cache)
+        name = self._inputs.label(evaluate.source)
+        if whole := [copy for copy in self._pairs[key] if min(copy.share, copy.other_share) > 0.9]:
+            clauses = [copy.text(f"{name}/{images[copy.image].name}", images[copy.other].name) for copy in whole]
+            self._warnings[
+                f"{name} holds one picture twice: {text.listed(clauses)}; intervals over its images are too narrow"
+            ] = None
+
+    def _clauses(self, source: str, positions: frozenset[int], use: _Use) -> list[str]:
+        """Return a clause for each image of a source, among those at the positions, that a stage uses."""
+        images, others = self._inputs.images(source).images, self._inputs.images(use.source).images
+        name, other_name = self._inputs.label(source), self._inputs.label(use.source)
+        clauses = []
+        for copy in self._copies(source, use.source):
+            if copy.image in positions and copy.other in use.positions:
+                image, other = images[copy.image], others[copy.other]
+                full = f"{name}/{image.name}"
+                clauses.append(full if image.path == other.path else copy.text(full, f"{other_name}/{other.name}"))
+        return clauses
+
+    def _copies(self, source: str, other: str) -> list[Copy]:
+        key = (source, other)
+        if key not in self._pairs:
+            images, others = (self._inputs.images(name).images for name in key)
+            # One folder, used twice: copies inside it are another question.
+            alike = [image.path for image in images] == [image.path for image in others]
+            same = [Copy(n, n) for n in range(len(images))]
+            self._pairs[key] = same if alike else copies(images, others, self._cache)
+        return self._pairs[key]
+
+    def _stage_uses(self, unit: StageUnit, number: int) -> Iterator[_Use]:
+        fields = unit.stage.model_dump_json(exclude=set(MIX_FREE))
+        key = f"{number} {unit.scale} {unit.unpaired_digest is not None} {fields}"
+        if key not in self._uses:
+            reads = stage_reads(unit.stage, unit.scale, unpaired=unit.unpaired_digest is not None)
+            self._uses[key] = list(dict.fromkeys(self._use(read, unit, number) for read in reads))
+        yield from self._uses[key]
+
+    def _use(self, read: Read, unit: StageUnit, number: int) -> _Use:
+        stage, positions = unit.stage, range(len(self._inputs.images(read.data.source).images))
+        unpaired = not read.held and read.data == stage.unpaired and 1 not in read.factors
+        role = "validation" if read.held else "unpaired" if unpaired else "training"
+        path = f"{stage.name}.{'unpaired' if unpaired else 'data'}"
+        return _Use(path, number, role, read.data.source, frozenset(read.select(positions)))
