@@ -91,7 +91,7 @@ def test_a_study_runs_with_a_method_of_another_package(site, tmp_path):
     (tmp_path / "outside.py").write_text(STUDY, encoding="utf-8")
     done = call("run", "outside.py", "--results", "r", "--tracking-uri", "off", cwd=tmp_path, PYTHONPATH=path(site))
     assert done.returncode == 0, done.stderr
-    summary = pd.read_csv(tmp_path / "r" / "outside" / "summary.csv")
+    summary = pd.read_csv(tmp_path / "r" / "outside" / "quick" / "summary.csv")
     scored = summary[(summary["metric"] == "psnr_y") & summary["arm"].isin(["off", "on"])]
     assert len(scored) == 2
     assert scored["mean"].between(5, 60).all()
@@ -104,7 +104,7 @@ def test_a_study_runs_with_a_method_of_another_package(site, tmp_path):
 
 def check_the_output(folder: Path, printed: str) -> None:
     """The outside output is in the report; where it is not installed, the report names it and has everything else."""
-    written = folder / "r" / "outside"
+    written = folder / "r" / "outside" / "quick"
     table = pd.read_csv(written / "table_hardest.csv")
     assert list(table.columns) == ["arm", "image", "psnr_y"]
     assert set(table["arm"]) == {"off", "on", "bicubic"}

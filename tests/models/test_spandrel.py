@@ -379,9 +379,9 @@ def test_a_study_has_a_published_network_as_an_arm(tmp_path, weights):
     done = call(*run, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     results = tmp_path / "results"
-    table = (results / "where" / "table_method.csv").read_text(encoding="utf-8")
+    table = (results / "where" / "tiny" / "table_method.csv").read_text(encoding="utf-8")
     assert {"ours", "theirs", "bicubic"} <= {line.split(",")[0] for line in table.splitlines()}, table
-    plan = json.loads((results / "where" / "plan.json").read_text(encoding="utf-8"))
+    plan = json.loads((results / "where" / "tiny" / "plan.json").read_text(encoding="utf-8"))
     theirs = {trial["key"] for trial in plan["trials"] if trial["arm"] == "theirs"}
     assert len(theirs) == 1  # a seed means nothing to a network that nobody trains
     recorded = json.loads((results / "trials" / theirs.pop() / "scores.json").read_text(encoding="utf-8"))

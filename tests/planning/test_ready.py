@@ -111,7 +111,7 @@ def test_a_study_scores_made_and_ready_images_side_by_side(shared_data, tmp_path
     (tmp_path / "ready.py").write_text(STUDY.format(shared_data / "Set5"))
     results = tmp_path / "r"
     assert main(["run", str(tmp_path / "ready.py"), "--results", str(results), "--tracking-uri", "off"]) == 0
-    summary = pd.read_csv(results / "ready" / "summary.csv")
+    summary = pd.read_csv(results / "ready" / "quick" / "summary.csv")
     psnr = summary[(summary["arm"] == "bicubic") & (summary["metric"] == "psnr_y")].set_index("dataset")["mean"]
     assert len(psnr) == 2
     assert psnr.iloc[0] == psnr.iloc[1]

@@ -113,7 +113,7 @@ def test_studies_that_run_at_once_share_a_store_and_its_mirror(tmp_path: Path) -
         (experiment,) = client.search_experiments(filter_string=f"name = '{name}'")
         mirrored = client.search_runs([experiment.experiment_id])
         trials = [run.data.tags["drnbench.key"] for run in mirrored if run.data.tags["drnbench.kind"] == "trial"]
-        planned = json.loads((results / name / "plan.json").read_text(encoding="utf-8"))["trials"]
+        planned = json.loads((results / name / "quick" / "plan.json").read_text(encoding="utf-8"))["trials"]
         assert sorted(trials) == sorted(trial["key"] for trial in planned)
         assert len(mirrored) == len(trials) + 1
         assert all(run.info.status == "FINISHED" for run in mirrored)
