@@ -22,11 +22,15 @@ REACH = 6
 STEPS = 40
 """Iterations at most."""
 NARROWEST = 0.4
-"""Smallest width of the Gaussian, in HR pixels: a narrower one is blind between two pixels."""
+"""Smallest width of the Gaussian, in HR pixels: a narrower Gaussian is blind between two pixels."""
 LIMIT, DRIFT_LIMIT = 0.1, 0.5
 """HR pixels of shift and of drift above which LR images count as displaced."""
 WIDER = 1.6
 """Ratio of the widths of the two Gaussians."""
+SURE = 5.0
+"""Standard errors that a displacement must exceed too."""
+RELATED = 0.3
+"""Share of the variance of LR below which it shows another picture than HR."""
 BLIND = 1.0
 """Standard error, in HR pixels, from which an image shows nothing to hold on to."""
 
@@ -46,6 +50,7 @@ class Alignment(NamedTuple):
         sigma: width of the fitted Gaussian, down and across.
         gain: slope of LR levels against HR levels.
         offset: LR level of HR level 0.
+        explained: share of the variance of LR that the fit explains, 0..1; 1 where there is none.
 
     """
 
@@ -57,13 +62,28 @@ class Alignment(NamedTuple):
     sigma: tuple[float, float] = (0.0, 0.0)
     gain: float = 1.0
     offset: float = 0.0
+    explained: float = 1.0
 
     @property
     def displaced(self) -> bool:
-        """True if the shift or the drift is measured, and more than a score can take."""
-        if not np.isfinite(self.error):
-            return False
-        return max(abs(self.x), abs(self.y)) > LIMIT or max(abs(self.drift_x), abs(self.drift_y)) > DRIFT_LIMIT
+        """True if the shift or the drift is more than a score can take, and surely so."""
+        return self._shifted or self._drifting
+
+    @property
+    def related(self) -> bool:
+        """True if LR shows the picture of HR, or too little to tell."""
+        return self.explained > RELATED and (self.gain > 0 or not np.isfinite(self.error))
+
+    @property
+    def _shifted(self) -> bool:
+        limit = max(LIMIT, SURE * self.error)
+        return self.related and max(abs(self.x), abs(self.y)) > limit
+
+    @property
+    def _drifting(self) -> bool:
+        # A slope over a unit interval is known 12 ** 0.5 times worse than a mean.
+        limit = max(DRIFT_LIMIT, SURE * 12**0.5 * self.error)
+        return self.related and max(abs(self.drift_x), abs(self.drift_y)) > limit
 
     def less(self, x: float, y: float) -> Alignment:
         """Return the alignment against a grid that is itself shifted."""
@@ -72,11 +92,11 @@ class Alignment(NamedTuple):
     def text(self) -> str:
         """Return the shift, and the drift where there is one: `(+1.50, +1.50) HR pixels (right, down)`."""
         parts = []
-        if max(abs(self.x), abs(self.y)) > LIMIT or not self.displaced:
-            parts.append(f"shifted by ({_signed(self.x)}, {_signed(self.y)}) HR pixels (right, down)")
-        if max(abs(self.drift_x), abs(self.drift_y)) > DRIFT_LIMIT:
+        if self._shifted or not self._drifting:
+            parts.append(f"shifted by ({signed(self.x)}, {signed(self.y)}) HR pixels (right, down)")
+        if self._drifting:
             parts.append(
-                f"of another step: the shift grows by ({_signed(self.drift_x)}, {_signed(self.drift_y)}) HR pixels from "
+                f"of another step: the shift grows by ({signed(self.drift_x)}, {signed(self.drift_y)}) HR pixels from "
                 "edge to edge"
             )
         return " and ".join(parts)
@@ -98,7 +118,7 @@ def align(hr: Array, lr: Array, ratio: tuple[float, float]) -> Alignment:
 
 def median(alignments: Sequence[Alignment]) -> Alignment | None:
     """Return the median over images of each number, weighted by the inverse of the error; None without images to go by."""
-    kept = [alignment for alignment in alignments if np.isfinite(alignment.error)]
+    kept = [alignment for alignment in alignments if np.isfinite(alignment.error) and alignment.related]
     if not kept:
         return None
     weights = np.array([1 / (0.01 + alignment.error) for alignment in kept])
@@ -108,16 +128,17 @@ def median(alignments: Sequence[Alignment]) -> Alignment | None:
         half = np.cumsum(weights[order]) - weights[order] / 2
         return float(np.interp(weights.sum() / 2, half, values[order]))
 
-    x, y, drift_x, drift_y, error, gain, offset = (
+    x, y, drift_x, drift_y, error, gain, offset, explained = (
         middle(np.array([getattr(alignment, name) for alignment in kept]))
-        for name in ("x", "y", "drift_x", "drift_y", "error", "gain", "offset")
+        for name in ("x", "y", "drift_x", "drift_y", "error", "gain", "offset", "explained")
     )
     sigmas = np.array([alignment.sigma for alignment in kept])
     sigma = (middle(sigmas[:, 0]), middle(sigmas[:, 1]))
-    return Alignment(x, y, drift_x, drift_y, error, sigma, gain, offset)
+    return Alignment(x, y, drift_x, drift_y, error, sigma, gain, offset, explained)
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """Return a number with its sign and two decimals; 0.00 has none."""
     return f"{value + 0.0:+.2f}" if abs(value) >= 0.005 else "0.00"
 
 
@@ -165,7 +186,13 @@ class _Fit:
     def run(self, guess: tuple[float, float]) -> Alignment:
         """Return the fit from a first guess of the shift."""
         value = np.array([*guess, 0.0, 0.0, *np.log(0.5 * np.array(self._ratio))])
-        residual, jacobian, linear = self._linearised(value)
+        # The derivatives are those of the narrow Gaussian: good where it is near the kernel already.
+        value, *_ = self._descend(value, lobes=False)
+        return self._alignment(*self._descend(value, lobes=True))
+
+    def _descend(self, value: Array, *, lobes: bool) -> tuple[Array, Array, float, tuple[float, float]]:
+        """Return the parameters of least squares, with the derivatives, the mean square, and gain and offset there."""
+        residual, jacobian, linear = self._linearised(value, lobes=lobes)
         cost, damping = float(residual @ residual), 1e-3
         for _ in range(STEPS):
             normal, slope = jacobian.T @ jacobian, jacobian.T @ residual
@@ -174,7 +201,7 @@ class _Fit:
             step[4:] = np.clip(step[4:], -0.5, 0.5)
             tried = value + step
             tried[4:] = np.clip(tried[4:], np.log(NARROWEST), np.log(3 * max(self._ratio)))
-            new = self._linearised(tried)
+            new = self._linearised(tried, lobes=lobes)
             new_cost = float(new[0] @ new[0])
             if new_cost < cost:
                 moved = np.abs(tried - value).max()
@@ -186,7 +213,7 @@ class _Fit:
                 damping *= 8
                 if damping > 1e6:
                     break
-        return self._alignment(value, jacobian, cost, linear)
+        return value, jacobian, cost, linear
 
     def _alignment(self, value: Array, jacobian: Array, cost: float, linear: tuple[float, float]) -> Alignment:
         y, x, drift_y, drift_x, *_ = map(float, value)
@@ -198,10 +225,12 @@ class _Fit:
             error = float(np.sqrt(variance * np.abs(np.linalg.inv(normal).diagonal()[:2]).max()))
             error = error if error < BLIND else np.inf
         sigma = (float(np.exp(value[4])), float(np.exp(value[5])))
-        return Alignment(x, y, drift_x, drift_y, error, sigma, *linear)
+        variance = float(self._lr.var())
+        explained = 1 - cost / variance if variance > 1 else 1.0
+        return Alignment(x, y, drift_x, drift_y, error, sigma, *linear, explained)
 
-    def _linearised(self, value: Array) -> tuple[Array, Array, tuple[float, float]]:
-        """Return what the model leaves of LR, its derivatives by the parameters, and gain and offset."""
+    def _linearised(self, value: Array, *, lobes: bool) -> tuple[Array, Array, tuple[float, float]]:
+        """Return the residual, the derivatives of the model by the parameters, and gain and offset."""
         (rows, down, place_y), (columns, right, place_x) = (
             self._weights(axis, value[axis], value[2 + axis], float(np.exp(value[4 + axis]))) for axis in (0, 1)
         )
@@ -217,9 +246,9 @@ class _Fit:
         target, level = self._lr[inside].ravel(), by_rows[:height][inside].ravel()
         jacobian = np.stack([derivative[inside].ravel() for derivative in derivatives], axis=1)
         # Solved for within, so that their directions are taken out of the derivatives.
-        linear = np.stack([np.ones_like(level), level, wide[inside].ravel() - level], axis=1)
-        (offset, gain, lobe), *_ = np.linalg.lstsq(linear, target, rcond=1e-9)
-        residual = target - linear @ (offset, gain, lobe)
+        linear = np.stack([np.ones_like(level), level, wide[inside].ravel() - level][: 2 + lobes], axis=1)
+        coefficients, *_ = np.linalg.lstsq(linear, target, rcond=1e-9)
+        (offset, gain), residual = coefficients[:2], target - linear @ coefficients
         jacobian *= gain
         basis, _ = np.linalg.qr(linear)
         jacobian -= basis @ (basis.T @ jacobian)

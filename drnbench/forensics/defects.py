@@ -24,7 +24,7 @@ SUBSAMPLING = {2: "4:2:0", 0: "4:4:4"}
 
 
 class Jpeg(NamedTuple):
-    """Coding that explains an LR image: quality and chroma subsampling of Pillow's encoder, and what it leaves."""
+    """Coding that explains an LR image: quality and chroma subsampling of Pillow's encoder, and the mean square residual."""
 
     quality: int
     subsampling: str
@@ -55,7 +55,7 @@ def _table(quality: int) -> Array:
 
 
 def coded(levels: Mapping[str, Array], lr: Array) -> dict[str, Jpeg]:
-    """Return the JPEG coding of each candidate that explains most of what it leaves; empty if none explains half.
+    """Return the JPEG coding of each candidate that explains most of its residual; empty if none explains half.
 
     Args:
         levels: h x w x 3 that kernels alone make, by name, likely ones first.
@@ -143,7 +143,7 @@ def swapped(hr_small: Array, lr: Array) -> bool:
 
 
 def tone(hr_small: Array, lr: Array, alignment: Alignment) -> str | None:
-    """Return what has happened to the levels; None if they are those of HR.
+    """Return a note on the range of levels; None if it is that of HR.
 
     Args:
         hr_small: h x w x 3, HR at the size of LR.

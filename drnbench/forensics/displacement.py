@@ -26,13 +26,17 @@ VERSION = 1
 def measured(pairs: Sequence[tuple[Path, Path]], scale: int, alpha: Colour | None = None) -> Alignment | None:
     """Return the median alignment of a set; None where nothing can be measured.
 
+    Where most pairs show two pictures, an alignment that is not `related`.
+
     Args:
         pairs: files of HR and LR images.
         scale: HR size over LR size.
         alpha: colour that transparent images are laid onto.
 
     """
-    return median(list(_alignments(pairs[:: -(-len(pairs) // IMAGES) or 1], scale, alpha)))
+    alignments = list(_alignments(pairs[:: -(-len(pairs) // IMAGES) or 1], scale, alpha))
+    unrelated = [alignment for alignment in alignments if not alignment.related]
+    return unrelated[0] if 2 * len(unrelated) > len(alignments) else median(alignments)
 
 
 def _alignments(pairs: Sequence[tuple[Path, Path]], scale: int, alpha: Colour | None) -> Iterator[Alignment]:
@@ -40,21 +44,23 @@ def _alignments(pairs: Sequence[tuple[Path, Path]], scale: int, alpha: Colour | 
         try:
             hr, lr = (read_rgb(path, alpha=alpha).astype(np.float64) for path in (hr_path, lr_path))
         except DataError:
-            continue  # named by what reads all of them
+            continue  # reported by the caller, which reads all of them
         if all(abs(a - b * scale) < scale for a, b in zip(hr.shape[:2], lr.shape[:2], strict=True)):
             yield align(hr, lr, (scale, scale))
 
 
 def warning(lr: str, alignment: Alignment | None, scale: int, kernel: str) -> str | None:
-    """Return the line on LR images that are displaced against what their kernel says; None where they are not.
+    """Return the line on LR images that are displaced against the grid of their kernel; None where they are not.
 
     Args:
         lr: their source.
         alignment: as measured.
         scale: HR size over LR size.
-        kernel: spec of the degradation that is said to have made them.
+        kernel: spec of the degradation that is declared for them.
 
     """
+    if alignment is not None and not alignment.related:
+        return f"LR images in {lr} and HR images of the same names show different pictures: check the pairs; see `drnbench audit`"
     if alignment is None or not alignment.displaced:
         return None
     x, y = _phase(kernel, scale)
@@ -71,13 +77,13 @@ def warning(lr: str, alignment: Alignment | None, scale: int, kernel: str) -> st
 def warnings(
     lr: str | None, pairs: Sequence[tuple[Path, Path]], scale: int, kernel: str, alpha: Colour | None
 ) -> dict[str, list[str]]:
-    """Return `warning` as an entry of a JSON record; an empty one where there is nothing to warn of."""
+    """Return `warning` as an entry of a JSON record; an empty record where there is no warning."""
     text = warning(lr, measured(pairs, scale, alpha), scale, kernel) if lr is not None and pairs else None
     return {"warnings": [text]} if text else {}
 
 
 def _phase(kernel: str, scale: int) -> tuple[float, float]:
-    """Return the shift of a kernel's LR images, right and down in HR pixels; 0 for one that does not state its weights."""
+    """Return the shift of a kernel's LR images, right and down in HR pixels; 0 for a kernel that does not state its weights."""
     try:
         taps = parse(kernel).taps(scale)
     except UsageError:
@@ -100,7 +106,7 @@ def cached_warning(
         lr: in the same order.
         source: of the LR images.
         scale: HR size over LR size.
-        kernel: spec of the degradation that is said to have made them.
+        kernel: spec of the degradation that is declared for them.
         cache: its folder.
 
     """

@@ -79,7 +79,7 @@ class Generator:
     exact_ratio: bool = False
 
     def make(self, window: Window) -> list[tuple[str, Array]]:
-        """Return the LR levels, with what is to be added to the name where there are several ways to round."""
+        """Return the LR levels of each way to round, with the suffix that names it."""
         raise NotImplementedError
 
 

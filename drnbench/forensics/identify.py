@@ -1,4 +1,4 @@
-"""Which generator made an LR image: each is imitated and compared with the levels of the file."""
+"""Identification of the generator of an LR image: each is imitated and compared with the levels of the file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ EXACT = 0.999
 otherwise than float64."""
 GAUSSIAN = "a Gaussian blur, then sampling"
 SAME_SIGMA = 1.08
-"""Ratio of two widths up to which they count as one."""
+"""Ratio of two widths up to which they count as equal."""
 
 
 class Match(NamedTuple):
-    """What one generator leaves of an LR image.
+    """Residual of one generator on an LR image.
 
     Attributes:
         square: mean square of the differences, levels squared.
@@ -105,7 +105,7 @@ def _match(levels: Array, lr: Array, place: str = "", blur: Blur | None = None) 
 
 
 def _windows(hr: Array, lr: Array, scale: int) -> Iterator[tuple[str, Window]]:
-    """Yield the ways in which HR can have been cut to fit: a size that the scale divides has one."""
+    """Yield the crops of HR that LR may show, with their names; a size that the scale divides has a single one."""
     rows, columns = lr.shape[0] * scale, lr.shape[1] * scale
     spare = (hr.shape[0] - rows, hr.shape[1] - columns)
     if min(spare) >= 0:
@@ -138,7 +138,7 @@ def _moved(hr: Array, row: int, column: int, size: tuple[int, ...], scale: int) 
 
 
 def _gaussian(window: Window, lr: Array, scale: int, alignment: Alignment) -> Match:
-    """Return the match of the Gaussian that fits best, from the width and position that the alignment found."""
+    """Return the match of the Gaussian that fits best, starting from the width and position of the alignment."""
     y, x = (_snapped((scale - 1) / 2 - shift) for shift in (alignment.y, alignment.x))
     down, across = alignment.sigma
     if max(down, across) < SAME_SIGMA * min(down, across):

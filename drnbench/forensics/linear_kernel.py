@@ -21,14 +21,16 @@ class LinearKernel(NamedTuple):
     Attributes:
         weights: K x K, sum about 1; K is odd or even with the scale, and the middle is the centre of a cell.
         centre: centre of mass right of and below the middle, in HR pixels.
-        sigma: standard deviation across and down, in HR pixels; 0 where side lobes leave none.
-        residual: root mean square of what it leaves, levels.
+        sigma: standard deviations along the wide and the narrow axis, in HR pixels; 0 where side lobes leave none.
+        angle: of the wide axis, degrees counter-clockwise from the x axis, 0..180; as in the kernel `anisotropic`.
+        residual: root mean square of LR less its result, levels.
 
     """
 
     weights: Array
     centre: tuple[float, float]
     sigma: tuple[float, float]
+    angle: float
     residual: float
 
 
@@ -57,7 +59,7 @@ def estimate(pairs: Iterable[tuple[Array, Array]], scale: int) -> LinearKernel |
         view = np.lib.stride_tricks.sliding_window_view(hr_gray, (side, side))
         patches = view[places[:, 0] * scale - before, places[:, 1] * scale - before].reshape(len(places), -1)
         means = patches.mean(axis=1, keepdims=True)
-        # Weights sum to 1: what is fitted is the difference to the mean of the patch.
+        # Weights sum to 1: the difference to the mean of the patch is fitted.
         patches, target = patches - means, lr_gray[places[:, 0], places[:, 1]] - means[:, 0]
         normal += patches.T @ patches
         moment += patches.T @ target
@@ -73,9 +75,14 @@ def estimate(pairs: Iterable[tuple[Array, Array]], scale: int) -> LinearKernel |
 
 
 def _described(weights: Array, residual: float) -> LinearKernel:
-    positions = np.arange(len(weights)) - (len(weights) - 1) / 2
-    lines = [weights.sum(axis=0), weights.sum(axis=1)]
-    centre = [float(line @ positions / line.sum()) for line in lines]
-    spread = [float(line @ (positions - middle) ** 2 / line.sum()) for line, middle in zip(lines, centre, strict=True)]
-    sigma = [max(0.0, value) ** 0.5 for value in spread]
-    return LinearKernel(weights, (centre[0], centre[1]), (sigma[0], sigma[1]), residual)
+    right = np.arange(len(weights)) - (len(weights) - 1) / 2
+    down = right[:, None]
+    mass = float(weights.sum())
+    centre = (float((weights * right).sum() / mass), float((weights * down).sum() / mass))
+    x, y = right - centre[0], down - centre[1]
+    moments = [float((weights * product).sum() / mass) for product in (x * x, x * y, y * y)]
+    squares, axes = np.linalg.eigh([[moments[0], moments[1]], [moments[1], moments[2]]])
+    sigma = (max(0.0, float(squares[1])) ** 0.5, max(0.0, float(squares[0])) ** 0.5)
+    # Rows are counted downwards, angles counter-clockwise.
+    angle = float(np.degrees(np.arctan2(-axes[1, 1], axes[0, 1]))) % 180
+    return LinearKernel(weights, centre, sigma, angle, residual)

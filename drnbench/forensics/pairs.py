@@ -1,4 +1,4 @@
-"""Everything that an audit says of one pair of files."""
+"""Report of one pair of files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Files(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """What a generator leaves of one image.
+    """Residual of a generator on one image.
 
     Attributes:
         square: mean square, levels squared; after the JPEG coding where one explains the image.
@@ -61,12 +61,12 @@ class PairReport:
         hr_size: height and width.
         lr_size: height and width.
         alignment: in HR pixels.
-        differences: what each generator leaves, by its name.
+        differences: residual of each generator, by its name.
         blur: the Gaussian that fits best; None where a generator is exact.
-        noise: standard deviation of what the best generator leaves, in levels; rounding taken off.
+        noise: standard deviation of the residual of the best generator in levels, less that of rounding.
         white: that it looks like noise.
         blocks: that it jumps at every eighth pixel.
-        notes: what else is wrong.
+        notes: further defects.
         residual: LR less the best generator, h x w x 3.
 
     """
@@ -132,7 +132,12 @@ def check_sizes(files: Files, hr: tuple[int, ...], lr: tuple[int, ...], scale: i
 
 
 def inspect(files: Files, hr: Array, lr: Array, scale: int) -> PairReport:
-    """Return the report of a pair that is read: levels, H x W x 3 and h x w x 3."""
+    """Return the report of a pair that is read: levels, H x W x 3 and h x w x 3.
+
+    Raises:
+        DataError: the two show different pictures.
+
+    """
     notes = []
     file = defects.jpeg_file(files.lr)
     if file is not None:
@@ -141,6 +146,8 @@ def inspect(files: Files, hr: Array, lr: Array, scale: int) -> PairReport:
     if hr.shape[:2] != (rows, columns):
         notes.append(f"HR is {hr.shape[1]} x {hr.shape[0]}, no multiple of {scale}")
     alignment = align(hr, lr, (scale, scale))
+    if not alignment.related:
+        raise DataError(f"{files.lr} and {files.hr} show different pictures{_turned(hr, lr, scale)}: check the pair")
     compared, matches = lr, identify(hr, lr, scale, alignment)
     if not any(match.exact for match in matches.values()):
         repaired, alignment, changes = _repaired(hr, lr, scale, alignment)
@@ -166,8 +173,20 @@ def inspect(files: Files, hr: Array, lr: Array, scale: int) -> PairReport:
     )  # fmt: skip
 
 
+def _turned(hr: Array, lr: Array, scale: int) -> str:
+    """Return how LR is turned against HR, for a message; empty where no flip makes it fit."""
+    small = _shrunk(hr, lr, scale).mean(axis=2)
+    plane = lr.mean(axis=2)
+    turns = {"mirrored": plane[:, ::-1], "upside down": plane[::-1], "turned by 180 degrees": plane[::-1, ::-1]}
+    if plane.shape[0] == plane.shape[1]:
+        turns |= {f"turned by {90 * n} degrees": np.rot90(plane, n) for n in (1, 3)} | {"transposed": plane.T}
+    fits = {how: float(np.corrcoef(small.ravel(), turned.ravel())[0, 1]) for how, turned in turns.items()}
+    how = max(fits, key=lambda name: fits[name])
+    return f" (it is {how})" if fits[how] > 0.9 else ""
+
+
 def _repaired(hr: Array, lr: Array, scale: int, alignment: Alignment) -> tuple[Array, Alignment, list[str]]:
-    """Return LR with channels and range as HR has them, its alignment, and what was wrong with them."""
+    """Return LR with channels and range as HR has them, its alignment, and a note on each defect."""
     changes = []
     small = _shrunk(hr, lr, scale)
     if defects.swapped(small, lr):

@@ -63,7 +63,7 @@ class Axis:
             filter is stretched.
         support: distance from which weights are 0.
         stretch: the filter grows with the ratio, which is antialiasing.
-        border: what stands for pixels beyond the edge.
+        border: extension beyond the edge.
         align_corners: the first and last pixels of input and output coincide.
         fraction_bits: of fixed-point weights; None: they are not rounded.
 

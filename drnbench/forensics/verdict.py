@@ -1,4 +1,4 @@
-"""What the pairs of a set say together: candidates in order, shift, damage, and the sentence."""
+"""Verdict on a set of pairs: candidates in order, shift, damage, and the sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from drnbench.forensics.alignment import Alignment, median
+from drnbench.forensics.alignment import Alignment, median, signed
 from drnbench.forensics.defects import QUIET
 from drnbench.forensics.generators import FLOAT
 from drnbench.forensics.identify import GAUSSIAN
@@ -19,7 +19,7 @@ from drnbench.forensics.pairs import PairReport
 ALIKE = 1.01
 """Ratio of mean squares up to which two generators explain noisy or coded images equally well."""
 UNLISTED = 0.7
-"""Share of what the best generator leaves, below which the estimated kernel is another one."""
+"""Share of the residual of the best generator, below which the estimated kernel is of another kind."""
 NAMED = 3
 """Generators that a sentence names."""
 
@@ -57,7 +57,7 @@ class Verdict:
         candidates: best first.
         same: names of those that explain the images as well as the first.
         alignment: median over images; None where none shows anything.
-        sentence: all of it in one.
+        sentence: summary.
         notes: damage that some images have, with their number.
 
     """
@@ -99,7 +99,7 @@ def _same(candidates: Sequence[Candidate]) -> tuple[str, ...]:
     """Return the names of further generators that explain the images as well as the first; a way to round is none."""
     first = candidates[0]
     limit = first.square if first.exact else ALIKE * first.square
-    alike = [c.name for c in candidates[1:] if c.exact == first.exact and c.square <= limit]
+    alike = [c.name for c in candidates[1:] if c.exact == first.exact and c.square <= limit and c.name != GAUSSIAN]
     bases = {first.name.removesuffix(suffix) for suffix, _ in FLOAT if suffix} | {first.name}
     names = []
     for name in alike:
@@ -127,7 +127,7 @@ def _candidates(pairs: Sequence[PairReport]) -> tuple[Candidate, ...]:
 def _made(
     pairs: Sequence[PairReport], candidates: Sequence[Candidate], same: Sequence[str], kernel: LinearKernel | None
 ) -> str:
-    """Return what made the images, and how well that explains them."""
+    """Return the phrase that names the generator, and how well it explains the images."""
     first, count = candidates[0], len(pairs)
     own = Counter(pair.best for pair in pairs if pair.differences[pair.best].exact)
     if sum(own.values()) > first.exact:
@@ -157,7 +157,7 @@ def _inexact(
         return f"{names}, then JPEG of quality {quality} ({kinds}) in {len(coded)} of {len(pairs)} images"
     sigma = float(np.median([pair.noise for pair in pairs]))
     if sum(pair.blocks for pair in pairs) > len(pairs) / 2:
-        return f"{names}, then JPEG, perhaps with noise before it (what is left has blocks of 8 pixels)"
+        return f"{names}, then JPEG, perhaps with noise before it (the residual has blocks of 8 pixels)"
     if kernel is not None and kernel.residual < UNLISTED * _gray_residual(pairs):
         return _unlisted(names, first, kernel)
     if first.square <= QUIET**2:
@@ -168,20 +168,26 @@ def _inexact(
 
 
 def _gray_residual(pairs: Sequence[PairReport]) -> float:
-    """Return the root mean square of what the best generators leave of the mean of R, G and B."""
+    """Return the root mean square residual of the best generators in the mean of R, G and B."""
     return float(np.sqrt(np.mean([(pair.residual.mean(axis=2) ** 2).mean() for pair in pairs])))
 
 
 def _unlisted(names: str, first: Candidate, kernel: LinearKernel | None) -> str:
-    """Return what is known of a kernel that none of the generators has."""
+    """Return the phrase on a kernel that none of the generators has."""
     psnr = f"PSNR {first.psnr:.1f} dB" if first.psnr else "exact"
     text = f"of no listed kind (nearest: {names}, {psnr})"
     if kernel is None:
         return text
-    (x, y), (across, down) = kernel.centre, kernel.sigma
+    (x, y), (wide, narrow) = kernel.centre, kernel.sigma
+    sigma = ""  # side lobes may leave none
+    if narrow:
+        isotropic = wide < 1.1 * narrow
+        sigma = f", sigma {wide:.2f}" + (
+            "" if isotropic else f" along {kernel.angle:.0f} degrees and {narrow:.2f} across"
+        )
     return (
-        f"{text}; the estimated linear kernel has its centre of mass at ({x:+.2f}, {y:+.2f}) from the middle of a cell and "
-        f"sigma ({across:.2f}, {down:.2f}) HR pixels, and leaves {kernel.residual:.1f} levels (root mean square)"
+        f"{text}; the estimated linear kernel has its centre of mass at ({signed(x)}, {signed(y)}) HR pixels from the middle "
+        f"of a cell{sigma}, and leaves {kernel.residual:.1f} levels (root mean square)"
     )
 
 
@@ -193,7 +199,11 @@ def _described(name: str, pairs: Sequence[PairReport]) -> str:
     down, across = (float(np.median([blur.sigma[n] for blur in blurs])) for n in (0, 1))
     y, x = (float(np.median([blur.centre[n] for blur in blurs])) for n in (0, 1))
     sigma = f"{across:.2f}" if abs(across - down) < 0.01 else f"{across:.2f} across and {down:.2f} down"
-    return f"a Gaussian blur of sigma {sigma} HR pixels, sampled at column {x:g}, row {y:g} of each cell"
+    return f"a Gaussian blur of sigma {sigma} HR pixels, sampled at column {_short(x)}, row {_short(y)} of each cell"
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def shift(pairs: Sequence[PairReport], alignment: Alignment | None) -> str:

@@ -1,4 +1,4 @@
-"""An audit of ready-made LR images against their HR images: what made them, where they lie, what was done to them since."""
+"""Audit of ready-made LR images against their HR images: generator, alignment, damage."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Audit:
 
     @property
     def sentence(self) -> str:
-        """The result in one sentence."""
+        """The result in a sentence."""
         return self.verdict.sentence
 
     @property
@@ -68,7 +68,7 @@ class Audit:
         return pd.DataFrame(self.record["images"]).set_index("image")
 
     def figure(self) -> Figure:
-        """Draw the estimated kernel and what the best generator leaves of the images that it fits worst."""
+        """Draw the estimated kernel and the largest residuals of the best generators."""
         return draw(self.pairs, self.kernel, self.verdict)
 
     def to_json(self) -> str:
@@ -77,7 +77,7 @@ class Audit:
 
 
 def audit(hr: str | Path, lr: str | Path, *, scale: int, alpha: Colour | None = None, jobs: int | None = None) -> Audit:
-    """Name the degradation that made LR images, their shift against HR, and what else was done to them.
+    """Name the degradation that made LR images, their shift against HR, and other damage.
 
     Args:
         hr: HR images: a name or a folder.
@@ -101,20 +101,21 @@ def audit(hr: str | Path, lr: str | Path, *, scale: int, alpha: Colour | None = 
         files = [Files(name, path, lr_of[name]) for name, path in hr_images if name in lr_of]
         if not files:
             raise DataError(
-                f"no image of {lr} belongs to one of {hr}: LR files are called like those, baby_x{scale} like baby"
+                f"no image of {lr} belongs to an image of {hr}: LR files are called like those, baby_x{scale} like baby"
             )
         done = list(each(Inspect(scale, alpha), files, jobs, "auditing"))
         failed += [result.message for result in done if isinstance(result, Failed)]
         pairs = tuple(result for result in done if isinstance(result, PairReport))
         if not pairs:
-            raise DataError(failed[-1])
+            more = f" (and {len(failed) - 1} more cannot be audited)" if failed[1:] else ""
+            raise DataError(f"{failed[-1]}{more}")
         usable = {pair.name for pair in pairs}
         kernel = estimate(_read([f for f in files if f.name in usable], alpha), scale)
     verdict = conclude(pairs, kernel)
     record = {
         "hr": hr, "lr": lr, "scale": scale, "sentence": verdict.sentence, **verdict.record(),
         "kernel": None if kernel is None else {
-            "centre": list(kernel.centre), "sigma": list(kernel.sigma), "residual": kernel.residual,
+            "centre": list(kernel.centre), "sigma": list(kernel.sigma), "angle": kernel.angle, "residual": kernel.residual,
             "weights": kernel.weights.tolist(),
         },
         "images": [_row(pair) for pair in pairs], **({"failed": failed} if failed else {}),

@@ -1,4 +1,4 @@
-"""The picture of an audit: the estimated kernel, and what the best generator leaves of the images that it fits worst."""
+"""The picture of an audit: the estimated kernel, and the largest residuals of the best generators."""
 
 from __future__ import annotations
 

@@ -10,8 +10,10 @@ from PIL import Image
 
 from drnbench.cli import main
 from drnbench.data.images import mod_crop
+from drnbench.outputs.report import write
 from drnbench.session.declared import declare
 from drnbench.store import Store
+from tests.fake_store import finish
 from tests.forensics.tools import TOOLS, photos, save
 
 PHOTOS = {name: mod_crop(hr[:200, :200], 4) for name, hr in photos(2).items()}
@@ -147,3 +149,14 @@ def test_a_study_warns_once_and_measures_once(folders, tmp_path, monkeypatch):
 
 def test_a_study_with_aligned_images_has_no_warning(folders, tmp_path):
     assert plan_of(tmp_path, folders, "pillow").warnings == []
+
+
+def test_captions_carry_the_warning(folders, tmp_path):
+    (tmp_path / "asks.py").write_text(STUDY.format(hr=str(folders / "hr"), lr=str(folders / "every"), kernel="bicubic"))
+    store, _ = finish(tmp_path / "asks.py", tmp_path / "results")
+    report = write(store, "asks")
+    (page,) = [file.read_text(encoding="utf-8") for file in report.files if file.name == "report.html"]
+    assert page.count("are shifted by (+1.50, +1.50) HR pixels") >= 2  # beside the warnings of the plan, in the caption
+    tables = [file.read_text(encoding="utf-8") for file in report.files if file.name.endswith("_steps.tex")]
+    assert tables
+    assert all("PSNR will be too low" in table for table in tables)

@@ -38,12 +38,14 @@ def both(tool, scale):
 def test_the_program_is_named(audited, tool, scale):
     if "OpenCV" in tool:
         pytest.importorskip("cv2")
-    result = audited(*both(tool, scale), scale)
+    hr, lr = both(tool, scale)
+    names = sorted(hr)[:2]
+    result = audited({name: hr[name] for name in names}, {name: lr[name] for name in names}, scale)
     record = result.record
     named = {record["generator"].partition(", halves")[0], *(name.partition(", halves")[0] for name in record["same"])}
     assert tool in named, result.sentence
-    assert record["candidates"][0]["exact"] == 3
-    assert "exact to rounding in 3 of 3 images" in result.sentence
+    assert record["candidates"][0]["exact"] == 2
+    assert "exact to rounding in 2 of 2 images" in result.sentence
     assert ("no shift" in result.sentence) != bool(("nearest" in tool and "(" in tool) or "align_corners" in tool)
 
 
@@ -87,6 +89,15 @@ def test_an_unlisted_kernel_is_estimated(audited):
     weights = result.kernel.weights
     assert weights[middle, middle - 1 : middle + 2] == pytest.approx([1 / 3] * 3, abs=0.03)
     assert result.kernel.residual < 0.6
+
+
+def test_the_axes_of_an_anisotropic_blur_are_estimated(audited):
+    hr = {name: mod_crop(image, 4) for name, image in PHOTOS.items()}
+    blur = kernel("anisotropic:sigma_x=3.0,sigma_y=1.0,angle=30")
+    result = audited(hr, {name: blur(image, 4) for name, image in hr.items()}, 4)
+    assert result.kernel.sigma == pytest.approx((3, 1), abs=0.1)
+    assert result.kernel.angle == pytest.approx(30, abs=2)
+    assert "along 30 degrees" in result.sentence
 
 
 @pytest.mark.parametrize("sigma", [3.0, 10.0])
@@ -230,3 +241,23 @@ def test_evaluate_and_score_warn_of_shifted_lr_images(tmp_path):
     assert "(+1.50, +1.50) HR pixels" in scored.record["warnings"][0]
     alone = drnbench.score(tmp_path / "sr", scale=4, lr=tmp_path / "every", metrics=["lr_psnr"], jobs=1)
     assert alone.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("turn", "words"),
+    [
+        (lambda lr: lr[:, ::-1], "mirrored"),
+        (lambda lr: lr[::-1, ::-1], "turned by 180 degrees"),
+        (lambda lr: np.random.default_rng(0).permuted(lr.reshape(-1, 3), axis=0).reshape(lr.shape), "check the pair"),
+    ],
+)
+def test_a_pair_that_shows_two_pictures_is_named(audited, turn, words):
+    hr, lr = both("Pillow's bicubic", 2)
+    first = next(iter(hr))
+    lr[first] = turn(lr[first])
+    result = audited(hr, lr, 2)
+    assert "Pillow's bicubic, exact to rounding in 2 of 2 images; no shift" in result.sentence
+    (line,) = result.failed
+    assert "show different pictures" in line
+    assert f"{first}.png" in line
+    assert words in line
