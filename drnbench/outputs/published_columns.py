@@ -37,7 +37,9 @@ def of_arm(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Publi
 def _own_training(config: Mapping[str, Any]) -> bool:
     """Return True if a method is trained as its authors do: DRN without its dual loss is not the published method."""
     schemes = {stage["scheme"] for stage in config["stages"]} - {None}
-    return not schemes or schemes == {methods.resolve(config["method"], config["scale"], {}).scheme}
+    if not schemes or config["method"] not in methods.names():
+        return True
+    return schemes == {methods.resolve(config["method"], config["scale"], {}).scheme}
 
 
 def of_peer(scores: Scores, name: str, conditions: Iterable[Condition], metric: str) -> Published | None:

@@ -54,7 +54,9 @@ def _dual(configs: list[Config]) -> str:
 
 
 def _scheme(config: Config, stage: Config) -> str | None:
-    scheme: str | None = stage["scheme"] or methods.resolve(config["method"], config["scale"], {}).scheme
+    scheme: str | None = stage["scheme"]
+    if scheme is None and config["method"] in methods.names():  # not of a package that is not installed here
+        return methods.resolve(config["method"], config["scale"], {}).scheme
     return scheme
 
 

@@ -143,3 +143,11 @@ def test_a_study_keeps_its_outputs_when_it_is_copied_or_written() -> None:
     study = rho_study()
     assert study.model_copy(update={"seeds": 1}).outputs == study.outputs
     assert study.model_dump()["outputs"][1]["x"] == "adapt.rho"
+
+
+def test_a_method_that_is_not_installed_is_reported_from_its_scores(store: Store) -> None:
+    fill(store, plan_of(rho_study()), gain)
+    path = store.study("unpaired/quick") / "plan.json"
+    text = path.read_text(encoding="utf-8").replace('"method": "drn"', '"method": "elsewhere"')
+    path.write_text(text.replace('"scheme": "unpaired"', '"scheme": null'), encoding="utf-8")
+    assert report.write(store, "unpaired").headline
