@@ -25,7 +25,7 @@ from drnbench.data.placements import Candidate, candidates
 from drnbench.parallel import Work
 from drnbench.store.cache_files import lock, write
 
-COPIES_VERSION = 1
+COPIES_VERSION = 2
 """Raised when the same images would give other copies or keypoints."""
 
 MANY = 4096

@@ -27,13 +27,13 @@ PATCH = 16
 FREQUENCIES = 7
 """DCT coefficients of a patch along each axis, the constant included; the others are noise and compression."""
 
-BEST = 6
+BEST = 8
 """Keypoints of a level at most."""
 
-FLAT = 2.0
+FLAT = 1.0
 """Gray levels: a smaller difference of Gaussians is no keypoint."""
 
-SLOPE = 0.4
+SLOPE = 0.5
 """Share of a patch's energy in its two slopes from which on it is no keypoint: all skies have the same."""
 
 Floats = NDArray[np.float32]

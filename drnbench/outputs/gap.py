@@ -58,7 +58,7 @@ class Gap(Output):
 
     def scored_training_sets(self, trial: Trial) -> set[str]:
         """See `OutputSpec`."""
-        return {str(self.resolved(trial).train)}
+        return {self.train or trial.evaluate[0].source}
 
     def tables(self, study: StudyResults) -> Sequence[CaptionedTable | None]:
         """See `Output`."""

@@ -44,6 +44,7 @@ def caption(scores: Scores, output: Gap, gaps: Gaps) -> str:
             captions.emphasis(scores),
             *captions.left_out(scores),
             *captions.kernel_specs(tests),
+            *captions.training_images(scores),
             *captions.measured(scores, [output.metric], scales),
         ]
     )

@@ -99,6 +99,7 @@ def _caption(scores: Scores, cells: Sequence[Pooled], ranked: Sequence[Ranks]) -
         *map(_rank_sentence, ranked),
         f"{text.sample([d.seeds for d in differences], [d.images for d in differences])}, profile {scores.plan.profile}.",
         *captions.kernel_specs(conditions),
+        *captions.training_images(scores),
     ]
     return " ".join(part for part in parts if part)
 
