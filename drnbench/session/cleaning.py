@@ -135,7 +135,7 @@ def _chosen(held: Inventory, choice: Choice) -> _Work:
         if running := held.running:
             work.kept.append(f"the cache, while {len(running)} units that may read it are worked on")
         else:
-            places = [*(held.store.cache / name for name in CACHES), held.store.cache / "fingerprints.json"]
+            places = [held.store.cache / name for name in (*CACHES, "fingerprints.json", "alignments.json")]
             work.cache = [path for path in places if path.exists() and not path.is_symlink()]
     if choice.leftovers:
         work.leftovers = held.leftovers()
