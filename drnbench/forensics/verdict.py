@@ -21,7 +21,7 @@ ALIKE = 1.01
 UNLISTED = 0.7
 """Share of the residual of the best generator, below which the estimated kernel is of another kind."""
 NAMED = 3
-"""Generators that a sentence names."""
+"""Generators that a sentence names where none is exact."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _made(
         return f"of several kinds: {groups}, exact to rounding{f', and {rest} unexplained' if rest else ''}"
     name = _described(first.name, pairs)
     if first.exact:
-        also = f" (the same pixels as {_list(same)})" if same else ""
+        also = f" (the same pixels as {_list(same, len(same))})" if same else ""
         places = Counter(pair.differences[first.name].place for pair in pairs)
         places.pop("", None)
         crops = "".join(f", {place} in {n}" for place, n in places.items())
@@ -227,8 +227,8 @@ def _notes(pairs: Sequence[PairReport]) -> tuple[str, ...]:
     return tuple(note if n == len(pairs) else f"{note} in {n} of {len(pairs)} images" for note, n in counts.items())
 
 
-def _list(names: Sequence[str]) -> str:
-    shown = list(names[:NAMED])
-    if len(names) > NAMED:
-        shown.append(f"{len(names) - NAMED} more")
+def _list(names: Sequence[str], most: int = NAMED) -> str:
+    shown = list(names[:most])
+    if len(names) > most:
+        shown.append(f"{len(names) - most} more")
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -44,6 +44,7 @@ def test_the_program_is_named(audited, tool, scale):
     record = result.record
     named = {record["generator"].partition(", halves")[0], *(name.partition(", halves")[0] for name in record["same"])}
     assert tool in named, result.sentence
+    assert tool in result.sentence
     assert record["candidates"][0]["exact"] == 2
     assert "exact to rounding in 2 of 2 images" in result.sentence
     assert ("no shift" in result.sentence) != bool(("nearest" in tool and "(" in tool) or "align_corners" in tool)
