@@ -182,7 +182,7 @@ def _margins(scored: list[Result]) -> list[str]:
     marks = f"≈ equivalent to it, ≥ not worse, within a margin of {labels.listing(list(margins.values()))}"
     return [
         f"{marks} (one-sided tests at 5 %, each cell alone); no mark: undecided.",
-        "Won: share of images on which the arm is better, seeds averaged first.",
+        "Won: share of images on which the arm is better, seeds averaged first; equal images count half.",
     ]
 
 
@@ -192,7 +192,8 @@ def emphasis(scores: Scores) -> str:
     outside += ["the positive control"] if scores.control is not None else []
     outside += ["oracles"] if wording.oracles(scores) else []
     words = f"Bold, underlined: best and second best of a column; {labels.listing(outside)} do not compete."
-    return " ".join([words, *wording.oracle_sentence(scores)])
+    ties = "Ties, as printed, share a rank: two best leave no second."
+    return " ".join([words, ties, *wording.oracle_sentence(scores)])
 
 
 def _statistics(scores: Scores, scored: list[Result]) -> list[str]:

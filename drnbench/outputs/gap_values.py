@@ -127,7 +127,9 @@ def _delta(
     if difference.seeds < 2 or difference.low is None or difference.high is None:
         return delta, None, None, None
     half = (difference.high - difference.low) / 2
-    return delta, delta - half, delta + half, difference.p
+    # A constant difference has no p, and counts in the family as one with p = 1.
+    p = 1.0 if difference.level == "method" and difference.p is None else difference.p
+    return delta, delta - half, delta + half, p
 
 
 def _finite(values: pd.DataFrame, pair: tuple[pd.DataFrame, pd.DataFrame]) -> pd.DataFrame:

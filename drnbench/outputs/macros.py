@@ -20,8 +20,8 @@ SEPARATOR = "\x1f"
 """Between the parts of a thing's name, each of which is spelt alone."""
 QUANTITIES = (
     "Mean, HalfWidth         mean over images and seeds; 95 % half-width over the seeds' test-set means",
-    "Delta, DeltaLow, DeltaHigh  mean paired difference to the baseline and its 95 % interval (crossed t)",
-    "Won                     share of images on which the arm is better than the baseline",
+    "Delta, DeltaLow, DeltaHigh  mean paired difference to the baseline and its 95 % interval (widest of three t)",
+    "Won                     share of images on which the arm is better than the baseline; equal ones count half",
     "Parameters, Macs, StepMacs, Seconds  of an arm: as in costs.csv",
 )
 

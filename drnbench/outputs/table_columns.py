@@ -187,9 +187,13 @@ def _delta(result: Result | None, style: text.MetricStyle) -> Entry:
     mark = MARKS[result.verdict]
     if result.verdict != "better" or result.equivalence == "equivalent":
         mark += MARGIN_MARKS.get(result.equivalence, "")
-    tail = text.interval(difference, decimals)
+    notes = []
+    if difference.seeds < result.n_seeds:  # a seed that the baseline lacks
+        notes.append(text.count(difference.seeds, "common seed"))
     if difference.left_out > result.left_out:  # an infinite value of the baseline
-        tail = f"{tail} ({_kept(difference.images, difference.left_out)})".lstrip()
+        notes.append(_kept(difference.images, difference.left_out))
+    limits = [f"({', '.join(notes)})"] if notes else []
+    tail = " ".join([text.interval(difference, decimals), *limits]).lstrip()
     return Entry(text.signed(difference.mean, decimals), tail, mark)
 
 

@@ -90,7 +90,7 @@ def control_verdict(result: Result) -> Verdict:
     are held to the adjusted test: noise would often detect a control.
     """
     difference = result.difference
-    alone = difference is not None and difference.p is not None and difference.seeds >= STAR_SEEDS
+    alone = difference is not None and difference.level == "method" and difference.seeds >= STAR_SEEDS
     return interval_verdict(result) if alone else result.claim
 
 

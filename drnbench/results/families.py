@@ -7,7 +7,7 @@ one comparison that a study declares in advance is tested alone, and is in no fa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from drnbench.results.plan_record import PlanRecord
 from drnbench.results.scores import Condition
@@ -25,21 +25,24 @@ def primary_cell(plan: PlanRecord) -> Cell | None:
     return primary.arm, Condition(primary.dataset, primary.kernel, primary.scale), primary.metric
 
 
-def adjusted(plan: PlanRecord, ps: dict[Cell, float]) -> dict[Cell, tuple[float, int]]:
-    """Return the adjusted p of every tested cell, with the size of the family that it comes from.
+def adjusted(plan: PlanRecord, ps: Mapping[Cell, float | None]) -> dict[Cell, tuple[float | None, int]]:
+    """Return the adjusted p of every compared cell, with the size of the family that it comes from.
+
+    A cell without a p (a constant difference) counts in its family as one with p = 1, so that a family does not depend on
+    the rounding of differences that do not vary, and gets no adjusted p.
 
     Args:
         plan: with its tables and the primary comparison.
-        ps: p-values of the tested cells.
+        ps: p-values of the compared cells; None where a difference does not vary.
 
     """
     primary = primary_cell(plan)
-    result = {cell: (p, 1) for cell, p in ps.items() if cell == primary}
-    others = {cell: p for cell, p in ps.items() if cell != primary}
+    result = {cell: (1.0 if p is None else p, 1) for cell, p in ps.items() if cell == primary}
+    others = {cell: 1.0 if p is None else p for cell, p in ps.items() if cell != primary}
     for family in _families(plan, others):
         for cell, p in zip(family, holm([others[cell] for cell in family]), strict=True):
             result[cell] = max(result.get(cell, (p, 0)), (p, len(family)))
-    return result
+    return {cell: (None if ps[cell] is None else p, size) for cell, (p, size) in result.items()}
 
 
 def _families(plan: PlanRecord, cells: Iterable[Cell]) -> list[Sequence[Cell]]:

@@ -70,12 +70,14 @@ def pooled(scores: Scores) -> list[Pooled]:
     """Return the pooled differences of all arms that are compared on two test sets or more, tests adjusted together."""
     trained_on = _training_sources(scores)
     cells = [cell for arm in scores.arms for cell in _of_arm(scores, arm, trained_on)]
-    tested = [cell for cell in cells if cell.difference.p is not None and not scores.arm(cell.arm).seedless]
-    adjusted = dict(zip(map(id, tested), holm([cell.difference.p or 0.0 for cell in tested]), strict=True))
+    # A constant difference has no p, and counts as one with p = 1.
+    tested = [cell for cell in cells if cell.difference.level == "method" and not scores.arm(cell.arm).seedless]
+    ps = [1.0 if cell.difference.p is None else cell.difference.p for cell in tested]
+    adjusted = dict(zip(map(id, tested), holm(ps), strict=True))
     return [
         replace(
             cell,
-            p_holm=(p := adjusted.get(id(cell))),
+            p_holm=(p := None if cell.difference.p is None else adjusted.get(id(cell))),
             verdict=verdict(cell.difference, p, higher_is_better=higher_is_better(cell.setting.metric)),
         )
         for cell in cells

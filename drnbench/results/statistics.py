@@ -55,10 +55,10 @@ class Difference:
         mean: in the metric's unit, arm minus baseline.
         low, high: 95 % interval, the widest that a spread gives; None where nothing can be estimated.
         p: two-sided, of no difference between the methods, the largest that a spread gives; None where that cannot be
-            tested: with one seed, with one image, without variance.
+            tested: with one seed, with one image, without variance (a constant difference has an interval of no width).
         level: what it speaks of.
         seeds, images: number that are common to both.
-        won: share of images on which the arm is better, seeds averaged first.
+        won: share of images on which the arm is better, seeds averaged first; an equal image counts half.
         left_out: images left out because a value is infinite.
         p_level: as `p`, of no difference at the own level: between these checkpoints, or on this image.
         spreads: crossed, over seeds, over images at the level of methods; else the only one.
@@ -185,7 +185,7 @@ def _p(mean: float, spreads: Sequence[Spread]) -> float | None:
     ps = [float(2 * stdtr(spread.df, -abs(mean) / spread.error)) for spread in spreads if spread.error > 0]
     if ps:
         return max(ps)
-    return 1.0 if mean == 0 else None
+    return 1.0 if abs(mean) <= ROUNDING else None
 
 
 def difference(D: Array, *, higher_is_better: bool = True, alpha: float = ALPHA) -> Difference | None:
@@ -218,7 +218,7 @@ def contrast(
     if S == 0 or 0 in sizes:
         return None
     by_image = np.concatenate([np.sign(w) * D.mean(0) for w, D in zip(weights, tables, strict=True)])
-    won = float(((by_image > 0) if higher_is_better else (by_image < 0)).mean())
+    won = _won(by_image if higher_is_better else -by_image)
     mean = float(sum(w * D.mean() for w, D in zip(weights, tables, strict=True)))
     level = _level(S, min(sizes))
     spreads = _spreads(tables, weights, level)
@@ -231,6 +231,12 @@ def contrast(
         mean, mean - half, mean + half, p if level == "method" else None, level, S, sum(sizes), won, left_out, p, spreads,
         alpha,
     )  # fmt: skip
+
+
+def _won(gains: Array) -> float:
+    """Return the share of images with a gain; an image that is equal, rounding aside, counts half."""
+    equal = np.abs(gains) <= ROUNDING
+    return float(np.where(equal, 0.5, gains > 0).mean())
 
 
 def _level(seeds: int, images: int) -> Level:
@@ -258,7 +264,8 @@ def _spreads(tables: Sequence[Array], weights: Sequence[float], level: Level) ->
 def equivalence(difference: Difference, margin: float, *, higher_is_better: bool = True) -> Equivalence:
     """Return what two one-sided tests at 5 % show within a margin (Schuirmann 1987), each by the largest of the three p.
 
-    Under three seeds, and where one image is all there is, nothing is shown.
+    Under three seeds, and where one image is all there is, nothing is shown. A difference without variance is where its mean
+    is: within the margin or not.
 
     Args:
         difference: to the baseline.
@@ -268,7 +275,7 @@ def equivalence(difference: Difference, margin: float, *, higher_is_better: bool
     """
     from scipy.special import stdtrit
 
-    if difference.p is None or difference.seeds < STAR_SEEDS:
+    if difference.level != "method" or difference.seeds < STAR_SEEDS:
         return "undecided"
     half = max(float(stdtrit(spread.df, 1 - difference.alpha) * spread.error) for spread in difference.spreads)
     gain = difference.mean if higher_is_better else -difference.mean

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     "arm", "dataset", "kernel", "scale", "metric", "mean", "half_width", "n_seeds", "n_images",
     "delta", "delta_low", "delta_high", "p_holm", "won", "level", "family", "primary", "margin", "equivalence", "statistics",
+    "delta_seeds", "delta_images",
 )  # fmt: skip
 
 
@@ -48,7 +49,8 @@ class Result:
         verdict: "better", "worse" or "": the star, which takes three seeds.
         claim: where the difference goes as far as a sentence may say so, at the difference's own level: with three seeds
             the star; with fewer, one image or no training, what an adjusted test of that shows.
-        family: number of cells that are adjusted together; 1 for the primary comparison; 0 where nothing is tested.
+        family: number of cells that are adjusted together, those of constant differences, which have no p, among them; 1 for
+            the primary comparison; 0 where nothing is tested.
         primary: it is the one comparison that the study declares in advance.
         margin: within which the study calls a difference nothing; None where it declares none for the metric.
         equivalence: what two one-sided tests within the margin show, at 5 % for this cell alone; "" without a margin.
@@ -149,7 +151,7 @@ def _judged(scores: Scores, results: Results) -> Results:
     plan = scores.plan
     compared = {cell: result.difference for cell, result in results.items() if result.difference is not None}
     trained = {cell: d for cell, d in compared.items() if not scores.arm(cell[0]).seedless}
-    tests = families.adjusted(plan, {cell: d.p for cell, d in trained.items() if d.p is not None})
+    tests = families.adjusted(plan, {cell: d.p for cell, d in trained.items() if d.level == "method"})
     # Checkpoints, single images and untrained methods are spoken of in words alone: they do not weaken the tests.
     others = {cell: d.p_level for cell, d in compared.items() if cell not in tests and d.p_level is not None}
     claims = {**families.adjusted(plan, others), **tests}
@@ -178,7 +180,7 @@ def row(result: Result) -> list[object]:
         result.arm, *result.condition, result.metric, result.mean, result.half_width, result.n_seeds, result.n_images,
         d.mean if d else None, d.low if d else None, d.high if d else None, result.p_holm,
         d.won if d else None, d.level if d else None, result.family or None, "yes" if result.primary else None, result.margin,
-        result.equivalence or None, VERSION,
+        result.equivalence or None, VERSION, d.seeds if d else None, d.images if d else None,
     ]  # fmt: skip
 
 

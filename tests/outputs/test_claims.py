@@ -226,3 +226,20 @@ def test_equivalence_and_the_declared_comparison_in_words(store: Store) -> None:
     assert "40 %" in row(table, "0.1")
     assert "within a margin of 0.1 dB in PSNR-Y and 0.05 in SSIM-Y" in table
     assert "tested alone at p &lt; 0.05: ρ=0.3 on photos-test, bd ×4 in PSNR-Y" in table
+
+
+def test_a_difference_on_fewer_seeds_than_its_row_says_so(store: Store) -> None:
+    _, table = written(store, rho_study(), failed=failing("ρ=0", seeds=(1,)))
+    assert row(table, "0.3").count("(2 common seeds)") == 4  # every Δ
+    assert "common seeds" not in row(table, "0 (baseline)") + row(table, "bicubic")
+
+
+def test_a_control_with_a_constant_gain_is_detected(store: Store) -> None:
+    def flat(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(value=25.0 + 0.5 * (trial.arm.name == "true pairs"))
+
+    made, table = written(store, rho_study(margin={"psnr_y": 0.1}), change=flat)
+    assert "The positive control is detected: 'true pairs' gains +0.500 dB [+0.500, +0.500]" in made.headline
+    assert "≈" in row(table, "0.3")
+    assert "50 %" in row(table, "0.3")  # every image is a tie
+    assert "equal images count half" in table

@@ -112,8 +112,10 @@ def test_equivalence_is_two_one_sided_tests(D: np.ndarray, margin: float) -> Non
     result = difference(D)
     shown = equivalence(result, margin)
     assert equivalence(difference(-D), margin, higher_is_better=False) == shown
-    if result.p is None:
-        assert shown == "undecided"
+    if result.p is None:  # no variance: the mean is all there is
+        assert shown == (
+            "undecided" if result.mean <= -margin else "not worse" if result.mean >= margin else "equivalent"
+        )
     elif result.spreads[0].error > 0:
         ps = [max(stats.t.sf((result.mean + margin) / e, df) for e, df in result.spreads if e > 0),
               max(stats.t.sf((margin - result.mean) / e, df) for e, df in result.spreads if e > 0)]  # fmt: skip
@@ -128,9 +130,9 @@ def test_few_seeds_or_one_image_show_no_equivalence(shape: tuple[int, int]) -> N
     assert equivalence(difference(1e-6 * np.random.default_rng(0).standard_normal((3, 5))), 0.5) == "equivalent"
 
 
-def test_equal_scores_are_equivalent_and_a_constant_difference_is_not_tested() -> None:
-    assert equivalence(difference(np.zeros((3, 5))), 0.1) == "equivalent"
-    assert equivalence(difference(np.full((3, 5), 0.01)), 0.1) == "undecided"
+@pytest.mark.parametrize("constant", [0.0, 0.01])
+def test_equal_and_nearly_equal_scores_are_equivalent(constant: float) -> None:
+    assert equivalence(difference(np.full((3, 5), constant)), 0.1) == "equivalent"
 
 
 def test_one_value_has_no_interval() -> None:
@@ -158,8 +160,24 @@ def test_infinite_values_are_left_out_and_counted() -> None:
 
 def test_won_follows_the_direction() -> None:
     D = np.array([[0.1, -0.2, -0.3, 0.0]])
-    assert difference(D).won == 0.25
-    assert difference(D, higher_is_better=False).won == 0.5
+    assert difference(D).won == 0.375
+    assert difference(D, higher_is_better=False).won == 0.625
+
+
+@given(arrays.arrays(np.float64, (3, 5), elements=st.sampled_from([-0.5, 0.0, 0.5])))
+def test_shares_won_of_both_sides_add_up_to_all_images(D: np.ndarray) -> None:
+    assert difference(D).won + difference(-D).won == pytest.approx(1)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-14, 1e-6])
+@pytest.mark.parametrize(
+    ("mean", "expected"), [(0.0, "equivalent"), (0.05, "equivalent"), (0.2, "not worse"), (-0.2, "undecided")]
+)
+def test_differences_without_variance_decide_equivalence_as_those_of_little_variance(
+    mean: float, expected: str, spread: float
+) -> None:
+    D = mean + spread * np.random.default_rng(1).standard_normal((3, 5))
+    assert equivalence(difference(D), 0.1) == expected
 
 
 def test_cells_take_their_half_width_from_seed_means() -> None:

@@ -16,7 +16,7 @@ from drnbench.planning import PlannedTrial
 from drnbench.results import reading
 from drnbench.results.scores import Condition
 from drnbench.results.statistics import holm
-from drnbench.results.summary import Result, Results, summarise
+from drnbench.results.summary import COLUMNS, Result, Results, row, summarise
 from drnbench.store import Store
 from tests.fake_store import base, fill, plan_of
 
@@ -159,3 +159,35 @@ def test_noise_names_no_arm_and_a_clear_gain_does(store: Store, tmp_path: Any, s
         named = {result.arm for result in results.values() if result.claim and result.arm != "bicubic"}
         assert named == ({"ρ=0.5"} if worth else set())
         assert any(result.verdict for result in results.values()) == (worth > 0 and seeds == 3)
+
+
+def constant(**gains: float) -> Any:
+    """Scores without any variance beside that of the images: each arm exceeds ρ = 0 by a constant."""
+
+    def flat(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        images = rows["image"].str[3:].astype(float)
+        return rows.assign(
+            value=25 + 0.1 * images + gains.get(trial.arm.name.replace("ρ=", "rho").replace(".", "_"), 0.0)
+        )
+
+    return flat
+
+
+def test_constant_differences_count_in_the_family_and_earn_no_star(store: Store) -> None:
+    results = judged(store, study(margin={"psnr_y": 0.3}), change=constant(rho0_1=0.2, rho0_3=0.7))
+    trained = [result for result in results.values() if result.difference and result.arm != "bicubic"]
+    assert {result.family for result in trained} == {20}
+    assert not any(result.verdict for result in trained)
+    decided = {result.arm: result.equivalence for result in trained if result.metric == "psnr_y"}
+    assert (decided["ρ=0.1"], decided["ρ=0.3"], decided["ρ=1"]) == ("equivalent", "not worse", "equivalent")
+
+
+def test_the_difference_says_its_own_seeds_and_images(store: Store) -> None:
+    def lost(trial: PlannedTrial) -> bool:
+        return trial.arm.name != "ρ=0" or trial.trial.seed < 2
+
+    results = judged(store, study(), done=lost)
+    cells = [dict(zip(COLUMNS, row(result), strict=True)) for result in results.values()]
+    arm, base = (next(cell for cell in cells if cell["arm"] == name) for name in ("ρ=0.3", "ρ=0"))
+    assert (arm["n_seeds"], arm["delta_seeds"], arm["delta_images"]) == (3, 2, 5)
+    assert (base["delta_seeds"], base["delta_images"]) == (None, None)
