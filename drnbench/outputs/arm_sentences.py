@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drnbench.outputs import beyond_primary, failed_seeds, verdicts, wording
-from drnbench.outputs.verdicts import Comparison, amount, control_verdict, verdict_of
+from drnbench.outputs.verdicts import amount, control_verdict, correction, moved, tested, verdict_of
 from drnbench.render import text
 from drnbench.results.scores import Arm, Scores
-from drnbench.results.statistics import STAR_SEEDS
 from drnbench.results.summary import Result, Results
 
 NO_EVIDENCE = "Without a detected positive control, the absence of a significant difference is no evidence of equality."
@@ -17,10 +16,18 @@ NO_EVIDENCE = "Without a detected positive control, the absence of a significant
 
 @dataclass(frozen=True)
 class Control:
-    """The positive control's sentence, and its gain where it shows that one would be detected; else None."""
+    """The positive control.
+
+    Attributes:
+        sentence: on whether it shows the gain that should be there.
+        gain: where it does, in the metric's unit; else None.
+        sizes: its numbers of seeds and images, in words.
+
+    """
 
     sentence: str
     gain: float | None = None
+    sizes: str = ""
 
 
 def sentences(scores: Scores, results: Results, base: Arm) -> list[str]:
@@ -48,18 +55,26 @@ def _control(scores: Scores, results: Results, arm: Arm, base: Arm) -> Control:
     result = results.get((arm.name, condition, metric))
     if result is None or result.difference is None:
         return Control(f"The positive control {arm.name!r} {failed_seeds.no_scores(scores)}.")
-    against = f"{base.name} on {verdicts.in_metric(condition.label, metric)} ({verdicts.sample([result])})"
+    sizes = verdicts.sample([result])
+    against = f"{base.name} on {verdicts.in_metric(condition.label, metric)} ({sizes})"
     match control_verdict(result):
         case "better":
-            limit = {"checkpoints": "with one seed", "image": "on one image"}.get(result.difference.level)
-            status = f"seems, {limit}, to be detected" if limit else "is detected"
+            status = (
+                "seems, with one seed, to be detected" if result.difference.level == "checkpoints" else "is detected"
+            )
             return Control(
-                f"The positive control {status}: {arm.name!r} gains {amount(result)} over {against}.",
+                f"The positive control {status}: {arm.name!r} {moved(result, 'better')} over {against}.",
                 abs(result.difference.mean),
+                sizes,
             )
         case "worse":
-            return Control(f"The positive control fails: {arm.name!r} loses {amount(result)} against {against}.")
-    return Control(f"The positive control is not detected: {arm.name!r} differs by {amount(result)} from {against}.")
+            return Control(
+                f"The positive control fails: {arm.name!r} {moved(result, 'worse')} against {against}.", sizes=sizes
+            )
+    status = "is not detected" if tested(result) else "is not tested"
+    return Control(
+        f"The positive control {status}: {arm.name!r} differs by {amount(result)} from {against}.", sizes=sizes
+    )
 
 
 def _others(scores: Scores, column: Sequence[Result], base: Arm) -> list[Result]:
@@ -80,20 +95,23 @@ def _nothing(scores: Scores, base: Arm, control: Control | None) -> str:
 def _arms(scores: Scores, results: Results, others: Sequence[Result], base: Arm, control: Control | None) -> list[str]:
     """Return the sentences on the arms: verdicts, what limits and what contradicts them."""
     comparison = verdicts.compare(others)
-    against = base.name
-    if control is None:  # its sentence names condition and sample
-        condition, metric = scores.primary
-        best = verdicts.by_gain(others)[:1]
-        against += f" on {verdicts.in_metric(condition.label, metric)} ({verdicts.sample(best)})"
-    undetected = control is not None and control.gain is None and comparison.of("")
+    family = [result for result in comparison.judged if not result.primary]  # the primary one has its own sentence
+    against, sizes = base.name, verdicts.sample(family or others)
+    condition, metric = scores.primary
+    if control is None:
+        against += f" on {verdicts.in_metric(condition.label, metric)} ({sizes})"
+    elif sizes != control.sizes:  # its sentence names the condition
+        against += f" ({sizes})"
+    undetected = control is not None and control.gain is None and any(map(tested, comparison.of("")))
     return [
-        _verdicts(scores, comparison, against),
-        wording.equivalence_sentence(comparison.judged, base.name, _name),
+        _verdicts(scores, family, against) if family else "",
+        wording.equivalence_sentence(family, base.name, _name),
         *beyond_primary.other_metrics(scores, results, comparison.judged, _name),
         NO_EVIDENCE if undetected else "",
         wording.nothing_shown(comparison.judged, lambda _: control.gain if control else None, _name),
         *comparison.limits,
         *beyond_primary.other_test_sets(scores, results, comparison.judged, _name),
+        *verdicts.adjusted(comparison.judged),
     ]
 
 
@@ -114,20 +132,20 @@ def declared(scores: Scores, results: Results) -> list[str]:
     against = f" against {base.name}" if base else ""
     words = wording.equivalence(result, base.name if base else "the baseline")
     detail = f"{verdicts.sample([result])}; tested alone" + (f"; {words}" if words else "")
-    return [f"{subject}, {wording.VERBS[verdict_of(result)]} {amount(result)}{against} ({detail})."]
+    return [f"{subject}, {moved(result, verdict_of(result))}{against} ({detail})."]
 
 
-def _verdicts(scores: Scores, comparison: Comparison, against: str) -> str:
-    judged = comparison.judged
+def _verdicts(scores: Scores, judged: Sequence[Result], against: str) -> str:
     if len(judged) == 1:
         return _one_arm(judged[0], against)
     noun = _noun(scores, judged)
-    better, worse, neither = comparison.of("better"), comparison.of("worse"), comparison.of("")
+    better, worse, neither = ([r for r in judged if verdict_of(r) == verdict] for verdict in wording.VERDICTS)
     if len(neither) == len(judged):
         ends = f"best {_sized(judged[0])}, worst {_sized(judged[-1])}"
+        if not any(map(tested, judged)):
+            return f"With one test image none of the {noun} is tested against {against}: {ends}."
         # A single interval may leave zero out and still not survive the correction for the whole family.
-        corrected = " after Holm's correction" if min(r.n_seeds for r in judged) >= STAR_SEEDS else ""
-        return f"None of the {noun} differs significantly from {against}{corrected}: {ends}."
+        return f"None of the {noun} differs significantly from {against}{correction(judged)}: {ends}."
     parts = []
     if better:
         parts.append(f"{_count(better, judged)} better ({_extreme('best', better, better[0])})")
@@ -139,11 +157,10 @@ def _verdicts(scores: Scores, comparison: Comparison, against: str) -> str:
 
 
 def _one_arm(result: Result, against: str) -> str:
-    match verdict_of(result):
-        case "better":
-            return f"{result.arm} gains {amount(result)} against {against}."
-        case "worse":
-            return f"{result.arm} loses {amount(result)} against {against}."
+    if not tested(result):
+        return f"With one test image {result.arm} is not tested against {against}: {amount(result)}."
+    if verdict := verdict_of(result):
+        return f"{result.arm} {moved(result, verdict)} against {against}."
     return f"{result.arm} shows no significant difference from {against}: {amount(result)}."
 
 

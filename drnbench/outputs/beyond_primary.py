@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from drnbench.outputs.verdicts import amount, verdict_of
-from drnbench.outputs.wording import Name, compared, half_width, tally
+from drnbench.outputs.verdicts import amount, correction, verdict_of
+from drnbench.outputs.wording import Name, compared, equivalences, half_width, tally
 from drnbench.render import text
 from drnbench.results import labels
 from drnbench.results.scores import Condition, Scores
+from drnbench.results.statistics import Equivalence
 from drnbench.results.summary import Result, Results
 
+EQUIVALENCES: tuple[Equivalence, ...] = ("equivalent", "not worse", "undecided")
 CONDITIONS = 2
 """So many further test sets are named one by one; over more, differences are counted."""
 
@@ -63,7 +66,8 @@ def _one_condition(condition: Condition, by_metric: Mapping[str, list[Result]], 
     every = [result for cells in by_metric.values() for result in cells]
     if len(every) > 1 and not any(verdict_of(result) for result in every):
         metrics = labels.listing([text.style(metric).label for metric in by_metric])
-        return f"On {condition.label} none of {len(every)} differences in {metrics} is significant."
+        margins = equivalences(by_metric, name)
+        return f"On {condition.label} none of {len(every)} differences in {metrics} is significant{margins}."
     parts = [f"in {text.style(metric).label}: {tally(cells, name)}" for metric, cells in by_metric.items()]
     return f"On {condition.label}, {'; '.join(parts)}."
 
@@ -72,12 +76,15 @@ def _counted(subject: str, every: Sequence[Result], name: Name) -> str:
     """Return the numbers of gains and losses over many test sets, with the largest loss by its half-widths."""
     worse = [result for result in every if verdict_of(result) == "worse"]
     better = sum(verdict_of(result) == "better" for result in every)
-    counts = f"{better or 'none'} significantly better, {len(worse) or 'none'} worse"
+    counts = f"{better or 'none'} significantly better, {len(worse) or 'none'} worse{correction(every)}"
+    kinds = Counter(result.equivalence for result in every)
+    margins = [f"{kinds[kind]} {kind}" for kind in EQUIVALENCES if kinds[kind]]
+    within = f"; within the margin: {', '.join(margins)}" if margins else ""
     if not worse:
-        return f"{subject}: {counts}."
+        return f"{subject}: {counts}{within}."
     worst = max(worse, key=_in_half_widths)
     where = f"{worst.condition.label} in {text.style(worst.metric).label}"
-    return f"{subject}: {counts} (such as {name(worst)} on {where} with {amount(worst)})."
+    return f"{subject}: {counts} (such as {name(worst)} on {where} with {amount(worst)}){within}."
 
 
 def _in_half_widths(result: Result) -> float:

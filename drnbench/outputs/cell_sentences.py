@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drnbench.outputs import beyond_primary, failed_seeds, verdicts, wording
 from drnbench.outputs.arm_sentences import NO_EVIDENCE, declared
-from drnbench.outputs.verdicts import amount, control_verdict, interval_verdict
+from drnbench.outputs.verdicts import amount, control_verdict, moved, tested, verdict_of
 from drnbench.render import text
 from drnbench.results.scores import Arm, Scores
 from drnbench.results.statistics import Verdict
@@ -78,7 +78,8 @@ def context(scores: Scores, arm: Arm, among: Sequence[Arm], skip: Sequence[str] 
 def _answer(scores: Scores, results: Results, compared: list[Result], controls: Controls) -> list[str]:
     """Return the sentence on all cells, and what limits and contradicts it."""
     comparison = verdicts.compare(compared)
-    judged = comparison.judged
+    # The comparison that is declared in advance has its own sentence.
+    judged = [result for result in comparison.judged if not result.primary] or list(comparison.judged)
     metrics = {result.metric for result in judged}
     shared = text.common([result.condition for result in judged])
     where = f" on {shared}" if shared else ""
@@ -87,25 +88,27 @@ def _answer(scores: Scores, results: Results, compared: list[Result], controls: 
     contrast = _contrast(scores, [scores.arm(result.arm) for result in judged])
     if len(judged) == 1:
         subject = contrast or f"{judged[0].arm} against {scores.baseline_label}"
-        verbs: dict[Verdict, str] = {"better": "gains", "worse": "loses", "": "shows no significant difference:"}
-        answer = f"{subject} {verbs[verdicts.verdict_of(judged[0])]} {amount(judged[0])}{where} ({sizes})."
+        answer = f"{subject} {moved(judged[0], verdict_of(judged[0]))}{where} ({sizes})."
+        if judged[0].primary:
+            answer = ""
     else:
         subject = f"{contrast}," if contrast and where else contrast or f"Against {scores.baseline_label}"
-        groups = [_group(scores, comparison, verdict) for verdict in ("better", "worse", "")]
+        groups = [_group(scores, judged, verdict) for verdict in wording.VERDICTS]
         answer = f"{subject}{where} ({sizes}): {'; '.join(group for group in groups if group)}."
-    arms = [scores.arm(result.arm) for result in judged]
+    arms = [scores.arm(result.arm) for result in comparison.judged]
 
     def name(result: Result) -> str:
         return context(scores, scores.arm(result.arm), arms) or contrast or result.arm
 
     return [
         answer,
-        wording.equivalence_sentence(judged, scores.baseline_label, name),
-        *beyond_primary.other_metrics(scores, results, judged, name),
+        wording.equivalence_sentence(wording.compared(judged), scores.baseline_label, name),
+        *beyond_primary.other_metrics(scores, results, comparison.judged, name),
         *_no_evidence(scores, comparison, controls),
-        wording.nothing_shown(judged, lambda result: controls.gains.get(result.arm), name),
+        wording.nothing_shown(comparison.judged, lambda result: controls.gains.get(result.arm), name),
         *comparison.limits,
-        *beyond_primary.other_test_sets(scores, results, judged, name),
+        *beyond_primary.other_test_sets(scores, results, comparison.judged, name),
+        *verdicts.adjusted(comparison.judged),
     ]
 
 
@@ -129,15 +132,14 @@ def _contrast(scores: Scores, arms: Sequence[Arm]) -> str:
     return " and ".join(parts)
 
 
-def _group(scores: Scores, comparison: verdicts.Comparison, verdict: Verdict) -> str:
+def _group(scores: Scores, judged: Sequence[Result], verdict: Verdict) -> str:
     """Write `1 of 2 better (network=S with ...)`; nothing where no cell has the verdict."""
-    group, total = comparison.of(verdict), len(comparison.judged)
+    group, total = [result for result in judged if verdict_of(result) == verdict], len(judged)
     if not group:
         return ""
-    corrected = not verdict and any(interval_verdict(result) for result in group)
-    head = _count(len(group), total, verdict) + (" after Holm's correction" if corrected else "")
-    one_metric = len({result.metric for result in comparison.judged}) == 1
-    arms = [scores.arm(result.arm) for result in comparison.judged]
+    head = _count(len(group), total, verdict) if any(map(tested, judged)) else "not tested, with one test image"
+    one_metric = len({result.metric for result in judged}) == 1
+    arms = [scores.arm(result.arm) for result in judged]
 
     def sized(result: Result) -> str:
         cell = context(scores, scores.arm(result.arm), arms) or result.condition.label
@@ -158,7 +160,7 @@ def _count(count: int, total: int, verdict: Verdict) -> str:
 
 def _no_evidence(scores: Scores, comparison: verdicts.Comparison, controls: Controls) -> list[str]:
     """Return what cells without a significant difference do not show, where their control is not detected."""
-    neither = comparison.of("")
+    neither = [result for result in comparison.of("") if tested(result)]
     undetected = [result for result in neither if result.arm in controls.undetected]
     if not undetected:
         return []
@@ -196,11 +198,11 @@ def _control_sentence(scores: Scores, shown: Sequence[Result]) -> str:
     rest = [result for verdict in ("", "worse") for result in shown if control_verdict(result) == verdict]
     if not detected:
         return (
-            f"The positive control is not detected: {name} differs by {_ends(scores, rest, shown)} from its baseline."
+            f"The positive control is not {'detected' if any(map(tested, rest)) else 'tested'}: {name} differs by "
+            f"{_ends(scores, rest, shown)} from its baseline."
         )
-    levels = {result.difference.level for result in detected if result.difference}
-    limit = {"checkpoints": "with one seed", "image": "on one image"}.get(levels.pop()) if len(levels) == 1 else None
-    status = f"seems, {limit}, to be detected" if limit else "is detected"
+    one_seed = all(result.difference.level == "checkpoints" for result in detected if result.difference)
+    status = "seems, with one seed, to be detected" if one_seed else "is detected"
     many = f" in {len(detected)} of {len(shown)} cells" if len(shown) > 1 else ""
     sentence = f"The positive control {status}{many}: {name} gains {_ends(scores, detected, shown)}"
     return f"{sentence}; not detected: {_ends(scores, rest, shown)}." if rest else f"{sentence}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from drnbench.evaluation import metrics
@@ -11,6 +11,13 @@ from drnbench.results.scores import Condition, Scores
 from drnbench.results.statistics import STAR_SEEDS, Verdict
 from drnbench.results.summary import Result, Results
 
+VERBS: dict[tuple[Verdict, bool], str] = {
+    ("better", True): "gains",
+    ("worse", True): "loses",
+    ("better", False): "improves by",
+    ("worse", False): "worsens by",
+}
+"""(verdict, higher is better) -> verb before the size of a difference."""
 TWO_SEEDS = "Two seeds: nothing is starred, and only what is clear after Holm's correction is named."
 
 
@@ -79,8 +86,37 @@ def interval_verdict(result: Result) -> Verdict:
 
 
 def verdict_of(result: Result) -> Verdict:
-    """Return what a sentence may say of a difference: the star, or, with fewer seeds, its adjusted test at its own level."""
-    return result.claim
+    """Return what a sentence may say of a difference: the star, or, with fewer seeds, its adjusted test at its own level.
+
+    One test image shows nothing, whatever its seeds show.
+    """
+    return result.claim if tested(result) else ""
+
+
+def tested(result: Result) -> bool:
+    """Return True if a difference is of more than one test image, without which nothing is tested."""
+    return result.difference is not None and result.difference.images > 1
+
+
+def corrected(results: Iterable[Result]) -> bool:
+    """Return True if tests of some results are adjusted together with others."""
+    tests = [result for result in results if tested(result) and not result.primary]
+    # Results of single checkpoints earn no star and name no family, but are adjusted all the same.
+    return any(result.family > 1 for result in tests) or (len(tests) > 1 and not any(r.family for r in tests))
+
+
+def adjusted(judged: Sequence[Result]) -> list[str]:
+    """Return that verdicts are adjusted together, and over how many tests; [] where they are not."""
+    if not corrected(judged):
+        return []
+    size = max(result.family for result in judged)
+    over = f" over {text.count(size, 'difference')}" if size else ""
+    return [f"Verdicts are after Holm's correction{over}."]
+
+
+def correction(results: Iterable[Result]) -> str:
+    """Write ` after Holm's correction` where tests are adjusted together; else nothing."""
+    return " after Holm's correction" if corrected(results) else ""
 
 
 def control_verdict(result: Result) -> Verdict:
@@ -91,13 +127,30 @@ def control_verdict(result: Result) -> Verdict:
     """
     difference = result.difference
     alone = difference is not None and difference.level == "method" and difference.seeds >= STAR_SEEDS
-    return interval_verdict(result) if alone else result.claim
+    return interval_verdict(result) if alone else verdict_of(result)
 
 
 def amount(result: Result) -> str:
     """Write a difference with its unit and interval."""
     assert result.difference is not None
     return text.delta(result.difference, result.metric)
+
+
+def moved(result: Result, verdict: Verdict) -> str:
+    """Write a difference as a gain or a loss: `gains +0.213 dB [+0.150, +0.270]`, `loses 0.497 dB [0.395, 0.599]`."""
+    assert result.difference is not None
+    d, style = result.difference, text.style(result.metric)
+    if not verdict:
+        return f"{'shows no significant difference' if tested(result) else 'is not tested'}: {amount(result)}"
+    if d.mean < 0:  # the verb says the sign
+        low, high = (None if end is None else -end for end in (d.high, d.low))
+        between = (
+            ""
+            if low is None or high is None
+            else f" [{', '.join(text.number(x, style.delta_decimals) for x in (low, high))}]"
+        )
+        return f"{VERBS[verdict, style.higher_is_better]} {text.number(-d.mean, style.delta_decimals)}{style.unit}{between}"
+    return f"{VERBS[verdict, style.higher_is_better]} {amount(result)}"
 
 
 def sample(results: Sequence[Result]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from drnbench.outputs import verdicts
-from drnbench.outputs.verdicts import amount, interval_verdict, verdict_of
+from drnbench.outputs.verdicts import amount, interval_verdict, moved, tested, verdict_of
 from drnbench.render import text
 from drnbench.results import labels
 from drnbench.results.scores import Arm, Scores
@@ -16,12 +16,12 @@ Name = Callable[[Result], str]
 """The arm, or the cell, of a result in words."""
 NAMED = 4
 """So many arms are named one by one; of more, the first ones."""
-VERBS: dict[Verdict, str] = {"better": "gains", "worse": "loses", "": "shows no significant difference:"}
+VERDICTS: tuple[Verdict, ...] = ("better", "worse", "")
 
 
 def compared(column: Iterable[Result | None]) -> list[Result]:
-    """Return the results that have a difference."""
-    return [result for result in column if result is not None and result.difference is not None]
+    """Return the results with a tested difference that is not the one declared in advance, which has its own sentence."""
+    return [result for result in column if result is not None and tested(result) and not result.primary]
 
 
 def half_width(result: Result) -> float | None:
@@ -43,8 +43,8 @@ def tally(column: Sequence[Result], name: Name) -> str:
     judged = verdicts.compare(column).judged
     if len(judged) == 1:
         result = judged[0]
-        return f"{name(result)} {VERBS[verdict_of(result)]} {amount(result)}{_alone(result)}"
-    groups = {verdict: [result for result in judged if verdict_of(result) == verdict] for verdict in VERBS}
+        return f"{name(result)} {moved(result, verdict_of(result))}{_alone(result)}"
+    groups = {verdict: [result for result in judged if verdict_of(result) == verdict] for verdict in VERDICTS}
     if len(groups[""]) == len(judged):
         return f"none of {len(judged)} differs significantly{_margins(judged, name)}"
     parts = []
@@ -57,6 +57,12 @@ def tally(column: Sequence[Result], name: Name) -> str:
     if rest := len(groups[""]):
         parts.append(f"{rest} without a significant difference")
     return "; ".join(parts) + _margins(judged, name)
+
+
+def equivalences(columns: Mapping[str, Sequence[Result]], name: Name) -> str:
+    """Write `; in PSNR-Y 3 equivalent within 0.05 dB (...), 1 undecided ...` of the metrics with a margin; else nothing."""
+    parts = [(text.style(metric).label, _decidable(cells)) for metric, cells in columns.items()]
+    return "".join(f"; in {label} {_groups(declared, name)}" for label, declared in parts if declared)
 
 
 def oracles(scores: Scores) -> list[Arm]:
@@ -147,8 +153,8 @@ def _margins(judged: Sequence[Result], name: Name) -> str:
 
 
 def _decidable(judged: Sequence[Result]) -> list[Result]:
-    """Return the results with a margin; a significant difference that is not within it needs no more words."""
-    return [r for r in judged if r.equivalence and not (verdict_of(r) and r.equivalence == "undecided")]
+    """Return the tested results with a margin; a significant difference that is not within it needs no more words."""
+    return [r for r in judged if tested(r) and r.equivalence and not (verdict_of(r) and r.equivalence != "equivalent")]
 
 
 def _groups(declared: Sequence[Result], name: Name) -> str:

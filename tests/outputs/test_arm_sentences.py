@@ -35,7 +35,7 @@ def test_a_control_that_shows_nothing_takes_the_conclusion_along(store: Store) -
 
 def test_a_control_that_loses(store: Store) -> None:
     assert headline(store, rho_study(), lambda arm, kernel: -1.0 * (arm.name == "true pairs")).startswith(
-        "The positive control fails: 'true pairs' loses -"
+        "The positive control fails: 'true pairs' loses "
     )
 
 

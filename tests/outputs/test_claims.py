@@ -143,7 +143,7 @@ def test_a_loss_in_ssim_follows_what_psnr_shows(store: Store, arms: int) -> None
     first, _, rest = made.headline.partition(" In SSIM-Y: ")
     assert first.count(". ") <= 1  # no more than the sentence on PSNR stands before it
     assert "differ" in first
-    assert rest.startswith("ρ=0.1 loses -0.0" if arms == 1 else "1 of 3 worse (ρ=0.1 with -0.0")
+    assert rest.startswith("ρ=0.1 loses 0.0" if arms == 1 else "1 of 3 worse (ρ=0.1 with -0.0")
     assert row(table, "0.1").count("†") == 2  # both test sets, in columns of their own
 
 
@@ -243,3 +243,75 @@ def test_a_control_with_a_constant_gain_is_detected(store: Store) -> None:
     assert "≈" in row(table, "0.3")
     assert "50 %" in row(table, "0.3")  # every image is a tie
     assert "equal images count half" in table
+
+
+def test_one_test_image_tests_nothing(store: Store) -> None:
+    made, _ = written(store, rho_study(margin={"psnr_y": 0.1}), images=1)
+    assert "With one test image none of the 3 other values of ρ is tested against ρ=0" in made.headline
+    assert "The positive control is not tested: " in made.headline
+    assert re.search(r"best ρ=\S+ with .*, worst ρ=1 with ", made.headline)
+    words = ("Holm", "significant", "equivalen", " gains ", " loses ", "is detected")
+    assert [word for word in words if word in made.headline] == [], made.headline
+
+
+def test_one_test_image_in_each_cell_tests_nothing(store: Store) -> None:
+    fill(store, plan_of(adapt_study(outputs=[]), "cells"), lambda arm, kernel: 0.0, images=1)
+    headline = report.write(store, "cells").headline
+    assert "not tested, with one test image (kernel=" in headline
+    assert not any(word in headline for word in ("Holm", "significant"))
+
+
+def test_the_declared_comparison_is_spoken_of_once(store: Store) -> None:
+    made, _ = written(store, rho_study(primary={"adapt.rho": 1}, control=None, margin={"psnr_y": 0.5}))
+    declared, _, rest = made.headline.partition("tested alone). ")
+    assert "ρ=1 on photos-test, bd ×4 in PSNR-Y, loses 9.7" in declared
+    assert rest.startswith("Of the 3 other arms, against ρ=0 on ")
+    assert "ρ=1" not in rest.partition(" In SSIM-Y: ")[0]
+    assert "In SSIM-Y: 1 of 4 worse (ρ=1 with " in rest
+
+
+def test_the_only_comparison_is_the_declared_one(store: Store) -> None:
+    study = rho_study(axes=[Axis("adapt.rho", [0, 1], label="ρ")], arms={}, control=None, primary={"adapt.rho": 1})
+    made, _ = written(store, study)
+    assert made.headline.startswith(
+        "The comparison declared in advance, ρ=1 on photos-test, bd ×4 in PSNR-Y, loses 9.7"
+    )
+    assert "tested alone). In SSIM-Y: ρ=1 loses 0." in made.headline
+    assert "No other arm" not in made.headline
+
+
+def test_losses_and_their_intervals_have_no_double_negative(store: Store) -> None:
+    made, _ = written(store, rho_study(primary={"adapt.rho": 1}))
+    assert re.search(r"loses 9\.[78]\d\d dB \[9\.[67]\d\d, 9\.[89]\d\d\] against", made.headline)
+    assert not re.search(r"(gains|loses|improves by|worsens by) -", made.headline)
+
+
+def test_better_needs_no_verdict_of_not_worse(store: Store) -> None:
+    study = rho_study(margin={"psnr_y": 0.05}, primary="true pairs", control=None)
+    made, _ = written(store, study, lambda arm, kernel: 1.0 * (arm.name == "true pairs"))
+    assert "true pairs on photos-test, bd ×4 in PSNR-Y, gains +" in made.headline
+    assert "not worse by more than" not in made.headline.partition("tested alone")[2][:60]
+    assert "not worse" not in made.headline
+
+
+def test_equivalence_on_other_test_sets_is_said(store: Store) -> None:
+    made, _ = written(store, rho_study(margin={"psnr_y": 0.1}), lambda arm, kernel: 0.0)
+    others = made.headline.partition("On photos-test, bicubic ×4 ")[2]
+    assert others.startswith("none of 6 differences in PSNR-Y and SSIM-Y is significant; in PSNR-Y ")
+    assert "equivalent within 0.1 dB (" in others
+    assert "undecided within 0.1 dB (" in others
+
+
+def test_sizes_of_all_arms_are_named_where_seeds_differ(store: Store) -> None:
+    missing = failing("ρ=0.1", seeds=(2,))
+    without, _ = written(store, rho_study(control=None), lambda arm, kernel: 0.0, failed=missing)
+    assert "in PSNR-Y (2–3 seeds, 5 images)" in without.headline
+    beside, _ = written(store, rho_study(), lambda arm, kernel: 0.0, failed=missing)
+    assert "differs significantly from ρ=0 (2–3 seeds, 5 images)" in beside.headline
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_the_correction_is_said_where_it_is_made(store: Store, seeds: int) -> None:
+    made, _ = written(store, rho_study(seeds=seeds, control=None), lambda arm, kernel: 0.0)
+    assert "differs significantly from ρ=0 on photos-test, bd ×4 in PSNR-Y" in made.headline
+    assert "after Holm's correction: best" in made.headline
