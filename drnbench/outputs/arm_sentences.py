@@ -54,7 +54,8 @@ def _control(scores: Scores, results: Results, arm: Arm, base: Arm) -> Control:
     condition, metric = scores.primary
     result = results.get((arm.name, condition, metric))
     if result is None or result.difference is None:
-        return Control(f"The positive control {arm.name!r} {failed_seeds.no_scores(scores)}.")
+        status = f"has no difference to {base.name}" if result and result.n_seeds else failed_seeds.no_scores(scores)
+        return Control(f"The positive control {arm.name!r} {status}.")
     sizes = verdicts.sample([result])
     against = f"{base.name} on {verdicts.in_metric(condition.label, metric)} ({sizes})"
     match control_verdict(result):
@@ -89,7 +90,7 @@ def _others(scores: Scores, column: Sequence[Result], base: Arm) -> list[Result]
 def _nothing(scores: Scores, base: Arm, control: Control | None) -> str:
     if control is not None:
         return ""
-    return f"No other arm has scores to compare with {base.name}{' yet' if failed_seeds.unfinished(scores) else ''}."
+    return f"No other arm has a difference to {base.name}{' yet' if failed_seeds.unfinished(scores) else ''}."
 
 
 def _arms(scores: Scores, results: Results, others: Sequence[Result], base: Arm, control: Control | None) -> list[str]:
@@ -127,7 +128,7 @@ def declared(scores: Scores, results: Results) -> list[str]:
     where = verdicts.in_metric(result.condition.label, result.metric)
     subject = f"The comparison declared in advance, {result.arm} on {where}"
     if result.difference is None:
-        return [f"{subject}, {failed_seeds.no_scores(scores)}."]
+        return [f"{subject}, {'has no difference' if result.n_seeds else failed_seeds.no_scores(scores)}."]
     base = scores.baseline_of(scores.arm(result.arm), result.condition)
     against = f" against {base.name}" if base else ""
     words = wording.equivalence(result, base.name if base else "the baseline")

@@ -11,7 +11,7 @@ from drnbench.render import text
 from drnbench.results import labels
 from drnbench.results.scores import Condition, Scores
 from drnbench.results.statistics import STAR_SEEDS, Difference
-from drnbench.results.summary import Result
+from drnbench.results.summary import Result, different_images
 
 ONE_SAMPLE = {
     "checkpoints": "over images: one seed, so it speaks of these checkpoints",
@@ -41,7 +41,7 @@ def caption(scores: Scores, shown: list[Result], *, by_scale: bool = False, extr
         *_statistics(scores, scored),
         _sizes(scores, scored),
         *(scores.plan.until.caption() if scores.plan.until else ()),
-        *_infinite(scored),
+        *_images(scores, scored),
         *left_out(scores),
         *_fewer_pairs(scores),
         *kernel_specs(result.condition for result in shown),
@@ -117,13 +117,30 @@ def _sizes(scores: Scores, scored: list[Result]) -> str:
     return f"{', '.join([*spans, scores.plan.settings.text])}."
 
 
-def _infinite(scored: list[Result]) -> list[str]:
-    counts = {f"{r.left_out} of {r.arm} on {r.condition.label}" for r in scored if r.left_out}
-    if not counts:
-        return []
+def _images(scores: Scores, scored: list[Result]) -> list[str]:
+    """Return why means rest on fewer images than there are, and which columns are therefore not ranked."""
+    infinite = {f"{r.left_out} of {r.arm} on {r.condition.label}" for r in scored if r.left_out}
+    missing = {
+        f"{r.missing} of {r.arm} on {r.condition.label} in {text.style(r.metric).label}" for r in scored if r.missing
+    }
+    equal = {f"{r.arm} on {r.condition.label}" for r in scored if r.equals_hr}
+    left_out = []
+    if infinite:
+        left_out.append(f"Infinite values (SR equal to HR) are left out: {'; '.join(sorted(infinite))}")
+    if missing:
+        left_out.append(f"Images without a value (missing, or not a number) are left out: {'; '.join(sorted(missing))}")
     # The means of two metrics, or of two arms, then rest on different images.
-    left_out = f"Infinite values (SR equal to HR) are left out: {'; '.join(sorted(counts))}"
-    return [f"{left_out}; a cell says on how many images it rests, where it is not on all."]
+    parts = [f"{'. '.join(left_out)}; a cell says on how many images it rests, where it is not on all."]
+    columns: dict[tuple[Condition, str], list[Result]] = {}
+    for result in scored:
+        if scores.is_contender(scores.arm(result.arm)):
+            columns.setdefault((result.condition, result.metric), []).append(result)
+    unranked = any(map(different_images, columns.values()))
+    return [
+        *(parts if left_out else []),
+        *([f"∞: SR equal to HR on every image ({'; '.join(sorted(equal))})."] if equal else []),
+        *(["Means over different images are not ranked: none of them is bold or underlined."] if unranked else []),
+    ]
 
 
 def _fewer_pairs(scores: Scores) -> list[str]:

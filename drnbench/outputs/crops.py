@@ -109,7 +109,7 @@ def _score(scores: Scores, sample: _Samples, image: str, condition: Condition, m
     if table is None or image not in table.columns or sample.seed not in table.index:
         return ""
     value = float(table[image].to_dict()[sample.seed])
-    return "∞" if value == float("inf") else text.number(value, text.style(metric).decimals)
+    return text.number(value, text.style(metric).decimals)
 
 
 def _caption(scores: Scores, samples: list[_Samples], *, has_hr: bool) -> str:

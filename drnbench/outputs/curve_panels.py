@@ -140,6 +140,8 @@ def _point(
     if result is None or result.mean is None:
         return None
     if not deltas:
+        if result.equals_hr:
+            return None  # beyond every axis
         half = result.half_width or 0.0
         return Point(x, result.mean, result.mean - half, result.mean + half)
     if result.difference is None:

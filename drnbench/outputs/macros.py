@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import string
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -66,6 +67,8 @@ def number(value: float | None, decimals: int, *, sign: bool = False) -> str:
     """Return a number in LaTeX, in text and in formulas alike; None is a bold ??."""
     if value is None:
         return MISSING
+    if math.isinf(value):
+        return f"\\ensuremath{{{'-' if value < 0 else ''}\\infty}}"
     digits = (text.signed if sign else text.number)(value, decimals).replace("−", "-")
     return f"\\ensuremath{{{digits}}}"
 

@@ -67,7 +67,7 @@ def write(store: Store, name: str) -> Report:
 
 
 def _summary_json(study: StudyResults, origin: Provenance, headline: str) -> str:
-    """Return summary.json: headline, settings, origin, and the rows of summary.csv; a number that is not finite is null."""
+    """Return summary.json: headline, settings, origin, and the rows of summary.csv; infinity is the text "inf", and NaN null."""
     rows = [dict(zip(summary.COLUMNS, summary.row(result), strict=True)) for result in study.results.values()]
     content = {
         "study": origin.settings.study,
@@ -82,4 +82,6 @@ def _summary_json(study: StudyResults, origin: Provenance, headline: str) -> str
 
 
 def _finite(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else str(value)

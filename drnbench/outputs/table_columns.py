@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from drnbench.render.table import EMPTY, MARGIN_MARKS, MARKS, Column, Entry, Row
 from drnbench.results.costs import Costs, scaled_unit, three_digits
 from drnbench.results.plan_record import AxisRecord
 from drnbench.results.scores import Condition, Scores
-from drnbench.results.summary import Result, Results
+from drnbench.results.summary import Result, Results, different_images
 
 
 class FilledColumn(NamedTuple):
@@ -150,16 +151,23 @@ def metric_head(style: text.MetricStyle, quantity: str | None = None) -> str:
 
 
 def means(results: Sequence[Result | None], lines: Sequence[Line], style: text.MetricStyle) -> list[Entry]:
-    """Return a column of means with half-widths: of each condition the best contender bold, the second underlined."""
+    """Return a column of means with half-widths: of each condition the best contender bold, the second underlined.
+
+    Means over different images are not ranked, unless one is infinite, on all of its images.
+    """
     entries = [_mean(result, style) for result in results]
     contenders: dict[Condition, dict[int, float]] = {}
     for n, (result, line) in enumerate(zip(results, lines, strict=True)):
         if result is not None and result.mean is not None and line.contends:
             # As written: arms that look equal in the table are equally bold.
-            value = style.sign * float(entries[n].main.replace("−", "-"))
-            contenders.setdefault(result.condition, {})[n] = value
+            shown = result.mean if result.equals_hr else float(entries[n].main.replace("−", "-"))
+            contenders.setdefault(result.condition, {})[n] = style.sign * shown
     # Conditions are different tasks: the best of each.
     for values in contenders.values():
+        if different_images([result for n in values if (result := results[n]) is not None]):
+            for n, value in values.items():
+                entries[n] = replace(entries[n], bold=value == math.inf)
+            continue
         ranked = sorted(values.values(), reverse=True)
         best = ranked[0]
         # Of two, the second is no distinction; after a tie for the best there is no second.
@@ -171,13 +179,13 @@ def means(results: Sequence[Result | None], lines: Sequence[Line], style: text.M
 
 
 def _mean(result: Result | None, style: text.MetricStyle) -> Entry:
-    if result is None or result.mean is None:
-        return Entry("∞" if result is not None and result.left_out else EMPTY)
+    if result is None or not result.n_seeds:
+        return Entry()
     tail = f"± {text.number(result.half_width, style.decimals)}" if result.half_width is not None else ""
-    if result.left_out:
+    if result.n_images < result.all_images:
         # Another metric of the row, or another row, rests on all images.
-        tail = f"{tail} ({_kept(result.n_images, result.left_out)})".lstrip()
-    return Entry(text.number(result.mean, style.decimals), tail)
+        tail = f"{tail} ({_kept(result.n_images, result)})".lstrip()
+    return Entry(EMPTY if result.mean is None else text.number(result.mean, style.decimals), tail)
 
 
 def _delta(result: Result | None, style: text.MetricStyle) -> Entry:
@@ -190,15 +198,15 @@ def _delta(result: Result | None, style: text.MetricStyle) -> Entry:
     notes = []
     if difference.seeds < result.n_seeds:  # a seed that the baseline lacks
         notes.append(text.count(difference.seeds, "common seed"))
-    if difference.left_out > result.left_out:  # an infinite value of the baseline
-        notes.append(_kept(difference.images, difference.left_out))
+    if difference.images < result.n_images:  # an image that the baseline lacks, or on which it is infinite
+        notes.append(_kept(difference.images, result))
     limits = [f"({', '.join(notes)})"] if notes else []
     tail = " ".join([text.interval(difference, decimals), *limits]).lstrip()
     return Entry(text.signed(difference.mean, decimals), tail, mark)
 
 
-def _kept(kept: int, left_out: int) -> str:
-    return f"{kept} of {text.count(kept + left_out, 'image')}"
+def _kept(kept: int, result: Result) -> str:
+    return f"{kept} of {text.count(result.all_images, 'image')}"
 
 
 def span(values: Sequence[str]) -> Entry:

@@ -54,7 +54,12 @@ def points(scores: Scores, results: Results, costs: Costs, output: Tradeoff, con
     for arm in arms:
         result = results.get((arm.name, condition, output.y))
         cost = costs[arm.name].get(output.x) or None
-        if result is not None and result.mean is not None and (cost is not None or arm.kind == "reference"):
+        if (
+            result is not None
+            and result.mean is not None
+            and not result.equals_hr
+            and (cost is not None or arm.kind == "reference")
+        ):
             made.append(Point(arm, text.arm_label(scores, arm, arms), cost, result.mean, result.half_width or 0.0))
     return made
 

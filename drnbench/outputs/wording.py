@@ -8,7 +8,7 @@ from drnbench.outputs import verdicts
 from drnbench.outputs.verdicts import amount, interval_verdict, moved, tested, verdict_of
 from drnbench.render import text
 from drnbench.results import labels
-from drnbench.results.scores import Arm, Scores
+from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.statistics import Equivalence, Verdict
 from drnbench.results.summary import Result
 
@@ -81,6 +81,22 @@ def oracle_sentence(scores: Scores) -> list[str]:
     more = [f"{len(arms) - NAMED} more"] if len(arms) > NAMED else []
     subject = f"{labels.listing([*arms[:NAMED], *more])} {'is an oracle' if len(arms) == 1 else 'are oracles'}"
     return [f"{subject}: trained on pairs under a kernel that the study takes as unknown."]
+
+
+def equal_to_hr(results: Iterable[Result]) -> list[str]:
+    """Return which arms equal HR on every image of a condition: they have an infinite score and no difference."""
+    conditions: dict[Condition, dict[str, None]] = {}
+    for result in results:
+        if result.equals_hr:
+            conditions.setdefault(result.condition, {})[result.arm] = None
+    sentences = []
+    for condition, arms in conditions.items():
+        more = [f"{len(arms) - NAMED} more"] if len(arms) > NAMED else []
+        subject = f"{labels.listing([*list(arms)[:NAMED], *more])} {'equals' if len(arms) == 1 else 'equal'} HR"
+        sentences.append(
+            f"{subject} on every image of {condition.label}: PSNR is infinite there, and has no difference."
+        )
+    return sentences
 
 
 def margin(result: Result) -> str:

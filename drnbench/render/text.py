@@ -5,6 +5,7 @@ A minus is U+2212 here; `plain` makes it a hyphen for terminals and Markdown, `l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,9 @@ def plain(text: str) -> str:
 
 
 def number(value: float, decimals: int) -> str:
-    """Write a number; one that rounds to zero has no sign."""
+    """Write a number, ∞ where it is infinite; one that rounds to zero has no sign."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     text = f"{value:.{decimals}f}"
     return minus(text.lstrip("-") if float(text) == 0 else text)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import functools
 import io
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ import numpy as np
 
 from drnbench.evaluation import metrics
 from drnbench.results import families
+from drnbench.results.condition_names import ConditionNames
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.statistics import (
     VERSION,
@@ -41,9 +44,12 @@ class Result:
     """The score of one arm on one condition in one metric.
 
     Attributes:
-        mean: over images and seeds; None where nothing finite is there yet.
+        mean: over images and seeds; None where nothing finite is there yet; infinite where every value is (SR equal to HR).
         half_width: 95 %, t over the seeds' test-set means; None under two seeds.
-        left_out: images with an infinite value, which no mean holds.
+        n_images: number of images that the mean rests on.
+        left_out: images with an infinite value, which no mean holds, unless all values are.
+        missing: images of the condition that have no value in some seed: a missing row, or not a number.
+        images: names of the images that the mean rests on.
         difference: to the baseline, paired by seed and image.
         p_holm: of the difference between the methods, adjusted within its family (`drnbench.results.families`).
         verdict: "better", "worse" or "": the star, which takes three seeds.
@@ -65,6 +71,8 @@ class Result:
     n_seeds: int = 0
     n_images: int = 0
     left_out: int = 0
+    missing: int = 0
+    images: frozenset[str] = frozenset()
     difference: Difference | None = None
     p_holm: float | None = None
     verdict: Verdict = ""
@@ -74,14 +82,25 @@ class Result:
     margin: float | None = None
     equivalence: Equivalence = ""
 
+    @property
+    def all_images(self) -> int:
+        """Number of images of the condition, also those that the mean leaves out."""
+        return self.n_images + self.left_out + self.missing
+
+    @property
+    def equals_hr(self) -> bool:
+        """Return True if the score is infinite on every image, so that no difference can be taken."""
+        return self.mean is not None and math.isinf(self.mean)
+
 
 Results = dict[tuple[str, Condition, str], Result]
 
 
 def summarise(scores: Scores) -> Results:
     """Return the results of every arm on every condition of its own, in table order, also where nothing is scored yet."""
+    images = _images(scores)
     results = {
-        (arm.name, condition, metric): _result(scores, arm, condition, metric)
+        (arm.name, condition, metric): _result(scores, arm, condition, metric, images)
         for condition in scores.conditions
         for metric in scores.metrics[condition]
         for arm in scores.arms
@@ -91,24 +110,58 @@ def summarise(scores: Scores) -> Results:
     return dict(sorted(_judged(scores, results).items(), key=lambda item: order[item[0][0]]))
 
 
+def different_images(contenders: Iterable[Result]) -> bool:
+    """Return True if finite means of one condition and metric rest on different images, so that they are not to be ranked."""
+    finite = [result for result in contenders if result.mean is not None and not result.equals_hr]
+    return len({result.images for result in finite}) > 1
+
+
 @functools.cache
 def higher_is_better(metric: str) -> bool:
     """Return the direction of a metric, from the registry."""
     return metrics.get(metric).higher_is_better
 
 
-def _result(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Result:
+def _images(scores: Scores) -> dict[tuple[str, Condition], frozenset[str]]:
+    """Return the images that each arm is to be scored on: those that some arm with the same count of them has."""
+    names, counts = ConditionNames(scores.plan), dict[tuple[str, Condition], set[int | None]]()
+    for trial in scores.plan.trials:
+        for evaluation in trial.wanted:
+            cell = trial.arm, names.condition(trial.scale, evaluation)
+            counts.setdefault(cell, set()).add(evaluation.count)
+    own: dict[tuple[str, Condition], set[str]] = {}
+    by_count: dict[tuple[Condition, int | None], set[str]] = {}
+    for (arm, condition, _), table in scores.tables.items():
+        own.setdefault((arm, condition), set()).update(table.columns)
+    for (arm, condition), images in own.items():
+        if len(several := counts.get((arm, condition), set())) == 1:
+            by_count.setdefault((condition, next(iter(several))), set()).update(images)
+    return {
+        cell: frozenset(images.union(*(by_count.get((cell[1], count), set()) for count in counts.get(cell, set()))))
+        for cell, images in own.items()
+    }
+
+
+def _result(
+    scores: Scores, arm: Arm, condition: Condition, metric: str, images: Mapping[tuple[str, Condition], frozenset[str]]
+) -> Result:
     table = scores.tables.get((arm.name, condition, metric))
     if table is None:
         return Result(arm.name, condition, metric)
     values = table.to_numpy(dtype="float64")
     # A seed that lacks an image (two plans with different test sets) must not shift the mean.
-    values = values[:, ~np.isnan(values).any(0)]
-    mean, half, left_out = over_seeds(values, scores.alpha)
+    kept = ~np.isnan(values).any(0)
+    missing = len(images[arm.name, condition]) - int(kept.sum())
+    mean, half, left_out = over_seeds(values[:, kept], scores.alpha)
+    if kept.any() and np.isposinf(values[:, kept]).all():
+        mean, left_out = math.inf, 0
+    else:
+        kept &= np.isfinite(values).all(0)
+    names = frozenset(table.columns[kept])
+    difference = _difference(scores, arm, condition, metric)
     return Result(
-        arm.name, condition, metric, mean, half, len(values), values.shape[1] - left_out, left_out,
-        _difference(scores, arm, condition, metric),
-    )  # fmt: skip
+        arm.name, condition, metric, mean, half, len(values), len(names), left_out, missing, names, difference
+    )
 
 
 def _difference(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Difference | None:
