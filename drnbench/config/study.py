@@ -115,6 +115,11 @@ class Until(Frozen):
     at_least: int = Field(3, ge=3, description="seeds that every arm has; under three nothing earns a star")
     at_most: int = Field(10, description="seeds that no arm has more of")
 
+    def __init__(self, *half_width: float, **fields: Any) -> None:
+        if len(half_width) > 1:
+            raise UsageError(f"Until takes one half-width (got {half_width}): Until(0.05, at_least=3, at_most=10)")
+        super().__init__(**dict(zip(("half_width",), half_width, strict=False)), **fields)
+
     @model_validator(mode="after")
     def _ordered(self) -> Until:
         if self.at_most < self.at_least:
@@ -162,17 +167,44 @@ class Study(Frozen):
     )
     profiles: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides of size by profile name")
 
+    @field_validator("baseline", "subject", mode="before")
+    @classmethod
+    def _axis_values(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return value
+        raise ValueError('takes the axis values of an arm, such as {"train.lam": 0}')
+
+    @field_validator("control", mode="before")
+    @classmethod
+    def _control(cls, value: Any) -> Any:
+        if value is None or (isinstance(value, (str, dict)) and value):
+            return value
+        raise ValueError('takes a named arm, such as "true pairs", or axis values, such as {"train.lam": 0.1}')
+
     @field_validator("primary", mode="before")
     @classmethod
     def _primary(cls, value: Any) -> Any:
-        return Primary(value) if isinstance(value, (str, dict)) else value
+        if value is None or isinstance(value, Primary):
+            return value
+        if isinstance(value, (str, dict)) and value:
+            return Primary(value)
+        raise ValueError(
+            'takes one comparison: an arm\'s name, its axis values, such as {"train.lam": 0.1}, or Primary(arm, kernel="bd")'
+        )
+
+    @field_validator("margin", mode="before")
+    @classmethod
+    def _margin_by_metric(cls, margin: Any) -> Any:
+        if isinstance(margin, dict):
+            return margin
+        raise ValueError('takes a size by metric, such as {"psnr_y": 0.05}')
 
     @field_validator("margin")
     @classmethod
     def _above_zero(cls, margin: dict[str, float]) -> dict[str, float]:
         for metric, size in margin.items():
             if not 0 < size < float("inf"):
-                raise ValueError(f"the margin of {metric!r} is above 0 (got {size:g})")
+                raise ValueError(f"the margin of {metric!r} must be finite and above 0 (got {size:g})")
         return margin
 
     @field_validator("seeds", mode="before")

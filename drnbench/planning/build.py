@@ -87,7 +87,7 @@ def _trial(
     failed = next((stages[k] for k in keys if stages[k].state == "failed"), None)
     if failed is not None:
         return PlannedTrial(arm, trial, unit, keys, "failed", missing, failed.status)
-    if not missing:
+    if not missing and state != "failed":
         state = "done"
     elif state == "done":
         state = "missing"

@@ -51,6 +51,7 @@ class Expanded:
         overrides: fields of every trial by path, on top of the profile.
         until: the rule that seeds are added by; None: their number is fixed. The arms have the most seeds it allows.
         file: the study file, relative to the folder that holds the store; None: a program built the study.
+        data_roots: the folders, absolute, where sets of images are looked for.
 
     """
 
@@ -64,6 +65,7 @@ class Expanded:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     until: Until | None = None
     file: str | None = None
+    data_roots: tuple[str, ...] = ()
 
     @property
     def settings(self) -> Settings:

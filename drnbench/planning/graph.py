@@ -120,6 +120,7 @@ class Plan:
             profile=study.profile,
             overrides=dict(study.settings.overrides),
             file=study.file,
+            data_roots=list(study.data_roots),
             baseline=study.baseline,
             baseline_values=declared.baseline,
             control=study.control,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,7 +50,7 @@ class Provenance:
 
     Attributes:
         settings: the study with its profile and overrides.
-        command: makes the report again, quoted for a shell, from the folder that holds the store.
+        command: makes the report again, from any folder, quoted for a shell.
         trials: done and planned.
         date: end of the last trained trial that is done, UTC; None as long as none is, or where it was not recorded.
         versions: every version of each package by which a stage was trained or a trial scored.
@@ -166,13 +167,15 @@ def read_provenance(scores: Scores, store: Store) -> Provenance:
 
 def command(plan: PlanRecord, store: Store) -> str:
     """Return the command that makes a report again, quoted for a shell; a call in Python where no file declares the study."""
-    settings, elsewhere = plan.settings, store.root.name != "results"
+    settings, root = plan.settings, store.root.absolute()
     if plan.file is None and plan.place != plan.study:  # earlier versions recorded no file
         fields = {"name": settings.study, "profile": settings.profile, "overrides": dict(settings.overrides)}
-        fields |= {"results": store.root.name} if elsewhere else {}
+        fields |= {"results": store.root.name} if store.root.name != "results" else {}
         return f"drnbench.run(study, {', '.join(f'{name}={value!r}' for name, value in fields.items() if value)})"
-    results = f" --results {shlex.quote(store.root.name)}" if elsewhere else ""
-    return f"python -m drnbench run {shlex.quote(plan.file or f'{settings.study}.py')} {settings.options}{results}"
+    file = os.path.normpath(root.parent / (plan.file or f"{settings.study}.py"))
+    folders = [("--results", str(root)), *(("--data-root", folder) for folder in plan.data_roots)]
+    options = " ".join(f"{option} {shlex.quote(folder)}" for option, folder in folders)
+    return f"python -m drnbench run {shlex.quote(file)} {settings.options} {options}"
 
 
 def _versions(records: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:

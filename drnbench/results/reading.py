@@ -98,12 +98,14 @@ def _with_conditions(arms: list[Arm]) -> tuple[Arm, ...]:
 def _trial(trial: TrialRecord, store: Store, failures: Failures) -> TrialState:
     state, status = store.look(store.trial(trial.key))
     message = None
-    if status is not None and {e.key for e in trial.wanted} <= set(status.evaluations):
-        state = "done"
+    if failed := [text for key in trial.stages if (text := failures(key))]:
+        state, message = "failed", failed[0]
+        if status is not None and status.evaluations:
+            message += "; the scores that are left of it are not counted, as a stage of it is recorded as failed"
     elif state == "failed" and status is not None:
         message = f"{status.kind or 'error'}: {status.message}"
-    elif failed := [text for key in trial.stages if (text := failures(key))]:
-        state, message = "failed", failed[0]
+    elif status is not None and {e.key for e in trial.wanted} <= set(status.evaluations):
+        state = "done"
     elif state == "done":
         state = "missing"  # scored before, but not on everything that is wanted now
     return TrialState(trial.key, trial.seed, state, message, tuple(trial.stages))

@@ -58,7 +58,8 @@ def _frame(store: Store, arms: Sequence[Arm], targets: Targets) -> pd.DataFrame:
     import pandas as pd
     import pyarrow as pa
 
-    trials = [(arm, trial) for arm in arms for trial in arm.trials]
+    # A recorded failure is believed, also where scores are left from before it.
+    trials = [(arm, trial) for arm in arms for trial in arm.trials if trial.state != "failed"]
     parts = [(n, rows) for n, (_, trial) in enumerate(trials) if (rows := _per_image(store, trial.key)) is not None]
     if not sum(len(rows) for _, rows in parts):
         return pd.DataFrame(columns=list(COLUMNS))

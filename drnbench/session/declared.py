@@ -14,6 +14,7 @@ from drnbench.config.search import Search
 from drnbench.config.settings import DEFAULT_PROFILE, Settings
 from drnbench.config.study import Study, Until
 from drnbench.config.studyfile import load
+from drnbench.datasets import sources
 from drnbench.errors import UsageError
 from drnbench.planning import Plan
 from drnbench.planning.adaptive import make_adaptive
@@ -75,13 +76,17 @@ class Declared:
             UsageError: what cannot be run, and why.
 
         """
-        arms = replace(self.expanded(store), file=self._file(store))
+        arms = replace(self.expanded(store), file=self._file(store), data_roots=_data_roots())
         check_trials_fit((trial for arm in arms.arms for trial in arm.trials), store.cache)
         return make_adaptive(arms, store)
 
     def _file(self, store: Store) -> str | None:
         """Return its file relative to the folder that holds the store, from where reports say that it is run."""
         return None if self.file is None else Path(os.path.relpath(self.file, store.root.parent)).as_posix()
+
+
+def _data_roots() -> tuple[str, ...]:
+    return tuple(str(root.absolute()) for root in sources.roots())
 
 
 def declare(

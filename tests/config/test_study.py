@@ -3,7 +3,7 @@
 import pytest
 
 from drnbench import Axis, Data, Evaluate, Exclude, Ref, Stage, Trial
-from drnbench.config.study import build
+from drnbench.config.study import Until, build
 from drnbench.config.studyfile import load
 from drnbench.errors import UsageError
 from drnbench.planning.expand import expand
@@ -159,3 +159,26 @@ def test_control_and_subject_are_axis_values():
         study(axes=[SWITCH], control={"loss": "no"})
     with pytest.raises(UsageError, match="'los' is not an axis"):
         study(axes=[SWITCH], subject={"los": "on"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"margin": 0.05}, 'such as {"psnr_y": 0.05}'),
+        ({"margin": {"psnr_y": float("inf")}}, "finite and above 0 (got inf)"),
+        ({"baseline": "base"}, 'axis values of an arm, such as {"train.lam": 0}'),
+        ({"subject": "base"}, 'axis values of an arm, such as {"train.lam": 0}'),
+        ({"primary": ["a", "b"]}, "takes one comparison: an arm's name, its axis values"),
+        ({"primary": {}}, "takes one comparison: an arm's name, its axis values"),
+        ({"control": []}, 'a named arm, such as "true pairs"'),
+    ],
+)
+def test_a_wrong_claim_is_refused_with_an_example(fields, words):
+    with pytest.raises(UsageError) as error:
+        study(**{"baseline": {"adapt.rho": 0}, **fields})
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_half_width_of_until_needs_no_name():
+    assert Until(0.05, at_most=8) == Until(half_width=0.05, at_most=8)

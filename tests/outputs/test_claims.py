@@ -370,3 +370,23 @@ def test_a_baseline_or_control_that_equals_hr_is_not_called_unscored(store: Stor
     made, _ = written(store, rho_study(), change=altered(arm, put([f"img{n:02d}" for n in range(5)], np.inf)))
     assert f"{arm} equals HR on every image" in made.headline
     assert "has no scores" not in made.headline
+
+
+@pytest.mark.parametrize("unit", ["trial", "stage"])
+def test_a_recorded_failure_counts_whatever_scores_are_left(store: Store, unit: str) -> None:
+    plan = plan_of(rho_study())
+    fill(store, plan, gain)
+    trial = next(t for t in plan.trials if t.arm.name == "ρ=0.3" and t.trial.seed == 1)
+    folder = store.trial(trial.unit.key) if unit == "trial" else store.stage(trial.stages[-1])
+    evaluations = [e.key for e in trial.unit.wanted] if unit == "trial" else []
+    status = Status("failed", kind="diverged", message="the loss is not finite", evaluations=evaluations)
+    store.write_status(folder, status)
+    made = report.write(store, "unpaired")
+    assert made.headline.startswith("ρ=0.3: 1 of 3 seeds diverged (seed 1); the mean leaves it out.")
+    location = store.study("unpaired/quick")
+    assert "2 (1 of 3 diverged)" in row((location / "table_rho.md").read_text(encoding="utf-8"), "0.3")
+    page = (location / "report.html").read_text(encoding="utf-8")
+    assert "15 of 16 done, 1 failed" in page
+    assert ("the scores that are left of it are not counted" in page) == (unit == "stage")
+    again = plan_of(rho_study(), store=store)
+    assert [t.state for t in again.trials].count("failed") == 1
