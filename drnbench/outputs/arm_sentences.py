@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drnbench.outputs import beyond_primary, failed_seeds, verdicts, wording
+from drnbench.outputs.over_control import over_control
 from drnbench.outputs.verdicts import amount, control_verdict, correction, moved, tested, verdict_of
 from drnbench.render import text
 from drnbench.results.scores import Arm, Scores
@@ -106,12 +107,14 @@ def _arms(scores: Scores, results: Results, others: Sequence[Result], base: Arm,
     undetected = control is not None and control.gain is None and any(map(tested, comparison.of("")))
     return [
         _verdicts(scores, family, against) if family else "",
+        *over_control(scores, comparison.judged, _name),
         wording.equivalence_sentence(family, base.name, _name),
         *beyond_primary.other_metrics(scores, results, comparison.judged, _name),
         NO_EVIDENCE if undetected else "",
         wording.nothing_shown(comparison.judged, lambda _: control.gain if control else None, _name),
         *comparison.limits,
         *beyond_primary.other_test_sets(scores, results, comparison.judged, _name),
+        *beyond_primary.all_test_sets(scores, comparison.judged, _name),
         *verdicts.adjusted(comparison.judged),
     ]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from drnbench.outputs.verdicts import amount, correction, verdict_of
+from drnbench.outputs.verdicts import amount, by_gain, correction, verdict_of
 from drnbench.outputs.wording import Name, compared, equivalences, half_width, tally
 from drnbench.render import text
 from drnbench.results import labels
+from drnbench.results.pooled import Setting, pooled
 from drnbench.results.scores import Condition, Scores
-from drnbench.results.statistics import Equivalence
-from drnbench.results.summary import Result, Results
+from drnbench.results.statistics import Equivalence, direction
+from drnbench.results.summary import Result, Results, higher_is_better
 
 EQUIVALENCES: tuple[Equivalence, ...] = ("equivalent", "not worse", "undecided")
 CONDITIONS = 2
@@ -50,6 +51,45 @@ def other_test_sets(scores: Scores, results: Results, judged: Sequence[Result], 
         every = [result for by_metric in columns.values() for cells in by_metric.values() for result in cells]
         return [_counted(f"On {len(columns)} further test sets, of {len(every)} differences", every, name)]
     return [_one_condition(condition, by_metric, name) for condition, by_metric in columns.items()]
+
+
+def all_test_sets(scores: Scores, judged: Sequence[Result], name: Name) -> list[str]:
+    """Return the differences of the arms over all test sets at once, in the metric that they are judged in.
+
+    They are tested as in `table_pooled`; [] with one test set. Arguments as for `other_metrics`.
+    """
+    columns: dict[Setting, list[Result]] = {}
+    tests = pooled(scores)
+    metrics = {(result.arm, result.condition): result.metric for result in judged}
+    for test in tests:
+        condition = next(
+            (c for c in test.setting.conditions if metrics.get((test.arm, c)) == test.setting.metric), None
+        )
+        if condition is not None and test.p_holm is not None:
+            higher = higher_is_better(test.setting.metric)
+            claim = direction(test.difference, test.p_holm, higher_is_better=higher)
+            result = Result(test.arm, condition, test.setting.metric, difference=test.difference, claim=claim)
+            columns.setdefault(test.setting, []).append(result)
+    size = sum(test.p_holm is not None for test in tests)
+    adjusted = f", after Holm's correction over {size} pooled differences" if size > 1 else ""
+    return [
+        f"{_pooled_on(setting)}{adjusted}: {tally(cells, name)}{_ends(cells, name)}."
+        for setting, cells in columns.items()
+    ]
+
+
+def _ends(cells: Sequence[Result], name: Name) -> str:
+    """Write the largest and the smallest of several differences none of which is significant."""
+    if len(cells) < 2 or any(map(verdict_of, cells)):
+        return ""
+    best, *_, worst = by_gain(cells)
+    return f" (best {name(best)} with {amount(best)}; worst {name(worst)} with {amount(worst)})"
+
+
+def _pooled_on(setting: Setting) -> str:
+    first = setting.conditions[0]
+    sets = labels.listing([condition.dataset for condition in setting.conditions])
+    return f"Over {sets} together, {labels.kernel(first.kernel)} ×{first.scale}, in {text.style(setting.metric).label}"
 
 
 def all_scores(scores: Scores, results: Results) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from drnbench.outputs import beyond_primary, failed_seeds, verdicts, wording
 from drnbench.outputs.arm_sentences import NO_EVIDENCE, declared
+from drnbench.outputs.over_control import over_control
 from drnbench.outputs.verdicts import amount, control_verdict, moved, tested, verdict_of
 from drnbench.render import text
 from drnbench.results.scores import Arm, Scores
@@ -102,12 +103,14 @@ def _answer(scores: Scores, results: Results, compared: list[Result], controls: 
 
     return [
         answer,
+        *over_control(scores, comparison.judged, name),
         wording.equivalence_sentence(wording.compared(judged), scores.baseline_label, name),
         *beyond_primary.other_metrics(scores, results, comparison.judged, name),
         *_no_evidence(scores, comparison, controls),
         wording.nothing_shown(comparison.judged, lambda result: controls.gains.get(result.arm), name),
         *comparison.limits,
         *beyond_primary.other_test_sets(scores, results, comparison.judged, name),
+        *beyond_primary.all_test_sets(scores, comparison.judged, name),
         *verdicts.adjusted(comparison.judged),
     ]
 

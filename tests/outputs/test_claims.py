@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from drnbench.config.study import Axis, Study
+from drnbench.config.trial import Evaluate
 from drnbench.outputs import report
 from drnbench.outputs.stored_report import Report
 from drnbench.planning import PlannedTrial
 from drnbench.store import Status, Store
-from tests.fake_store import fill, plan_of
+from tests.fake_store import base, fill, plan_of
 from tests.outputs.conftest import gain, rho_study
 from tests.outputs.shapes import adapt_study, gap_study
 
@@ -390,3 +391,25 @@ def test_a_recorded_failure_counts_whatever_scores_are_left(store: Store, unit: 
     assert ("the scores that are left of it are not counted" in page) == (unit == "stage")
     again = plan_of(rho_study(), store=store)
     assert [t.state for t in again.trials].count("failed") == 1
+
+
+def test_an_arm_above_the_positive_control_is_said(store: Store) -> None:
+    def beyond(arm: Any, kernel: str) -> float:
+        return {"ρ=0.1": 3.0, "true pairs": 1.0}.get(arm.name, 0.0)
+
+    made, _ = written(store, rho_study(), beyond)
+    assert re.search(r"ρ=0\.1 exceeds the positive control by \+[12]\.\d+ dB \[.*?\] after Holm's", made.headline)
+    assert "the control is not the most that could be gained" in made.headline
+    below, _ = written(store, rho_study(), gain)
+    assert "exceed" not in below.headline
+
+
+def test_the_headline_pools_test_sets(store: Store) -> None:
+    sets = [Evaluate(name, metrics=("psnr_y",)) for name in ("photos/test", "Set5")]
+    study = rho_study(base=base(evaluate=sets), control=None, arms={})
+    made, _ = written(store, study, lambda arm, kernel: 5.0 * (arm.name == "ρ=0.1"))
+    pooled = made.headline.partition("Over photos-test and Set5 together, bicubic ×4, in PSNR-Y")[2]
+    assert pooled.startswith(", after Holm's correction over 3 pooled differences: 1 of 3 better (ρ=0.1 with +")
+    made, _ = written(store, study, lambda arm, kernel: 0.0)
+    pooled = made.headline.partition("Over photos-test and Set5 together, bicubic ×4, in PSNR-Y")[2]
+    assert "none of 3 differs significantly (best ρ=" in pooled
