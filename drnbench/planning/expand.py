@@ -51,7 +51,7 @@ class Expanded:
         overrides: fields of every trial by path, on top of the profile.
         until: the rule that seeds are added by; None: their number is fixed. The arms have the most seeds it allows.
         file: the study file, relative to the folder that holds the store; None: a program built the study.
-        data_roots: the folders, absolute, where sets of images are looked for.
+        data_roots: the folders where sets of images are looked for, from the folder that holds the store.
 
     """
 

@@ -149,7 +149,7 @@ class PlanRecord(_Record):
     Attributes:
         overrides: path -> value on top of the profile; empty in plans of earlier versions, which did not record them.
         file: the study file, relative to the folder that holds the store; None: a program built it, or it is not recorded.
-        data_roots: the folders, absolute, where sets of images were looked for.
+        data_roots: the folders where sets of images were looked for, from the folder that holds the store.
         margin: the margin of equivalence by metric.
         place: the folder of the store that it was read from; empty: it was just made.
 

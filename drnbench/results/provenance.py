@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -50,7 +49,8 @@ class Provenance:
 
     Attributes:
         settings: the study with its profile and overrides.
-        command: makes the report again, from any folder, quoted for a shell.
+        command: makes the report again, from the folder that holds the store, quoted for a shell.
+        folder: name of the store.
         trials: done and planned.
         date: end of the last trained trial that is done, UTC; None as long as none is, or where it was not recorded.
         versions: every version of each package by which a stage was trained or a trial scored.
@@ -65,6 +65,7 @@ class Provenance:
 
     settings: Settings
     command: str
+    folder: str
     trials: tuple[int, int]
     date: str | None
     versions: Mapping[str, tuple[str, ...]]
@@ -88,7 +89,7 @@ class Provenance:
         facts = [
             ("settings", f"{self.settings.study}, {self.settings.text}"),
             ("trials", f"{done} of {planned} done"),
-            ("made again by", self.command),
+            (f"made again, in the folder that holds {self.folder}, by", self.command),
             ("date of the results", self.date or ""),
             ("versions", versions),
             ("commit", ", ".join(self.commits)),
@@ -152,6 +153,7 @@ def read_provenance(scores: Scores, store: Store) -> Provenance:
     return Provenance(
         plan.settings,
         command(plan, store),
+        store.root.name,
         scores.counts,
         time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(max(ends))) if ends else None,
         _versions([*stages, *scored]),
@@ -167,15 +169,17 @@ def read_provenance(scores: Scores, store: Store) -> Provenance:
 
 def command(plan: PlanRecord, store: Store) -> str:
     """Return the command that makes a report again, quoted for a shell; a call in Python where no file declares the study."""
-    settings, root = plan.settings, store.root.absolute()
+    settings, name = plan.settings, store.root.name
     if plan.file is None and plan.place != plan.study:  # earlier versions recorded no file
         fields = {"name": settings.study, "profile": settings.profile, "overrides": dict(settings.overrides)}
-        fields |= {"results": store.root.name} if store.root.name != "results" else {}
+        fields |= {"results": name} if name != "results" else {}
         return f"drnbench.run(study, {', '.join(f'{name}={value!r}' for name, value in fields.items() if value)})"
-    file = os.path.normpath(root.parent / (plan.file or f"{settings.study}.py"))
-    folders = [("--results", str(root)), *(("--data-root", folder) for folder in plan.data_roots)]
-    options = " ".join(f"{option} {shlex.quote(folder)}" for option, folder in folders)
-    return f"python -m drnbench run {shlex.quote(file)} {settings.options} {options}"
+    folders = [
+        *([("--results", name)] if name != "results" else []),
+        *(("--data-root", root) for root in plan.data_roots),
+    ]
+    options = [settings.options, *(f"{option} {shlex.quote(folder)}" for option, folder in folders)]
+    return f"python -m drnbench run {shlex.quote(plan.file or f'{settings.study}.py')} {' '.join(options)}"
 
 
 def _versions(records: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:

@@ -76,17 +76,22 @@ class Declared:
             UsageError: what cannot be run, and why.
 
         """
-        arms = replace(self.expanded(store), file=self._file(store), data_roots=_data_roots())
+        arms = replace(self.expanded(store), file=self._file(store), data_roots=self._data_roots(store))
         check_trials_fit((trial for arm in arms.arms for trial in arm.trials), store.cache)
         return make_adaptive(arms, store)
 
     def _file(self, store: Store) -> str | None:
         """Return its file relative to the folder that holds the store, from where reports say that it is run."""
-        return None if self.file is None else Path(os.path.relpath(self.file, store.root.parent)).as_posix()
+        return None if self.file is None else _relative(self.file, store)
+
+    @staticmethod
+    def _data_roots(store: Store) -> tuple[str, ...]:
+        return tuple(_relative(root, store) for root in sources.roots())
 
 
-def _data_roots() -> tuple[str, ...]:
-    return tuple(str(root.absolute()) for root in sources.roots())
+def _relative(path: Path, store: Store) -> str:
+    # Reports go into papers, whose sources are public: they name no folder of a user.
+    return Path(os.path.relpath(path, store.root.parent)).as_posix()
 
 
 def declare(
