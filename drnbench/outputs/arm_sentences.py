@@ -10,7 +10,7 @@ from drnbench.outputs.over_control import over_control
 from drnbench.outputs.verdicts import amount, control_verdict, correction, moved, tested, verdict_of
 from drnbench.render import text
 from drnbench.results.scores import Arm, Scores
-from drnbench.results.summary import Result, Results
+from drnbench.results.summary import Result, Results, different_images
 
 NO_EVIDENCE = "Without a detected positive control, the absence of a significant difference is no evidence of equality."
 
@@ -199,6 +199,8 @@ def best_and_worst(scores: Scores, results: Results) -> str:
     sizes = text.sample([r.n_seeds for r in scored], [r.n_images for r in scored])
     if len(scored) == 1:
         return f"On {condition.label} ({sizes}): {_mean(scored[0])} {style.label}."
+    if different_images(scored):
+        return f"The means in {style.label} on {condition.label} rest on different images, so none is called best ({sizes})."
     untested = "" if scores.baseline else " The study declares no baseline, so nothing is tested."
     ends = f"{_mean(scored[0])}; worst: {_mean(scored[-1])}"
     return f"Best {style.label} on {condition.label} ({sizes}): {ends}.{untested}"

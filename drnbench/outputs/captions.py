@@ -41,7 +41,8 @@ def caption(scores: Scores, shown: list[Result], *, by_scale: bool = False, extr
         *_statistics(scores, scored),
         _sizes(scores, scored),
         *(scores.plan.until.caption() if scores.plan.until else ()),
-        *_images(scores, scored),
+        *lost_images(scored),
+        *unranked(scores, scored),
         *left_out(scores),
         *_fewer_pairs(scores),
         *kernel_specs(result.condition for result in shown),
@@ -117,8 +118,9 @@ def _sizes(scores: Scores, scored: list[Result]) -> str:
     return f"{', '.join([*spans, scores.plan.settings.text])}."
 
 
-def _images(scores: Scores, scored: list[Result]) -> list[str]:
-    """Return why means rest on fewer images than there are, and which columns are therefore not ranked."""
+def lost_images(scored: Iterable[Result]) -> list[str]:
+    """Return why means rest on fewer images than there are, and which are infinite; [] where none is."""
+    scored = list(scored)
     infinite = {f"{r.left_out} of {r.arm} on {r.condition.label}" for r in scored if r.left_out}
     missing = {
         f"{r.missing} of {r.arm} on {r.condition.label} in {text.style(r.metric).label}" for r in scored if r.missing
@@ -131,16 +133,21 @@ def _images(scores: Scores, scored: list[Result]) -> list[str]:
         left_out.append(f"Images without a value (missing, or not a number) are left out: {'; '.join(sorted(missing))}")
     # The means of two metrics, or of two arms, then rest on different images.
     parts = [f"{'. '.join(left_out)}; a cell says on how many images it rests, where it is not on all."]
+    return [
+        *(parts if left_out else []),
+        *([f"∞: SR equal to HR on every image ({'; '.join(sorted(equal))})."] if equal else []),
+    ]
+
+
+def unranked(scores: Scores, scored: Iterable[Result]) -> list[str]:
+    """Return that some means are not ranked, as they rest on different images; [] where all are ranked."""
     columns: dict[tuple[Condition, str], list[Result]] = {}
     for result in scored:
         if scores.is_contender(scores.arm(result.arm)):
             columns.setdefault((result.condition, result.metric), []).append(result)
-    unranked = any(map(different_images, columns.values()))
-    return [
-        *(parts if left_out else []),
-        *([f"∞: SR equal to HR on every image ({'; '.join(sorted(equal))})."] if equal else []),
-        *(["Means over different images are not ranked: none of them is bold or underlined."] if unranked else []),
-    ]
+    if not any(map(different_images, columns.values())):
+        return []
+    return ["Means over different images are not ranked: none of them is bold or underlined."]
 
 
 def _fewer_pairs(scores: Scores) -> list[str]:

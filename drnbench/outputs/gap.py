@@ -66,7 +66,7 @@ class Gap(Output):
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [on_demand.gap_figure.draw(study.scores, self)]
+        return [on_demand.gap_figure.draw(study, self)]
 
     def sentences(self, study: StudyResults) -> list[str]:
         """See `Output`."""

@@ -9,12 +9,13 @@ from drnbench.outputs.gap_values import Gaps
 from drnbench.render import text
 from drnbench.results.scores import Scores
 from drnbench.results.statistics import STAR_SEEDS
+from drnbench.results.summary import Results
 
 if TYPE_CHECKING:
     from drnbench.outputs.gap import Gap
 
 
-def caption(scores: Scores, output: Gap, gaps: Gaps) -> str:
+def caption(scores: Scores, output: Gap, gaps: Gaps, results: Results) -> str:
     """Return the meaning of a gap, of its sign, and of its intervals."""
     metric = text.style(output.metric)
     sign = "Positive" if metric.higher_is_better else "Negative"
@@ -37,11 +38,14 @@ def caption(scores: Scores, output: Gap, gaps: Gaps) -> str:
             parts.append("* not 0: Holm-adjusted p < 0.05 over all Δ of this table.")
     seeds = [gap.seeds for gap in gaps.values() if not scores.arm(gap.arm).seedless]
     parts.append(f"{', '.join([*([text.span(seeds, 'seed')] if seeds else []), scores.plan.settings.text])}.")
+    shown = [[results[gap.arm, side, gap.metric] for side in (gap.train, gap.test)] for gap in gaps.values()]
     scales = sorted({condition.scale for condition in tests})
     return " ".join(
         [
             *parts,
             captions.emphasis(scores),
+            *captions.lost_images(side for sides in shown for side in sides),
+            *captions.unranked(scores, (test for _, test in shown)),
             *captions.left_out(scores),
             *captions.kernel_specs(tests),
             *captions.training_images(scores),

@@ -16,12 +16,13 @@ from drnbench.results.scores import Condition, Scores
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from drnbench.outputs.base import StudyResults
     from drnbench.outputs.gap import Gap
 
 
-def draw(scores: Scores, output: Gap) -> CaptionedFigure | None:
+def draw(study: StudyResults, output: Gap) -> CaptionedFigure | None:
     """Return a panel for each test set; None where nothing is scored on both sides yet."""
-    gaps = gap_values.gaps(scores, output)
+    scores, gaps = study.scores, gap_values.gaps(study.scores, output)
     panels = {slot: conditions for slot, conditions in _slots(scores, output, gaps).items() if conditions}
     if not panels:
         return None
@@ -34,7 +35,9 @@ def draw(scores: Scores, output: Gap) -> CaptionedFigure | None:
     style.label_rows(axes, f"gap in {s.axis_label}\ntraining − test images")
     style.legend(figure, style.legend_entries(axes))
     stem = text.path_slug(output.x)
-    words = f"Gap against {axis.title}. " + caption(scores, output, gaps).removeprefix(scores.plan.question)
+    words = f"Gap against {axis.title}. " + caption(scores, output, gaps, study.results).removeprefix(
+        scores.plan.question
+    )
     return CaptionedFigure(f"figure_gap_{text.slug(output.metric)}_{stem}", " ".join(words.split()), figure)
 
 

@@ -48,7 +48,7 @@ def captioned_table(study: StudyResults, output: Gap) -> CaptionedTable | None:
         columns += _columns(study.results, column, lines, output.metric, head, deltas=deltas)
     return CaptionedTable(
         f"gap_{text.path_slug(output.x)}",
-        caption(scores, output, gaps),
+        caption(scores, output, gaps, study.results),
         tuple(column for column, _ in columns),
         filled_rows(columns, lines),
         _to_csv(gaps),

@@ -116,6 +116,9 @@ def _result_macros(scores: Scores, result: Result) -> Macros:
             "Won": f"{100 * difference.won:.0f}\\,\\%" if difference else MISSING,
         }
     sizes = text.sample([result.n_seeds], [result.n_images])
+    if difference and not scores.arm(result.arm).seedless:
+        common = text.sample([difference.seeds], [difference.images])
+        sizes += f"; Delta on {common}" if common != sizes else ""
     failures = failed_seeds.count([scores.arm(result.arm)])
     comment = f"{result.arm}, {result.condition.label}, {result.metric}; {sizes}{f', {failures}' if failures else ''}"
     return Macros(cell_name(scores, result.condition, result.arm, result.metric), bodies, comment)

@@ -173,9 +173,17 @@ def below_reference(scores: Scores, results: Results, condition: Condition, metr
     """
     if "hr" not in metrics.get(metric).needs:
         return None
-    sign = 1 if text.style(metric).higher_is_better else -1
-    means = {r.arm: sign * r.mean for r in results.values()
-             if (r.condition, r.metric) == (condition, metric) and r.mean is not None}  # fmt: skip
+    sign = text.style(metric).sign
+    column = [
+        r
+        for r in results.values()
+        if (r.condition, r.metric) == (condition, metric) and r.mean is not None and r.images
+    ]
+    shared = sorted(frozenset.intersection(*(r.images for r in column))) if column else []
+    if not shared:
+        return None
+    tables = {r.arm: scores.tables[r.arm, condition, metric] for r in column}
+    means = {arm: sign * float(table[shared].to_numpy(dtype="float64").mean()) for arm, table in tables.items()}
     reference = next((name for name in means if scores.arm(name).kind == "reference"), None)
     trained = [mean for name, mean in means.items() if not scores.arm(name).seedless]
     if reference is None or not trained:
