@@ -205,9 +205,17 @@ def _margins(scored: list[Result]) -> list[str]:
         return []
     marks = f"≈ equivalent to it, ≥ not worse, within a margin of {labels.listing(list(margins.values()))}"
     return [
-        f"{marks} (one-sided tests at 5 %, each cell alone); no mark: undecided.",
+        f"{marks} (one-sided tests at 5 %, each cell alone); {_unmarked(scored)}.",
         "Won: share of images on which the arm is better, seeds averaged first; equal images count half.",
     ]
+
+
+def _unmarked(scored: list[Result]) -> str:
+    """Write what a cell without a mark of equivalence is: undecided, where there is a margin."""
+    compared = {result.metric: result for result in scored if result.difference is not None}
+    without = [text.style(metric).label for metric, result in compared.items() if result.margin is None]
+    scope = f" (no margin is declared in {labels.listing(without)})" if without else ""
+    return f"a trained arm without a mark: undecided{scope}"
 
 
 def emphasis(scores: Scores) -> str:

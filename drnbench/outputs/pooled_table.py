@@ -87,17 +87,23 @@ def _rank(ranked: Sequence[Ranks], cell: Pooled) -> float | None:
 
 
 def _caption(scores: Scores, cells: Sequence[Pooled], ranked: Sequence[Ranks]) -> str:
-    tested = [cell for cell in cells if cell.p_holm is not None and cell.difference.seeds >= STAR_SEEDS]
+    tested = [cell for cell in cells if cell.p_holm is not None]
+    starred = any(cell.difference.seeds >= STAR_SEEDS for cell in tested)
     differences = [cell.difference for cell in cells]
     conditions = dict.fromkeys(condition for cell in cells for condition in cell.setting.conditions)
     parts = [
         captions.question(scores),
-        f"Δ: mean paired difference to {scores.baseline_label} on each test set; over all sets their mean, each set counting",
-        "alike, with its 95 % interval over seeds and the images of every set.",
-        "* better, † worse: Holm-adjusted p < 0.05 over all rows of this table." if tested else "",
+        f"Δ: mean paired difference to {scores.baseline_label} on each test set ({labels.listing(_names(list(conditions)))});",
+        "over all sets their mean, each set counting alike, with its 95 % interval over seeds and the images of every set.",
+        f"* better, † worse: Holm-adjusted p < 0.05 over the {text.count(len(tested), 'tested row')} of this table."
+        if starred
+        else "",
+        "Untrained methods have no seeds and are not tested."
+        if any(scores.arm(cell.arm).seedless for cell in cells)
+        else "",
         *captions.unfinished(scores),
         *map(_rank_sentence, ranked),
-        f"{text.sample([d.seeds for d in differences], [d.images for d in differences])}, profile {scores.plan.profile}.",
+        f"{text.sample([d.seeds for d in differences], [d.images for d in differences])}, {scores.plan.settings.text}.",
         *captions.kernel_specs(conditions),
         *captions.training_images(scores),
     ]

@@ -82,5 +82,16 @@ def terminal(table: CaptionedTable) -> str:
         for row, line in zip(table.rows, cells[1:], strict=True):
             line[:] = [_emphasised(cell, row.entries[c]) for cell, c in zip(line, columns, strict=True)]
         lines = ["  ".join(row).rstrip() for row in cells]
-        blocks.append("\n".join([*([group] if group else []), lines[0], "-" * width, *lines[1:]]))
-    return "\n\n".join(blocks) + "\n"
+        # A lone kernel `bicubic` would be taken for the row of that name.
+        head = [f"scored on {group}" if len(groups) == 1 else group] if group else []
+        blocks.append("\n".join([*head, lines[0], "-" * width, *lines[1:]]))
+    return "\n\n".join([*blocks, *_legend(table)]) + "\n"
+
+
+def _legend(table: CaptionedTable) -> list[str]:
+    """Return the sentences of the caption on the marks that the table has, as one line; [] without marks."""
+    marks = {mark for row in table.rows for entry in row.entries for mark in entry.mark}
+    sentences = table.caption.rstrip(".").split(". ")
+    words = [sentence for sentence in sentences if sentence[:2] in ("* ", "≈ ") and marks.intersection(sentence)]
+    line = ". ".join(words).replace(" than it:", " than the baseline:").replace(" to it,", " to the baseline,")
+    return [f"{plain(line)}."] if words else []

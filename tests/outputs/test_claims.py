@@ -360,3 +360,23 @@ def test_the_headline_pools_test_sets(store: Store) -> None:
     made, _ = written(store, study, lambda arm, kernel: 0.0)
     pooled = made.headline.partition("Over photos-test and Set5 together, bicubic ×4, in PSNR-Y")[2]
     assert "none of 3 differs significantly (best ρ=" in pooled
+
+
+def test_the_table_of_a_terminal_explains_its_marks(store: Store) -> None:
+    study = rho_study(
+        margin={"psnr_y": 0.1}, base=base(evaluate=[Evaluate("photos/test", metrics=("psnr_y", "ssim_y"))])
+    )
+    made, _ = written(store, study, lambda arm, kernel: -20.0 * (arm.name == "ρ=1"))
+    legend = made.table.rstrip().splitlines()[-1]
+    assert legend.startswith("* better, † worse than the baseline: Holm-adjusted p < 0.05 over ")
+    assert "≈ equivalent to the baseline, ≥ not worse, within a margin of 0.1 dB in PSNR-Y" in legend
+    assert "undecided (no margin is declared in SSIM-Y)" in legend
+    assert "scored on bicubic" in made.table.splitlines()[0]
+
+
+def test_the_caption_of_pooled_differences_names_family_and_sets(store: Store) -> None:
+    sets = [Evaluate(name, metrics=("psnr_y",)) for name in ("photos/test", "Set5")]
+    written(store, rho_study(base=base(evaluate=sets), control=None, arms={}))
+    caption = (store.study("unpaired/quick") / "table_pooled.md").read_text(encoding="utf-8").partition("\n| ")[0]
+    assert "on each test set (photos-test and Set5)" in caption
+    assert "over the 3 tested rows of this table. Untrained methods have no seeds and are not tested." in caption
