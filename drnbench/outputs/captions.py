@@ -245,12 +245,14 @@ def _statistics(scores: Scores, scored: list[Result]) -> list[str]:
             parts.append("Arms with one common seed: t interval over images, these checkpoints only.")
     else:
         parts = [f"{delta}."]
-    if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in scored):
+    if any(r.family and r.difference and r.difference.seeds >= STAR_SEEDS for r in scored):
         parts.append(f"* better, † worse than it: {_tested(scored)}.")
         if any(r.p_holm is not None and r.difference and r.difference.seeds < STAR_SEEDS for r in scored):
             parts.append(f"Arms with fewer than {STAR_SEEDS} common seeds are not starred.")
     elif differences and levels != {"image"}:
         parts.append(f"Under {STAR_SEEDS} seeds nothing is starred.")
+    if any(r.family and r.p_holm is None for r in scored):
+        parts.append("Differences without variance have no p and are not starred.")
     parts += _margins(scored)
     if any(scores.arm(result.arm).seedless and result.difference for result in scored):
         parts.append("Untrained methods have no seeds and are not tested.")

@@ -104,10 +104,20 @@ def _caption(scores: Scores, cells: Sequence[Pooled], ranked: Sequence[Ranks]) -
         *captions.unfinished(scores),
         *map(_rank_sentence, ranked),
         f"{text.sample([d.seeds for d in differences], [d.images for d in differences])}, {scores.plan.settings.text}.",
+        *_left_out(cells),
         *captions.kernel_specs(conditions),
         *captions.training_images(scores),
     ]
     return " ".join(part for part in parts if part)
+
+
+def _left_out(cells: Sequence[Pooled]) -> list[str]:
+    counts = [
+        f"{cell.difference.left_out} of {cell.arm} in {text.style(cell.setting.metric).label}"
+        for cell in cells
+        if cell.difference.left_out
+    ]
+    return [f"Images that are infinite or have no value are left out: {'; '.join(counts)}."] if counts else []
 
 
 def _rank_sentence(ranks: Ranks) -> str:

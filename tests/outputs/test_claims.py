@@ -242,6 +242,8 @@ def test_a_control_with_a_constant_gain_is_detected(store: Store) -> None:
         return rows.assign(value=25.0 + 0.5 * (trial.arm.name == "true pairs"))
 
     made, table = written(store, rho_study(margin={"psnr_y": 0.1}), change=flat)
+    assert "Differences without variance have no p and are not starred." in table
+    assert "Under 3 seeds" not in table
     assert "The positive control is detected: 'true pairs' gains +0.500 dB [+0.500, +0.500]" in made.headline
     assert "≈" in row(table, "0.3")
     assert "50 %" in row(table, "0.3")  # every image is a tie
