@@ -85,19 +85,40 @@ def _subject(scores: Scores, gaps: Mapping[str, GapValue]) -> str:
     few = ""
     if all(gaps[name].low is None for name in compared):
         few = " One seed: no interval."
+    elif all(gaps[name].p is None for name in compared):
+        few = " One test image, or no spread: nothing is tested."
     elif all(gaps[name].seeds < STAR_SEEDS for name in compared):
         few = f" {TWO_SEEDS}"
+    basis = _basis(scores, gaps, arms)
     if len(arms) == 1:
         gap = gaps[arms[0].name]
-        return f"{subject} it is {SIGNS[gap.sign]}, {_delta(gap)}.{few}"
+        return f"{subject} it is {_adjective(gap.sign, [gap])}, {_delta(gap)}{basis}.{few}"
     parts = []
-    for sign, adjective in SIGNS.items():
+    for sign in SIGNS:
         group = sorted((a for a in arms if gaps[a.name].sign == sign), key=lambda arm: gaps[arm.name].delta or 0.0)
         if group:
             shown = group if len(arms) <= NAMED or len(group) < 2 else [group[0], group[-1]]
             cells = ", ".join(f"{context(scores, a, arms) or a.name} with {_delta(gaps[a.name])}" for a in shown)
+            adjective = _adjective(sign, [gaps[arm.name] for arm in group])
             parts.append(f"{adjective} in {len(group)} of {len(arms)} ({cells})")
-    return f"{subject} it is {'; '.join(parts)}.{few}"
+    return f"{subject} it is {'; '.join(parts)}{basis}.{few}"
+
+
+def _basis(scores: Scores, gaps: Mapping[str, GapValue], arms: Sequence[Arm]) -> str:
+    """Write how many seeds the differences have, where arms have not the same number, and the correction of their tests."""
+    seeds = []
+    for arm in arms:
+        base = scores.baseline_of(arm, gaps[arm.name].test)
+        pair = [gaps[name].seeds for name in (arm.name, base.name if base else arm.name) if name in gaps]
+        seeds.append(min(pair))
+    parts = [text.span(seeds, "seed")] if len({*seeds, *(gaps[arm.name].seeds for arm in arms)}) > 1 else []
+    tests = sum(gap.p_holm is not None for gap in gaps.values())
+    parts += [f"after Holm's correction over {tests} gaps"] if tests > 1 else []
+    return f"; {', '.join(parts)}" if parts else ""
+
+
+def _adjective(sign: int, group: Sequence[GapValue]) -> str:
+    return SIGNS[sign] if any(gap.p is not None for gap in group) else "not tested"
 
 
 def _shared(scores: Scores, arms: Sequence[Arm]) -> list[str]:

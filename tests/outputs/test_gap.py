@@ -112,3 +112,19 @@ def test_a_gap_earns_a_star_from_three_seeds_on(store: Store, seeds: int) -> Non
     text = (store.study("gap/quick") / "table_gap_size.md").read_text()
     assert "+200." in text
     assert ("\\*" in text) == (seeds == 3)
+
+
+def test_gaps_of_fewer_seeds_say_so(store: Store) -> None:
+    study = gap_study()
+    plan = plan_of(study, "gap")
+    arm = next(trial.arm.name for trial in plan.trials if trial.arm.values.get("loss") == "on")
+    fill(store, plan, lambda arm, kernel: 0.0, done=lambda trial: trial.arm.name != arm or trial.trial.seed < 2)
+    headline = report.write(store, "gap").headline
+    assert "; 2–3 seeds, after Holm's correction over 3 gaps." in headline
+
+
+def test_gaps_of_one_image_are_not_tested(store: Store) -> None:
+    fill(store, plan_of(gap_study(), "gap"), lambda arm, kernel: 0.0, images=1)
+    headline = report.write(store, "gap").headline
+    assert "With loss=on it is not tested in 3 of 3 (" in headline
+    assert "significantly different" not in headline
