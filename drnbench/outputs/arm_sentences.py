@@ -104,16 +104,27 @@ def _arms(scores: Scores, results: Results, others: Sequence[Result], base: Arm,
         against += f" on {verdicts.in_metric(condition.label, metric)} ({sizes})"
     elif sizes != control.sizes:  # its sentence names the condition
         against += f" ({sizes})"
+    skip = {base.name, scores.plan.control}
+    # Where an arm equals HR its PSNR has no difference, and other metrics may have one.
+    no_difference = [
+        result
+        for result in results.values()
+        if (result.condition, result.metric) == scores.primary and result.n_seeds and result.difference is None
+    ]
+    spoken_of = [
+        *comparison.judged,
+        *(r for r in no_difference if r.arm not in skip and not scores.arm(r.arm).seedless),
+    ]
     undetected = control is not None and control.gain is None and any(map(tested, comparison.of("")))
     return [
         _verdicts(scores, family, against) if family else "",
-        *over_control(scores, comparison.judged, _name),
+        *(over_control(scores, comparison.judged, _name) if control and control.gain is not None else []),
         wording.equivalence_sentence(family, base.name, _name),
-        *beyond_primary.other_metrics(scores, results, comparison.judged, _name),
+        *beyond_primary.other_metrics(scores, results, spoken_of, _name),
         NO_EVIDENCE if undetected else "",
         wording.nothing_shown(comparison.judged, lambda _: control.gain if control else None, _name),
         *comparison.limits,
-        *beyond_primary.other_test_sets(scores, results, comparison.judged, _name),
+        *beyond_primary.other_test_sets(scores, results, spoken_of, _name),
         *beyond_primary.all_test_sets(scores, comparison.judged, _name),
         *verdicts.adjusted(comparison.judged),
     ]

@@ -103,7 +103,7 @@ def _answer(scores: Scores, results: Results, compared: list[Result], controls: 
 
     return [
         answer,
-        *over_control(scores, comparison.judged, name),
+        *over_control(scores, [result for result in comparison.judged if result.arm in controls.gains], name),
         wording.equivalence_sentence(wording.compared(judged), scores.baseline_label, name),
         *beyond_primary.other_metrics(scores, results, comparison.judged, name),
         *_no_evidence(scores, comparison, controls),

@@ -382,3 +382,9 @@ def test_the_caption_of_pooled_differences_names_family_and_sets(store: Store) -
     caption = (store.study("unpaired/quick") / "table_pooled.md").read_text(encoding="utf-8").partition("\n| ")[0]
     assert "on each test set (photos-test and Set5)" in caption
     assert "over the 3 tested rows of this table. Untrained methods have no seeds and are not tested." in caption
+
+
+def test_a_control_that_fails_is_no_bound(store: Store) -> None:
+    made, _ = written(store, rho_study(), lambda arm, kernel: -5.0 * (arm.name == "true pairs"))
+    assert "The positive control fails" in made.headline
+    assert "exceed" not in made.headline

@@ -105,3 +105,9 @@ def test_gaps_say_which_images_they_lack(store: Store) -> None:
     assert "(4 of 5 images)" in table
     assert "Infinite values (SR equal to HR) are left out: 1 of 2, on on photos-test" in table
     assert "Means over different images are not ranked" in table
+
+
+def test_an_arm_that_equals_hr_is_compared_in_other_metrics(store: Store) -> None:
+    perfect = altered("ρ=0.3", put([f"img{n:02d}" for n in range(5)], np.inf))
+    made, _ = written(store, rho_study(), lambda arm, kernel: 0.0, change=perfect)
+    assert "In SSIM-Y: none of 3 differs significantly" in made.headline
