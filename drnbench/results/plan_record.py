@@ -123,7 +123,7 @@ class UntilRecord(_Record):
         return [
             f"{rule}: {arms}.",
             "Δ is paired by common seeds and means are over each arm's own, so arms compare by Δ.",
-            "Intervals and tests are at half the level, as they were looked at several times.",
+            "Intervals are those of 97 % and tests at 2 %, as seeds were added after looks at them.",
         ]
 
     def sentence(self) -> str:

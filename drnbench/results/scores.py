@@ -120,7 +120,7 @@ class Scores:
 
     @property
     def alpha(self) -> float:
-        """The level of intervals and tests; p-values are given in multiples of 5 % at any."""
+        """The level of intervals, smaller where seeds were added; p-values are scaled so that 5 % is that of tests at any."""
         return LOOKS_ALPHA if self.plan.until else ALPHA
 
     @property

@@ -28,9 +28,10 @@ Level = Literal["method", "checkpoints", "image", "none"]
 methods on this one image (over seeds), or nothing (one value)."""
 CONFIDENCE = 0.95
 ALPHA = 0.05
-LOOKS_ALPHA = ALPHA / 2
-"""Level of the intervals and tests of a study that adds seeds: their coverage is at least 94 % then, as several looks at
-an interval end it, too often, where the variance is small by chance (`drnbench.results.stopping`)."""
+LOOKS_ALPHA, LOOKS_TEST = 0.03, 0.02
+"""Levels of the intervals and of the tests of a study that adds seeds: the coverage is about 94 % then and the error of a
+family about 5 %, as several looks at an interval end it, too often, where the variance is small by chance
+(`drnbench.results.stopping`)."""
 STAR_SEEDS = 3
 """Fewer seeds than this earn no star."""
 ROUNDING = 1e-12
@@ -62,7 +63,7 @@ class Difference:
         left_out: images left out because a value is infinite.
         p_level: as `p`, of no difference at the own level: between these checkpoints, or on this image.
         spreads: crossed, over seeds, over images at the level of methods; else the only one.
-        alpha: level of interval and tests, smaller where seeds were added; p is given in multiples of 5 % all the same.
+        alpha: level of the interval, smaller where seeds were added; p is then scaled so that 5 % is the level of the tests.
 
     """
 
@@ -171,6 +172,11 @@ def one_sample_t(values: Array) -> tuple[float, float, int]:
     return float(values.mean()), 0.0 if flat else deviation / len(values) ** 0.5, len(values) - 1
 
 
+def test_level(alpha: float) -> float:
+    """Return the level of the tests beside intervals of confidence 1 - alpha."""
+    return LOOKS_TEST if alpha < ALPHA else ALPHA
+
+
 def half_width(error: float, df: float, alpha: float = ALPHA) -> float:
     """Return the half-width of a t interval of confidence 1 - alpha."""
     from scipy.special import stdtrit  # scipy.stats takes seconds to import
@@ -205,7 +211,7 @@ def contrast(
         tables: S seeds x I_k images each.
         weights: of the tables, as many.
         higher_is_better: whether a positive sum is a gain.
-        alpha: level of the interval, of which p is given in multiples of 5 %: half of it where seeds were added.
+        alpha: level of the interval; below 5 % seeds were added, and p is scaled: 5 % stands for `LOOKS_TEST`.
 
     Returns:
         The difference, or None where a table has no image with finite values. Its `images` are those of all tables.
@@ -226,7 +232,7 @@ def contrast(
         return Difference(mean, None, None, None, level, S, sum(sizes), won, left_out)
     half = max(half_width(*spread, alpha) for spread in spreads)
     p = _p(mean, spreads)
-    p = None if p is None else min(1.0, p * (ALPHA / alpha))
+    p = None if p is None else min(1.0, p * (ALPHA / test_level(alpha)))
     return Difference(
         mean, mean - half, mean + half, p if level == "method" else None, level, S, sum(sizes), won, left_out, p, spreads,
         alpha,
@@ -277,7 +283,9 @@ def equivalence(difference: Difference, margin: float, *, higher_is_better: bool
 
     if difference.level != "method" or difference.seeds < STAR_SEEDS:
         return "undecided"
-    half = max(float(stdtrit(spread.df, 1 - difference.alpha) * spread.error) for spread in difference.spreads)
+    half = max(
+        float(stdtrit(spread.df, 1 - test_level(difference.alpha)) * spread.error) for spread in difference.spreads
+    )
     gain = difference.mean if higher_is_better else -difference.mean
     if gain - half <= -margin:
         return "undecided"

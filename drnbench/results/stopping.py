@@ -2,10 +2,11 @@
 
 After `at_least` seeds, and again after each further third of them, the interval of the difference is looked at. The arm
 ends there where the half-width is at most the target; where the spread between images alone keeps it above (an
-image-by-method effect that an F test shows at 5 %); or at `at_most`. Looking at the interval several times makes it end,
-too often, where the variance is small by chance: a 95 % interval would cover in 91 % (three seeds at first). So all
-intervals and tests of such a study are at half the level, `LOOKS_ALPHA`: the coverage is at least 94 % then, and the error
-of a family of stars about 6 % at most. docs/statistics.md has the simulation, with the seeds that it costs.
+image-by-method effect that an F test shows at 10 %); or at `at_most`. Looking at the interval several times makes it end,
+too often, where the variance is small by chance: a 95 % interval would cover in 90 % (three seeds at first). So all
+intervals of such a study are those of 97 % (`LOOKS_ALPHA`), which cover in 94 %, and its tests are at 2 % (`LOOKS_TEST`),
+with an error of a family of stars of about 6 % at most. docs/statistics.md has the simulation, with the seeds that it
+costs.
 
 The decision is a function of the scores of the first seeds, in order, and of nothing else: what a store has besides, and
 how a run was interrupted, do not change it.
@@ -18,8 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from drnbench.config.study import Until
-from drnbench.results.statistics import ALPHA, LOOKS_ALPHA, Array, difference
+from drnbench.results.statistics import LOOKS_ALPHA, Array, difference
 
+SHOWN = 0.1
+"""Level of the F test that shows that images differ."""
 LIMIT = 100_000
 """More test images than this are not counted."""
 
@@ -79,7 +82,7 @@ def image_variance(D: Array) -> Array:
     df = (S - 1) * (I - 1)
     ms_i, ms_e = S * images[..., 0, :].var(-1, ddof=1), ((D - seeds - images + centre) ** 2).sum((-2, -1)) / df
     with np.errstate(divide="ignore", invalid="ignore"):
-        shown = fdtrc(I - 1, df, ms_i / ms_e) < ALPHA
+        shown = fdtrc(I - 1, df, ms_i / ms_e) < SHOWN
     variance: Array = np.where(shown, (ms_i - ms_e) / S, 0.0)
     return variance
 

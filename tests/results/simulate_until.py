@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from drnbench.config.study import Until
-from drnbench.results.statistics import ALPHA, LOOKS_ALPHA, Array, three_spreads
+from drnbench.results.statistics import ALPHA, LOOKS_ALPHA, LOOKS_TEST, Array, three_spreads
 from drnbench.results.stopping import image_variance, images_alone, next_count
 
 SEED_SDS, IMAGES, EFFECTS = (0.01, 0.02, 0.03, 0.06), (5, 14, 100), (0.0, 0.1)
@@ -63,7 +63,7 @@ def ends(D: Array, until: Until, alpha: float = LOOKS_ALPHA) -> Ends:
         half = spreads.half_width(1 - alpha)
         images = (images_alone(image_variance(table), D.shape[-1]) > until.half_width) & (half > until.half_width)
         ended = (half <= until.half_width) | images | (count >= until.at_most)
-        p = np.minimum(spreads.p() * ALPHA / alpha, 1)
+        p = np.minimum(spreads.p() * (ALPHA / LOOKS_TEST if alpha < ALPHA else 1), 1)
         looked = np.stack([np.full(len(left), float(count)), spreads.mean, half, p, images])
         columns[:, left[ended]] = looked[:, ended]
         left, count = left[~ended], next_count(count, until)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from drnbench.config.study import Until
-from drnbench.results.statistics import ALPHA, difference
+from drnbench.results.statistics import ALPHA, LOOKS_ALPHA, difference
 from drnbench.results.stopping import examine, next_count
 from tests.results.simulate_until import any_star, differences, ends, oracle
 
@@ -19,8 +19,9 @@ CASES = [
     (14, 0.1, 0.03, 0.1),
     (100, 0.0, 0.03, 0.05),
     (100, 0.1, 0.06, 0.1),
+    (5, 0.0, 0.03, 0.15),
 ]
-"""Images, image-by-method SD, seed SD, half-width: between three and ten seeds are needed."""
+"""Images, image-by-method SD, seed SD, half-width: between three and ten seeds are needed; the last one: the most seeds."""
 
 
 @pytest.mark.parametrize(("images", "effect", "sd", "half_width"), CASES)
@@ -46,7 +47,7 @@ def test_seeds_that_cannot_help_are_not_spent():
     assert end.seeds.mean() < 3.3
 
 
-@pytest.mark.parametrize(("images", "sd", "half_width"), [(14, 0.06, 0.05), (100, 0.03, 0.05)])
+@pytest.mark.parametrize(("images", "sd", "half_width"), [(14, 0.06, 0.05), (100, 0.03, 0.05), (100, 0.02, 0.05)])
 def test_stopping_makes_no_false_stars(images, sd, half_width):
     n = 6000 // images + 250
     error = any_star(np.random.default_rng(2), n, 5, Until(half_width=half_width), images, sd, 0.0)
@@ -55,7 +56,7 @@ def test_stopping_makes_no_false_stars(images, sd, half_width):
 
 @given(arrays.arrays(np.float64, (4, 6), elements=st.floats(-1, 1)), st.floats(0.01, 1))
 def test_a_look_says_what_the_report_will(D, half_width):
-    look, shown = examine(D, Until(half_width=half_width)), difference(D, alpha=ALPHA / 2)
+    look, shown = examine(D, Until(half_width=half_width)), difference(D, alpha=LOOKS_ALPHA)
     assert look.half_width == pytest.approx((shown.high - shown.low) / 2)
     if look.images_needed:
         assert look.half_width > half_width
