@@ -14,7 +14,7 @@ from drnbench.planning.graph import Plan, PlannedTrial, StageNode
 from drnbench.planning.keys import Keys
 from drnbench.planning.leaks import Leaks
 from drnbench.schemes import schemes
-from drnbench.store import Store, read_json
+from drnbench.store import Store, is_scored, read_json
 from drnbench.store.code import Origin, origin
 
 ORIGINS: dict[Origin, str] = {
@@ -87,7 +87,7 @@ def _trial(
     failed = next((stages[k] for k in keys if stages[k].state == "failed"), None)
     if failed is not None:
         return PlannedTrial(arm, trial, unit, keys, "failed", missing, failed.status)
-    if not missing and state != "failed":
+    if is_scored(unit.wanted, status):
         state = "done"
     elif state == "done":
         state = "missing"

@@ -15,7 +15,7 @@ from drnbench.results.condition_names import ConditionNames
 from drnbench.results.plan_record import ArmRecord, PlanRecord, TrialRecord, read_plan
 from drnbench.results.scores import Arm, Condition, Scores, TrialState
 from drnbench.results.value_tables import Target, Targets, value_tables
-from drnbench.store import Store, read_json
+from drnbench.store import Store, is_scored, read_json
 
 Failures = Callable[[str], str | None]
 """Key of a stage -> kind and message of its failure."""
@@ -102,10 +102,10 @@ def _trial(trial: TrialRecord, store: Store, failures: Failures) -> TrialState:
         state, message = "failed", failed[0]
         if status is not None and status.evaluations:
             message += "; the scores that are left of it are not counted, as a stage of it is recorded as failed"
+    elif is_scored(trial.wanted, status):
+        state = "done"
     elif state == "failed" and status is not None:
         message = f"{status.kind or 'error'}: {status.message}"
-    elif status is not None and {e.key for e in trial.wanted} <= set(status.evaluations):
-        state = "done"
     elif state == "done":
         state = "missing"  # scored before, but not on everything that is wanted now
     return TrialState(trial.key, trial.seed, state, message, tuple(trial.stages))

@@ -135,7 +135,7 @@ class Coordinator:
         folder = self._store.folder(item.unit)
         state, status = self._store.look(folder)
         if item.unit.kind == "evaluate":
-            return state == "done" and is_scored(item.unit, status)
+            return state == "done" and is_scored(item.unit.wanted, status)
         # A stage without its checkpoint was cleaned; units that wait for it need its weights.
         return state == "done" and (folder / "checkpoint.pt").exists()
 

@@ -238,7 +238,7 @@ class Searcher:
 
     def _next(self, active: _Active, run: Run) -> Unit | None:
         """Return the first unit of a run that is not done; None where all are."""
-        if run.unit is not None and is_scored(run.unit, self._store.status(self._store.folder(run.unit))):
+        if run.unit is not None and is_scored(run.unit.wanted, self._store.status(self._store.folder(run.unit))):
             return None
         done = -1
         for n, stage in enumerate(run.stages):

@@ -6,10 +6,11 @@ import os
 import re
 import socket
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from drnbench.config.units import EvaluateUnit, Evaluation, Unit
+from drnbench.config.units import Evaluation, Unit
 from drnbench.errors import UsageError
 from drnbench.store.files import atomic, read_json, safe, write_json
 from drnbench.store.processes import is_alive, start_time
@@ -142,9 +143,15 @@ def sample_folder(evaluation: Evaluation) -> str:
     return f"samples/{evaluation.dataset}/{safe(evaluation.kernel)}{crop}"
 
 
-def is_scored(unit: EvaluateUnit, status: Status | None) -> bool:
-    """Return True if a trial has every evaluation that a unit wants."""
-    return status is not None and {e.key for e in unit.wanted} <= set(status.evaluations)
+def is_scored(wanted: Iterable[Evaluation], status: Status | None) -> bool:
+    """Return True if a trial has every wanted evaluation.
+
+    A failure in some other metric, which another study may have asked for, takes nothing from them; a divergence does, as
+    the network itself is at fault.
+    """
+    if status is None or (status.state == "failed" and status.kind == "diverged"):
+        return False
+    return {e.key for e in wanted} <= set(status.evaluations)
 
 
 def _is_running(folder: Path, status: Status) -> bool:

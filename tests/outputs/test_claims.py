@@ -388,3 +388,16 @@ def test_a_control_that_fails_is_no_bound(store: Store) -> None:
     made, _ = written(store, rho_study(), lambda arm, kernel: -5.0 * (arm.name == "true pairs"))
     assert "The positive control fails" in made.headline
     assert "exceed" not in made.headline
+
+
+def test_a_failure_in_a_metric_of_another_study_takes_no_scores(store: Store) -> None:
+    plan = plan_of(rho_study())
+    fill(store, plan, gain)
+    trial = next(t for t in plan.trials if t.arm.name == "ρ=0.3" and t.trial.seed == 1)
+    evaluations = [e.key for e in trial.unit.wanted]
+    status = Status("failed", kind="error", message="lpips: no weights", evaluations=evaluations)
+    store.write_status(store.trial(trial.unit.key), status)
+    made = report.write(store, "unpaired")
+    assert "lpips" not in made.headline
+    assert made.incomplete == 0
+    assert [t.state for t in plan_of(rho_study(), store=store).trials].count("done") == 16
