@@ -168,14 +168,17 @@ def _ready_made(scores: Scores) -> list[str]:
 
 def training_images(scores: Scores) -> list[str]:
     """Return a sentence on images that a standard set lacks here, and one on test images that are trained on."""
-    plan = scores.plan
-    sentences = [f"Image sets: {', '.join(plan.images_left_out)}."] if plan.images_left_out else []
-    if plan.overlap is not None:
-        images = text.listed(plan.overlap.images)
-        sentences.append(
-            f"Test images are among the training images: {images}. Reason: {plan.overlap.reason.rstrip('.')}."
-        )
-    return sentences
+    sets = scores.plan.images_left_out
+    return [*([f"Image sets: {', '.join(sets)}."] if sets else []), *overlap(scores)]
+
+
+def overlap(scores: Scores) -> list[str]:
+    """Return the sentence on test images that are trained on, with the study's reason; nothing where there are none."""
+    shared = scores.plan.overlap
+    if shared is None:
+        return []
+    images = text.listed(shared.images)
+    return [f"Test images are among the training images: {images}. Reason: {shared.reason.rstrip('.')}."]
 
 
 def _data(config: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from drnbench.config.overrides import explain
-from drnbench.outputs import long_names, macros, outputs
+from drnbench.outputs import captions, long_names, macros, outputs
 from drnbench.outputs.base import Output, StudyResults
 from drnbench.outputs.headline import sentences
 from drnbench.render import style, text
@@ -65,6 +65,8 @@ def figures(study: StudyResults, shown: Sequence[Output]) -> list[CaptionedFigur
     with style.styled():
         names = long_names.long_names(study.scores)
         figures = _unique(figure for output in shown for figure in output.figures(study))
+        overlap = captions.overlap(study.scores)
+        figures = [replace(figure, caption=" ".join([figure.caption, *overlap])) for figure in figures]
         return [long_names.in_figure(figure, names) for figure in figures]
 
 

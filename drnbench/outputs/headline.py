@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from drnbench.outputs import arm_sentences, beyond_primary, cell_sentences, failed_seeds, settings, wording
+from drnbench.outputs import arm_sentences, beyond_primary, captions, cell_sentences, failed_seeds, settings, wording
 from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import text
 from drnbench.results.scores import Scores
@@ -27,7 +27,8 @@ def sentences(study: StudyResults, outputs: Sequence[Output]) -> list[str]:
         answer += beyond_primary.all_scores(study.scores, study.results)
     shared, rule = settings.sentence(study.scores), study.scores.plan.until
     seeds = [rule.sentence()] if rule else []
-    return _distinct([*opening, *progress, *failures, *answer, *seeds, shared, *_of(study, outputs, "after")])
+    overlap = captions.overlap(study.scores)
+    return _distinct([*opening, *progress, *failures, *overlap, *answer, *seeds, shared, *_of(study, outputs, "after")])
 
 
 def _of(study: StudyResults, outputs: Iterable[Output], position: str) -> Iterable[str]:

@@ -15,7 +15,7 @@ from drnbench.config.trial import Evaluate
 from drnbench.outputs import report
 from drnbench.outputs.stored_report import Report
 from drnbench.planning import PlannedTrial
-from drnbench.store import Status, Store
+from drnbench.store import Status, Store, read_json, write_json
 from tests.fake_store import base, fill, plan_of
 from tests.outputs.conftest import gain, rho_study
 from tests.outputs.shapes import adapt_study, gap_study
@@ -401,3 +401,18 @@ def test_a_failure_in_a_metric_of_another_study_takes_no_scores(store: Store) ->
     assert "lpips" not in made.headline
     assert made.incomplete == 0
     assert [t.state for t in plan_of(rho_study(), store=store).trials].count("done") == 16
+
+
+def test_test_images_that_are_trained_on_are_said_with_the_reason(store: Store) -> None:
+    fill(store, plan_of(rho_study()), gain)
+    path = store.study("unpaired/quick") / "plan.json"
+    shared = {"reason": "memorisation is the question", "images": ["Set5/woman is BSDS200/302003"]}
+    write_json(path, {**read_json(path), "overlap": shared})
+    made = report.write(store, "unpaired")
+    sentence = "among the training images: Set5/woman is BSDS200/302003. Reason: memorisation is the question."
+    assert sentence in made.headline
+    page = (path.parent / "report.html").read_text(encoding="utf-8")
+    assert sentence in (path.parent / "table_rho.md").read_text(encoding="utf-8")
+    captions = [part.partition("</figcaption>")[0] for part in page.split("<figcaption>")[1:]]
+    assert captions
+    assert all(sentence in caption for caption in captions)
