@@ -113,7 +113,7 @@ class Until(Frozen):
 
     half_width: Positive = Field(description="of the difference's interval, in the metric's unit, that is small enough")
     at_least: int = Field(3, ge=3, description="seeds that every arm has; under three nothing earns a star")
-    at_most: int = Field(10, description="seeds that no arm has more of")
+    at_most: int = Field(10, le=1000, description="seeds that no arm has more of")
 
     def __init__(self, *half_width: float, **fields: Any) -> None:
         if len(half_width) > 1:
@@ -160,7 +160,7 @@ class Study(Frozen):
         default_factory=dict, description="by metric, the largest difference to the baseline that means nothing"
     )
     allow_overlap: str | None = Field(
-        None, min_length=1, description="why test images may be among the training images; captions say it"
+        None, description="why test images may be among the training images; captions say it"
     )
     outputs: Annotated[tuple[SerializeAsAny[InstanceOf[OutputSpec]], ...], Field(strict=False)] = Field(
         (), description="tables and figures"
@@ -213,6 +213,13 @@ class Study(Frozen):
         if isinstance(seeds, Until) or (isinstance(seeds, int) and not isinstance(seeds, bool) and seeds >= 1):
             return seeds
         raise ValueError("must be greater than or equal to 1 and whole, or Until(half_width=...)")
+
+    @field_validator("allow_overlap")
+    @classmethod
+    def _reason(cls, reason: str | None) -> str | None:
+        if reason is not None and not reason.strip():
+            raise ValueError("captions give the reason: say in a sentence why test images may be trained on")
+        return reason
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:

@@ -10,6 +10,7 @@ from drnbench.outputs.over_control import over_control
 from drnbench.outputs.verdicts import amount, control_verdict, correction, moved, tested, verdict_of
 from drnbench.render import text
 from drnbench.results.scores import Arm, Scores
+from drnbench.results.statistics import STAR_SEEDS
 from drnbench.results.summary import Result, Results, different_images
 
 NO_EVIDENCE = "Without a detected positive control, the absence of a significant difference is no evidence of equality."
@@ -74,6 +75,8 @@ def _control(scores: Scores, results: Results, arm: Arm, base: Arm) -> Control:
                 f"The positive control fails: {arm.name!r} {moved(result, 'worse')} against {against}.", sizes=sizes
             )
     status = "is not detected" if tested(result) else "is not tested"
+    if result.difference.seeds < STAR_SEEDS and tested(result) and verdicts.interval_verdict(result) == "better":
+        status = "is not confirmed: its interval excludes zero, but two seeds show little"
     return Control(
         f"The positive control {status}: {arm.name!r} differs by {amount(result)} from {against}.", sizes=sizes
     )

@@ -170,6 +170,7 @@ def test_control_and_subject_are_axis_values():
         ({"subject": "base"}, 'axis values of an arm, such as {"train.lam": 0}'),
         ({"primary": ["a", "b"]}, "takes one comparison: an arm's name, its axis values"),
         ({"primary": {}}, "takes one comparison: an arm's name, its axis values"),
+        ({"allow_overlap": "  "}, "say in a sentence why"),
         ({"control": []}, 'a named arm, such as "true pairs"'),
     ],
 )

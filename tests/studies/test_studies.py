@@ -24,7 +24,7 @@ def test_it_runs_and_answers_its_question_in_words(path: Path, store, capsys):
     status = main(["run", str(path), "--profile", "tiny", "--results", str(store), "--tracking-uri", "off"])
     output = capsys.readouterr()
     assert status == 0, output.err
-    folder = store / path.stem
+    folder = store / path.stem / "tiny"
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert report["incomplete"] == 0
     assert report["headline"] in output.out
