@@ -15,6 +15,8 @@ from drnbench.store import Store, read_json
 from tests.helpers import call, write_study
 from tests.tracking.stores import empty_database, runs
 
+pytestmark = pytest.mark.real  # it trains three settings of a study
+
 OPTIONS = {"quick": (), "changed": ("--set", "adapt.steps=5"), "tiny": ("--profile", "tiny")}
 SETTINGS = {"quick": "profile quick", "changed": "profile quick with adapt.steps=5", "tiny": "profile tiny"}
 
