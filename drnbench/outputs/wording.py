@@ -34,8 +34,7 @@ def half_width(result: Result) -> float | None:
 
 def names(results: Sequence[Result], name: Name) -> str:
     """Write the first arms of some results, and how many more there are."""
-    more = [f"{len(results) - NAMED} more"] if len(results) > NAMED else []
-    return labels.listing([*map(name, results[:NAMED]), *more])
+    return labels.listing(list(map(name, results)), NAMED)
 
 
 def tally(column: Sequence[Result], name: Name) -> str:
@@ -78,8 +77,7 @@ def oracle_sentence(scores: Scores) -> list[str]:
     arms = [arm.name for arm in oracles(scores) if not (scores.oracle_kernels and arm.kind == "grid")]
     if not arms:
         return []
-    more = [f"{len(arms) - NAMED} more"] if len(arms) > NAMED else []
-    subject = f"{labels.listing([*arms[:NAMED], *more])} {'is an oracle' if len(arms) == 1 else 'are oracles'}"
+    subject = f"{labels.listing(arms, NAMED)} {'is an oracle' if len(arms) == 1 else 'are oracles'}"
     return [f"{subject}: trained on pairs under a kernel that the study takes as unknown."]
 
 
@@ -91,8 +89,7 @@ def equal_to_hr(results: Iterable[Result]) -> list[str]:
             conditions.setdefault(result.condition, {})[result.arm] = None
     sentences = []
     for condition, arms in conditions.items():
-        more = [f"{len(arms) - NAMED} more"] if len(arms) > NAMED else []
-        subject = f"{labels.listing([*list(arms)[:NAMED], *more])} {'equals' if len(arms) == 1 else 'equal'} HR"
+        subject = f"{labels.listing(list(arms), NAMED)} {'equals' if len(arms) == 1 else 'equal'} HR"
         sentences.append(
             f"{subject} on every image of {condition.label}: PSNR is infinite there, and has no difference."
         )

@@ -8,8 +8,10 @@ NUMBERED = {"noise": "noise {}", "jpeg": "JPEG {}"}
 """Parameters of a kernel that are written as words."""
 
 
-def listing(names: Sequence[str]) -> str:
-    """Return `a`, `a and b`, `a, b and c`."""
+def listing(names: Sequence[str], most: int | None = None) -> str:
+    """Return `a`, `a and b`, `a, b and c`; of more than `most`, the first ones: `a, b and 3 more`."""
+    if most is not None and len(names) > most:
+        names = [*names[:most], f"{len(names) - most} more"]
     return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]
 
 

@@ -154,17 +154,6 @@ def three_spreads(tables: Sequence[Array], weights: Sequence[float] = (1.0,)) ->
     return Spreads(mean, np.where(flat, 0.0, np.sqrt(variances)), dfs)
 
 
-def crossed_t(D: Array) -> tuple[Array, Array, Array]:
-    """Return mean, standard error and degrees of freedom of the crossed random-effects t, one of the three.
-
-    Args:
-        D: ... x S x I differences, as for `three_spreads`.
-
-    """
-    spreads = three_spreads([D])
-    return spreads.mean, spreads.errors[0], spreads.dfs[0]
-
-
 def one_sample_t(values: Array) -> tuple[float, float, int]:
     """Return mean, standard error and degrees of freedom of N >= 2 numbers."""
     deviation = float(values.std(ddof=1))

@@ -10,7 +10,13 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from drnbench.results.statistics import contrast, crossed_t, difference, equivalence, holm, over_seeds, verdict
+from drnbench.results.statistics import contrast, difference, equivalence, holm, over_seeds, three_spreads, verdict
+
+
+def crossed_t(D):
+    """Mean, standard error and degrees of freedom of the first of the three: the crossed random-effects t."""
+    spreads = three_spreads([D])
+    return spreads.mean, spreads.errors[0], spreads.dfs[0]
 
 
 def rejections(seeds: int, images: int, effect: float, n: int = 3000) -> float:
