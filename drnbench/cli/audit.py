@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +9,11 @@ from typer import Argument, Option
 
 import drnbench
 from drnbench.cli import options
-from drnbench.cli.image_output import check_file, print_failures
+from drnbench.cli.image_output import check_file, deliver, print_failures
 from drnbench.errors import UsageError
 from drnbench.render.terminal import columns
 from drnbench.session.audit import Audit
-from drnbench.store import atomic, write_text
+from drnbench.store import atomic
 
 SHOWN = 6
 """Generators in the table."""
@@ -41,12 +40,7 @@ def command(
         raise UsageError(f"--picture {picture}: name a file that ends in .png or .pdf")
     result = drnbench.audit(hr, lr, scale=scale, alpha=options.read_colour(alpha), jobs=jobs)
     print_failures(result.failed)
-    if str(json) == "-":
-        sys.stdout.write(result.to_json())
-    else:
-        _print(result)
-        if json is not None:
-            write_text(json, result.to_json())
+    deliver(result, json, _print)
     if picture is not None:
         with atomic(picture) as temporary:
             result.figure().savefig(temporary, format=picture.suffix[1:].lower())

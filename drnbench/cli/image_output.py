@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from drnbench.errors import UsageError
 from drnbench.evaluation import metrics as registry
 from drnbench.session.image_scores import ImageScores
 from drnbench.store import write_text
+
+
+class HasJson(Protocol):
+    """A result that is written as JSON."""
+
+    def to_json(self) -> str:
+        """Return the JSON text."""
+
+
+Result = TypeVar("Result", bound=HasJson)
 
 
 def check_file(out: Path | None, flag: str = "--json") -> None:
@@ -45,15 +56,21 @@ def finish(scores: ImageScores, out: Path | None) -> int:
     if not scores.record["images"]:
         return 2
     print_failures(scores.warnings, "warning: ")
-    if str(out) == "-":
-        sys.stdout.write(scores.to_json())
-    else:
-        _print(scores)
-        if out is not None:
-            write_text(out, scores.to_json())
+    deliver(scores, out, _print)
+    if str(out) != "-":
         for note in scores.notes:
             print(note)
     return 1 if scores.failed else 0
+
+
+def deliver(result: Result, out: Path | None, show: Callable[[Result], None]) -> None:
+    """Print a result for people and write its JSON where that is wanted; `-` is the JSON alone, on standard output."""
+    if str(out) == "-":
+        sys.stdout.write(result.to_json())
+        return
+    show(result)
+    if out is not None:
+        write_text(out, result.to_json())
 
 
 def _print(scores: ImageScores) -> None:
