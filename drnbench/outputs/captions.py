@@ -37,7 +37,7 @@ def caption(scores: Scores, shown: list[Result], *, by_scale: bool = False, extr
         _scored_on(shown, [] if by_scale else scales),
         *search_summary.caption(scores),
         *unfinished(scores),
-        *_intervals(scored),
+        *_intervals(scores, scored),
         *_statistics(scores, scored),
         _sizes(scores, scored),
         *(scores.plan.until.caption() if scores.plan.until else ()),
@@ -105,10 +105,10 @@ def _scored_on(shown: list[Result], scales: list[int]) -> str:
     return f"Scores on {', '.join(test_sets)}{at}."
 
 
-def _intervals(scored: list[Result]) -> list[str]:
+def _intervals(scores: Scores, scored: list[Result]) -> list[str]:
     if all(result.half_width is None for result in scored):
         return []
-    return ["Mean ± 95 % half-width (t interval over the seeds' test-set means)."]
+    return [f"Mean ± {scores.confidence} half-width (t interval over the seeds' test-set means)."]
 
 
 def _sizes(scores: Scores, scored: list[Result]) -> str:
@@ -188,27 +188,27 @@ def _data(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from (data for data in (stage["data"], stage.get("unpaired")) if data)
 
 
-def _tested(scored: list[Result]) -> str:
+def _tested(scores: Scores, scored: list[Result]) -> str:
     """Write the family of a table's tests, and the comparison that is in none."""
     families = [result.family for result in scored if result.family and not result.primary]
     family = max(families, default=0)
     tables = "the table" if family == len(families) else "the study's tables"  # a cell may be in a larger one, too
-    words = f"Holm-adjusted p < 0.05 over the {text.count(family, 'difference')} of {tables}" if family else ""
+    words = f"Holm-adjusted {scores.limit} over the {text.count(family, 'difference')} of {tables}" if family else ""
     primary = next((result for result in scored if result.primary and result.p_holm is not None), None)
     if primary is None:
-        return words or "p < 0.05"
+        return words or scores.limit
     alone = f"{primary.arm} on {primary.condition.label} in {text.style(primary.metric).label}"
-    return f"{f'{words}; ' if words else ''}declared in advance and tested alone at p < 0.05: {alone}"
+    return f"{f'{words}; ' if words else ''}declared in advance and tested alone at {scores.limit}: {alone}"
 
 
-def _margins(scored: list[Result]) -> list[str]:
+def _margins(scores: Scores, scored: list[Result]) -> list[str]:
     """Return what equivalence means, where the study declares margins."""
     margins = {r.metric: f"{wording.margin(r)} in {text.style(r.metric).label}" for r in scored if r.margin is not None}
     if not margins:
         return []
     marks = f"≈ equivalent to it, ≥ not worse, within a margin of {labels.listing(list(margins.values()))}"
     return [
-        f"{marks} (one-sided tests at 5 %, each cell alone); {_unmarked(scored)}.",
+        f"{marks} (one-sided tests at {scores.tests_at}, each cell alone); {_unmarked(scored)}.",
         "Won: share of images on which the arm is better, seeds averaged first; equal images count half.",
     ]
 
@@ -239,24 +239,23 @@ def _statistics(scores: Scores, scored: list[Result]) -> list[str]:
     levels = {difference.level for difference in differences}
     delta = f"Δ: mean paired difference to {scores.baseline_label}"
     if len(levels) == 1 and (sample := ONE_SAMPLE.get(*levels)):
-        parts = [f"{delta} with its 95 % t interval {sample} and not of the methods."]
+        parts = [f"{delta} with its {scores.confidence} t interval {sample} and not of the methods."]
     elif differences:
-        parts = [
-            f"{delta} with its 95 % interval (the widest of the crossed seed-by-image t, t over seeds, t over images)."
-        ]
+        three = "the widest of the crossed seed-by-image t, t over seeds, t over images"
+        parts = [f"{delta} with its {scores.confidence} interval ({three})."]
         if "checkpoints" in levels:
             parts.append("Arms with one common seed: t interval over images, these checkpoints only.")
     else:
         parts = [f"{delta}."]
     if any(r.family and r.difference and r.difference.seeds >= STAR_SEEDS for r in scored):
-        parts.append(f"* better, † worse than it: {_tested(scored)}.")
+        parts.append(f"* better, † worse than it: {_tested(scores, scored)}.")
         if any(r.p_holm is not None and r.difference and r.difference.seeds < STAR_SEEDS for r in scored):
             parts.append(f"Arms with fewer than {STAR_SEEDS} common seeds are not starred.")
     elif differences and levels != {"image"}:
         parts.append(f"Under {STAR_SEEDS} seeds nothing is starred.")
     if any(r.family and r.p_holm is None for r in scored):
         parts.append("Differences without variance have no p and are not starred.")
-    parts += _margins(scored)
+    parts += _margins(scores, scored)
     if any(scores.arm(result.arm).seedless and result.difference for result in scored):
         parts.append("Untrained methods have no seeds and are not tested.")
     return [*parts, emphasis(scores)]

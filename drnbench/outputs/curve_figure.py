@@ -91,13 +91,15 @@ def _caption(
 ) -> str:
     failed = failed_seeds.sentences(scores)
     if not deltas:
-        means = f"{s.label} against {axis.title}: mean and 95 % t interval over the seeds' test-set means."
+        means = (
+            f"{s.label} against {axis.title}: mean and {scores.confidence} t interval over the seeds' test-set means."
+        )
         return " ".join([means, *failed])
     differences = [r.difference for r in results.values() if r.difference and r.metric == metric]
     seeds = text.span([d.seeds for d in differences], "seed")
     caption = (
         f"{s.label} against {axis.title}: mean paired difference to {scores.baseline_label} with its "
-        f"95 % interval ({captions.interval_method(differences)}; {seeds})."
+        f"{scores.confidence} interval ({captions.interval_method(differences)}; {seeds})."
     )
     if scores.control and scores.control.kind == "named":
         caption += f" Dashed, with its interval: the positive control, {scores.plan.control}."

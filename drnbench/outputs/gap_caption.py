@@ -27,15 +27,15 @@ def caption(scores: Scores, output: Gap, gaps: Gaps, results: Results) -> str:
         f"{sign}: better on the training images, which is overfitting as far as it exceeds the gap of bicubic on the",
         "same images; that one is the difference of the images alone.",
         *captions.unfinished(scores),
-        "Gap ± 95 % half-width over seeds: of these images.",
+        f"Gap ± {scores.confidence} half-width over seeds: of these images.",
     ]
     if any(gap.delta is not None for gap in gaps.values()):
         parts.append(
-            f"Δ gap: to {scores.baseline_label}, paired by seed and image, with its 95 % interval over seeds and the images of "
-            "both sets."
+            f"Δ gap: to {scores.baseline_label}, paired by seed and image, with its {scores.confidence} interval over seeds and "
+            "the images of both sets."
         )
         if any(gap.p_holm is not None and gap.seeds >= STAR_SEEDS for gap in gaps.values()):
-            parts.append("* not 0: Holm-adjusted p < 0.05 over all Δ of this table.")
+            parts.append(f"* not 0: Holm-adjusted {scores.limit} over all Δ of this table.")
     seeds = [gap.seeds for gap in gaps.values() if not scores.arm(gap.arm).seedless]
     parts.append(f"{', '.join([*([text.span(seeds, 'seed')] if seeds else []), scores.plan.settings.text])}.")
     shown = [[results[gap.arm, side, gap.metric] for side in (gap.train, gap.test)] for gap in gaps.values()]

@@ -16,7 +16,6 @@ from drnbench.outputs.table_columns import FilledColumn, filled_rows, label_colu
 from drnbench.outputs.table_rows import Group, Line, skeleton
 from drnbench.render import text
 from drnbench.render.table import EMPTY, MARKS, CaptionedTable, Column, Entry
-from drnbench.results.summary import Results
 
 if TYPE_CHECKING:
     from drnbench.outputs.gap import Gap
@@ -45,7 +44,7 @@ def captioned_table(study: StudyResults, output: Gap) -> CaptionedTable | None:
     columns = label_columns(scores, output.x, frame.others, lines, [_seeds(row) for row in zip(*cells, strict=True)])
     for group, column in zip(groups, cells, strict=True):
         head = group.head if len(groups) > 1 else ""
-        columns += _columns(study.results, column, lines, output.metric, head, deltas=deltas)
+        columns += _columns(study, column, lines, output.metric, head, deltas=deltas)
     return CaptionedTable(
         f"gap_{text.path_slug(output.x)}",
         caption(scores, output, gaps, study.results),
@@ -56,11 +55,11 @@ def captioned_table(study: StudyResults, output: Gap) -> CaptionedTable | None:
 
 
 def _columns(
-    results: Results, cells: Cells, lines: Sequence[Line], metric: str, head: str, *, deltas: bool
+    study: StudyResults, cells: Cells, lines: Sequence[Line], metric: str, head: str, *, deltas: bool
 ) -> Iterator[FilledColumn]:
     """Yield the scores on training and on test images, their difference, that of bicubic, and that to the baseline."""
     style = text.style(metric)
-    tests = [results.get((gap.arm, gap.test, gap.metric)) if gap else None for gap in cells]
+    tests = [study.results.get((gap.arm, gap.test, gap.metric)) if gap else None for gap in cells]
     decimals = style.delta_decimals
     quantities = {
         "train": _each(cells, lambda gap: Entry(text.number(gap.train_mean, style.decimals))),
@@ -78,7 +77,7 @@ def _columns(
                 mark=MARKS["better" if gap.starred else ""],
             ),
         )
-        yield FilledColumn(Column(f"{metric_head(style, 'Δ gap')} [95 %]", head), entries)
+        yield FilledColumn(Column(f"{metric_head(style, 'Δ gap')} [{study.scores.confidence}]", head), entries)
 
 
 def _gap(line: Line, group: Group, gaps: Gaps) -> GapValue | None:

@@ -30,8 +30,8 @@ class GapValue:
 
     Attributes:
         value: mean over seeds of (mean over training images - mean over test images).
-        half: 95 %, t over seeds; None under two seeds.
-        delta, low, high: mean difference to the baseline's gap, paired by seed and image, with its 95 % interval; None
+        half: of the interval of the study's level, t over seeds; None under two seeds.
+        delta, low, high: mean difference to the baseline's gap, paired by seed and image, with its interval; None
             where there is no baseline, and no interval under two seeds.
         p, p_holm: of no such difference, and adjusted over all gaps that are compared.
         bicubic: what bicubic reaches on the same images: the part of the gap that is the images' difference alone.

@@ -189,11 +189,12 @@ def _caption(scores: Scores, shown: list[Panel], s: text.MetricStyle, top: float
     differences = [d for panel in shown for d in panel.differences]
     sizes = text.sample([d.seeds for d in differences], [d.images for d in differences])
     parts = [
-        f"{s.label} over {' and '.join(titles)}: mean paired difference to {scores.baseline_label} with its 95 % interval",
-        f"({captions.interval_method(differences)}; {sizes}). Blue: better than the baseline; red: worse.",
+        f"{s.label} over {' and '.join(titles)}: mean paired difference to {scores.baseline_label}",
+        f"with its {scores.confidence} interval ({captions.interval_method(differences)}; {sizes}).",
+        "Blue: better than the baseline; red: worse.",
     ]
     if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in cells):
-        parts.append("* better, † worse: Holm-adjusted p < 0.05 within all differences of a table.")
+        parts.append(f"* better, † worse: Holm-adjusted {scores.limit} within all differences of a table.")
     if any(abs(d.mean) > 1.001 * top for d in differences):
         parts.append(f"Colours saturate at {text.number(top, s.delta_decimals)}{s.unit}.")
     return " ".join(

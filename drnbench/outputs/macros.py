@@ -20,11 +20,12 @@ MISSING = r"\textbf{??}"
 SEPARATOR = "\x1f"
 """Between the parts of a thing's name, each of which is spelt alone."""
 QUANTITIES = (
-    "Mean, HalfWidth         mean over images and seeds; 95 % half-width over the seeds' test-set means",
-    "Delta, DeltaLow, DeltaHigh  mean paired difference to the baseline and its 95 % interval (widest of three t)",
+    "Mean, HalfWidth         mean over images and seeds; {confidence} half-width over the seeds' test-set means",
+    "Delta, DeltaLow, DeltaHigh  mean paired difference to the baseline and its {confidence} interval (widest of three t)",
     "Won                     share of images on which the arm is better than the baseline; equal ones count half",
     "Parameters, Macs, StepMacs, Seconds  of an arm: as in costs.csv",
 )
+"""Lines of the head that explain the quantities of every study; `{confidence}` is the level of its intervals."""
 
 
 def render(study: StudyResults, more: Iterable[Macros], quantities: Iterable[str]) -> str:
@@ -92,7 +93,8 @@ def _header(scores: Scores, quantities: Iterable[str]) -> list[str]:
         "% \\drn<Quantity><Arm><Kernel><Metric>, digits and Greek letters spelt out; Arm and Metric as in summary.csv.",
         "% Other scripts: by the names of their letters or by code points. Names that would be equal end in Alt and letters.",
         "% (The data set stands before the kernel where a study has several.) Quantities:",
-        *(f"%   {line}" for line in (*QUANTITIES, *quantities)),
+        *(f"%   {line.format(confidence=scores.confidence)}" for line in QUANTITIES),
+        *(f"%   {line}" for line in quantities),
         "% Units: dB for PSNR, none for SSIM and LPIPS. ?? is a number that is not there (yet).",
         "% For two studies in one paper, \\input each inside a group: {\\input{a/macros} ... }",
     ]

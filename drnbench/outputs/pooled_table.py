@@ -31,7 +31,8 @@ def captioned_table(study: StudyResults) -> CaptionedTable | None:
     ranked = ranks(study.scores)
     sets = list(dict.fromkeys(condition.dataset for cell in cells for condition in cell.setting.conditions))
     means = [_rank(ranked, cell) for cell in cells]
-    heads = ["arm", "on", "metric", *(f"Δ {name}" for name in sets), "Δ all sets [95 %]", "images won"]
+    overall = f"Δ all sets [{study.scores.confidence}]"
+    heads = ["arm", "on", "metric", *(f"Δ {name}" for name in sets), overall, "images won"]
     columns = [Column(head, left=n < 3) for n, head in enumerate([*heads, *(["mean rank"] if ranked else [])])]
     rows = [
         Row((*_entries(study, cell, sets), *([Entry() if mean is None else Entry(f"{mean:.2f}")] if ranked else [])))
@@ -94,15 +95,16 @@ def _caption(scores: Scores, cells: Sequence[Pooled], ranked: Sequence[Ranks]) -
     parts = [
         captions.question(scores),
         f"Δ: mean paired difference to {scores.baseline_label} on each test set ({labels.listing(_names(list(conditions)))});",
-        "over all sets their mean, each set counting alike, with its 95 % interval over seeds and the images of every set.",
-        f"* better, † worse: Holm-adjusted p < 0.05 over the {text.count(len(tested), 'tested row')} of this table."
+        f"over all sets their mean, each set counting alike, with its {scores.confidence} interval over seeds and the",
+        "images of every set.",
+        f"* better, † worse: Holm-adjusted {scores.limit} over the {text.count(len(tested), 'tested row')} of this table."
         if starred
         else "",
         "Untrained methods have no seeds and are not tested."
         if any(scores.arm(cell.arm).seedless for cell in cells)
         else "",
         *captions.unfinished(scores),
-        *map(_rank_sentence, ranked),
+        *(_rank_sentence(scores, ranks) for ranks in ranked),
         f"{text.sample([d.seeds for d in differences], [d.images for d in differences])}, {scores.plan.settings.text}.",
         *_left_out(cells),
         *captions.kernel_specs(conditions),
@@ -120,7 +122,7 @@ def _left_out(cells: Sequence[Pooled]) -> list[str]:
     return [f"Images that are infinite or have no value are left out: {'; '.join(counts)}."] if counts else []
 
 
-def _rank_sentence(ranks: Ranks) -> str:
+def _rank_sentence(scores: Scores, ranks: Ranks) -> str:
     """Return the mean ranks, the methods that are not separated, and the reach of such a statement."""
     first = ranks.setting.conditions[0]
     order = ", ".join(f"{arm} {mean:.2f}" for arm, mean in ranks.means.items())
@@ -128,8 +130,9 @@ def _rank_sentence(ranks: Ranks) -> str:
     p = "< 0.001" if ranks.friedman < 0.001 else f"= {ranks.friedman:.3f}"
     return (
         f"Mean ranks in {text.style(ranks.setting.metric).label} on {labels.kernel(first.kernel)} ×{first.scale}: {order} "
-        f"(Friedman p {p}; not separated by Wilcoxon-Holm: {groups or 'none'}): by image, seeds averaged, a statement about these "
-        f"checkpoints on these {ranks.images} images of {len(ranks.setting.conditions)} sets and not about the methods."
+        f"(Friedman p {p}; not separated by Wilcoxon-Holm at {scores.tests_at}: {groups or 'none'}): by image, seeds averaged, a "
+        f"statement about these checkpoints on these {ranks.images} images of {len(ranks.setting.conditions)} sets and not about "
+        "the methods."
     )
 
 

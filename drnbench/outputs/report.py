@@ -15,8 +15,10 @@ from drnbench.outputs import compose
 from drnbench.outputs.base import StudyResults
 from drnbench.outputs.stored_report import Report, keep
 from drnbench.render import html, latex, markdown, style
+from drnbench.render.table import with_columns
 from drnbench.results import costs, reading, summary
 from drnbench.results.provenance import Provenance, read_provenance
+from drnbench.results.scores import Scores
 from drnbench.store import Store, write_text
 
 
@@ -50,7 +52,7 @@ def write(store: Store, name: str) -> Report:
         texts[f"table_{table.name}.csv"] = table.to_csv()
     files = [folder / file for file in texts]
     for path, text in zip(files, texts.values(), strict=True):
-        write_text(path, text)
+        write_text(path, _in_context(text, study.scores) if path.suffix == ".csv" else text)
     figures = compose.figures(study, shown)
     with style.styled():
         for figure in figures:
@@ -66,9 +68,19 @@ def write(store: Store, name: str) -> Report:
     return report
 
 
+def _in_context(text: str, scores: Scores) -> str:
+    """Return a CSV file whose rows say which settings they are of and, where they have intervals, at which level."""
+    intervals = {"half_width", "delta_low"}.intersection(text.partition("\n")[0].split(","))
+    columns = {name: value for name, value in scores.csv_columns.items() if intervals or name == "settings"}
+    return with_columns(text, columns)
+
+
 def _summary_json(study: StudyResults, origin: Provenance, headline: str) -> str:
     """Return summary.json: headline, settings, origin, and the rows of summary.csv; infinity is the text "inf", and NaN null."""
-    rows = [dict(zip(summary.COLUMNS, summary.row(result), strict=True)) for result in study.results.values()]
+    rows = [
+        dict(zip(summary.COLUMNS, summary.row(result), strict=True), **study.scores.csv_columns)
+        for result in study.results.values()
+    ]
     content = {
         "study": origin.settings.study,
         "question": study.scores.plan.question,

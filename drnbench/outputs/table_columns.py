@@ -109,7 +109,7 @@ def score_columns(scores: Scores, frame: Skeleton, cells: ScoreCells) -> Iterato
     if any(scores.baseline_of(scores.arm(r.arm), r.condition) for r in scored):
         entries = [*(_delta(result, style) for result in cells.results), *blank]
         delta = metric_head(style, "Δ" if cells.leading else f"Δ {style.label}")
-        yield FilledColumn(Column(f"{delta} [95 %]", head), entries)
+        yield FilledColumn(Column(f"{delta} [{scores.confidence}]", head), entries)
         if any(result.margin for result in scored):
             entries = [
                 Entry(f"{100 * r.difference.won:.0f} %") if r and r.difference else Entry() for r in cells.results

@@ -111,7 +111,7 @@ def draw(scores: Scores, results: Results, costs: Costs, output: Tradeoff) -> Ca
 def _caption(scores: Scores, shown: dict[Condition, list[Point]], output: Tradeoff, left: int) -> str:
     metric = text.style(output.y).label
     parts = [
-        f"{metric} against cost, one point an arm: mean and 95 % t interval over the seeds' test-set means.",
+        f"{metric} against cost, one point an arm: mean and {scores.confidence} t interval over the seeds' test-set means.",
         DESCRIPTIONS[output.x],
     ]
     if scores.baseline:

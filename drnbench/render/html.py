@@ -55,6 +55,8 @@ def render(
             for f in figures
         ],
         effects=_effects(scores, results),
+        confidence=scores.confidence,
+        tests_at=scores.tests_at,
         margins=bool(scores.plan.margin),
         warnings=[*scores.plan.warnings, *_signature_warnings(scores, store), *warnings],
         exclusions=[(arm.name, seed, reason) for arm in scores.arms for seed, reason in arm.excluded],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,17 @@ MARKS = {"better": "*", "worse": "†", "": ""}
 """Verdict of a test -> what follows the number."""
 MARGIN_MARKS = {"equivalent": "≈", "not worse": "≥"}
 """Verdict within a margin -> what follows the number."""
+
+
+def with_columns(text: str, values: Mapping[str, object]) -> str:
+    """Return the text of a CSV file with more columns at its end, each of one value; a head that is there stays as it is."""
+    head, *rows = csv.reader(io.StringIO(text))
+    added = {name: value for name, value in values.items() if name not in head}
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*head, *added])
+    writer.writerows([*row, *added.values()] for row in rows)
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from drnbench.results.scores import Arm, Condition, Scores
-from drnbench.results.statistics import ALPHA, Difference, Verdict, contrast, holm, verdict
+from drnbench.results.statistics import Difference, Verdict, contrast, holm, test_level, verdict
 from drnbench.results.summary import higher_is_better, minus, paired
 
 LEAST_METHODS, MOST_METHODS, LEAST_SETS = 4, 20, 3
@@ -54,7 +54,7 @@ class Ranks:
         means: mean rank of each arm, the best first; ranks are taken by image, seeds averaged, and sets count alike.
         friedman: p of the Friedman test over all images, of no difference between the arms.
         groups: neighbouring arms no two of which differ by Wilcoxon's signed-rank test over all images, Holm-adjusted over
-            all pairs; none within another.
+            all pairs, at the level of the study's tests; none within another.
         images: number over all sets.
 
     """
@@ -157,7 +157,7 @@ def _ranks(scores: Scores, setting: Setting, arms: Sequence[str]) -> Ranks | Non
     values = np.concatenate(sets)[:, order]
     pairs = list(itertools.combinations(range(len(arms)), 2))
     ps = holm([_wilcoxon(values[:, a] - values[:, b]) for a, b in pairs])
-    apart = {pair for pair, p in zip(pairs, ps, strict=True) if p < ALPHA}
+    apart = {pair for pair, p in zip(pairs, ps, strict=True) if p < test_level(scores.alpha)}
     names = [arms[n] for n in order]
     groups = tuple(tuple(names[start:end]) for start, end in _groups(len(arms), apart))
     friedman = 1.0 if np.ptp(values, axis=1).max() == 0 else float(stats.friedmanchisquare(*values.T).pvalue)

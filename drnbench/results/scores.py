@@ -16,7 +16,7 @@ from drnbench.config.study import value_text
 from drnbench.evaluation import metrics
 from drnbench.results import labels
 from drnbench.results.plan_record import AxisRecord, PlanRecord
-from drnbench.results.statistics import ALPHA, LOOKS_ALPHA
+from drnbench.results.statistics import ALPHA, LOOKS_ALPHA, percent, test_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +122,31 @@ class Scores:
     def alpha(self) -> float:
         """The level of intervals, smaller where seeds were added; p-values are scaled so that 5 % is that of tests at any."""
         return LOOKS_ALPHA if self.plan.until else ALPHA
+
+    @property
+    def confidence(self) -> str:
+        """The level of intervals in words: `95 %`, or `97 %` where seeds were added."""
+        return percent(1 - self.alpha)
+
+    @property
+    def tests_at(self) -> str:
+        """The level of a single test in words: `5 %`, or `2 %` where seeds were added."""
+        return percent(test_level(self.alpha))
+
+    @property
+    def csv_columns(self) -> dict[str, int | str]:
+        """What a row of numbers lacks without its folder: the level of its intervals, in percent, and the settings."""
+        settings = self.plan.settings
+        return {
+            "confidence_percent": round(100 * (1 - self.alpha)),
+            "settings": f"{settings.study}, {settings.text}",
+        }
+
+    @property
+    def limit(self) -> str:
+        """The limit of p in words: `p < 0.05`, with its scaling where seeds were added."""
+        scaled = f" (p is scaled: tests are at {self.tests_at})" if self.plan.until else ""
+        return f"p < {ALPHA:g}{scaled}"
 
     @property
     def baseline(self) -> Arm | None:

@@ -54,7 +54,7 @@ class Difference:
 
     Attributes:
         mean: in the metric's unit, arm minus baseline.
-        low, high: 95 % interval, the widest that a spread gives; None where nothing can be estimated.
+        low, high: interval of confidence 1 - alpha, the widest that a spread gives; None where nothing can be estimated.
         p: two-sided, of no difference between the methods, the largest that a spread gives; None where that cannot be
             tested: with one seed, with one image, without variance (a constant difference has an interval of no width).
         level: what it speaks of.
@@ -164,6 +164,11 @@ def one_sample_t(values: Array) -> tuple[float, float, int]:
 def test_level(alpha: float) -> float:
     """Return the level of the tests beside intervals of confidence 1 - alpha."""
     return LOOKS_TEST if alpha < ALPHA else ALPHA
+
+
+def percent(share: float) -> str:
+    """Write a level in percent: `95 %`."""
+    return f"{100 * share:g} %"
 
 
 def half_width(error: float, df: float, alpha: float = ALPHA) -> float:
@@ -282,7 +287,7 @@ def equivalence(difference: Difference, margin: float, *, higher_is_better: bool
 
 
 def over_seeds(values: Array, alpha: float = ALPHA) -> tuple[float | None, float | None, int]:
-    """Return mean, 95 % half-width and number of images left out of one cell, S seeds x I images.
+    """Return mean, half-width of confidence 1 - alpha and number of images left out of one cell, S seeds x I images.
 
     The half-width is the t interval over the seeds' test-set means, so it speaks of these images; None under two seeds.
     """

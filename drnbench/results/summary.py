@@ -45,7 +45,7 @@ class Result:
 
     Attributes:
         mean: over images and seeds; None where nothing finite is there yet; infinite where every value is (SR equal to HR).
-        half_width: 95 %, t over the seeds' test-set means; None under two seeds.
+        half_width: of the study's level, t over the seeds' test-set means; None under two seeds.
         n_images: number of images that the mean rests on.
         left_out: images with an infinite value, which no mean holds, unless all values are.
         missing: images of the condition that have no value in some seed: a missing row, or not a number.

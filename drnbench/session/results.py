@@ -85,7 +85,7 @@ class Results:
         import pandas as pd
 
         rows = [summary.row(result) for result in self._study.results.values()]
-        return pd.DataFrame(rows, columns=list(summary.COLUMNS))
+        return pd.DataFrame(rows, columns=list(summary.COLUMNS)).assign(**self._scores.csv_columns)
 
     @cached_property
     def history(self) -> pd.DataFrame:

@@ -62,7 +62,10 @@ def test_everything_that_an_output_gives_is_in_the_report(store: Store, register
     # The table that every report has stands first.
     assert [p.name for p in made.files if p.suffix == ".md"] == ["table_rho.md", "table_note.md", "table_note_2.md"]
     assert {"figure_note.png", "figure_note_2.png"} <= {p.name for p in made.files}
-    assert (folder / "table_note.csv").read_text(encoding="utf-8").splitlines()[:2] == ["arm,n", "ρ=0,1"]
+    assert (folder / "table_note.csv").read_text(encoding="utf-8").splitlines()[:2] == [
+        "arm,n,settings",
+        'ρ=0,1,"unpaired, profile quick"',
+    ]
     macros = (folder / "macros.tex").read_text(encoding="utf-8")
     assert r"\newcommand{\drnNoteRhoZeroPointThree}{1}" in macros
     assert r"\newcommand{\drnNoteRhoZeroPointThreeAltA}{1}" in macros

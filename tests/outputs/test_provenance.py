@@ -102,7 +102,7 @@ def test_summary_json_has_the_rows_of_summary_csv(recorded: Store) -> None:
         "arm": "ρ=0.1", "baseline": "ρ=0", "fields": {"adapt.rho": {"value": 0.1, "baseline": 0.0}},
     }  # fmt: skip
     rows = (next(recorded.root.glob("unpaired/*/summary.csv"))).read_text(encoding="utf-8").splitlines()
-    assert rows[0].split(",") == list(summary.COLUMNS) == list(content["results"][0])
+    assert rows[0].split(",") == [*summary.COLUMNS, "confidence_percent", "settings"] == list(content["results"][0])
     assert len(content["results"]) == len(rows) - 1
 
 
