@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from drnbench.errors import DataError
+from drnbench.data.images import check_file
 from drnbench.store.cache_files import lock, write
 
 
@@ -32,13 +32,10 @@ def stamp(path: Path) -> FileStamp:
     """Return the stamp of a file.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it is missing, or no file.
     """
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from None
-    return FileStamp(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    status = check_file(path)
+    return FileStamp(str(path.resolve()), status.st_size, status.st_mtime_ns)
 
 
 class FingerprintCache:

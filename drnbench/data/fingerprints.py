@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +46,14 @@ def fingerprint(source: str, cache_dir: Path) -> Fingerprint:
     """
     cache = Path(cache_dir)
     resolved = resolve(source, cache)
-    stamps = {file.path: stamp(file.path) for file in resolved.images}
+    stamps: dict[Path, FileStamp] = {}
+    problems: list[str] = []
+    for image_file in resolved.images:
+        try:
+            stamps[image_file.path] = stamp(image_file.path)
+        except DataError as error:
+            problems.append(str(error))
+    _refuse(problems, resolved.label)
     stored = FingerprintCache(cache)
     records = {file: record for file in stamps.values() if (record := stored.get(file)) is not None}
     if any(file not in records for file in stamps.values()):
@@ -116,10 +123,15 @@ def _decode_all(label: str, stamps: dict[Path, FileStamp], cache: Path) -> dict[
         finally:
             if unsaved:
                 save_records(cache, unsaved)
+    _refuse(problems, label)
+    return records
+
+
+def _refuse(problems: Sequence[str], label: str) -> None:
+    """Raise an error for images that cannot be used: all of them are counted, the first are named."""
     if problems:
         more = f" (and {len(problems) - 1} more of {label} cannot be used: {'; '.join(problems[1:4])})"
         raise DataError(f"{problems[0]}{more if problems[1:] else ''}")
-    return records
 
 
 def _kept_record(stored: FingerprintCache, file: FileStamp, path: Path, cache: Path) -> PixelRecord | None:

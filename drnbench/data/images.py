@@ -7,6 +7,9 @@ converted: a silent conversion changes scores without a trace.
 from __future__ import annotations
 
 import hashlib
+import io
+import os
+import stat
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drnbench.data.intact import damage
 from drnbench.errors import DataError, NotFiniteError, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +33,9 @@ _PLAIN = {"1", "L", "RGB", "YCbCr"}
 
 _ALPHA = {"RGBA", "LA", "PA"}
 
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+"""Formats that are read; Pillow's others include some that run programs (EPS)."""
+
 Colour = tuple[int, int, int]
 """Red, green and blue in 0..255."""
 
@@ -41,38 +48,100 @@ def read_rgb(path: str | Path, alpha: Colour | None = None) -> NDArray[np.uint8]
         alpha: background colour of a transparent image; None: it is refused, unless no pixel is transparent.
 
     Raises:
-        DataError: missing, empty, broken or truncated, no image, transparent with no colour given, with a palette, more
+        DataError: missing, empty, damaged or truncated, no image, transparent with no colour given, with a palette, more
             than 8 bits, CMYK, several pictures in one file, or more than 100 megapixels.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageFile, UnidentifiedImageError
 
     path = Path(path)
+    check_file(path)
+    # A study's own code may have set it, and then half an image counts as a whole one.
+    truncated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
-        with warnings.catch_warnings():
-            # Pillow's warnings on size and metadata: those that matter are checked below.
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                _check_supported(path, image)
-                image.load()
-                upright = ImageOps.exif_transpose(image)
-                if _transparent(image):
-                    return _flatten(np.array(upright.convert("RGBA"), dtype=np.uint8), alpha, path)
-                return np.array(upright.convert("RGB"), dtype=np.uint8)
-    except (DataError, MemoryError):
+        return _decode(path, path.read_bytes(), alpha)
+    except DataError:
         raise
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist: check the path") from None
-    except PermissionError:
-        raise DataError(f"{path} may not be read: change its permissions") from None
+    except MemoryError:
+        raise DataError(f"{path} does not fit into memory: cut it into smaller images") from None
+    except OSError as error:
+        if isinstance(error, UnidentifiedImageError) or error.errno is None:  # of a decoder
+            raise DataError(f"{path} {_defect(path, error)}") from None
+        raise DataError(_unreadable(path, error)) from None
     except Image.DecompressionBombError:
         raise DataError(f"{path} claims to have more than 100 megapixels: cut it into smaller images") from None
-    except UnidentifiedImageError:
-        if path.stat().st_size == 0:
-            raise DataError(f"{path} is empty (0 bytes): fetch or export it again") from None
-        raise DataError(f"{path} is not an image that can be read: remove it, or save it as PNG") from None
     except Exception as error:  # noqa: BLE001 - decoders raise anything on broken bytes: SyntaxError, struct.error, ...
-        detail = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path} is broken or truncated ({detail}): fetch or export it again") from None
+        raise DataError(f"{path} {_defect(path, error)}") from None
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = truncated
+
+
+def check_file(path: Path) -> os.stat_result:
+    """Return the status of a file that can be opened.
+
+    Raises:
+        DataError: it does not exist, is a link to nothing, or is a folder, a pipe, a socket or a device.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(_unreadable(path, error)) from None
+    for kind, matches in _NO_FILES.items():
+        if matches(status.st_mode):
+            raise DataError(f"{path} is a {kind}, not an image file: remove or rename it")
+    return status
+
+
+_NO_FILES = {
+    "folder": stat.S_ISDIR, "named pipe": stat.S_ISFIFO, "socket": stat.S_ISSOCK, "device": stat.S_ISCHR,
+    "block device": stat.S_ISBLK,
+}  # fmt: skip
+_POINTERS = (b"version https://git-lfs", b"/annex/objects/")
+"""First bytes of the texts that Git LFS and git-annex keep in place of a file that was not fetched."""
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    """Return the message for a file that cannot be opened."""
+    if isinstance(error, FileNotFoundError):
+        if path.is_symlink():
+            return (
+                f"{path} is a link to {path.readlink()}, which does not exist: fetch that file (git annex get, dvc pull) "
+                "or mend the link"
+            )
+        return f"{path} does not exist: check the path"
+    if isinstance(error, PermissionError):
+        return f"{path} may not be read: change its permissions"
+    return f"{path} cannot be read ({error.strerror}): check the path and the disk"
+
+
+def _decode(path: Path, content: bytes, alpha: Colour | None) -> NDArray[np.uint8]:
+    from PIL import Image, ImageOps
+
+    with warnings.catch_warnings():
+        # Pillow's warnings on size and metadata: those that matter are checked below.
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            _check_supported(path, image, content)
+            image.load()
+            if problem := damage(content):
+                raise DataError(f"{path} is damaged ({problem}): fetch or export it again")
+            upright = ImageOps.exif_transpose(image)
+            if _transparent(image):
+                return _flatten(np.array(upright.convert("RGBA"), dtype=np.uint8), alpha, path)
+            return np.array(upright.convert("RGB"), dtype=np.uint8)
+
+
+def _defect(path: Path, error: Exception) -> str:
+    """Return what is wrong with a file that cannot be decoded, and how to mend it."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    if not head:
+        return "is empty (0 bytes): fetch or export it again"
+    if head.startswith(_POINTERS):
+        return "is a pointer to a file that was not fetched: fetch it (git lfs pull, git annex get)"
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "is not an image that can be read: remove it, or save it as PNG"
+    detail = " ".join(str(error).split()) or type(error).__name__
+    return f"is broken or truncated ({detail}): fetch or export it again"
 
 
 def _transparent(image: Any) -> bool:
@@ -92,12 +161,12 @@ def _flatten(image: NDArray[np.uint8], onto: Colour | None, path: Path) -> NDArr
     return ((a * fore + (255 - a) * np.array(onto, dtype=np.uint32) + 127) // 255).astype(np.uint8)
 
 
-def _check_supported(path: Path, image: Any) -> None:
+def _check_supported(path: Path, image: Any, content: bytes) -> None:
     """Refuse sizes, depths, colour modes and files of several pictures that are not read."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise DataError(f"{path} claims to have {width} x {height} pixels, more than 100 megapixels: cut it into parts")
-    if image.mode.startswith(("I", "F")) or _depth(path, image) > 8:
+    if image.mode.startswith(("I", "F")) or _depth(image, content) > 8:
         raise DataError(f"{path} has more than 8 bits a channel: save it with 8 bits")
     if image.mode == "P" and not _transparent(image):
         # MATLAB's imread gives the indices, other readers look the colours up: no two scores would agree.
@@ -109,15 +178,13 @@ def _check_supported(path: Path, image: Any) -> None:
         raise DataError(f"{path} holds {image.n_frames} pictures: save the one you mean on its own")
 
 
-def _depth(path: Path, image: Any) -> int:
+def _depth(image: Any, content: bytes) -> int:
     """Return the bits a channel: Pillow reduces 16-bit colour of PNG and TIFF to mode RGB without a warning."""
     if image.format == "TIFF":
         return int(max(image.tag_v2.get(258, (8,))))  # BitsPerSample, one for every channel
     if image.format != "PNG":
         return 8
-    with path.open("rb") as file:
-        header = file.read(25)
-    return header[24]  # signature 8, length 4, "IHDR" 4, width 4, height 4, then the depth
+    return content[24]  # signature 8, length 4, "IHDR" 4, width 4, height 4, then the depth
 
 
 def mod_crop(image: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from drnbench.data.fingerprints import Fingerprint, fingerprint
 from drnbench.data.packed import ImageInfo
-from drnbench.data.pairing import matching_hr
+from drnbench.datasets.pairing import matching_hr
 from drnbench.errors import DataError
 
 

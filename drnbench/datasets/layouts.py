@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from drnbench.errors import DataError
+
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 STANDARD = {
@@ -57,12 +59,20 @@ _ALIASES = {
 
 
 def images(folder: Path, *order: str) -> list[Path]:
-    """Return the images of the first subfolder that has any, by name; hidden files are other programs' leftovers."""
+    """Return the images of the first subfolder that has any, by name; hidden files are other programs' leftovers.
+
+    A name counts even if it cannot be opened (a link to a file that was not fetched, a folder): reading reports it.
+
+    Raises:
+        DataError: a folder cannot be listed.
+    """
     for sub in order:
         inside = folder / sub
-        files = inside.iterdir() if inside.is_dir() else ()
-        pictures = [f for f in files if f.suffix.lower() in EXTENSIONS and f.name[0] != "." and f.is_file()]
-        if pictures:
+        try:
+            files = list(inside.iterdir()) if inside.is_dir() else []
+        except OSError as error:
+            raise DataError(f"{inside} cannot be listed ({error.strerror}): check its permissions") from None
+        if pictures := [f for f in files if f.suffix.lower() in EXTENSIONS and f.name[0] != "."]:
             return sorted(pictures, key=lambda file: file.name)
     return []
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from drnbench.datasets import layouts, video
 from drnbench.datasets.catalogue import way_to_get
 from drnbench.datasets.layouts import EXTENSIONS, JOINED, STANDARD
+from drnbench.datasets.pairing import clash
 from drnbench.datasets.photos import SPLITS, photos
 from drnbench.errors import DataError, nearest
 
@@ -91,8 +92,8 @@ def resolve(source: str, cache: Path | None = None, *, paths_first: bool = False
             images that users made themselves.
 
     Raises:
-        DataError: unknown, empty, two images of one name, or an image to leave out that is not there; with a cache, a video
-            that cannot be read.
+        DataError: unknown, empty, two images of one name or picture (X_HR and X_LR), or an image to leave out that is not
+            there; with a cache, a video that cannot be read.
     """
     # A folder or video whose own name holds a plus is that one.
     parts = [source] if "+" not in source or _exists(source) else source.split("+")
@@ -103,6 +104,12 @@ def resolve(source: str, cache: Path | None = None, *, paths_first: bool = False
         if name in paths:
             raise DataError(f"{source}: two images are called {name!r}: {paths[name]} and {path}; rename one")
         paths[name] = path
+    for folder in dict.fromkeys(path.parent for path in paths.values()):
+        if names := clash(name for name, path in images if path.parent == folder):
+            raise DataError(
+                f"{source}: {' and '.join(paths[name].name for name in names)} in {folder} stand for one picture by their "
+                f"names: keep one of them there, or write {source + WITHOUT + names[1]!r}"
+            )
     return Source("+".join(part.label for part in sources), images)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from drnbench.config.protocol import Protocol
 from drnbench.data.images import Colour, degrade, mod_crop, pixel_sha, read_rgb
-from drnbench.data.pairing import matching_hr
+from drnbench.datasets.pairing import matching_hr
 from drnbench.datasets.sources import ImageFile, resolve
 from drnbench.degradations import canonical, parse
 from drnbench.errors import DataError, UsageError
@@ -47,7 +47,10 @@ class Score(Work[Pair, Scored]):
         hr = None if pair.hr is None else read_rgb(pair.hr, alpha=self.alpha)
         lr = None if pair.lr is None else read_rgb(pair.lr, alpha=self.alpha)
         if self.lr and lr is None and hr is not None:
-            lr = degrade(parse(self.kernel), mod_crop(hr, self.scale), self.scale, pixel_sha(hr))
+            try:
+                lr = degrade(parse(self.kernel), mod_crop(hr, self.scale), self.scale, pixel_sha(hr))
+            except DataError as error:
+                raise DataError(f"{pair.hr}: {error}") from None
         if lr is not None and sr.shape[:2] != (lr.shape[0] * self.scale, lr.shape[1] * self.scale):
             raise DataError(
                 f"{pair.sr} is {sr.shape[1]} x {sr.shape[0]} pixels, but its LR image of {lr.shape[1]} x {lr.shape[0]} at "

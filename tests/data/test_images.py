@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 
@@ -280,3 +281,19 @@ def test_tensors_and_rounding():
         to_uint8(torch.full((1, 3, 2, 2), torch.nan))
     with pytest.raises(UsageError, match="one image"):
         to_uint8(torch.zeros(2, 3, 4, 4))
+
+
+def test_names_that_cannot_be_opened_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "link.png").symlink_to("../annex/link.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    (tmp_path / "lfs.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    messages = {
+        "pipe": "named pipe", "folder": "folder", "link": r"link to \.\./annex/link\.png.*git annex get", "loop": "links",
+        "device": "device", "lfs": "git lfs pull",
+    }  # fmt: skip
+    for name, message in messages.items():
+        with pytest.raises(DataError, match=f"^{tmp_path / name}.png .*{message}"):
+            read_rgb(tmp_path / f"{name}.png")

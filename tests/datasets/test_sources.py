@@ -256,3 +256,19 @@ def test_a_root_that_does_not_exist(tmp_path, monkeypatch):
     assert [dataset.name for dataset in datasets()] == ["photos/train", "photos/unpaired", "photos/test"]
     with pytest.raises(DataError, match="gone/Set5"):
         resolve("Set5")
+
+
+def test_names_that_cannot_be_opened_count_as_images(root):
+    (root / "Set5/HR/c.png").symlink_to("../.git/annex/objects/c.png")
+    (root / "Set5/HR/d.png").mkdir()
+    assert names("Set5") == ["a", "b", "c", "d"]
+
+
+def test_two_names_of_one_picture_in_a_folder_are_refused(root, tmp_path):
+    put(tmp_path / "pack/a_HR.png", tmp_path / "pack/a_LR.png", tmp_path / "pack/b_HR.png")
+    with pytest.raises(DataError, match=r"a_HR\.png and a_LR\.png in .*pack.*'pack without a_LR'"):
+        resolve("pack")
+    assert names("pack without a_LR") == ["a_HR", "b_HR"]
+    put(tmp_path / "other/a_HR.jpg", tmp_path / "other/A_hr.png")
+    with pytest.raises(DataError, match=r"A_hr\.png and a_HR\.jpg"):
+        resolve("other")

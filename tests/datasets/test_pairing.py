@@ -1,10 +1,12 @@
 """Which SR or LR file belongs to which HR image."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drnbench.data.pairing import matching_hr
+from drnbench.datasets.pairing import clash, matching_hr
 
 SET5 = ["baby", "bird", "butterfly", "head", "woman"]
 
@@ -45,3 +47,28 @@ def test_a_name_with_an_ending_belongs_to_it_or_to_a_longer_one(names, ending):
         match = matching_hr(name + ending, names)
         assert match is not None
         assert len(match) >= len(name)
+
+
+@pytest.mark.parametrize(("pair", "form"), [(("café", "café"), ("NFC", "NFD")), (("Å", "å"), ("NFD", "NFC"))])
+def test_composed_and_decomposed_letters_are_equal(pair, form):
+    hr, sr = (unicodedata.normalize(f, name) for f, name in zip(form, pair, strict=True))
+    assert matching_hr(f"{sr}_x4", [hr, "baby"]) == hr
+    assert clash([hr, sr]) == (hr, sr)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("img_001_SRF_4_HR", "img_001_SRF_4_LR"), ("a_HR", "a_LR"), ("a", "ax4"), ("a", "a_x2"), ("a_GT", "a"),
+        ("Baby", "baby"), ("baby_LRBI_x2", "baby_HR_x2"), ("0801x2", "0801x4"),
+    ],
+)  # fmt: skip
+def test_names_of_one_picture_clash(names):
+    assert clash(["other", *names]) == names
+
+
+@pytest.mark.parametrize(
+    "names", [SET5, ["img_1", "img_1_2"], ["fox1", "fox2"], ["a", "ab"], ["x2", "x3"], ["0001", "00011"], ["HR", "LR"]]
+)
+def test_names_of_several_pictures_do_not_clash(names):
+    assert clash(names) is None
