@@ -8,13 +8,12 @@ value is refused like a wrong constructor argument.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from drnbench.config.trial import Data, Evaluate, Frozen, Stage, Trial
+from drnbench.config.trial import Data, Evaluate, Stage, Trial, explain
 from drnbench.errors import UsageError, nearest
 
 M = TypeVar("M", bound=BaseModel)
@@ -104,32 +103,6 @@ def validated(model: type[M], raw: dict[str, Any], where: str) -> M:
         return model.model_validate(raw)
     except ValidationError as error:
         raise UsageError(f"{where}: {explain(error, raw)}") from error
-
-
-def explain(error: ValidationError, raw: dict[str, Any] | None = None) -> str:
-    """Return one line for the first problem of a pydantic report: path, value, and what is allowed."""
-    first = error.errors()[0]
-    parts = [str(part) for part in first["loc"] if "[" not in str(part)]
-    if raw and len(parts) > 1 and parts[0] == "stages" and parts[1].isdigit():
-        parts[:2] = [str(raw["stages"][int(parts[1])]["name"])]
-    path = ".".join(parts)
-    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    value = "" if isinstance(first["input"], (dict, BaseModel)) else f" (got {first['input']!r})"
-    if first["type"] == "extra_forbidden":
-        message = f"there is no such field{_near_field(error.title, parts[-1])}"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return " ".join(f"{path}: {message}{value}{more}".removeprefix(": ").split())
-
-
-def _near_field(title: str, word: str) -> str:
-    fields = {model.__name__: model.model_fields for model in _subclasses(Frozen)}
-    return f": {nearest(word, fields[title])}" if title in fields else ""
-
-
-def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    for child in model.__subclasses__():
-        yield child
-        yield from _subclasses(child)
 
 
 def _set(raw: dict[str, Any], path: str, value: Any, where: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, InstanceOf, SerializeAsAny, ValidationError, field_validator, model_validator
+from pydantic import Field, InstanceOf, SerializeAsAny, field_validator, model_validator
 
 from drnbench.config.outputs import OutputSpec
-from drnbench.config.overrides import explain
+from drnbench.config.overrides import validated
 from drnbench.config.search import AXIS, Search
 from drnbench.config.trial import Frozen, Positive, Scalar, Trial
 from drnbench.errors import UsageError, nearest
@@ -22,6 +23,11 @@ PROFILES: dict[str, dict[str, Any]] = {
     "quick": {},
 }  # fmt: skip
 """Overrides of size by the profiles that every study has; a study's own `profiles` come on top and add others."""
+
+
+BLANK = "\u115f\u1160\u2800\u3164\uffa0"
+INVISIBLE = frozenset(f"{BLANK}\u034f\u17b4\u17b5\u180b\u180c\u180d") | {chr(code) for code in range(0xFE00, 0xFE10)}
+"""Letters and marks that print as a blank, or as nothing, beside those that Unicode calls spaces or formats."""
 
 
 class Axis(Frozen):
@@ -228,11 +234,18 @@ class Study(Frozen):
         if isinstance(self.seeds, Until) and not self.baseline:
             raise ValueError("seeds=Until(...) compares every arm to the baseline, and the study declares none")
         axes = {axis.path: axis for axis in self.axes}
+        check_names([*self._cells(), *self.arms])
         self._check_axes(axes)
         self._check_cells(axes)
         self._check_claims()
         self._check_outputs(axes)
         return self
+
+    def _cells(self) -> list[str]:
+        """Return the names of the arms of the grid."""
+        paths = [axis.path for axis in self.axes]
+        cells = itertools.product(*(axis.values for axis in self.axes)) if self.axes else ()
+        return [arm_name(self, dict(zip(paths, cell, strict=True))) for cell in cells]
 
     def _check_axes(self, axes: Mapping[str, Axis]) -> None:
         """Refuse two axes that set one path."""
@@ -263,10 +276,22 @@ class Study(Frozen):
                 raise ValueError(f"the {role} is the baseline itself: {cell}")
 
     def _check_claims(self) -> None:
-        """Refuse claims on differences in a study that declares no baseline."""
+        """Refuse claims on differences in a study that declares no baseline, and on an arm or a metric that it has not."""
         for field in ("primary", "margin"):
             if getattr(self, field) and not self.baseline and self.search is None:
                 raise ValueError(f"{field} speaks of a difference to the baseline, and the study declares none")
+        arm = self.primary.arm if self.primary is not None and self.search is None else None
+        if isinstance(arm, str) and not any("axes" in sizes for sizes in self.profiles.values()):
+            names = [*self._cells(), *self.arms]
+            if arm not in names and arm.partition(" ")[0] != "bicubic":  # a plan says why a reference cannot be meant
+                raise ValueError(f"primary: no arm is called {arm!r}: {nearest(arm, names)}")
+        overrides = [*self.arms.values(), *self.profiles.values(), *(c for a in self.axes for c in a.choices.values())]
+        paths = {axis.path for axis in self.axes}.union(*overrides)
+        if not any(path.partition(".")[0] == "evaluate" and path.endswith(("evaluate", "metrics")) for path in paths):
+            measured = {metric for evaluate in self.base.evaluate for metric in evaluate.metrics}
+            for metric in self.margin:
+                if metric not in measured:
+                    raise ValueError(f"margin: no arm is measured in {metric!r}: {nearest(metric, measured)}")
 
     def _check_outputs(self, axes: Collection[str]) -> None:
         """Refuse an output of an axis that the study does not have, and what an output itself refuses."""
@@ -300,6 +325,8 @@ class Study(Frozen):
                 )
         if self.control is not None and (not isinstance(self.control, str) or self.control not in self.arms):
             raise ValueError(f"the control of a search is a named arm (got {self.control!r}): {nearest('', self.arms)}")
+        check_names([*self.arms])
+        self._check_claims()
         self._check_outputs([AXIS])
         return self
 
@@ -315,9 +342,40 @@ def value_text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def check_names(names: Iterable[str]) -> None:
+    """Refuse names of arms that nobody can tell apart in print, or see at all.
+
+    Raises:
+        ValueError: which names, with what is not seen of them as escapes.
+
+    """
+    earlier: dict[str, str] = {}
+    for name in names:
+        printed = _printed(name)
+        if not printed:
+            raise ValueError(f"the arm {name!a} has a name that is not seen in print: rename it")
+        if printed in earlier:
+            other = earlier[printed]
+            alike = f"share a name: {name}" if name == other else f"look alike in print: {other!a} and {name!a}"
+            raise ValueError(f"two arms {alike}; rename one ('bicubic' stands in every table by itself)")
+        earlier[printed] = name
+
+
+def _printed(name: str) -> str:
+    """Return what is seen of a name: composed, without characters of no width, any run of blanks one space."""
+    composed = unicodedata.normalize("NFC", "".join(map(_alike, name)))
+    seen = "".join(" " if c.isspace() else "" if unicodedata.category(c) in {"Cf", "Cc"} else c for c in composed)
+    return " ".join(seen.split())
+
+
+def _alike(character: str) -> str:
+    """Return a character that is printed in the same way: µ is μ, and a hyphen that no line breaks at is a hyphen."""
+    if character in INVISIBLE:
+        return " " if character in BLANK else ""
+    same = unicodedata.decomposition(character).startswith(("<compat>", "<noBreak>"))
+    return unicodedata.normalize("NFKC", character) if same else character
+
+
 def build(fields: dict[str, Any], where: str) -> Study:
     """Build a study from plain fields, with a one-line error (used by tests and by programs)."""
-    try:
-        return Study(**fields)
-    except ValidationError as error:
-        raise UsageError(f"{where}: {explain(error)}") from error
+    return validated(Study, fields, where)

@@ -6,9 +6,6 @@ import runpy
 import traceback
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from drnbench.config.overrides import explain
 from drnbench.config.study import Study
 from drnbench.errors import DrnbenchError, UsageError, nearest
 
@@ -29,8 +26,6 @@ def load(path: Path) -> tuple[Study, str, str]:
         raise UsageError(f"{path}: no such study file in {folder.resolve()}: {hint}")
     try:
         names = runpy.run_path(str(path), run_name="drnbench_study")
-    except ValidationError as error:
-        raise UsageError(f"{_line(path, error)}: {error.title}: {explain(error)}") from error
     except DrnbenchError as error:
         raise UsageError(f"{_line(path, error)}: {error}") from error
     except (Exception, SystemExit) as error:

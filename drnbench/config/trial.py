@@ -6,11 +6,20 @@ location (device, jobs, paths, timeouts) are not part of it and cannot enter a k
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import inspect
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from drnbench.config.protocol import Protocol
+from drnbench.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
 
 Scalar = bool | int | float | str | None
 Fraction01 = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -18,10 +27,65 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Frozen(BaseModel):
+class _OneLineErrors(ModelMetaclass):
+    """Makes one line of pydantic's report where a program, or a study file, calls a class.
+
+    pydantic itself calls the classes of the models inside of a dictionary: there its report keeps their path.
+    """
+
+    def __call__(cls, *args: Any, **fields: Any) -> Any:  # noqa: N805 - of a metaclass
+        try:
+            return super().__call__(*args, **fields)
+        except ValidationError as error:
+            frame = inspect.currentframe()
+            caller = frame.f_back if frame is not None else None
+            if caller is not None and caller.f_globals.get("__name__", "").startswith("pydantic."):
+                raise
+            raise UsageError(f"{cls.__name__}: {explain(error)}") from error
+
+
+class Frozen(BaseModel, metaclass=_OneLineErrors):
     """Strict, immutable, no unknown fields: a misspelt name is an error and never a silent default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def explain(error: ValidationError, raw: dict[str, Any] | None = None) -> str:
+    """Return one line for the first problem of a pydantic report: path, value, and what is allowed."""
+    first = error.errors()[0]
+    parts = [str(part) for part in first["loc"] if "[" not in str(part)]
+    if raw and len(parts) > 1 and parts[0] == "stages" and parts[1].isdigit():
+        parts[:2] = [str(raw["stages"][int(parts[1])]["name"])]
+    path = ".".join(parts)
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    value = "" if isinstance(first["input"], (dict, BaseModel)) else f" (got {first['input']!r})"
+    if first["type"] == "extra_forbidden":
+        message = f"there is no such field{_near_field(error.title, parts[-1])}"
+    elif first["type"] == "missing":
+        path, message = "", f"{path} is missing{_description(error.title, path)}"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return " ".join(f"{path}: {message}{value}{more}".removeprefix(": ").split())
+
+
+def _near_field(title: str, word: str) -> str:
+    fields = _fields(title)
+    return f": {nearest(word, fields)}" if fields else ""
+
+
+def _description(title: str, field: str) -> str:
+    info = _fields(title).get(field)
+    return f": {info.description}" if info is not None and info.description else ""
+
+
+def _fields(title: str) -> dict[str, FieldInfo]:
+    """Return the fields of the class of that name; empty for one that is declared elsewhere."""
+    return next((model.model_fields for model in _subclasses(Frozen) if model.__name__ == title), {})
+
+
+def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for child in model.__subclasses__():
+        yield child
+        yield from _subclasses(child)
 
 
 class Data(Frozen):

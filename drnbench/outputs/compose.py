@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from drnbench.config.overrides import explain
+from drnbench.config.trial import explain
 from drnbench.outputs import captions, long_names, macros, outputs
 from drnbench.outputs.base import Output, StudyResults
 from drnbench.outputs.headline import sentences

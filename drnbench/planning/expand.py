@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
-from drnbench.config.overrides import apply, explain
+from drnbench.config.overrides import apply, validated
 from drnbench.config.settings import Settings
-from drnbench.config.study import PROFILES, Axis, Study, Until, arm_name, build
+from drnbench.config.study import PROFILES, Axis, Study, Until, arm_name, build, check_names
 from drnbench.config.trial import Evaluate, Trial
 from drnbench.errors import UsageError, nearest
 
@@ -107,9 +105,10 @@ def expand(
 
     arms = [*_grid(study, base, seeds, name), *_named(study, base, seeds, name)]
     arms += _references(base, arms, name)
-    names = [arm.name for arm in arms]
-    if len(set(names)) != len(names):
-        raise UsageError(f"{name}: two arms share a name: {', '.join(names)}; bicubic stands in every table by itself")
+    try:
+        check_names(arm.name for arm in arms)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from error
     control = study.control if isinstance(study.control, str) else _first(arms, study.control or {})
     baseline = _first(arms, study.baseline)
     return Expanded(name, question, profile, study, tuple(arms), baseline, control, dict(sets or {}), until)
@@ -139,10 +138,7 @@ def _until(rule: Until | None, fields: dict[str, Any], name: str) -> Until:
     fields = {**(rule.model_dump() if rule else {}), **fields}
     if "half_width" not in fields:
         raise UsageError(f"{name}: say until which half-width seeds are added: --half-width 0.05, in the metric's unit")
-    try:
-        return Until(**fields)
-    except ValidationError as error:
-        raise UsageError(f"{name}: seeds: {explain(error)}") from error
+    return validated(Until, fields, f"{name}: seeds")
 
 
 def _with_axes(study: Study, values: Mapping[str, Any], where: str) -> Study:

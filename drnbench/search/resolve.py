@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from drnbench.config.keys import digest
-from drnbench.config.overrides import apply, explain
+from drnbench.config.overrides import apply, validated
 from drnbench.config.search import AXIS, COSTS, DEFAULT, VALIDATION, Choice, Median, Objective, Range, Search
 from drnbench.config.settings import Settings
 from drnbench.config.study import Axis, Study, value_text
@@ -160,10 +158,8 @@ def _with_sizes(study: Study, search: Search, profile: str, sets: Mapping[str, A
     for size in sizes:
         if size not in SETTABLE:
             raise UsageError(f"{name}: no such size of a search: {PREFIX}{size}: {nearest(size, SETTABLE)}")
-    try:
-        return Search(**{field: getattr(search, field) for field in Search.model_fields} | sizes)
-    except ValidationError as error:
-        raise UsageError(f"{name}: {PREFIX}{explain(error)}") from error
+    fields = {field: getattr(search, field) for field in Search.model_fields}
+    return validated(Search, fields | sizes, f"{name}: search")
 
 
 def _check(resolved: ResolvedSearch) -> None:

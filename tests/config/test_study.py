@@ -1,8 +1,12 @@
 """A study becomes trials: grid, named arms, references, seeds, exclusions, profiles, overrides."""
 
-import pytest
+import unicodedata
 
-from drnbench import Axis, Data, Evaluate, Exclude, Ref, Stage, Trial
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drnbench import Axis, Data, Evaluate, Exclude, Primary, Ref, Stage, Study, Trial
 from drnbench.config.study import Until, build
 from drnbench.config.studyfile import load
 from drnbench.errors import UsageError
@@ -183,3 +187,74 @@ def test_a_wrong_claim_is_refused_with_an_example(fields, words):
 
 def test_the_half_width_of_until_needs_no_name():
     assert Until(0.05, at_most=8) == Until(half_width=0.05, at_most=8)
+
+
+UNSEEN = st.text(st.sampled_from(" \t\u00a0\u2009\u200b\u200d\u2060\ufeff\u00ad\ufe0f\u3000"), max_size=3)
+
+
+@given(st.text(min_size=1), UNSEEN, UNSEEN, st.sampled_from(["NFC", "NFD"]))
+def test_names_that_nobody_can_tell_apart_are_refused(name, before, after, form):
+    other = f"{before}{unicodedata.normalize(form, name)}{after}"
+    with pytest.raises(UsageError, match=r"two arms (look alike|share a name)|not seen in print") as error:
+        expand(study(axes=[Axis("arm", {name: {}, "x": {"adapt.lr": 1.0}})], arms={other: {}}), "s", "?")
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("pair", [("x²", "x2"), ("A", "a"), ("e", "é"), ("ρ", "p"), ("a b", "ab"), ("№ 1", "№ 2")])
+def test_names_that_look_different_are_kept(pair):
+    arms = expand(study(arms={name: {} for name in pair}), "s", "?").arms
+    assert [arm.name for arm in arms if arm.kind == "named"] == list(pair)
+
+
+GOOD = {"base": study().base, "axes": [Axis("adapt.rho", [0, 0.5])], "baseline": {"adapt.rho": 0}}
+
+
+@pytest.mark.parametrize(
+    ("declare", "words"),
+    [
+        (Until, "Until: half_width is missing: of the difference's interval"),
+        (lambda: Until(at_least=2), "half_width is missing"),
+        (lambda: Until(0.05, at_least=2), "Until: at_least: must be greater than or equal to 3 (got 2)"),
+        (lambda: Until(-1.0), "half_width: must be greater than 0"),
+        (lambda: Until(float("nan")), "half_width: must be a finite number"),
+        (lambda: Until(0.05, atleast=3), "did you mean 'at_least'"),
+        (lambda: Study(**GOOD, margin={"psnr": 0.1}), "margin: no arm is measured in 'psnr': did you mean 'psnr_y'"),
+        (
+            lambda: Study(**GOOD, margin={"psnr_y": -0.1}),
+            "the margin of 'psnr_y' must be finite and above 0 (got -0.1)",
+        ),
+        (lambda: Study(**GOOD, margin={"psnr_y": float("nan")}), "above 0 (got nan)"),
+        (lambda: Study(**GOOD, margin={"psnr_y": "0.1"}), "margin.psnr_y: must be a valid number (got '0.1')"),
+        (lambda: Study(**GOOD, margin=0.1), 'margin: takes a size by metric, such as {"psnr_y": 0.05}'),
+        (lambda: Study(**GOOD, primary="rho=0.4"), "primary: no arm is called 'rho=0.4': did you mean 'rho=0.5'"),
+        (lambda: Study(**GOOD, primary=Primary("true pairs", kernel="bd")), "primary: no arm is called 'true pairs'"),
+        (lambda: Study(**GOOD, margn={}), "did you mean 'margin'"),
+        (
+            lambda: Stage("adapt", data=Data("photos/train"), steps=0),
+            "Stage: steps: must be greater than or equal to 1",
+        ),
+        (lambda: Trial(stages=[], evaluate=[]), "Trial: a trial without an evaluation measures nothing"),
+    ],
+)
+def test_a_wrong_declaration_is_one_line_in_python_and_in_a_study_file(declare, words, tmp_path, monkeypatch):
+    with pytest.raises(UsageError) as error:
+        declare()
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+    monkeypatch.setattr("drnbench.declare_wrongly", declare, raising=False)
+    (tmp_path / "wrong.py").write_text("import drnbench\nstudy = drnbench.declare_wrongly()\n", encoding="utf-8")
+    with pytest.raises(UsageError) as error:
+        load(tmp_path / "wrong.py")
+    assert str(error.value).startswith(f"{tmp_path / 'wrong.py'}:2: ")
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_margin_may_be_for_a_metric_that_some_arm_asks_for():
+    metrics = {"lpips too": {"evaluate.*.metrics": ["psnr_y", "lpips"]}}
+    assert Study(**GOOD, arms=metrics, margin={"lpips": 0.01}).margin == {"lpips": 0.01}
+
+
+def test_a_primary_arm_may_be_one_of_a_profile():
+    sizes = {"small": {"axes": {"adapt.rho": [0, 0.1]}}}
+    assert Study(**GOOD, profiles=sizes, primary="rho=0.1").primary == Primary("rho=0.1")

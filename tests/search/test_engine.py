@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
+from drnbench.errors import UsageError
 from drnbench.search import Choice, Float, Int, Maximise, Median, Minimise, Search, Steps, Wilcoxon
 from drnbench.search.engine import Engine
 from tests.helpers import until
@@ -265,5 +265,5 @@ def test_values_are_what_a_paper_can_print():
     ],
 )
 def test_what_makes_no_search_is_refused(make, message):
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(UsageError, match=message):
         make()

@@ -1,7 +1,6 @@
 """A search becomes arms with fresh seeds, and one that would look at what it reports is refused."""
 
 import pytest
-from pydantic import ValidationError
 
 from drnbench import Axis, Curve, Evaluate
 from drnbench.errors import UsageError
@@ -135,7 +134,7 @@ def test_validation_must_be_there_where_it_is_looked_at(objectives):
     ],
 )
 def test_a_study_is_a_grid_or_a_search(fields, message):
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(UsageError, match=message):
         study(**fields)
 
 
@@ -159,5 +158,5 @@ def test_images_that_are_reported_under_another_name_are_found(tmp_path):
 
 
 def test_a_baseline_that_sets_what_is_not_searched_is_refused():
-    with pytest.raises(ValueError, match=r"'adapt\.lr', which the search does not vary"):
+    with pytest.raises(UsageError, match=r"'adapt\.lr', which the search does not vary"):
         study(baseline={"adapt.lam": 0.1, "adapt.lr": 1e-3})
