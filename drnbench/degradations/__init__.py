@@ -23,7 +23,13 @@ __all__ = ["canonical", "identity", "kernels", "parse"]
 # The module is called `kernel`: importing a submodule `kernels` would replace this registry in the package.
 kernels: Registry[type[Kernel]] = Registry(
     "kernel",
-    home=("drnbench.degradations.kernel", "drnbench.degradations.blur", "drnbench.degradations.file"),
+    home=(
+        "drnbench.degradations.kernel",
+        "drnbench.degradations.blur",
+        "drnbench.degradations.file",
+        "drnbench.degradations.drawn",
+        "drnbench.degradations.second_order",
+    ),
     group="drnbench.kernels",
 )
 

@@ -5,41 +5,47 @@ from __future__ import annotations
 import functools
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from drnbench.degradations import kernels
-from drnbench.degradations.blur import sample
-from drnbench.degradations.kernel import Kernel, Taps
-from drnbench.degradations.resize import round_half_up
+from drnbench.degradations.blur import Filter
+from drnbench.degradations.kernel import Taps
 from drnbench.errors import UsageError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 MAX_SIDE = 101
 _NUMERIC = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 
 
 @kernels.register("file")
-class File(Kernel):
+class File(Filter):
     """The weights of a file, divided by their sum.
 
-    They are correlated with the image, as in MATLAB's imfilter and convolutional networks: the weight at the top left is
-    that of the HR pixel at the top left. The middle of the array, not its centre of mass, lies on the centre (s-1)/2 of
-    each cell, so a symmetric kernel is phase-aligned with bicubic if its size is odd at odd scales and even at even
-    scales. For an odd size at an even scale (or the reverse) the middle lies half an HR pixel before the centre, up and
-    to the left, at s/2 - 1 (0-based) for an odd size at an even scale. Pad the array by a row and a column on the sides
-    of your choice to shift it.
+    They are correlated with the image, as in MATLAB's imfilter, SciPy's `correlate` and convolutional networks: the weight
+    at the top left is that of the HR pixel at the top left; with `flip=true` they are convolved. Two conventions for the
+    position: with `origin=centre` the middle of the array, not its centre of mass, lies on the centre (s-1)/2 of each cell,
+    so a symmetric kernel is phase-aligned with bicubic if its size is odd at odd scales and even at even scales. For an
+    odd size at an even scale (or the reverse) the middle lies half an HR pixel before the centre, up and to the left, at
+    s/2 - 1 (0-based) for an odd size at an even scale. With `origin=zero` the weight at K//2 lies on the first pixel of
+    each cell, s i, as in the kernels of DIV2KRK and KernelGAN (correlated) and BSRGAN (`flip=true`), whose own centre of
+    mass lies at K//2 + (s-1)/2.
     """
 
     summary: ClassVar[str] = "blur kernel from a .npy or .mat file, up to 101 x 101, divided by its sum; correlation"
     path: str = Field(
         min_length=1, description=".npy, or .mat with one 2-D numeric variable; a path without commas; required"
     )
+
+    later: ClassVar[tuple[str, ...]] = (*Filter.later, "origin", "flip")
+    origin: Literal["centre", "zero"] = Field(
+        "centre",
+        description="centre: the middle of the array on the centre (s-1)/2 of the cell; zero: the weight K//2 on its first "
+        "pixel (DIV2KRK, KernelGAN, BSRGAN)",
+    )
+    flip: bool = Field(False, description="true: convolve (BSRGAN, MATLAB's conv2); false: correlate")
 
     def identity(self) -> dict[str, object]:
         """Return a sha256 of the array in place of its path.
@@ -53,12 +59,8 @@ class File(Kernel):
         digest = hashlib.sha256(f"{array.shape}".encode() + array.astype("<f8").tobytes())
         return {**fields, "sha256": digest.hexdigest()}
 
-    def make(self, hr: Tensor, scale: int) -> Tensor:
-        """Blur at the position of each LR pixel, edges replicated; round half up and clip."""
-        return round_half_up(sample(hr, self.taps(scale), scale))
-
-    def taps(self, scale: int) -> Taps:
-        """Return the weights divided by their sum.
+    def weights(self, scale: int) -> Taps:
+        """Return the weights divided by their sum, as they are correlated.
 
         Raises:
             UsageError: a file that cannot be used.
@@ -66,8 +68,12 @@ class File(Kernel):
         import torch
 
         weights = torch.from_numpy(self._array / self._array.sum())
-        rows, columns = ((scale - side) // 2 for side in weights.shape)  # downwards: half a pixel before
-        return Taps(weights, (rows, columns))
+        if self.origin == "centre":
+            rows, columns = ((scale - side) // 2 for side in weights.shape)  # downwards: half a pixel before
+        else:
+            # Flipped, the weight K//2 of an array of K comes to (K-1)//2.
+            rows, columns = (-((side - self.flip) // 2) for side in weights.shape)
+        return Taps(weights.flip(0, 1) if self.flip else weights, (rows, columns))
 
     @functools.cached_property
     def _array(self) -> NDArray[np.float64]:

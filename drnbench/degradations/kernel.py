@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LATER = ("noise", "jpeg")
-"""Fields that were added when results existed already: they enter a hash only where they are set."""
+"""Fields of every kernel that were added when results existed already: they enter a hash only where they are set."""
 
 
 class Taps(NamedTuple):
@@ -42,12 +42,15 @@ class Kernel(BaseModel):
     Attributes:
         name: in the registry and in specs.
         summary: one line for `list`.
+        later: fields that were added when results existed already, beside those of `LATER`: they enter a hash only where
+            they differ from their defaults.
         real: the images are LR already: there is no HR, and nothing to degrade.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
     name: ClassVar[str]
     summary: ClassVar[str]
+    later: ClassVar[tuple[str, ...]] = ()
     real: ClassVar[bool] = False
     noise: Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)] | None = Field(
         None,
@@ -74,7 +77,8 @@ class Kernel(BaseModel):
     def identity(self) -> dict[str, object]:
         """Return the name and every parameter that changes a pixel, defaults included, as they enter a key."""
         fields: dict[str, Any] = self.model_dump(mode="json")
-        return {"name": self.name, **{k: v for k, v in fields.items() if k not in LATER or v is not None}}
+        defaults = {name: type(self).model_fields[name].default for name in (*LATER, *self.later)}
+        return {"name": self.name, **{k: v for k, v in fields.items() if k not in defaults or v != defaults[k]}}
 
     def degrade(self, hr: Tensor, scale: int, seed: int = 0) -> Tensor:
         """Return the LR batch: the kernel, then noise and JPEG where they are set.
@@ -102,14 +106,18 @@ class Kernel(BaseModel):
                 f"{scale}: crop it first"
             )
         # float64 on every device: a level that flips with the hardware would make LR sets differ.
-        lr = self.make(hr.double(), scale)
+        lr = self.make_seeded(hr.double(), scale, seed)
         lr = lr if self.noise is None else add_noise(lr, self.noise, seed)
         lr = lr if self.jpeg is None else through_jpeg(lr, self.jpeg)
         return lr.to(hr.dtype)
 
     def make(self, hr: Tensor, scale: int) -> Tensor:
-        """Return integers in 0..255 for a float64 batch of checked size; implemented by each kernel."""
+        """Return integers in 0..255 for a float64 batch of checked size; implemented by each kernel without a seed."""
         raise NotImplementedError
+
+    def make_seeded(self, hr: Tensor, scale: int, seed: int) -> Tensor:  # noqa: ARG002 - for those that draw
+        """Return `make`; kernels that draw for each image implement this one: image i draws by (seed, i)."""
+        return self.make(hr, scale)
 
     def taps(self, scale: int) -> Taps:  # noqa: ARG002 - for those that have weights
         """Return the weights of the linear part of `make`; implemented by kernels that have an impulse response."""

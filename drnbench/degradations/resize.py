@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 Border = Literal["symmetric", "replicate"]
 """symmetric: reflected with the edge pixel (today's MATLAB); replicate: edge pixel repeated (older)."""
+Extension = Literal["symmetric", "replicate", "reflect", "wrap"]
+"""A border, or reflect: reflected without the edge pixel (PyTorch, OpenCV); wrap: the image repeated (Fourier blurs).
+
+SciPy calls the four reflect, nearest, mirror and grid-wrap.
+"""
 
 
-def border_indices(size: int, before: int, after: int, border: Border) -> Tensor:
+def border_indices(size: int, before: int, after: int, border: Extension) -> Tensor:
     """Return the int64 indices, in 0..size-1, that extend an axis by `before` and `after` pixels.
 
     Computed from indices, so that the extension may be longer than the axis.
@@ -29,6 +34,11 @@ def border_indices(size: int, before: int, after: int, border: Border) -> Tensor
     positions = torch.arange(-before, size + after)
     if border == "replicate":
         return positions.clamp(0, size - 1)
+    if border == "wrap":
+        return positions.remainder(size)
+    if border == "reflect":
+        folded = positions.remainder(max(2 * size - 2, 1))
+        return torch.minimum(folded, 2 * size - 2 - folded)
     folded = positions.remainder(2 * size)
     return torch.minimum(folded, 2 * size - 1 - folded)
 
