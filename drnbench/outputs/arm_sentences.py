@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drnbench.outputs import beyond_primary, failed_seeds, verdicts, wording
-from drnbench.outputs.over_control import over_control
-from drnbench.outputs.verdicts import amount, control_verdict, correction, moved, tested, verdict_of
+from drnbench.outputs import beyond_primary, controls, failed_seeds, uncompared, verdicts, wording
+from drnbench.outputs.over_control import equal_to_control, over_control
+from drnbench.outputs.verdicts import NAMED, amount, correction, described, kind_of, moved
+from drnbench.outputs.wording import sized
 from drnbench.render import text
+from drnbench.results import labels
+from drnbench.results.ranking import different_images, on_the_same_seeds
 from drnbench.results.scores import Arm, Scores
-from drnbench.results.statistics import STAR_SEEDS
-from drnbench.results.summary import Result, Results, different_images
-
-NO_EVIDENCE = "Without a detected positive control, the absence of a significant difference is no evidence of equality."
+from drnbench.results.summary import Result, Results
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,19 @@ class Control:
 
     Attributes:
         sentence: on whether it shows the gain that should be there.
-        gain: where it does, in the metric's unit; else None.
+        results: its result on the primary condition and metric; empty without a difference.
         sizes: its numbers of seeds and images, in words.
 
     """
 
     sentence: str
-    gain: float | None = None
+    results: tuple[Result, ...] = ()
     sizes: str = ""
+
+    @property
+    def gain(self) -> float | None:
+        """Its gain in the metric's unit, where it is detected; else None."""
+        return next(map(controls.gain, self.results), None)
 
 
 def sentences(scores: Scores, results: Results, base: Arm) -> list[str]:
@@ -44,7 +49,7 @@ def sentences(scores: Scores, results: Results, base: Arm) -> list[str]:
     return [
         *declared(scores, results),
         control.sentence if control else "",
-        *(_arms(scores, results, others, base, control) if others else [_nothing(scores, base, control)]),
+        *(_arms(scores, results, others, base, control) if others else _nothing(scores, results, base, control)),
         f"No trained arm reaches {reference}: these are differences between undertrained networks."
         if reference
         else "",
@@ -56,30 +61,19 @@ def _control(scores: Scores, results: Results, arm: Arm, base: Arm) -> Control:
     condition, metric = scores.primary
     result = results.get((arm.name, condition, metric))
     if result is None or result.difference is None:
-        status = f"has no difference to {base.name}" if result and result.n_seeds else failed_seeds.no_scores(scores)
-        return Control(f"The positive control {arm.name!r} {status}.")
+        why = uncompared.reason(scores, arm, base, condition, metric) if result and result.n_seeds else ""
+        return Control(f"The positive control {arm.name!r} {why or failed_seeds.no_scores(scores)}.")
     sizes = verdicts.sample([result])
     against = f"{base.name} on {verdicts.in_metric(condition.label, metric)} ({sizes})"
-    match control_verdict(result):
-        case "better":
-            status = (
-                "seems, with one seed, to be detected" if result.difference.level == "checkpoints" else "is detected"
-            )
-            return Control(
-                f"The positive control {status}: {arm.name!r} {moved(result, 'better')} over {against}.",
-                abs(result.difference.mean),
-                sizes,
-            )
-        case "worse":
-            return Control(
-                f"The positive control fails: {arm.name!r} {moved(result, 'worse')} against {against}.", sizes=sizes
-            )
-    status = "is not detected" if tested(result) else "is not tested"
-    if result.difference.seeds < STAR_SEEDS and tested(result) and verdicts.interval_verdict(result) == "better":
-        status = "is not confirmed: its interval excludes zero, but two seeds show little"
-    return Control(
-        f"The positive control {status}: {arm.name!r} differs by {amount(result)} from {against}.", sizes=sizes
-    )
+    match controls.status(result):
+        case "is detected":
+            change = f"{moved(result, 'better')} over"
+        case "fails":
+            change = f"{moved(result, 'worse')} against"
+        case _:
+            change = "equals" if kind_of(result) == "equal" else f"differs by {amount(result)} from"
+    sentence = f"The positive control {controls.stated([result])}: {arm.name!r} {change} {against}"
+    return Control(f"{sentence}{controls.other_metrics(scores, results, [result])}.", (result,), sizes)
 
 
 def _others(scores: Scores, column: Sequence[Result], base: Arm) -> list[Result]:
@@ -91,10 +85,15 @@ def _others(scores: Scores, column: Sequence[Result], base: Arm) -> list[Result]
     return [r for r in others if not scores.arm(r.arm).seedless] or others
 
 
-def _nothing(scores: Scores, base: Arm, control: Control | None) -> str:
-    if control is not None:
-        return ""
-    return f"No other arm has a difference to {base.name}{' yet' if failed_seeds.unfinished(scores) else ''}."
+def _nothing(scores: Scores, results: Results, base: Arm, control: Control | None) -> list[str]:
+    nothing = f"No other arm has a difference to {base.name}{' yet' if failed_seeds.unfinished(scores) else ''}."
+    return [*([nothing] if control is None else []), *_uncompared(scores, results, control)]
+
+
+def _uncompared(scores: Scores, results: Results, control: Control | None) -> list[str]:
+    stated = {scores.plan.control} if control is not None and not control.results else set()
+    arms = [arm for arm in scores.arms if arm.kind != "reference" and arm.name not in stated]
+    return uncompared.sentences(scores, results, arms)
 
 
 def _arms(scores: Scores, results: Results, others: Sequence[Result], base: Arm, control: Control | None) -> list[str]:
@@ -118,15 +117,18 @@ def _arms(scores: Scores, results: Results, others: Sequence[Result], base: Arm,
         *comparison.judged,
         *(r for r in no_difference if r.arm not in skip and not scores.arm(r.arm).seedless),
     ]
-    undetected = control is not None and control.gain is None and any(map(tested, comparison.of("")))
+    gain = control.gain if control else None
     return [
         _verdicts(scores, family, against) if family else "",
-        *(over_control(scores, comparison.judged, _name) if control and control.gain is not None else []),
+        *(over_control(scores, comparison.judged, _name) if gain is not None else []),
+        *equal_to_control(scores, comparison.judged, _name),
         wording.equivalence_sentence(family, base.name, _name),
         *beyond_primary.other_metrics(scores, results, spoken_of, _name),
-        NO_EVIDENCE if undetected else "",
-        wording.nothing_shown(comparison.judged, lambda _: control.gain if control else None, _name),
+        *(controls.no_evidence(scores, results, control.results, comparison.judged) if control else []),
+        wording.nothing_shown(comparison.judged, lambda _: gain, _name),
         *comparison.limits,
+        *(f"{clause}." for clause in verdicts.not_tested(comparison.unjudged, _name)),
+        *_uncompared(scores, results, control),
         *beyond_primary.other_test_sets(scores, results, spoken_of, _name),
         *beyond_primary.all_test_sets(scores, comparison.judged, _name),
         *verdicts.adjusted(comparison.judged),
@@ -144,26 +146,31 @@ def declared(scores: Scores, results: Results) -> list[str]:
         return []
     where = verdicts.in_metric(result.condition.label, result.metric)
     subject = f"The comparison declared in advance, {result.arm} on {where}"
-    if result.difference is None:
-        return [f"{subject}, {'has no difference' if result.n_seeds else failed_seeds.no_scores(scores)}."]
     base = scores.baseline_of(scores.arm(result.arm), result.condition)
-    against = f" against {base.name}" if base else ""
+    if result.difference is None:
+        why = uncompared.reason(scores, scores.arm(result.arm), base, result.condition, result.metric) if base else ""
+        return [f"{subject}, {(result.n_seeds and why) or failed_seeds.no_scores(scores)}."]
     words = wording.equivalence(result, base.name if base else "the baseline")
-    detail = f"{verdicts.sample([result])}; tested alone" + (f"; {words}" if words else "")
-    return [f"{subject}, {moved(result, verdict_of(result))}{against} ({detail})."]
+    alone = "tested alone" if verdicts.tested(result) else ""
+    detail = "; ".join(filter(None, (verdicts.sample([result]), alone, words)))
+    return [f"{subject}, {described(result, base.name if base else '')} ({detail})."]
 
 
 def _verdicts(scores: Scores, judged: Sequence[Result], against: str) -> str:
     if len(judged) == 1:
-        return _one_arm(judged[0], against)
+        return f"{judged[0].arm} {described(judged[0], against)}."
     noun = _noun(scores, judged)
-    better, worse, neither = ([r for r in judged if verdict_of(r) == verdict] for verdict in wording.VERDICTS)
-    if len(neither) == len(judged):
-        ends = f"best {_sized(judged[0])}, worst {_sized(judged[-1])}"
-        if not any(map(tested, judged)):
-            return f"With one test image none of the {noun} is tested against {against}: {ends}."
+    groups = {kind: [result for result in judged if kind_of(result) == kind] for kind in verdicts.KINDS}
+    better, worse, neither, untested = (groups[kind] for kind in ("better", "worse", "", "untested"))
+    constant = wording.without_variance(judged, _name)
+    if untested:
+        head = f"The {noun} are not tested ({verdicts.why_untested(untested)}) against {against}"
+        return f"{'; '.join([f'{head}: {wording.ends(untested, _name)}', *constant])}."
+    if neither and len(neither) + len(groups["equal"]) == len(judged):
         # A single interval may leave zero out and still not survive the correction for the whole family.
-        return f"None of the {noun} differs significantly from {against}{correction(judged)}: {ends}."
+        none = f"None of the {noun} differs significantly from {against}{correction(judged)}"
+        none += f": {wording.ends(judged, _name)}"
+        return f"{'; '.join([none, *constant])}."
     parts = []
     if better:
         parts.append(f"{_count(better, judged)} better ({_extreme('best', better, better[0])})")
@@ -171,19 +178,7 @@ def _verdicts(scores: Scores, judged: Sequence[Result], against: str) -> str:
         parts.append(f"{_count(worse, judged)} worse ({_extreme('worst', worse, worse[-1])})")
     if neither:
         parts.append(f"{len(neither)} without a significant difference ({_extreme('best', neither, neither[0])})")
-    return f"Of the {noun}, against {against}: {'; '.join(parts)}."
-
-
-def _one_arm(result: Result, against: str) -> str:
-    if not tested(result):
-        return f"With one test image {result.arm} is not tested against {against}: {amount(result)}."
-    if verdict := verdict_of(result):
-        return f"{result.arm} {moved(result, verdict)} against {against}."
-    return f"{result.arm} shows no significant difference from {against}: {amount(result)}."
-
-
-def _sized(result: Result) -> str:
-    return f"{result.arm} with {amount(result)}"
+    return f"Of the {noun}, against {against}: {'; '.join([*parts, *constant])}."
 
 
 def _count(group: Sequence[Result], judged: Sequence[Result]) -> str:
@@ -191,7 +186,7 @@ def _count(group: Sequence[Result], judged: Sequence[Result]) -> str:
 
 
 def _extreme(word: str, group: Sequence[Result], result: Result) -> str:
-    return f"{word} {_sized(result)}" if len(group) > 1 else _sized(result)
+    return f"{word} {sized(result, _name)}" if len(group) > 1 else sized(result, _name)
 
 
 def _noun(scores: Scores, judged: Sequence[Result]) -> str:
@@ -209,15 +204,20 @@ def best_and_worst(scores: Scores, results: Results) -> str:
     scored = [r for r in scored if not scores.arm(r.arm).seedless] or scored
     if not scored:
         return ""
-    scored.sort(key=lambda r: r.mean or 0.0, reverse=style.higher_is_better)
     sizes = text.sample([r.n_seeds for r in scored], [r.n_images for r in scored])
     if len(scored) == 1:
         return f"On {condition.label} ({sizes}): {_mean(scored[0])} {style.label}."
     if different_images(scored):
         return f"The means in {style.label} on {condition.label} rest on different images, so none is called best ({sizes})."
+    ranked = on_the_same_seeds(scores, scored)
+    if len(ranked) < 2:
+        return f"The means in {style.label} on {condition.label} rest on different seeds, so none is called best ({sizes})."
+    ranked.sort(key=lambda r: r.mean or 0.0, reverse=style.higher_is_better)
+    others = [result.arm for result in scored if result not in ranked]
+    left_out = f" Not ranked, as their seeds are others: {labels.listing(others, NAMED)}." if others else ""
     untested = "" if scores.baseline else " The study declares no baseline, so nothing is tested."
-    ends = f"{_mean(scored[0])}; worst: {_mean(scored[-1])}"
-    return f"Best {style.label} on {condition.label} ({sizes}): {ends}.{untested}"
+    ends = f"{_mean(ranked[0])}; worst: {_mean(ranked[-1])}"
+    return f"Best {style.label} on {condition.label} ({sizes}): {ends}.{left_out}{untested}"
 
 
 def _mean(result: Result) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from drnbench.outputs.verdicts import amount, by_gain, correction, verdict_of
+from drnbench.outputs.verdicts import amount, by_gain, correction, kind_of, testable
 from drnbench.outputs.wording import Name, compared, equivalences, half_width, tally
 from drnbench.render import text
 from drnbench.results import labels
@@ -14,7 +14,7 @@ from drnbench.results.scores import Condition, Scores
 from drnbench.results.statistics import Equivalence, direction
 from drnbench.results.summary import Result, Results, higher_is_better
 
-EQUIVALENCES: tuple[Equivalence, ...] = ("equivalent", "not worse", "undecided")
+EQUIVALENCES: tuple[Equivalence, ...] = ("equivalent", "not worse", "undecided", "not judged")
 CONDITIONS = 2
 """So many further test sets are named one by one; over more, differences are counted."""
 
@@ -44,7 +44,7 @@ def other_test_sets(scores: Scores, results: Results, judged: Sequence[Result], 
     for result in judged:
         for condition in scores.arm(result.arm).conditions:
             for metric in scores.metrics[condition]:
-                cell = compared([results.get((result.arm, condition, metric))])
+                cell = list(filter(testable, compared([results.get((result.arm, condition, metric))])))
                 if cell and condition != result.condition:
                     columns.setdefault(condition, {}).setdefault(metric, []).extend(cell)
     if len(columns) > CONDITIONS:
@@ -68,7 +68,9 @@ def all_test_sets(scores: Scores, judged: Sequence[Result], name: Name) -> list[
         if condition is not None and test.p_holm is not None:
             higher = higher_is_better(test.setting.metric)
             claim = direction(test.difference, test.p_holm, higher_is_better=higher)
-            result = Result(test.arm, condition, test.setting.metric, difference=test.difference, claim=claim)
+            result = Result(
+                test.arm, condition, test.setting.metric, difference=test.difference, p_holm=test.p_holm, claim=claim
+            )
             columns.setdefault(test.setting, []).append(result)
     size = sum(test.p_holm is not None for test in tests)
     adjusted = f", after Holm's correction over {size} pooled differences" if size > 1 else ""
@@ -80,7 +82,7 @@ def all_test_sets(scores: Scores, judged: Sequence[Result], name: Name) -> list[
 
 def _ends(cells: Sequence[Result], name: Name) -> str:
     """Write the largest and the smallest of several differences none of which is significant."""
-    if len(cells) < 2 or any(map(verdict_of, cells)):
+    if len(cells) < 2 or any(result.claim for result in cells):
         return ""
     best, *_, worst = by_gain(cells)
     return f" (best {name(best)} with {amount(best)}; worst {name(worst)} with {amount(worst)})"
@@ -95,7 +97,7 @@ def _pooled_on(setting: Setting) -> str:
 def all_scores(scores: Scores, results: Results) -> list[str]:
     """Return how many scores differ from the baseline, for a headline whose answer is of something else."""
     arms = {arm.name for arm in scores.subject if not arm.seedless}
-    every = [result for result in compared(results.values()) if result.arm in arms]
+    every = [r for r in compared(results.values()) if r.arm in arms and testable(r)]
     if not every:
         return []
     subject = f"Of {text.count(len(every), 'difference')} in score to {scores.baseline_label}"
@@ -104,7 +106,7 @@ def all_scores(scores: Scores, results: Results) -> list[str]:
 
 def _one_condition(condition: Condition, by_metric: Mapping[str, list[Result]], name: Name) -> str:
     every = [result for cells in by_metric.values() for result in cells]
-    if len(every) > 1 and not any(verdict_of(result) for result in every):
+    if len(every) > 1 and all(kind_of(result) in ("", "equal") for result in every):
         metrics = labels.listing([text.style(metric).label for metric in by_metric])
         margins = equivalences(by_metric, name)
         return f"On {condition.label} none of {len(every)} differences in {metrics} is significant{margins}."
@@ -114,9 +116,11 @@ def _one_condition(condition: Condition, by_metric: Mapping[str, list[Result]], 
 
 def _counted(subject: str, every: Sequence[Result], name: Name) -> str:
     """Return the numbers of gains and losses over many test sets, with the largest loss by its half-widths."""
-    worse = [result for result in every if verdict_of(result) == "worse"]
-    better = sum(verdict_of(result) == "better" for result in every)
+    worse = [result for result in every if result.claim == "worse"]
+    better = sum(result.claim == "better" for result in every)
+    constant = sum(kind_of(result) == "constant" for result in every)
     counts = f"{better or 'none'} significantly better, {len(worse) or 'none'} worse{correction(every)}"
+    counts += f", {constant} by the same amount on every seed and image" if constant else ""
     kinds = Counter(result.equivalence for result in every)
     margins = [f"{kinds[kind]} {kind}" for kind in EQUIVALENCES if kinds[kind]]
     within = f"; within the margin: {', '.join(margins)}" if margins else ""

@@ -9,9 +9,10 @@ from drnbench.evaluation import metrics
 from drnbench.outputs import failed_seeds, search_summary, wording
 from drnbench.render import text
 from drnbench.results import labels
+from drnbench.results.ranking import different_images, on_the_same_seeds
 from drnbench.results.scores import Condition, Scores
 from drnbench.results.statistics import STAR_SEEDS, Difference
-from drnbench.results.summary import Result, different_images
+from drnbench.results.summary import Result
 
 ONE_SAMPLE = {
     "checkpoints": "over images: one seed, so it speaks of these checkpoints",
@@ -140,14 +141,25 @@ def lost_images(scored: Iterable[Result]) -> list[str]:
 
 
 def unranked(scores: Scores, scored: Iterable[Result]) -> list[str]:
-    """Return that some means are not ranked, as they rest on different images; [] where all are ranked."""
+    """Return which means are not ranked, as they rest on different images or seeds; [] where all are ranked."""
     columns: dict[tuple[Condition, str], list[Result]] = {}
     for result in scored:
         if scores.is_contender(scores.arm(result.arm)):
             columns.setdefault((result.condition, result.metric), []).append(result)
-    if not any(map(different_images, columns.values())):
-        return []
-    return ["Means over different images are not ranked: none of them is bold or underlined."]
+    sentences = []
+    if any(map(different_images, columns.values())):
+        sentences.append("Means over different images are not ranked: none of them is bold or underlined.")
+    ranked = {id(result) for column in columns.values() for result in on_the_same_seeds(scores, column)}
+    unranked = dict.fromkeys(r.arm for column in columns.values() for r in column if id(r) not in ranked)
+    if unranked:
+        names, verb = text.listed(list(unranked)), "does" if len(unranked) == 1 else "do"
+        alike = "all of an arm's planned seeds" if scores.plan.until else "the same seeds, those that most arms have,"
+        sentences.append(f"Only means over {alike} are ranked: {names} {verb} not compete.")
+    if scores.plan.until and any(len(column) > 1 for column in columns.values()):
+        sentences.append(
+            "Arms with different numbers of seeds are ranked together: widths, not means, decided on them."
+        )
+    return sentences
 
 
 def _fewer_pairs(scores: Scores) -> list[str]:
@@ -218,7 +230,9 @@ def _unmarked(scored: list[Result]) -> str:
     compared = {result.metric: result for result in scored if result.difference is not None}
     without = [text.style(metric).label for metric, result in compared.items() if result.margin is None]
     scope = f" (no margin is declared in {labels.listing(without)})" if without else ""
-    return f"a trained arm without a mark: undecided{scope}"
+    few = any(result.equivalence == "not judged" for result in scored)
+    unjudged = f", or under {STAR_SEEDS} common seeds or two images not judged" if few else ""
+    return f"a trained arm without a mark: undecided{unjudged}{scope}"
 
 
 def emphasis(scores: Scores) -> str:

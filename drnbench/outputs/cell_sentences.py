@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from drnbench.outputs import beyond_primary, failed_seeds, verdicts, wording
-from drnbench.outputs.arm_sentences import NO_EVIDENCE, declared
-from drnbench.outputs.over_control import over_control
-from drnbench.outputs.verdicts import amount, control_verdict, moved, tested, verdict_of
+from drnbench.outputs import beyond_primary, controls, failed_seeds, uncompared, verdicts, wording
+from drnbench.outputs.arm_sentences import declared
+from drnbench.outputs.over_control import equal_to_control, over_control
+from drnbench.outputs.verdicts import Kind, amount, described, kind_of, tested
 from drnbench.render import text
+from drnbench.results import labels
 from drnbench.results.scores import Arm, Scores
-from drnbench.results.statistics import Verdict
 from drnbench.results.summary import Result, Results
 
 NAMED = 4
@@ -25,12 +25,14 @@ class Controls:
 
     Attributes:
         sentence: in which of them a control shows the gain that should be there; empty without a control.
+        results: of the controls that have a difference, in the metric of the cells.
         undetected: the cells, by arm, in which none does; empty without a control.
         gains: the largest detected gain of a control of each other cell, by arm.
 
     """
 
     sentence: str
+    results: Sequence[Result]
     undetected: frozenset[str]
     gains: Mapping[str, float]
 
@@ -55,11 +57,11 @@ def sentences(scores: Scores, results: Results) -> list[str]:
     if not compared:
         yet = " yet" if failed_seeds.unfinished(scores) else ""
         return [f"No arm has scores to compare with {scores.baseline_label}{yet}."]
-    controls = _controls(scores, results, compared)
+    of_cells = _controls(scores, results, compared)
     return [
         *declared(scores, results),
-        controls.sentence,
-        *_answer(scores, results, compared, controls),
+        of_cells.sentence,
+        *_answer(scores, results, compared, of_cells),
         _below_reference(scores, results, compared),
     ]
 
@@ -76,7 +78,7 @@ def context(scores: Scores, arm: Arm, among: Sequence[Arm], skip: Sequence[str] 
     )
 
 
-def _answer(scores: Scores, results: Results, compared: list[Result], controls: Controls) -> list[str]:
+def _answer(scores: Scores, results: Results, compared: list[Result], of_cells: Controls) -> list[str]:
     """Return the sentence on all cells, and what limits and contradicts it."""
     comparison = verdicts.compare(compared)
     # The comparison that is declared in advance has its own sentence.
@@ -89,12 +91,12 @@ def _answer(scores: Scores, results: Results, compared: list[Result], controls: 
     contrast = _contrast(scores, [scores.arm(result.arm) for result in judged])
     if len(judged) == 1:
         subject = contrast or f"{judged[0].arm} against {scores.baseline_label}"
-        answer = f"{subject} {moved(judged[0], verdict_of(judged[0]))}{where} ({sizes})."
+        answer = f"{subject} {described(judged[0])}{where} ({sizes})."
         if judged[0].primary:
             answer = ""
     else:
         subject = f"{contrast}," if contrast and where else contrast or f"Against {scores.baseline_label}"
-        groups = [_group(scores, judged, verdict) for verdict in wording.VERDICTS]
+        groups = [_group(scores, judged, kind) for kind in verdicts.KINDS]
         answer = f"{subject}{where} ({sizes}): {'; '.join(group for group in groups if group)}."
     arms = [scores.arm(result.arm) for result in comparison.judged]
 
@@ -103,16 +105,23 @@ def _answer(scores: Scores, results: Results, compared: list[Result], controls: 
 
     return [
         answer,
-        *over_control(scores, [result for result in comparison.judged if result.arm in controls.gains], name),
+        *over_control(scores, [result for result in comparison.judged if result.arm in of_cells.gains], name),
+        *equal_to_control(scores, comparison.judged, name),
         wording.equivalence_sentence(wording.compared(judged), scores.baseline_label, name),
         *beyond_primary.other_metrics(scores, results, comparison.judged, name),
-        *_no_evidence(scores, comparison, controls),
-        wording.nothing_shown(comparison.judged, lambda result: controls.gains.get(result.arm), name),
+        *_no_evidence(scores, results, comparison, of_cells),
+        wording.nothing_shown(comparison.judged, lambda result: of_cells.gains.get(result.arm), name),
         *comparison.limits,
+        *(f"{clause}." for clause in verdicts.not_tested(comparison.unjudged, _name)),
+        *uncompared.sentences(scores, results, scores.subject),
         *beyond_primary.other_test_sets(scores, results, comparison.judged, name),
         *beyond_primary.all_test_sets(scores, comparison.judged, name),
         *verdicts.adjusted(comparison.judged),
     ]
+
+
+def _name(result: Result) -> str:
+    return result.arm
 
 
 def _contrast(scores: Scores, arms: Sequence[Arm]) -> str:
@@ -135,12 +144,11 @@ def _contrast(scores: Scores, arms: Sequence[Arm]) -> str:
     return " and ".join(parts)
 
 
-def _group(scores: Scores, judged: Sequence[Result], verdict: Verdict) -> str:
-    """Write `1 of 2 better (network=S with ...)`; nothing where no cell has the verdict."""
-    group, total = [result for result in judged if verdict_of(result) == verdict], len(judged)
+def _group(scores: Scores, judged: Sequence[Result], kind: Kind) -> str:
+    """Write `1 of 2 better (network=S with ...)`; nothing where no cell is of that kind."""
+    group, total = [result for result in judged if kind_of(result) == kind], len(judged)
     if not group:
         return ""
-    head = _count(len(group), total, verdict) if any(map(tested, judged)) else "not tested, with one test image"
     one_metric = len({result.metric for result in judged}) == 1
     arms = [scores.arm(result.arm) for result in judged]
 
@@ -148,67 +156,82 @@ def _group(scores: Scores, judged: Sequence[Result], verdict: Verdict) -> str:
         cell = context(scores, scores.arm(result.arm), arms) or result.condition.label
         return f"{cell} with {amount(result)}" + ("" if one_metric else f" {text.style(result.metric).label}")
 
+    head = _count(group, total, kind)
+    if kind == "untested":
+        return f"{head}: {', '.join(sized(result) for result in (group if total <= NAMED else (group[0], group[-1])))}"
     if total <= NAMED or len(group) == 1:
         return f"{head} ({', '.join(sized(result) for result in group)})"
     return f"{head} (best {sized(group[0])}; worst {sized(group[-1])})"
 
 
-def _count(count: int, total: int, verdict: Verdict) -> str:
-    if count < total:
-        return f"{count} of {total} {verdict or NEITHER}"
-    if verdict:
-        return f"{'both' if total == 2 else f'all {total}'} {verdict}"
-    return f"{'neither' if total == 2 else f'none of {total}'} differs significantly"
+def _count(group: Sequence[Result], total: int, kind: Kind) -> str:
+    words = {
+        "": NEITHER,
+        "equal": "equal on every seed and image",
+        "constant": "different by a constant on every seed and image, which leaves nothing to test",
+        "untested": f"not tested ({verdicts.why_untested(group)})",
+    }.get(kind, kind)
+    if len(group) < total:
+        return f"{len(group)} of {total} {words}"
+    if kind == "":
+        return f"{'neither' if total == 2 else f'none of {total}'} differs significantly"
+    return words if kind == "untested" else f"{'both' if total == 2 else f'all {total}'} {words}"
 
 
-def _no_evidence(scores: Scores, comparison: verdicts.Comparison, controls: Controls) -> list[str]:
+def _no_evidence(scores: Scores, results: Results, comparison: verdicts.Comparison, of_cells: Controls) -> list[str]:
     """Return what cells without a significant difference do not show, where their control is not detected."""
     neither = [result for result in comparison.of("") if tested(result)]
-    undetected = [result for result in neither if result.arm in controls.undetected]
-    if not undetected:
+    undetected = [result for result in neither if result.arm in of_cells.undetected]
+    if scores.control is None:
         return []
-    if len(undetected) == len(neither):
-        return [NO_EVIDENCE]
-    arms = [scores.arm(result.arm) for result in comparison.judged]
-    names = ", ".join(context(scores, scores.arm(result.arm), arms) for result in undetected[:NAMED])
-    names += f" and {len(undetected) - NAMED} more" if len(undetected) > NAMED else ""
-    return [f"The positive control is not detected for {names}: no evidence of equality there."]
+    if undetected and len(undetected) < len(neither):
+        arms = [scores.arm(result.arm) for result in comparison.judged]
+        cells = labels.listing([context(scores, scores.arm(result.arm), arms) for result in undetected], NAMED)
+        return [f"The positive control is not detected for {cells}: no evidence of equality there."]
+    if undetected and of_cells.gains:
+        return [controls.NO_EVIDENCE]
+    return controls.no_evidence(scores, results, of_cells.results, comparison.judged)
 
 
 def _controls(scores: Scores, results: Results, compared: list[Result]) -> Controls:
     """Return what the positive controls of all cells say."""
     if scores.control is None:
-        return Controls("", frozenset(), {})
+        return Controls("", [], frozenset(), {})
     shown: dict[tuple[object, ...], Result] = {}
     gains: dict[str, float] = {}
     for cell in compared:
-        controls = scores.controls_of(scores.arm(cell.arm), cell.condition)
-        column = [results.get((arm.name, cell.condition, cell.metric)) for arm in controls]
+        of_cell = scores.controls_of(scores.arm(cell.arm), cell.condition)
+        column = [results.get((arm.name, cell.condition, cell.metric)) for arm in of_cell]
         scored = [result for result in column if result is not None and result.difference is not None]
         shown |= {(result.arm, result.condition): result for result in scored}
-        detected = [abs(r.difference.mean) for r in scored if r.difference and control_verdict(r) == "better"]
+        detected = [gain for result in scored if (gain := controls.gain(result)) is not None]
         if detected:
             gains[cell.arm] = max(detected)
     undetected = frozenset(cell.arm for cell in compared if cell.arm not in gains)
-    return Controls(_control_sentence(scores, list(shown.values())), undetected, gains)
+    sentence = _control_sentence(scores, results, list(shown.values()))
+    return Controls(sentence, list(shown.values()), undetected, gains)
 
 
-def _control_sentence(scores: Scores, shown: Sequence[Result]) -> str:
+def _control_sentence(scores: Scores, results: Results, shown: Sequence[Result]) -> str:
     name = _control_name(scores)
     if not shown:
         return f"The positive control {name} {failed_seeds.no_scores(scores)}."
-    detected = [result for result in shown if control_verdict(result) == "better"]
-    rest = [result for verdict in ("", "worse") for result in shown if control_verdict(result) == verdict]
-    if not detected:
-        return (
-            f"The positive control is not {'detected' if any(map(tested, rest)) else 'tested'}: {name} differs by "
-            f"{_ends(scores, rest, shown)} from its baseline."
-        )
-    one_seed = all(result.difference.level == "checkpoints" for result in detected if result.difference)
-    status = "seems, with one seed, to be detected" if one_seed else "is detected"
+    groups: dict[str, list[Result]] = {}
+    for result in shown:
+        groups.setdefault(controls.stated([result]), []).append(result)
+    detected = groups.pop("is detected", [])
+    metrics = {result.metric for result in shown}
+    where = f" in {text.style(metrics.pop()).label}" if len(metrics) == 1 else ""
     many = f" in {len(detected)} of {len(shown)} cells" if len(shown) > 1 else ""
-    sentence = f"The positive control {status}{many}: {name} gains {_ends(scores, detected, shown)}"
-    return f"{sentence}; not detected: {_ends(scores, rest, shown)}." if rest else f"{sentence}."
+    if detected:
+        parts = [f"is detected{many}{where}: {name} gains {_ends(scores, detected, shown)}"]
+        parts += [f"{state.removeprefix('is ')}: {_ends(scores, rest, shown)}" for state, rest in groups.items()]
+    else:
+        parts = [
+            f"{state}{where}: {name} differs by {_ends(scores, rest, shown)} from its baseline"
+            for state, rest in groups.items()
+        ]
+    return f"The positive control {'; '.join(parts)}{controls.other_metrics(scores, results, shown)}."
 
 
 def _control_name(scores: Scores) -> str:

@@ -1,4 +1,4 @@
-"""Seeds that failed: every mean leaves them out, so rows, captions and headlines say so."""
+"""Seeds that failed, which every mean leaves out, and seeds far from the others, which it holds: said wherever means stand."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 from drnbench.render import text
 from drnbench.results import labels
+from drnbench.results.outlying import Outlier, outlying
 from drnbench.results.scores import Arm, Scores, TrialState
 
 NAMED = 4
 """So many arms are named one by one; of more, the number."""
+PLACES = 2
+"""So many test sets with outlying seeds are named one by one; of more, the number of arms."""
 VERBS = {"diverged": "diverged", "oom": "ran out of memory", "timeout": "timed out", "killed": "got killed"}
 """Kind of a failure -> verb; any other: failed."""
 
@@ -25,13 +28,44 @@ def count(arms: Sequence[Arm]) -> str:
 
 
 def sentences(scores: Scores) -> list[str]:
-    """Return which seeds failed, in a sentence; [] where none did."""
+    """Return which seeds failed, and which lie far from the others; [] where none does."""
     groups: dict[str, list[str]] = {}
     for arm in scores.arms:
         if _failed([arm]):
             groups.setdefault(_failures(arm), []).append(arm.name)
     parts = [f"{_names(names)}: {'each ' if len(names) > 1 else ''}{words}" for words, names in groups.items()]
-    return [f"{'; '.join(parts)}."] if parts else []
+    return [*([f"{'; '.join(parts)}."] if parts else []), *_outlying(scores)]
+
+
+def _outlying(scores: Scores) -> list[str]:
+    """Return which seeds lie far from the other seeds of their arm: a sentence for each test set and set of seeds."""
+    groups: dict[tuple[object, ...], list[Outlier]] = {}
+    for outlier in outlying(scores):
+        key = (outlier.condition, outlier.metric, outlier.seeds, outlier.all_seeds, outlier.distance > 0)
+        groups.setdefault(key, []).append(outlier)
+    first, others = list(groups.values())[:PLACES], list(groups.values())[PLACES:]
+    more = sum(map(len, others))
+    rest = [f"So do seeds of {text.count(more, 'more arm')} on other test sets or metrics."] if more else []
+    return [*map(_apart, first), *rest]
+
+
+def _apart(group: Sequence[Outlier]) -> str:
+    """Write `Seed 2 of ρ=0.3 lies 21.4 dB below the other seeds on Set5, bd ×4 in PSNR-Y; the mean includes it`."""
+    first, style = group[0], text.style(group[0].metric)
+    sizes = sorted(text.number(abs(outlier.distance), style.decimals - 1) for outlier in group)
+    distance = "–".join(dict.fromkeys((sizes[0], sizes[-1]))) + style.unit
+    seeds, below = list(map(str, first.seeds)), "above" if first.distance > 0 else "below"
+    arms = labels.listing([outlier.arm for outlier in group], NAMED)
+    many = len(seeds) > 1 and not (first.all_seeds and len(seeds) == 2)
+    if many and first.all_seeds:
+        words = f"The seeds of {arms} lie up to {distance} apart"
+    elif first.all_seeds:
+        words = f"Seed {seeds[0]} of {arms} lies {distance} below seed {seeds[1]}"
+    else:
+        verb = f"lie up to {distance}" if many else f"lies {distance}"
+        words = f"Seed{'s' if many else ''} {labels.listing(seeds)} of {arms} {verb} {below} the other seeds"
+    where = f"on {first.condition.label} in {style.label}"
+    return f"{words} {where}; the mean{'s' if len(group) > 1 else ''} include{'' if len(group) > 1 else 's'} {'them' if many else 'it'}."
 
 
 def no_scores(scores: Scores) -> str:

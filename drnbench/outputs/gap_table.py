@@ -63,7 +63,7 @@ def _columns(
     decimals = style.delta_decimals
     quantities = {
         "train": _each(cells, lambda gap: Entry(text.number(gap.train_mean, style.decimals))),
-        "test": means(tests, lines, style),
+        "test": means(study.scores, tests, lines, style),
         "gap": _each(cells, lambda gap: _signed(gap.value, decimals, _half(gap, decimals))),
         "bicubic gap": _each(cells, lambda gap: _signed(gap.bicubic, decimals)),
     }

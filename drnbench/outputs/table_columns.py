@@ -16,8 +16,9 @@ from drnbench.render import text
 from drnbench.render.table import EMPTY, MARGIN_MARKS, MARKS, Column, Entry, Row
 from drnbench.results.costs import Costs, scaled_unit, three_digits
 from drnbench.results.plan_record import AxisRecord
+from drnbench.results.ranking import different_images, on_the_same_seeds
 from drnbench.results.scores import Condition, Scores
-from drnbench.results.summary import Result, Results, different_images
+from drnbench.results.summary import Result, Results
 
 
 class FilledColumn(NamedTuple):
@@ -101,7 +102,7 @@ def score_columns(scores: Scores, frame: Skeleton, cells: ScoreCells) -> Iterato
     """Yield the mean, published numbers, and the difference to the baseline."""
     style, head = text.style(cells.metric), cells.group.head
     blank = [Entry()] * (len(cells.published) - len(cells.results))
-    yield FilledColumn(Column(metric_head(style), head), [*means(cells.results, frame.lines, style), *blank])
+    yield FilledColumn(Column(metric_head(style), head), [*means(scores, cells.results, frame.lines, style), *blank])
     if any(cells.published):
         entries = [Entry() if number is None else Entry(number.text) for number in cells.published]
         yield FilledColumn(Column("published", head), entries)
@@ -125,13 +126,13 @@ def seed_counts(results: Results, lines: Sequence[Line]) -> list[Entry]:
 def _seed_count(results: Results, line: Line) -> Entry:
     if line.seedless:
         return Entry(EMPTY)
-    names, most = {arm.name for arm in line.arms}, dict[tuple[str, Condition], int]()
+    names, numbers = {arm.name for arm in line.arms}, dict[tuple[str, Condition], set[int]]()
     for result in results.values():
         if result.arm in names:
-            # Over the metrics: an arm without D has no seeds in a metric of D.
-            cell = result.arm, result.condition
-            most[cell] = max(most.get(cell, 0), result.n_seeds)
-    count = span([str(count) for count in sorted(set(most.values()))] or ["0"])
+            numbers.setdefault((result.arm, result.condition), set()).add(result.n_seeds)
+    # An arm without D has no seeds in a metric of D.
+    counts = {count for cell in numbers.values() for count in (cell - {0} or {0})}
+    count = span(list(map(str, sorted(counts))) or ["0"])
     failures = failed_seeds.count(line.arms)
     return replace(count, tail=f"({failures})") if failures else count
 
@@ -150,31 +151,38 @@ def metric_head(style: text.MetricStyle, quantity: str | None = None) -> str:
     return f"{quantity}{unit}" if quantity else f"{style.label}{unit} {'↑' if style.higher_is_better else '↓'}"
 
 
-def means(results: Sequence[Result | None], lines: Sequence[Line], style: text.MetricStyle) -> list[Entry]:
+def means(
+    scores: Scores, results: Sequence[Result | None], lines: Sequence[Line], style: text.MetricStyle
+) -> list[Entry]:
     """Return a column of means with half-widths: of each condition the best contender bold, the second underlined.
 
-    Means over different images are not ranked, unless one is infinite, on all of its images.
+    Means over different images are not ranked, unless one is infinite, on all of its images, and neither are means over
+    other seeds than most arms have.
     """
     entries = [_mean(result, style) for result in results]
     contenders: dict[Condition, dict[int, float]] = {}
     for n, (result, line) in enumerate(zip(results, lines, strict=True)):
         if result is not None and result.mean is not None and line.contends:
             # As written: arms that look equal in the table are equally bold.
-            shown = result.mean if result.equals_hr else float(entries[n].main.replace("−", "-"))
-            contenders.setdefault(result.condition, {})[n] = style.sign * shown
+            printed = result.mean if result.equals_hr else float(entries[n].main.replace("−", "-"))
+            contenders.setdefault(result.condition, {})[n] = style.sign * printed
     # Conditions are different tasks: the best of each.
     for values in contenders.values():
-        if different_images([result for n in values if (result := results[n]) is not None]):
+        column = [result for n in values if (result := results[n]) is not None]
+        if different_images(column):
             for n, value in values.items():
                 entries[n] = replace(entries[n], bold=value == math.inf)
             continue
-        ranked = sorted(values.values(), reverse=True)
+        competing = {result.arm for result in on_the_same_seeds(scores, column)}
+        competitors = {n: value for n, value in values.items() if (result := results[n]) and result.arm in competing}
+        ranked = sorted(competitors.values(), reverse=True)
+        if len(ranked) < 2:
+            continue
         best = ranked[0]
         # Of two, the second is no distinction; after a tie for the best there is no second.
         second = ranked[1] if len(ranked) > 2 else best
-        for n, value in values.items():
-            if len(values) > 1:
-                entries[n] = replace(entries[n], bold=value == best, underlined=value == second < best)
+        for n, value in competitors.items():
+            entries[n] = replace(entries[n], bold=value == best, underlined=value == second < best)
     return entries
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from drnbench.evaluation import metrics
 from drnbench.render import text
+from drnbench.results import labels
 from drnbench.results.scores import Condition, Scores
 from drnbench.results.statistics import STAR_SEEDS, Verdict
 from drnbench.results.summary import Result, Results
@@ -19,6 +21,13 @@ VERBS: dict[tuple[Verdict, bool], str] = {
 }
 """(verdict, higher is better) -> verb before the size of a difference."""
 TWO_SEEDS = "Two seeds: nothing is starred, and only what is clear after Holm's correction is named."
+NAMED = 4
+"""So many arms are named one by one; of more, the first ones."""
+NUMBERS = {1: "one seed", 2: "two seeds"}
+Kind = Literal["better", "worse", "", "constant", "equal", "untested"]
+"""What a difference is: tested with its verdict, without variance (the same everywhere, or none at all), or not tested."""
+
+KINDS: tuple[Kind, ...] = ("better", "worse", "", "constant", "equal", "untested")
 
 
 @dataclass(frozen=True)
@@ -26,41 +35,105 @@ class Comparison:
     """Arms that are compared with their baselines, the largest gain first.
 
     Attributes:
-        judged: results with a difference.
+        judged: results with a difference: those of several seeds and images where there are any, else all.
+        unjudged: the other results with a difference, which say nothing of a method.
         limits: sentences on what limits every claim.
 
     """
 
     judged: tuple[Result, ...]
+    unjudged: tuple[Result, ...]
     limits: tuple[str, ...]
 
-    def of(self, verdict: Verdict) -> list[Result]:
-        """Return the arms of one verdict."""
-        return [result for result in self.judged if verdict_of(result) == verdict]
+    def of(self, kind: Kind) -> list[Result]:
+        """Return the arms of one kind."""
+        return [result for result in self.judged if kind_of(result) == kind]
 
 
-def compare(results: Sequence[Result]) -> Comparison:
+def compare(results: Iterable[Result]) -> Comparison:
     """Classify results, at least one of which has a difference.
 
-    Among arms with several seeds, one with a single seed is counted and not judged: it says nothing of a method. Arms
-    with two seeds among others with more are judged, and counted: no star is theirs to earn.
+    Arms with two seeds among others with more are judged, and counted: no star is theirs to earn.
     """
     compared = [(result, result.difference) for result in results if result.difference]
-    most = max(difference.seeds for _, difference in compared)
-    judged = [result for result, difference in compared if difference.seeds > 1 or most < 2]
-    few = sum(1 < difference.seeds < STAR_SEEDS <= most for _, difference in compared)
+    several = [(result, difference) for result, difference in compared if not _untestable(result)]
+    judged = by_gain([result for result, _ in several or compared])
     limits = []
-    if most < 2:
+    if several:
+        few = sum(difference.seeds < STAR_SEEDS for _, difference in several)
+        if few == len(several):
+            limits.append(TWO_SEEDS)
+        elif few:
+            limits.append(f"{text.count(few, 'arm')} with two seeds: not starred.")
+    elif all(result.seedless for result, _ in compared):
+        limits.append("Untrained methods have no seeds: these are differences on these images.")
+    elif all(difference.seeds == 1 for _, difference in compared):
         limits.append("One seed: these are differences between checkpoints, not between methods.")
-    elif most < STAR_SEEDS:
-        limits.append(TWO_SEEDS)
-    elif few:
-        limits.append(f"{text.count(few, 'arm')} with two seeds: not starred.")
     if all(difference.images == 1 for _, difference in compared):
         limits.append("One test image: these are differences on this image, not of the methods.")
-    if unjudged := len(compared) - len(judged):
-        limits.append(f"{text.count(unjudged, 'more arm')} with one seed, not judged.")
-    return Comparison(tuple(by_gain(judged)), tuple(limits))
+    unjudged = [result for result, _ in compared if several and _untestable(result)]
+    return Comparison(tuple(judged), tuple(unjudged), tuple(limits))
+
+
+def not_tested(unjudged: Sequence[Result], name: Callable[[Result], str]) -> list[str]:
+    """Return clauses on arms that are not tested among others that are: `ρ=1 is not tested (one common seed)`."""
+    groups: dict[str, list[Result]] = {}
+    for result in unjudged:
+        groups.setdefault(_untestable(result), []).append(result)
+    return [
+        f"{labels.listing(list(map(name, group)), NAMED)} {'is' if len(group) == 1 else 'are'} not tested ({why})"
+        for why, group in groups.items()
+    ]
+
+
+def kind_of(result: Result) -> Kind:
+    """Return what a difference is; one without variance is that at any number of seeds, if it is no difference."""
+    difference = result.difference
+    if difference is not None and difference.equal:
+        return "equal"
+    if _untestable(result):
+        return "untested"
+    return "constant" if difference is not None and difference.constant else result.claim
+
+
+def testable(result: Result) -> bool:
+    """Return True if a difference has the seeds and images of a test, whether it varies or not."""
+    return not _untestable(result)
+
+
+def tested(result: Result) -> bool:
+    """Return True if a difference is tested: it has several seeds and images, and varies."""
+    return kind_of(result) in ("better", "worse", "")
+
+
+def judged_alone(result: Result) -> bool:
+    """Return True if a difference has the seeds and images without which neither a control nor equality is judged."""
+    difference = result.difference
+    return difference is not None and difference.level == "method" and difference.seeds >= STAR_SEEDS
+
+
+def why_untested(results: Iterable[Result]) -> str:
+    """Write why some results are not tested: `one common seed`, `one common seed and one test image`."""
+    return labels.listing(list(dict.fromkeys(filter(None, map(_untestable, results)))) or ["no difference"])
+
+
+def why_not_judged(results: Iterable[Result]) -> str:
+    """Write why controls or equality are not judged: `two seeds`, `one seed and one test image`."""
+    reasons: dict[str, None] = {}
+    for result in results:
+        if (difference := result.difference) and not judged_alone(result):
+            few = NUMBERS.get(difference.seeds, ""), "one test image" if difference.images == 1 else ""
+            reasons |= dict.fromkeys(filter(None, few))
+    return labels.listing(list(reasons) or ["no difference"])
+
+
+def _untestable(result: Result) -> str:
+    """Write why a difference cannot be tested; empty where it can, or could if it varied."""
+    difference = result.difference
+    if difference is None or result.seedless:
+        return "untrained" if result.seedless else "no difference"
+    few = ["one common seed"] * (difference.seeds == 1) + ["one test image"] * (difference.images == 1)
+    return labels.listing(few) if few else ""
 
 
 def by_gain(results: Sequence[Result]) -> list[Result]:
@@ -85,24 +158,9 @@ def interval_verdict(result: Result) -> Verdict:
     return "better" if (difference.low > 0) == style.higher_is_better else "worse"
 
 
-def verdict_of(result: Result) -> Verdict:
-    """Return what a sentence may say of a difference: the star, or, with fewer seeds, its adjusted test at its own level.
-
-    One test image shows nothing, whatever its seeds show.
-    """
-    return result.claim if tested(result) else ""
-
-
-def tested(result: Result) -> bool:
-    """Return True if a difference is of more than one test image, without which nothing is tested."""
-    return result.difference is not None and result.difference.images > 1
-
-
 def corrected(results: Iterable[Result]) -> bool:
     """Return True if tests of some results are adjusted together with others."""
-    tests = [result for result in results if tested(result) and not result.primary]
-    # Results of single checkpoints earn no star and name no family, but are adjusted all the same.
-    return any(result.family > 1 for result in tests) or (len(tests) > 1 and not any(r.family for r in tests))
+    return any(result.family > 1 for result in results if tested(result) and not result.primary)
 
 
 def adjusted(judged: Sequence[Result]) -> list[str]:
@@ -110,24 +168,12 @@ def adjusted(judged: Sequence[Result]) -> list[str]:
     if not corrected(judged):
         return []
     size = max(result.family for result in judged)
-    over = f" over {text.count(size, 'difference')}" if size else ""
-    return [f"Verdicts are after Holm's correction{over}."]
+    return [f"Verdicts are after Holm's correction over {text.count(size, 'difference')}."]
 
 
 def correction(results: Iterable[Result]) -> str:
     """Write ` after Holm's correction` where tests are adjusted together; else nothing."""
     return " after Holm's correction" if corrected(results) else ""
-
-
-def control_verdict(result: Result) -> Verdict:
-    """Return the verdict on a positive control: with three seeds its interval, which is looked at alone.
-
-    That a gain is there is asked of the control before all others, so no family corrects it. Fewer seeds, or one image,
-    are held to the adjusted test: noise would often detect a control.
-    """
-    difference = result.difference
-    alone = difference is not None and difference.level == "method" and difference.seeds >= STAR_SEEDS
-    return interval_verdict(result) if alone else verdict_of(result)
 
 
 def amount(result: Result) -> str:
@@ -136,12 +182,36 @@ def amount(result: Result) -> str:
     return text.delta(result.difference, result.metric)
 
 
+def size(result: Result) -> str:
+    """Write a difference with its unit."""
+    assert result.difference is not None
+    style = text.style(result.metric)
+    return f"{text.signed(result.difference.mean, style.delta_decimals)}{style.unit}"
+
+
+def described(result: Result, baseline: str = "") -> str:
+    """Write what a difference is, as a predicate of the arm.
+
+    It reads `gains +0.213 dB [+0.150, +0.270] against ρ=0`, `is not tested (one common seed) against ρ=0: +0.213 dB [...]`.
+    """
+    against, kind = f" against {baseline}" if baseline else "", kind_of(result)
+    match kind:
+        case "equal":
+            return f"{f'equals {baseline}' if baseline else 'is equal'} on every seed and image"
+        case "constant":
+            to = f" from {baseline}" if baseline else ""
+            return f"differs{to} by a constant {size(result)} on every seed and image, which leaves nothing to test"
+        case "untested":
+            return f"is not tested ({why_untested([result])}){against}: {amount(result)}"
+        case "":
+            return f"shows no significant difference{f' from {baseline}' if baseline else ''}: {amount(result)}"
+    return f"{moved(result, kind)}{against}"
+
+
 def moved(result: Result, verdict: Verdict) -> str:
-    """Write a difference as a gain or a loss: `gains +0.213 dB [+0.150, +0.270]`, `loses 0.497 dB [0.395, 0.599]`."""
+    """Write a difference as the gain or the loss of a verdict: `gains +0.213 dB [...]`, `loses 0.497 dB [0.395, 0.599]`."""
     assert result.difference is not None
     d, style = result.difference, text.style(result.metric)
-    if not verdict:
-        return f"{'shows no significant difference' if tested(result) else 'is not tested'}: {amount(result)}"
     if d.mean < 0:  # the verb says the sign
         low, high = (None if end is None else -end for end in (d.high, d.low))
         between = (
@@ -156,6 +226,8 @@ def moved(result: Result, verdict: Verdict) -> str:
 def sample(results: Sequence[Result]) -> str:
     """Write how many seeds and images differences have."""
     differences = [result.difference for result in results if result.difference]
+    if all(result.seedless for result in results):
+        return f"no seeds, {text.span([d.images for d in differences], 'image')}"
     if len({(d.seeds, d.images, d.level) for d in differences}) == 1 and differences[0].seeds == 1:
         return f"one seed, so these checkpoints only, {text.count(differences[0].images, 'image')}"
     return text.sample([d.seeds for d in differences], [d.images for d in differences])

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal
 
 from drnbench.outputs import verdicts
-from drnbench.outputs.verdicts import amount, interval_verdict, moved, tested, verdict_of
+from drnbench.outputs.verdicts import NAMED, amount, described, interval_verdict, judged_alone, kind_of
 from drnbench.render import text
 from drnbench.results import labels
 from drnbench.results.scores import Arm, Condition, Scores
-from drnbench.results.statistics import Equivalence, Verdict
+from drnbench.results.statistics import Equivalence
 from drnbench.results.summary import Result
 
 Name = Callable[[Result], str]
 """The arm, or the cell, of a result in words."""
-NAMED = 4
-"""So many arms are named one by one; of more, the first ones."""
-VERDICTS: tuple[Verdict, ...] = ("better", "worse", "")
 
 
 def compared(column: Iterable[Result | None]) -> list[Result]:
-    """Return the results with a tested difference that is not the one declared in advance, which has its own sentence."""
-    return [result for result in column if result is not None and tested(result) and not result.primary]
+    """Return the results with a difference that is not the one declared in advance, which has its own sentence."""
+    return [result for result in column if result is not None and result.difference is not None and not result.primary]
 
 
 def half_width(result: Result) -> float | None:
@@ -39,23 +37,56 @@ def names(results: Sequence[Result], name: Name) -> str:
 
 def tally(column: Sequence[Result], name: Name) -> str:
     """Write `1 of 5 worse (ρ=1 with −0.445 [...]); 4 without a significant difference`, losses first."""
-    judged = verdicts.compare(column).judged
+    comparison = verdicts.compare(column)
+    judged, rest = comparison.judged, verdicts.not_tested(comparison.unjudged, name)
     if len(judged) == 1:
-        result = judged[0]
-        return f"{name(result)} {moved(result, verdict_of(result))}{_alone(result)}"
-    groups = {verdict: [result for result in judged if verdict_of(result) == verdict] for verdict in VERDICTS}
-    if len(groups[""]) == len(judged):
-        return f"none of {len(judged)} differs significantly{_margins(judged, name)}"
-    parts = []
-    for verdict, extreme, end in (("worse", "worst ", groups["worse"][-1:]), ("better", "best ", groups["better"][:1])):
-        parts += [
-            f"{sum(verdict_of(r) == verdict for r in judged)} of {len(judged)} {verdict} "
-            f"({extreme if len(groups[verdict_of(result)]) > 1 else ''}{name(result)} with {amount(result)})"
-            for result in end
-        ]
-    if rest := len(groups[""]):
-        parts.append(f"{rest} without a significant difference")
-    return "; ".join(parts) + _margins(judged, name)
+        return "; ".join([f"{name(judged[0])} {described(judged[0])}{_alone(judged[0])}", *rest])
+    groups = [_named(judged, word, name) for word in ("worse", "better")]
+    neither, untested = comparison.of(""), comparison.of("untested")
+    if untested:
+        groups = [f"not tested ({verdicts.why_untested(untested)}): {ends(untested, name)}"]
+    elif neither and len(neither) + len(comparison.of("equal")) == len(judged):
+        groups = [f"none of {len(judged)} differs significantly"]
+    elif neither:
+        groups.append(f"{len(neither)} without a significant difference")
+    return "; ".join([*filter(None, groups), *without_variance(judged, name)]) + "; ".join(
+        [_margins(judged, name), *rest]
+    )
+
+
+def _named(judged: Sequence[Result], verdict: Literal["better", "worse"], name: Name) -> str:
+    """Write `2 of 5 worse (worst ρ=1 with −0.445 [...])`; nothing where no arm has the verdict."""
+    group = [result for result in judged if result.claim == verdict]
+    if not group:
+        return ""
+    word, result = ("best ", group[0]) if verdict == "better" else ("worst ", group[-1])
+    return f"{len(group)} of {len(judged)} {verdict} ({word if len(group) > 1 else ''}{sized(result, name)})"
+
+
+def sized(result: Result, name: Name) -> str:
+    """Write `ρ=1 with −0.445 dB [...]`."""
+    return f"{name(result)} with {amount(result)}"
+
+
+def ends(ordered: Sequence[Result], name: Name) -> str:
+    """Write the ends of some differences, the largest gain first: `best ρ=0.1 with ..., worst ρ=1 with ...`."""
+    if len(ordered) == 1:
+        return sized(ordered[0], name)
+    return f"best {sized(ordered[0], name)}, worst {sized(ordered[-1], name)}"
+
+
+def without_variance(judged: Sequence[Result], name: Name) -> list[str]:
+    """Return clauses on the differences that are the same on every seed and image, so that there is nothing to test."""
+    constant, equal = ([r for r in judged if kind_of(r) == kind] for kind in ("constant", "equal"))
+    everywhere = "on every seed and image"
+    clauses = []
+    if constant:
+        listed = labels.listing([f"{name(result)} by {verdicts.size(result)}" for result in constant], NAMED)
+        clauses.append(f"{len(constant)} different by a constant {everywhere}, which leaves nothing to test ({listed})")
+    if equal:
+        count = "all" if 1 < len(equal) == len(judged) else str(len(equal))
+        clauses.append(f"{count} equal {everywhere} ({names(equal, name)})")
+    return clauses
 
 
 def equivalences(columns: Mapping[str, Sequence[Result]], name: Name) -> str:
@@ -110,6 +141,7 @@ def equivalence(result: Result, baseline: str = "the baseline") -> str:
         "equivalent": f"equivalent to {baseline} within {margin(result)}",
         "not worse": f"not worse by more than {margin(result)}",
         "undecided": f"undecided as to equivalence to {baseline} within {margin(result)}",
+        "not judged": f"not judged as to equivalence within {margin(result)}: {verdicts.why_not_judged([result])}",
     }
     return words.get(result.equivalence, "")
 
@@ -140,7 +172,7 @@ def nothing_shown(judged: Sequence[Result], gains: Callable[[Result], float | No
     for result in judged:
         half, gain = half_width(result), gains(result)
         # An interval on one side of zero shows a direction, starred or not.
-        decided = interval_verdict(result) or verdict_of(result) or result.equivalence in ("equivalent", "not worse")
+        decided = interval_verdict(result) or result.claim or result.equivalence in ("equivalent", "not worse")
         if not decided and gain is not None and (half is None or half > gain):
             shown.append(result)
             exceeded.add(gain)
@@ -166,19 +198,27 @@ def _margins(judged: Sequence[Result], name: Name) -> str:
 
 
 def _decidable(judged: Sequence[Result]) -> list[Result]:
-    """Return the tested results with a margin; a significant difference that is not within it needs no more words."""
-    return [r for r in judged if tested(r) and r.equivalence and not (verdict_of(r) and r.equivalence != "equivalent")]
+    """Return the results with a margin; a significant difference that is not within it needs no more words.
+
+    Where nothing at all is tested, that is said once for differences and equality alike.
+    """
+    margins = [r for r in judged if r.equivalence and not (r.claim and r.equivalence != "equivalent")]
+    return [r for r in margins if kind_of(r) != "untested"]
 
 
 def _groups(declared: Sequence[Result], name: Name) -> str:
     size = margin(declared[0])
-    words: dict[Equivalence, str] = {
-        "equivalent": f"equivalent within {size}",
-        "not worse": f"not worse by more than {size}",
-        "undecided": f"undecided within {size}",
-    }
-    groups = {kind: [result for result in declared if result.equivalence == kind] for kind in words}
-    return ", ".join(f"{len(group)} {words[kind]} ({names(group, name)})" for kind, group in groups.items() if group)
+    groups: dict[str, list[Result]] = {}
+    for kind, words in (
+        ("equivalent", f"equivalent within {size}"),
+        ("not worse", f"not worse by more than {size}"),
+        ("undecided", f"undecided within {size}"),
+    ):
+        groups[words] = [result for result in declared if result.equivalence == kind]
+    for result in declared:
+        if not judged_alone(result):
+            groups.setdefault(f"not judged within {size}: {verdicts.why_not_judged([result])}", []).append(result)
+    return ", ".join(f"{len(group)} {words} ({names(group, name)})" for words, group in groups.items() if group)
 
 
 def _won(result: Result) -> str:

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Verdict = Literal["better", "worse", ""]
 """Significantly better than the baseline, significantly worse, or neither."""
-Equivalence = Literal["equivalent", "not worse", "undecided", ""]
-"""Within the declared margin on both sides, not worse than by the margin, neither shown, or no margin declared."""
+Equivalence = Literal["equivalent", "not worse", "undecided", "not judged", ""]
+"""Within the declared margin on both sides, not worse than by the margin, neither shown, too few seeds or images for a
+judgement, or no margin declared."""
 Level = Literal["method", "checkpoints", "image", "none"]
 """What a difference speaks of: the methods (over seeds and images), these checkpoints (one seed, over images), the
 methods on this one image (over seeds), or nothing (one value)."""
@@ -61,7 +62,6 @@ class Difference:
         seeds, images: number that are common to both.
         won: share of images on which the arm is better, seeds averaged first; an equal image counts half.
         left_out: images left out because a value is infinite.
-        p_level: as `p`, of no difference at the own level: between these checkpoints, or on this image.
         spreads: crossed, over seeds, over images at the level of methods; else the only one.
         alpha: level of the interval, smaller where seeds were added; p is then scaled so that 5 % is the level of the tests.
 
@@ -76,9 +76,18 @@ class Difference:
     images: int
     won: float
     left_out: int = 0
-    p_level: float | None = None
     spreads: tuple[Spread, ...] = ()
     alpha: float = ALPHA
+
+    @property
+    def constant(self) -> bool:
+        """True if it is the same on every seed and image, of which there are several."""
+        return bool(self.spreads) and not any(spread.error for spread in self.spreads)
+
+    @property
+    def equal(self) -> bool:
+        """True if the scores of both arms are equal on every seed and image."""
+        return self.constant and abs(self.mean) <= ROUNDING
 
 
 @dataclass(frozen=True)
@@ -225,12 +234,9 @@ def contrast(
     if not spreads:
         return Difference(mean, None, None, None, level, S, sum(sizes), won, left_out)
     half = max(half_width(*spread, alpha) for spread in spreads)
-    p = _p(mean, spreads)
+    p = _p(mean, spreads) if level == "method" else None
     p = None if p is None else min(1.0, p * (ALPHA / test_level(alpha)))
-    return Difference(
-        mean, mean - half, mean + half, p if level == "method" else None, level, S, sum(sizes), won, left_out, p, spreads,
-        alpha,
-    )  # fmt: skip
+    return Difference(mean, mean - half, mean + half, p, level, S, sum(sizes), won, left_out, spreads, alpha)
 
 
 def _won(gains: Array) -> float:
@@ -264,8 +270,8 @@ def _spreads(tables: Sequence[Array], weights: Sequence[float], level: Level) ->
 def equivalence(difference: Difference, margin: float, *, higher_is_better: bool = True) -> Equivalence:
     """Return what two one-sided tests at 5 % show within a margin (Schuirmann 1987), each by the largest of the three p.
 
-    Under three seeds, and where one image is all there is, nothing is shown. A difference without variance is where its mean
-    is: within the margin or not.
+    Under three seeds, and where one image is all there is, nothing is judged. A difference without variance is where its
+    mean is: within the margin or not.
 
     Args:
         difference: to the baseline.
@@ -276,7 +282,7 @@ def equivalence(difference: Difference, margin: float, *, higher_is_better: bool
     from scipy.special import stdtrit
 
     if difference.level != "method" or difference.seeds < STAR_SEEDS:
-        return "undecided"
+        return "not judged"
     half = max(
         float(stdtrit(spread.df, 1 - test_level(difference.alpha)) * spread.error) for spread in difference.spreads
     )
@@ -322,7 +328,7 @@ def verdict(difference: Difference | None, p_holm: float | None, *, higher_is_be
 
 
 def direction(difference: Difference | None, p_adjusted: float | None, *, higher_is_better: bool) -> Verdict:
-    """Return where a difference goes if its adjusted p shows that it is there, at whatever level it speaks of."""
+    """Return the direction of a difference that its adjusted p shows to be there; "" where it does not, or there is no test."""
     if difference is None or p_adjusted is None or p_adjusted >= ALPHA:
         return ""
     return "better" if (difference.mean > 0) == higher_is_better else "worse"

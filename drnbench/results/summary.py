@@ -6,7 +6,7 @@ import csv
 import functools
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -50,11 +50,13 @@ class Result:
         left_out: images with an infinite value, which no mean holds, unless all values are.
         missing: images of the condition that have no value in some seed: a missing row, or not a number.
         images: names of the images that the mean rests on.
+        seeds: numbers of the seeds that the mean rests on.
+        seedless: the arm is untrained, so that its one value stands for every seed.
         difference: to the baseline, paired by seed and image.
         p_holm: of the difference between the methods, adjusted within its family (`drnbench.results.families`).
         verdict: "better", "worse" or "": the star, which takes three seeds.
-        claim: where the difference goes as far as a sentence may say so, at the difference's own level: with three seeds
-            the star; with fewer, one image or no training, what an adjusted test of that shows.
+        claim: direction of the difference as far as a sentence may say so: with three seeds the star, with two what the
+            adjusted test shows; "" where there is no test: with one common seed, one image, or without training.
         family: number of cells that are adjusted together, those of constant differences, which have no p, among them; 1 for
             the primary comparison; 0 where nothing is tested.
         primary: it is the one comparison that the study declares in advance.
@@ -73,6 +75,8 @@ class Result:
     left_out: int = 0
     missing: int = 0
     images: frozenset[str] = frozenset()
+    seeds: frozenset[int] = frozenset()
+    seedless: bool = False
     difference: Difference | None = None
     p_holm: float | None = None
     verdict: Verdict = ""
@@ -110,12 +114,6 @@ def summarise(scores: Scores) -> Results:
     return dict(sorted(_judged(scores, results).items(), key=lambda item: order[item[0][0]]))
 
 
-def different_images(contenders: Iterable[Result]) -> bool:
-    """Return True if finite means of one condition and metric rest on different images, so that they are not to be ranked."""
-    finite = [result for result in contenders if result.mean is not None and not result.equals_hr]
-    return len({result.images for result in finite}) > 1
-
-
 @functools.cache
 def higher_is_better(metric: str) -> bool:
     """Return the direction of a metric, from the registry."""
@@ -147,7 +145,7 @@ def _result(
 ) -> Result:
     table = scores.tables.get((arm.name, condition, metric))
     if table is None:
-        return Result(arm.name, condition, metric)
+        return Result(arm.name, condition, metric, seedless=arm.seedless)
     values = table.to_numpy(dtype="float64")
     # A seed that lacks an image (two plans with different test sets) must not shift the mean.
     kept = ~np.isnan(values).any(0)
@@ -157,11 +155,11 @@ def _result(
         mean, left_out = math.inf, 0
     else:
         kept &= np.isfinite(values).all(0)
-    names = frozenset(table.columns[kept])
-    difference = _difference(scores, arm, condition, metric)
+    names, seeds = frozenset(table.columns[kept]), frozenset(map(int, table.index))
     return Result(
-        arm.name, condition, metric, mean, half, len(values), len(names), left_out, missing, names, difference
-    )
+        arm.name, condition, metric, mean, half, len(values), len(names), left_out, missing, names, seeds, arm.seedless,
+        _difference(scores, arm, condition, metric),
+    )  # fmt: skip
 
 
 def _difference(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Difference | None:
@@ -205,9 +203,6 @@ def _judged(scores: Scores, results: Results) -> Results:
     compared = {cell: result.difference for cell, result in results.items() if result.difference is not None}
     trained = {cell: d for cell, d in compared.items() if not scores.arm(cell[0]).seedless}
     tests = families.adjusted(plan, {cell: d.p for cell, d in trained.items() if d.level == "method"})
-    # Checkpoints, single images and untrained methods are spoken of in words alone: they do not weaken the tests.
-    others = {cell: d.p_level for cell, d in compared.items() if cell not in tests and d.p_level is not None}
-    claims = {**families.adjusted(plan, others), **tests}
     primary = families.primary_cell(plan)
     judged: Results = {}
     for cell, result in results.items():
@@ -217,7 +212,7 @@ def _judged(scores: Scores, results: Results) -> Results:
             result,
             p_holm=p_holm,
             verdict=verdict(d, p_holm, higher_is_better=higher),
-            claim=direction(d, claims.get(cell, (None, 0))[0], higher_is_better=higher),
+            claim=direction(d, p_holm, higher_is_better=higher),
             family=family,
             primary=cell == primary,
             margin=margin,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ from matplotlib.figure import Figure
 
 from drnbench import Curve, Table
 from drnbench.config.study import Axis, Study
-from drnbench.outputs import compose
+from drnbench.outputs import compose, report
 from drnbench.outputs.base import Output, StudyResults
+from drnbench.outputs.stored_report import Report
+from drnbench.planning import PlannedTrial
 from drnbench.results import reading
-from drnbench.store import Store
+from drnbench.store import Status, Store
 from tests.fake_store import base, fill, plan_of
 
 RHO = [0, 0.1, 0.3, 1.0]
@@ -63,3 +66,28 @@ def filled(store: Store) -> Store:
 def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are drawn and saved as empty files: fonts in PDFs take longer than all else that a report does."""
     monkeypatch.setattr(Figure, "savefig", lambda self, path, **options: Path(path).write_bytes(b""))
+
+
+def failing(*arms: str, seeds: tuple[int, ...]) -> Callable[[PlannedTrial], bool]:
+    return lambda trial: trial.arm.name in arms and trial.trial.seed in seeds
+
+
+def written(
+    store: Store,
+    study: Study,
+    effect: Any = gain,
+    failed: Any = lambda trial: False,
+    kind: str = "diverged",
+    **options: Any,
+) -> tuple[Report, str]:
+    """The report of a study some of whose trials failed, and its table."""
+    plan = plan_of(study)
+    fill(store, plan, effect, done=lambda trial: not failed(trial), **options)
+    for trial in filter(failed, plan.trials):
+        store.write_status(store.stage(trial.stages[-1]), Status("failed", kind=kind, message="the loss is not finite"))
+    made = report.write(store, "unpaired")
+    return made, (store.study("unpaired/quick") / "table_rho.md").read_text(encoding="utf-8")
+
+
+def row(table: str, label: str) -> str:
+    return next(line for line in table.splitlines() if line.startswith(f"| {label} "))

@@ -64,8 +64,9 @@ def test_a_control_in_each_cell_says_where_it_is_detected(store: Store) -> None:
     text = headline(store, adapt_study(outputs=[]), lambda arm, kernel: 5 * worth(arm, kernel))
     assert matches(
         text,
-        r"The positive control is detected in 1 of 2 cells: 'pairs' gains # for kernel=bd; "
-        r"not detected: # for kernel=skewed\. "
+        r"The positive control is detected in 1 of 2 cells in PSNR-Y: 'pairs' gains # for kernel=bd; "
+        r"not detected: # for kernel=skewed; in SSIM-Y it is detected in 1 of 2 cells, "
+        r"it is not detected in 1 of 2 cells; in D MAE [^.]*\. "
         r"training adapted against source, on photos-test ×4 in PSNR-Y \(3 seeds, 5 images\): "
         r"1 of 2 better \(kernel=bd with #\); "
         r"1 of 2 without a significant difference( after Holm's correction)? \(kernel=skewed with #\)\.",
@@ -75,10 +76,10 @@ def test_a_control_in_each_cell_says_where_it_is_detected(store: Store) -> None:
 
 def test_a_control_that_is_detected_everywhere_and_one_that_is_nowhere(store: Store) -> None:
     always = headline(store, adapt_study(outputs=[]), lambda arm, kernel: 0.4 * (arm.values.get("training") == "pairs"))
-    assert always.startswith("The positive control is detected in 2 of 2 cells: 'pairs' gains ")
+    assert always.startswith("The positive control is detected in 2 of 2 cells in PSNR-Y: 'pairs' gains ")
     assert "no evidence of equality" not in always
     never = headline(store, adapt_study(outputs=[]), lambda arm, kernel: 0.0)
-    assert never.startswith("The positive control is not detected: 'pairs' differs by ")
+    assert never.startswith("The positive control is not detected in PSNR-Y: 'pairs' differs by ")
 
 
 def test_what_d_learned_comes_first(store: Store) -> None:

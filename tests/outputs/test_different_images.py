@@ -12,9 +12,8 @@ from drnbench.outputs import report
 from drnbench.planning import PlannedTrial
 from drnbench.store import Store
 from tests.fake_store import fill, plan_of
-from tests.outputs.conftest import rho_study
+from tests.outputs.conftest import rho_study, row, written
 from tests.outputs.shapes import gap_study
-from tests.outputs.test_claims import row, written
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 

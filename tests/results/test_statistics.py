@@ -102,7 +102,6 @@ def test_one_image_takes_its_interval_from_the_seeds_and_speaks_of_no_method() -
     test = stats.ttest_1samp([0.1, 0.11, 0.12], 0)
     assert (result.level, result.p) == ("image", None)
     assert (result.low, result.high) == pytest.approx(test.confidence_interval())
-    assert result.p_level == pytest.approx(test.pvalue)
     assert verdict(result, 1e-9, higher_is_better=True) == ""
 
 
@@ -132,7 +131,7 @@ def test_equivalence_is_two_one_sided_tests(D: np.ndarray, margin: float) -> Non
 @pytest.mark.parametrize("shape", [(1, 5), (2, 5), (3, 1)])
 def test_few_seeds_or_one_image_show_no_equivalence(shape: tuple[int, int]) -> None:
     D = 1e-6 * np.random.default_rng(0).standard_normal(shape)
-    assert equivalence(difference(D), 0.5) == "undecided"
+    assert equivalence(difference(D), 0.5) == "not judged"
     assert equivalence(difference(1e-6 * np.random.default_rng(0).standard_normal((3, 5))), 0.5) == "equivalent"
 
 

@@ -1,0 +1,148 @@
+"""Positive controls: what headlines conclude from one that is detected, in which metrics, and from one that is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from drnbench.config.study import Axis
+from drnbench.outputs import report
+from drnbench.planning import PlannedTrial
+from drnbench.store import Store
+from tests.fake_store import fill, plan_of
+from tests.outputs.conftest import gain, headline, rho_study, row, written
+from tests.outputs.shapes import adapt_study
+
+pytestmark = pytest.mark.usefixtures("unrendered")
+
+
+def test_a_control_without_effect_leaves_nothing_shown(store: Store) -> None:
+    made, _ = written(store, rho_study(), lambda arm, kernel: 0.0)
+    assert made.headline.startswith("The positive control is not detected: ")
+    assert "the absence of a significant difference is no evidence of equality" in made.headline
+    assert not any(word in made.headline for word in ("gains", "equivalent to", "better ("))
+
+
+def test_the_control_speaks_for_each_arm(store: Store) -> None:
+    """An interval wider than the control's gain shows nothing, whatever the other arms show."""
+    made, _ = written(store, rho_study())
+    assert "For ρ=0.3 nothing is shown: its interval is wider (±0.2" in made.headline
+    assert "than the control's gain of 0.2" in made.headline
+    assert "For ρ=0.1 " not in made.headline  # ±0.055 dB
+
+
+def test_the_control_of_each_cell_speaks_for_it(store: Store) -> None:
+    def noisy(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        wide = trial.arm.values.get("training") == "adapted" and trial.arm.values.get("kernel") == "skewed"
+        return rows.assign(value=rows["value"] + (3 * (trial.trial.seed - 1) if wide else 0.0))
+
+    def pairs(arm: Any, kernel: str) -> float:
+        return 2.0 * (arm.values.get("training") == "pairs")
+
+    fill(store, plan_of(adapt_study(outputs=[]), "cells"), pairs, change=noisy)
+    headline = report.write(store, "cells").headline
+    assert "The positive control is detected in 2 of 2 cells" in headline
+    assert "For kernel=skewed nothing is shown" in headline
+
+
+def test_a_control_with_a_constant_gain_is_detected(store: Store) -> None:
+    def flat(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(value=25.0 + 0.5 * (trial.arm.name == "true pairs"))
+
+    made, table = written(store, rho_study(margin={"psnr_y": 0.1}), change=flat)
+    assert "Differences without variance have no p and are not starred." in table
+    assert "Under 3 seeds" not in table
+    assert "The positive control is detected: 'true pairs' gains +0.500 dB [+0.500, +0.500]" in made.headline
+    assert "≈" in row(table, "0.3")
+    assert "50 %" in row(table, "0.3")  # every image is a tie
+    assert "equal images count half" in table
+
+
+def test_an_arm_above_the_positive_control_is_said(store: Store) -> None:
+    def beyond(arm: Any, kernel: str) -> float:
+        return {"ρ=0.1": 3.0, "true pairs": 1.0}.get(arm.name, 0.0)
+
+    made, _ = written(store, rho_study(), beyond)
+    assert re.search(r"ρ=0\.1 exceeds the positive control by \+[12]\.\d+ dB \[.*?\] after Holm's", made.headline)
+    assert "the control is not the most that could be gained" in made.headline
+    below, _ = written(store, rho_study(), gain)
+    assert "exceed" not in below.headline
+
+
+def test_a_control_that_fails_is_no_bound(store: Store) -> None:
+    made, _ = written(store, rho_study(), lambda arm, kernel: -5.0 * (arm.name == "true pairs"))
+    assert "The positive control fails" in made.headline
+    assert "exceed" not in made.headline
+
+
+@pytest.mark.parametrize(("metric", "other", "gained"), [("ssim_y", "PSNR-Y", 0.2), ("psnr_y", "SSIM-Y", 2.0)])
+def test_a_control_names_the_metrics_in_which_it_is_detected(
+    store: Store, metric: str, other: str, gained: float
+) -> None:
+    def changed(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        hit = (rows["metric"] == metric) & (trial.arm.name == "true pairs")
+        return rows.assign(value=rows["value"] + gained * hit)
+
+    text = headline(store, rho_study(), lambda arm, kernel: 0.0, change=changed)
+    in_psnr, in_ssim = ("detected", "not detected") if metric == "psnr_y" else ("not detected", "detected")
+    assert text.startswith(f"The positive control is {in_psnr}: 'true pairs' ")
+    assert f"; in SSIM-Y it is {in_ssim} (+0." in text
+    assert (
+        f"Without a detected positive control in {other}, "
+        f"the absence of a significant difference in {other} is no evidence of equality."
+    ) in text
+
+
+def test_the_controls_of_cells_name_the_metrics(store: Store) -> None:
+    def changed(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        hit = (rows["metric"] == "ssim_y") & (trial.arm.values.get("training") == "pairs")
+        return rows.assign(value=rows["value"] + 0.3 * hit)
+
+    text = headline(store, adapt_study(outputs=[]), lambda arm, kernel: 0.0, change=changed)
+    assert text.startswith("The positive control is not detected in PSNR-Y: 'pairs' differs by ")
+    assert "; in SSIM-Y it is detected in both cells" in text
+    assert "Without a detected positive control in PSNR-Y" in text
+
+
+def flat(gains: dict[str, float]) -> Callable[[PlannedTrial, pd.DataFrame], pd.DataFrame]:
+    """Scores that vary over seeds and images alike in all arms, which differ by constants."""
+
+    def change(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        images = rows["image"].str[3:].astype(float)
+        return rows.assign(value=25 + 0.1 * images * (1 + trial.trial.seed) + gains.get(trial.arm.name, 0.0))
+
+    return change
+
+
+def test_differences_without_variance_are_called_what_they_are(store: Store) -> None:
+    gains = {"ρ=0.3": 0.5, "ρ=1": -0.5, "true pairs": 0.3}
+    made, table = written(store, rho_study(), change=flat(gains))
+    assert "2 different by a constant on every seed and image, which leaves nothing to test (ρ=0.3 by +0.500 dB" in (
+        made.headline
+    )
+    assert "1 equal on every seed and image (ρ=0.1)" in made.headline
+    assert "ρ=0.3 exceeds the positive control on every seed and image by the same amount" in made.headline
+    assert "significant" not in made.headline
+    assert "†" not in row(table, "1")
+    only = rho_study(axes=[Axis("adapt.rho", [0, 1], label="ρ")], arms={}, control=None)
+    assert headline(store, only, gain, change=flat({})).startswith("ρ=1 equals ρ=0 on photos-test, bd ×4")
+    text = headline(store, only, gain, change=flat({"ρ=1": -0.5}))
+    assert text.startswith("ρ=1 differs from ρ=0 on photos-test, bd ×4")
+    assert "by a constant -0.500 dB on every seed and image" in text
+
+
+def test_arms_without_variance_against_the_control_are_all_said(store: Store) -> None:
+    """All differ from the baseline with variance; from the control one not at all, one by a constant above, one below."""
+    gains = {"ρ=0.1": 0.5, "ρ=0.3": 0.7, "ρ=1": 0.2, "true pairs": 0.5}
+
+    def change(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        return rows if trial.arm.name == "ρ=0" else flat({k: 9 + v for k, v in gains.items()})(trial, rows)
+
+    text = headline(store, rho_study(), lambda arm, kernel: 0.0, change=change)
+    assert "ρ=0.1 equals the positive control on every seed and image." in text
+    assert "ρ=0.3 exceeds the positive control on every seed and image by the same amount: " in text
+    assert "ρ=1 exceeds" not in text

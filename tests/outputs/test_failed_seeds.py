@@ -1,0 +1,138 @@
+"""Seeds that failed, and seeds that lie far from the others: where reports say so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from drnbench.outputs import report
+from drnbench.planning import PlannedTrial
+from drnbench.store import Status, Store
+from tests.fake_store import fill, plan_of
+from tests.outputs.conftest import failing, gain, headline, rho_study, row, written
+
+pytestmark = pytest.mark.usefixtures("unrendered")
+
+
+def test_a_diverged_seed_is_said_in_row_caption_and_headline(store: Store) -> None:
+    made, table = written(store, rho_study(), failed=failing("ρ=0.3", seeds=(1,)))
+    words = "ρ=0.3: 1 of 3 seeds diverged (seed 1); the mean leaves it out."
+    assert made.headline.startswith(words)
+    assert "so far" not in made.headline
+    assert "1 arm with two seeds: not starred" in made.headline
+    caption = table.partition("| ρ")[0]
+    assert words in caption
+    assert "Unfinished" not in caption
+    assert "2 (1 of 3 diverged)" in row(table, "0.3")
+    page = (store.study("unpaired/quick") / "report.html").read_text(encoding="utf-8")
+    assert "15 of 16 done, 1 failed" in page
+
+
+def test_a_failure_while_others_still_run(store: Store) -> None:
+    plan = plan_of(rho_study())
+    fill(store, plan, gain, done=lambda trial: trial.arm.name != "ρ=0.3")
+    broken = next(trial for trial in plan.trials if trial.arm.name == "ρ=0.3")
+    store.write_status(store.stage(broken.stages[-1]), Status("failed", kind="oom", message="out of memory"))
+    headline = report.write(store, "unpaired").headline
+    assert headline.startswith("13 of 16 trials so far. ρ=0.3: 1 of 3 seeds ran out of memory (seed 0)")
+
+
+@pytest.mark.parametrize(
+    ("arm", "words", "never"),
+    [
+        ("true pairs", "The positive control 'true pairs' has no scores.", "no scores yet"),
+        ("ρ=0", "The baseline ρ=0 has no scores, so nothing is compared.", "gains"),
+    ],
+)
+def test_an_arm_that_failed_whole_is_not_waited_for(store: Store, arm: str, words: str, never: str) -> None:
+    made, _ = written(store, rho_study(), failed=failing(arm, seeds=(0, 1, 2)))
+    assert made.headline.startswith(f"{arm}: all 3 seeds diverged, so there is no mean. ")
+    assert words in made.headline
+    assert never not in made.headline
+    assert "so far" not in made.headline
+
+
+def test_a_seed_that_failed_everywhere_is_said_once(store: Store) -> None:
+    made, _ = written(store, rho_study(), failed=lambda trial: bool(trial.stages) and trial.trial.seed == 2)
+    assert made.headline.startswith("ρ=0, ρ=0.1, ρ=0.3, ρ=1 and 1 more arm: each 1 of 3 seeds diverged (seed 2)")
+    assert "(2 seeds, 5 images)" in made.headline
+
+
+@pytest.mark.parametrize("unit", ["trial", "stage"])
+def test_a_recorded_failure_counts_whatever_scores_are_left(store: Store, unit: str) -> None:
+    plan = plan_of(rho_study())
+    fill(store, plan, gain)
+    trial = next(t for t in plan.trials if t.arm.name == "ρ=0.3" and t.trial.seed == 1)
+    folder = store.trial(trial.unit.key) if unit == "trial" else store.stage(trial.stages[-1])
+    evaluations = [e.key for e in trial.unit.wanted] if unit == "trial" else []
+    status = Status("failed", kind="diverged", message="the loss is not finite", evaluations=evaluations)
+    store.write_status(folder, status)
+    made = report.write(store, "unpaired")
+    assert made.headline.startswith("ρ=0.3: 1 of 3 seeds diverged (seed 1); the mean leaves it out.")
+    location = store.study("unpaired/quick")
+    assert "2 (1 of 3 diverged)" in row((location / "table_rho.md").read_text(encoding="utf-8"), "0.3")
+    page = (location / "report.html").read_text(encoding="utf-8")
+    assert "15 of 16 done, 1 failed" in page
+    assert ("the scores that are left of it are not counted" in page) == (unit == "stage")
+    again = plan_of(rho_study(), store=store)
+    assert [t.state for t in again.trials].count("failed") == 1
+
+
+def test_a_failure_in_a_metric_of_another_study_takes_no_scores(store: Store) -> None:
+    plan = plan_of(rho_study())
+    fill(store, plan, gain)
+    trial = next(t for t in plan.trials if t.arm.name == "ρ=0.3" and t.trial.seed == 1)
+    evaluations = [e.key for e in trial.unit.wanted]
+    status = Status("failed", kind="error", message="lpips: no weights", evaluations=evaluations)
+    store.write_status(store.trial(trial.unit.key), status)
+    made = report.write(store, "unpaired")
+    assert "lpips" not in made.headline
+    assert made.incomplete == 0
+    assert [t.state for t in plan_of(rho_study(), store=store).trials].count("done") == 16
+
+
+def test_a_difference_on_fewer_seeds_than_its_row_says_so(store: Store) -> None:
+    _, table = written(store, rho_study(), failed=failing("ρ=0", seeds=(1,)))
+    assert row(table, "0.3").count("(2 common seeds)") == 4  # every Δ
+    assert "common seeds" not in row(table, "0 (baseline)") + row(table, "bicubic")
+    macros = (store.study("unpaired/quick") / "macros.tex").read_text(encoding="utf-8")
+    assert "% ρ=0.3, photos-test, bd ×4, psnr_y; 3 seeds, 5 images; Delta on 2 seeds, 5 images" in macros
+
+
+def collapsed(arms: tuple[str, ...], seed: int, loss: float) -> Callable[[PlannedTrial, pd.DataFrame], pd.DataFrame]:
+    """Scores of which the PSNR of one seed of some arms is lower, and finite."""
+
+    def change(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        hit = (rows["metric"] == "psnr_y") & (trial.arm.name in arms) & (trial.trial.seed == seed)
+        return rows.assign(value=rows["value"] - loss * hit)
+
+    return change
+
+
+ALL_ARMS = ("ρ=0", "ρ=0.1", "ρ=0.3", "ρ=1", "true pairs")
+
+
+@pytest.mark.parametrize(
+    ("arms", "seeds", "words"),
+    [
+        (("ρ=0.3",), 3, "Seed 1 of ρ=0.3 lies 21.4 dB below the other seeds on photos-test, bd ×4 in PSNR-Y; the mean incl"),
+        (("ρ=0.3",), 2, "Seed 1 of ρ=0.3 lies 21.4 dB below seed 0 on photos-test, bd ×4 in PSNR-Y; the mean includes it."),
+        (ALL_ARMS, 5, "Seed 1 of ρ=0, ρ=0.1, ρ=0.3, ρ=1 and 1 more lies 21.4 dB below the other seeds on "),
+        (("ρ=0", "ρ=1"), 2, "Seed 1 of ρ=0 and ρ=1 lies 21.4 dB below seed 0 on "),
+    ],
+)  # fmt: skip
+def test_a_seed_that_collapsed_to_finite_values_is_said(
+    store: Store, arms: tuple[str, ...], seeds: int, words: str
+) -> None:
+    made, table = written(store, rho_study(seeds=seeds), lambda arm, kernel: 0.0, change=collapsed(arms, 1, 21.4))
+    assert re.sub(r"21\.[345](–21\.[45])?", "21.4", made.headline).startswith(words)
+    assert made.headline.partition(";")[0] in table
+
+
+def test_seeds_that_lie_as_usual_are_not_pointed_out(store: Store) -> None:
+    for seeds in (1, 2, 3):
+        assert "other seeds" not in headline(store, rho_study(seeds=seeds), gain)
+        assert "below seed" not in headline(store, rho_study(seeds=seeds), gain)
