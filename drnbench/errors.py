@@ -13,6 +13,9 @@ A message says what, where and how to mend it, in one line: the command line pri
 from __future__ import annotations
 
 import difflib
+import errno
+import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -67,3 +70,84 @@ def disk_full(path: Path | str | None) -> UsageError:
     """Return the error to raise after a full disk ended a run; `path` lies on it; None: unknown."""
     disk = f"the disk of {path}" if path else "the disk"
     return UsageError(f"{disk} is full: nothing is broken; make room and run the same command again")
+
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Numbers of errors by which a file system says that it has no room."""
+LIMITS = {
+    errno.EMFILE: "raise the limit of open files (`ulimit -n 4096`), or use fewer processes (--jobs)",
+    errno.ENFILE: "this machine has no file handle left; end other programs, and run the same command again",
+    errno.ENOMEM: "give it more memory, or use fewer processes (--jobs 1)",
+    errno.EAGAIN: "this machine starts no more processes or threads; raise its limit (`ulimit -u`), or use fewer (--jobs 1)",
+    errno.ENOSYS: "this system does not offer what is needed here; try --jobs 1",
+}
+"""Remedies of what a machine has too little of, whatever file was meant."""
+REMEDIES = {
+    errno.EACCES: "change its permissions, or name another place",
+    errno.EPERM: "change its permissions, or name another place",
+    errno.EROFS: "name a place that can be written to",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOENT: "see that it is there, and was not moved or deleted meanwhile",
+    errno.ENOTDIR: "a part of its path is a file; name another place",
+    errno.EISDIR: "it is a folder; name a file",
+    errno.ELOOP: "its links lead in a circle; mend them",
+    errno.EIO: "its disk, network or terminal failed; see that it is well, and run the same command again",
+    errno.ESTALE: "its network disk was exchanged meanwhile; mount it again, and run the same command again",
+    errno.ETXTBSY: "another program uses it; end that, and run the same command again",
+    errno.EBUSY: "another program uses it; end that, and run the same command again",
+    errno.EINVAL: "its file system does not allow this; name another place",
+}
+"""Remedies of errors of a file or folder."""
+GONE = (
+    "another process that this one talks to has ended, perhaps killed for want of memory: what was saved stays; free memory or "
+    "use fewer processes (--jobs 1), and run the same command again"
+)
+MEMORY = (
+    "out of memory: what was saved stays; use fewer processes (--jobs 1), smaller batches or patches, tiles (--tile), or "
+    "a larger machine"
+)
+
+
+def explain_environment(error: BaseException) -> str | None:
+    """Return one line for an error of the machine rather than of this package: what, where, how to mend; None for others.
+
+    Covers every `OSError`, a process at the other end of a pipe that has ended, and memory that ran out.
+    """
+    if is_out_of_memory(error):
+        return MEMORY
+    if isinstance(error, (EOFError, ConnectionError)):
+        return GONE
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in FULL:
+        return str(disk_full(_path_of(error)))
+    reason = error.strerror or one_line(str(error)) or type(error).__name__
+    if error.errno in LIMITS:
+        return f"{reason[:1].lower()}{reason[1:]}: {LIMITS[error.errno]}"
+    path = _path_of(error)
+    remedy = REMEDIES.get(error.errno or 0, "see that it is there and may be used, and run the same command again")
+    return f"{f'{path}: ' if path else ''}{reason[:1].lower()}{reason[1:]}: {remedy}"
+
+
+def _path_of(error: OSError) -> str | None:
+    """Return the file of an error, cut where it is so long that it would fill the terminal."""
+    names = (error.filename2, error.filename)
+    path = next((os.fsdecode(name) for name in names if isinstance(name, (str, bytes, os.PathLike)) and name), None)
+    return path if path is None or len(path) <= 300 else f"{path[:200]}...{path[-80:]}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return True if memory ran out, of this machine or of its GPU, in the words of Python or of PyTorch."""
+    # Without importing torch, which may be what memory is lacking for.
+    words = "can't allocate memory|not enough memory|cannot allocate memory"
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and re.search(words, str(error), re.IGNORECASE) is not None)
+    )
+
+
+def one_line(text: str) -> str:
+    """Return a message in one line, without control characters and without passwords of URIs."""
+    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return re.sub(r"(?<=://)[^/@\s]*@", "", words)

@@ -7,6 +7,7 @@ parent was killed, where ours end with it.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -17,11 +18,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from typing import Any, Generic, TypeVar
 
 from rich.console import Console
 
+from drnbench import streams
 from drnbench.errors import UnitError, UsageError
 
 T = TypeVar("T")
@@ -29,6 +32,8 @@ R = TypeVar("R")
 T_contra = TypeVar("T_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
 
+GROUP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that reach a whole process group."""
 WORTH = 16
 """Images a process that make up for starting it, where the number of processes is not given."""
 
@@ -90,16 +95,59 @@ def _apply(work: Callable[[T], R], item: T) -> R | Failed:
         return Failed(str(error))
 
 
+def start_fork_server() -> None:
+    """Start the fork server of this process, if need be: one for the workers of studies and the pools of images.
+
+    Its preload is asked for here alone: a server without it would be everybody's.
+    """
+    multiprocessing.set_forkserver_preload(["drnbench.execution.preload"])
+    with shielded():
+        resource_tracker.ensure_running()  # it lifts the shield of the signals that it ignores
+    with shielded():
+        forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """Let processes that are started here never see a signal of the group, not while they import either.
+
+    One that comes meanwhile reaches this process at the end.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_group_signals() -> None:
+    """Leave to the parent what a signal of the whole process group means: Ctrl-C, a closed terminal, `timeout`."""
+    for number in GROUP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _pool(work: Work[T, R], items: Sequence[T], jobs: int) -> Iterator[R | Failed]:
-    # The fork server is shared with the workers of studies, so both ask for the same preload. A process that has not
-    # needed torch yet does not wait for that, nor start a server without it, which the workers would then get.
+    # A process that has not needed torch yet does not wait for the server of those that need it.
     heavy = "torch" in sys.modules
-    context = multiprocessing.get_context("forkserver" if heavy else "spawn")
     if heavy:
-        context.set_forkserver_preload(["drnbench.execution.preload"])
-    with ProcessPoolExecutor(jobs, context, _begin, (work,)) as pool:
+        start_fork_server()
+    else:
+        resource_tracker.ensure_running()
+    try:
+        executor = ProcessPoolExecutor(
+            jobs, multiprocessing.get_context("forkserver" if heavy else "spawn"), _begin, (work,)
+        )
+    except (OSError, ImportError, NotImplementedError) as error:  # no semaphores: no /dev/shm, as in some containers
+        streams.say(f"drnbench: warning: one process instead of {jobs}: this system has no semaphores ({error})")
+        yield from _serial(work, items)
+        return
+    with executor as pool:
         try:
-            futures: list[Future[Any]] = [pool.submit(_task, item) for item in items]
+            with shielded():
+                futures: list[Future[Any]] = [pool.submit(_task, item) for item in items]
             for future in futures:
                 yield future.result()
         except BrokenProcessPool:
@@ -116,7 +164,10 @@ _work: Work[Any, Any] | None = None
 
 def _begin(work: Work[Any, Any]) -> None:
     global _work  # noqa: PLW0603 - one a process, set by the pool's initialiser
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    ignore_group_signals()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which the pool ends its processes
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
     threading.Thread(target=_follow, daemon=True).start()
     # Processes share the cores, threads would fight over them.
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # read by torch where it is imported later
@@ -147,7 +198,7 @@ PLAIN_S = 30.0
 
 def watch(items: Iterable[T], total: int, title: str) -> Iterator[T]:
     """Yield every item unchanged, with a bar on standard error on a terminal, else a line there every half minute."""
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         from rich.progress import track
 
         yield from track(items, description=title, total=total, console=Console(stderr=True), transient=True)

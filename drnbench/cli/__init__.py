@@ -1,5 +1,5 @@
 """The command line: `python -m drnbench VERB`. The module of a verb is imported when it is called."""
 
-from drnbench.cli.app import main
+from drnbench.cli.entry import main
 
 __all__ = ["main"]

@@ -1,17 +1,16 @@
-"""The command line: verbs, exit codes (0 done, 1 some failed, 2 cannot be done, 130 interrupted), one line an error."""
+"""The verbs of the command line. `drnbench.cli.entry` calls them, and has their exit codes and errors."""
 
 from __future__ import annotations
 
-import errno
 import importlib
 import sys
 import warnings
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 
-from drnbench.errors import DrnbenchError, PlugInWarning, disk_full
+from drnbench.errors import PlugInWarning, UsageError
 
 # typer carries its own click in newer releases; the base class of its errors is reached through typer either way.
 ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -64,8 +63,15 @@ VERBS = {
 """Verbs in the order of the help; the module of one is imported when it is called."""
 
 
-class _InterruptedError(Exception):
-    """Ctrl-C, under a name that typer does not swallow."""
+_OWN: tuple[type[BaseException], ...] = (ClickException, typer.Exit, typer.Abort, SystemExit)
+
+
+class _VerbError(Exception):
+    """An error of a verb, which typer would swallow or rename: Ctrl-C, the end of a file, a broken pipe."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class _Verbs(TyperGroup):
@@ -97,8 +103,10 @@ class _Verbs(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            raise _InterruptedError from error
+        except _OWN:
+            raise
+        except BaseException as error:
+            raise _VerbError(error) from error
 
 
 app = typer.Typer(
@@ -113,32 +121,36 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def _help(context: typer.Context) -> None:
+def _help(
+    context: typer.Context,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="print the traceback of an error, too; anywhere in a command")
+    ] = False,
+) -> None:
+    del debug  # `entry` takes it
     if context.invoked_subcommand is None:
         print(context.get_help())
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the command line and return the exit code; every error is one line on standard error."""
+def call(args: list[str]) -> int:
+    """Run a verb and return its exit code.
+
+    Raises:
+        UsageError: words that name no verb, or no option of it.
+        KeyboardInterrupt: Ctrl-C, also at a question.
+        BaseException: whatever the verb raises, as it is.
+    """
     command = typer.main.get_command(app)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             code = command.main(args=args, prog_name="drnbench", standalone_mode=False)
-    except DrnbenchError as error:
-        return _refuse(str(error))
     except ClickException as error:
-        return _refuse(error.format_message())  # type: ignore[attr-defined]
-    except (typer.Abort, KeyboardInterrupt, _InterruptedError):
-        print("interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `drnbench list | head`
-        sys.stderr.close()
-        return 0
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        return _refuse(str(disk_full(error.filename)))
+        raise UsageError(error.format_message()) from error  # type: ignore[attr-defined]
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    except _VerbError as error:
+        raise error.error from error.error.__cause__
     return code if isinstance(code, int) else 0
 
 
@@ -148,8 +160,3 @@ def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: 
         print(f"drnbench: warning: {' '.join(str(message).split())}", file=sys.stderr)
     else:
         _showwarning(message, category, *where, **more)
-
-
-def _refuse(message: str) -> int:
-    print(f"drnbench: {' '.join(message.split())}", file=sys.stderr)
-    return 2

@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from drnbench.config.units import Unit
+from drnbench.errors import UnitError
 from drnbench.execution import executors
 from drnbench.execution.base import Event, Executor, Options
 from drnbench.execution.worker import main
+from drnbench.parallel import start_fork_server
 from drnbench.store.devices import pick_devices
+
+STARTS = 3
+"""Times that a worker is started where the fork server is killed meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,6 @@ class LocalExecutor(Executor):
         self._root = root
         self._free = [devices[i % len(devices)] for i in range(slots)]
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["drnbench.execution.preload"])
         self._workers: dict[str, _Worker] = {}
 
     @classmethod
@@ -60,11 +64,8 @@ class LocalExecutor(Executor):
         """See `Executor.submit`."""
         pipe, other_end = self._context.Pipe()
         device = self._free.pop(0)
-        process = self._context.Process(
-            target=main, args=(unit.model_dump_json(), str(self._root), device, other_end), daemon=True
-        )
         try:
-            process.start()
+            process = self._start(unit.model_dump_json(), device, other_end)
         except BaseException:
             self._free.insert(0, device)
             pipe.close()  # a worker that has begun all the same reads EOF and ends
@@ -72,6 +73,23 @@ class LocalExecutor(Executor):
         finally:
             other_end.close()  # the worker's copy is the last: when it dies, our end reads EOF
         self._workers[unit.key] = _Worker(process, pipe, device)
+
+    def _start(self, unit: str, device: str, pipe: Connection) -> BaseProcess:
+        """Start a worker; a fork server that was killed, as it holds more memory than most, is started again."""
+        cause: Exception | None = None
+        for _ in range(STARTS):
+            process = self._context.Process(target=main, args=(unit, str(self._root), device, pipe), daemon=True)
+            try:
+                start_fork_server()
+                process.start()
+            except (EOFError, ConnectionError) as error:
+                cause = error
+            else:
+                return process
+        raise UnitError(
+            f"the process that starts the workers was killed {STARTS} times, for want of memory as a rule: what is done is "
+            "saved; free memory or use fewer processes (--jobs 1), and run the same command again"
+        ) from cause
 
     def events(self, timeout: float) -> list[Event]:
         """See `Executor.events`."""

@@ -1,33 +1,78 @@
-"""Imports of the fork server, so that no worker pays for them: torch, the models, the schemes, the evaluator."""
+"""Imports of the fork server, so that no worker pays for them: torch, the models, the schemes, the evaluator.
+
+An import that fails here, for want of memory as a rule, is left to the workers: each records it as the failure of its unit.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import os
+import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from types import TracebackType
 
-import pandas as pd  # noqa: F401
-import pyarrow.parquet  # noqa: F401
-import skimage.metrics
-import torch._dynamo  # noqa: F401 - the first optimiser step of every process imports it
-
-import drnbench.execution.compute
-import drnbench.execution.worker
-import drnbench.models.dbpn
-import drnbench.models.drn
-import drnbench.models.dual
-import drnbench.models.edsr
-import drnbench.models.gan  # noqa: F401
-from drnbench.degradations import kernels
 from drnbench.errors import PlugInWarning
-from drnbench.evaluation import metrics
-from drnbench.models import models
-from drnbench.schemes import schemes
-from drnbench.store.code import ROOTS, code_fingerprint
+from drnbench.parallel import ignore_group_signals
 
-# The coordinator has reported a broken plug-in; its workers do not repeat it.
-warnings.simplefilter("ignore", PlugInWarning)
-# Registries load when they are first asked, and scikit-image when a name is first used: do both before the fork.
-for registry in (models, schemes, kernels, metrics):
-    registry.list()
-for kind in ROOTS:  # of the code that was imported, should it be edited while a run goes on
-    code_fingerprint(kind)
-_ = skimage.metrics.structural_similarity
+ignore_group_signals()  # first of all; workers inherit it
+
+HEAVY = (
+    "pandas",
+    "pyarrow.parquet",
+    "skimage.metrics",
+    "torch._dynamo",  # the first optimiser step of every process imports it
+    "drnbench.execution.compute",
+    "drnbench.models.dbpn",
+    "drnbench.models.drn",
+    "drnbench.models.dual",
+    "drnbench.models.edsr",
+    "drnbench.models.gan",
+)
+REGISTRIES = {"models": "models", "schemes": "schemes", "degradations": "kernels", "evaluation": "metrics"}
+
+
+def _load() -> None:
+    for module in (*HEAVY, "drnbench.execution.worker"):
+        importlib.import_module(module)
+    # Registries load when they are first asked, and scikit-image when a name is first used: do both before the fork.
+    for package, registry in REGISTRIES.items():
+        getattr(importlib.import_module(f"drnbench.{package}"), registry).list()
+    code = importlib.import_module("drnbench.store.code")
+    for kind in code.ROOTS:  # of the code that was imported, should it be edited while a run goes on
+        code.code_fingerprint(kind)
+    _ = importlib.import_module("skimage.metrics").structural_similarity
+
+
+@contextlib.contextmanager
+def _leaving_with_parent() -> Iterator[None]:
+    """End at once with the process that started this one: seconds of imports would keep its terminal or pipe."""
+    parent, end = os.getppid(), threading.Event()
+
+    def watch() -> None:
+        while not end.wait(0.1):
+            if os.getppid() != parent:
+                os._exit(0)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        end.set()
+        watcher.join()  # no thread is left when workers are forked
+
+
+def _print_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    del kind, trace
+    print(f"drnbench: a worker cannot be started: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+
+
+# Of the server itself, where it cannot fork; its coordinator is told by the end of the connection.
+sys.excepthook = _print_line
+with contextlib.suppress(Exception), _leaving_with_parent():
+    # The coordinator has reported a broken plug-in; its workers do not repeat it.
+    warnings.simplefilter("ignore", PlugInWarning)
+    _load()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import threading
 import time
@@ -20,8 +19,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from drnbench import streams
 from drnbench.config.units import Unit
-from drnbench.errors import NotFiniteError, UnitError
+from drnbench.errors import NotFiniteError, UnitError, explain_environment, is_out_of_memory
+from drnbench.parallel import ignore_group_signals
 from drnbench.store import DISK_FULL, HEARTBEAT_S, Status, Store, is_disk_full
 from drnbench.store.files import remove_temporaries
 
@@ -43,17 +44,22 @@ def main(unit_json: str, root: str, device: str, pipe: Connection) -> None:
         device: "cpu", "cuda" or "cuda:1".
         pipe: to the coordinator, which sends "stop", and is sent progress as dictionaries.
     """
-    # Ctrl-C reaches the whole process group; the coordinator decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_group_signals()
+    streams.make_usable()
     unit: Unit = TypeAdapter(Unit).validate_json(unit_json)
     store = Store(Path(root))
     folder = store.folder(unit)
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_temporaries(folder)  # of a process that was killed while it wrote
     stop = threading.Event()
     threading.Thread(target=_listen, args=(pipe, stop), daemon=True).start()
-    threading.Thread(target=_beat, args=(folder,), daemon=True).start()
-    sys.exit(run(unit, store, _visible(device), _sender(pipe), stop.is_set, folder))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_temporaries(folder)  # of a process that was killed while it wrote
+        threading.Thread(target=_beat, args=(folder,), daemon=True).start()
+        code = run(unit, store, _visible(device), _sender(pipe), stop.is_set, folder)
+    except Exception as error:  # noqa: BLE001 - beyond the unit: its folder or log cannot be written, threads are lacking
+        streams.say(f"drnbench: a worker in {folder}: {explain_environment(error) or _message(error)}")
+        code = 1
+    sys.exit(code)
 
 
 def _visible(device: str) -> str:
@@ -97,16 +103,18 @@ def run(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bo
 
 def kind_of(error: BaseException) -> str:
     """Return the kind of a failure: error, oom, diverged."""
-    import torch
-
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+    if is_out_of_memory(error):
         return "oom"
     return error.kind if isinstance(error, (UnitError, NotFiniteError)) else "error"
 
 
 def _message(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return text if isinstance(error, (UnitError, NotFiniteError)) else f"{type(error).__name__}: {text}"
+    if isinstance(error, (UnitError, NotFiniteError)):
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text}{place}"
 
 
 def _listen(pipe: Connection, stop: threading.Event) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from drnbench import streams
 from drnbench.config.keys import short
+from drnbench.errors import UnitError
 from drnbench.execution.base import Event, Executor
 from drnbench.execution.worker import FULL
 from drnbench.planning import Plan
@@ -52,12 +53,22 @@ class Coordinator:
         self._outcome = Outcome()
 
     def run(self) -> Outcome:
-        """Run until nothing is left. The first Ctrl-C lets workers checkpoint, the second ends them at once."""
+        """Run until nothing is left. The first Ctrl-C lets workers checkpoint, the second ends them at once.
+
+        Raises:
+            OSError: the machine or the display failed; what ran was saved.
+        """
         with self._leases:
             try:
                 self._loop()
             except KeyboardInterrupt:
                 self._interrupt()
+            except (
+                OSError,
+                UnitError,
+            ):  # no more files or processes, a folder that was closed, an output that nobody reads
+                self._interrupt()
+                raise
             finally:
                 self._executor.close()
         return self._outcome
@@ -72,13 +83,13 @@ class Coordinator:
         self._outcome.interrupted = True
         self._drop_waiting()
         try:
-            if self._in(*ACTIVE):
-                print("stopping: what runs is saved first; Ctrl-C again ends it at once", file=sys.stderr, flush=True)
+            if self._in(*ACTIVE) and streams.has_reader():  # not after `| head`
+                streams.say("stopping: what runs is saved first; Ctrl-C again ends it at once")
             self._executor.stop()
             while self._in(*ACTIVE):
                 self._handle(self._executor.events(POLL_S))
         except KeyboardInterrupt:
-            return
+            self._outcome.hurried = True
 
     def _in(self, *states: State) -> list[Item]:
         return [item for item in self._items.values() if item.state in states]

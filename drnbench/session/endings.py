@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from drnbench.config.units import Unit
@@ -52,11 +53,19 @@ def retry(item: Item, status: Status) -> Unit | None:
 
 
 def tail(log: Path) -> list[str]:
-    """Return the last lines of a unit's log."""
+    """Return the last lines of a unit's log, without the frames of tracebacks: those are for `show KEY --log`."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return []
-    return [line for line in lines if line.strip()][-TAIL:]
+    return [line for line in _without_frames(lines) if line.strip()][-TAIL:]
+
+
+def _without_frames(lines: Iterable[str]) -> Iterator[str]:
+    is_frame = False
+    for line in lines:
+        is_frame = line.startswith(("Traceback (", '  File "')) or (is_frame and line.startswith("    "))
+        if not is_frame:
+            yield line

@@ -18,6 +18,9 @@ from drnbench.session.progress import PlainProgress, Progress, RichProgress
 from drnbench.session.request import Request
 from drnbench.store import Store
 
+MIRROR_S = 30.0
+"""Seconds that the mirror has at the end for what is left."""
+
 
 def execute(
     plan: Plan, store: Store, executor: Executor, units: Sequence[Unit], request: Request, rerun: str | None,
@@ -38,16 +41,17 @@ def execute(
     progress = progress or display(units)
     mirror, notifiers = live_mirror(store, plan.study.settings.location, request.tracking_uri)
     everyone = [progress, *listeners, *notifiers]
-    mirrored = True
+    mirrored, patience = True, MIRROR_S
     try:
         with progress:
             coordinator = Coordinator(
                 plan, store, executor, everyone, rerun, request.fail_fast, request.time_limit, source
             )
             outcome = coordinator.run()
+            patience = 0.0 if outcome.hurried else MIRROR_S
     finally:
         if mirror is not None:  # one that failed has said so once: trying again at once would only repeat it
-            mirrored = mirror.close()
+            mirrored = mirror.close(patience)
     if outcome.full:
         raise disk_full(store.root)
     return outcome, mirrored

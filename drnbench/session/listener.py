@@ -46,6 +46,7 @@ class Outcome:
         scored: trials scored now.
         failed: labels of units that failed, with the reason.
         interrupted: Ctrl-C ended the run.
+        hurried: it came a second time: nothing more is waited for.
         full: a full disk ended the run; the units that are left go on when there is room.
     """
 
@@ -53,4 +54,5 @@ class Outcome:
     scored: int = 0
     failed: list[str] = field(default_factory=list)
     interrupted: bool = False
+    hurried: bool = False
     full: bool = False

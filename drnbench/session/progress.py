@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -140,7 +141,8 @@ class RichProgress(Progress):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        with contextlib.suppress(OSError):  # of a terminal that was closed
+            self._live.stop()
 
     def render(self) -> Group:
         """Return the display as it is now."""
@@ -171,9 +173,17 @@ class PlainProgress(Progress):
     def __init__(self, units: Sequence[Unit]) -> None:
         super().__init__(units)
         self._printed: dict[str, float] = {}
+        self._is_broken = False
 
     def _print(self, text: str) -> None:
-        print(f"[{self.counts()}, left about {clock(self.left())}] {text}", flush=True)
+        """Print a line; where that fails, say so once: the units that run are still saved, and reported here."""
+        if self._is_broken:
+            return
+        try:
+            print(f"[{self.counts()}, left about {clock(self.left())}] {text}", flush=True)
+        except OSError:
+            self._is_broken = True
+            raise
 
     def started(self, unit: Unit, label: str) -> None:
         """See `Listener`."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from drnbench import streams
 from drnbench.config.keys import short
 from drnbench.errors import UsageError
 from drnbench.execution.base import Executor
@@ -89,7 +89,7 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
             outcome, mirrored = execute(plan, store, executor, [item.unit for item in items], request, rerun)
         failed += outcome.failed
         if outcome.interrupted:
-            print("interrupted; run the same command again to go on", file=sys.stderr)
+            streams.say("interrupted; run the same command again to go on")
             return Ended(plan, None, failed, [], interrupted=True)
         trained, scored, fresh, rerun = trained + outcome.trained, scored + outcome.scored, False, None
         tracking_uri = tracking_uri if mirrored else "off"

@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from drnbench.errors import one_line
 from drnbench.store import Store
+from drnbench.tracking import record
 from drnbench.tracking.mirror import Mirror
 
 PAUSE_S = 2.0
@@ -50,14 +52,22 @@ class LiveMirror:
             self._condition.notify()
 
     def close(self, timeout: float = 30.0) -> bool:
-        """Mirror the rest and end the thread; return True if that was done within `timeout` seconds."""
+        """Mirror the rest and end the thread; return True if that was done within `timeout` seconds, else warn."""
         if self._thread is None:
             return True
         with self._condition:
             self._dirty, self._closing = True, True
             self._condition.notify()
         self._thread.join(timeout)
-        return not self._thread.is_alive() and not self._failing
+        late = self._thread.is_alive()
+        if late:
+            self._warn_once(f"did not take everything within {timeout:g} s, so the mirror is behind")
+        return not late and not self._failing
+
+    def _warn_once(self, reason: str) -> None:
+        if not self._warned and self._warn is not None:
+            self._warned = True
+            self._warn(f"MLflow at {record.public(self.mirror.uri)} {reason}; `python -m drnbench sync` catches up")
 
     def _work(self, name: str) -> None:
         rest = 0.0
@@ -78,13 +88,10 @@ class LiveMirror:
             self.mirror.sync(name, final=closing)
         except Exception as error:  # noqa: BLE001 - whatever it is, training must not end by it
             self._failing = True
-            if not self._warned and self._warn is not None:
-                self._warned = True
-                reason = " ".join(str(error).split())[:200]
-                self._warn(
-                    f"MLflow at {self.mirror.uri} is not reachable or not writable, so nothing is mirrored for now; "
-                    f"`python -m drnbench sync` catches up ({type(error).__name__}: {reason})"
-                )
+            self._warn_once(
+                "is not reachable or not writable, so nothing is mirrored for now "
+                f"({type(error).__name__}: {one_line(str(error))[:200]})"
+            )
             return False
         self._failing = False
         return True

@@ -27,7 +27,7 @@ def up_to_date(store: Store, name: str, uri: str | None = None) -> bool:
     if path is not None and not path.exists():
         return False
     plan = read_plan(store, name)
-    mirrored = (read_json(_file(store, plan.location)) or {}).get(_public(uri))
+    mirrored = (read_json(_file(store, plan.location)) or {}).get(public(uri))
     if mirrored is None:
         return False
     return bool(mirrored == reading.study_stamp(store, plan, reading.trials(store, plan)))
@@ -36,13 +36,13 @@ def up_to_date(store: Store, name: str, uri: str | None = None) -> bool:
 def remember(store: Store, location: str, uri: str, stamp: str) -> None:
     """Record that the study of a location was mirrored as it was when `stamp` was taken."""
     path = _file(store, location)
-    write_json(path, {**(read_json(path) or {}), _public(uri): stamp})
+    write_json(path, {**(read_json(path) or {}), public(uri): stamp})
 
 
 def _file(store: Store, location: str) -> Path:
     return store.study(location) / "mirror.json"
 
 
-def _public(uri: str) -> str:
-    # The results folder is copied and shared; a password in the URI of a server must not be.
+def public(uri: str) -> str:
+    """Return a URI without the name and password in it: the results folder, and what is printed, are shared."""
     return re.sub(r"//[^/@]*@", "//", uri)
