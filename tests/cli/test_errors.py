@@ -1,0 +1,236 @@
+"""Any error at any verb: one line that says what it is, no traceback, the exit code that the README promises."""
+
+import builtins
+import errno
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from drnbench.cli import main
+from drnbench.cli.app import VERBS
+from drnbench.errors import DataError, UnitError, UsageError
+from tests.helpers import call, command, until, write_study
+
+NEEDS_ARGUMENTS = {
+    UnicodeEncodeError: ("ascii", "λ", 0, 1, "ordinal not in range"), UnicodeDecodeError: ("utf-8", b"\xff", 0, 1, "invalid"),
+    UnicodeTranslateError: ("λ", 0, 1, "reason"), ExceptionGroup: ("several", [ValueError("first")]),
+}  # fmt: skip
+CLASSES = [
+    kind
+    for kind in vars(builtins).values()
+    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, Warning)
+]
+ERRORS = [kind(*NEEDS_ARGUMENTS.get(kind, ("a message\nin two lines",))) for kind in CLASSES]
+ERRORS += [UsageError("no"), UnitError("no"), DataError("no")]
+NUMBERS = sorted(errno.errorcode)
+ENVIRONMENT = (OSError, EOFError, MemoryError, UsageError, UnitError)
+
+
+@pytest.fixture
+def outcome(monkeypatch, capsys, tmp_path):
+    """Call a verb that raises; return exit code and standard error."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def run(verb, error, *words):
+        def raises() -> int:
+            raise error
+
+        module = importlib.import_module(f"drnbench.cli.{verb}")
+        monkeypatch.delattr(module, "app", raising=False)
+        monkeypatch.setattr(module, "command", raises, raising=False)
+        code = main([verb, *words])
+        return code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_class_of_error_is_one_line_at_every_verb(outcome, verb):
+    for error in ERRORS:
+        code, err = outcome(verb, error)
+        assert err.startswith("drnbench: "), (error, err)
+        assert err.count("\n") == 1, (error, err)
+        assert "Traceback" not in err
+        assert code == (2 if isinstance(error, ENVIRONMENT) else 70), (error, err)
+
+
+@pytest.mark.parametrize("verb", ["run", "sync"])
+def test_every_error_of_the_system_names_the_file_and_a_remedy(outcome, verb):
+    for number in NUMBERS:
+        code, err = outcome(verb, OSError(number, os.strerror(number), "/a/b"))
+        assert (code, err.count("\n")) == (2, 1), err
+        assert ": " in err.removeprefix("drnbench: "), err
+        assert "Errno" not in err
+
+
+def test_a_fault_of_ours_keeps_its_traceback_in_a_file(outcome, tmp_path):
+    code, err = outcome("plan", KeyError("lost at https://user:secret@host/"))
+    assert code == 70
+    assert "fault of drnbench" in err
+    assert "secret" not in err
+    (kept,) = tmp_path.glob("drnbench-fault-*.txt")
+    assert str(kept) in err
+    assert "in raises" in kept.read_text()
+
+
+def test_a_fault_where_no_file_can_be_written(outcome, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    code, err = outcome("plan", KeyError("x"))
+    assert code == 70
+    assert "--debug" in err
+    assert err.count("\n") == 1
+
+
+def test_debug_prints_the_traceback_and_leaves_the_exit_code(outcome):
+    code, err = outcome("plan", KeyError("x"), "--debug")
+    assert code == 70
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith("drnbench: a fault")
+
+
+def test_interrupted_at_any_verb(outcome):
+    for verb in VERBS:
+        assert outcome(verb, KeyboardInterrupt()) == (130, "interrupted; run the same command again to go on\n")
+
+
+# --- real causes
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_the_null_device(tmp_path, closed):
+    words = " ".join(command("list", "kernels"))
+    done = subprocess.run(
+        ["bash", "-c", f"{words} {closed}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert ("bicubic" in done.stdout) == (">&-" not in closed.replace("2>&-", ""))
+
+
+def test_a_reader_that_ends_is_the_end_of_the_command(tmp_path):
+    words = " ".join(command("list"))
+    done = subprocess.run(
+        ["bash", "-c", f"{words} | head -1; echo ${{PIPESTATUS[0]}}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "141"
+
+
+@pytest.mark.parametrize(
+    "env", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, {"PYTHONIOENCODING": "cp1252:strict"},
+            {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}]
+)  # fmt: skip
+def test_a_terminal_without_the_letters_gets_question_marks(tmp_path, env):
+    study = write_study(tmp_path)
+    study.write_text(study.read_text().replace("anything here?", "λ, 中文 or 🙂?"), encoding="utf-8")
+    done = subprocess.run(
+        command("plan", study), cwd=tmp_path, env={**os.environ, **env}, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"mini, profile quick: Does a share of unpaired images change" in done.stdout
+
+
+def test_an_output_that_is_full(tmp_path):
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            command("list"), cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "full" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "mini.py", "--results", "r" * 300),
+        ("plan", "s" * 300 + ".py"),
+        ("evaluate", "bicubic", "--scale", 4, "--data", "d" * 300),
+        ("evaluate", "bicubic", "--scale", 4, "--data", "photos/test", "--json", "j" * 300),
+        ("show", "abcd", "--results", "/" + "r" * 5000),
+        ("clean", "--results", "r" * 300),
+        ("list", "--data-root", "d" * 300),
+    ],
+)
+def test_a_name_too_long(tmp_path, words, monkeypatch, capsys):
+    write_study(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main([str(word) for word in words]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+def test_a_home_that_is_not_there(tmp_path):
+    write_study(tmp_path)
+    for home in ("/nonexistent", "/proc/none", ""):
+        done = call("plan", "mini.py", cwd=tmp_path, HOME=home, XDG_CACHE_HOME="")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_a_command_begins_is_quiet_and_has_its_code(tmp_path, number):
+    """Sent to the whole group as a terminal does, before the streams of the fork server are anybody's."""
+    write_study(tmp_path)
+    ready = "import sys, drnbench.cli.signals as s; s.install(); print('ready', flush=True); sys.argv[0] = 'drnbench'; "
+    code = f"{ready}import drnbench.cli; sys.exit(drnbench.cli.main())"
+    words = ["run", "mini.py", "--tracking-uri", "off", "--jobs", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, number)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 128 + number, err
+    assert err in {"", "interrupted; run the same command again to go on\n"}
+
+
+def running(results):
+    return [path for path in results.glob("stages/*/status.json") if '"running"' in path.read_text()]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_told_to_end_saves_first(tmp_path, number):
+    study, results = write_study(tmp_path, steps=3000), tmp_path / "r"
+    process = subprocess.Popen(
+        command("run", study, "--results", results, "--tracking-uri", "off", "--jobs", 1),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "DRNBENCH_CHECKPOINT_S": "1000"},
+    )  # fmt: skip
+    until(lambda: any((path.parent / "unit.json").exists() for path in running(results)) or process.poll() is not None)
+    os.killpg(process.pid, number)
+    os.killpg(process.pid, number)  # as `timeout` and a closed terminal do: to the process, and to its group
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 128 + number, out + err
+    assert err.splitlines()[-1] == "interrupted; run the same command again to go on"
+    assert "Traceback" not in err
+    (folder,) = results.glob("stages/*")
+    assert '"interrupted"' in (folder / "status.json").read_text()
+    assert (folder / "checkpoint.pt").exists()
+
+
+@pytest.mark.real
+def test_nohup_goes_on(tmp_path):
+    study = write_study(tmp_path, steps=3)
+    process = subprocess.Popen(
+        ["bash", "-c", f"trap '' HUP; exec {' '.join(command('run', study, '--tracking-uri', 'off', '--jobs', 1))}"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    until(lambda: running(tmp_path / "results") or process.poll() is not None)
+    os.killpg(process.pid, signal.SIGHUP)
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    assert "0 failed" in out
