@@ -5,10 +5,11 @@ A plan needs these and no network, so the networks, and PyTorch with them, are i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from drnbench.models import on_demand
 from drnbench.models._registry import models
+from drnbench.models.channels import CHANNELS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,6 +28,14 @@ def drn(scale: int, n_blocks: int | None = None, n_feats: int | None = None, tra
     """
     sizes = _drn_s(scale)
     return on_demand.drn.DRN(scale, n_blocks or sizes["n_blocks"], n_feats or sizes["n_feats"], train_mean=train_mean)
+
+
+@models.register("drn-compressed", "DRN-S without 30, 50 or 70 % of its channels, as its authors compressed it",
+          scales=(4, 8), scheme="paired", multiscale=True)  # fmt: skip
+def drn_compressed(scale: int, rate: Literal[30, 50, 70] = 30, train_mean: bool = True) -> nn.Module:
+    """Build the network of Guo et al., whose channel numbers were searched for; it is trained from scratch here."""
+    sizes = _drn_s(scale)
+    return on_demand.drn.DRN(scale, **sizes, train_mean=train_mean, channels=CHANNELS[scale, rate])
 
 
 @models.register("edsr", "EDSR, baseline size (16 blocks of 64 channels), one output; sizes free", scales=(2, 3, 4, 8))

@@ -5,6 +5,8 @@ The state dict has the names of the authors' files (`DRNS4x.pt`, ...), so that t
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -58,12 +60,13 @@ class ChannelAttention(nn.Module):
 
 
 class RCAB(nn.Module):
-    """Residual channel-attention block."""
+    """Residual channel-attention block; `mid`: channels between its convolutions, as many as outside if None."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, mid: int | None = None) -> None:
         super().__init__()
+        mid = mid or n
         self.body = nn.Sequential(
-            nn.Conv2d(n, n, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(n, n, 3, padding=1), ChannelAttention(n)
+            nn.Conv2d(n, mid, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(mid, n, 3, padding=1), ChannelAttention(n)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,26 +82,36 @@ class DRN(nn.Module):
         n_blocks: RCABs at each level.
         n_feats: channels after the head; they double with each level down.
         train_mean: mean shift layers trainable, as in the authors' code, or frozen.
+        channels: of a compressed network, as in `drnbench.models.channels`; None: a full one.
     """
 
-    def __init__(self, scale: int, n_blocks: int, n_feats: int, *, train_mean: bool = True) -> None:
+    def __init__(
+        self,
+        scale: int,
+        n_blocks: int,
+        n_feats: int,
+        *,
+        train_mean: bool = True,
+        channels: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         levels = scale.bit_length() - 1
         self.scale = scale
         n = n_feats
         self.sub_mean = mean_shift(-1, train_mean=train_mean)
         self.head = nn.Conv2d(3, n, 3, padding=1)
-        self.down = nn.ModuleList(Down(n * 2**p, n * 2**p, n * 2 ** (p + 1)) for p in range(levels))
+        inner = iter(channels) if channels is not None else itertools.repeat(None)
+        self.down = nn.ModuleList(Down(n * 2**p, next(inner) or n * 2**p, n * 2 ** (p + 1)) for p in range(levels))
         self.up_blocks = nn.ModuleList()
         tails = [nn.Conv2d(n * 2**levels, 3, 3, padding=1)]
         for i in range(levels):
             # From the second level on the input is [upsampled, skip], so the width falls one level later.
             width = n * 2 ** min(levels, levels - i + 1)
             out = n * 2 ** (levels - 1 - i)
-            upsampler = nn.Sequential(nn.Conv2d(width, 4 * width, 3, padding=1), nn.PixelShuffle(2))
-            self.up_blocks.append(
-                nn.Sequential(*(RCAB(width) for _ in range(n_blocks)), upsampler, nn.Conv2d(width, out, 1))
-            )
+            blocks = [RCAB(width, next(inner)) for _ in range(n_blocks)]
+            shuffled = next(inner) or width
+            upsampler = nn.Sequential(nn.Conv2d(width, 4 * shuffled, 3, padding=1), nn.PixelShuffle(2))
+            self.up_blocks.append(nn.Sequential(*blocks, upsampler, nn.Conv2d(shuffled, out, 1)))
             tails.append(nn.Conv2d(2 * out, 3, 3, padding=1))
         self.tail = nn.ModuleList(tails)
         self.add_mean = mean_shift(+1, train_mean=train_mean)

@@ -49,6 +49,14 @@ def _large(scale: int) -> dict[str, Any]:
 METHODS: dict[str, Method] = {
     "drn-s": Method("drn", "DRN-S of the paper, 4.8 M parameters at x4", lambda scale: models.get("drn").sizes(scale)),
     "drn-l": Method("drn", "DRN-L of the paper, 9.8 M parameters at x4", _large),
+    **{
+        f"drn-s{rate}": Method(
+            "drn-compressed",
+            f"DRN-S with {rate} % of its channels removed, by the numbers that its authors' search gave",
+            lambda scale, rate=rate: {"rate": rate},  # noqa: ARG005
+        )
+        for rate in (30, 50, 70)
+    },
     "no-dual": Method("drn", "the DRN network without the dual loss, sizes free", scheme="supervised"),
     "dual-synth": Method(
         "drn",

@@ -15,6 +15,12 @@ from drnbench.errors import UsageError
         ("drn-s", 8, 5_403_000),
         ("drn-l", 8, 10_004_018),
         ("drn-s", 2, 606_378),
+        ("drn-s30", 4, 3_116_637),
+        ("drn-s50", 4, 2_267_417),
+        ("drn-s70", 4, 1_427_545),
+        ("drn-s30", 8, 3_490_832),
+        ("drn-s50", 8, 2_548_420),
+        ("drn-s70", 8, 1_572_288),
     ],
 )
 def test_parameter_counts_are_the_authors(method, scale, count):
@@ -74,3 +80,8 @@ def test_bicubic_is_integer_valued_at_any_scale():
     (out,) = models.create("bicubic", 3)(lr)
     assert out.shape == (1, 3, 18, 15)
     assert torch.equal(out, out.round())
+
+
+def test_another_rate_of_compression_is_refused():
+    with pytest.raises(UsageError, match="size 'rate' must be 30, 50 or 70"):
+        models.create("drn-compressed", 4, rate=40)

@@ -12,28 +12,35 @@ from drnbench.schemes.base import Batch
 from tests.helpers import same
 
 SMALL = {"n_blocks": 1, "n_feats": 4, "inner_blocks": 1}
-LARGE = {"drn-s", "drn-l"}
+LARGE = {"drn-s", "drn-l", "drn-s30", "drn-s50", "drn-s70", "drn-compressed"}
 """Presets cannot be made small: they take the slower half of the tests."""
 OPTIONS = {"d_feats": 4, "f_blocks": 1, "f_feats": 4}
 # A model that reads its network from a file has tests of its own, where the file is.
 BUILT = [name for name in methods.names() if not registry.get(methods.get(name).model).files]
 NAMES = [pytest.param(name, marks=[pytest.mark.real] if name in LARGE else []) for name in BUILT]
-TRAINED = [p for p in NAMES if methods.resolve(p.values[0], 2, {}).scheme is not None]
+
+
+def smallest_scale(name):
+    return min(registry.get(methods.get(name).model).scales or (2,))
+
+
+TRAINED = [p for p in NAMES if methods.resolve(p.values[0], smallest_scale(p.values[0]), {}).scheme is not None]
 
 
 def sizes(name):
-    sizes = methods.resolve(name, 2, {}).options
+    sizes = methods.resolve(name, smallest_scale(name), {}).options
     return {} if name in LARGE else {k: v for k, v in SMALL.items() if k in sizes}
 
 
 def make(name):
-    resolved = methods.resolve(name, 2, sizes(name))
+    scale = smallest_scale(name)
+    resolved = methods.resolve(name, scale, sizes(name))
     kind = schemes.get(resolved.scheme)
     options = {k: v for k, v in OPTIONS.items() if k in kind.settings.model_fields}
     dual = "chain" if registry.get(resolved.model).multiscale else "single"
     stage = Stage("s", data=Data("photos/train"), steps=20, patch=16, dual=dual, options=options)
     torch.manual_seed(0)
-    scheme = kind(models.create(name, 2, **sizes(name)), 2, stage)
+    scheme = kind(models.create(name, scale, **sizes(name)), scale, stage)
     scheme.prepare(torch.device("cpu"))
     return scheme
 
@@ -41,9 +48,10 @@ def make(name):
 def batch(scheme, step):
     """One fixed batch, with everything that the scheme asks for; chance alone moves with the step."""
     hr = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 255
-    lr = torch.nn.functional.avg_pool2d(hr, 2)
+    scale = scheme.scale
+    lr = torch.nn.functional.avg_pool2d(hr, scale)
     mix = scheme.mix(scheme.stage.model_copy(update={"batch": 4}), step)
-    pyramid = {2: lr[: mix.pairs], 1: hr[: mix.pairs]}
+    pyramid = {2**p: torch.nn.functional.avg_pool2d(hr[: mix.pairs], 2**p) for p in reversed(range(scale.bit_length()))}
     return Batch(
         lr[: mix.pairs + mix.unpaired], pyramid, mix.pairs, hr=hr[: mix.hr],
         chance=lambda purpose, shape: uniforms(0, purpose, step, shape),
@@ -52,7 +60,7 @@ def batch(scheme, step):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_built_at_every_scale_it_declares_and_sr_has_the_right_size(name):
-    for scale in registry.get(methods.resolve(name, 2, {}).model).scales or (2, 3, 4, 8):
+    for scale in registry.get(methods.get(name).model).scales or (2, 3, 4, 8):
         with torch.no_grad():
             sr = models.create(name, scale, **sizes(name)).eval()(torch.rand(1, 3, 5, 7) * 255)[-1]
         assert sr.shape == (1, 3, 5 * scale, 7 * scale)
