@@ -5,6 +5,7 @@ Every registered model is a method of the same name. The names here add sizes (`
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,10 @@ def _large(scale: int) -> dict[str, Any]:
     return {"n_blocks": 36, "n_feats": 10} if scale == 8 else {"n_blocks": 40, "n_feats": 20}
 
 
+def _compressed(rate: int, scale: int) -> dict[str, Any]:  # noqa: ARG001 - the same at every scale
+    return {"rate": rate}
+
+
 METHODS: dict[str, Method] = {
     "drn-s": Method("drn", "DRN-S of the paper, 4.8 M parameters at x4", lambda scale: models.get("drn").sizes(scale)),
     "drn-l": Method("drn", "DRN-L of the paper, 9.8 M parameters at x4", _large),
@@ -53,7 +58,7 @@ METHODS: dict[str, Method] = {
         f"drn-s{rate}": Method(
             "drn-compressed",
             f"DRN-S with {rate} % of its channels removed, by the numbers that its authors' search gave",
-            lambda scale, rate=rate: {"rate": rate},  # noqa: ARG005
+            functools.partial(_compressed, rate),
         )
         for rate in (30, 50, 70)
     },

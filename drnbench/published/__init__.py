@@ -15,7 +15,8 @@ PRINTED = {"drn-s": "DRN-S", "drn-l": "DRN-L", "bicubic": "Bicubic"}
 """Methods of the registry, and the published name of the same network.
 
 Left out, though the names are in the tables: `edsr` is the baseline of 1.5 M parameters, the tables' EDSR has 43 M;
-`dbpn` is small, the tables' DBPN has 15 M; `drn` has free sizes; `drn-s30` and its like are in no table that a source here has; `no-dual` has no number that a source confirms.
+`dbpn` is small, the tables' DBPN has 15 M; `drn` has free sizes; `drn-s30` and its like are in
+no table that a source here has; `no-dual` has no number that a source confirms.
 """
 
 
