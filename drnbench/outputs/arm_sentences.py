@@ -131,7 +131,7 @@ def _arms(scores: Scores, results: Results, others: Sequence[Result], base: Arm,
         *_uncompared(scores, results, control),
         *beyond_primary.other_test_sets(scores, results, spoken_of, _name),
         *beyond_primary.all_test_sets(scores, comparison.judged, _name),
-        *verdicts.adjusted(comparison.judged),
+        *verdicts.adjusted(results, comparison.judged),
     ]
 
 

@@ -56,7 +56,8 @@ def sentences(scores: Scores, results: Results) -> list[str]:
     compared = cells(scores, results)
     if not compared:
         yet = " yet" if failed_seeds.unfinished(scores) else ""
-        return [f"No arm has scores to compare with {scores.baseline_label}{yet}."]
+        nothing = f"No arm has scores to compare with {scores.baseline_label}{yet}."
+        return [nothing, *uncompared.sentences(scores, results, scores.subject)]
     of_cells = _controls(scores, results, compared)
     return [
         *declared(scores, results),
@@ -116,7 +117,7 @@ def _answer(scores: Scores, results: Results, compared: list[Result], of_cells: 
         *uncompared.sentences(scores, results, scores.subject),
         *beyond_primary.other_test_sets(scores, results, comparison.judged, name),
         *beyond_primary.all_test_sets(scores, comparison.judged, name),
-        *verdicts.adjusted(comparison.judged),
+        *verdicts.adjusted(results, comparison.judged),
     ]
 
 

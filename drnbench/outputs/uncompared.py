@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from drnbench.outputs.verdicts import NAMED
@@ -29,15 +29,20 @@ def reason(
 
     """
     has, compared = ("have", "are not compared") if several else ("has", "is not compared")
+    baseline = base.name
+    if sum(map(scores.is_baseline, scores.arms)) > 1:
+        baseline = "their baselines" if several else "its baseline"
     if scores.tables.get((arm.name, condition, metric)) is None:
         return f"{has} no scores{where} and {compared}{' there' if where else ''}"
     pair = paired(scores, arm, base, condition, metric)
     if pair is None:
-        return f"{compared}{where}, as {base.name} has no scores there"
+        return (
+            f"{compared}{where}, as {baseline} {'have' if several and baseline != base.name else 'has'} no scores there"
+        )
     seeds, images = pair[0].shape
     if not seeds or not images:
-        return f"{has} no {'image' if seeds else 'seed'} in common with {base.name} and {compared}{where}"
-    return f"{has} no image on which the scores are finite, also those of {base.name}, and {compared}{where}"
+        return f"{has} no {'image' if seeds else 'seed'} in common with {baseline} and {compared}{where}"
+    return f"{has} no image that is finite in every seed, also of {baseline}, and {compared}{where}"
 
 
 def sentences(scores: Scores, results: Results, arms: Iterable[Arm]) -> list[str]:
@@ -54,9 +59,16 @@ def sentences(scores: Scores, results: Results, arms: Iterable[Arm]) -> list[str
     """
     names = ConditionNames(scores.plan)
     planned = {(t.arm, names.condition(t.scale, e), e.metric) for t in scores.plan.trials for e in t.wanted}
+    compared = {(result.condition, result.metric) for result in results.values() if result.difference is not None}
+    scored = {arm for arm, _, _ in scores.tables}
     groups: dict[tuple[str, str], list[tuple[Arm, Cell]]] = {}
-    for arm in arms:
-        cells = _cells(scores, results, arm, planned)
+    for arm in (arm for arm in arms if arm.name in scored):
+        cells = [
+            cell
+            for cell in _cells(scores, results, arm)
+            if (cell.condition, cell.metric) in compared
+            or all((other.name, cell.condition, cell.metric) in planned for other in (arm, cell.base))
+        ]
         whys: dict[str, list[Cell]] = {}
         for cell in cells:
             if results[arm.name, cell.condition, cell.metric].difference is None:
@@ -79,19 +91,15 @@ class Cell(NamedTuple):
     metric: str
 
 
-def _cells(scores: Scores, results: Results, arm: Arm, planned: Container[tuple[str, Condition, str]]) -> list[Cell]:
-    """Return the comparisons of an arm with scores that the study asks for, or that other arms have."""
-    if not any(name == arm.name for name, _, _ in scores.tables):
-        return []
-    compared = {(result.condition, result.metric) for result in results.values() if result.difference is not None}
+def _cells(scores: Scores, results: Results, arm: Arm) -> list[Cell]:
+    """Return an arm with each baseline of its own, wherever neither of them equals HR."""
     cells = []
     for condition in arm.conditions:
         base = scores.baseline_of(arm, condition)
         for metric in scores.metrics[condition] if base is not None else ():
             assert base is not None
-            pair = [results.get((other.name, condition, metric)) for other in (arm, base)]
-            asked = all((other.name, condition, metric) in planned for other in (arm, base))
-            if (asked or (condition, metric) in compared) and not any(r is not None and r.equals_hr for r in pair):
+            pair = (results.get((other.name, condition, metric)) for other in (arm, base))
+            if not any(result is not None and result.equals_hr for result in pair):
                 cells.append(Cell(base, condition, metric))
     return cells
 

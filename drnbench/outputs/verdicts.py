@@ -163,11 +163,19 @@ def corrected(results: Iterable[Result]) -> bool:
     return any(result.family > 1 for result in results if tested(result) and not result.primary)
 
 
-def adjusted(judged: Sequence[Result]) -> list[str]:
-    """Return that verdicts are adjusted together, and over how many tests; [] where they are not."""
-    if not corrected(judged):
+def adjusted(results: Results, judged: Iterable[Result]) -> list[str]:
+    """Return that the verdicts on some arms are adjusted together, and over how many tests; [] where they are not.
+
+    Args:
+        results: of every arm, condition and metric.
+        judged: results of these arms.
+
+    """
+    arms = {result.arm for result in judged}
+    every = [result for result in results.values() if result.arm in arms]
+    if not corrected(every):
         return []
-    size = max(result.family for result in judged)
+    size = max(result.family for result in every)
     return [f"Verdicts are after Holm's correction over {text.count(size, 'difference')}."]
 
 

@@ -172,7 +172,7 @@ def test_cells_without_a_common_seed_are_named(store: Store) -> None:
         return trial.arm.name not in ("S, on", "S, off") or (trial.trial.seed < 2) == (trial.arm.name == "S, off")
 
     text = headline(store, dual_study(axes=dual_study().axes[:2], outputs=[]), gain, done=disjoint)
-    assert "S, on has no seed in common with S, off and is not compared. " in text
+    assert "S, on has no seed in common with its baseline and is not compared. " in text
 
 
 def test_a_control_without_a_common_seed_says_so(store: Store) -> None:
@@ -227,3 +227,23 @@ def test_arms_of_a_study_that_adds_seeds_are_ranked_with_all_of_theirs(store: St
     table = (store.study("unpaired/quick") / "table_rho.md").read_text(encoding="utf-8")
     assert "**" in row(table, "0.3")
     assert "Arms with different numbers of seeds are ranked together" in table
+
+
+def test_cells_none_of_which_has_a_common_seed_say_why(store: Store) -> None:
+    def disjoint(trial: PlannedTrial) -> bool:
+        return (trial.trial.seed < 2) == (trial.arm.values.get("loss") == "off")
+
+    text = headline(store, dual_study(axes=dual_study().axes[:2], outputs=[]), gain, done=disjoint)
+    assert "No arm has scores to compare with loss=off" in text
+    assert "S, on and L, on have no seed in common with their baselines and are not compared. " in text
+
+
+def test_the_correction_is_said_of_test_sets_with_several_images(store: Store) -> None:
+    def few(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        del trial
+        return rows[(rows["kernel"] != "bd") | (rows["image"] == "img00")]
+
+    text = headline(store, rho_study(), gain, change=few)
+    assert "are not tested (one test image) against ρ=0" in text
+    assert "On photos-test, bicubic ×4, in PSNR-Y: 1 of 3 worse" in text
+    assert "Verdicts are after Holm's correction over 8 differences." in text
