@@ -22,5 +22,6 @@ def command(
     store = Store(results)
     for name in check_sync(store, studies or [], tracking_uri):
         result = sync(store, name, tracking_uri)
-        print(f"{name}: {result.runs} runs, {result.new_runs} new, {result.points} new points")
+        merged = f"; {result.merged} doubles deleted, which MLflow can restore" if result.merged else ""
+        print(f"{name}: {result.runs} runs, {result.new_runs} new, {result.points} new points{merged}")
     return 0

@@ -13,14 +13,13 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock
-
 from drnbench.datasets import layouts
 from drnbench.datasets.catalogue import Remote
 from drnbench.datasets.download import ResumingDownloader
 from drnbench.datasets.unpack import unpack
 from drnbench.errors import DataError, UsageError
 from drnbench.store.cache_files import hold
+from drnbench.store.locks import Lock
 
 
 class Fetched(NamedTuple):
@@ -49,7 +48,7 @@ def fetch(remote: Remote, root: Path, *, url: str | None = None, keep: bool = Fa
             return fetched
         work = root / ".fetch" / remote.file
         work.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / ".fetch" / f"{remote.file}.lock")
+        lock = Lock(root / ".fetch" / f"{remote.file}.lock")
         with hold(lock, f"another process fetches {remote.file}: waiting for it", patience=0):
             # The process that held the lock has probably fetched it.
             work.mkdir(exist_ok=True)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from torch import nn
@@ -27,6 +26,7 @@ from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.metric import Item, measure
 from drnbench.models import models
 from drnbench.store import Store, atomic, safe, sample_folder
+from drnbench.store.locks import Lock
 
 COLUMNS = ("image", "dataset", "kernel", "scale", "metric", "value", "evaluation", "protocol")
 SAMPLES = 3
@@ -119,7 +119,7 @@ def evaluate(
         emit({"step": done, "steps": len(missing), "note": f"{evaluations[0].dataset} {evaluations[0].kernel}"})
         rows += _score(unit, evaluations, upscaler, dual if _need_dual(evaluations) else None, store)
     emit({"step": len(missing), "steps": len(missing), "seconds": time.time() - started})
-    with FileLock(folder / ".lock"):
+    with Lock(folder / ".lock"):
         _append(folder / "per_image.parquet", rows)
     return [*have, *(e.key for e in missing)]
 

@@ -74,7 +74,7 @@ def _visible(device: str) -> str:
 
 def run(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bool], folder: Path) -> int:
     """Run a unit, record its status, and return the exit code: 0 done or stopped, 1 failed, `FULL` on a full disk."""
-    old = store.status(folder)
+    old, begun = store.status(folder), time.monotonic()
     status = Status("running", evaluations=list(old.evaluations) if old else [])
     try:
         store.write_status(folder, status)
@@ -89,7 +89,7 @@ def run(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bo
                     raise
                 traceback.print_exc()
                 status.state, status.kind, status.message = "failed", kind_of(error), _message(error)
-        status.finished = time.time()
+        status.finished = status.started + time.monotonic() - begun  # the clock may be set meanwhile
         store.write_status(folder, status)
     except BaseException as error:
         if not is_disk_full(error, store.root):

@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from drnbench.results.locations import planned, report_folders
 from drnbench.results.plan_record import PlanRecord, find_plan
 from drnbench.store import STALE_S, Store, read_json
 from drnbench.store.files import TEMPORARY
-from drnbench.store.leases import leased
+from drnbench.store.leases import Holder, ended_runs, going_runs, holder, holder_of, leased, needed_units
 from drnbench.store.processes import start_time
 
 CACHES = {
@@ -50,6 +50,7 @@ class Holding:
         kind: "stage" or "trial".
         state: as `Store.state` has it.
         busy: it runs, or a living process holds its lease.
+        needed: a run that goes on reads it, or makes it.
         files: sizes in bytes by path within its folder.
         used_by: the arms that need it.
 
@@ -60,6 +61,7 @@ class Holding:
     folder: Path
     state: str
     busy: bool
+    needed: bool
     files: dict[str, int]
     used_by: tuple[Use, ...]
 
@@ -110,11 +112,29 @@ class Inventory:
 
     def holding(self, folder: Path) -> Holding:
         """Return one unit."""
-        state = self.store.state(folder)
+        state, has_lease = self.store.state(folder), leased(folder)
+        needed = self.needed is None or folder.name in self.needed
         return Holding(
-            folder.parent.name[:-1], folder.name, folder, state, state == "running" or leased(folder), sizes(folder),
+            folder.parent.name[:-1], folder.name, folder, state, state == "running" or has_lease, needed, sizes(folder),
             self.uses.get(folder.name, ()),
         )  # fmt: skip
+
+    @cached_property
+    def needed(self) -> Collection[str] | None:
+        """The keys of the units that runs which go on need; None: every one."""
+        return needed_units(self.store.root)
+
+    @cached_property
+    def runs(self) -> list[Path]:
+        """The leases of the runs that go on."""
+        return going_runs(self.store.root)
+
+    def worker(self, unit: Holding) -> Holder | None:
+        """Return the process that works on a unit; None where none does."""
+        status = self.store.status(unit.folder)
+        if unit.state == "running" and status is not None:
+            return holder_of({**vars(status), "since": status.started}, unit.folder / "status.json")
+        return holder(unit.folder)
 
     @property
     def unused(self) -> list[Holding]:
@@ -127,7 +147,7 @@ class Inventory:
         needed = self._unscored | self._starts
         return [
             unit for unit in self.units
-            if unit.kind == "stage" and unit.state == "done" and unit.checkpoint and unit.key not in needed
+            if unit.kind == "stage" and unit.state == "done" and unit.checkpoint and unit.key not in needed and not unit.needed
         ]  # fmt: skip
 
     @cached_property
@@ -169,14 +189,19 @@ class Inventory:
 
     def leftovers(self) -> list[Path]:
         """Return hidden temporary files and folders whose process is gone, and locks and leases that are not held."""
-        paths = [path for path in _hidden(self.store) if _is_abandoned(path)]
+        # Half-written files name their process by its id alone: it may be that of a run which cannot be seen from here.
+        unseen = any((process := holder(run)) and process.silence is not None for run in self.runs)
+        paths = [path for path in _hidden(self.store) if not unseen and _is_abandoned(path)] + ended_runs(
+            self.store.root
+        )
         for unit in self.units:
             if not unit.busy:
                 paths += [unit.folder / name for name in unit.files if Path(name).name.startswith(".now-") or (
                     TEMPORARY.fullmatch(Path(name).name) and _is_abandoned(unit.folder / name))]  # fmt: skip
                 paths += [unit.folder / name for name in unit.files if re.fullmatch(r"lease\.\d+|\.lock", name)]
-        paths += [path for path in _temporaries(self.store.cache) if _is_abandoned(path)]
-        paths += [self.store.cache / "locks" / name for name in sizes(self.store.cache / "locks")]
+        paths += [path for path in _temporaries(self.store.cache) if not unseen and _is_abandoned(path)]
+        locks = [self.store.cache / "locks" / name for name in sizes(self.store.cache / "locks")]
+        paths += [path for path in locks if not leased(path.parent)]
         return sorted(set(paths))
 
 
@@ -251,4 +276,4 @@ def _is_abandoned(path: Path) -> bool:
         times = [path.lstat().st_mtime, *(p.lstat().st_mtime for p in path.rglob("*"))]
     except OSError:
         return False
-    return time.time() - max(times) > STALE_S
+    return abs(time.time() - max(times)) > STALE_S  # a date ahead is that of another clock

@@ -1,7 +1,8 @@
 """The verb `clean`: the content of the store, and the parts of it that may be deleted.
 
 A unit is deleted under its lease, its status.json first: a run cannot take it meanwhile, and whoever is killed over it
-leaves a unit that counts as missing. Only what the inventory lists inside the store is touched, and no link is followed.
+leaves a unit that counts as missing. What a run that goes on reads or makes is left to it, as the run's own lease names
+it. Only what the inventory lists inside the store is touched, and no link is followed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import os
 import shutil
 import stat
 import sys
+import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +22,9 @@ from drnbench.config.keys import short
 from drnbench.errors import UsageError
 from drnbench.render.terminal import columns, size
 from drnbench.results.inventory import CACHES, Holding, Inventory, sizes
-from drnbench.store import Store
-from drnbench.store.leases import Lease, claim
+from drnbench.store import STALE_S, Store, processes
+from drnbench.store.leases import BEAT_S, Lease, claim, needed_units
+from drnbench.store.locks import Lock
 
 COST = "exporting or evaluating these weights, or starting from them, will then need training again"
 
@@ -64,6 +68,8 @@ def clean(results: Path, choice: Choice, *, yes: bool) -> int:
     print("\n".join(table(held)))
     if not choice:
         return 0
+    if _observe(held):
+        held = Inventory(store)
     work = _chosen(held, choice)
     lines = _description(work)
     if not lines:
@@ -111,7 +117,47 @@ def table(held: Inventory) -> list[str]:
         lines.append(f"Without a checkpoint everything stays scored, and nothing is trained again for it; {COST}.")
     if running := held.running:
         lines.append(f"{len(running)} units are worked on now: they stay.")
+    lines += [
+        f"{_name(unit)} counts as worked on, by {seen}" for unit in running if (seen := _as_last_seen(held, unit))
+    ]
+    if held.runs:
+        lines.append(f"{len(held.runs)} runs go on: what they need stays.")
     return lines
+
+
+def _as_last_seen(held: Inventory, unit: Holding) -> str:
+    """Return the process that works on a unit and cannot be seen from here, with its last sign of life; "": no such one."""
+    process = held.worker(unit)
+    if process is None or process.silence is None:
+        return ""
+    touched = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(_touched(unit)))
+    return f"{process}, as last seen {touched}"
+
+
+def _touched(unit: Holding) -> float:
+    files = [unit.folder / "status.json", *unit.folder.glob("lease.*")]
+    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+
+
+def _observe(held: Inventory) -> bool:
+    """Watch processes that cannot be seen from here, and whose last sign of life is dated long ago, or ahead.
+
+    Returns:
+        True if that was done: whether they live is clear now.
+
+    """
+    units = [unit for unit in held.running if _as_last_seen(held, unit)]
+    if not any(abs(time.time() - _touched(unit)) > STALE_S for unit in units):
+        return False
+    wait, pause, start = processes.DEAD_S, threading.Event(), time.monotonic()
+    print(
+        f"watching for {wait:.0f} s whether {len(units)} units are still worked on elsewhere",
+        file=sys.stderr,
+        flush=True,
+    )
+    while any(held.holding(unit.folder).busy for unit in units) and time.monotonic() - start < wait + BEAT_S:
+        pause.wait(1.0)
+    return True
 
 
 def _row(name: str, count: int, total: int) -> tuple[str, str, str]:
@@ -126,14 +172,17 @@ def _sum(counts: Iterable[tuple[int, int]]) -> tuple[int, int]:
 def _chosen(held: Inventory, choice: Choice) -> _Work:
     work = _Work()
     if choice.unused:
-        work.units = [unit for unit in held.unused if not unit.busy]
+        work.units = [unit for unit in held.unused if not unit.busy and not unit.needed]
         work.kept += [f"{_name(unit)} is being worked on" for unit in held.unused if unit.busy]
+        work.kept += [f"{_name(unit)} is needed by a run" for unit in held.unused if unit.needed and not unit.busy]
     if choice.checkpoints:
         gone = {unit.key for unit in work.units}
         work.checkpoints = [unit for unit in held.droppable if unit.key not in gone]
     if choice.cache:
         if running := held.running:
             work.kept.append(f"the cache, while {len(running)} units that may read it are worked on")
+        elif held.runs:
+            work.kept.append(f"the cache, while {len(held.runs)} runs that may read it go on")
         else:
             places = [held.store.cache / name for name in (*CACHES, "fingerprints.json", "alignments.json")]
             work.cache = [path for path in places if path.exists() and not path.is_symlink()]
@@ -193,7 +242,7 @@ def _delete(store: Store, work: _Work) -> None:
     for path in work.cache:
         work.freed += _remove(path)
     for path in work.leftovers:
-        work.freed += _unlock(path) if path.suffix == ".lock" or path.name == ".lock" else _remove(path)
+        work.freed += _remove_leftover(path)
 
 
 def _under_lease(store: Store, unit: Holding, work: _Work, *, whole: bool) -> None:
@@ -205,6 +254,11 @@ def _under_lease(store: Store, unit: Holding, work: _Work, *, whole: bool) -> No
         if lease is not None:
             lease.release()
         work.kept.append(f"{_name(unit)} is being worked on")
+        return
+    needed = needed_units(store.root)  # only now: a run that begins after this sees what is gone
+    if needed is None or unit.key in needed:
+        lease.release()
+        work.kept.append(f"{_name(unit)} is needed by a run")
         return
     try:
         if not whole:
@@ -241,13 +295,17 @@ def _remove(path: Path) -> int:
     return total
 
 
-def _unlock(path: Path) -> int:
-    """Delete a lock that nobody holds; holding it meanwhile, so that nobody takes the file that goes."""
-    from filelock import FileLock, Timeout
-
-    with contextlib.suppress(Timeout), FileLock(path, timeout=0):
-        path.unlink(missing_ok=True)
-    return 0
+def _remove_leftover(path: Path) -> int:
+    """Delete a leftover; a lock or lease only while nobody has it, and so that nobody takes the file that goes."""
+    if path.suffix == ".lock" or path.name == ".lock":
+        with contextlib.suppress(TimeoutError), Lock(path, 0):
+            path.unlink(missing_ok=True)
+        return 0
+    if path.name.startswith("lease.") and path.parent.is_dir():
+        if lease := claim(path.parent):  # removes those before it
+            lease.release()
+        return 0
+    return _remove(path)
 
 
 def _size(path: Path) -> int:

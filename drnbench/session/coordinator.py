@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +13,19 @@ from drnbench.errors import UnitError
 from drnbench.execution.base import Event, Executor
 from drnbench.execution.worker import FULL
 from drnbench.planning import Plan
-from drnbench.session.endings import final_status, retry, tail
-from drnbench.session.items import ACTIVE, Item, State, todo
+from drnbench.session.endings import RETRIES, final_status, retry, tail
+from drnbench.session.items import ACTIVE, Item, State, starts_from, todo
 from drnbench.session.listener import Listener, Outcome, Source
 from drnbench.session.recording import remove_result
 from drnbench.store import Status, Store, is_disk_full, is_scored
-from drnbench.store.leases import BEAT_S, Leases
+from drnbench.store.leases import BEAT_S, Leases, holder, holder_of, leased
 
 POLL_S = 0.5
 """Seconds that the executor waits for an event."""
+NAMED = 3
+"""Units of other processes that are named while this one waits for them."""
+CLEANED = "the weights that it starts from were removed while it ran"
+"""Message of a unit that could not read them, and waits until they are made again."""
 GRACE_S = 30.0
 """Seconds that a unit which ran out of time has to finish its step and save, before its process is killed."""
 
@@ -30,7 +34,8 @@ class Coordinator:
     """Runs the units that a plan has left.
 
     Each unit runs under a lease (`drnbench.store.leases`), so two coordinators on one store share the work and never do
-    the same twice.
+    the same twice. The store may change at any time, by another coordinator or by `clean`: what the plan says of a unit
+    is looked up again before it is acted on.
 
     Args:
         plan: the plan, whose results are in `store`.
@@ -38,18 +43,28 @@ class Coordinator:
         rerun: as in `todo`.
         time_limit: seconds that a unit may run; then it saves, ends, and has failed with kind `timeout`. None: no limit.
         source: names units beside those of the plan.
+        waiting: called twice a second with a line on the processes that this one waits for; "": it waits for none.
     """
 
     def __init__(
         self, plan: Plan, store: Store, executor: Executor, listeners: list[Listener],
         rerun: str | None = None, fail_fast: bool = False, time_limit: float | None = None,
-        source: Source | None = None,
+        source: Source | None = None, waiting: Callable[[str], None] = lambda line: None,  # noqa: ARG005
     ) -> None:  # fmt: skip
         self._store, self._executor, self._listeners, self._source = store, executor, listeners, source
         self._fail_fast, self._time_limit = fail_fast, time_limit
         self._items = {item.unit.key: item for item in todo(plan, rerun)}
+        self._planned, self._stages = frozenset(self._items), plan.stages
         self._stored = {key for key, node in plan.stages.items() if node.state == "done"}
+        failed = {key for key, node in plan.stages.items() if node.state == "failed"}
+        failed |= {trial.unit.key for trial in plan.trials if trial.state == "failed"}
+        self._before = {
+            key: store.status(store.folder(item.unit))
+            for key, item in self._items.items()
+            if rerun is not None or key in failed
+        }
         self._leases, self._checked = Leases(), 0.0
+        self._waiting, self._taken = waiting, list[Item]()
         self._outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -60,6 +75,7 @@ class Coordinator:
         """
         with self._leases:
             try:
+                self._need(self._items.values())
                 self._loop()
             except KeyboardInterrupt:
                 self._interrupt()
@@ -76,6 +92,7 @@ class Coordinator:
     def _loop(self) -> None:
         while self._refill() or self._in(State.WAITING, *ACTIVE):
             self._submit()
+            self._waiting("" if self._in(*ACTIVE) else self._holders())
             self._handle(self._executor.events(POLL_S))
             self._check()
 
@@ -105,19 +122,26 @@ class Coordinator:
         units = self._source.more(active, self._executor.slots - len(self._in(*ACTIVE)))
         for n, (unit, label) in enumerate(units):
             self._items[unit.key] = Item(unit, label, None, (-1, n), again=False)
+        if units:
+            self._need(self._items[unit.key] for unit, _ in units)
         return not self._source.finished
+
+    def _need(self, items: Iterable[Item]) -> None:
+        """Announce the units that these items read or make, so that `clean` leaves them alone."""
+        keys = {key for item in items for key in (item.unit.key, starts_from(item.unit)) if key is not None}
+        self._leases.need(self._store.root, keys)
 
     # --- waiting -> running
 
     def _submit(self) -> None:
-        room = self._executor.slots - len(self._in(*ACTIVE))
+        room, self._taken = self._executor.slots - len(self._in(*ACTIVE)), []
         for item in sorted(self._in(State.WAITING), key=lambda item: item.rank):
             if room <= 0:
                 return
             needed = self._state(item.needs)
             if needed in {State.FAILED, State.INTERRUPTED}:
                 item.state = needed
-            elif needed is State.DONE and self._claim(item):
+            elif needed is State.DONE and not self._lacks_weights(item) and self._claim(item):
                 self._start(item)
                 room -= 1
 
@@ -129,26 +153,85 @@ class Coordinator:
             return self._items[key].state
         return State.DONE if key in self._stored else State.WAITING
 
+    def _lacks_weights(self, item: Item) -> bool:
+        """Return True where the weights that an item starts from were cleaned away: their stage is queued again."""
+        key, own = starts_from(item.unit), self._store.folder(item.unit) / "checkpoint.pt"
+        if key is None or (self._store.stage(key) / "checkpoint.pt").exists():
+            return False
+        if (own.exists() and not item.again) or self._is_complete(item):  # it goes on from its own, or is done
+            return False
+        stage = self._items.get(key)
+        if stage is None and key in self._stages:
+            node = self._stages[key]
+            stage = self._items[key] = Item(node.unit, node.label, node.unit.before, (0, 0), again=False)
+            self._planned |= {key}
+            self._need([stage])
+        if stage is None or (stage.state is State.DONE and stage.tries > RETRIES):
+            return False  # of a search, which hands out what it lacks; or removed whenever it was made
+        if stage.state is State.DONE:
+            stage.state, stage.again = State.WAITING, False
+        item.needs = key
+        return True
+
     def _claim(self, item: Item) -> bool:
         """Take the lease of an item that is to run now; False where another coordinator has it, or has done the unit."""
         folder = self._store.folder(item.unit)
-        if self._store.state(folder) == "running" or not self._leases.claim(folder):
-            return False  # another coordinator has it, or its worker is just dying: tried again soon
+        running = self._store.state(folder) == "running"
+        if running or not self._leases.claim(folder):
+            if running:
+                leased(folder)  # a lease that its holder left is watched from now on, too
+            self._taken.append(item)  # another coordinator has it, or its worker is just dying: tried again soon
+            return False
+        state = self._state_elsewhere(item)  # only now: the holder before may have done it
+        if state is not None:
+            self._leases.release(folder)
+            item.state = state
+            return False
         if item.again and not item.tries:
             remove_result(folder)
-        elif self._is_complete(item):  # only now: the holder before may have done it
-            self._leases.release(folder)
-            item.state = State.DONE
-            return False
         return True
 
-    def _is_complete(self, item: Item) -> bool:
+    def _holders(self) -> str:
+        """Return a line on the processes that have what is left to do; "" where there are none."""
+        parts = [
+            f"{self._holder(item)}, which has {item.label} ({short(item.unit.key)})" for item in self._taken[:NAMED]
+        ]
+        more = [f"and {len(self._taken) - NAMED} more units"] * (len(self._taken) > NAMED)
+        return "waiting for " + "; ".join(parts + more) if parts else ""
+
+    def _holder(self, item: Item) -> str:
         folder = self._store.folder(item.unit)
-        state, status = self._store.look(folder)
+        process, status = holder(folder), self._store.status(folder)
+        if process is None and status is not None:
+            process = holder_of({**vars(status), "since": status.started}, folder / "status.json")
+        return str(process or "another process")
+
+    def _state_elsewhere(self, item: Item) -> State | None:
+        """Return the state of an item that another coordinator has brought to an end; None where it is to run."""
+        state, status = self._store.look(self._store.folder(item.unit))
+        changed = status is not None and status != self._before.get(item.unit.key)
+        if (changed or not item.again or item.tries) and self._is_complete(item):
+            return State.DONE
+        if changed and status and state == "failed" and not item.tries and item.unit.key in self._planned:
+            again = retry(replace(item, tries=1), status)
+            if again is None:
+                self._note_failure(item, status)
+                return State.FAILED
+            item.unit = again
+        return None
+
+    def _is_complete(self, item: Item) -> bool:
+        state, status = self._store.look(self._store.folder(item.unit))
         if item.unit.kind == "evaluate":
             return state == "done" and is_scored(item.unit.wanted, status)
         # A stage without its checkpoint was cleaned; units that wait for it need its weights.
-        return state == "done" and (folder / "checkpoint.pt").exists()
+        folder = self._store.folder(item.unit)
+        return state == "done" and ((folder / "checkpoint.pt").exists() or not self._is_awaited(item.unit.key))
+
+    def _is_awaited(self, stage: str) -> bool:
+        """Return True if a unit that is not complete starts from a stage."""
+        waiting = [item for item in self._in(State.WAITING) if starts_from(item.unit) == stage]
+        return stage not in self._planned or any(item.again or not self._is_complete(item) for item in waiting)
 
     def _start(self, item: Item) -> None:
         item.state, item.tries, item.started = State.RUNNING, item.tries + 1, time.monotonic()
@@ -211,6 +294,10 @@ class Coordinator:
         status = self._final_status(item, folder, exitcode)
         ending = self._outcome.interrupted or self._outcome.full
         again = None if ending else retry(item, status)
+        if status.state == "failed" and again is None and item.tries <= RETRIES and self._lacks_weights(item):
+            status = replace(status, state="interrupted", kind="cleaned", message=CLEANED)
+            self._store.write_status(folder, status)
+            again = None if ending else unit
         self._leases.release(folder)
         if again is not None:
             item.unit, item.state = again, State.WAITING
@@ -248,7 +335,10 @@ class Coordinator:
         item.state = State.FAILED if status.state == "failed" else State.INTERRUPTED
         full, failed = self._outcome.full, status.state == "failed"
         if failed and not full:
-            self._outcome.failed.append(f"{item.label} ({short(item.unit.key)}): {status.kind}: {status.message}")
+            self._note_failure(item, status)
         if full or (failed and self._fail_fast):
             self._drop_waiting()
             self._executor.stop()
+
+    def _note_failure(self, item: Item, status: Status) -> None:
+        self._outcome.failed.append(f"{item.label} ({short(item.unit.key)}): {status.kind}: {status.message}")

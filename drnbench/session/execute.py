@@ -45,7 +45,7 @@ def execute(
     try:
         with progress:
             coordinator = Coordinator(
-                plan, store, executor, everyone, rerun, request.fail_fast, request.time_limit, source
+                plan, store, executor, everyone, rerun, request.fail_fast, request.time_limit, source, progress.waiting
             )
             outcome = coordinator.run()
             patience = 0.0 if outcome.hurried else MIRROR_S

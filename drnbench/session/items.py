@@ -10,6 +10,7 @@ from typing import Any
 
 from drnbench.config.units import Unit
 from drnbench.planning import Plan, PlannedTrial
+from drnbench.store import Status
 
 
 class State(enum.Enum):
@@ -63,7 +64,8 @@ def todo(plan: Plan, rerun: str | None) -> list[Item]:
     scores = []
     for n, trial in enumerate(_distinct(plan.trials)):
         fresh = rerun == "all" or bool(again & set(trial.stages)) or (rerun == "stale" and trial.stale)
-        if not fresh and (not trial.missing or _given_up(trial, rerun)):
+        # A trial may have all scores and count as failed, where a stage of it was to be made again and failed.
+        if not fresh and ((not trial.missing and trial.state != "failed") or _given_up(trial, rerun)):
             continue
         missing = list(
             itertools.takewhile(lambda key: key in again or plan.stages[key].state != "done", trial.stages[::-1])
@@ -88,9 +90,22 @@ def _stages_again(plan: Plan, rerun: str | None) -> set[str]:
 
 
 def _given_up(trial: PlannedTrial, rerun: str | None) -> bool:
-    # Of a unit that was killed nothing was wrong with the unit itself: it is tried again without being asked.
-    killed = trial.status is not None and trial.status.kind == "killed"
-    return trial.state == "failed" and rerun != "failed" and not killed
+    # Nothing was wrong with a unit that was killed, or that lacked the weights of the stage before: it is tried again
+    # without being asked.
+    status = trial.status
+    blameless = status is not None and (status.kind in {"killed", "cleaned"} or _lacked_weights(status))
+    return trial.state == "failed" and rerun != "failed" and not blameless
+
+
+def _lacked_weights(status: Status) -> bool:
+    """Return True for a failure by weights that were cleaned away, as earlier versions recorded it."""
+    message = status.message or ""
+    return message.startswith("FileNotFoundError") and message.rstrip("'").endswith("checkpoint.pt")
+
+
+def starts_from(unit: Unit) -> str | None:
+    """Return the key of the stage whose weights a unit reads; None: of none."""
+    return unit.before if unit.kind == "stage" else unit.stage
 
 
 def _distinct(trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:

@@ -18,6 +18,9 @@ from drnbench.config.units import StageUnit, Unit
 from drnbench.parallel import PLAIN_S, clock
 from drnbench.store import Status
 
+PATIENCE_S = 2.0
+"""Seconds of waiting for another process before that is shown."""
+
 
 @dataclass
 class _Running:
@@ -61,6 +64,18 @@ class Progress:
         self._first: tuple[int, float] | None = None
         self._left: dict[str, int] = {}
         self.running: dict[str, _Running] = {}
+        self._waits: float | None = None
+
+    def waiting(self, line: str) -> None:
+        """Show that nothing goes on here until other processes are done with what the line names; "": something does."""
+        if not line:
+            self._waits = None
+        elif self._waits is None:
+            self._waits = time.monotonic()
+        self._show_waiting(line if self._waits is not None and time.monotonic() - self._waits >= PATIENCE_S else "")
+
+    def _show_waiting(self, line: str) -> None:
+        """Show a line for now; "": none."""
 
     def __enter__(self) -> Self:
         return self
@@ -133,7 +148,7 @@ class RichProgress(Progress):
     def __init__(self, units: Sequence[Unit], console: Console) -> None:
         super().__init__(units)
         self._start = time.monotonic()
-        self.console = console
+        self.console, self._note = console, ""
         self._live = Live(get_renderable=self.render, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
@@ -143,6 +158,9 @@ class RichProgress(Progress):
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):  # of a terminal that was closed
             self._live.stop()
+
+    def _show_waiting(self, line: str) -> None:
+        self._note = line
 
     def render(self) -> Group:
         """Return the display as it is now."""
@@ -156,7 +174,7 @@ class RichProgress(Progress):
             psnr = f"val {unit.psnr:.2f} dB" if unit.psnr is not None else ""
             left = f"left {clock(unit.left())}"
             table.add_row(f"  {escape(unit.label)}", f"{unit.step}/{unit.steps}", loss, psnr, left)
-        return Group(total, table)
+        return Group(total, escape(self._note), table) if self._note else Group(total, table)
 
     def ended(self, unit: Unit, label: str, status: Status, tail: Sequence[str] = ()) -> None:
         """See `Listener`; a failure is printed at once."""
@@ -174,6 +192,7 @@ class PlainProgress(Progress):
         super().__init__(units)
         self._printed: dict[str, float] = {}
         self._is_broken = False
+        self._reminded = -PLAIN_S
 
     def _print(self, text: str) -> None:
         """Print a line; where that fails, say so once: the units that run are still saved, and reported here."""
@@ -184,6 +203,11 @@ class PlainProgress(Progress):
         except OSError:
             self._is_broken = True
             raise
+
+    def _show_waiting(self, line: str) -> None:
+        if line and time.monotonic() - self._reminded >= PLAIN_S:
+            self._reminded = time.monotonic()
+            self._print(line)
 
     def started(self, unit: Unit, label: str) -> None:
         """See `Listener`."""

@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from drnbench.errors import UsageError
 from drnbench.store.files import atomic
+from drnbench.store.locks import Lock
 
 PATIENCE_S = 2.0
 """Seconds of waiting for another process before that is printed."""
 
 
-def lock(cache_dir: Path, name: str) -> FileLock:
+def lock(cache_dir: Path, name: str) -> Lock:
     """Return the lock of that name; the system holds it, so it is free again when its process dies.
 
     Raises:
@@ -30,15 +29,15 @@ def lock(cache_dir: Path, name: str) -> FileLock:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cache {cache_dir} cannot be written ({error.strerror}): choose another --results") from None
-    return FileLock(folder / f"{name}.lock")
+    return Lock(folder / f"{name}.lock")
 
 
 @contextmanager
-def hold(lock: FileLock, message: str, patience: float = PATIENCE_S) -> Iterator[None]:
+def hold(lock: Lock, message: str, patience: float = PATIENCE_S) -> Iterator[None]:
     """Hold a lock; print a message where another process keeps it for more than `patience` seconds."""
     try:
         lock.acquire(timeout=patience)
-    except Timeout:
+    except TimeoutError:
         print(message, file=sys.stderr, flush=True)
         lock.acquire()
     try:

@@ -1,31 +1,39 @@
 """Leases: one coordinator at a time works on a unit, also over a network file system.
 
 A lease is a file `lease.<n>` in the unit's folder. The first process to create the next number holds it: creating a file
-that must not exist is atomic, on NFS too, where locks are often unavailable. Its holder touches it; a lease that was not
-touched for a while, or whose process is gone from this machine, is dead, and the next number may be taken. Nothing else
-is decided by a clock: times are those of the file system, compared with each other.
+that must not exist is atomic, on NFS too, where locks are often unavailable. Its holder touches it. A lease whose holder
+has ended, or whose holder cannot be seen from here and did not touch it while this process watched for a minute, is dead,
+and the next number may be taken. No clock decides anything; see `drnbench.store.processes`.
+
+A run is a lease, too, in a folder `.runs/<id>` of the store with the keys of the units that it reads or makes: `clean` leaves
+these alone (`needed_units`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
-import socket
+import shutil
 import threading
 import time
 import uuid
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from drnbench.store.processes import is_alive, start_time
+from drnbench.store import processes
+from drnbench.store.processes import identity, is_alive, is_visible_alive
 
 BEAT_S = 5.0
 """Seconds between two touches."""
-DEAD_S = 60.0
-"""Seconds without a touch after which the holder on another machine counts as dead."""
+RUNS = ".runs"
+"""Folder of a store with a lease for each run that goes on."""
+GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENOTDIR})
+"""Errors of a file that was removed, on a network disk too."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,32 @@ class Lease:
             os.utime(self.file)
 
 
+@dataclass(frozen=True)
+class Holder:
+    """The holder of a lease, for a message.
+
+    Attributes:
+        since: seconds since 1970 by the holder's clock; None: not recorded.
+        silence: seconds without a sign of life as observed by this process; None: this process can see the holder.
+
+    """
+
+    host: str
+    pid: int
+    since: float | None
+    silence: float | None
+
+    def __str__(self) -> str:
+        """Return the name of the holder with the time of its start, and how long it has shown no sign of life."""
+        name = f"process {self.pid} on {self.host}" if self.host else "a process that left no name"
+        facts = [time.strftime("since %Y-%m-%d %H:%M:%S", time.localtime(self.since))] if self.since else []
+        if self.silence is not None and self.silence > 2 * BEAT_S:
+            facts.append(
+                f"no sign of life for {self.silence:.0f} s, counts as dead after {processes.DEAD_S:.0f} s of watching it"
+            )
+        return f"{name} ({'; '.join(facts)})" if facts else name
+
+
 def claim(folder: Path) -> Lease | None:
     """Take the lease of a folder, which is made if need be; None where a living process holds it.
 
@@ -63,7 +97,14 @@ def claim(folder: Path) -> Lease | None:
         OSError: the folder cannot be written.
 
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    for _ in range(8):
+        with contextlib.suppress(FileNotFoundError):  # `clean` removed the folder between two of the steps
+            folder.mkdir(parents=True, exist_ok=True)
+            return _claim(folder)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+
+
+def _claim(folder: Path) -> Lease | None:
     last = _last(folder)
     if last and alive(folder / f"lease.{last}"):
         return None
@@ -73,7 +114,7 @@ def claim(folder: Path) -> Lease | None:
     except FileExistsError:
         return None  # another process was faster
     with os.fdopen(handle, "w", encoding="utf-8") as out:
-        json.dump({"host": socket.gethostname(), "pid": os.getpid(), "pid_start": start_time(os.getpid())}, out)
+        json.dump({**identity(), "since": time.time()}, out)
     if _last(folder) != last + 1:
         # The number was free again because a later one is taken: whoever has that one cleared the others away.
         file.unlink(missing_ok=True)
@@ -84,18 +125,9 @@ def claim(folder: Path) -> Lease | None:
 
 
 def alive(file: Path) -> bool:
-    """Return True if the holder of a lease lives; a file that is gone was given back."""
-    try:
-        text, touched = file.read_text(encoding="utf-8"), file.stat().st_mtime
-    except FileNotFoundError:
-        return False
-    try:
-        holder = json.loads(text)
-        if holder["host"] == socket.gethostname():
-            return is_alive(int(holder["pid"]), float(holder["pid_start"]))
-    except (ValueError, KeyError, TypeError):
-        pass  # being written at this moment, or by a process that died over it: time tells
-    return _now(file.parent) - touched < DEAD_S
+    """Return True if the holder of a lease lives, as far as can be seen; a file that is gone was given back."""
+    record = _read(file)
+    return record is not None and is_alive(record, file)
 
 
 def leased(folder: Path) -> bool:
@@ -104,11 +136,51 @@ def leased(folder: Path) -> bool:
     return bool(last) and alive(folder / f"lease.{last}")
 
 
+def holder(folder: Path) -> Holder | None:
+    """Return the holder of a folder's lease; None where there is none."""
+    last = _last(folder)
+    record = _read(folder / f"lease.{last}") if last else None
+    return None if record is None else holder_of(record, folder / f"lease.{last}")
+
+
+def holder_of(record: dict[str, Any], heartbeat: Path) -> Holder:
+    """Return the process of a record; `heartbeat`: the file that it touches."""
+    silence = processes.watch.silence(heartbeat) if is_visible_alive(record) is None else None
+    host, pid, since = record.get("host"), record.get("pid"), record.get("since")
+    return Holder(
+        host if isinstance(host, str) else "", pid if isinstance(pid, int) else 0,
+        since if isinstance(since, (int, float)) and 0 < since < 1e11 else None, silence,
+    )  # fmt: skip
+
+
+def needed_units(root: Path) -> Collection[str] | None:
+    """Return the keys of the units that runs which go on read or make; None: of every unit, as one has not said which."""
+    keys: set[str] = set()
+    for run in going_runs(root):
+        try:
+            keys.update(json.loads((run / "units.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+    return keys
+
+
+def going_runs(root: Path) -> list[Path]:
+    """Return the folders of runs that go on."""
+    return [run for run in _runs(root) if leased(run)]
+
+
+def ended_runs(root: Path) -> list[Path]:
+    """Return the folders of runs whose process has ended without removing them."""
+    return [run for run in _runs(root) if not leased(run)]
+
+
 @dataclass
 class Leases:
     """The leases that one coordinator holds, kept alive by a thread while the context is open, given back at its end."""
 
     held: dict[Path, Lease] = field(default_factory=dict)
+    _run: Path | None = None
+    _needed: set[str] = field(default_factory=set)
 
     def __enter__(self) -> Self:
         self._end = threading.Event()
@@ -122,6 +194,10 @@ class Leases:
         self._thread.join()
         for folder in list(self.held):
             self.release(folder)
+        if self._run is not None:
+            shutil.rmtree(self._run, ignore_errors=True)
+            with contextlib.suppress(OSError):  # other runs go on
+                self._run.parent.rmdir()
 
     def claim(self, folder: Path) -> bool:
         """Take the lease of a folder; False where another process holds it."""
@@ -140,6 +216,25 @@ class Leases:
             lease = self.held.pop(folder, None)
         if lease is not None:
             lease.release()
+
+    def need(self, root: Path, keys: Iterable[str]) -> None:
+        """Announce a run, or the units that it needs as well from now on; `clean` leaves them alone until the end.
+
+        Args:
+            root: the store.
+            keys: of all units that the run reads or makes.
+
+        """
+        self._needed.update(keys)
+        with contextlib.suppress(OSError):  # a full disk, which is reported where results are written
+            if self._run is None:
+                for run in ended_runs(root):
+                    shutil.rmtree(run, ignore_errors=True)
+                self._run = root / RUNS / uuid.uuid4().hex[:16]
+                self.claim(self._run)
+            temporary = self._run / ".units.json.tmp"
+            temporary.write_text(json.dumps(sorted(self._needed)), encoding="utf-8")
+            temporary.replace(self._run / "units.json")
 
     def lost(self) -> list[Path]:
         """Return the folders that another process took over, because this machine was asleep for instance."""
@@ -167,14 +262,21 @@ def _number(file: Path) -> int:
     return int(file.name[6:])
 
 
-def _now(folder: Path) -> float:
-    """Return the current time of the file system, whose clock need not be this machine's."""
-    probe = folder / f".now-{uuid.uuid4().hex}.tmp"
+def _read(file: Path) -> dict[str, Any] | None:
+    """Return the record of a lease, {} where it is not readable; None where there is no such file."""
     try:
-        probe.touch()
-        return probe.stat().st_mtime
+        record = json.loads(file.read_text(encoding="utf-8", errors="replace"))
+    except ValueError:
+        return {}  # being written at this moment, or by a process that died over it
+    except OSError as error:
+        if error.errno in GONE:
+            return None
+        raise
+    return record if isinstance(record, dict) else {}
+
+
+def _runs(root: Path) -> list[Path]:
+    try:
+        return sorted(Path(entry.path) for entry in os.scandir(root / RUNS) if entry.is_dir(follow_symlinks=False))
     except OSError:
-        return time.time()
-    finally:
-        with contextlib.suppress(OSError):
-            probe.unlink(missing_ok=True)
+        return []

@@ -9,16 +9,17 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from drnbench.config.units import Evaluation, Unit
 from drnbench.errors import UsageError
 from drnbench.store.files import atomic, read_json, safe, write_json
-from drnbench.store.processes import is_alive, start_time
+from drnbench.store.processes import DEAD_S, is_alive, marks, start_time
 
 HEARTBEAT_S = 5.0
 """A running worker touches its status this often."""
-STALE_S = 60.0
-"""A unit that runs on another host is given up when its status was not touched for this long."""
+STALE_S = DEAD_S
+"""A unit that runs where this process cannot see is given up when its status was not touched for this long."""
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Status:
     Attributes:
         state: done, failed, running or interrupted.
         kind: of a failure: error, oom, timeout, killed, diverged.
-        pid_start: start time of the process, so that a pid used again is not taken for the old one.
+        host, pid, pid_start, process: its process, see `drnbench.store.processes.identity`.
         evaluations: keys of the evaluations that a trial's per_image.parquet holds.
 
     """
@@ -38,6 +39,7 @@ class Status:
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     pid_start: float = field(default_factory=lambda: start_time(os.getpid()) or 0.0)
+    process: dict[str, Any] = field(default_factory=marks)
     started: float = field(default_factory=time.time)
     finished: float | None = None
     message: str | None = None
@@ -99,7 +101,7 @@ class Store:
     def status(self, folder: Path) -> Status | None:
         """Read a unit's status.json; None where there is none. Fields of other versions are left out."""
         record = read_json(folder / "status.json")
-        return Status(**{k: v for k, v in record.items() if k in STATUS_FIELDS}) if record else None
+        return Status(**{"process": {}, **{k: v for k, v in record.items() if k in STATUS_FIELDS}}) if record else None
 
     def write_status(self, folder: Path, status: Status) -> None:
         """Write a unit's status.json."""
@@ -114,7 +116,7 @@ class Store:
         status = self.status(folder)
         if status is None:
             return "missing", None
-        if status.state == "running" and not _is_running(folder, status):
+        if status.state == "running" and not is_alive(vars(status), folder / "status.json"):
             return "lost", status
         return status.state, status
 
@@ -152,10 +154,3 @@ def is_scored(wanted: Iterable[Evaluation], status: Status | None) -> bool:
     if status is None or (status.state == "failed" and status.kind == "diverged"):
         return False
     return {e.key for e in wanted} <= set(status.evaluations)
-
-
-def _is_running(folder: Path, status: Status) -> bool:
-    if status.host != socket.gethostname():
-        # Another machine's process cannot be seen; its heartbeat on the shared folder can.
-        return time.time() - (folder / "status.json").stat().st_mtime < STALE_S
-    return is_alive(status.pid, status.pid_start)

@@ -7,19 +7,21 @@ Only the coordinator's process writes, by explicit run ids: the fluent interface
 
 from __future__ import annotations
 
+import contextlib
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from drnbench.results.plan_record import PlanRecord, read_plan
 from drnbench.store import Store, atomic
+from drnbench.store.locks import Lock
 from drnbench.tracking import names, place, reading, record
 from drnbench.tracking.quiet import FIRST_CALL, PATIENCE, SILENCE, connect, settings
 from drnbench.tracking.reading import STATES, TrialView
 from drnbench.tracking.runs import BEGUN, Experiment, Run
 
+PARENT = "mlflow.parentRunId"
 LOCK_S = 30.0
 """Seconds to wait for another `run` or `sync` on the same store."""
 
@@ -32,12 +34,14 @@ class SyncResult:
         runs: runs that the study has now under its settings, the parent included.
         new_runs: number of them that were made.
         points: values of metrics that were written.
+        merged: runs that were deleted because another one showed the same; MLflow can restore them.
 
     """
 
     runs: int
     new_runs: int
     points: int
+    merged: int = 0
 
 
 class Mirror:
@@ -51,6 +55,7 @@ class Mirror:
     def __init__(self, store: Store, uri: str | None = None) -> None:
         self.store = store
         self.uri = uri or record.default_uri(store)
+        self._id = uuid.uuid4().hex
         self._client: Any = None
         self._open: dict[str, Experiment] = {}
 
@@ -67,33 +72,43 @@ class Mirror:
 
         """
         plan = read_plan(self.store, name)
-        views = reading.trials(self.store, plan)
-        # Taken before anything is written: what changes meanwhile is not recorded as mirrored.
-        stamp = reading.study_stamp(self.store, plan, views) if final else ""
         self.store.root.mkdir(parents=True, exist_ok=True)
+        lock = Lock(self.store.root / ".mlflow.lock")
+        try:
+            lock.acquire(LOCK_S if final else 0.0)
+        except TimeoutError:
+            if final:
+                raise
+            return SyncResult(0, 0, 0)  # another process shows the study as it is
         # Two processes that create one sqlite store at once crash each other, and would make every run twice.
-        with settings(**SILENCE), FileLock(self.store.root / ".mlflow.lock", timeout=LOCK_S):
+        with contextlib.closing(lock), settings(**SILENCE):
+            if record.take_turn(self.store, self._id):
+                self._open = {}  # another process may have made runs since
+            # Read only now, as the process before may have shown a later state; and the digest before anything is
+            # written: what changes meanwhile is not recorded as mirrored.
+            views = reading.trials(self.store, plan)
+            stamp = reading.study_stamp(self.store, plan, views) if final else ""
             try:
                 result = self._sync(plan, views, final=final)
             except Exception:
                 # A server that was away may come back with other contents.
                 self._client, self._open = None, {}
                 raise
-        if final:
-            record.remember(self.store, plan.location, self.uri, stamp)
-        return result
+            if final:
+                record.remember(self.store, plan.location, self.uri, stamp)
+            return result
 
     def _sync(self, plan: PlanRecord, views: list[TrialView], *, final: bool) -> SyncResult:
         experiment = self._experiment(plan)
         with settings(**PATIENCE):
-            before = experiment.created
+            before, merged = experiment.created, experiment.merge()
             parent = self._parent(experiment, plan, views, final=final)
             points = 0
             for view in views:
                 if view.state != "untouched":
                     points += self._child(experiment, parent, view)
             experiment.retire({view.identity for view in views})
-            return SyncResult(1 + len(experiment.children), experiment.created - before, points)
+            return SyncResult(1 + len(experiment.children), experiment.created - before, points, merged)
 
     def _experiment(self, plan: PlanRecord) -> Experiment:
         key = plan.settings.location
@@ -150,7 +165,7 @@ class Mirror:
         stamp = reading.stamp(view)
         run = experiment.children.get(view.identity)
         if run is not None and run.mirrored.get("trial") == stamp:
-            run.describe(experiment.tags)
+            run.describe({**experiment.tags, PARENT: parent.id})
             return 0
         history = reading.history(view)
         if run is not None and run.contradicts(history):
@@ -165,7 +180,7 @@ class Mirror:
             key, arm = view.identity
             tags = {
                 **carried,
-                "mlflow.parentRunId": parent.id,
+                PARENT: parent.id,
                 "drnbench.kind": "trial",
                 "drnbench.key": key,
                 "drnbench.arm": arm,
@@ -181,7 +196,7 @@ class Mirror:
         if view.message is not None or "drnbench.message" in run.tags:
             tags["drnbench.message"] = view.message or ""
         run.describe(
-            {**tags, **experiment.tags},
+            {**tags, **experiment.tags, PARENT: parent.id},
             names.params(view.plan.config or {}, view.plan.arm, view.values),
         )
         points = run.add(history) + run.update(scores.points)

@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from drnbench.tracking import record
+
 PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "30", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 """For a server that has answered once. MLflow's own are 120 s and 7 retries with doubling pauses: many minutes."""
 FIRST_CALL = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "4", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
@@ -45,4 +47,4 @@ def connect(uri: str) -> Any:
             logging.getLogger(name).setLevel(logging.ERROR)
     # Retries of a connection are reported once by our own warning, not three times by the library.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
-    return MlflowClient(tracking_uri=uri)
+    return MlflowClient(tracking_uri=record.connection(uri))

@@ -216,7 +216,7 @@ def stamp(view: TrialView) -> str:
         [
             name,
             str(folder.name),
-            asdict(status) if status else None,
+            _shown(status) if status else None,
             *(_dated(folder / file) for file in FILES),
         ]
         for name, folder, status in view.units
@@ -235,6 +235,11 @@ def study_stamp(store: Store, plan: PlanRecord, views: Iterable[TrialView]) -> s
     kept = plan.model_dump(mode="json", exclude={"stages": True, "warnings": True, "trials": {"__all__": {"state"}}})
     files = [path for path in reports(store, plan.location) if path.name != "plan.json"]
     return _digest({"plan": kept, "trials": [stamp(view) for view in views], "files": contents(files)})
+
+
+def _shown(status: Status) -> dict[str, Any]:
+    """Return a status as earlier versions recorded it: the digests of their mirrors stay."""
+    return {name: value for name, value in asdict(status).items() if name != "process"}
 
 
 def _dated(path: Path) -> list[int] | None:

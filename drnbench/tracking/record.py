@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from drnbench.results.plan_record import read_plan
 from drnbench.store import Store, read_json, write_json
+from drnbench.store.locks import has_locks
 from drnbench.tracking import reading
 
 
@@ -31,6 +33,26 @@ def up_to_date(store: Store, name: str, uri: str | None = None) -> bool:
     if mirrored is None:
         return False
     return bool(mirrored == reading.study_stamp(store, plan, reading.trials(store, plan)))
+
+
+def connection(uri: str) -> str:
+    """Return the URI to open a mirror with: of a database on a disk without locks, one that asks for none.
+
+    The mirror's own lock keeps writers apart.
+    """
+    path = database(uri)
+    if path is None or not path.absolute().parent.is_dir() or has_locks(path.absolute().parent):
+        return uri
+    return f"sqlite:///file:{quote(str(path.absolute()))}?nolock=1&uri=true"
+
+
+def take_turn(store: Store, writer: str) -> bool:
+    """Record a writer of the mirrors of a store, under their lock; return True if another one wrote since its last turn."""
+    path = store.root / ".mlflow.json"
+    if (read_json(path) or {}).get("writer") == writer:
+        return False
+    write_json(path, {"writer": writer})
+    return True
 
 
 def remember(store: Store, location: str, uri: str, stamp: str) -> None:

@@ -169,13 +169,38 @@ class Experiment:
         self.children: dict[tuple[str, str], Run] = {}
         self.created = 0
         self._former: list[Run] = []
+        self._doubles: list[tuple[Run, Run]] = []
+        parents: list[Run] = []
+        children: dict[tuple[str, str], list[Run]] = {}
         for run in self._search() if stored else ():
             if run.tags.get("drnbench.kind") == "study":
-                self.parent = run
+                parents.append(run)
             elif run.tags.get("drnbench.state") == SUPERSEDED:
                 self._former.append(run)
             elif "drnbench.key" in run.tags:
-                self.children[(run.tags["drnbench.key"], run.tags.get("drnbench.arm", ""))] = run
+                identity = (run.tags["drnbench.key"], run.tags.get("drnbench.arm", ""))
+                children.setdefault(identity, []).append(run)
+        if parents:
+            self.parent = self._fullest(parents)
+        self.children |= {identity: self._fullest(runs) for identity, runs in children.items()}
+
+    def _fullest(self, runs: list[Run]) -> Run:
+        """Return the run that shows the most of several of one subject, the same one to every process; note the others."""
+        kept = min(runs, key=lambda run: (not run.mirrored, -len(run.latest), run.id))
+        self._doubles += [(kept, run) for run in runs if run is not kept]
+        return kept
+
+    def merge(self) -> int:
+        """Delete runs that show what another one shows, as two processes could make them; return their number.
+
+        Tags and notes that users gave them go to the run that stays.
+        """
+        merged = len(self._doubles)
+        while self._doubles:
+            kept, double = self._doubles.pop()
+            added = self.remove(double)
+            kept.describe({name: text for name, text in added.items() if name not in kept.tags})
+        return merged
 
     def _search(self) -> Iterable[Run]:
         # A quote would end the text in MLflow's filter; such a profile is picked out below.

@@ -30,9 +30,9 @@ def command(store: Store, uri: str, host: str, port: int) -> list[str]:
     """
     artifacts = (store.root / place.FOLDER).as_uri()
     return [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--artifacts-destination", artifacts,
+        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", record.connection(uri), "--artifacts-destination", artifacts,
         "--default-artifact-root", artifacts, "--host", host, "--port", str(port), "--workers", "1",
-        "--registry-store-uri", uri, "--uvicorn-opts", "--log-level warning",
+        "--registry-store-uri", record.connection(uri), "--uvicorn-opts", "--log-level warning",
     ]  # fmt: skip
 
 

@@ -12,8 +12,8 @@ from drnbench.results.inventory import Inventory
 from drnbench.session.coordinator import Coordinator
 from drnbench.session.declared import declare, read_overrides
 from drnbench.session.items import todo
-from drnbench.store import STALE_S, Status, Store, write_json
-from drnbench.store.leases import claim
+from drnbench.store import STALE_S, Status, Store, processes, write_json
+from drnbench.store.leases import Leases, claim, leased
 from tests.fake_store import finish, write_stage
 from tests.helpers import write_study
 
@@ -276,7 +276,8 @@ def test_the_cache_goes_whole(store, original):
     assert todo(planned_again(store, original), None) == []
 
 
-def test_leftovers_go_and_what_lives_stays(store):
+def test_leftovers_go_and_what_lives_stays(store, monkeypatch):
+    monkeypatch.setattr(processes, "DEAD_S", 0.0)
     unit = min((store.root / "stages").iterdir())
     gone, here = 2**22 + 1, os.getpid()  # no process has an id as large
     dead = [
@@ -300,6 +301,78 @@ def test_leftovers_go_and_what_lives_stays(store):
     assert [path for path in dead if path.exists()] == []
     assert all(path.exists() for path in alive)
     assert len(checkpoints(store)) == 4
+
+
+def elsewhere(folder, age):
+    """A lease of a process on another machine, whose clock is ahead or behind."""
+    file = folder / "lease.1"
+    file.write_text(json.dumps({"host": "node-42", "pid": 77, "pid_start": 1.0}))
+    os.utime(file, (file.stat().st_atime - age, file.stat().st_mtime - age))
+
+
+@pytest.mark.parametrize("age", [86400.0, -86400.0])
+def test_a_process_elsewhere_is_watched_before_its_unit_goes(store, monkeypatch, capsys, age):
+    forget_plan(store)
+    unit = min((store.root / "stages").iterdir())
+    elsewhere(unit, age)
+    clean(store)
+    assert "counts as worked on, by process 77 on node-42, as last seen 20" in capsys.readouterr().out
+    monkeypatch.setattr(processes, "DEAD_S", 0.0)
+    clean(store, "--unused", "--yes")
+    assert not unit.exists()
+
+
+def test_a_process_elsewhere_that_has_just_been_seen_is_left_its_unit_at_once(store):
+    forget_plan(store)
+    unit = min((store.root / "stages").iterdir())
+    elsewhere(unit, 0.0)
+    clean(store, "--unused", "--yes", code=1)
+    assert checkpoints(store) == [unit.name]
+
+
+def test_what_a_run_needs_stays_until_it_ends(store, original, capsys):
+    needed = min((store.root / "stages").iterdir()).name
+    with Leases() as held:
+        held.need(store.root, [needed])
+        clean(store, "--checkpoints", "--yes")
+        assert checkpoints(store) == [needed]
+        forget_plan(store)
+        clean(store, "--unused", "--cache", "--yes", code=1)
+        assert f"stage {needed[:12]} is needed by a run" in (err := capsys.readouterr().err)
+        assert "the cache, while 1 runs that may read it go on" in err
+        assert [unit.key for unit in Inventory(store).units] == [needed]
+    clean(store, "--unused", "--cache", "--yes")
+    assert Inventory(store).units == []
+
+
+def test_a_run_that_begins_at_the_last_moment_keeps_what_it_needs(store, monkeypatch):
+    """After the last look at the store, before the unit is taken."""
+    keys = checkpoints(store)
+    with Leases() as held:
+
+        def claim_later(folder):
+            held.need(store.root, keys)
+            return claim(folder)
+
+        monkeypatch.setattr("drnbench.session.cleaning.claim", claim_later)
+        clean(store, "--checkpoints", "--yes", code=1)
+    assert checkpoints(store) == keys
+
+
+def test_a_lease_that_is_taken_at_the_last_moment_is_no_leftover(store, monkeypatch):
+    unit = min((store.root / "stages").iterdir())
+    (unit / "lease.1").write_text(json.dumps({**processes.identity(), "pid": 2**22 + 1}))
+    real, held = Inventory.leftovers, []
+
+    def leftovers(self):
+        paths = real(self)
+        held.append(claim(unit) or held[0])
+        return paths
+
+    monkeypatch.setattr(Inventory, "leftovers", leftovers)
+    clean(store, "--leftovers", "--yes")
+    assert held[0].held()
+    assert leased(unit)
 
 
 def test_a_lock_that_is_held_stays(store):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from drnbench.store import leases
-from drnbench.store.leases import Leases, claim, leased
+from drnbench.store import leases, processes
+from drnbench.store.leases import Leases, claim, ended_runs, holder, leased, needed_units
 
 
 def other_host(folder, number=1, age=0.0):
@@ -44,11 +46,112 @@ def test_a_process_of_this_machine_that_is_gone_is_dead_at_once(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lease.2"]
 
 
-def test_another_machines_holder_is_dead_when_it_has_not_touched_its_lease(tmp_path):
-    other_host(tmp_path / "fresh")
-    assert claim(tmp_path / "fresh") is None
-    other_host(tmp_path / "old", age=leases.DEAD_S + 5)
-    assert claim(tmp_path / "old") is not None
+@pytest.mark.parametrize("age", [0.0, 10 * 24 * 3600.0, -10 * 24 * 3600.0])
+def test_another_machines_holder_is_dead_when_its_lease_stays_the_same_under_observation(tmp_path, advance, age):
+    """Whatever its date is: that machine's clock, or the file server's, may be days ahead or behind."""
+    other_host(tmp_path, age=age)
+    assert claim(tmp_path) is None
+    advance(processes.DEAD_S / 2)
+    assert claim(tmp_path) is None
+    advance(processes.DEAD_S / 2)
+    assert claim(tmp_path) is not None
+
+
+def test_another_machines_holder_lives_while_its_lease_changes(tmp_path, advance):
+    file = other_host(tmp_path, age=10 * 24 * 3600.0)
+    for beat in range(10):
+        assert claim(tmp_path) is None
+        os.utime(file, (beat, beat))
+        advance(processes.DEAD_S / 3)
+
+
+def test_one_look_after_a_long_time_proves_nothing(tmp_path, advance):
+    """The disk may have been away for both sides."""
+    other_host(tmp_path)
+    assert claim(tmp_path) is None
+    advance(100 * processes.DEAD_S)
+    assert claim(tmp_path) is None
+
+
+def test_a_holder_is_named_with_its_silence(tmp_path, advance):
+    other_host(tmp_path)
+    assert holder(tmp_path).silence == 0
+    advance(5)
+    process = holder(tmp_path)
+    assert (process.host, process.pid, process.silence) == ("elsewhere", 1, 5)
+    assert "process 1 on elsewhere" in str(process)
+    own = claim(tmp_path / "own")
+    assert holder(own.folder).silence is None, "it is seen"
+    assert f"process {os.getpid()}" in str(holder(own.folder))
+    assert "since" in str(holder(own.folder))
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"host": 3}', '{"host": "a", "pid": "x", "since": 1e300}'])
+def test_a_lease_that_cannot_be_read_counts_until_it_was_observed(tmp_path, advance, text):
+    (tmp_path / "lease.1").write_text(text)
+    for _ in range(2):
+        assert claim(tmp_path) is None
+        assert str(holder(tmp_path))
+        advance(processes.DEAD_S / 2)
+    assert claim(tmp_path) is not None
+
+
+def test_a_folder_that_is_removed_meanwhile_is_made_again(tmp_path, monkeypatch):
+    removals, real = [], os.open
+
+    def interrupted(path, flags, *args, **kwargs):
+        if Path(path).name == "lease.1" and not removals:
+            removals.append(path)
+            Path(path).parent.rmdir()
+        return real(path, flags, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", interrupted)
+    assert claim(tmp_path / "unit").held()
+
+
+def test_a_lease_on_a_network_disk_that_was_removed_was_given_back(tmp_path, monkeypatch):
+    other_host(tmp_path)
+
+    def stale(*_, **__):
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(Path, "read_text", stale)
+    assert not leased(tmp_path)
+
+
+def test_a_run_names_the_units_that_it_needs_until_it_ends(tmp_path):
+    with Leases() as held, Leases() as other:
+        held.need(tmp_path, ["a", "b"])
+        other.need(tmp_path, ["c"])
+        held.need(tmp_path, ["d"])
+        assert set(needed_units(tmp_path)) == {"a", "b", "c", "d"}
+    assert not needed_units(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_does_not_say_what_it_needs_needs_everything(tmp_path):
+    with Leases() as held:
+        held.need(tmp_path, ["a"])
+        (units,) = tmp_path.glob(".runs/*/units.json")
+        units.write_text("[")
+        assert needed_units(tmp_path) is None
+
+
+def test_a_run_that_was_killed_needs_nothing_and_the_next_one_removes_its_folder(tmp_path):
+    code = f"""
+import os
+from pathlib import Path
+from drnbench.store.leases import Leases
+Leases().__enter__().need(Path({str(tmp_path)!r}), ["a"])
+os._exit(1)
+"""
+    subprocess.run([sys.executable, "-c", code], check=False)
+    assert len(ended_runs(tmp_path)) == 1
+    assert not needed_units(tmp_path)
+    with Leases() as held:
+        held.need(tmp_path, ["b"])
+        assert ended_runs(tmp_path) == []
+        assert set(needed_units(tmp_path)) == {"b"}
 
 
 def test_a_lease_that_is_being_written_counts(tmp_path):
@@ -59,8 +162,8 @@ def test_a_lease_that_is_being_written_counts(tmp_path):
 def test_of_many_that_want_it_one_gets_it(tmp_path):
     for attempt in range(20):
         folder = tmp_path / str(attempt)
-        if attempt % 2:
-            other_host(folder, age=leases.DEAD_S + 5)
+        if attempt % 2:  # of a process that has ended
+            other_host(folder).write_text(json.dumps({**processes.identity(), "pid": 2**22 + 1}))
         start = threading.Barrier(8)
 
         def take(_, folder=folder, start=start):

@@ -9,6 +9,7 @@ import pytest
 
 from drnbench.errors import UsageError
 from drnbench.store import STALE_S, Status, Store, atomic, write_json
+from drnbench.store.processes import marks
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -46,14 +47,18 @@ def test_a_running_unit_whose_process_is_gone_is_lost(tmp_path, folder):
     gone.wait()
     assert put(store, folder, pid=gone.pid) == "lost"
     # The same pid, used again by a younger process.
-    assert put(store, folder, pid_start=1.0) == "lost"
+    assert put(store, folder, process={**marks(), "start": 1}) == "lost"
 
 
-def test_another_hosts_unit_lives_by_its_heartbeat(tmp_path, folder):
+@pytest.mark.parametrize("age", [0.0, 10 * 24 * 3600.0, -10 * 24 * 3600.0])
+def test_another_hosts_unit_lives_by_its_heartbeat(tmp_path, folder, advance, age):
     store = Store(tmp_path)
     assert put(store, folder, host="elsewhere", pid=1) == "running"
-    old = (folder / "status.json").stat().st_mtime - 2 * STALE_S
-    os.utime(folder / "status.json", (old, old))
+    date = (folder / "status.json").stat().st_mtime - age
+    os.utime(folder / "status.json", (date, date))
+    for _ in range(2):
+        assert store.state(folder) == "running"
+        advance(STALE_S / 2)
     assert store.state(folder) == "lost"
 
 
