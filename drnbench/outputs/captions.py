@@ -189,8 +189,15 @@ def overlap(scores: Scores) -> list[str]:
     shared = scores.plan.overlap
     if shared is None:
         return []
-    images = text.listed(shared.images)
-    return [f"Test images are among the training images: {images}. Reason: {shared.reason.rstrip('.')}."]
+    sentence = (
+        f"Test images are among the training images: {text.listed(shared.images)}. Reason: {shared.reason.rstrip('.')}."
+    )
+    names = {evaluation.source: evaluation.dataset for trial in scores.plan.trials for evaluation in trial.wanted}
+    among = list(dict.fromkeys(names[source] for source in shared.sources if source in names))
+    if not among or len(names) < 2:
+        return [sentence]
+    verb = "takes" if len(among) == 1 else "take"
+    return [sentence, f"{labels.listing(among)} {verb} no part in differences over several test sets."]
 
 
 def _data(config: dict[str, Any]) -> Iterator[dict[str, Any]]:

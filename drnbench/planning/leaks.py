@@ -66,6 +66,7 @@ class Leaks:
         self._uses: dict[str, list[_Use]] = {}
         self._checked: set[object] = set()
         self._overlaps: dict[str, None] = {}
+        self._test_sources: dict[str, None] = {}
         self._warnings: dict[str, None] = {}
         self._left_out: dict[str, None] = {}
 
@@ -84,7 +85,8 @@ class Leaks:
         """What the study allows; None where nothing overlaps."""
         if not self._overlaps:
             return None
-        return OverlapRecord(reason=self._study.allow_overlap or "", images=list(self._overlaps))
+        images, sources = list(self._overlaps), list(self._test_sources)
+        return OverlapRecord(reason=self._study.allow_overlap or "", images=images, sources=sources)
 
     def check(self, trial: Trial, stages: Sequence[StageUnit], where: str) -> None:
         """Refuse a trial of an arm; its other seeds read the same images.
@@ -119,6 +121,7 @@ class Leaks:
             if not clauses:
                 continue
             self._overlaps |= dict.fromkeys(clauses)
+            self._test_sources[evaluate.source] = None
             if self._study.allow_overlap is None:
                 raise DataError(
                     f"{where}: {text.count(len(clauses), 'test image')} of {evaluate.source} "

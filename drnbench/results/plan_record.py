@@ -137,10 +137,16 @@ class UntilRecord(_Record):
 
 
 class OverlapRecord(_Record):
-    """Test and held-out images that are trained on, a clause each, and the reason why the study allows it."""
+    """Test and held-out images that are trained on, a clause each, and the reason why the study allows it.
+
+    Attributes:
+        sources: of the test sets that such images are in; empty in plans of earlier versions.
+
+    """
 
     reason: str
     images: list[str]
+    sources: list[str] = Field(default_factory=list)
 
 
 class PlanRecord(_Record):

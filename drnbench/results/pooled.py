@@ -1,8 +1,8 @@
 """Several test sets at once: differences pooled over sets, and mean ranks of methods.
 
 A pooled difference is the mean of the sets' differences, each set counting alike whatever its number of images: what a
-reader makes of a row of columns. Seeds are shared by all sets; images are samples within each. Sets that are trained on take
-no part.
+reader makes of a row of columns. Seeds are shared by all sets; images are samples within each. Sets that are trained on, a
+single image of them or all, take no part.
 """
 
 from __future__ import annotations
@@ -68,8 +68,11 @@ class Ranks:
 
 def pooled(scores: Scores) -> list[Pooled]:
     """Return the pooled differences of all arms that are compared on two test sets or more, tests adjusted together."""
-    trained_on = _training_sources(scores)
-    cells = [cell for arm in scores.arms for cell in _of_arm(scores, arm, trained_on)]
+    return scores.once(_pooled)
+
+
+def _pooled(scores: Scores) -> list[Pooled]:
+    cells = [cell for arm in scores.arms for cell in _of_arm(scores, arm)]
     # A constant difference has no p, and counts as one with p = 1.
     tested = [cell for cell in cells if cell.difference.level == "method" and not scores.arm(cell.arm).seedless]
     ps = [1.0 if cell.difference.p is None else cell.difference.p for cell in tested]
@@ -84,8 +87,8 @@ def pooled(scores: Scores) -> list[Pooled]:
     ]
 
 
-def _of_arm(scores: Scores, arm: Arm, trained_on: frozenset[str]) -> Iterator[Pooled]:
-    for setting in _settings(scores, arm, trained_on):
+def _of_arm(scores: Scores, arm: Arm) -> Iterator[Pooled]:
+    for setting in _settings(scores, arm):
         pairs = []
         for condition in setting.conditions:
             base = scores.baseline_of(arm, condition)
@@ -101,11 +104,11 @@ def _of_arm(scores: Scores, arm: Arm, trained_on: frozenset[str]) -> Iterator[Po
             yield Pooled(arm.name, setting, difference)
 
 
-def _settings(scores: Scores, arm: Arm, trained_on: frozenset[str]) -> Iterator[Setting]:
+def _settings(scores: Scores, arm: Arm) -> Iterator[Setting]:
     """Yield the settings in which an arm is scored on two test sets or more, none of which is trained on."""
     by_kernel: dict[tuple[str, int], list[Condition]] = {}
     for condition in arm.conditions:
-        if not trained_on.intersection(scores.sources[condition].split("+")):
+        if condition not in scores.once(_trained_on):
             by_kernel.setdefault((condition.kernel, condition.scale), []).append(condition)
     for conditions in by_kernel.values():
         if len({condition.dataset for condition in conditions}) > 1:
@@ -115,19 +118,23 @@ def _settings(scores: Scores, arm: Arm, trained_on: frozenset[str]) -> Iterator[
                     yield Setting(tuple(conditions), metric)
 
 
-def _training_sources(scores: Scores) -> frozenset[str]:
+def _trained_on(scores: Scores) -> frozenset[Condition]:
+    """Return the test sets of which some arm is trained on an image: by name, or by the copies that a plan has found."""
     stages = (stage for trial in scores.plan.trials for stage in (trial.config or {}).get("stages", []))
     data = (part for stage in stages for part in (stage["data"], stage.get("unpaired")) if part)
-    return frozenset(name for part in data for name in part["source"].split("+"))
+    names = {name for part in data for name in part["source"].split("+")}
+    overlaps = scores.plan.overlap.sources if scores.plan.overlap else []
+    return frozenset(
+        condition for condition, source in scores.sources.items() if source in overlaps or names & {*source.split("+")}
+    )
 
 
 def ranks(scores: Scores) -> list[Ranks]:
     """Return mean ranks in every setting with four methods and three test sets; references and controls are not ranked."""
     by_setting: dict[Setting, list[str]] = {}
-    trained_on = _training_sources(scores)
     for arm in scores.arms:
         if arm.kind != "reference" and not scores.is_control(arm):
-            for setting in _settings(scores, arm, trained_on):
+            for setting in _settings(scores, arm):
                 if len(setting.conditions) >= LEAST_SETS and all(
                     (arm.name, condition, setting.metric) in scores.tables for condition in setting.conditions
                 ):

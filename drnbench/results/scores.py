@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from drnbench.config.search import VALIDATION
 from drnbench.config.study import value_text
@@ -20,6 +20,8 @@ from drnbench.results.statistics import ALPHA, LOOKS_ALPHA, percent, test_level
 
 if TYPE_CHECKING:
     import pandas as pd
+
+T = TypeVar("T")
 
 
 class Condition(NamedTuple):
@@ -104,6 +106,14 @@ class Scores:
     names: dict[Condition, str]
     sources: dict[Condition, str]
     search: dict[str, Any] | None = None
+    _made: dict[Callable[[Scores], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, make: Callable[[Scores], T]) -> T:
+        """Return what a function makes of these scores, computed at its first call."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        result: T = self._made[make]
+        return result
 
     def arm(self, name: str) -> Arm:
         """Return the arm of that name."""

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from drnbench.config.study import Axis, Study
-from drnbench.config.trial import Evaluate
+from drnbench.config.trial import Data, Evaluate
+from drnbench.outputs import captions
 from drnbench.planning import PlannedTrial
 from drnbench.results import reading
 from drnbench.results.pooled import pooled, ranks
@@ -72,6 +73,34 @@ def test_nothing_is_pooled_over_training_images_or_one_set(store: Store, tmp_pat
     allowed = {"allow_overlap": "training images are scored beside test images"}
     assert pooled(filled(store, study("Set5", "photos/train", **allowed))) == []
     assert pooled(filled(Store(tmp_path / "one"), study("Set5"))) == []
+
+
+@pytest.mark.parametrize(
+    ("sets", "kept"),
+    [
+        (("photos/test", "Set5 without img00", "photos-frames"), 2),
+        (("photos/test", "photos-frames"), 0),
+        (("photos-frames", "Set5"), 0),
+    ],
+)
+def test_a_set_that_is_trained_on_by_permission_is_not_pooled_and_captions_say_so(
+    store: Store, sets: tuple[str, ...], kept: int
+) -> None:
+    stage = PRETRAIN.model_copy(update={"data": Data("photos-train", count=1)})  # img00 of Set5 and of photos-frames
+    evaluate = [Evaluate(name, metrics=("psnr_y", "ssim_y")) for name in sets]
+    declared = study(*sets, base=base(stages=[stage], evaluate=evaluate), allow_overlap="one image is in both")
+    scores = reading.read(fill(store, plan_of(declared)), "unpaired")
+    pooled_sets = {cell.setting.conditions for cell in pooled(scores)}
+    assert {len(conditions) for conditions in pooled_sets} == ({kept} if kept else set())
+    assert not any(condition.dataset == "photos-frames" for conditions in pooled_sets for condition in conditions)
+    (_, sentence) = captions.overlap(scores)
+    assert "photos-frames" in sentence
+    assert "no part in differences over several test sets" in sentence
+
+
+def test_scores_are_pooled_once(store: Store) -> None:
+    scores = filled(store, study("photos/test", "Set5"))
+    assert pooled(scores) is pooled(scores)
 
 
 def test_ranks_take_four_methods_and_three_sets(store: Store, tmp_path: Any) -> None:
