@@ -13,10 +13,12 @@ SPECIAL = {
     "·": r"$\cdot$", "≥": r"$\geq$", "≤": r"$\leq$", "→": r"$\rightarrow$", "∞": r"$\infty$",
     "†": r"$^{\dagger}$", "–": "--", "—": "---", "…": r"\ldots{}", "°": r"$^{\circ}$", "²": r"$^{2}$",
     "µ": r"$\mu$", "≈": r"$\approx$", "≠": r"$\neq$", "‘": "`", "’": "'", "“": "``", "”": "''",
-    "\u00a0": "~", "\u200b": r"\hspace{0pt}", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
+    "\u00a0": "~", "\u200b": r"\hspace{0pt plus .2em}", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
     # A straight double quote exists in T1 alone, not in pdflatex's default encoding.
     '"': "''", "*": r"$^{*}$",
 }  # fmt: skip
+BREAKABLE_EM = 30.0
+"""A word wider than this has no room in a line of a caption."""
 LATIN_CAPITALS = "ΑΒΕΖΗΙΚΜΝΡΤΧ"
 NOT_IN_OT1 = frozenset("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")
 """Letters below U+0180 that pdflatex's default encoding lacks: each of them stops the paper."""
@@ -52,8 +54,15 @@ def _settable(character: str) -> bool:
 
 
 def breakable(text: str) -> str:
-    """Return text whose very long words may be broken: no line of a caption has room for a name of 200 letters."""
-    return re.sub(r"\S{40}(?=\S{20})", lambda part: f"{part[0]}\u200b", text)
+    """Return text whose very long words may be broken: no line of a caption has room for a name of 200 letters.
+
+    They may be broken anywhere, with some stretch at each place: TeX rather sets too long a line than one with gaps.
+    """
+
+    def parts(word: re.Match[str]) -> str:
+        return re.sub(r"..(?=.)", "\\g<0>\u200b", word[0]) if em_width(word[0]) > BREAKABLE_EM else word[0]
+
+    return re.sub(r"\S+", parts, with_code_points(text, _settable))
 
 
 def em_width(text: str) -> float:

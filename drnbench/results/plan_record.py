@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -158,6 +159,7 @@ class PlanRecord(_Record):
         data_roots: the folders where sets of images were looked for, from the folder that holds the store.
         margin: the margin of equivalence by metric.
         place: the folder of the store that it was read from; empty: it was just made.
+        begun: when it was first recorded in a store, seconds since 1970; what was done before is of other plans.
 
     """
 
@@ -169,6 +171,7 @@ class PlanRecord(_Record):
     file: str | None = None
     data_roots: list[str] = Field(default_factory=list)
     place: str = Field("", exclude=True)
+    begun: float | None = None
     baseline: str | None
     baseline_values: dict[str, Any]
     control: str | None
@@ -212,7 +215,9 @@ class PlanRecord(_Record):
 def write_plan(record: PlanRecord, store: Store) -> None:
     """Write plan.json into the folder of the study's report, with a note beside it where its name does not tell all."""
     folder = store.study(record.location)
-    write_json(folder / FILE, record.model_dump(mode="json"))
+    before = read_json(folder / FILE)
+    begun = before.get("begun") if isinstance(before, dict) else None
+    write_json(folder / FILE, {**record.model_dump(mode="json"), "begun": record.begun or begun or time.time()})
     if folder.name != record.profile:
         write_text(folder / "settings.txt", f"{record.study}, {record.settings.text}\n")
 

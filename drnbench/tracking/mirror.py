@@ -127,8 +127,8 @@ class Mirror:
         return self._open[key]
 
     def _parent(self, experiment: Experiment, plan: PlanRecord, views: list[TrialView], *, final: bool) -> Run:
-        starts = [view.first_started for view in views if view.first_started]
         if experiment.parent is None:
+            starts = reading.starts(views, plan.begun)
             experiment.parent = experiment.create(
                 ", ".join([plan.study, plan.profile, *plan.settings.assignments]),
                 min(starts, default=None),

@@ -81,10 +81,9 @@ class TrialView:
         return milliseconds(max(ends)) if ends and self.state in ENDED else None
 
     @property
-    def first_started(self) -> int | None:
-        """Start of its first unit, a shared one too, in milliseconds since 1970."""
-        starts = [status.started for _, _, status in self.units if status]
-        return milliseconds(min(starts)) if starts else None
+    def started_units(self) -> list[float]:
+        """Starts of its units, shared ones too, in seconds since 1970."""
+        return [status.started for _, _, status in self.units if status]
 
     @property
     def _statuses(self) -> list[Status]:
@@ -99,6 +98,19 @@ class Scores:
 
     points: list[Point] = field(default_factory=list)
     infinite: dict[str, str] = field(default_factory=dict)
+
+
+def starts(views: Iterable[TrialView], begun: float | None) -> list[int]:
+    """Return when the units of a plan were started, in milliseconds since 1970.
+
+    Those that another plan had done before this one began are left out, as are untrained methods, which any run may have
+    scored, unless there is nothing else.
+    """
+    views = list(views)
+    trained = [view.started_units for view in views if view.plan.stages]
+    every = [start for units in trained or [view.started_units for view in views] for start in units]
+    own = [start for start in every if begun is None or start >= begun]
+    return [milliseconds(start) for start in own or every]
 
 
 def milliseconds(seconds: float) -> int:

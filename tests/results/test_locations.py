@@ -48,6 +48,13 @@ def test_settings_stand_side_by_side(tmp_path: Path) -> None:
         locate(store, "mini/paper")
 
 
+def test_a_plan_keeps_when_it_was_first_recorded(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = read_json(store.study(run(store)) / "plan.json")["begun"]
+    assert read_json(store.study(run(store)) / "plan.json")["begun"] == first
+    assert read_json(store.study(run(store, "tiny")) / "plan.json")["begun"] > first
+
+
 def test_a_report_of_an_earlier_version_is_read_where_it_is(earlier: Store) -> None:
     assert planned(earlier) == ["mini"]
     assert locate(earlier, "mini") == "mini"

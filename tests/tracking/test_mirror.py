@@ -420,3 +420,20 @@ class TestUpToDate:
             "assert 'mlflow' not in sys.modules"
         )
         subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("reused", ["bicubic", "pretrain"])
+def test_a_parent_begins_with_the_work_of_its_own_plan_and_not_with_what_another_had_done(
+    stored: StoredStudy, reused: str
+) -> None:
+    stored.plan["begun"] = T0 - 5
+    stored.write_plan()
+    if reused == "bicubic":
+        trial = next(trial for trial in stored.trials if not trial["stages"])
+        evaluations = [e["key"] for e in trial["wanted"]]
+        stored.store.write_status(stored.store.trial(trial["key"]), status(started=T0 - 900, evaluations=evaluations))
+    else:
+        stored.train(stored.trials[0]["stages"][0], started=T0 - 900)
+    mirror = Mirror(stored.store)
+    mirror.sync("unpaired")
+    assert child(mirror.uri, "unpaired, tiny").info.start_time == T0 * 1000
