@@ -50,7 +50,15 @@ class DivergedError(UnitError):
     kind = "diverged"
 
 
-class PlugInWarning(UserWarning):
+class DrnbenchWarning(UserWarning):
+    """Base of the warnings that the command line prints as one line."""
+
+
+class ChoiceWarning(DrnbenchWarning):
+    """A file holds several networks, and one of them was chosen."""
+
+
+class PlugInWarning(DrnbenchWarning):
     """A package that adds to a registry cannot be loaded; everything else goes on without it."""
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
-from drnbench.errors import PlugInWarning, UsageError
+from drnbench.errors import DrnbenchWarning, UsageError
 
 # typer carries its own click in newer releases; the base class of its errors is reached through typer either way.
 ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -156,7 +156,7 @@ def call(args: list[str]) -> int:
 
 def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     """Print our own warnings as one line; leave others' as Python prints them."""
-    if issubclass(category, PlugInWarning):
+    if issubclass(category, DrnbenchWarning):
         print(f"drnbench: warning: {' '.join(str(message).split())}", file=sys.stderr)
     else:
         _showwarning(message, category, *where, **more)

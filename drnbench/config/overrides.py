@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from drnbench.config.plain import plain
 from drnbench.config.trial import Data, Evaluate, Stage, Trial, explain
 from drnbench.errors import UsageError, nearest
 
@@ -56,7 +57,7 @@ def apply(trial: Trial, overrides: dict[str, Any], where: str) -> Trial:
         UsageError: a path or a value is wrong.
 
     """
-    raw = trial.model_dump()
+    raw, overrides = trial.model_dump(), plain(overrides)
     # Stages are chosen last, so that overrides of a stage that is not used are no error.
     last = {"stages"} & overrides.keys()
     for path, value in overrides.items():

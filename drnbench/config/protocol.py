@@ -11,6 +11,8 @@ from typing import Protocol as Interface
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from drnbench.config.plain import PlainArguments
+
 COLORS = {"y": "Y of BT.601", "rgb": "RGB"}
 """Colours that metrics compare, by short name."""
 
@@ -24,7 +26,7 @@ class Measure(Interface):
     kind: ClassVar[str]
 
 
-class Protocol(BaseModel):
+class Protocol(BaseModel, metaclass=PlainArguments):
     """The field's protocol; its defaults are those of papers.
 
     The colour of a score, Y or RGB, is in the name of its metric (`psnr_y`, `psnr_rgb`); all else is set here.

@@ -7,10 +7,11 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, InstanceOf, SerializeAsAny, field_validator, model_validator
+from pydantic import Field, InstanceOf, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
 from drnbench.config.outputs import OutputSpec
 from drnbench.config.overrides import validated
+from drnbench.config.plain import on_axes
 from drnbench.config.search import AXIS, Search
 from drnbench.config.trial import Frozen, Positive, Scalar, Trial
 from drnbench.errors import UsageError, nearest
@@ -226,6 +227,17 @@ class Study(Frozen):
         if reason is not None and not reason.strip():
             raise ValueError("captions give the reason: say in a sentence why test images may be trained on")
         return reason
+
+    @field_validator("exclude", "baseline", "control", "subject", "primary")
+    @classmethod
+    def _on_axes(cls, cells: Any, info: ValidationInfo) -> Any:
+        """Replace numbers that differ from a value of their axis by rounding alone: a cell is looked up by its values."""
+        axes = {axis.path: axis.values for axis in info.data.get("axes", ())}
+        if isinstance(cells, Primary) and isinstance(cells.arm, dict):
+            return cells.model_copy(update={"arm": on_axes(cells.arm, axes)})
+        if isinstance(cells, tuple):
+            return tuple(rule.model_copy(update={"where": on_axes(rule.where, axes)}) for rule in cells)
+        return on_axes(cells, axes) if isinstance(cells, dict) else cells
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import runpy
+import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from drnbench.config.study import Study
 from drnbench.errors import DrnbenchError, UsageError, nearest
@@ -25,7 +30,8 @@ def load(path: Path) -> tuple[Study, str, str]:
         hint = nearest(path.name, (p.name for p in folder.glob("*.py")))
         raise UsageError(f"{path}: no such study file in {folder.resolve()}: {hint}")
     try:
-        names = runpy.run_path(str(path), run_name="drnbench_study")
+        with _modules_beside(path.resolve().parent):
+            names = runpy.run_path(str(path), run_name="drnbench_study")
     except DrnbenchError as error:
         raise UsageError(f"{_line(path, error)}: {error}") from error
     except (Exception, SystemExit) as error:
@@ -39,9 +45,58 @@ def load(path: Path) -> tuple[Study, str, str]:
     return study, path.stem, " ".join(question.split())
 
 
+@contextlib.contextmanager
+def _modules_beside(folder: Path) -> Iterator[None]:
+    """Import modules of a folder before all others, as `python FILE` does, and forget them afterwards.
+
+    Another study may have a module of the same name, and a changed module is to be read again.
+    """
+    names = {entry.stem if entry.suffix == ".py" else entry.name for entry in folder.iterdir()}
+    others = {
+        name: module
+        for name, module in sys.modules.items()
+        if name.partition(".")[0] in names - sys.stdlib_module_names and not _is_installed(module)
+    }
+    bytecode, before = sys.dont_write_bytecode, set(sys.modules)
+    for name in others:
+        del sys.modules[name]
+    sys.path.insert(0, str(folder))
+    sys.dont_write_bytecode = True
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = bytecode
+        sys.path.remove(str(folder))
+        for name in set(sys.modules) - before | others.keys():
+            if name in others or _is_inside(sys.modules[name], folder):
+                sys.modules.pop(name, None)
+        sys.modules.update(others)
+
+
+def _is_installed(module: ModuleType) -> bool:
+    file = getattr(module, "__file__", None) or ""
+    return module.__name__.partition(".")[0] in {"drnbench", "__main__"} or not {
+        "site-packages", "dist-packages"
+    }.isdisjoint(Path(file).parts)  # fmt: skip
+
+
+def _is_inside(module: ModuleType, folder: Path) -> bool:
+    files = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+    return any(file and Path(file).is_relative_to(folder) for file in files) and not _is_installed(module)
+
+
 def _line(path: Path, error: BaseException) -> str:
-    """Return the path with the last line of the study file in the error's traceback."""
-    if isinstance(error, SyntaxError) and error.lineno:
-        return f"{path}:{error.lineno}"
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == path.name]
-    return f"{path}:{lines[-1]}" if lines else str(path)
+    """Return the last line of the study file, or of a module beside it, in the error's traceback, with its file."""
+    folder = path.resolve().parent
+    lines = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        lines.append((error.filename, error.lineno))
+    installed = {"site-packages", "dist-packages", "drnbench"}
+    for name, line in reversed(lines):
+        file = Path(name).resolve()
+        if file.is_relative_to(Path(runpy.__file__).parent):
+            continue
+        if file.is_relative_to(folder) and installed.isdisjoint(file.relative_to(folder).parts):
+            return f"{path.parent / file.relative_to(folder)}:{line}"
+    return str(path)

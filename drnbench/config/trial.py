@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from drnbench.config.plain import PlainArguments
 from drnbench.config.protocol import Protocol
 from drnbench.errors import UsageError, nearest
-
-if TYPE_CHECKING:
-    from pydantic._internal._model_construction import ModelMetaclass
-else:
-    ModelMetaclass = type(BaseModel)
 
 Scalar = bool | int | float | str | None
 Fraction01 = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -27,7 +23,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class _OneLineErrors(ModelMetaclass):
+class _OneLineErrors(PlainArguments):
     """Makes one line of pydantic's report where a program, or a study file, calls a class.
 
     pydantic itself calls the classes of the models inside of a dictionary: there its report keeps their path.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from drnbench.errors import UsageError
+from drnbench.models import wrapping
 
 
 class Published(nn.Module):
@@ -85,18 +86,29 @@ def _package() -> Any:
 
 
 def _descriptor(package: Any, path: Path) -> Any:
-    """Return spandrel's descriptor of the network in a file, on the CPU."""
-    state = _read(path)
-    try:
-        # Even if a caller has set another default device, as counting costs does.
-        with torch.device("cpu"):
-            return package.ModelLoader().load_from_state_dict(state)
-    except package.UnsupportedModelError as error:
+    """Return spandrel's descriptor of the network in a file, on the CPU.
+
+    spandrel itself unwraps what it does; wrappings of trainers that it does not know are tried afterwards.
+    """
+    content, failures = _read(path), list[Exception]()
+    wrapped = sorted(wrapping.state_dicts(content), key=lambda state_dict: state_dict.rank)
+    for state in [content, *(part.state for outer in wrapped for part in wrapping.without_prefixes(outer))]:
+        try:
+            # Even if a caller has set another default device, as counting costs does.
+            with torch.device("cpu"):
+                return package.ModelLoader().load_from_state_dict(state)
+        except Exception as error:  # noqa: BLE001 - names of an architecture with other shapes raise any error
+            failures.append(error)
+    misfit = next((failure for failure in failures if not isinstance(failure, package.UnsupportedModelError)), None)
+    if misfit is not None:
         raise UsageError(
-            f"{path} holds no network that spandrel {package.__version__} knows; its documentation lists those it does"
-        ) from error
-    except Exception as error:  # names of an architecture with shapes that do not fit raise any error
-        raise UsageError(f"{path} cannot be made into a network by spandrel ({_line(error)}); is it whole?") from error
+            f"{path} cannot be made into a network by spandrel ({_line(misfit)}); is it whole?"
+        ) from misfit
+    places = "; ".join(outer.place for outer in wrapped[:4] if outer.place)
+    raise UsageError(
+        f"{path} holds no network that spandrel {package.__version__} knows{f' (looked under {places})' if places else ''}; "
+        "its documentation lists those it does"
+    ) from failures[0]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -12,12 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from drnbench.errors import UsageError
+from drnbench.models import wrapping
 from drnbench.models.dual import DualSingle, dual_per_level, parts
 
 State = dict[str, Tensor]
 
 LEVEL = {"dual_module.0.0.weight", "dual_module.1.weight"}
 """Parameters of one per-level dual network, in the authors' files and in those of this package."""
+_DUAL_PREFIX = re.compile(r"((module|model|net|network|\w*dual\w*)\.)*", re.IGNORECASE)
+"""Before the names of dual networks; a network P may have parts of the same shapes under other names."""
 
 
 def read_safely(path: Path) -> Any:
@@ -37,20 +40,27 @@ def read_safely(path: Path) -> Any:
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load a checkpoint of the store, or a state dict (the authors' `DRNS4x.pt`), into a model.
 
+    State dicts may be wrapped as trainers do (`drnbench.models.wrapping`).
+
     Raises:
-        UsageError: not a file of weights, or of another network; the message names the first parameter that differs.
+        UsageError: not a file of weights, or of another network; the message names the wrapping, and the first parameter that
+            differs.
     """
-    state = read_safely(path)
-    if is_checkpoint(state):
-        state = state["model"]
-    elif _duals(state):
+    content, target = read_safely(path), model.state_dict()
+    if is_checkpoint(content) and "extra" in content:  # further networks of the store's own may have the same shapes
+        content = content["model"]
+    if match := wrapping.fitting(content, target, path):
+        model.load_state_dict(match.state)
+        return
+    if dual_states(content):
         raise UsageError(
             f"{path} holds dual networks (D), not the network P: give it as dual weights, and here a file such as "
             "DRNS4x.pt or a checkpoint.pt of the store"
         )
-    if not _is_state(state):
+    closest = wrapping.nearest(content, target)
+    if closest is None:
         raise UsageError(f"{path} holds no state dict: expected names and tensors, or a checkpoint.pt of the store")
-    _load(model, state, path, "check method, scale and sizes (--set)")
+    _check_fit(target, closest, path, "check method, scale and sizes (--set)")
 
 
 def read_dual(path: Path) -> list[State]:
@@ -66,15 +76,17 @@ def read_dual(path: Path) -> list[State]:
     if is_checkpoint(content):
         extra = content.get("extra") or {}
         names = ("dual_unpaired", "dual_single_unpaired", "dual", "dual_single")
-        states = _duals(next((extra[name] for name in names if extra.get(name)), None))
+        states = dual_states(next((extra[name] for name in names if extra.get(name)), None) or content["model"])
         if not states:
             raise UsageError(
                 f"{path} holds no dual networks: its stage was trained without; give a stage of scheme paired or unpaired"
             )
         return states
-    states = _duals(content)
+    states = dual_states(content)
     if not states:
-        content_text = "the weights of another network (P?)" if _is_state(content) and content else "no dual networks"
+        content_text = (
+            "the weights of another network (P?)" if any(wrapping.state_dicts(content)) else "no dual networks"
+        )
         raise UsageError(
             f"{path} holds {content_text}: dual weights are a list of state dicts such as DRNS4x_dual_model.pt, "
             "or a checkpoint.pt of the store"
@@ -153,13 +165,35 @@ def _is_single(state: State) -> bool:
     return "body.0.0.weight" in state and all(re.fullmatch(r"body\.\d+(\.0)?\.weight", name) for name in state)
 
 
+def dual_states(content: Any) -> list[State]:
+    """Return the dual networks in nested dictionaries and lists, also with prefixes before their names; [] for none."""
+    if isinstance(content, (list, tuple)):
+        parts_of_each = [_below_prefixes(state) for state in content]
+        return _duals([parts[-1] for parts in parts_of_each]) if all(parts_of_each) else []
+    for part in _below_prefixes(content):
+        if states := _duals(part):
+            return states
+    inner = content.values() if isinstance(content, dict) else ()
+    return next((states for value in inner if (states := dual_states(value))), [])
+
+
+def _below_prefixes(content: Any) -> list[State]:
+    """Return a state dict, and the parts of it where a dual network may be."""
+    state = next((wrapped.state for wrapped in wrapping.state_dicts(content) if not wrapped.keys), None)
+    if state is None:
+        return []
+    endings = ("0.dual_module.0.0.weight", "dual_module.0.0.weight", "body.0.0.weight")
+    parts_below = [pair for ending in endings for pair in wrapping.below(state, ending)]
+    return [state, *(part for prefix, part in parts_below if _DUAL_PREFIX.fullmatch(prefix))]
+
+
 def _duals(content: Any) -> list[State]:
     """Return the dual networks of a list, of a ModuleList's state dict or of a `DualSingle`; [] where it is none."""
     if isinstance(content, (list, tuple)):
         return list(content) if all(_is_state(state) and state.keys() == LEVEL for state in content) else []
     if not _is_state(content):
         return []
-    if _is_single(content):
+    if _is_single(content) or content.keys() == LEVEL:
         return [content]
     levels: dict[int, State] = {}
     for name, value in content.items():
@@ -197,15 +231,20 @@ def _levels(states: list[State]) -> int:
 
 
 def _load(model: nn.Module, state: State, path: Path, advice: str) -> None:
-    target = model.state_dict()
+    _check_fit(model.state_dict(), wrapping.Wrapped((), "", state), path, advice)
+    model.load_state_dict(state)
+
+
+def _check_fit(target: State, wrapped: wrapping.Wrapped, path: Path, advice: str) -> None:
+    """Refuse a state dict whose names or shapes are not those of a network, with the first that differs."""
+    state, place = wrapped.state, f" (under {wrapped.place})" if wrapped.place else ""
     for name in sorted(target.keys() | state.keys()):
         if name not in state:
-            raise UsageError(f"{path} is of another network: it lacks {name!r}; {advice}")
+            raise UsageError(f"{path}{place} is of another network: it lacks {name!r}; {advice}")
         if name not in target:
-            raise UsageError(f"{path} is of another network: {name!r} has no place in it; {advice}")
+            raise UsageError(f"{path}{place} is of another network: {name!r} has no place in it; {advice}")
         if state[name].shape != target[name].shape:
             raise UsageError(
-                f"{path} is of another network: {name!r} is {tuple(state[name].shape)}, expected "
+                f"{path}{place} is of another network: {name!r} is {tuple(state[name].shape)}, expected "
                 f"{tuple(target[name].shape)}; {advice}"
             )
-    model.load_state_dict(state)

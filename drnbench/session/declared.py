@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from drnbench.config.overrides import parse_value
+from drnbench.config.plain import plain
 from drnbench.config.search import Search
 from drnbench.config.settings import DEFAULT_PROFILE, Settings
 from drnbench.config.study import Study, Until
@@ -112,7 +113,7 @@ def declare(
         UsageError: no such file, what is wrong with it, or a `Study` without a name.
 
     """
-    overrides = dict(overrides or {})
+    overrides = dict(plain(overrides or {}))
     if isinstance(rule := overrides.get("seeds"), Until):  # by path, as the command line gives it
         del overrides["seeds"]
         overrides |= {f"seeds.{field}": value for field, value in rule}
@@ -127,7 +128,10 @@ def declare(
 
 
 def _checked(name: str) -> str:
-    if name in RESERVED or name.startswith(".") or "/" in name:
+    """Return the name of a study that names a folder of its own in a store, on every system."""
+    device = re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", name)
+    plain_name = re.fullmatch(r"[^.\-\s/\\][^/\\]*(?<![.\s])", name) and name.isprintable() and name != "mlflow.db"
+    if not plain_name or device or name.casefold() in RESERVED | {"reference"}:
         raise UsageError(f"a study cannot be called {name!r}: its reports are kept in a folder of that name; rename it")
     return name
 
