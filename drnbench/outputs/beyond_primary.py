@@ -65,14 +65,15 @@ def all_test_sets(scores: Scores, judged: Sequence[Result], name: Name) -> list[
         condition = next(
             (c for c in test.setting.conditions if metrics.get((test.arm, c)) == test.setting.metric), None
         )
-        if condition is not None and test.p_holm is not None:
+        if condition is not None:
             higher = higher_is_better(test.setting.metric)
-            claim = direction(test.difference, test.p_holm, higher_is_better=higher)
             result = Result(
-                test.arm, condition, test.setting.metric, difference=test.difference, p_holm=test.p_holm, claim=claim
-            )
-            columns.setdefault(test.setting, []).append(result)
-    size = sum(test.p_holm is not None for test in tests)
+                test.arm, condition, test.setting.metric, seedless=scores.arm(test.arm).seedless, difference=test.difference,
+                p_holm=test.p_holm, claim=direction(test.difference, test.p_holm, higher_is_better=higher),
+            )  # fmt: skip
+            if testable(result):
+                columns.setdefault(test.setting, []).append(result)
+    size = sum(test.difference.level == "method" and not scores.arm(test.arm).seedless for test in tests)
     adjusted = f", after Holm's correction over {size} pooled differences" if size > 1 else ""
     return [
         f"{_pooled_on(setting)}{adjusted}: {tally(cells, name)}{_ends(cells, name)}."
@@ -82,7 +83,8 @@ def all_test_sets(scores: Scores, judged: Sequence[Result], name: Name) -> list[
 
 def _ends(cells: Sequence[Result], name: Name) -> str:
     """Write the largest and the smallest of several differences none of which is significant."""
-    if len(cells) < 2 or any(result.claim for result in cells):
+    kinds = set(map(kind_of, cells))
+    if len(cells) < 2 or "" not in kinds or kinds - {"", "equal"}:
         return ""
     best, *_, worst = by_gain(cells)
     return f" (best {name(best)} with {amount(best)}; worst {name(worst)} with {amount(worst)})"

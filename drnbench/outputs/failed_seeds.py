@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from drnbench.render import text
 from drnbench.results import labels
-from drnbench.results.outlying import Outlier, outlying
+from drnbench.results.outlying import Outlier, equal_seeds, outlying
 from drnbench.results.scores import Arm, Scores, TrialState
 
 NAMED = 4
@@ -34,7 +34,16 @@ def sentences(scores: Scores) -> list[str]:
         if _failed([arm]):
             groups.setdefault(_failures(arm), []).append(arm.name)
     parts = [f"{_names(names)}: {'each ' if len(names) > 1 else ''}{words}" for words, names in groups.items()]
-    return [*([f"{'; '.join(parts)}."] if parts else []), *_outlying(scores)]
+    return [*([f"{'; '.join(parts)}."] if parts else []), *_outlying(scores), *_without_effect(scores)]
+
+
+def _without_effect(scores: Scores) -> list[str]:
+    equal = equal_seeds(scores)
+    if not equal:
+        return []
+    return [
+        f"All seeds of {labels.listing(equal, NAMED)} have the same scores, which say nothing of the spread between seeds."
+    ]
 
 
 def _outlying(scores: Scores) -> list[str]:

@@ -1,4 +1,4 @@
-"""Seeds whose scores lie far from those of the arm's other seeds, without being recorded as diverged.
+"""Seeds whose scores lie far from those of the arm's other seeds, without being recorded as diverged; and seeds without effect.
 
 A training can collapse and still end with finite values. Such a seed stays in every mean and every test: whether to leave
 it out is the reader's decision, and a reader has to know of it. The rule is robust, so that several such seeds do not hide
@@ -66,6 +66,18 @@ def outlying(scores: Scores) -> list[Outlier]:
             for outlier in _of_column(condition, metric, columns.get((condition, metric), {})):
                 outliers.setdefault(outlier.arm, outlier)
     return [outliers[arm.name] for arm in scores.arms if arm.name in outliers]
+
+
+def equal_seeds(scores: Scores) -> list[str]:
+    """Return the arms of several seeds whose scores are the same for every seed, so that the seeds are no sample."""
+    varies: dict[str, bool] = {}
+    for (arm, _, _), table in scores.tables.items():
+        if len(table) > 1:
+            values = table.to_numpy("float64")
+            varies[arm] = varies.get(arm, False) or not np.array_equal(
+                values, values[[0] * len(values)], equal_nan=True
+            )
+    return [arm.name for arm in scores.arms if varies.get(arm.name) is False]
 
 
 def _seed_means(table: pd.DataFrame) -> dict[int, float]:

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from drnbench.config.study import Axis
+from drnbench.config.trial import Evaluate
 from drnbench.outputs import report
 from drnbench.planning import PlannedTrial
 from drnbench.store import Store
-from tests.fake_store import fill, plan_of
+from tests.fake_store import base, fill, plan_of
 from tests.outputs.conftest import gain, headline, rho_study, row, written
 from tests.outputs.shapes import adapt_study
 
@@ -146,3 +147,14 @@ def test_arms_without_variance_against_the_control_are_all_said(store: Store) ->
     assert "ρ=0.1 equals the positive control on every seed and image." in text
     assert "ρ=0.3 exceeds the positive control on every seed and image by the same amount: " in text
     assert "ρ=1 exceeds" not in text
+
+
+def test_constant_differences_are_said_of_pooled_test_sets(store: Store) -> None:
+    sets = [Evaluate(name, metrics=("psnr_y",)) for name in ("photos/test", "Set5")]
+    study = rho_study(base=base(evaluate=sets), control=None, arms={})
+    text = headline(store, study, lambda arm, kernel: 0.0, change=flat({"ρ=0.3": 0.5}))
+    pooled = text.partition("Over photos-test and Set5 together")[2]
+    assert (
+        "1 different by a constant on every seed and image, which leaves nothing to test (ρ=0.3 by +0.500 dB)" in pooled
+    )
+    assert "2 equal on every seed and image (ρ=0.1 and ρ=1)" in pooled

@@ -136,3 +136,14 @@ def test_seeds_that_lie_as_usual_are_not_pointed_out(store: Store) -> None:
     for seeds in (1, 2, 3):
         assert "other seeds" not in headline(store, rho_study(seeds=seeds), gain)
         assert "below seed" not in headline(store, rho_study(seeds=seeds), gain)
+
+
+def test_seeds_with_equal_scores_are_said(store: Store) -> None:
+    def copied(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        images = rows["image"].str[3:].astype(float)
+        return rows.assign(value=25 + images**2) if trial.arm.name == "ρ=0.3" else rows
+
+    made, table = written(store, rho_study(), gain, change=copied)
+    words = "All seeds of ρ=0.3 have the same scores"
+    assert words in made.headline
+    assert words in table
