@@ -14,6 +14,8 @@ from drnbench.results.scores import Condition, Scores
 from drnbench.results.statistics import STAR_SEEDS, Difference
 from drnbench.results.summary import Result
 
+NAMED = 4
+"""So many arms or images are named; of more, their number."""
 ONE_SAMPLE = {
     "checkpoints": "over images: one seed, so it speaks of these checkpoints",
     "image": "over seeds: one test image, so nothing is starred, and it speaks of this image",
@@ -152,7 +154,7 @@ def unranked(scores: Scores, scored: Iterable[Result]) -> list[str]:
     ranked = {id(result) for column in columns.values() for result in on_the_same_seeds(scores, column)}
     unranked = dict.fromkeys(r.arm for column in columns.values() for r in column if id(r) not in ranked)
     if unranked:
-        names, verb = text.listed(list(unranked)), "does" if len(unranked) == 1 else "do"
+        names, verb = labels.listing(list(unranked), NAMED), "does" if len(unranked) == 1 else "do"
         alike = "all of an arm's planned seeds" if scores.plan.until else "the same seeds, those that most arms have,"
         sentences.append(f"Only means over {alike} are ranked: {names} {verb} not compete.")
     if scores.plan.until and any(len(column) > 1 for column in columns.values()):
@@ -189,9 +191,7 @@ def overlap(scores: Scores) -> list[str]:
     shared = scores.plan.overlap
     if shared is None:
         return []
-    sentence = (
-        f"Test images are among the training images: {text.listed(shared.images)}. Reason: {shared.reason.rstrip('.')}."
-    )
+    sentence = f"Test images are among the training images: {labels.listing(shared.images, NAMED)}. Reason: {shared.reason.rstrip('.')}."
     names = {evaluation.source: evaluation.dataset for trial in scores.plan.trials for evaluation in trial.wanted}
     among = list(dict.fromkeys(names[source] for source in shared.sources if source in names))
     if not among or len(names) < 2:

@@ -270,5 +270,5 @@ def _below_reference(scores: Scores, results: Results, compared: list[Result]) -
     reason = "these are differences between undertrained networks."
     if len(below) == len(columns):
         return f"No trained arm reaches {'bicubic' if len(below) > 1 else next(iter(below.values()))}: {reason}"
-    shown = ", ".join(condition.label for condition in list(below)[:NAMED])
-    return f"On {shown}{' and more' if len(below) > NAMED else ''} no trained arm reaches bicubic: {reason}"
+    shown = labels.listing([condition.label for condition in below], NAMED)
+    return f"On {shown} no trained arm reaches bicubic: {reason}"

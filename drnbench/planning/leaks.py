@@ -17,26 +17,18 @@ from drnbench.datasets.sources import left_out
 from drnbench.errors import DataError
 from drnbench.planning.inputs import Inputs
 from drnbench.render import text
+from drnbench.results import labels
 from drnbench.results.plan_record import OverlapRecord
 from drnbench.training.reads import Read, stage_reads
 
-MIX_FREE = frozenset(
-    {
-        "lam",
-        "lr",
-        "lr_min",
-        "schedule",
-        "betas",
-        "eps",
-        "aux",
-        "weights",
-        "dual_weights",
-        "dual",
-        "dual_feats",
-        "augment",
-    }
-)
-"""Fields of a stage on which its images do not depend; in a sweep of them the stages read the same."""
+NOT_READ = {
+    "lam", "lr", "lr_min", "schedule", "betas", "eps", "aux", "weights", "dual_weights", "dual", "dual_feats", "augment",
+}  # fmt: skip
+"""Fields of a stage on which its images do not depend: a sweep of them looks for its reads once, which takes milliseconds."""
+
+
+NAMED = 4
+"""So many images are named; of more, their number."""
 
 
 class _Use(NamedTuple):
@@ -126,7 +118,7 @@ class Leaks:
                 raise DataError(
                     f"{where}: {text.count(len(clauses), 'test image')} of {evaluate.source} "
                     f"{'is' if len(clauses) == 1 else 'are'} among the {use.role} images of {use.path} ({use.source}): "
-                    f"{text.listed(clauses)}; choose another set, leave images out "
+                    f"{labels.listing(clauses, NAMED)}; choose another set, leave images out "
                     '(source="SET without NAME"), or say allow_overlap="why" in the study'
                 )
 
@@ -143,7 +135,7 @@ class Leaks:
                     continue
                 message = (
                     f"{text.count(len(clauses), 'held-out image')} of {held.path} {'is' if len(clauses) == 1 else 'are'} among "
-                    f"the {use.role} images of {use.path}: {text.listed(clauses)}"
+                    f"the {use.role} images of {use.path}: {labels.listing(clauses, NAMED)}"
                 )
                 if use.role == "unpaired":
                     self._warnings[f"{message}; validation scores speak of images that were seen as LR"] = None
@@ -164,7 +156,7 @@ class Leaks:
         if whole := [copy for copy in self._pairs[key] if min(copy.share, copy.other_share) > 0.9]:
             clauses = [copy.text(f"{name}/{images[copy.image].name}", images[copy.other].name) for copy in whole]
             self._warnings[
-                f"{name} holds one picture twice: {text.listed(clauses)}; intervals over its images are too narrow"
+                f"{name} holds one picture twice: {labels.listing(clauses, NAMED)}; intervals over its images are too narrow"
             ] = None
 
     def _clauses(self, source: str, positions: frozenset[int], use: _Use) -> list[str]:
@@ -190,7 +182,7 @@ class Leaks:
         return self._pairs[key]
 
     def _stage_uses(self, unit: StageUnit, number: int) -> Iterator[_Use]:
-        fields = unit.stage.model_dump_json(exclude=set(MIX_FREE))
+        fields = unit.stage.model_dump_json(exclude=NOT_READ)
         key = f"{number} {unit.scale} {unit.unpaired_digest is not None} {fields}"
         if key not in self._uses:
             reads = stage_reads(unit.stage, unit.scale, unpaired=unit.unpaired_digest is not None)

@@ -20,7 +20,7 @@ from drnbench.results.comparison import Compared, of_record
 from drnbench.results.locations import planned
 from drnbench.results.plan_record import find_plan
 from drnbench.results.scores import Condition
-from drnbench.results.statistics import ALPHA, CONFIDENCE, ROUNDING, STAR_SEEDS
+from drnbench.results.statistics import ALPHA, CONFIDENCE, ROUNDING, STAR_SEEDS, squares
 from drnbench.store import Store
 
 if TYPE_CHECKING:
@@ -208,13 +208,13 @@ def components_of(arm: str, D: NDArray[np.float64], family: int = 1) -> Componen
     import numpy as np
 
     S, I = D.shape
-    seeds, images = D.mean(1, keepdims=True), D.mean(0, keepdims=True)
-    v_s = float(seeds.var(ddof=1))
     rounding = (ROUNDING * max(1.0, float(np.abs(D).max()))) ** 2
     if I == 1:
+        v_s = float(D[:, 0].var(ddof=1))
         return Components(arm, v_s**0.5 if v_s > rounding else 0.0, 0.0, 0.0, S, I, family)
-    v_e = float(((D - seeds - images + D.mean()) ** 2).sum()) / ((S - 1) * (I - 1))
-    parts = (v_s - v_e / I, float(images.var(ddof=1)) - v_e / S, v_e)
+    crossed = squares(D)
+    v_e = float(crossed.rest) / crossed.df
+    parts = (float(crossed.by_seed) - v_e / I, float(crossed.by_image) - v_e / S, v_e)
     seed, image, residual = (part**0.5 if part > rounding else 0.0 for part in parts)
     return Components(arm, seed, image, residual, S, I, family)
 

@@ -113,12 +113,6 @@ def count(n: int, noun: str) -> str:
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
-def listed(clauses: Sequence[str], most: int = 4) -> str:
-    """Write `a, b`, or `a, b, c, d, and 3 more`."""
-    more = f", and {len(clauses) - most} more" if len(clauses) > most else ""
-    return f"{', '.join(clauses[:most])}{more}"
-
-
 def span(numbers: list[int], noun: str) -> str:
     """Write `3 seeds`, or `2–3 seeds` where arms differ."""
     low, high = min(numbers), max(numbers)

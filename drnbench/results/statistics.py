@@ -121,6 +121,30 @@ class Spreads:
         return largest
 
 
+class Squares(NamedTuple):
+    """The crossed analysis of variance of tables of S seeds x I images, each an array of their leading shape.
+
+    Attributes:
+        by_seed, by_image: variances of the seeds' means and of the images' means.
+        rest: sum of squares that neither explains.
+        df: its degrees of freedom, (S - 1)(I - 1).
+
+    """
+
+    by_seed: Array
+    by_image: Array
+    rest: Array
+    df: int
+
+
+def squares(D: Array) -> Squares:
+    """Return the crossed analysis of variance of ... x S x I differences, S >= 2 seeds and I >= 2 images, all finite."""
+    S, I = D.shape[-2:]
+    seeds, images, centre = D.mean(-1, keepdims=True), D.mean(-2, keepdims=True), D.mean((-2, -1), keepdims=True)
+    by_seed, by_image = seeds[..., 0].var(-1, ddof=1), images[..., 0, :].var(-1, ddof=1)
+    return Squares(by_seed, by_image, ((D - seeds - images + centre) ** 2).sum((-2, -1)), (S - 1) * (I - 1))
+
+
 def three_spreads(tables: Sequence[Array], weights: Sequence[float] = (1.0,)) -> Spreads:
     """Return the three spreads of a weighted sum of the means of tables that share their seeds.
 
@@ -141,13 +165,11 @@ def three_spreads(tables: Sequence[Array], weights: Sequence[float] = (1.0,)) ->
     v_s = np.var(by_seed, axis=-1, ddof=1) / S
     v_i, v_e, spread_i, spread_e = (np.zeros_like(v_s) for _ in range(4))
     for w, D in zip(weights, tables, strict=True):
-        I = D.shape[-1]
-        seeds, images, centre = D.mean(-1, keepdims=True), D.mean(-2, keepdims=True), D.mean((-2, -1), keepdims=True)
-        df_e = (S - 1) * (I - 1)
-        own_i = w**2 * images[..., 0, :].var(-1, ddof=1) / I
-        own_e = w**2 * ((D - seeds - images + centre) ** 2).sum((-2, -1)) / df_e / (S * I)
+        I, parts = D.shape[-1], squares(D)
+        own_i = w**2 * parts.by_image / I
+        own_e = w**2 * parts.rest / parts.df / (S * I)
         v_i, v_e = v_i + own_i, v_e + own_e
-        spread_i, spread_e = spread_i + own_i**2 / (I - 1), spread_e + own_e**2 / df_e
+        spread_i, spread_e = spread_i + own_i**2 / (I - 1), spread_e + own_e**2 / parts.df
     total = v_s + v_i - v_e
     # Estimated components can be negative; the residual is the least that the mean can vary by.
     clamped = total <= v_e

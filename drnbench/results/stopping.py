@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drnbench.config.study import Until
-from drnbench.results.statistics import LOOKS_ALPHA, Array, difference
+from drnbench.results.statistics import LOOKS_ALPHA, Array, difference, squares
 
 SHOWN = 0.1
 """Level of the F test that shows that images differ."""
@@ -78,11 +78,10 @@ def image_variance(D: Array) -> Array:
     from scipy.special import fdtrc  # scipy.stats takes seconds to import
 
     S, I = D.shape[-2:]
-    seeds, images, centre = D.mean(-1, keepdims=True), D.mean(-2, keepdims=True), D.mean((-2, -1), keepdims=True)
-    df = (S - 1) * (I - 1)
-    ms_i, ms_e = S * images[..., 0, :].var(-1, ddof=1), ((D - seeds - images + centre) ** 2).sum((-2, -1)) / df
+    parts = squares(D)
+    ms_i, ms_e = S * parts.by_image, parts.rest / parts.df
     with np.errstate(divide="ignore", invalid="ignore"):
-        shown = fdtrc(I - 1, df, ms_i / ms_e) < SHOWN
+        shown = fdtrc(I - 1, parts.df, ms_i / ms_e) < SHOWN
     variance: Array = np.where(shown, (ms_i - ms_e) / S, 0.0)
     return variance
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from drnbench import Axis, Data, Evaluate, Gap, Stage, Study, Trial
@@ -52,7 +54,7 @@ def test_other_images_pass(sets):
 
 def test_one_folder_used_twice(sets):
     message = refused(sets, "train")
-    assert "train/a, train/b" in message
+    assert {"train/a", "train/b"} <= {*re.findall(r"[\w/]+", message)}
     assert "allow_overlap" in message
 
 
