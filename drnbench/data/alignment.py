@@ -72,9 +72,9 @@ def align(image: Gray, other: Gray, placement: Placement) -> Aligned | None:
         common = _common(first, second, size, shift)
         if common is None:
             break
-        correlation = _correlation(common.first, common.second)
-        if best is None or correlation > best[0]:
-            best = correlation, common, size, shift
+        agreement = correlation(common.first, common.second)
+        if best is None or agreement > best[0]:
+            best = agreement, common, size, shift
         step = _step(common)
         if step is None:
             break
@@ -83,12 +83,12 @@ def align(image: Gray, other: Gray, placement: Placement) -> Aligned | None:
             break
     if best is None:
         return None
-    correlation, common, size, shift = best
+    agreement, common, size, shift = best
     (width, height), (left, top) = size / to_grid, shift / second_factor
     return Aligned(
         Placement(placement.turn, (float(width), float(height)), (float(left), float(top))),
-        correlation,
-        _correlation(_detail(common.first), _detail(common.second)),
+        agreement,
+        correlation(detail(common.first), detail(common.second)),
         common.first.size,
         common.first.size / first.size,
         min(1.0, float(common.first.size * size.prod() / second.size)),
@@ -141,13 +141,14 @@ def _step(common: _Common) -> tuple[Pair, Pair] | None:
     return np.clip(np.array(changes[:2]) / gain, -0.05, 0.05), np.clip(np.array(changes[2:]) / gain, -3, 3)
 
 
-def _correlation(first: Gray, second: Gray) -> float:
+def correlation(first: Gray, second: Gray) -> float:
+    """Return Pearson's correlation of two images of one size; 0 where one is constant."""
     first, second = first - first.mean(), second - second.mean()
     norm = float(np.sqrt((first**2).sum(dtype=np.float64) * (second**2).sum(dtype=np.float64)))
     return float((first * second).sum(dtype=np.float64)) / norm if norm > 0 else 0.0
 
 
-def _detail(image: Gray) -> Gray:
+def detail(image: Gray) -> Gray:
     """Return an image minus its local mean, a Gaussian of `LOCAL`."""
     down, right = (_smoothing(side) for side in image.shape)
     return np.asarray(image - down @ image @ right.T)

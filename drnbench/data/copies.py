@@ -47,6 +47,13 @@ MOST_IN_ONE_SET = 500
 """Images of a set that is searched for near copies of itself; in a larger one equal pixels alone are."""
 
 
+NEIGHBOURS = 8
+"""Pairs of neighbouring images by which frames of a clip are recognised."""
+
+FEWEST_FRAMES = 4
+"""Images of a clip at least: of fewer, those that show one another are copies."""
+
+
 class Copy(NamedTuple):
     """An image that shows the same picture as another, wholly or in part.
 
@@ -119,6 +126,18 @@ def copies(images: Sequence[ImageInfo], others: Sequence[ImageInfo], cache: Path
 def duplicates(images: Sequence[ImageInfo], cache: Path) -> list[Copy]:
     """Return the images of a set that show the same picture as a later one; arguments and errors as in `copies`."""
     return _stored(images, images, cache, within=True)
+
+
+def is_clip(images: Sequence[ImageInfo], cache: Path) -> bool:
+    """Return True if images show one scene from one to the next, as frames of a video do; arguments as in `copies`.
+
+    Looked at are `NEIGHBOURS` pairs of neighbours, evenly spaced.
+    """
+    if len(images) < FEWEST_FRAMES:
+        return False
+    starts = sorted({round(n) for n in np.linspace(0, len(images) - 2, NEIGHBOURS)})
+    alike = [bool(list(_near_copies([images[n]], [images[n + 1]], cache))) for n in starts]
+    return sum(alike) >= 0.75 * len(alike)
 
 
 def _stored(images: Sequence[ImageInfo], others: Sequence[ImageInfo], cache: Path, *, within: bool) -> list[Copy]:

@@ -32,6 +32,9 @@ STANDARD = {
 JOINED = {"DF2K": ("DIV2K", "Flickr2K")}
 """Names that mean several sets, unless a folder has that name."""
 
+CLIPS = frozenset({"clip_city"})
+"""Sets whose images are frames of one video clip."""
+
 LEFT_OUT = {"BSDS200": {"302003": "Set5's woman"}}
 """Images of training sets that a test set of the field shows too, with what they are there; they belong to no set here.
 

@@ -169,6 +169,19 @@ def left_out(source: str) -> list[str]:
     return [f"{name} {missing}" for name in names if (missing := layouts.left_out(name))]
 
 
+def clips(source: str, cache: Path) -> dict[Path, str]:
+    """Return the folders of a source that hold frames of a video, or of a set that is a clip, with the clip's identity."""
+    folders: dict[Path, str] = {}
+    for part in source.split("+"):
+        name = part.partition(WITHOUT)[0].strip()
+        query = _Query(name, cache, name[:1] in {".", "~", "/"})
+        clip = None if query.folders else video.split(name)
+        if clip is not None or name in layouts.CLIPS:
+            identity = name if clip is None else str(_video_path(query, clip[0]).resolve())
+            folders |= {image.path.parent: identity for image in _resolve_one(name, cache).images}
+    return folders
+
+
 def _resolve_part(part: str, cache: Path | None, *, paths_first: bool) -> Source:
     """Return one source of those that a plus joins, without the images that it leaves out."""
     name, separator, listed = part.partition(WITHOUT)
@@ -229,15 +242,19 @@ def _video(query: _Query) -> Source | None:
     clip = None if query.folders else video.split(query.name)
     if clip is None:
         return None
-    name, count = clip
-    candidates = [*(root / name for root in query.roots), _path(name)]
-    path = next((file for file in candidates if file.is_file()), None)
-    if path is None:
-        raise DataError(f"{name}: no such video; looked in {', '.join(str(file.absolute()) for file in candidates)}")
+    path, count = _video_path(query, clip[0]), clip[1]
     if query.cache is None:
         return Source(path.stem, (ImageFile(path.stem, path),))
     files = video.frames(path, count, query.cache)
     return Source(path.stem, tuple(ImageFile(f"{path.stem}_{file.stem}", file) for file in files))
+
+
+def _video_path(query: _Query, name: str) -> Path:
+    candidates = [*(root / name for root in query.roots), _path(name)]
+    path = next((file for file in candidates if file.is_file()), None)
+    if path is None:
+        raise DataError(f"{name}: no such video; looked in {', '.join(str(file.absolute()) for file in candidates)}")
+    return path
 
 
 def _joined_sets(query: _Query) -> Source | None:

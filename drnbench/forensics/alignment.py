@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from drnbench.data.alignment import correlation, detail
 from drnbench.forensics.resampling import Array
 
 SIDE = 400
@@ -29,8 +30,21 @@ WIDER = 1.6
 """Ratio of the widths of the two Gaussians."""
 SURE = 5.0
 """Standard errors that a displacement must exceed too."""
-RELATED = 0.3
-"""Share of the variance of LR below which it shows another picture than HR."""
+LEAST, MUCH, ENOUGH = 0.3, 0.95, 0.995
+"""Share of the variance of LR that the fit explains: below the first, LR shows another picture than HR; above the last, the
+same. Between them its detail decides: blurred and shifted enough, any two pictures agree in their low frequencies."""
+DETAIL, LITTLE_DETAIL = 0.4, 0.2
+"""Correlation of the fit and LR, both without their local mean, from which they show the same picture; the second where the
+fit explains `MUCH`, or its Gaussian is at most `SHARP` LR pixels wide. Of 114 pairs of other pictures and mirrored ones none
+had more than 0.32; of 19 photographs under noise of 50 levels, JPEG 10 and wide blurs, none less than 0.29."""
+SHARP = 0.8
+"""Width of the fitted Gaussian in LR pixels, up to which a fit counts as sharp."""
+COVERED = 0.3
+"""Share of LR that the fit must speak of."""
+STEEPEST = 3.0
+"""Drift in LR pixels above which a fit is none."""
+FLAT, FLAT_AND_NOISY = 25.0, 600.0
+"""Variance of HR and of LR below which they show too little to tell one picture from another."""
 BLIND = 1.0
 """Standard error, in HR pixels, from which an image shows nothing to hold on to."""
 
@@ -51,6 +65,7 @@ class Alignment(NamedTuple):
         gain: slope of LR levels against HR levels.
         offset: LR level of HR level 0.
         explained: share of the variance of LR that the fit explains, 0..1; 1 where there is none.
+        related: LR shows the picture of HR, or both too little to tell.
 
     """
 
@@ -63,16 +78,12 @@ class Alignment(NamedTuple):
     gain: float = 1.0
     offset: float = 0.0
     explained: float = 1.0
+    related: bool = True
 
     @property
     def displaced(self) -> bool:
         """True if the shift or the drift is more than a score can take, and surely so."""
         return self._shifted or self._drifting
-
-    @property
-    def related(self) -> bool:
-        """True if LR shows the picture of HR, or too little to tell."""
-        return self.explained > RELATED and (self.gain > 0 or not np.isfinite(self.error))
 
     @property
     def _shifted(self) -> bool:
@@ -113,7 +124,11 @@ def align(hr: Array, lr: Array, ratio: tuple[float, float]) -> Alignment:
     """
     hr, lr = _gray(hr), _gray(lr)
     fit = _Fit(hr, lr, ratio)
-    return fit.run(_guess(hr, lr, ratio))
+    near, anywhere = _guesses(hr, lr, ratio)
+    alignment = fit.run(near)
+    if not alignment.related and anywhere != near and (far := fit.run(anywhere)).related:
+        return far
+    return alignment
 
 
 def median(alignments: Sequence[Alignment]) -> Alignment | None:
@@ -146,8 +161,11 @@ def _gray(image: Array) -> Array:
     return image.astype(np.float64) if image.ndim == 2 else image.astype(np.float64).mean(axis=2)
 
 
-def _guess(hr: Array, lr: Array, ratio: tuple[float, float]) -> tuple[float, float]:
-    """Return the shift, down and across in HR pixels, to the nearest LR pixel: the peak of the phase correlation."""
+def _guesses(hr: Array, lr: Array, ratio: tuple[float, float]) -> list[tuple[float, float]]:
+    """Return the shift, down and across in HR pixels, to the nearest LR pixel: the peak of the phase correlation.
+
+    The first is the peak within `REACH`, the second that of the whole plane.
+    """
     sizes = lr.shape
     means = hr
     for axis, (n, step) in enumerate(zip(sizes, ratio, strict=True)):
@@ -160,14 +178,12 @@ def _guess(hr: Array, lr: Array, ratio: tuple[float, float]) -> tuple[float, flo
     cross = spectra[0] * spectra[1].conj()
     # Whitened by half: sharp enough for periodic pictures, and not led by noise.
     peak = np.fft.irfft2(cross / np.sqrt(np.abs(cross) + 1e-9), sizes)
-    reach = [min(REACH, n // 4) for n in sizes]
-    near = {
-        (row, column): peak[row, column]
-        for row in range(-reach[0], reach[0] + 1)
-        for column in range(-reach[1], reach[1] + 1)
-    }
-    row, column = max(near, key=lambda place: near[place])
-    return row * ratio[0], column * ratio[1]
+    guesses = []
+    for reach in ([min(REACH, n // 4) for n in sizes], [(n - 1) // 2 for n in sizes]):
+        rows, columns = (np.arange(-r, r + 1) for r in reach)
+        row, column = np.unravel_index(np.argmax(peak[np.ix_(rows, columns)]), (len(rows), len(columns)))
+        guesses.append((float(rows[row] * ratio[0]), float(columns[column] * ratio[1])))
+    return guesses
 
 
 class _Fit:
@@ -227,7 +243,28 @@ class _Fit:
         sigma = (float(np.exp(value[4])), float(np.exp(value[5])))
         variance = float(self._lr.var())
         explained = 1 - cost / variance if variance > 1 else 1.0
-        return Alignment(x, y, drift_x, drift_y, error, sigma, *linear, explained)
+        related = self._related(value, explained, linear[0], variance)
+        return Alignment(x, y, drift_x, drift_y, error, sigma, *linear, explained, related)
+
+    def _related(self, value: Array, explained: float, gain: float, variance: float) -> bool:
+        """Return True if the fit explains LR by the picture of HR, and not by a blur of any other."""
+        (_, down, _), (_, right, _) = weights = [
+            self._weights(n, value[n], value[2 + n], np.exp(value[4 + n])) for n in (0, 1)
+        ]
+        pixels = self._hr[weights[0][0], weights[1][0]]
+        if (hr_variance := float(pixels.var())) < FLAT and variance < FLAT_AND_NOISY:
+            return True
+        inside = [self._inside(n, value) for n in (0, 1)]
+        covered = float(np.prod([part.mean() for part in inside]))
+        drift = max(abs(value[2 + n]) / self._ratio[n] for n in (0, 1))
+        if min(variance, hr_variance) < 1 or gain <= 0 or explained < LEAST or covered < COVERED or drift > STEEPEST:
+            return False
+        if explained > ENOUGH:
+            return True
+        fitted = down[: len(self._lr)] @ pixels @ right[: self._lr.shape[1]].T
+        agreement = correlation(*(detail(plane[np.ix_(*inside)].astype(np.float32)) for plane in (fitted, self._lr)))
+        sharp = max(np.exp(value[4 + n]) / self._ratio[n] for n in (0, 1)) < SHARP
+        return agreement > (LITTLE_DETAIL if sharp or explained > MUCH else DETAIL)
 
     def _linearised(self, value: Array, *, lobes: bool) -> tuple[Array, Array, tuple[float, float]]:
         """Return the residual, the derivatives of the model by the parameters, and gain and offset."""

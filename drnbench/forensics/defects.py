@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from drnbench.forensics.alignment import Alignment
-from drnbench.forensics.resampling import Array
+from drnbench.forensics.resampling import Array, half_up
 
 QUIET = 0.6
 """Root mean square difference, in levels, below which rounding explains a residual."""
@@ -142,31 +141,98 @@ def swapped(hr_small: Array, lr: Array) -> bool:
     return direct > 4 and exchanged < 0.5 * direct
 
 
-def tone(hr_small: Array, lr: Array, alignment: Alignment) -> str | None:
-    """Return a note on the range of levels; None if it is that of HR.
+class Tone(NamedTuple):
+    """A change of levels: LR = 255 ((gain HR + offset) / 255) ^ gamma."""
+
+    gain: float = 1.0
+    offset: float = 0.0
+    gamma: float = 1.0
+
+    @property
+    def text(self) -> str:
+        """The change in words."""
+        line = f"LR = {self.gain:.2f} HR {self.offset:+.0f}"
+        if self.gamma != 1:
+            return f"levels follow a curve, of gamma about {self.gamma:.2f}"
+        if self._near(219 / 255, 16):
+            return f"levels are in limited range, 16..235 ({line})"
+        if self._near(255 / 219, -16 * 255 / 219):
+            return f"levels were expanded from 16..235 without need ({line})"
+        return f"levels differ: {line}"
+
+    @property
+    def changes(self) -> bool:
+        """True if levels change by more than an estimate is wrong by."""
+        return self.gamma != 1 or abs(self.gain - 1) > 0.07 or abs(self.offset) > 8
+
+    def _near(self, gain: float, offset: float) -> bool:
+        return abs(self.gain - gain) < 0.05 and abs(self.offset - offset) < 6
+
+    def undone(self, lr: Array) -> Array:
+        """Return LR levels as they were before the change."""
+        linear = 255 * np.clip(lr / 255, 0, 1) ** (1 / self.gamma)
+        levels: Array = (linear - self.offset) / self.gain
+        return levels
+
+
+def tone(levels: Array, lr: Array, straight: tuple[float, float] | None = None) -> Tone:
+    """Return the change of levels that explains LR.
 
     Args:
-        hr_small: h x w x 3, HR at the size of LR.
+        levels: h x w x 3, HR at the size of LR.
         lr: of the same size.
-        alignment: of the pair.
+        straight: gain and offset, where they are known better than from these levels, which may lie elsewhere.
 
     """
-    if np.ptp(lr, axis=2).max() == 0 and np.ptp(hr_small, axis=2).max() > 8:
-        return "LR images are gray, HR images are not"
-    gain, offset = alignment.gain, alignment.offset
-    if abs(gain - 219 / 255) < 0.04 and abs(offset - 16) < 5:
-        return f"levels are in limited range, 16..235 (LR = {gain:.2f} HR {offset:+.0f})"
-    if abs(gain - 255 / 219) < 0.06 and abs(offset + 18.6) < 6:
-        return f"levels were expanded from 16..235 without need (LR = {gain:.2f} HR {offset:+.0f})"
-    bend = hr_small * (255 - hr_small) / 255
-    design = np.stack([np.ones(hr_small.size), hr_small.ravel(), bend.ravel()], axis=1)
-    (base, slope, curve), *_ = np.linalg.lstsq(design, lr.ravel(), rcond=None)
-    straight, *_ = np.linalg.lstsq(design[:, :2], lr.ravel(), rcond=None)
-    squares = [float(((lr.ravel() - model) ** 2).mean())
-               for model in (design @ (base, slope, curve), design[:, :2] @ straight)]  # fmt: skip
-    if abs(curve) > 0.15 and squares[0] < 0.7 * squares[1]:
-        middle = float(np.clip((base + slope * 127.5 + curve * 63.75) / 255, 0.01, 0.99))
-        return f"levels follow a curve, of gamma about {np.log(middle) / np.log(0.5):.2f}"
-    if abs(gain - 1) > 0.07 or abs(offset) > 8:
-        return f"levels differ: LR = {gain:.2f} HR {offset:+.1f}"
-    return None
+    inside = (lr > 1) & (lr < 254)  # levels that were cut off at the ends say nothing
+    x, y = (levels[inside], lr[inside]) if inside.sum() > 100 else (levels.ravel(), lr.ravel())
+    slope, base = np.polyfit(x, y, 1) if np.ptp(x) > 1 else (1.0, 0.0)
+    square = float(((y - slope * x - base) ** 2).mean())
+    gammas = np.exp(np.linspace(np.log(0.3), np.log(3.3), 97))
+    squares = [float(((y - 255 * (np.clip(x, 0, 255) / 255) ** gamma) ** 2).mean()) for gamma in gammas]
+    best = int(np.argmin(squares))
+    if abs(np.log(gammas[best])) > 0.15 and squares[best] < 0.7 * square:
+        return Tone(gamma=_refined(gammas, squares, best))
+    return Tone(*(straight or (float(slope), float(base))))
+
+
+def _refined(values: Array, squares: Sequence[float], best: int) -> float:
+    """Return the lowest point of the parabola through a minimum and its neighbours."""
+    if not 0 < best < len(values) - 1:
+        return float(values[best])
+    low, middle, high = squares[best - 1 : best + 2]
+    step = 0.5 * (low - high) / max(low - 2 * middle + high, 1e-12)
+    return float(values[best] * (values[best + 1] / values[best]) ** step)
+
+
+GRAYS = {
+    "BT.601 luma": (0.299, 0.587, 0.114), "BT.709 luma": (0.2126, 0.7152, 0.0722), "the mean of R, G and B": (1 / 3,) * 3,
+    "red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0), "blue": (0.0, 0.0, 1.0),
+    "MATLAB's Y, 16..235": (65.481 / 255, 128.553 / 255, 24.966 / 255),
+}  # fmt: skip
+"""Weights of R, G and B by which colour images become gray."""
+
+
+def is_gray(image: Array) -> bool:
+    """Return True if all channels are equal."""
+    return bool(np.ptp(image, axis=2).max() == 0)
+
+
+def is_coloured(image: Array) -> bool:
+    """Return True if two channels differ by more than 8 levels, and more than by noise, in the mean of a block of 8 x 8."""
+    side = min(8, *image.shape[:2])
+    rows, columns = (n // side * side for n in image.shape[:2])
+    chroma = (image - np.roll(image, 1, axis=2))[:rows, :columns].reshape(rows // side, side, columns // side, side, 3)
+    mean, noise = np.abs(chroma.mean(axis=(1, 3))), chroma.std(axis=(1, 3)) / side
+    return bool(((mean > 8) & (mean > 5 * noise)).any())
+
+
+def gray(colour: Array, name: str) -> Array:
+    """Return a colour image as gray levels, rounded, h x w x 3."""
+    levels = half_up(colour @ np.array(GRAYS[name]) + (16 if "16" in name else 0))
+    return np.repeat(levels[..., None], 3, axis=2)
+
+
+def nearest_gray(colour: Array, gray_image: Array) -> str:
+    """Return the name of the weights that make one image most like another; both h x w x 3."""
+    return min(GRAYS, key=lambda name: float(((gray(colour, name) - gray_image) ** 2).mean()))

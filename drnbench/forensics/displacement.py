@@ -19,7 +19,7 @@ from drnbench.store.cache_files import lock, write
 
 IMAGES = 8
 """Images of a set that are looked at, evenly spaced."""
-VERSION = 1
+VERSION = 2
 """Raised when the measurement changes; part of the key in the cache."""
 
 

@@ -25,6 +25,8 @@ from drnbench.forensics.resampling import (
     truncated,
 )
 
+FLOATING = " on floating-point images"
+"""Suffix of MATLAB's resizes that round once, after both passes."""
 Rounding = Callable[[Array], Array]
 FLOAT: tuple[tuple[str, Rounding], ...] = (
     ("", half_up),
@@ -186,7 +188,7 @@ def _whose(row: int, column: int, scale: int) -> str:
 def _matlab() -> list[Generator]:
     def resize(name: str, axis: Axis, border: Border) -> list[Resize]:
         twice = Resize(f"MATLAB's {name} ({border} border)", axis=axis, between=half_up, rounding=[("", half_up)])
-        once = Resize(f"MATLAB's {name} ({border} border) on floating-point images", axis=axis)
+        once = Resize(f"MATLAB's {name} ({border} border){FLOATING}", axis=axis)
         return [twice, once]
 
     filters = (("bicubic", cubic(-0.5), 2.0, True), ("bicubic without antialiasing", cubic(-0.5), 2.0, False),

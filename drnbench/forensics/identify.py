@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from drnbench.forensics.alignment import Alignment
-from drnbench.forensics.generators import Blur, Generator, Window, generators
+from drnbench.forensics.generators import Blur, Generator, Pick, Window, generators
 from drnbench.forensics.resampling import Array
 
 SIDE = 1024
@@ -16,6 +16,10 @@ SIDE = 1024
 EXACT = 0.999
 """Share of equal levels from which, with no difference above 1, images count as equal but for rounding: float32 rounds halves
 otherwise than float64."""
+WHOLE = 0.15
+"""HR pixels by which a displacement may differ from a whole number of them."""
+TRIMMED = 4
+"""LR pixels at each edge of a displaced image that are not compared: their filters reach beyond what HR shows."""
 GAUSSIAN = "a Gaussian blur, then sampling"
 SAME_SIGMA = 1.08
 """Ratio of two widths up to which they count as equal."""
@@ -30,6 +34,7 @@ class Match(NamedTuple):
         largest: difference.
         place: the part of the HR image that it was made of; empty: from the top-left corner, as everybody crops.
         levels: that it makes.
+        edges: what was done at the edges of a displaced image; empty: they are repeated.
         blur: its parameters, where they were estimated.
 
     """
@@ -40,6 +45,7 @@ class Match(NamedTuple):
     place: str
     levels: Array
     blur: Blur | None = None
+    edges: str = ""
 
     @property
     def exact(self) -> bool:
@@ -65,40 +71,90 @@ def identify(hr: Array, lr: Array, scale: int, alignment: Alignment) -> dict[str
     matches: dict[str, Match] = {}
     for place, window in _windows(hr, lr, scale):
         _compare(matches, window, lr, place, generators(scale))
-    if any(match.exact for match in matches.values()):
-        return matches
-    shift = [round(-alignment.y), round(-alignment.x)]
-    off = max(abs(alignment.y + shift[0]), abs(alignment.x + shift[1]))
-    if any(shift) and off < 0.15:
-        displaced = _moved(hr, shift[0], shift[1], lr.shape[:2], scale)
-        place = f"HR from row {shift[0]}, column {shift[1]} on"
-        least = min(match.square for match in matches.values())
-        better: dict[str, Match] = {}
-        _compare(better, _window(displaced, lr, (scale, scale)), lr, place, generators(scale))
-        matches |= {name: match for name, match in better.items() if match.square < 0.9 * least}
+    for row, column, moved_by in _displacements(alignment, scale):
         if any(match.exact for match in matches.values()):
             return matches
+        least = min(match.square for match in matches.values())
+        better = _displaced(hr, lr, scale, (row, column), moved_by)
+        matches |= {name: match for name, match in better.items() if match.square < 0.9 * least}
+    if any(match.exact for match in matches.values()):
+        return matches
     matches[GAUSSIAN] = _gaussian(_window(_top_left(hr, lr, scale), lr, (scale, scale)), lr, scale, alignment)
     return matches
 
 
-def _compare(matches: dict[str, Match], window: Window, lr: Array, place: str, made_by: list[Generator]) -> None:
+def _displacements(alignment: Alignment, scale: int) -> Iterator[tuple[int, int, list[Generator]]]:
+    """Yield row and column of HR that the first cell of LR begins at, with the generators whose phase that leaves."""
+    listed = generators(scale)
+    picks: list[Generator] = [generator for generator in listed if isinstance(generator, Pick)]
+    rest: list[Generator] = [generator for generator in listed if not isinstance(generator, Pick)]
+    # A generator that picks a pixel of each cell may be displaced by whole cells alone: the rest is another pixel.
+    for middle, unit, moved_by in ((0.0, 1, rest), ((scale - 1) / 2, scale, picks)):
+        places = [middle - alignment.y, middle - alignment.x]
+        row, column = (unit * (round(place) // unit) for place in places)
+        if (row or column) and max(abs(place - round(place)) for place in places) < WHOLE:
+            yield row, column, moved_by
+
+
+def _displaced(hr: Array, lr: Array, scale: int, start: tuple[int, int], made_by: list[Generator]) -> dict[str, Match]:
+    """Return the matches of generators with HR from a row and column on.
+
+    First in the part that both images show, `TRIMMED` pixels from its edges; where a generator is exact there, also in
+    all of LR, with the edges of HR repeated, or HR rolled around.
+    """
+    cells = [
+        slice(max(0, -(first // scale)), min(n, (size - first) // scale))
+        for first, n, size in zip(start, lr.shape, hr.shape, strict=False)
+    ]
+    if min(part.stop - part.start for part in cells) <= 3 * TRIMMED:
+        return {}
+    common = lr[cells[0], cells[1]]
+    pixels = [slice(n * scale + first, None) for n, first in zip((part.start for part in cells), start, strict=True)]
+    place = f"HR from row {start[0]}, column {start[1]} on"
+    matches: dict[str, Match] = {}
+    window = _window(_top_left(hr[pixels[0], pixels[1]], common, scale), common, (scale, scale))
+    _compare(matches, window, common, place, made_by, TRIMMED)
+    exact = {name for name, match in matches.items() if match.exact}
+    matches = {name: _placed(match, lr, cells)._replace(edges="edges left out") for name, match in matches.items()}
+    rolled = np.roll(hr, (-start[0], -start[1]), (0, 1))
+    for edges, whole in (("rolled around", rolled), ("", _moved(hr, *start, lr.shape[:2], scale))) if exact else ():
+        if min(a - b * scale for a, b in zip(whole.shape[:2], lr.shape[:2], strict=True)) < 0:
+            continue
+        again: dict[str, Match] = {}
+        _compare(again, _window(_top_left(whole, lr, scale), lr, (scale, scale)), lr, place, made_by)
+        matches |= {n: match._replace(edges=edges) for n, match in again.items() if match.exact and n in exact}
+    return matches
+
+
+def _placed(match: Match, lr: Array, cells: list[slice]) -> Match:
+    """Return a match of a part of LR with levels for all of it, which are those of LR elsewhere."""
+    levels = lr.copy()
+    rows, columns = (slice(part.start, part.start + n) for part, n in zip(cells, match.levels.shape, strict=False))
+    levels[rows, columns] = match.levels
+    return match._replace(levels=levels)
+
+
+def _compare(
+    matches: dict[str, Match], window: Window, lr: Array, place: str, made_by: list[Generator], trimmed: int = 0
+) -> None:
     whole = all(float(ratio).is_integer() for ratio in window.ratio)
     for generator in made_by:
         if not whole and not generator.exact_ratio:
             continue
         for suffix, levels in generator.make(window):
             name = generator.name + suffix
-            match = _match(levels, lr, place)
+            match = _match(levels, lr, place, trimmed=trimmed)
             if name not in matches or match.square < matches[name].square:
                 matches[name] = match
 
 
-def _match(levels: Array, lr: Array, place: str = "", blur: Blur | None = None) -> Match:
+def _match(levels: Array, lr: Array, place: str = "", blur: Blur | None = None, trimmed: int = 0) -> Match:
     height, width = (min(a, b) for a, b in zip(levels.shape[:2], lr.shape[:2], strict=True))
     if (height, width) != levels.shape[:2]:
         levels = levels[:height, :width]
     difference = np.abs(levels - lr[:height, :width])
+    if trimmed and min(height, width) > 2 * trimmed:
+        difference = difference[trimmed:-trimmed, trimmed:-trimmed]
     return Match(
         float((difference**2).mean()), float((difference < 0.5).mean()), float(difference.max()), place, levels, blur
     )
@@ -144,9 +200,13 @@ def _gaussian(window: Window, lr: Array, scale: int, alignment: Alignment) -> Ma
     if max(down, across) < SAME_SIGMA * min(down, across):
         down = across = (down * across) ** 0.5
 
+    # Displaced by a pixel of LR or more, its edges show what HR does not.
+    moved = int(max(abs(alignment.y), abs(alignment.x)) / scale)
+    trimmed = moved + TRIMMED if moved else 0
+
     def attempt(factor: float) -> Match:
         blur = Blur(GAUSSIAN, sigma=(down * factor, across * factor), centre=(y, x))
-        return _match(blur.make(window)[0][1], lr, blur=blur)
+        return _match(blur.make(window)[0][1], lr, blur=blur, trimmed=trimmed)
 
     return min(_golden(attempt, 0.6, 1.6), attempt(1.0), key=lambda match: match.square)
 

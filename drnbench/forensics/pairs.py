@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from drnbench.data.images import Colour, read_rgb
-from drnbench.errors import DataError
 from drnbench.forensics import defects
 from drnbench.forensics.alignment import Alignment, align
 from drnbench.forensics.generators import Blur
-from drnbench.forensics.identify import identify
+from drnbench.forensics.identify import Match, identify
+from drnbench.forensics.mismatches import Files, Refusal, other_picture, shrunk, wrong_size
 from drnbench.forensics.resampling import Array
 from drnbench.parallel import Work
 
@@ -21,14 +20,6 @@ TRIED = 10
 """Generators that JPEG is tried after."""
 USUAL = ("MATLAB's bicubic (symmetric border)", "Pillow's bicubic")
 """Generators that it is always tried after."""
-
-
-class Files(NamedTuple):
-    """The files of a pair under the name of the HR image."""
-
-    name: str
-    hr: Path
-    lr: Path
 
 
 class Difference(NamedTuple):
@@ -41,6 +32,7 @@ class Difference(NamedTuple):
         exact: the image is this but for rounding.
         place: part of HR that it was made of; empty: all of it, from the top-left corner.
         jpeg: coding after the kernel; None: none.
+        edges: what was done at the edges of a displaced image; empty: they are repeated.
 
     """
 
@@ -50,6 +42,7 @@ class Difference(NamedTuple):
     exact: bool
     place: str
     jpeg: defects.Jpeg | None = None
+    edges: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +60,7 @@ class PairReport:
         white: that it looks like noise.
         blocks: that it jumps at every eighth pixel.
         notes: further defects.
+        tone: change of levels; None: none.
         residual: LR less the best generator, h x w x 3.
 
     """
@@ -81,6 +75,7 @@ class PairReport:
     white: bool
     blocks: bool
     notes: tuple[str, ...]
+    tone: defects.Tone | None
     residual: Array
 
     @property
@@ -95,65 +90,42 @@ class PairReport:
 
 
 @dataclass
-class Inspect(Work[Files, PairReport]):
+class Inspect(Work[Files, PairReport | Refusal]):
     """Reads and inspects pairs of one scale; `alpha` is the colour that transparent images are laid onto."""
 
     scale: int
     alpha: Colour | None = None
 
-    def __call__(self, files: Files) -> PairReport:
-        """Return the report of a pair.
+    def __call__(self, files: Files) -> PairReport | Refusal:
+        """Return the report of a pair, or the reason why there is none.
 
         Raises:
-            DataError: a file that cannot be read, or sizes that do not fit each other at this scale.
+            DataError: a file that cannot be read.
 
         """
         hr, lr = (read_rgb(path, alpha=self.alpha).astype(np.float64) for path in (files.hr, files.lr))
-        check_sizes(files, hr.shape, lr.shape, self.scale)
-        return inspect(files, hr, lr, self.scale)
+        return wrong_size(files, hr, lr, self.scale) or inspect(files, hr, lr, self.scale)
 
 
-def check_sizes(files: Files, hr: tuple[int, ...], lr: tuple[int, ...], scale: int) -> None:
-    """Refuse an LR image whose sides are not those of HR over the scale, rounded in either direction.
-
-    Raises:
-        DataError: which file, its size, what was expected, and the scale that would fit.
-
-    """
-    if all(abs(a - b * scale) < scale for a, b in zip(hr[:2], lr[:2], strict=True)):
-        return
-    ratios = {round(a / b) for a, b in zip(hr[:2], lr[:2], strict=True)}
-    fitting = next((r for r in ratios if all(abs(a - b * r) < r for a, b in zip(hr[:2], lr[:2], strict=True))), None)
-    hint = f"it fits scale {fitting}" if fitting else "check that both show the same picture"
-    raise DataError(
-        f"{files.lr} is {lr[1]} x {lr[0]} pixels, but {files.hr} at scale {scale} makes {hr[1] // scale} x "
-        f"{hr[0] // scale}: {hint}"
-    )
-
-
-def inspect(files: Files, hr: Array, lr: Array, scale: int) -> PairReport:
-    """Return the report of a pair that is read: levels, H x W x 3 and h x w x 3.
-
-    Raises:
-        DataError: the two show different pictures.
-
-    """
+def inspect(files: Files, hr: Array, lr: Array, scale: int) -> PairReport | Refusal:
+    """Return the report of a pair that is read, or why there is none: levels, H x W x 3 and h x w x 3."""
     notes = []
     file = defects.jpeg_file(files.lr)
     if file is not None:
         notes.append(f"the file is a {file}")
     rows, columns = lr.shape[0] * scale, lr.shape[1] * scale
     if hr.shape[:2] != (rows, columns):
-        notes.append(f"HR is {hr.shape[1]} x {hr.shape[0]}, no multiple of {scale}")
+        notes.append(f"HR is {hr.shape[1]} x {hr.shape[0]}, LR {lr.shape[1]} x {lr.shape[0]}: no multiple by {scale}")
     alignment = align(hr, lr, (scale, scale))
     if not alignment.related:
-        raise DataError(f"{files.lr} and {files.hr} show different pictures{_turned(hr, lr, scale)}: check the pair")
+        return other_picture(files, hr, lr, scale)
+    tone = None
     compared, matches = lr, identify(hr, lr, scale, alignment)
     if not any(match.exact for match in matches.values()):
-        repaired, alignment, changes = _repaired(hr, lr, scale, alignment)
-        if changes:
-            notes += changes
-            compared, matches = repaired, identify(hr, repaired, scale, alignment)
+        repaired = _repaired(hr, lr, scale, alignment)
+        if repaired.changes or repaired.tone is not None:
+            notes += repaired.changes
+            compared, alignment, tone, matches = repaired.lr, repaired.alignment, repaired.tone, repaired.matches
     ranked = sorted(matches, key=lambda name: matches[name].square)[:TRIED]
     match = matches[ranked[0]]
     ranked = [*(name for name in USUAL if name in matches), *(name for name in ranked if name not in USUAL)]
@@ -165,47 +137,61 @@ def inspect(files: Files, hr: Array, lr: Array, scale: int) -> PairReport:
     for name, other in matches.items():
         coding = jpeg.get(name)
         square = other.square if coding is None else coding.square
-        differences[name] = Difference(square, other.equal, other.largest, other.exact, other.place, coding)
+        differences[name] = Difference(
+            square, other.equal, other.largest, other.exact, other.place, coding, other.edges
+        )
     residual = cut - match.levels
     return PairReport(
         files.name, (hr.shape[0], hr.shape[1]), (lr.shape[0], lr.shape[1]), alignment, differences, match.blur,
-        sigma, white, bool(sigma > defects.QUIET and defects.blocks(residual)), tuple(notes), residual,
+        sigma, white, bool(sigma > defects.QUIET and defects.blocks(residual)), tuple(notes), tone, residual,
     )  # fmt: skip
 
 
-def _turned(hr: Array, lr: Array, scale: int) -> str:
-    """Return how LR is turned against HR, for a message; empty where no flip makes it fit."""
-    small = _shrunk(hr, lr, scale).mean(axis=2)
-    plane = lr.mean(axis=2)
-    turns = {"mirrored": plane[:, ::-1], "upside down": plane[::-1], "turned by 180 degrees": plane[::-1, ::-1]}
-    if plane.shape[0] == plane.shape[1]:
-        turns |= {f"turned by {90 * n} degrees": np.rot90(plane, n) for n in (1, 3)} | {"transposed": plane.T}
-    fits = {how: float(np.corrcoef(small.ravel(), turned.ravel())[0, 1]) for how, turned in turns.items()}
-    how = max(fits, key=lambda name: fits[name])
-    return f" (it is {how})" if fits[how] > 0.9 else ""
+class _Repaired(NamedTuple):
+    """LR with channels and levels as HR has them.
+
+    Attributes:
+        lr: levels.
+        alignment: of these.
+        tone: change of levels that was undone; None: none.
+        changes: a note on each other defect.
+        matches: of the generators with these levels; empty where nothing was repaired.
+
+    """
+
+    lr: Array
+    alignment: Alignment
+    tone: defects.Tone | None
+    changes: list[str]
+    matches: dict[str, Match]
 
 
-def _repaired(hr: Array, lr: Array, scale: int, alignment: Alignment) -> tuple[Array, Alignment, list[str]]:
-    """Return LR with channels and range as HR has them, its alignment, and a note on each defect."""
+def _repaired(hr: Array, lr: Array, scale: int, alignment: Alignment) -> _Repaired:
+    """Return LR with channels and levels as HR has them."""
     changes = []
-    small = _shrunk(hr, lr, scale)
-    if defects.swapped(small, lr):
+    small = shrunk(hr, lr, scale)
+    if defects.is_gray(lr) and defects.is_coloured(small):
+        name = defects.nearest_gray(small, lr)
+        changes.append(f"LR images are gray ({name}), HR images are not")
+        hr, small = defects.gray(hr, name), defects.gray(small, name)
+    elif defects.is_gray(small) and defects.is_coloured(lr):
+        name = defects.nearest_gray(lr, small)
+        changes.append(f"HR images are gray ({name}), LR images are not")
+        lr = defects.gray(lr, name)
+    elif defects.swapped(small, lr):
         changes.append("red and blue are exchanged (BGR)")
         lr = lr[..., ::-1]
+    if changes:
         alignment = align(hr, lr, (scale, scale))
-    tone = defects.tone(small, lr, alignment)
-    if tone is not None:
-        changes.append(tone)
-        if "curve" not in tone and "gray" not in tone:
-            lr = (lr - alignment.offset) / alignment.gain
-    return lr, alignment, changes
-
-
-def _shrunk(hr: Array, lr: Array, scale: int) -> Array:
-    """Return HR as means of cells, at the size of LR; edges are repeated where a cell is cut off."""
-    rows, columns = (
-        np.minimum(np.arange(n * scale), size - 1) for n, size in zip(lr.shape[:2], hr.shape[:2], strict=True)
-    )
-    cells = hr[np.ix_(rows, columns)].reshape(lr.shape[0], scale, lr.shape[1], scale, 3)
-    means: Array = cells.mean(axis=(1, 3))
-    return means
+    tone = defects.tone(small, lr, (alignment.gain, alignment.offset))
+    if not tone.changes:
+        return _Repaired(lr, alignment, None, changes, identify(hr, lr, scale, alignment) if changes else {})
+    matches = identify(hr, tone.undone(lr), scale, alignment)
+    levels = min(matches.values(), key=lambda match: match.square).levels
+    cut = lr[: levels.shape[0], : levels.shape[1]]
+    tone = defects.tone(levels, cut)  # against the levels of the generator it is known better
+    repaired = tone.undone(lr)
+    # Levels that were cut off cannot be restored: the generator's stand there.
+    lost = (cut <= 0) | (cut >= 255)
+    repaired[: levels.shape[0], : levels.shape[1]][lost] = levels[lost]
+    return _Repaired(repaired, alignment, tone, changes, identify(hr, repaired, scale, alignment))

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from drnbench.forensics.alignment import Alignment, median, signed
-from drnbench.forensics.defects import QUIET
-from drnbench.forensics.generators import FLOAT
+from drnbench.forensics.defects import QUIET, Tone
+from drnbench.forensics.generators import FLOAT, FLOATING
 from drnbench.forensics.identify import GAUSSIAN
 from drnbench.forensics.linear_kernel import LinearKernel
+from drnbench.forensics.mismatches import Refusal, refused, shortened
 from drnbench.forensics.pairs import PairReport
 
 ALIKE = 1.01
@@ -22,6 +23,8 @@ UNLISTED = 0.7
 """Share of the residual of the best generator, below which the estimated kernel is of another kind."""
 NAMED = 3
 """Generators that a sentence names where none is exact."""
+NAMED_EQUAL = 6
+"""Further generators that a sentence names where they make the same pixels."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,25 @@ class Verdict:
         }  # fmt: skip
 
 
-def conclude(pairs: Sequence[PairReport], kernel: LinearKernel | None) -> Verdict:
-    """Return the verdict on at least one pair."""
+def conclude(pairs: Sequence[PairReport], kernel: LinearKernel | None, refusals: Sequence[Refusal] = ()) -> Verdict:
+    """Return the verdict.
+
+    Args:
+        pairs: at least one.
+        kernel: as estimated from them.
+        refusals: the pairs that were not audited.
+
+    """
     candidates = _candidates(pairs)
     same = _same(candidates)
     alignment = median([pair.alignment for pair in pairs])
     notes = _notes(pairs)
     made = _made(pairs, candidates, same, kernel)
-    sentence = f"LR images are {made}; {shift(pairs, alignment)}{''.join(f'; {note}' for note in notes)}."
-    return Verdict(candidates, same, alignment, sentence, notes)
+    parts = [f"LR images are {made}", shift(pairs, alignment), *notes]
+    if refusals:
+        clauses = refused(refusals, len(pairs) + len(refusals))
+        parts[0] = f"{clauses}; the other {parts[0]}" if len(pairs) > 1 else f"{clauses}; the other LR image is {made}"
+    return Verdict(candidates, same, alignment, f"{'; '.join(parts)}.", notes)
 
 
 def _same(candidates: Sequence[Candidate]) -> tuple[str, ...]:
@@ -136,10 +149,11 @@ def _made(
         return f"of several kinds: {groups}, exact to rounding{f', and {rest} unexplained' if rest else ''}"
     name = _described(first.name, pairs)
     if first.exact:
-        also = f" (the same pixels as {_list(same, len(same))})" if same else ""
-        places = Counter(pair.differences[first.name].place for pair in pairs)
-        places.pop("", None)
-        crops = "".join(f", {place} in {n}" for place, n in places.items())
+        also = f" (the same pixels as {shortened(_distinct(first.name, same), NAMED_EQUAL)})" if same else ""
+        places = Counter((pair.differences[first.name].place, pair.differences[first.name].edges) for pair in pairs)
+        crops = "".join(
+            f", {place}{f' ({edges})' if edges else ''} in {n}" for (place, edges), n in places.items() if place
+        )
         return f"{name}{also}, exact to rounding in {first.exact} of {count} image{'s' * (count != 1)}{crops}"
     return _inexact(name, first, pairs, same, kernel)
 
@@ -147,7 +161,7 @@ def _made(
 def _inexact(
     name: str, first: Candidate, pairs: Sequence[PairReport], same: Sequence[str], kernel: LinearKernel | None
 ) -> str:
-    names = f"{name}{f' or {_list(same)}' if same else ''}"
+    names = f"{name}{f' or {shortened(same, NAMED)}' if same else ''}"
     codings = [pair.differences[first.name].jpeg for pair in pairs if first.name in pair.differences]
     coded = [jpeg for jpeg in codings if jpeg is not None]
     if len(coded) > len(pairs) / 2:
@@ -159,12 +173,21 @@ def _inexact(
     if sum(pair.blocks for pair in pairs) > len(pairs) / 2:
         return f"{names}, then JPEG, perhaps with noise before it (the residual has blocks of 8 pixels)"
     if kernel is not None and kernel.residual < UNLISTED * _gray_residual(pairs):
-        return _unlisted(names, first, kernel)
+        return _unlisted(names, first, pairs, kernel)
     if first.square <= QUIET**2:
         return f"{names}, to within {first.square**0.5:.2f} levels (root mean square)"
     if sum(pair.white for pair in pairs) > len(pairs) / 2:
         return f"{names}, with noise of standard deviation {sigma:.1f} levels"
-    return _unlisted(names, first, kernel)
+    return _unlisted(names, first, pairs, kernel)
+
+
+def _distinct(first: str, same: Sequence[str]) -> list[str]:
+    """Return names without those of the same resize on floating-point images, where that on uint8 is named."""
+    return [
+        name
+        for name in same
+        if name.removesuffix(FLOATING) == name or name.removesuffix(FLOATING) not in {first, *same}
+    ]
 
 
 def _gray_residual(pairs: Sequence[PairReport]) -> float:
@@ -172,11 +195,12 @@ def _gray_residual(pairs: Sequence[PairReport]) -> float:
     return float(np.sqrt(np.mean([(pair.residual.mean(axis=2) ** 2).mean() for pair in pairs])))
 
 
-def _unlisted(names: str, first: Candidate, kernel: LinearKernel | None) -> str:
+def _unlisted(names: str, first: Candidate, pairs: Sequence[PairReport], kernel: LinearKernel | None) -> str:
     """Return the phrase on a kernel that none of the generators has."""
     psnr = f"PSNR {first.psnr:.1f} dB" if first.psnr else "exact"
     text = f"of no listed kind (nearest: {names}, {psnr})"
-    if kernel is None:
+    # Displaced by more than its support, or with other levels, the images have no linear kernel that could be estimated.
+    if kernel is None or kernel.residual > _gray_residual(pairs):
         return text
     (x, y), (wide, narrow) = kernel.centre, kernel.sigma
     sigma = ""  # side lobes may leave none
@@ -223,12 +247,11 @@ def shift(pairs: Sequence[PairReport], alignment: Alignment | None) -> str:
 
 
 def _notes(pairs: Sequence[PairReport]) -> tuple[str, ...]:
+    """Return a clause on each further defect; a change of levels is one, whatever its estimates in the images."""
     counts = Counter(note for pair in pairs for note in pair.notes if "no multiple" not in note)
+    tones = [pair.tone for pair in pairs if pair.tone is not None]
+    if tones:
+        curved = [tone for tone in tones if tone.gamma != 1]
+        alike = curved if 2 * len(curved) > len(tones) else [tone for tone in tones if tone.gamma == 1]
+        counts[Tone(*(float(np.median(values)) for values in zip(*alike, strict=True))).text] = len(tones)
     return tuple(note if n == len(pairs) else f"{note} in {n} of {len(pairs)} images" for note, n in counts.items())
-
-
-def _list(names: Sequence[str], most: int = NAMED) -> str:
-    shown = list(names[:most])
-    if len(names) > most:
-        shown.append(f"{len(names) - most} more")
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -5,15 +5,15 @@ Copies are equal pixels, and also rescaled, cropped, flipped, turned, brightened
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from drnbench.config.study import Study
 from drnbench.config.trial import Evaluate, Trial
 from drnbench.config.units import StageUnit
-from drnbench.data.copies import Copy, copies, duplicates
-from drnbench.datasets.sources import left_out
+from drnbench.data.copies import Copy, copies, duplicates, is_clip
+from drnbench.datasets.sources import clips, left_out
 from drnbench.errors import DataError
 from drnbench.planning.inputs import Inputs
 from drnbench.render import text
@@ -55,6 +55,7 @@ class Leaks:
     def __init__(self, study: Study, inputs: Inputs, cache: Path) -> None:
         self._study, self._inputs, self._cache = study, inputs, cache
         self._pairs: dict[tuple[object, ...], list[Copy]] = {}
+        self._scenes: dict[tuple[str, str], tuple[dict[int, Hashable], ...]] = {}
         self._uses: dict[str, list[_Use]] = {}
         self._checked: set[object] = set()
         self._overlaps: dict[str, None] = {}
@@ -137,14 +138,17 @@ class Leaks:
                     f"{text.count(len(clauses), 'held-out image')} of {held.path} {'is' if len(clauses) == 1 else 'are'} among "
                     f"the {use.role} images of {use.path}: {labels.listing(clauses, NAMED)}"
                 )
-                if use.role == "unpaired":
+                if use.role == "unpaired" and use.stage == held.stage:
                     self._warnings[f"{message}; validation scores speak of images that were seen as LR"] = None
                     continue
                 self._overlaps |= dict.fromkeys(clauses)
+                mend = (
+                    "give both stages the same holdout"
+                    if use.role == "training"
+                    else "leave them out (SET without NAME)"
+                )
                 if self._study.allow_overlap is None:
-                    raise DataError(
-                        f'{where}, {message}; give both stages the same holdout, or say allow_overlap="why" in the study'
-                    )
+                    raise DataError(f'{where}, {message}; {mend}, or say allow_overlap="why" in the study')
 
     def _check_duplicates(self, evaluate: Evaluate) -> None:
         """Warn of a picture that a test set holds twice: intervals over images count it as two."""
@@ -163,13 +167,40 @@ class Leaks:
         """Return a clause for each image of a source, among those at the positions, that a stage uses."""
         images, others = self._inputs.images(source).images, self._inputs.images(use.source).images
         name, other_name = self._inputs.label(source), self._inputs.label(use.source)
-        clauses = []
-        for copy in self._copies(source, use.source):
-            if copy.image in positions and copy.other in use.positions:
+        clauses: dict[int, str] = {}
+        for copy in sorted(self._copies(source, use.source), key=lambda copy: (not copy.same, -copy.correlation)):
+            if copy.image in positions and copy.other in use.positions and copy.image not in clauses:
                 image, other = images[copy.image], others[copy.other]
                 full = f"{name}/{image.name}"
-                clauses.append(full if image.path == other.path else copy.text(full, f"{other_name}/{other.name}"))
-        return clauses
+                clauses[copy.image] = (
+                    full if image.path == other.path else copy.text(full, f"{other_name}/{other.name}")
+                )
+        scenes, other_scenes = self._clips(source, use.source)
+        used = {other_scenes[n]: n for n in sorted(use.positions, reverse=True) if n in other_scenes}
+        for n in sorted(positions - clauses.keys()):
+            if n in scenes and scenes[n] in used:
+                other = others[used[scenes[n]]]
+                clauses[n] = f"{name}/{images[n].name} is a frame of the clip of {other_name}/{other.name}"
+        return [clauses[n] for n in sorted(clauses)]
+
+    def _clips(self, source: str, other: str) -> tuple[dict[int, Hashable], ...]:
+        """Return the clip that each image of two sources is a frame of, by position; other images are left out.
+
+        A clip is a video, a set that is known to be one, or a folder whose images show one scene from one to the next.
+        """
+        if (source, other) not in self._scenes:
+            sets = [self._inputs.images(name).images for name in (source, other)]
+            scenes: dict[Path, Hashable] = {**clips(source, self._cache), **clips(other, self._cache)}
+            folders = [{image.path.parent for image in images} for images in sets]
+            for folder in (folders[0] & folders[1]) - scenes.keys():
+                files = {image.path: image for images in sets for image in images if image.path.parent == folder}
+                if is_clip([files[path] for path in sorted(files)], self._cache):
+                    scenes[folder] = folder
+            self._scenes[source, other] = tuple(
+                {n: scenes[image.path.parent] for n, image in enumerate(images) if image.path.parent in scenes}
+                for images in sets
+            )
+        return self._scenes[source, other]
 
     def _copies(self, source: str, other: str) -> list[Copy]:
         key = (source, other)

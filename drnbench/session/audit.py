@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from drnbench.data.images import Colour, read_rgb
 from drnbench.datasets.sources import resolve
 from drnbench.errors import DataError, UsageError
 from drnbench.forensics.linear_kernel import LinearKernel, estimate
-from drnbench.forensics.pairs import Difference, Files, Inspect, PairReport
+from drnbench.forensics.mismatches import Files, Refusal, refused
+from drnbench.forensics.pairs import Difference, Inspect, PairReport
 from drnbench.forensics.verdict import Verdict, conclude
 from drnbench.parallel import Failed, each
 from drnbench.session.audit_figure import draw
@@ -104,14 +106,14 @@ def audit(hr: str | Path, lr: str | Path, *, scale: int, alpha: Colour | None = 
                 f"no image of {lr} belongs to an image of {hr}: LR files are called like those, baby_x{scale} like baby"
             )
         done = list(each(Inspect(scale, alpha), files, jobs, "auditing"))
-        failed += [result.message for result in done if isinstance(result, Failed)]
+        failed += [result.message for result in done if isinstance(result, Failed | Refusal)]
         pairs = tuple(result for result in done if isinstance(result, PairReport))
+        refusals = [result for result in done if isinstance(result, Refusal)]
         if not pairs:
-            more = f" (and {len(failed) - 1} more cannot be audited)" if failed[1:] else ""
-            raise DataError(f"{failed[-1]}{more}")
+            raise DataError(_nothing(refusals, failed, len(files)))
         usable = {pair.name for pair in pairs}
         kernel = estimate(_read([f for f in files if f.name in usable], alpha), scale)
-    verdict = conclude(pairs, kernel)
+    verdict = conclude(pairs, kernel, refusals)
     record = {
         "hr": hr, "lr": lr, "scale": scale, "sentence": verdict.sentence, **verdict.record(),
         "kernel": None if kernel is None else {
@@ -121,6 +123,15 @@ def audit(hr: str | Path, lr: str | Path, *, scale: int, alpha: Colour | None = 
         "images": [_row(pair) for pair in pairs], **({"failed": failed} if failed else {}),
     }  # fmt: skip
     return Audit(pairs, verdict, kernel, record, tuple(failed))
+
+
+def _nothing(refusals: Sequence[Refusal], failed: Sequence[str], count: int) -> str:
+    """Return the sentence on a set of which no pair could be audited."""
+    if len(refusals) == 1 or not refusals:
+        more = f" (and {len(failed) - 1} more cannot be audited)" if failed[1:] else ""
+        return f"{failed[-1]}{more}"
+    (advice, _), *_ = Counter(refusal.advice for refusal in refusals).most_common(1)
+    return f"{refused(refusals, count)}: {advice}"
 
 
 def _read(files: Sequence[Files], alpha: Colour | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -136,7 +147,8 @@ def _row(pair: PairReport) -> dict[str, Any]:
         "exact": difference.exact, "psnr": psnr(difference), "equal": difference.equal, "largest": difference.largest,
         "crop": difference.place or None, "shift": [alignment.x, alignment.y], "drift": [alignment.drift_x, alignment.drift_y],
         "shift_error": alignment.error if np.isfinite(alignment.error) else None, "noise": pair.noise,
-        "jpeg": None if pair.jpeg is None else pair.jpeg._asdict(), "notes": list(pair.notes),
+        "jpeg": None if pair.jpeg is None else pair.jpeg._asdict(),
+        "notes": [*pair.notes, *([] if pair.tone is None else [pair.tone.text])],
     }  # fmt: skip
 
 

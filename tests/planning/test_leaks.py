@@ -145,3 +145,58 @@ def test_a_standard_set_lacks_what_a_test_set_shows(tmp_path, monkeypatch):
     picture(8).save(tmp_path / "test" / "e.png")
     made = plan(tmp_path, "test", stage(tmp_path, "x", data=Data("BSDS200"), holdout=0))
     assert captions.training_images(_scores(made.record())) == ["Image sets: BSDS200 without 302003 (Set5's woman)."]
+
+
+def pan(first: int, last: int, step: int = 30):
+    """Return frames of a camera that pans over one picture, by number."""
+    wide = picture(9, 700)
+    return {f"frame{n:02}": wide.crop((n * step, 0, n * step + 200, 200)) for n in range(first, last)}
+
+
+def test_frames_of_one_clip_are_one_scene(sets):
+    (sets / "clip").mkdir()
+    for name, image in pan(0, 14).items():
+        image.save(sets / "clip" / f"{name}.png")
+    names = sorted(pan(0, 14))
+    train, test = (f"clip without {','.join(part)}" for part in (names[:9], names[3:]))
+    message = refused(sets, test, stage(sets, train))
+    assert "3 test images" in message
+    assert "is a frame of the clip of" in message
+    assert plan(sets, test, stage(sets, train), allow="one clip, on purpose").overlap is not None
+    # Photographs in one folder are no clip.
+    assert plan(sets, "train without a,b", stage(sets, "train without c", holdout=0)).overlap is None
+
+
+def test_frames_of_one_video_are_one_scene_whatever_their_number(sets, monkeypatch):
+    monkeypatch.setattr("drnbench.datasets.video.frames", lambda path, count, cache: frames(sets, count))
+    (sets / "city.mp4").touch()
+    message = refused(sets, "city.mp4@2", stage(sets, "city.mp4@4", holdout=0))
+    assert "2 test images" in message
+    assert "is a frame of the clip of" in message
+
+
+def frames(sets, count):
+    folder = sets / f"frames{count}"
+    folder.mkdir(exist_ok=True)
+    for n in range(count):
+        if not (folder / f"{n:04}.png").exists():
+            picture(100 * count + n).save(folder / f"{n:04}.png")
+    return sorted(folder.iterdir())
+
+
+def test_unpaired_images_that_another_stage_holds_out(sets):
+    unpaired = Data(f"{sets}/train", kernel="nearest")
+    adapt = stage(sets, "test without e", "adapt", scheme="unpaired", rho=0.5, steps=8, unpaired=unpaired, holdout=0)
+    for name, image in {"x": picture(21), "y": picture(22)}.items():
+        (sets / "other").mkdir(exist_ok=True)
+        image.save(sets / "other" / f"{name}.png")
+    message = refused(sets, "other", stage(sets, "train"), adapt)
+    assert "adapt.unpaired" in message
+    assert "train/c" in message
+    assert plan(sets, "other", stage(sets, "train", validations=0), adapt).overlap is None
+
+
+def test_each_test_image_counts_once(sets):
+    for n in range(3):
+        picture(4).resize((200 + n, 200 + n)).save(sets / "train" / f"copy{n}.png")
+    assert "1 test image of" in refused(sets, "test")

@@ -262,3 +262,118 @@ def test_a_pair_that_shows_two_pictures_is_named(audited, turn, words):
     assert "show different pictures" in line
     assert f"{first}.png" in line
     assert words in line
+
+
+SMALL = {name: mod_crop(hr[:160, :200], 4) for name, hr in photos(4).items()}
+PILLOW = {name: TOOLS["Pillow's bicubic"](hr, 4) for name, hr in SMALL.items()}
+
+
+def others():
+    """Return LR images under the name of the next one."""
+    return dict(zip(PILLOW, [*PILLOW.values()][1:] + [*PILLOW.values()][:1], strict=True))
+
+
+def test_pairs_of_different_pictures_come_first_in_the_sentence(audited):
+    first = next(iter(PILLOW))
+    result = audited(SMALL, others() | {first: PILLOW[first]}, 4)
+    assert result.sentence.startswith("3 of 4 pairs show different pictures: ")
+    assert all(f"{name}.png" in result.sentence for name in PILLOW if name != first)
+    assert "the other LR image is Pillow's bicubic" in result.sentence
+
+
+def test_low_frequencies_that_agree_make_no_pair(audited):
+    """A Gaussian wide enough makes any two pictures of a bright top and a dark bottom alike."""
+    ramp = np.linspace(90, -90, 160)[:, None, None]
+    hr = {name: np.clip(image[:160] * 0.3 + 90 + ramp, 0, 255).astype(np.uint8) for name, image in SMALL.items()}
+    lr = [TOOLS["Pillow's bicubic"](image, 4) for image in hr.values()]
+    with pytest.raises(UsageError, match="all 4 pairs show different pictures"):
+        audited(hr, dict(zip(hr, lr[1:] + lr[:1], strict=True)), 4)
+
+
+@pytest.mark.parametrize(
+    ("hr", "lr", "words"),
+    [
+        (SMALL, others(), ["all 4 pairs show different pictures"]),
+        (PILLOW, SMALL, ["LR larger than HR", "exchange HR_DIR and LR_DIR"]),
+        (SMALL, SMALL, ["equal to HR pixel by pixel", "it fits scale 1", "LR_DIR"]),
+        (SMALL, {n: i[::2, ::2] for n, i in SMALL.items()}, ["scale 4", "it fits scale 2"]),
+        (SMALL, {n: i.swapaxes(0, 1) for n, i in PILLOW.items()}, ["LR that is transposed"]),
+        (SMALL, {n: np.rot90(i) for n, i in PILLOW.items()}, ["LR that is turned by 90 degrees counter-clockwise"]),
+        (SMALL, {n: i[::-1] for n, i in PILLOW.items()}, ["LR that is upside down"]),
+        (SMALL, {n: 255 - i for n, i in PILLOW.items()}, ["LR that is a negative"]),
+    ],
+)
+def test_a_set_without_any_pair_is_refused_in_one_sentence(audited, hr, lr, words):
+    with pytest.raises(UsageError) as error:
+        audited(hr, lr, 4)
+    message = str(error.value)
+    assert "\n" not in message
+    assert [word for word in ["all 4 pairs", f"{min(hr)}.png", *words] if word not in message] == []
+
+
+@pytest.mark.parametrize(("down", "right"), [(1, 2), (-3, 5), (8, 0), (20, -41)])
+def test_the_generator_of_images_that_are_rolled(audited, down, right):
+    rolled = {name: np.roll(hr, (down, right), (0, 1)) for name, hr in SMALL.items()}
+    result = audited(SMALL, {name: TOOLS["Pillow's lanczos"](hr, 4) for name, hr in rolled.items()}, 4)
+    assert result.record["generator"] == "Pillow's lanczos"
+    assert result.record["candidates"][0]["exact"] == 4
+    shift = result.record["shift"]
+    assert (shift["x"], shift["y"]) == pytest.approx((right, down), abs=0.05)
+    assert "rolled around" in result.sentence
+
+
+@pytest.mark.parametrize("tool", ["Pillow's bicubic", "nearest, pixel (1, 0) of each cell"])
+def test_the_generator_of_images_that_are_cropped_at_an_offset(audited, tool):
+    lr = {name: TOOLS[tool](mod_crop(hr[5:, 2:], 4), 4) for name, hr in SMALL.items()}
+    padded = {name: np.pad(i, ((0, 40 - i.shape[0]), (0, 50 - i.shape[1]), (0, 0))) for name, i in lr.items()}
+    x, y = (-2, -5) if "nearest" not in tool else (1.5 - 2, 0.5 - 5)
+    result = audited(SMALL, padded, 4)
+    assert result.record["candidates"][0]["exact"] == 4
+    # Row 5 + 1 of HR is pixel 2 of the second cell.
+    assert result.record["generator"].startswith(
+        tool if "nearest" not in tool else "nearest, pixel (2, 2) of each cell"
+    )
+    assert (result.record["shift"]["x"], result.record["shift"]["y"]) == pytest.approx((x, y), abs=0.05)
+
+
+def test_an_lr_image_that_is_a_row_smaller_is_aligned(audited):
+    lr = {name: TOOLS["Pillow's bicubic"](mod_crop(hr[3:, 1:], 4), 4) for name, hr in SMALL.items()}
+    result = audited(SMALL, lr, 4)
+    assert "Pillow's bicubic, exact to rounding in 4 of 4 images, HR from row 3, column 1 on" in result.sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda i: i * (219 / 255) + 16, "levels are in limited range, 16..235 (LR = 0.86 HR +16)"),
+        (lambda i: i * 0.8, "levels differ: LR = 0.80 HR"),
+        (lambda i: i + 20.0, "levels differ: LR = 1.00 HR +20"),
+        (lambda i: 255 * (i / 255) ** 0.6, "levels follow a curve, of gamma about 0.6"),
+    ],
+)
+def test_a_change_of_levels_is_named_once(audited, change, words):
+    lr = {
+        name: np.clip(np.rint(change(image.astype(float))), 0, 255).astype(np.uint8) for name, image in PILLOW.items()
+    }
+    sentence = audited(SMALL, lr, 4).sentence
+    assert words in sentence
+    assert sentence.count("levels differ") + sentence.count("limited range") + sentence.count("curve") == 1
+    assert "Pillow's bicubic" in sentence
+
+
+def test_gray_images_against_images_in_colour(audited):
+    hr = {name: image for name, image in SMALL.items() if np.ptp(image, axis=2).max()}
+    lr = {name: np.array(Image.fromarray(PILLOW[name]).convert("L").convert("RGB")) for name in hr}
+    result = audited(hr, lr, 4)
+    assert "LR images are gray (BT.601 luma), HR images are not" in result.sentence
+    assert "of no listed kind" not in result.sentence
+    gray = {name: np.array(Image.fromarray(image).convert("L").convert("RGB")) for name, image in hr.items()}
+    result = audited(gray, {name: PILLOW[name] for name in hr}, 4)
+    assert "HR images are gray" in result.sentence
+
+
+def test_lists_in_the_sentence_are_short(audited):
+    lr = {name: image[1::3, 1::3] for name, image in ((name, mod_crop(hr, 3)) for name, hr in SMALL.items())}
+    result = audited({name: mod_crop(hr, 3) for name, hr in SMALL.items()}, lr, 3)
+    assert "on floating-point images" not in result.sentence
+    assert result.sentence.count(",") < 12
