@@ -3,9 +3,11 @@
     DrnbenchError
     ├── UsageError          what was asked cannot be done: exit 2, one line, nothing was started
     │   └── DataError       an image or a folder is missing, broken or too small
-    │       └── NotFiniteError  an image of a network that has diverged
+    │       ├── NotFiniteError  an image of a network that has diverged
+    │       └── ChangedImageError  an image that has changed since its fingerprint was taken
     └── UnitError           a stage or an evaluation failed while it ran: recorded with its kind
-        └── DivergedError   the loss stopped being a number
+        ├── DivergedError   the loss stopped being a number
+        └── ChangedError    a file that the plan read has changed since: nothing is wrong with the unit itself
 
 A message says what, where and how to mend it, in one line: the command line prints it as it is.
 """
@@ -38,6 +40,12 @@ class NotFiniteError(DataError):
     kind = "diverged"
 
 
+class ChangedImageError(DataError):
+    """An image has changed since its fingerprint was taken, so that a result would be filed under what it was."""
+
+    kind = "changed"
+
+
 class UnitError(DrnbenchError):
     """A unit of work failed while it ran."""
 
@@ -48,6 +56,12 @@ class DivergedError(UnitError):
     """Training produced a loss or a weight that is not finite."""
 
     kind = "diverged"
+
+
+class ChangedError(UnitError):
+    """Code or data have changed since the run began, so that the result would be filed under what they were."""
+
+    kind = "changed"
 
 
 class DrnbenchWarning(UserWarning):

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import functools
 import importlib
+import sys
 import warnings
 from collections.abc import Callable, Iterable
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import Distribution, EntryPoints, entry_points
 from typing import Any, Generic, TypeVar
 
 from drnbench.errors import DrnbenchError, PlugInWarning, UsageError, nearest
 
 T = TypeVar("T")
+
+_groups: list[str] = []
 
 
 class Registry(Generic[T]):
@@ -45,7 +48,10 @@ class Registry(Generic[T]):
         self._entry = entry or _named
         self._home = tuple(home)
         self._group = group
+        if group is not None:
+            _groups.append(group)
         self._entries: dict[str, T] = {}
+        self._modules: dict[str, str] = {}
         self._loaded = False
 
     def add(self, name: str, entry: T) -> T:
@@ -57,9 +63,12 @@ class Registry(Generic[T]):
 
     def register(self, name: str, *args: Any, **fields: Any) -> Callable[[Any], Any]:
         """Return a decorator that registers a class or a function under a name, and returns it unchanged."""
+        # The module that calls: what it registers may come from elsewhere, such as a class of this package.
+        module = str(sys._getframe(1).f_globals.get("__name__"))  # noqa: SLF001
 
         def decorate(thing: Any) -> Any:
             self.add(name, self._entry(name, thing, *args, **fields))
+            self._modules[name] = module
             return thing
 
         return decorate
@@ -77,6 +86,18 @@ class Registry(Generic[T]):
         if name not in self._entries:
             raise UsageError(f"unknown {self.kind} {name!r}: {nearest(name, self._entries)}")
         return self._entries[name]
+
+    def plug_in(self, name: str) -> str | None:
+        """Return the top-level package or module outside drnbench that registered a name; None where there is none."""
+        if self._group is None or not plug_ins(self._group):
+            return None
+        self._load()
+        package = self._modules.get(name, __package__).partition(".")[0]
+        return None if package == __package__ else package
+
+    def packages(self) -> set[str]:
+        """Return the top-level packages whose entry points add to it."""
+        return {point.module.partition(".")[0] for point in plug_ins(self._group)} if self._group else set()
 
     def list(self) -> list[str]:
         """Return every name, sorted."""
@@ -110,6 +131,12 @@ def plug_ins(group: str) -> EntryPoints:
     """Return the entry points of other packages in a group."""
     points: EntryPoints = _installed().select(group=group)
     return points
+
+
+def distribution(package: str) -> Distribution | None:
+    """Return the distribution whose entry points name a module of a top-level package; None where there is none."""
+    points = (point for group in _groups for point in plug_ins(group))
+    return next((p.dist for p in points if p.dist is not None and p.module.partition(".")[0] == package), None)
 
 
 @functools.cache

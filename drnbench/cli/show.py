@@ -19,7 +19,7 @@ from drnbench.render.terminal import columns, size
 from drnbench.results.inventory import Holding, Inventory, resolve
 from drnbench.store import Store, read_json
 
-RECORDED = ("versions", "hardware", "git", "signature", "data", "code")
+RECORDED = ("versions", "hardware", "git", "signature", "data", "code", "plug_ins", "earlier")
 USES = 12
 """Arms that are named; a pretraining may be shared by a hundred."""
 
@@ -28,7 +28,7 @@ def collect(store: Store, folder: Path, log: int) -> dict[str, Any]:
     """Return everything about a unit as plain data; what the store does not have is null or empty.
 
     Keys: kind, key, state, status, used_by, stages (of a trial) or before (of a stage), configuration, recorded
-    (versions, hardware, git, signature, data, code), costs, scores, files (bytes by path), log (its last lines).
+    (versions, hardware, git, signature, data, code, plug_ins, earlier), costs, scores, files (bytes by path), log (its last lines).
     """
     unit = Inventory(store).holding(folder)
     status = read_json(folder / "status.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import runpy
 import sys
@@ -15,8 +16,12 @@ from drnbench.config.study import Study
 from drnbench.errors import DrnbenchError, UsageError, nearest
 
 
-def load(path: Path) -> tuple[Study, str, str]:
-    """Return the study of a file, its name (the stem) and its question (the docstring's first paragraph).
+def load(path: Path) -> tuple[Study, str, str, dict[Path, str | None]]:
+    """Read a study file.
+
+    Returns:
+        The study, its name (the stem), its question (the docstring's first paragraph), and the digests of the file and of
+        the modules beside it that it imports, as `file_digest` gives them.
 
     Raises:
         UsageError: no such file, the file raises, it defines no `study`.
@@ -30,8 +35,10 @@ def load(path: Path) -> tuple[Study, str, str]:
         hint = nearest(path.name, (p.name for p in folder.glob("*.py")))
         raise UsageError(f"{path}: no such study file in {folder.resolve()}: {hint}")
     try:
-        with _modules_beside(path.resolve().parent):
+        digests = {path: file_digest(path)}  # before it runs
+        with _modules_beside(path.resolve().parent) as modules:
             names = runpy.run_path(str(path), run_name="drnbench_study")
+        digests.update({module: file_digest(module) for module in modules})
     except DrnbenchError as error:
         raise UsageError(f"{_line(path, error)}: {error}") from error
     except (Exception, SystemExit) as error:
@@ -42,15 +49,17 @@ def load(path: Path) -> tuple[Study, str, str]:
         value = "nothing of that name" if study is None else f"a {type(study).__name__}"
         raise UsageError(f"{path}: a study file defines `study = Study(...)`; this one has {value}")
     question = (names.get("__doc__") or "").strip().split("\n\n")[0]
-    return study, path.stem, " ".join(question.split())
+    return study, path.stem, " ".join(question.split()), digests
 
 
 @contextlib.contextmanager
-def _modules_beside(folder: Path) -> Iterator[None]:
+def _modules_beside(folder: Path) -> Iterator[list[Path]]:
     """Import modules of a folder before all others, as `python FILE` does, and forget them afterwards.
 
-    Another study may have a module of the same name, and a changed module is to be read again.
+    Another study may have a module of the same name, and a changed module is to be read again. Yields a list, which has
+    the files of these modules afterwards.
     """
+    files: list[Path] = []
     names = {entry.stem if entry.suffix == ".py" else entry.name for entry in folder.iterdir()}
     others = {
         name: module
@@ -64,13 +73,14 @@ def _modules_beside(folder: Path) -> Iterator[None]:
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
     try:
-        yield
+        yield files
     finally:
         sys.dont_write_bytecode = bytecode
         sys.path.remove(str(folder))
         for name in set(sys.modules) - before | others.keys():
             if name in others or _is_inside(sys.modules[name], folder):
-                sys.modules.pop(name, None)
+                module = sys.modules.pop(name, None)
+                files += [Path(file)] if (file := getattr(module, "__file__", None)) else []
         sys.modules.update(others)
 
 
@@ -84,6 +94,14 @@ def _is_installed(module: ModuleType) -> bool:
 def _is_inside(module: ModuleType, folder: Path) -> bool:
     files = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
     return any(file and Path(file).is_relative_to(folder) for file in files) and not _is_installed(module)
+
+
+def file_digest(path: Path) -> str | None:
+    """Return the sha256 (hex) of a study file; None where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def _line(path: Path, error: BaseException) -> str:

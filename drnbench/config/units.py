@@ -30,6 +30,9 @@ class StageUnit(Frozen):
     ready_digests: dict[str, str] = Field(
         default_factory=dict, description="fingerprint of each source of precomputed LR images"
     )
+    kernel_digests: dict[str, str] = Field(
+        default_factory=dict, description="digest of each kernel that reads a file, by its spec"
+    )
 
 
 class Evaluation(Frozen):
@@ -44,6 +47,7 @@ class Evaluation(Frozen):
     count: int | None = None
     lr: str | None = Field(None, description="source of precomputed LR images")
     lr_images: str | None = Field(None, description="fingerprint that they had when the key was made")
+    kernel_digest: str | None = Field(None, description="digest of a kernel that reads a file")
     metric: str
 
 

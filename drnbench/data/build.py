@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from drnbench.data.fingerprint_cache import PixelRecord
 from drnbench.data.images import degrade, pixel_sha, read_rgb
 from drnbench.data.packed import ImageInfo, PixelFile, Pixels, cut
-from drnbench.errors import DataError, UnitError, UsageError
+from drnbench.errors import ChangedImageError, DataError, UnitError, UsageError
 from drnbench.parallel import Failed, Work, each
 
 if TYPE_CHECKING:
@@ -27,9 +27,15 @@ PARALLEL_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class Unusable:
-    """Result for an image that cannot be used; `Failed`, in contrast, ends the whole work."""
+    """Result for an image that cannot be used; `Failed`, in contrast, ends the whole work.
+
+    Attributes:
+        message: what is wrong.
+        kind: class of the error.
+    """
 
     message: str
+    kind: type[DataError] = DataError
 
 
 @dataclass
@@ -49,7 +55,7 @@ class Decode(Work[Path, PixelRecord | Unusable]):
         try:
             pixels = read_rgb(item)
         except DataError as error:
-            return Unusable(str(error))
+            return Unusable(str(error), type(error))
         record = PixelRecord(pixel_sha(pixels), *pixels.shape[:2])
         if self.cache is not None:
             pixel_file = ImageInfo(item.stem, item, *record).pixel_file(self.cache)
@@ -76,7 +82,7 @@ class Build(Work[PixelFile, Unusable | None]):
             if not item.intact():
                 item.save(self.make(item.image), self.parts)
         except DataError as error:
-            return Unusable(str(error))
+            return Unusable(str(error), type(error))
         return None
 
 
@@ -109,7 +115,7 @@ def decode(image: ImageInfo) -> Pixels:
     pixels = read_rgb(image.path)
     # A file that was replaced meanwhile would be trained on, and cached, under the name of the old pixels.
     if pixel_sha(pixels) != image.sha:
-        raise DataError(f"{image.path} has changed since this run began: run again")
+        raise ChangedImageError(f"{image.path} has changed since this run began: run again")
     return pixels
 
 

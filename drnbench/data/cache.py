@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +18,14 @@ from drnbench.data.build import Build, Degrade, decode, each_image
 from drnbench.data.disk_space import announce, is_large
 from drnbench.data.fingerprints import Fingerprint, fingerprint, fingerprint_undecoded, json_sha256
 from drnbench.data.packed import ImageInfo, ImageStack, PixelFile, Pixels, Shape, cut
-from drnbench.degradations import parse
+from drnbench.degradations import kernels, parse
 from drnbench.errors import DataError, UsageError
 from drnbench.store.cache_files import building
+from drnbench.store.environment import public, version
+from drnbench.store.plug_ins import plug_in
+
+if TYPE_CHECKING:
+    from drnbench.degradations.kernel import Kernel
 
 __all__ = [
     "CACHE_VERSION", "Fingerprint", "ImageInfo", "PixelSet", "fingerprint", "fingerprint_undecoded", "hr_files", "hr_set",
@@ -69,7 +75,7 @@ class PixelSet:
             decoded_size = sum(3 * entry.image.height * entry.image.width for entry in missing)
             for result in each_image(Build(self.make, parts), missing, decoded_size, self.title):
                 if result is not None:
-                    raise DataError(result.message)
+                    raise result.kind(result.message)
 
 
 def hr_files(images: Iterable[ImageInfo]) -> PixelSet:
@@ -111,13 +117,20 @@ def lr_files(
     degradation, cache = parse(kernel), Path(cache_dir)
     if degradation.real:
         return hr_files(images)
-    identity, files = degradation.identity(), []
+    identity, makers, files = degradation.identity(), _makers(degradation), []
     for image in images:
         height, width, _ = _shape(image, crop, modulo)
-        key = json_sha256([CACHE_VERSION, image.sha, identity, scale, crop, modulo])
+        key = json_sha256([CACHE_VERSION, image.sha, identity, scale, crop, modulo, *makers])
         files.append(PixelFile(image, cache / "lr" / key[:2] / f"{key}.npy", (height // scale, width // scale, 3)))
     title, name = f"making LR images, {kernel} x{scale}", f"lr-{json_sha256([entry.file.name for entry in files])}"
     return PixelSet(title, name, cache, tuple(files), Degrade(degradation, scale, crop, modulo))
+
+
+def _makers(kernel: Kernel) -> list[object]:
+    """Return what computes a kernel's pixels beside this package, torch and numpy: other versions make other files."""
+    outside = kernels.plug_in(kernel.name)
+    made_by: list[object] = [public(version(package)) for package in kernel.packages]
+    return made_by if outside is None else [*made_by, plug_in(outside)[1]["files"]]
 
 
 def lr_set(
@@ -127,9 +140,10 @@ def lr_set(
     """Return the LR images, h x w x 3 uint8, as read-only maps of their files.
 
     Each is made once and kept at `cache_dir/lr/<key[:2]>/<key>.npy`, where the key covers HR pixels, kernel with all
-    its parameters, scale and crops. Of two processes that ask for one set, one makes it and the other waits. Noise is
-    drawn for each image by the sha of its pixels: the same in every set and order that holds the image. Images of kernel
-    `real` are LR already and are returned unchanged, as by `hr_set`: not cropped to the modulo.
+    its parameters, scale and crops; for a kernel of a plug-in its files, for JPEG the version of Pillow. Of two processes
+    that ask for one set, one makes it and the other waits. Noise is drawn for each image by the sha of its pixels: the
+    same in every set and order that holds the image. Images of kernel `real` are LR already and are returned unchanged,
+    as by `hr_set`: not cropped to the modulo.
 
     Args:
         images: HR images with their fingerprints; LR images for kernel `real`.

@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from drnbench.errors import UsageError, nearest
+from drnbench.config.keys import digest
+from drnbench.errors import ChangedError, UsageError, nearest
 from drnbench.registry import Registry
 
 if TYPE_CHECKING:
     from drnbench.degradations.kernel import Kernel
 
-__all__ = ["canonical", "identity", "kernels", "parse"]
+__all__ = ["canonical", "check_kernel", "identity", "kernels", "parse"]
 
 # The module is called `kernel`: importing a submodule `kernels` would replace this registry in the package.
 kernels: Registry[type[Kernel]] = Registry(
@@ -98,6 +99,26 @@ def identity(spec: str) -> dict[str, object]:
         UsageError: as `parse`, and a kernel file that cannot be used.
     """
     return parse(spec).identity()
+
+
+def check_kernel(spec: str, expected: str | None) -> None:
+    """Refuse a kernel whose file is not what it was when a plan was made.
+
+    Args:
+        spec: of the kernel.
+        expected: `digest` of its identity then; None: it reads no file.
+
+    Raises:
+        ChangedError: the file has another content, or is gone.
+    """
+    if expected is None:
+        return
+    try:
+        content = digest(identity(spec))
+    except UsageError as error:
+        raise ChangedError(f"the file of kernel {spec} changed since the plan was made: {error}") from error
+    if content != expected:
+        raise ChangedError(f"the file of kernel {spec} changed since the plan was made; run the study again")
 
 
 def _value(text: str) -> Any:

@@ -70,6 +70,11 @@ class Kernel(BaseModel):
         return value or None
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """Distributions beside torch and numpy that compute LR images: of another version, results are stale."""
+        return ("pillow",) if self.jpeg is not None else ()
+
+    @property
     def seeded(self) -> bool:
         """True if `degrade` depends on its seed."""
         return self.noise is not None

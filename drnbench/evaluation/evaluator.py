@@ -18,8 +18,8 @@ from drnbench.config.units import EvaluateUnit, Evaluation
 from drnbench.data.cache import ImageInfo, fingerprint, hr_set, lr_set
 from drnbench.data.images import quantise, to_tensor
 from drnbench.data.precomputed_lr import precomputed_lr
-from drnbench.degradations import parse
-from drnbench.errors import UnitError, UsageError
+from drnbench.degradations import check_kernel, parse
+from drnbench.errors import ChangedError, UnitError, UsageError
 from drnbench.evaluation import metrics
 from drnbench.evaluation.dual import MeanKernel, load_dual
 from drnbench.evaluation.inference import Upscaler
@@ -40,18 +40,22 @@ Row = tuple[str, str, str, int, str, float, str, str]
 
 def load_model(unit: EvaluateUnit, store: Store, device: torch.device) -> nn.Module:
     """Return the model of a unit with the weights of its last stage, ready to evaluate."""
-    registered = models.get(unit.model)
-    try:
-        unchanged = registered.contents(unit.options) == unit.files_digest
-    except UsageError as error:
-        raise UnitError(f"{unit.model}: {error}") from error
-    if not unchanged:
-        raise UnitError(f"a file that {unit.model} reads changed since the plan was made; run the study again")
-    model = registered.make(unit.scale, **unit.options)
+    _check_files(unit)
+    model = models.get(unit.model).make(unit.scale, **unit.options)
+    _check_files(unit)  # again: they may have been replaced between the check and the reading
     if unit.stage is not None:
         state = torch.load(store.stage(unit.stage) / "checkpoint.pt", map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
     return model.to(device).eval()
+
+
+def _check_files(unit: EvaluateUnit) -> None:
+    try:
+        unchanged = models.get(unit.model).contents(unit.options) == unit.files_digest
+    except UsageError as error:
+        raise UnitError(f"{unit.model}: {error}") from error
+    if not unchanged:
+        raise ChangedError(f"a file that {unit.model} reads changed since the plan was made; run the study again")
 
 
 def super_resolve_all(
@@ -148,6 +152,7 @@ def _score(
         for e in evaluations:
             value = measure(item, e.metric, unit.protocol)
             rows.append((item.name, e.dataset, e.kernel, unit.scale, e.metric, value, e.key, tags[e.key]))
+    check_kernel(first.kernel, first.kernel_digest)
     if dual is not None:
         mean_kernel.save(folder / "dual_kernel" / f"{safe(first.kernel)}.npz", first.kernel)
     return rows
@@ -159,17 +164,17 @@ def _images(
     """Return the images of an evaluation, and its precomputed LR images if it has some.
 
     Raises:
-        UnitError: they have changed since the plan.
+        ChangedError: they have changed since the plan.
     """
     source = fingerprint(evaluation.source, cache)
     if source.digest != evaluation.images:
-        raise UnitError(f"the images of {evaluation.source} changed since the plan was made; run the study again")
+        raise ChangedError(f"the images of {evaluation.source} changed since the plan was made; run the study again")
     images = source.images[: evaluation.count]
     if evaluation.lr is None:
         return images, None
     lr_source = precomputed_lr(images, evaluation.lr, scale, cache)
     if lr_source.digest != evaluation.lr_images:
-        raise UnitError(f"the LR images of {evaluation.lr} changed since the plan was made; run the study again")
+        raise ChangedError(f"the LR images of {evaluation.lr} changed since the plan was made; run the study again")
     return images, lr_source.images
 
 

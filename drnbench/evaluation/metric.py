@@ -88,6 +88,7 @@ class Metric:
         reads: fields of the protocol that change the score; they enter its key.
         color: colour that is compared: "y", "rgb", or None.
         kind: "PSNR" or "SSIM" if the protocol's sentence in captions describes the metric; empty: its summary does.
+        packages: distributions beside torch and numpy that compute the score: of another version, scores are stale.
     """
 
     name: ClassVar[str]
@@ -101,6 +102,7 @@ class Metric:
     reads: ClassVar[frozenset[str]] = frozenset(Protocol.model_fields)
     color: ClassVar[str | None] = None
     kind: ClassVar[str] = ""
+    packages: ClassVar[tuple[str, ...]] = ()
 
     def check_available(self) -> None:
         """Check, before any work, that the metric can be computed on this machine.
@@ -180,6 +182,7 @@ class Ssim(Compared):
     """Structural similarity (Wang et al. 2004): 11 x 11 Gaussian window, sigma 1.5, valid region; mean of the colours."""
 
     kind: ClassVar[str] = "SSIM"
+    packages: ClassVar[tuple[str, ...]] = ("scikit-image",)
 
     def compare(self, sr: Array, hr: Array) -> float:
         """Return a number of at most 1.

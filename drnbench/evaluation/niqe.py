@@ -68,6 +68,7 @@ class Niqe(Metric):
     needs: ClassVar[frozenset[str]] = frozenset()
     reads: ClassVar[frozenset[str]] = frozenset({"border", "quantise"})
     color: ClassVar[str] = "y"
+    packages: ClassVar[tuple[str, ...]] = ("scipy",)
     summary: ClassVar[str] = (
         "NIQE on rounded Y of BT.601, border shaved, the authors' model; needs no HR; lower is better"
     )

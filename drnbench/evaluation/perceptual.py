@@ -54,6 +54,7 @@ class Lpips(Metric):
     version: ClassVar[str] = "0.1"  # of LPIPS: 0.0 did not scale its input
     reads: ClassVar[frozenset[str]] = frozenset({"quantise"})
     color: ClassVar[str] = "rgb"
+    packages: ClassVar[tuple[str, ...]] = ("lpips", "torchvision")
     trunk: ClassVar[Trunk]
 
     def check_available(self) -> None:

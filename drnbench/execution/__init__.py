@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from drnbench.registry import Registry
+from drnbench.store import code  # noqa: F401 - in every worker it reads the sources before they are imported
 
 if TYPE_CHECKING:
     from drnbench.execution.base import Executor

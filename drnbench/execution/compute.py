@@ -17,9 +17,10 @@ from drnbench.config.units import EvaluateUnit, StageUnit, Unit
 from drnbench.evaluation.evaluator import evaluate
 from drnbench.execution.worker import Emit
 from drnbench.models.costs import LR_SIZE, costs
-from drnbench.store import Status, Store, write_json, write_text
+from drnbench.store import Status, Store, read_json, write_json, write_text
 from drnbench.store.environment import capture, signature
 from drnbench.training.loop import train
+from drnbench.training.origin import continued, origin
 
 
 def compute(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bool], status: Status) -> str:
@@ -56,24 +57,28 @@ def _score(unit: EvaluateUnit, store: Store, device: torch.device, emit: Emit, s
     status.evaluations = evaluate(unit, store, device, emit)
     seconds = time.monotonic() - start
     cost = costs(unit.model, unit.scale, unit.options)
+    path = store.trial(unit.key) / "scores.json"
     record = {
-        **capture("evaluate"),
+        **capture(),
+        **continued(read_json(path) if before else None, origin(unit), "evaluate"),
         "signature": signature(device.type, 1, "fp32", deterministic=True),
         "costs": {"parameters": cost.parameters, "macs": cost.macs, "lr_size": list(LR_SIZE)},
         "seconds": seconds,
         "scored": len(status.evaluations) - before,
         **_peak_memory(device.type),
     }
-    write_json(store.trial(unit.key) / "scores.json", record)
+    write_json(path, record)
     return "done"
 
 
 def _train(unit: StageUnit, store: Store, device: torch.device, emit: Emit, stop: Callable[[], bool]) -> str:
     stage, folder = unit.stage, store.stage(unit.key)
     write_text(folder / "unit.json", unit.model_dump_json(indent=2) + "\n")
+    resumed = (folder / "checkpoint.pt").exists()
     record = {
         "key": unit.key,
-        **capture("stage"),
+        **capture(),
+        **continued(read_json(folder / "stage.json") if resumed else None, origin(unit), "stage"),
         "signature": signature(device.type, stage.threads, stage.precision, stage.deterministic, unit.split),
         "data": {"paired": unit.data_digest, "unpaired": unit.unpaired_digest},
     }

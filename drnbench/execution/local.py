@@ -16,6 +16,7 @@ from drnbench.execution.base import Event, Executor, Options
 from drnbench.execution.worker import main
 from drnbench.parallel import start_fork_server
 from drnbench.store.devices import pick_devices
+from drnbench.training.origin import origin
 
 STARTS = 3
 """Times that a worker is started where the fork server is killed meanwhile."""
@@ -65,7 +66,7 @@ class LocalExecutor(Executor):
         pipe, other_end = self._context.Pipe()
         device = self._free.pop(0)
         try:
-            process = self._start(unit.model_dump_json(), device, other_end)
+            process = self._start(unit, device, other_end)
         except BaseException:
             self._free.insert(0, device)
             pipe.close()  # a worker that has begun all the same reads EOF and ends
@@ -74,11 +75,12 @@ class LocalExecutor(Executor):
             other_end.close()  # the worker's copy is the last: when it dies, our end reads EOF
         self._workers[unit.key] = _Worker(process, pipe, device)
 
-    def _start(self, unit: str, device: str, pipe: Connection) -> BaseProcess:
+    def _start(self, unit: Unit, device: str, pipe: Connection) -> BaseProcess:
         """Start a worker; a fork server that was killed, as it holds more memory than most, is started again."""
         cause: Exception | None = None
+        arguments = (unit.model_dump_json(), str(self._root), device, origin(unit), pipe)
         for _ in range(STARTS):
-            process = self._context.Process(target=main, args=(unit, str(self._root), device, pipe), daemon=True)
+            process = self._context.Process(target=main, args=arguments, daemon=True)
             try:
                 start_fork_server()
                 process.start()

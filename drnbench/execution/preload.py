@@ -1,6 +1,7 @@
-"""Imports of the fork server, so that no worker pays for them: torch, the models, the schemes, the evaluator.
+"""Imports of the fork server, so that no worker pays for them: torch, all numeric code, the plug-ins.
 
-An import that fails here, for want of memory as a rule, is left to the workers: each records it as the failure of its unit.
+Workers that are forked later run what was imported here, also where files have been edited since. An import that fails
+here, for want of memory as a rule, is left to the workers: each records it as the failure of its unit.
 """
 
 from __future__ import annotations
@@ -25,23 +26,16 @@ HEAVY = (
     "skimage.metrics",
     "torch._dynamo",  # the first optimiser step of every process imports it
     "drnbench.execution.compute",
-    "drnbench.models.dbpn",
-    "drnbench.models.drn",
-    "drnbench.models.dual",
-    "drnbench.models.edsr",
-    "drnbench.models.gan",
 )
-REGISTRIES = {"models": "models", "schemes": "schemes", "degradations": "kernels", "evaluation": "metrics"}
 
 
 def _load() -> None:
     for module in (*HEAVY, "drnbench.execution.worker"):
         importlib.import_module(module)
-    # Registries load when they are first asked, and scikit-image when a name is first used: do both before the fork.
-    for package, registry in REGISTRIES.items():
-        getattr(importlib.import_module(f"drnbench.{package}"), registry).list()
+    # Code is loaded when it is first asked for, and scikit-image when a name is first used: do both before the fork.
+    importlib.import_module("drnbench.training.origin").load()
     code = importlib.import_module("drnbench.store.code")
-    for kind in code.ROOTS:  # of the code that was imported, should it be edited while a run goes on
+    for kind in code.ROOTS:
         code.code_fingerprint(kind)
     _ = importlib.import_module("skimage.metrics").structural_similarity
 

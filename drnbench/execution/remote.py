@@ -25,9 +25,9 @@ from drnbench.execution.worker import run
 from drnbench.models import models
 from drnbench.schemes import schemes
 from drnbench.store import HEARTBEAT_S, Status, Store, is_scored
-from drnbench.store.code import code_fingerprint
 from drnbench.store.files import remove_temporaries
 from drnbench.store.leases import Leases
+from drnbench.training.origin import load, origin
 
 EXCHANGE_S = 0.5
 """Seconds between two exchanges of a worker with its coordinator."""
@@ -48,7 +48,7 @@ class Job(Frozen):
         device: "cpu" or "cuda".
         folder: the coordinator's current folder, which relative paths start from.
         environment: variables of the coordinator that a unit reads.
-        code: fingerprint of the coordinator's numeric code.
+        origin: of the unit in the coordinator.
     """
 
     unit: Unit
@@ -56,7 +56,7 @@ class Job(Frozen):
     device: str
     folder: str
     environment: dict[str, str]
-    code: str
+    origin: dict[str, Any]
 
 
 def pack_job(unit: Unit, root: Path, device: str) -> str:
@@ -64,7 +64,7 @@ def pack_job(unit: Unit, root: Path, device: str) -> str:
     environment = {k: v for k, v in os.environ.items() if k.startswith("DRNBENCH_") or k == "TORCH_HOME"}
     job = Job(
         unit=unit, root=str(root), device=device, folder=str(Path.cwd()), environment=environment,
-        code=code_fingerprint(unit.kind),
+        origin=origin(unit),
     )  # fmt: skip
     return job.model_dump_json()
 
@@ -88,7 +88,11 @@ def run_job(text: str, exchange: Exchange, root: Path | None = None, stop: Calla
     folder = store.folder(job.unit)
     with Channel(exchange, folder) as channel, Leases() as leases:
         channel.emit({"pid": os.getpid(), "host": socket.gethostname()})
-        with _exclusive(leases, folder, lambda: channel.stopping or stop()) as is_exclusive:
+
+        def stopping() -> bool:
+            return channel.stopping or stop()
+
+        with _exclusive(leases, folder, stopping) as is_exclusive:
             if not is_exclusive or finished(store, job.unit):
                 return 0
             remove_temporaries(folder)  # of a process that was killed while it wrote
@@ -96,7 +100,7 @@ def run_job(text: str, exchange: Exchange, root: Path | None = None, stop: Calla
             if reason:
                 record(store, job.unit, "failed", "error", reason)
                 return 1
-            return run(job.unit, store, job.device, channel.emit, lambda: channel.stopping or stop(), folder)
+            return run(job.unit, store, job.device, channel.emit, stopping, folder, job.origin)
 
 
 def finished(store: Store, unit: Unit) -> bool:
@@ -119,11 +123,7 @@ def refusal(job: Job) -> str | None:
     import torch
 
     host, unit = socket.gethostname(), job.unit
-    if code_fingerprint(unit.kind) != job.code:
-        return (
-            f"the node {host} has other numeric code of drnbench than this run began with: install the same version on every "
-            "node, or, where it was edited meanwhile, run again with --rerun failed"
-        )
+    load()  # before the names are looked up
     try:
         _look_up(unit)
     except UsageError as error:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,27 +22,39 @@ from pydantic import TypeAdapter
 
 from drnbench import streams
 from drnbench.config.units import Unit
-from drnbench.errors import NotFiniteError, UnitError, explain_environment, is_out_of_memory
+from drnbench.errors import (
+    ChangedError,
+    ChangedImageError,
+    NotFiniteError,
+    UnitError,
+    explain_environment,
+    is_out_of_memory,
+)
 from drnbench.parallel import ignore_group_signals
 from drnbench.store import DISK_FULL, HEARTBEAT_S, Status, Store, is_disk_full
 from drnbench.store.files import remove_temporaries
+from drnbench.training.origin import refusal
 
 ORPHANED = 75
 """Exit code of a worker whose coordinator is gone."""
 FULL = 74
 """Exit code of a worker whose disk is full: nothing is wrong with its unit, and every other unit will fail, too."""
 
+KINDS = (UnitError, NotFiniteError, ChangedImageError)
+"""Errors that have a kind."""
+
 Emit = Callable[[dict[str, Any]], None]
 """Sends progress to the coordinator."""
 
 
-def main(unit_json: str, root: str, device: str, pipe: Connection) -> None:
+def main(unit_json: str, root: str, device: str, expected: Mapping[str, Any], pipe: Connection) -> None:
     """Run one unit in this process. Called in a child of the fork server.
 
     Args:
         unit_json: the unit.
         root: the results folder.
         device: "cpu", "cuda" or "cuda:1".
+        expected: `origin` of the unit in the coordinator.
         pipe: to the coordinator, which sends "stop", and is sent progress as dictionaries.
     """
     ignore_group_signals()
@@ -55,7 +68,7 @@ def main(unit_json: str, root: str, device: str, pipe: Connection) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         remove_temporaries(folder)  # of a process that was killed while it wrote
         threading.Thread(target=_beat, args=(folder,), daemon=True).start()
-        code = run(unit, store, _visible(device), _sender(pipe), stop.is_set, folder)
+        code = run(unit, store, _visible(device), _sender(pipe), stop.is_set, folder, expected)
     except Exception as error:  # noqa: BLE001 - beyond the unit: its folder or log cannot be written, threads are lacking
         streams.say(f"drnbench: a worker in {folder}: {explain_environment(error) or _message(error)}")
         code = 1
@@ -72,8 +85,13 @@ def _visible(device: str) -> str:
     return device
 
 
-def run(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bool], folder: Path) -> int:
-    """Run a unit, record its status, and return the exit code: 0 done or stopped, 1 failed, `FULL` on a full disk."""
+def run(
+    unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bool], folder: Path, expected: Mapping[str, Any]
+) -> int:  # fmt: skip
+    """Run a unit, record its status, and return the exit code: 0 done or stopped, 1 failed, `FULL` on a full disk.
+
+    It is refused where this process has other code than `expected`, the `origin` of the unit in the coordinator.
+    """
     old, begun = store.status(folder), time.monotonic()
     status = Status("running", evaluations=list(old.evaluations) if old else [])
     try:
@@ -83,6 +101,7 @@ def run(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bo
                 # Not at the top: the local executor imports this module for `main`, and runs without PyTorch.
                 from drnbench.execution.compute import compute
 
+                check_origin(unit, expected)
                 status.state = compute(unit, store, device, emit, stop, status)
             except BaseException as error:
                 if is_disk_full(error, store.root):
@@ -101,16 +120,29 @@ def run(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[], bo
     return int(status.state == "failed")
 
 
+def check_origin(unit: Unit, expected: Mapping[str, Any]) -> None:
+    """Refuse a unit where this process has other code than the coordinator.
+
+    Raises:
+        ChangedError: what differs.
+    """
+    if reason := refusal(unit, expected):
+        raise ChangedError(
+            f"the process of this unit on {socket.gethostname()} has {reason}: where it was edited meanwhile, run again; "
+            "otherwise install the same on every node"
+        )
+
+
 def kind_of(error: BaseException) -> str:
-    """Return the kind of a failure: error, oom, diverged."""
+    """Return the kind of a failure: error, oom, diverged, changed."""
     if is_out_of_memory(error):
         return "oom"
-    return error.kind if isinstance(error, (UnitError, NotFiniteError)) else "error"
+    return error.kind if isinstance(error, KINDS) else "error"
 
 
 def _message(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    if isinstance(error, (UnitError, NotFiniteError)):
+    if isinstance(error, KINDS):
         return text
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""

@@ -30,6 +30,7 @@ class Model:
         sizes: defaults at a scale for the parameters of `make` whose default is None.
         files: parameters of `make` that name a file, such as published weights. The content of the file enters the keys,
             its path does not. Only for models that are not trained.
+        packages: distributions beside torch and numpy that compute its output: of another version, results are stale.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Model:
     multiscale: bool = False
     sizes: Callable[[int], dict[str, Any]] = lambda scale: {}  # noqa: ARG005
     files: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # A stage does not check that the content is unchanged since the plan, as an evaluation does.

@@ -81,6 +81,7 @@ def ibp(scale: int, iterations: int = 10) -> nn.Module:
     "a published network from its weights=FILE: RCAN, SwinIR, HAT, ESRGAN and others that spandrel knows; not trained",
     scheme=None,
     files=("weights",),
+    packages=("spandrel",),
 )
 def spandrel(scale: int, weights: str | None = None) -> nn.Module:
     """Build the network that a file of weights holds; errors as in `drnbench.models.spandrel.load`."""

@@ -15,6 +15,7 @@ from drnbench.evaluation import metrics
 from drnbench.planning.build import make
 from drnbench.planning.expand import Expanded
 from drnbench.planning.graph import Plan, PlannedTrial
+from drnbench.planning.inputs import Inputs
 from drnbench.results.comparison import Compared, of_record
 from drnbench.results.plan_record import SeedsRecord, UntilRecord
 from drnbench.results.scores import Condition
@@ -32,14 +33,19 @@ class _Pair:
     metric: str
 
 
-def make_adaptive(study: Expanded, store: Store) -> Plan:
+def make_adaptive(study: Expanded, store: Store, inputs: Inputs | None = None) -> Plan:
     """Build the plan of a study: of one that adds seeds, with those that its scores ask for so far.
+
+    Args:
+        study: the expanded study.
+        store: the results folder.
+        inputs: files as they were read for an earlier plan; None: they are read now.
 
     Raises:
         UsageError: anything that would make a trial fail; no arm is compared to a baseline.
 
     """
-    plan = make(study, store)
+    plan = make(study, store, inputs)
     if study.until is None:
         return plan
     compared = of_record(plan.record())
@@ -49,7 +55,7 @@ def make_adaptive(study: Expanded, store: Store) -> Plan:
     trials = {(trial.arm.name, trial.trial.seed): trial for trial in plan.trials}
     arms = [_seeds(pair, study.until, compared, trials, store) for pair in pairs]
     first, target = pairs[0], f"{study.until.half_width:g}{_unit(pairs[0].metric)}"
-    limited = make(_limited(study, _counts(study.until, pairs, {arm.arm: arm.seeds for arm in arms})), store)
+    limited = make(_limited(study, _counts(study.until, pairs, {arm.arm: arm.seeds for arm in arms})), store, inputs)
     limited.until = UntilRecord(
         **study.until.model_dump(),
         target=f"{target} in {metrics.get(first.metric).label} on {first.condition.label}",

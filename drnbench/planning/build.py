@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from fractions import Fraction
+from typing import Any
 
 from drnbench.config.trial import Stage, Trial
 from drnbench.config.units import EvaluateUnit, StageUnit
@@ -11,27 +12,28 @@ from drnbench.evaluation import metrics
 from drnbench.planning import claims
 from drnbench.planning.expand import Arm, Expanded
 from drnbench.planning.graph import Plan, PlannedTrial, StageNode
+from drnbench.planning.inputs import Inputs
 from drnbench.planning.keys import Keys
 from drnbench.planning.leaks import Leaks
 from drnbench.schemes import schemes
 from drnbench.store import Store, is_scored, read_json
-from drnbench.store.code import Origin, origin
-
-ORIGINS: dict[Origin, str] = {
-    "other": "come from other numeric code than this",
-    "unknown": "were recorded by an earlier version's rule, so whether the numeric code has changed since is not known",
-}
-"""Warnings about stored results that do not, or not certainly, come from the numeric code of today."""
+from drnbench.store.environment import SIGNATURE, count_signatures
+from drnbench.training.origin import changes
 
 
-def make(study: Expanded, store: Store) -> Plan:
+def make(study: Expanded, store: Store, inputs: Inputs | None = None) -> Plan:
     """Build the plan of an expanded study against a store; nothing is run, everything is checked.
+
+    Args:
+        study: the expanded study.
+        store: the results folder.
+        inputs: files as they were read for an earlier plan; None: they are read now.
 
     Raises:
         UsageError: anything that would make a trial fail before it has computed anything.
 
     """
-    keys, signatures = Keys(store.cache), set[str]()
+    keys, records = Keys(store.cache, inputs), list[dict[str, Any]]()
     leaks = Leaks(study.study, keys.inputs, store.cache)
     trained, scored = store.names("stages"), store.names("trials")
     stages: dict[str, StageNode] = {}
@@ -43,7 +45,7 @@ def make(study: Expanded, store: Store) -> Plan:
             for stage in units:
                 if stage.key not in stages:
                     label = f"{stage.stage.name} · {arm.name}, seed {stage.seed}"
-                    stages[stage.key] = _node(stage, label, store if stage.key in trained else None, signatures)
+                    stages[stage.key] = _node(stage, label, store if stage.key in trained else None, records)
                 elif arm.name not in stages[stage.key].label:
                     stages[stage.key].label = f"{stage.stage.name}, seed {stage.seed}"  # of several arms
                 stages[stage.key].used_by += 1
@@ -57,14 +59,14 @@ def make(study: Expanded, store: Store) -> Plan:
         output.check(trials, study.name)
     for name in sorted({e.metric for t in trials for e in t.unit.wanted if e.key in t.missing}):
         metrics.get(name).check_available()
-    warnings = [*keys.displaced, *_warnings(stages, trials, signatures), *leaks.warnings]
+    warnings = [*keys.displaced, *_warnings(stages, trials, records), *leaks.warnings]
     plan = Plan(study, trials, stages, warnings, keys.displaced)
     plan.overlap, plan.images_left_out = leaks.overlap, leaks.left_out
     plan.primary = claims.primary_cell(plan)
     return plan
 
 
-def _node(unit: StageUnit, label: str, store: Store | None, signatures: set[str]) -> StageNode:
+def _node(unit: StageUnit, label: str, store: Store | None, records: list[dict[str, Any]]) -> StageNode:
     if store is None:  # it has no folder
         return StageNode(unit, label, "missing")
     folder = store.stage(unit.key)
@@ -74,8 +76,8 @@ def _node(unit: StageUnit, label: str, store: Store | None, signatures: set[str]
     if state != "done":
         return StageNode(unit, label, state, status=status if state == "failed" else None)
     record = read_json(folder / "stage.json") or {}
-    signatures.add(repr(record.get("signature")))
-    return StageNode(unit, label, state, origin(record, "stage"))
+    records.append(record)
+    return StageNode(unit, label, state, changes(record, unit))
 
 
 def _trial(
@@ -91,27 +93,25 @@ def _trial(
         state = "done"
     elif state == "done":
         state = "missing"
-    code: Origin = "same"
+    reasons: tuple[str, ...] = ()
     if store is not None and state == "done":
-        code = origin(read_json(store.trial(unit.key) / "scores.json"), "evaluate")
-    return PlannedTrial(arm, trial, unit, keys, state, missing, status, code)
+        reasons = changes(read_json(store.trial(unit.key) / "scores.json"), unit)
+    return PlannedTrial(arm, trial, unit, keys, state, missing, status, reasons)
 
 
-def _warnings(stages: dict[str, StageNode], trials: list[PlannedTrial], signatures: set[str]) -> list[str]:
+def _warnings(stages: dict[str, StageNode], trials: list[PlannedTrial], records: list[dict[str, Any]]) -> list[str]:
     warnings = []
-    for source, reason in ORIGINS.items():
-        counts = (sum(node.code == source for node in stages.values()), sum(trial.code == source for trial in trials))
-        if any(counts):
-            results = " and ".join(
-                f"{n} {name}" for n, name in zip(counts, ("stages", "scored trials"), strict=True) if n
-            )
-            warnings.append(f"{results} {reason}; --rerun stale makes them again")
+    made = {"stages": [node.changes for node in stages.values()], "scored trials": [trial.changes for trial in trials]}
+    for reason in dict.fromkeys(change for group in made.values() for reasons in group for change in reasons):
+        counts = {noun: sum(reason in reasons for reasons in group) for noun, group in made.items()}
+        counted = " and ".join(f"{n} {noun}" for noun, n in counts.items() if n)
+        warnings.append(f"{counted} {reason}; --rerun stale makes them again")
     if names := dict.fromkeys(name for node in stages.values() if (name := _without_unpaired(node.unit.stage))):
         warnings.append(f"too few steps for a single unpaired image, so these train on pairs alone: {', '.join(names)}")
-    if len(signatures) > 1:
+    if (signatures := count_signatures(records)) > 1:
         warnings.append(
-            f"the stored stages come from {len(signatures)} numerics signatures (torch version, processor or GPU, threads, "
-            "precision): one table would mix them; the stage.json of each names its own"
+            f"the stored stages come from {signatures} numerics signatures ({SIGNATURE}): one table would mix them; "
+            "the stage.json of each names its own"
         )
     return warnings
 

@@ -22,7 +22,6 @@ from drnbench.results.plan_record import (
     UntilRecord,
 )
 from drnbench.store import Status
-from drnbench.store.code import Origin
 
 
 @dataclass
@@ -31,7 +30,7 @@ class StageNode:
 
     Attributes:
         state: missing, done, failed, interrupted, running, lost.
-        code: origin of what is done: the numeric code of today, other code, or unknown.
+        changes: why what is done is stale, as predicates of its plural: other numeric code, plug-ins or packages.
         used_by: how many trials need it.
 
     """
@@ -39,14 +38,14 @@ class StageNode:
     unit: StageUnit
     label: str
     state: str
-    code: Origin = "same"
+    changes: tuple[str, ...] = ()
     used_by: int = 0
     status: Status | None = None
 
     @property
     def stale(self) -> bool:
-        """True where it is done, but not known to come from the numeric code of today."""
-        return self.code != "same"
+        """True where it is done, but not known to come from the code and the packages of today."""
+        return bool(self.changes)
 
 
 @dataclass
@@ -54,7 +53,7 @@ class PlannedTrial:
     """One trial: its arm and seed, the keys of its stages, what is to be scored and what is missing of that.
 
     Attributes:
-        code: as in `StageNode`.
+        changes: as in `StageNode`.
 
     """
 
@@ -65,12 +64,12 @@ class PlannedTrial:
     state: str
     missing: tuple[str, ...] = ()
     status: Status | None = None
-    code: Origin = "same"
+    changes: tuple[str, ...] = ()
 
     @property
     def stale(self) -> bool:
         """See `StageNode`."""
-        return self.code != "same"
+        return bool(self.changes)
 
     @property
     def label(self) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from drnbench.config.keys import canonical_json
+from drnbench.config.keys import canonical_json, digest
 from drnbench.config.trial import Stage
 from drnbench.data.cache import Fingerprint, ImageInfo, fingerprint
 from drnbench.data.precomputed_lr import precomputed_lr
 from drnbench.datasets.sources import resolve
 from drnbench.degradations import canonical, identity, parse
+from drnbench.errors import UsageError
 from drnbench.forensics import displacement
 from drnbench.models import models, on_demand
 from drnbench.models.methods import Resolved
@@ -20,17 +22,21 @@ from drnbench.schemes import schemes
 
 
 class KernelIdentity(NamedTuple):
-    """A degradation: its shortest spec, whether it only marks real LR images, and what of it enters a key."""
+    """A degradation: its shortest spec, whether it only marks real LR images, what of it enters a key, and a digest of that.
+
+    Only kernels that read a file have the digest, as the spec alone does not say what they are.
+    """
 
     spec: str
     real: bool
     content: dict[str, object]
+    digest: str | None
 
 
 class Inputs:
     """Content of the files that trials name; messages of errors do not name the trial.
 
-    Everything is read once, so an object is used for one plan alone: files may change between plans.
+    Everything is read once: an object is used for the plans of one run, and a new one for the next, as files may change.
 
     Args:
         folder: of the cache of fingerprints and LR images.
@@ -47,11 +53,14 @@ class Inputs:
         self._folder = folder
         self._weights: dict[str, str] = {}
         self._model_files: dict[str, dict[str, str]] = {}
+        self._readings: dict[str, tuple[object, Callable[[], object]]] = {}
         self.displaced: dict[str, None] = {}
 
         @cache
         def images(source: str) -> Fingerprint:
-            return fingerprint(source, folder)
+            content = fingerprint(source, folder)
+            self._note(f"the images of {source}", content.digest, lambda: fingerprint(source, folder).digest)
+            return content
 
         @cache
         def label(source: str) -> str:
@@ -59,13 +68,30 @@ class Inputs:
 
         @cache
         def kernel(spec: str) -> KernelIdentity:
-            return KernelIdentity(canonical(spec), parse(spec).real, identity(spec))
+            degradation, content = parse(spec), identity(spec)
+            reads_file = bool(content.keys() - type(degradation).model_fields.keys() - {"name"})
+            if reads_file:
+                self._note(f"the file of kernel {spec}", content, lambda: identity(spec))
+            return KernelIdentity(canonical(spec), degradation.real, content, digest(content) if reads_file else None)
 
-        self.images, self.label, self.kernel = images, label, kernel
+        @cache
+        def ready(images: tuple[ImageInfo, ...], lr: str, scale: int) -> Fingerprint:
+            source = precomputed_lr(images, lr, scale, folder)
+            self._note(f"the LR images of {lr}", source.digest, lambda: fingerprint(lr, folder).digest)
+            return source
+
+        self.images, self.label, self.kernel, self._ready = images, label, kernel, ready
+
+    def _note(self, name: str, content: object, read: Callable[[], object]) -> None:
+        self._readings[name] = content, read
+
+    def changed(self) -> list[str]:
+        """Return what has changed since it was read here, in words."""
+        return [name for name, (content, read) in self._readings.items() if _differs(content, read)]
 
     def precomputed(self, images: tuple[ImageInfo, ...], lr: str, scale: int, kernel: str) -> str:
         """Return the fingerprint of precomputed LR images, checked against their HR images; note if they are displaced."""
-        source = precomputed_lr(images, lr, scale, self._folder)
+        source = self._ready(images, lr, scale)
         if warning := displacement.cached_warning(images, source.images, lr, scale, kernel, self._folder):
             self.displaced[warning] = None
         return source.digest
@@ -77,6 +103,7 @@ class Inputs:
             check_file(path)
             on_demand.weights.load_weights(models.get(method.model).make(scale, **method.options), Path(path))
             self._weights[key] = on_demand.weights.state_digest(Path(path))
+            self._note(f"the weights in {path}", self._weights[key], lambda: on_demand.weights.state_digest(Path(path)))
         return self._weights[key]
 
     def dual_weights(self, path: str, method: Resolved, scale: int, stage: Stage) -> str:
@@ -88,6 +115,7 @@ class Inputs:
             scheme: Any = schemes.get(str(stage.scheme))(model, scale, stage)  # one that uses dual_weights has a D
             on_demand.weights.load_dual(scheme.extra[scheme.dual_name], Path(path))
             self._weights[key] = on_demand.weights.state_digest(Path(path))
+            self._note(f"the weights in {path}", self._weights[key], lambda: on_demand.weights.state_digest(Path(path)))
         return self._weights[key]
 
     def model_files(self, method: Resolved, scale: int) -> dict[str, str]:
@@ -100,4 +128,12 @@ class Inputs:
             digests = model.contents(method.options)
             model.make(scale, **method.options)
             self._model_files[key] = digests
+            self._note(f"a file that {method.model} reads", digests, lambda: model.contents(method.options))
         return self._model_files[key]
+
+
+def _differs(content: object, read: Callable[[], object]) -> bool:
+    try:
+        return read() != content
+    except UsageError:  # it is gone, or no longer what it was
+        return True

@@ -64,12 +64,13 @@ class Keys:
 
     Args:
         cache: folder of fingerprints and of LR images.
+        inputs: files as they were read for other keys; None: they are read now.
 
     """
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, inputs: Inputs | None = None) -> None:
         self.cache = cache
-        self.inputs = Inputs(cache)
+        self.inputs = inputs or Inputs(cache)
         self._methods: dict[str, _Method] = {}
         self._stages: dict[tuple[object, ...], _StageTemplate] = {}
         self._units: dict[tuple[object, ...], StageUnit] = {}
@@ -196,6 +197,7 @@ class Keys:
             "weights_digest": weights,
             "dual_digest": dual_weights,
             "ready_digests": {str(d.lr): made["lr"] for d, made in declared_data if d and made and "lr" in made},
+            "kernel_digests": {d.kernel: read for d, made in declared_data if d and made and (read := self._file(d))},
         }
         return _StageTemplate(stage, Digests(content, "seed", "depth", "before"), digests)
 
@@ -220,6 +222,9 @@ class Keys:
                 lr["lr"] = self.inputs.precomputed(source.images, data.lr, scale, kernel.spec)
         return {"images": source.digest, "kernel": kernel.content, "crop": data.crop, **count, **lr}
 
+    def _file(self, data: Data) -> str | None:
+        return self.inputs.kernel(data.kernel).digest
+
     def _evaluation(self, evaluate: Evaluate, trial: Trial, path: str, *, dual: bool) -> list[_EvaluationTemplate]:
         """Check a test set, and encode the keys of its metrics but for the trial."""
         with prefixed(f"{path}: "):
@@ -236,6 +241,7 @@ class Keys:
         fields = {
             "source": evaluate.source, "dataset": label, "images": source.digest, "kernel": kernel.spec,
             "crop": evaluate.crop, "count": count, "lr": evaluate.lr, "lr_images": lr,
+            "kernel_digest": kernel.digest,
         }  # fmt: skip
         content = {
             "kind": "evaluation", "images": source.digest, "dataset": label, "kernel": kernel.content, "crop": evaluate.crop,

@@ -14,6 +14,7 @@ from drnbench.results.provenance import Provenance
 from drnbench.results.scores import Scores
 from drnbench.results.summary import Results
 from drnbench.store import Store, read_json
+from drnbench.store.environment import SIGNATURE, count_signatures
 
 STATES = ("done", "running", "missing", "interrupted", "lost", "failed")
 
@@ -118,11 +119,10 @@ def _signature_warnings(scores: Scores, store: Store) -> list[str]:
         return []
     keys = [key for key in scores.plan.stages if store.state(store.stage(key)) == "done"]
     stored = [read_json(store.stage(key) / "stage.json") or {} for key in keys]
-    signatures = {repr(s["signature"]) for s in stored if "signature" in s}
-    if len(signatures) < 2:
+    signatures = count_signatures([record for record in stored if "signature" in record])
+    if signatures < 2:
         return []
-    several = f"{len(signatures)} numerics signatures (torch version, processor or GPU, threads, precision)"
-    return [f"The stages come from {several}: this report mixes them."]
+    return [f"The stages come from {signatures} numerics signatures ({SIGNATURE}): this report mixes them."]
 
 
 def _stages(scores: Scores, store: Store) -> list[dict[str, Any]]:

@@ -103,11 +103,13 @@ class Scheme(ABC):
         unpaired_data: it can use LR images without HR.
         split: number of parts of a batch whose gradients are added up: less memory for the same step.
         settings: class of `Stage.options`, with defaults; all of it is in the stage's key.
+        packages: distributions beside torch and numpy that compute numbers: of another version, stages are stale.
     """
 
     summary: ClassVar[str]
     unpaired_data: ClassVar[bool] = False
     settings: ClassVar[type[Options]] = Options
+    packages: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     @abstractmethod

@@ -14,12 +14,13 @@ from drnbench.config.plain import plain
 from drnbench.config.search import Search
 from drnbench.config.settings import DEFAULT_PROFILE, Settings
 from drnbench.config.study import Study, Until
-from drnbench.config.studyfile import load
+from drnbench.config.studyfile import file_digest, load
 from drnbench.datasets import sources
 from drnbench.errors import UsageError
 from drnbench.planning import Plan
 from drnbench.planning.adaptive import make_adaptive
 from drnbench.planning.expand import Expanded, expand
+from drnbench.planning.inputs import Inputs
 from drnbench.results.locations import RESERVED
 from drnbench.search import record
 from drnbench.search.resolve import ResolvedSearch, expanded, resolve_search, signature
@@ -38,6 +39,8 @@ class Declared:
         profile: tiny, quick, or one that the study declares.
         overrides: fields of every trial by path, as `--set` gives them; stronger than the profile.
         file: None: a program built the study.
+        digests: sha256 (hex) of the file and of the modules that it imports from its folder, as they were read.
+        inputs: files that its trials name, as they were read for an earlier plan; None: each plan reads them.
 
     """
 
@@ -47,6 +50,8 @@ class Declared:
     profile: str = DEFAULT_PROFILE
     overrides: Mapping[str, Any] = field(default_factory=dict)
     file: Path | None = None
+    digests: Mapping[Path, str | None] = field(default_factory=dict)
+    inputs: Inputs | None = None
 
     @property
     def settings(self) -> Settings:
@@ -79,7 +84,13 @@ class Declared:
         """
         arms = replace(self.expanded(store), file=self._file(store), data_roots=self._data_roots(store))
         check_trials_fit((trial for arm in arms.arms for trial in arm.trials), store.cache)
-        return make_adaptive(arms, store)
+        return make_adaptive(arms, store, self.inputs)
+
+    def changed(self) -> list[str]:
+        """Return what has changed on disk since it was read: its file, then the files that its trials name, in words."""
+        edited = [path for path, digest in self.digests.items() if file_digest(path) != digest]
+        names = [f"the study {path}" if path == self.file else f"{path.name} of the study" for path in edited]
+        return [*names, *(self.inputs.changed() if self.inputs else [])]
 
     def _file(self, store: Store) -> str | None:
         """Return its file relative to the folder that holds the store, from where reports say that it is run."""
@@ -123,8 +134,8 @@ def declare(
                 "a Study object has no file that names it: give name=..., which its reports are stored under"
             )
         return Declared(study, _checked(name), "", profile, overrides)
-    loaded, stem, question = load(Path(study))
-    return Declared(loaded, _checked(name or stem), question, profile, overrides, Path(study))
+    loaded, stem, question, digests = load(Path(study))
+    return Declared(loaded, _checked(name or stem), question, profile, overrides, Path(study), digests)
 
 
 def _checked(name: str) -> str:

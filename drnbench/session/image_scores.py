@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from drnbench.config.protocol import Protocol
 from drnbench.errors import UsageError
 from drnbench.evaluation import metrics as registry
-from drnbench.store.environment import capture
+from drnbench.store.environment import versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +121,7 @@ def image_scores(
     shown = {name: registry.get(name) for name in metrics}
     record = {
         **head,
-        "versions": capture("evaluate")["versions"],
+        "versions": versions(),
         "protocol": {
             **protocol.model_dump(mode="json"),
             "shaved": protocol.shaved(head["scale"]),

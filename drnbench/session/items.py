@@ -57,7 +57,7 @@ def todo(plan: Plan, rerun: str | None) -> list[Item]:
 
     A stage whose trials are all scored is left alone, even when its checkpoint was cleaned away. Stages that several
     trials wait for go first, then scores (short, and seen at once), then the other stages. With `rerun` "failed" also
-    what failed before runs again, with "stale" what other numeric code made, with "all" everything.
+    what failed before runs again, with "stale" what other code or packages made, with "all" everything.
     """
     again = _stages_again(plan, rerun)
     waited_for: set[str] = set()
@@ -90,10 +90,10 @@ def _stages_again(plan: Plan, rerun: str | None) -> set[str]:
 
 
 def _given_up(trial: PlannedTrial, rerun: str | None) -> bool:
-    # Nothing was wrong with a unit that was killed, or that lacked the weights of the stage before: it is tried again
-    # without being asked.
+    # Nothing was wrong with a unit that was killed, whose files changed, or that lacked the weights of the stage before:
+    # it is tried again without being asked.
     status = trial.status
-    blameless = status is not None and (status.kind in {"killed", "cleaned"} or _lacked_weights(status))
+    blameless = status is not None and (status.kind in {"killed", "changed", "cleaned"} or _lacked_weights(status))
     return trial.state == "failed" and rerun != "failed" and not blameless
 
 
@@ -121,7 +121,7 @@ def _distinct(trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
                 first,
                 unit=first.unit.model_copy(update={"wanted": (*first.unit.wanted, *more)}),
                 missing=(*first.missing, *(key for key in trial.missing if key not in first.missing)),
-                code=first.code if first.stale else trial.code,
+                changes=first.changes or trial.changes,
             )
     return list(merged.values())
 

@@ -255,7 +255,7 @@ def compare_scores(title: str, old: Path, new: Path, evaluations: set[str]) -> C
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
     """Return what differs between two records (stage.json, scores.json), by kind, in words.
 
-    Kinds: versions, hardware, signature, code, git.
+    Kinds: versions, hardware, signature, code, plug-ins, git.
     """
     out = {}
     for kind in ("versions", "hardware", "signature", "git"):
@@ -266,15 +266,20 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str
     if old.get("code") != new.get("code"):
         same_rule = old.get("code_rule") == new.get("code_rule")
         out["code"] = "the numeric code has changed" if same_rule else "recorded by an earlier version's rule"
+    a, b = old.get("plug_ins") or {}, new.get("plug_ins") or {}
+    if plug_ins := [name for name in {**a, **b} if a.get(name) != b.get(name)]:
+        out["plug-ins"] = ", ".join(plug_ins)
     return out
 
 
 def reasons(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return why bit-identity was not to be expected; [] where it was."""
     differing = differences(old, new)
-    out: list[str] = [kind for kind in ("signature", "code") if kind in differing]
+    out: list[str] = [kind for kind in ("signature", "code", "plug-ins") if kind in differing]
     a, b = old.get("versions") or {}, new.get("versions") or {}
     out += [f"version of {name}" for name in NUMERIC if a.get(name) != b.get(name)]
+    if old.get("earlier"):
+        out.append("code for a part of it")
     if (old.get("signature") or {}).get("deterministic") is False:
         out.append("algorithms that are not deterministic")
     return out

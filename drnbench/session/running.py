@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from drnbench import streams
@@ -18,11 +18,13 @@ from drnbench.parallel import clock
 from drnbench.planning import Plan
 from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import Estimate, estimate_run
+from drnbench.planning.inputs import Inputs
 from drnbench.session.declared import Declared
 from drnbench.session.items import todo, unscored
 from drnbench.session.recording import announce, record
 from drnbench.session.request import Request
 from drnbench.store import Store
+from drnbench.training.origin import edited
 from drnbench.training.prepare import prepare
 
 
@@ -58,6 +60,7 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
         raise UsageError("put what the script does under `if __name__ == '__main__':`")
     request.check()
     store.prepare()
+    declared = replace(declared, inputs=Inputs(store.cache))  # every plan of this run is of the same files
     plan, rerun, failed = declared.plan(store), request.rerun, []
     if declared.search is not None:
         # Optuna is imported where a study declares a search, and nowhere else.
@@ -103,8 +106,27 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
                 "adding seeds: " + "; ".join(f"{arm.arm}: {arm.reason}" for arm in plan.until.arms if arm.open),
                 flush=True,
             )
+    plan.warnings += _note_changes(declared)
+    record(plan, store)
     print(f"trained {trained} stages, scored {scored} trials, {len(failed)} failed")
     return _finish(plan, store, tracking_uri, failed, ran=True)
+
+
+def _note_changes(declared: Declared) -> list[str]:
+    """Print and return notes on files that were edited while the study ran."""
+    notes = []
+    if files := declared.changed():
+        notes.append(
+            f"{', '.join(files)} changed while this ran: the report is of the plan that ran; run it again for the files of now"
+        )
+    if code := edited():
+        notes.append(
+            f"{', '.join(code)} changed while this ran: what this run computed is of the code as it was at its start, and "
+            "counts as stale with the code of now"
+        )
+    for note in notes:
+        print(f"note: {note}", flush=True)
+    return notes
 
 
 def duration(estimate: Estimate) -> str:

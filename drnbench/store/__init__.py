@@ -7,6 +7,7 @@
     cache_files   one writer at a time for each part of the cache
     environment   versions, hardware, git state, the numerics signature
     code          the fingerprint of the numeric code
+    plug_ins      those of plug-ins
     devices       CUDA devices
 
 The names that other packages need most often are in this package itself.

@@ -1,5 +1,8 @@
 """Fingerprint of the numeric code: equal for two versions of drnbench that compute the same numbers.
 
+It is that of the code that this process runs: the sources are read once, when this module is imported, before the numeric
+code is. Files that are edited later change neither the fingerprint nor what was imported.
+
 The modules that reach the numbers of a kind of unit are those that its roots import, directly or through others, within
 the numeric packages. They are parsed and not imported. Hashed is the syntax tree: comments, docstrings, line breaks and
 the messages of errors move nothing. What is read from disk is fingerprinted elsewhere, by its pixels, so packages that
@@ -12,9 +15,10 @@ import ast
 import contextlib
 import functools
 import hashlib
+import importlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +44,22 @@ KEPT = 16
 """Versions of the code whose fingerprints are kept in the user's cache."""
 
 
+def _read(package: Path) -> dict[str, bytes]:
+    """Return the sources of the numeric packages, by path within the package."""
+    sources = {}
+    for path in sorted(path for name in NUMERIC for path in (package / name).rglob("*.py")):
+        with contextlib.suppress(FileNotFoundError):  # removed at this moment
+            sources[path.relative_to(package).as_posix()] = path.read_bytes()
+    return sources
+
+
+SOURCES = _read(PACKAGE)
+"""Sources of the numeric code that this process runs."""
+_THIS = Path(__file__).read_bytes()
+_loaded: dict[str, bool] = {}
+"""Files that `load` has imported, and whether they had been edited by then."""
+
+
 @functools.cache
 def code_fingerprint(kind: str) -> str:
     """Return the sha256 (hex) of the code that a kind of unit's numbers depend on; the same under every Python.
@@ -51,7 +71,7 @@ def code_fingerprint(kind: str) -> str:
     return _fingerprints()[kind]
 
 
-def origin(record: dict[str, Any] | None, kind: str) -> Origin:
+def origin(record: Mapping[str, Any] | None, kind: str) -> Origin:
     """Return the origin of a stored result.
 
     Args:
@@ -65,7 +85,7 @@ def origin(record: dict[str, Any] | None, kind: str) -> Origin:
 
 
 def fingerprint(kind: str, package: Path = PACKAGE) -> str:
-    """Return the fingerprint of the code in a folder, computed anew; see `code_fingerprint`."""
+    """Return the fingerprint of the code of this process, or of that in another folder; see `code_fingerprint`."""
     total = hashlib.sha256(f"{RULE} {kind}".encode())
     for name, tree in sorted(modules(kind, package).items()):
         total.update(f"\0{name}\0{_canonical(tree)}".encode())
@@ -74,14 +94,15 @@ def fingerprint(kind: str, package: Path = PACKAGE) -> str:
 
 def modules(kind: str, package: Path = PACKAGE) -> dict[str, ast.Module]:
     """Return the parsed modules that reach the numbers of a kind of unit, by name within the package."""
+    sources = SOURCES if package == PACKAGE else _read(package)
     trees: dict[str, ast.Module] = {}
     waiting = list(ROOTS[kind])
     while waiting:
         name = waiting.pop()
-        if name in trees or name.partition(".")[0] not in NUMERIC or (path := _file(package, name)) is None:
+        if name in trees or name.partition(".")[0] not in NUMERIC or (file := _file(sources, name)) is None:
             continue
-        trees[name] = ast.parse(path.read_bytes())
-        waiting += _imported(trees[name], name, is_package=path.name == "__init__.py")
+        trees[name] = ast.parse(sources[file])
+        waiting += _imported(trees[name], name, is_package=file.endswith("__init__.py"))
         if name in ROOTS[kind]:
             waiting += _registered(trees[name])
         if "." in name:
@@ -89,9 +110,50 @@ def modules(kind: str, package: Path = PACKAGE) -> dict[str, ast.Module]:
     return trees
 
 
-def _file(package: Path, name: str) -> Path | None:
-    path = package.joinpath(*name.split("."))
-    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+def load() -> list[str]:
+    """Import all numeric code, so that nothing of it is read from the disk later.
+
+    Returns:
+        Files that were edited between the reading of the sources and the import: either version may have been imported.
+    """
+    fresh = []
+    for file in SOURCES.keys() - _loaded.keys():
+        with contextlib.suppress(Exception):  # for want of memory: tried again by the worker, which reports it
+            importlib.import_module(f"drnbench.{_module(file)}")
+            fresh.append(file)
+    if fresh:
+        changed = edited()
+        _loaded.update({file: f"drnbench/{file}" in changed for file in fresh})
+    return [f"drnbench/{file}" for file, was_edited in _loaded.items() if was_edited]
+
+
+def edited() -> list[str]:
+    """Return the files that compute something else now than when this process read them, as paths that begin with drnbench/.
+
+    Changes that do not reach a fingerprint, such as those of comments, do not count.
+    """
+    current = _read(PACKAGE)
+    changed = [file for file, source in SOURCES.items() if not _same_code(source, current.get(file))]
+    reached = {name for kind in ROOTS for name in modules(kind)} if changed else set()
+    return [f"drnbench/{file}" for file in changed if _module(file) in reached]
+
+
+def _same_code(source: bytes, current: bytes | None) -> bool:
+    if source == current or current is None:
+        return source == current
+    try:
+        return _canonical(ast.parse(source)) == _canonical(ast.parse(current))
+    except (SyntaxError, ValueError):  # it is being written
+        return False
+
+
+def _module(file: str) -> str:
+    return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _file(sources: Mapping[str, bytes], name: str) -> str | None:
+    path = name.replace(".", "/")
+    return next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in sources), None)
 
 
 def _imported(tree: ast.Module, name: str, *, is_package: bool) -> Iterator[str]:
@@ -134,9 +196,9 @@ def _is_text(node: Any) -> bool:
 
 def _fingerprints() -> dict[str, str]:
     """Return the fingerprint of each kind, from the user's cache where the sources are the same: parsing takes 0.3 s."""
-    sources = hashlib.sha256(Path(__file__).read_bytes())
-    for path in sorted(path for package in NUMERIC for path in (PACKAGE / package).rglob("*.py")):
-        sources.update(f"{path.relative_to(PACKAGE).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    sources = hashlib.sha256(_THIS)
+    for name, source in SOURCES.items():
+        sources.update(name.encode() + b"\0" + source + b"\0")
     file = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "drnbench" / "code.json"
     kept: dict[str, dict[str, str]] = {}
     with contextlib.suppress(OSError, ValueError):

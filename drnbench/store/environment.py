@@ -1,4 +1,4 @@
-"""Origin of a number: versions, hardware, git state, the numeric code, and the numerics signature."""
+"""Environment of a number: versions, hardware, git state, and the numerics signature."""
 
 from __future__ import annotations
 
@@ -8,10 +8,20 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from drnbench.store.code import PACKAGE, RULE, code_fingerprint
+from drnbench.store.code import PACKAGE
+
+RECORDED = (
+    "drnbench", "torch", "numpy", "scikit-image", "pillow", "pandas", "mlflow", "lpips", "spandrel", "torchvision", "scipy",
+)  # fmt: skip
+"""Distributions whose versions every result records."""
+ALWAYS = ("torch", "numpy")
+"""Those that every unit uses."""
+SIGNATURE = "torch version, processor or GPU, threads, precision, versions of packages and plug-ins"
+"""Parts of a numerics signature, in words."""
 
 
 @functools.cache
@@ -47,34 +57,46 @@ def signature(device: str, threads: int, precision: str, deterministic: bool, sp
     }
 
 
-def capture(kind: str) -> dict[str, Any]:
-    """Return versions, hardware, git state and the code's fingerprint for a kind of unit."""
-    packages = (
-        "drnbench",
-        "torch",
-        "numpy",
-        "scikit-image",
-        "pillow",
-        "pandas",
-        "mlflow",
-        "lpips",
-        "spandrel",
-        "torchvision",
-    )
+def count_signatures(records: Sequence[Mapping[str, Any]]) -> int:
+    """Return the number of numerics signatures in stage.json records, with the versions of packages and plug-ins.
+
+    What one record says and another does not, because it has no use for that package or is older, makes no difference.
+    """
+    signatures = [record.get("signature") for record in records]
+    used: list[dict[str, Any]] = []
+    for record in records:
+        packages = record.get("packages") or {name: (record.get("versions") or {}).get(name) for name in ALWAYS}
+        used.append({**{name: public(v) for name, v in packages.items() if v}, **(record.get("plug_ins") or {})})
+    common = {name: value for parts in reversed(used) for name, value in parts.items()}
+    return len({repr((signature, {**common, **parts})) for signature, parts in zip(signatures, used, strict=True)})
+
+
+def capture() -> dict[str, Any]:
+    """Return versions, hardware and git state."""
     return {
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "versions": versions(),
         "hardware": {"processor": processor(), "cores": os.cpu_count(), "system": platform.system()},
         "git": _git(),
-        "code": code_fingerprint(kind),
-        "code_rule": RULE,
     }
 
 
-def _version(name: str) -> str | None:
+def versions() -> dict[str, str | None]:
+    """Return the versions of Python and of the packages that every result records."""
+    return {"python": platform.python_version(), **{name: version(name) for name in RECORDED}}
+
+
+@functools.cache
+def version(name: str) -> str | None:
+    """Return the version of a distribution when it was first asked for; None: it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def public(version: str | None) -> str | None:
+    """Return a version without its local part, which names a build: "2.11.0" of "2.11.0+cu128"."""
+    return version.partition("+")[0] if version else None
 
 
 @functools.cache

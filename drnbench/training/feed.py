@@ -16,7 +16,8 @@ from drnbench.config.units import StageUnit
 from drnbench.data.cache import ImageInfo, fingerprint, hr_set, lr_set
 from drnbench.data.precomputed_lr import precomputed_lr
 from drnbench.data.sampling import patches, pyramid_factors, uniforms
-from drnbench.errors import UnitError
+from drnbench.degradations import check_kernel
+from drnbench.errors import ChangedError
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch
 from drnbench.training.reads import Read, reads_by_purpose
@@ -33,7 +34,7 @@ class Feed:
     made.
 
     Raises:
-        UnitError: the images changed since the plan was made.
+        ChangedError: the images changed since the plan was made.
     """
 
     def __init__(self, unit: StageUnit, cache: Path, device: torch.device) -> None:
@@ -93,10 +94,12 @@ class Feed:
         if factor == 1:
             return hr_set(images, data.crop, modulo=read.scale)
         if factor in read.made or data.lr is None:
-            return lr_set(images, data.kernel, factor, self.cache, crop=data.crop, modulo=read.scale)
+            lr = lr_set(images, data.kernel, factor, self.cache, crop=data.crop, modulo=read.scale)
+            check_kernel(data.kernel, self.unit.kernel_digests.get(data.kernel))
+            return lr
         lr_source = precomputed_lr(images, data.lr, read.scale, self.cache)
         if lr_source.digest != self.unit.ready_digests.get(data.lr):
-            raise UnitError(f"the LR images of {data.lr} changed since the plan was made; run the study again")
+            raise ChangedError(f"the LR images of {data.lr} changed since the plan was made; run the study again")
         return hr_set(lr_source.images)
 
     def _empty(self) -> dict[int, NDArray[np.float32]]:
@@ -110,5 +113,5 @@ class Feed:
 def _read(data: Data, digest: str, cache: Path) -> tuple[ImageInfo, ...]:
     source = fingerprint(data.source, cache)
     if source.digest != digest:
-        raise UnitError(f"the images of {data.source} changed since the plan was made; run the study again")
+        raise ChangedError(f"the images of {data.source} changed since the plan was made; run the study again")
     return source.images

@@ -19,7 +19,7 @@ from drnbench.config.trial import Stage
 from drnbench.config.units import StageUnit
 from drnbench.data.images import to_tensor, to_uint8
 from drnbench.data.sampling import derived_seed
-from drnbench.errors import DivergedError, NotFiniteError, UnitError
+from drnbench.errors import ChangedError, DivergedError, NotFiniteError
 from drnbench.evaluation import metrics
 from drnbench.models import models
 from drnbench.models.weights import load_dual, load_weights, state_digest
@@ -146,14 +146,20 @@ def _start(scheme: Scheme, unit: StageUnit, store: Store) -> None:
     if unit.before is not None:
         fresh = scheme.load_networks(load_checkpoint(store.stage(unit.before) / "checkpoint.pt"))
         print(f"started from stage {unit.before}; new networks: {', '.join(fresh) or 'none'}", flush=True)
-    for path, digest in ((stage.weights, unit.weights_digest), (stage.dual_weights, unit.dual_digest)):
-        if path is not None and digest is not None and state_digest(Path(path)) != digest:
-            raise UnitError(f"the weights in {path} changed since the plan was made; run the study again")
+    _check_weights(unit)
     if stage.weights is not None:
         load_weights(scheme.model, Path(stage.weights))
     if stage.dual_weights is not None and unit.dual_digest is not None:
         for name in (name for name in scheme.extra if name.startswith("dual")):
             load_dual(scheme.extra[name], Path(stage.dual_weights))
+    _check_weights(unit)  # again: they may have been replaced between the check and the reading
+
+
+def _check_weights(unit: StageUnit) -> None:
+    stage = unit.stage
+    for path, digest in ((stage.weights, unit.weights_digest), (stage.dual_weights, unit.dual_digest)):
+        if path is not None and digest is not None and state_digest(Path(path)) != digest:
+            raise ChangedError(f"the weights in {path} changed since the plan was made; run the study again")
 
 
 def _save(folder: Path, scheme: Scheme, step: int, history: History) -> None:

@@ -91,7 +91,7 @@ def test_a_file_cannot_name_a_report_outside_or_over_the_folders_of_the_store(tm
 
 @pytest.mark.parametrize("name", ["a/b", "..", "../a", "a\\b", "/tmp/a"])
 def test_a_program_cannot_either(tmp_path, name):
-    study, _, _ = load(write(tmp_path))
+    study, *_ = load(write(tmp_path))
     with pytest.raises(UsageError, match="cannot be called"):
         declare(study, name=name)
     assert declare(study, name="a b, ρ=0.3").name == "a b, ρ=0.3"
