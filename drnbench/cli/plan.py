@@ -61,6 +61,10 @@ def show(
     lines += [
         f"excluded: {arm.name}, seed {seed}: {reason}" for arm in study.arms for seed, reason in arm.excluded.items()
     ]
+    folders = [store.stage(key) for key, node in plan.stages.items() if node.state == "running"]
+    folders += [store.trial(trial.unit.key) for trial in plan.trials if trial.state == "running"]
+    seen = {folder.name: store.last_seen(folder)[0] for folder in folders}
+    lines += [f"running: {short(key)}, by {process}" for key, process in seen.items() if process]
     counts = ", ".join(f"{n} {state}" for state, n in plan.counts().items() if n or state in {"done", "to run"})
     shared = sum(node.used_by for node in plan.stages.values()) - len(plan.stages)
     training = sum(unit.kind == "stage" for unit, _, _ in queue)

@@ -19,7 +19,7 @@ from drnbench.results.locations import planned, report_folders
 from drnbench.results.plan_record import PlanRecord, find_plan
 from drnbench.store import STALE_S, Store, read_json
 from drnbench.store.files import TEMPORARY
-from drnbench.store.leases import Holder, ended_runs, going_runs, holder, holder_of, leased, needed_units
+from drnbench.store.leases import ended_runs, going_runs, holder, leased, needed_units
 from drnbench.store.processes import start_time
 
 CACHES = {
@@ -128,13 +128,6 @@ class Inventory:
     def runs(self) -> list[Path]:
         """The leases of the runs that go on."""
         return going_runs(self.store.root)
-
-    def worker(self, unit: Holding) -> Holder | None:
-        """Return the process that works on a unit; None where none does."""
-        status = self.store.status(unit.folder)
-        if unit.state == "running" and status is not None:
-            return holder_of({**vars(status), "since": status.started}, unit.folder / "status.json")
-        return holder(unit.folder)
 
     @property
     def unused(self) -> list[Holding]:

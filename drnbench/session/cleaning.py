@@ -118,25 +118,13 @@ def table(held: Inventory) -> list[str]:
     if running := held.running:
         lines.append(f"{len(running)} units are worked on now: they stay.")
     lines += [
-        f"{_name(unit)} counts as worked on, by {seen}" for unit in running if (seen := _as_last_seen(held, unit))
+        f"{_name(unit)} counts as worked on, by {seen}"
+        for unit in running
+        if (seen := held.store.last_seen(unit.folder)[0])
     ]
     if held.runs:
         lines.append(f"{len(held.runs)} runs go on: what they need stays.")
     return lines
-
-
-def _as_last_seen(held: Inventory, unit: Holding) -> str:
-    """Return the process that works on a unit and cannot be seen from here, with its last sign of life; "": no such one."""
-    process = held.worker(unit)
-    if process is None or process.silence is None:
-        return ""
-    touched = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(_touched(unit)))
-    return f"{process}, as last seen {touched}"
-
-
-def _touched(unit: Holding) -> float:
-    files = [unit.folder / "status.json", *unit.folder.glob("lease.*")]
-    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
 
 def _observe(held: Inventory) -> bool:
@@ -146,8 +134,9 @@ def _observe(held: Inventory) -> bool:
         True if that was done: whether they live is clear now.
 
     """
-    units = [unit for unit in held.running if _as_last_seen(held, unit)]
-    if not any(abs(time.time() - _touched(unit)) > STALE_S for unit in units):
+    last = {unit.folder: held.store.last_seen(unit.folder) for unit in held.running}
+    units = [folder for folder, (process, _) in last.items() if process]
+    if not any(abs(time.time() - last[folder][1]) > STALE_S for folder in units):
         return False
     wait, pause, start = processes.DEAD_S, threading.Event(), time.monotonic()
     print(
@@ -155,7 +144,7 @@ def _observe(held: Inventory) -> bool:
         file=sys.stderr,
         flush=True,
     )
-    while any(held.holding(unit.folder).busy for unit in units) and time.monotonic() - start < wait + BEAT_S:
+    while any(held.holding(folder).busy for folder in units) and time.monotonic() - start < wait + BEAT_S:
         pause.wait(1.0)
     return True
 

@@ -18,7 +18,7 @@ from drnbench.session.items import ACTIVE, Item, State, starts_from, todo
 from drnbench.session.listener import Listener, Outcome, Source
 from drnbench.session.recording import remove_result
 from drnbench.store import Status, Store, is_disk_full, is_scored
-from drnbench.store.leases import BEAT_S, Leases, holder, holder_of, leased
+from drnbench.store.leases import BEAT_S, Leases, leased
 
 POLL_S = 0.5
 """Seconds that the executor waits for an event."""
@@ -200,11 +200,7 @@ class Coordinator:
         return "waiting for " + "; ".join(parts + more) if parts else ""
 
     def _holder(self, item: Item) -> str:
-        folder = self._store.folder(item.unit)
-        process, status = holder(folder), self._store.status(folder)
-        if process is None and status is not None:
-            process = holder_of({**vars(status), "since": status.started}, folder / "status.json")
-        return str(process or "another process")
+        return str(self._store.worker(self._store.folder(item.unit)) or "another process")
 
     def _state_elsewhere(self, item: Item) -> State | None:
         """Return the state of an item that another coordinator has brought to an end; None where it is to run."""

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,8 @@ def atomic(path: Path, folder: Path | None = None) -> Iterator[Path]:
     """
     folder = folder or path.parent
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{path.name}.{os.getpid()}.tmp"
+    # Not the id alone: processes of two machines or containers may have the same.
+    temporary = folder / f".{path.name}.{uuid.uuid4().hex[:8]}.{os.getpid()}.tmp"
     try:
         yield temporary
         path.parent.mkdir(parents=True, exist_ok=True)

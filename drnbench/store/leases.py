@@ -110,7 +110,7 @@ def _claim(folder: Path) -> Lease | None:
         return None
     file = folder / f"lease.{last + 1}"
     try:
-        handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
         return None  # another process was faster
     with os.fdopen(handle, "w", encoding="utf-8") as out:

@@ -14,6 +14,7 @@ from typing import Any
 from drnbench.config.units import Evaluation, Unit
 from drnbench.errors import UsageError
 from drnbench.store.files import atomic, read_json, safe, write_json
+from drnbench.store.leases import Holder, holder, holder_of
 from drnbench.store.processes import DEAD_S, is_alive, marks, start_time
 
 HEARTBEAT_S = 5.0
@@ -92,7 +93,7 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             with atomic(self.root / ".write-test") as path:
                 path.write_bytes(b"ok")
-            (self.root / ".write-test").unlink()
+            (self.root / ".write-test").unlink(missing_ok=True)  # another process may do the same
         except OSError as error:
             raise UsageError(
                 f"results folder {self.root} cannot be written: {error.strerror}; choose another with --results DIR"
@@ -119,6 +120,26 @@ class Store:
         if status.state == "running" and not is_alive(vars(status), folder / "status.json"):
             return "lost", status
         return status.state, status
+
+    def worker(self, folder: Path) -> Holder | None:
+        """Return the process that works on a unit; None where none does."""
+        process, status = holder(folder), self.status(folder)
+        if process is None and status is not None and status.state == "running":
+            process = holder_of({**vars(status), "since": status.started}, folder / "status.json")
+        return process
+
+    def last_seen(self, folder: Path) -> tuple[str, float]:
+        """Return the process that works on a unit and cannot be seen from here, with the date of its last sign of life.
+
+        Returns:
+            The process and the date as a text, and the date in seconds since 1970; "" and 0 where there is no such process.
+
+        """
+        process = self.worker(folder)
+        if process is None or process.silence is None:
+            return "", 0.0
+        date = max(path.stat().st_mtime for path in (folder / "status.json", *folder.glob("lease.*")) if path.exists())
+        return f"{process}, as last seen {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(date))}", date
 
     def names(self, kind: str) -> frozenset[str]:
         """Return the keys that have a folder, of "stages" or "trials": one look instead of one for each."""

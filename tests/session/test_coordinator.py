@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 import torch
 
 from drnbench.execution.base import Event, Executor
 from drnbench.execution.worker import FULL
 from drnbench.session.coordinator import Coordinator
 from drnbench.session.declared import declare, read_overrides
+from drnbench.session.items import todo
 from drnbench.store import Status, Store
-from drnbench.store.leases import claim
+from drnbench.store.leases import claim, needed_units
 from tests.helpers import write_study
 
 
@@ -207,3 +211,132 @@ def test_ctrl_c_while_the_first_process_starts_ends_the_run(tmp_path):
     assert Coordinator(plan, store, executor, []).run().interrupted
     (key,) = executor.tries
     assert claim(store.stage(key)) is not None, "its lease is given back"
+
+
+def begin(tmp_path, *, finished=False, rerun=None, **options):
+    """A coordinator that has planned a study, and its parts; the study was run to its end before, where `finished`."""
+    store = Store(tmp_path / "r")
+    declared = declare(write_study(tmp_path, rhos=(0.0,)), "quick")
+    if finished:
+        everything = FakeExecutor(store, lambda unit, _: (done(unit), 0))
+        Coordinator(declared.plan(store), store, everything, []).run()
+    plan = declared.plan(store)
+    executor = FakeExecutor(store, lambda unit, _: (done(unit), 0))
+    return Coordinator(plan, store, executor, [], rerun, **options), executor, store, declared
+
+
+def clean_weights(store):
+    for path in store.root.glob("stages/*/checkpoint.pt"):
+        path.unlink()
+
+
+def test_weights_that_are_cleaned_between_plan_and_start_are_made_again(tmp_path):
+    coordinator, _, store, declared = begin(tmp_path, finished=True)
+    for path in store.root.glob("trials/*/status.json"):
+        path.unlink()
+    plan = declared.plan(store)
+    executor = FakeExecutor(store, lambda unit, _: (done(unit), 0))
+    coordinator = Coordinator(plan, store, executor, [])
+    clean_weights(store)
+    outcome = coordinator.run()
+    assert (outcome.trained, outcome.scored, outcome.failed) == (len(plan.stages), 3, [])
+    assert set(executor.tries.values()) == {1}
+
+
+def test_weights_that_are_cleaned_under_a_unit_that_runs_are_made_again(tmp_path):
+    store = Store(tmp_path / "r")
+    removed = []
+
+    def fate(unit, _):
+        if unit.kind == "stage" and unit.depth == 1 and not removed:
+            removed.append(store.stage(unit.before) / "checkpoint.pt")
+            removed[0].unlink()
+            return Status("failed", kind="error", message=f"FileNotFoundError: '{removed[0]}'"), 1
+        return done(unit), 0
+
+    outcome, executor, _, _ = run(tmp_path, fate)
+    assert outcome.failed == []
+    assert sorted(executor.tries.values()) == [1, 1, 1, 1, 2, 2], (
+        "the stage that was cleaned, and the one that needs it"
+    )
+    assert removed[0].exists()
+
+
+def test_a_stage_that_another_coordinator_needed_no_more_is_not_trained_again(tmp_path):
+    """It trained the stage and scored its trials, and `clean` took the weights."""
+    coordinator, executor, store, declared = begin(tmp_path)
+    other = FakeExecutor(store, lambda unit, _: (done(unit), 0))
+    Coordinator(declared.plan(store), store, other, []).run()
+    clean_weights(store)
+    outcome = coordinator.run()
+    assert (outcome.trained, outcome.scored, outcome.failed) == (0, 0, [])
+    assert executor.tries == {}
+
+
+def test_a_rerun_of_two_coordinators_makes_each_unit_again_once(tmp_path):
+    coordinator, executor, store, declared = begin(tmp_path, finished=True, rerun="all")
+    other = FakeExecutor(store, lambda unit, _: (done(unit), 0))
+    Coordinator(declared.plan(store), store, other, [], "all").run()
+    assert set(other.tries.values()) == {1}
+    outcome = coordinator.run()
+    assert executor.tries == {}
+    assert outcome.failed == []
+
+
+def test_a_failure_of_another_coordinator_is_not_tried_twice(tmp_path):
+    coordinator, executor, store, declared = begin(tmp_path)
+
+    def fate(unit, _):
+        broken = unit.kind == "stage" and unit.depth == 0
+        return (Status("failed", kind="error", message="no") if broken else done(unit)), int(broken)
+
+    Coordinator(declared.plan(store), store, FakeExecutor(store, fate), []).run()
+    outcome = coordinator.run()
+    assert [line.split(": ", 1)[1] for line in outcome.failed] == ["error: no"]
+    assert executor.tries == {}
+    again = Coordinator(declared.plan(store), store, executor, [], "failed").run()
+    assert again.failed == []
+    assert set(executor.tries.values()) == {1}
+
+
+def test_a_scored_trial_whose_stage_lacked_cleaned_weights_is_not_failed_for_ever(tmp_path):
+    """As an earlier version left it: the stage was to be made again without need, and its start was gone."""
+    _, executor, store, declared = begin(tmp_path, finished=True)
+    stage = next(node.unit for node in declared.plan(store).stages.values() if node.unit.depth == 1)
+    clean_weights(store)
+    message = f"FileNotFoundError: [Errno 2] No such file or directory: '{store.stage(stage.before)}/checkpoint.pt'"
+    store.write_status(store.stage(stage.key), Status("failed", kind="error", message=message))
+    assert "failed" in {trial.state for trial in declared.plan(store).trials}
+    outcome = Coordinator(declared.plan(store), store, executor, []).run()
+    assert outcome.failed == []
+    assert {trial.state for trial in declared.plan(store).trials} == {"done"}
+
+
+def test_a_run_announces_the_units_that_it_needs(tmp_path):
+    store, announced = Store(tmp_path / "r"), set()
+
+    def fate(unit, _):
+        announced.update(needed_units(store.root))
+        return done(unit), 0
+
+    _, executor, _, _ = run(tmp_path, fate)
+    assert announced >= set(executor.tries)
+    assert not needed_units(store.root)
+
+
+def test_a_run_with_nothing_to_do_but_wait_names_whom_it_waits_for(tmp_path):
+    lines = []
+
+    def waiting(line):
+        lines.append(line)
+        if line:
+            lease.release()
+
+    coordinator, _, store, _ = begin(tmp_path, waiting=waiting)
+    first = next(item.unit for item in todo(declare(tmp_path / "mini.py", "quick").plan(store), None) if not item.needs)
+    lease = claim(store.folder(first))
+    coordinator.run()
+    (line,) = {line for line in lines if line}
+    assert f"process {os.getpid()} on {socket.gethostname()}" in line
+    assert "since" in line
+    assert first.key[:12] in line

@@ -22,6 +22,31 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["a.json"]
 
 
+def test_two_processes_with_one_id_write_one_file(tmp_path):
+    """The first process of every container has the id 1."""
+    path = tmp_path / "a.json"
+    with atomic(path) as first:
+        first.write_text("first")
+        with atomic(path) as second:
+            assert second != first
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_folder_that_another_process_tries_at_the_same_moment_can_be_written(tmp_path, monkeypatch):
+    real = type(tmp_path).unlink
+
+    def unlink(path, missing_ok=False):
+        real(path, missing_ok=True)
+        if path.name == ".write-test" and not missing_ok:
+            raise FileNotFoundError(path)
+
+    monkeypatch.setattr(type(tmp_path), "unlink", unlink)
+    Store(tmp_path / "r").prepare()
+
+
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "stages" / "abc"
