@@ -152,11 +152,16 @@ def unranked(scores: Scores, scored: Iterable[Result]) -> list[str]:
     if any(map(different_images, columns.values())):
         sentences.append("Means over different images are not ranked: none of them is bold or underlined.")
     ranked = {id(result) for column in columns.values() for result in on_the_same_seeds(scores, column)}
-    unranked = dict.fromkeys(r.arm for column in columns.values() for r in column if id(r) not in ranked)
-    if unranked:
-        names, verb = labels.listing(list(unranked), NAMED), "does" if len(unranked) == 1 else "do"
+    places: dict[str, list[str]] = {}
+    for metric in dict.fromkeys(metric for _, metric in columns):
+        cells = [result for (_, own), column in columns.items() if own == metric for result in column]
+        outside = dict.fromkeys(result.arm for result in cells if id(result) not in ranked)
+        if outside:
+            places.setdefault(labels.listing(list(outside), NAMED), []).append(text.style(metric).label)
+    if places:
         alike = "all of an arm's planned seeds" if scores.plan.until else "the same seeds, those that most arms have,"
-        sentences.append(f"Only means over {alike} are ranked: {names} {verb} not compete.")
+        parts = [f"{arms} in {labels.listing(metrics)}" for arms, metrics in places.items()]
+        sentences.append(f"Only means over {alike} are ranked, which leaves out {'; '.join(parts)}.")
     if scores.plan.until and any(len(column) > 1 for column in columns.values()):
         sentences.append(
             "Arms with different numbers of seeds are ranked together: widths, not means, decided on them."

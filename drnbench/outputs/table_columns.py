@@ -159,7 +159,7 @@ def means(
     Means over different images are not ranked, unless one is infinite, on all of its images, and neither are means over
     other seeds than most arms have.
     """
-    entries = [_mean(result, style) for result in results]
+    entries = [_mean(scores, result, style) for result in results]
     contenders: dict[Condition, dict[int, float]] = {}
     for n, (result, line) in enumerate(zip(results, lines, strict=True)):
         if result is not None and result.mean is not None and line.contends:
@@ -186,13 +186,18 @@ def means(
     return entries
 
 
-def _mean(result: Result | None, style: text.MetricStyle) -> Entry:
+def _mean(scores: Scores, result: Result | None, style: text.MetricStyle) -> Entry:
     if result is None or not result.n_seeds:
         return Entry()
-    tail = f"± {text.number(result.half_width, style.decimals)}" if result.half_width is not None else ""
+    half = f"± {text.number(result.half_width, style.decimals)}" if result.half_width is not None else ""
+    tables = (scores.tables.get((result.arm, result.condition, metric)) for metric in scores.metrics[result.condition])
+    seeds, notes = max(len(table) for table in tables if table is not None), []
+    # Another metric of the row, or another row, rests on all seeds or images.
+    if result.n_seeds < seeds:
+        notes.append(f"{result.n_seeds} of {text.count(seeds, 'seed')}")
     if result.n_images < result.all_images:
-        # Another metric of the row, or another row, rests on all images.
-        tail = f"{tail} ({_kept(result.n_images, result)})".lstrip()
+        notes.append(_kept(result.n_images, result))
+    tail = " ".join(filter(None, (half, f"({', '.join(notes)})" if notes else "")))
     return Entry(EMPTY if result.mean is None else text.number(result.mean, style.decimals), tail)
 
 

@@ -195,7 +195,8 @@ def test_means_over_other_seeds_are_not_ranked(store: Store, baseline: dict[str,
     assert "<ins>" not in row(table, "0.3")
     others = [row(table, label) for label in ("0 (baseline)" if baseline else "0", "0.1", "1")]
     assert sum("**" in line for line in others) >= 1
-    assert "Only means over the same seeds, those that most arms have, are ranked: ρ=0.3 does not compete." in table
+    words = "Only means over the same seeds, those that most arms have, are ranked, which leaves out ρ=0.3 in PSNR-Y and SSIM-Y."
+    assert words in table
     if not baseline:
         assert "Not ranked, as their seeds are others: ρ=0.3." in made.headline
 
@@ -247,3 +248,14 @@ def test_the_correction_is_said_of_test_sets_with_several_images(store: Store) -
     assert "are not tested (one test image) against ρ=0" in text
     assert "On photos-test, bicubic ×4, in PSNR-Y: 1 of 3 worse" in text
     assert "Verdicts are after Holm's correction over 8 differences." in text
+
+
+def test_a_mean_over_fewer_seeds_than_another_metric_says_so_and_is_not_ranked(store: Store) -> None:
+    def lost(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        keeps = trial.arm.name != "ρ=0.3" or trial.trial.seed == 0
+        return rows if keeps else rows[rows["metric"] != "ssim_y"]
+
+    _, table = written(store, rho_study(), lambda arm, kernel: 5.0 * (arm.name == "ρ=0.3"), change=lost)
+    assert row(table, "0.3").count("(1 of 3 seeds)") == 2  # SSIM on both test sets
+    assert row(table, "0.3").count("**") == 2 * 2  # PSNR
+    assert "which leaves out ρ=0.3 in SSIM-Y." in table
