@@ -18,6 +18,7 @@ from drnbench.config.protocol import Protocol
 from drnbench.errors import UsageError, nearest
 
 Scalar = bool | int | float | str | None
+Dual = Literal["level", "chain", "single", "linear", "known"]
 Fraction01 = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -130,16 +131,31 @@ class Stage(Frozen):
     eps: Positive = Field(1e-8, description="Adam's epsilon")
     lam: NonNegative = Field(0.1, description="λ, weight of the dual regression loss")
     rho: Fraction01 = Field(0.0, description="ρ, share of unpaired LR images in a batch")
-    dual: Literal["level", "chain", "single"] = Field(
+    dual: Dual = Field(
         "chain",
-        description="D of an unpaired image: level: D0 only, chain: all levels chained, single: one dual s -> 1",
+        description="D: level and chain: a network for each 2x level, of an unpaired image D0 only or all in a row; single: "
+        "one network s -> 1; linear: one learned strided kernel; known: the kernel of the images' degradation",
     )
+    unpaired_dual: Dual | None = Field(
+        None, description="D of unpaired images, their own; none: as `dual` and `dual_of`"
+    )
+    dual_kernel: str | None = Field(None, description="kernel of a known D; none: that of `data`")
+    unpaired_dual_kernel: str | None = Field(
+        None, description="kernel of a known D of unpaired images; none: that of `unpaired`, an oracle"
+    )
+    dual_border: int = Field(0, ge=0, description="LR pixels at each edge of a patch that the dual loss leaves out")
     dual_feats: int = Field(16, ge=1, description="channels of the dual networks")
     dual_of: Literal["shared", "own"] = Field(
         "shared", description="one D for pairs and unpaired images, or a D of its own for the unpaired domain"
     )
     dual_frozen: bool = Field(False, description="D is not trained, only the P before it")
+    unpaired_dual_frozen: bool | None = Field(
+        None, description="the own D of unpaired images is not trained; none: as `dual_frozen`"
+    )
     dual_weights: str | None = Field(None, description="file of D's initial weights: the authors' or a checkpoint.pt")
+    unpaired_dual_weights: str | None = Field(
+        None, description="file of the initial weights of the own D of unpaired images; none: as `dual_weights`"
+    )
     hr_lam: NonNegative = Field(0.0, description="weight of the HR-domain constraint y -> D -> P -> y")
     aux: NonNegative = Field(1.0, description="weight of the outputs below the SR image in the primary loss")
     weights: str | None = Field(None, description="file of initial weights: the authors' or a checkpoint.pt")

@@ -26,6 +26,7 @@ class StageUnit(Frozen):
     unpaired_digest: str | None = None
     weights_digest: str | None = Field(None, description="content of the stage's `weights` when the key was made")
     dual_digest: str | None = Field(None, description="content of the stage's `dual_weights`")
+    unpaired_dual_digest: str | None = Field(None, description="content of the stage's `unpaired_dual_weights`")
     split: int = Field(1, description="parts that a batch is taken in; set at run time, where the stage says `auto`")
     ready_digests: dict[str, str] = Field(
         default_factory=dict, description="fingerprint of each source of precomputed LR images"

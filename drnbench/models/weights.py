@@ -14,9 +14,13 @@ from torch import Tensor, nn
 from drnbench.errors import UsageError
 from drnbench.models import wrapping
 from drnbench.models.dual import DualSingle, dual_per_level, parts
+from drnbench.models.operator import Operator, from_state
 
 State = dict[str, Tensor]
 
+OPERATOR = {"weights", "first"}
+"""Entries of an operator: `drnbench.models.operator.Operator`."""
+DUALS = ("dual", "dual_single", "dual_linear", "dual_known")
 LEVEL = {"dual_module.0.0.weight", "dual_module.1.weight"}
 """Parameters of one per-level dual network, in the authors' files and in those of this package."""
 _DUAL_PREFIX = re.compile(r"((module|model|net|network|\w*dual\w*)\.)*", re.IGNORECASE)
@@ -75,7 +79,7 @@ def read_dual(path: Path) -> list[State]:
     content = read_safely(path)
     if is_checkpoint(content):
         extra = content.get("extra") or {}
-        names = ("dual_unpaired", "dual_single_unpaired", "dual", "dual_single")
+        names = (*(f"{name}_unpaired" for name in DUALS), *DUALS)
         states = dual_states(next((extra[name] for name in names if extra.get(name)), None) or content["model"])
         if not states:
             raise UsageError(
@@ -103,7 +107,7 @@ def load_dual(duals: nn.Module, path: Path) -> None:
     _load_duals(duals, read_dual(path), path)
 
 
-def dual_from_file(path: Path, scale: int) -> nn.ModuleList | DualSingle:
+def dual_from_file(path: Path, scale: int) -> nn.ModuleList | DualSingle | Operator:
     """Build the dual networks of a file, with its number of channels, and load them.
 
     A `DualSingle` of scale 2 and one of scale 3 have equal shapes: there a wrong scale is not detected.
@@ -112,6 +116,8 @@ def dual_from_file(path: Path, scale: int) -> nn.ModuleList | DualSingle:
         UsageError: as `load_dual`; per-level networks at a scale that is no power of two.
     """
     states = read_dual(path)
+    if states[0].keys() == OPERATOR:
+        return from_state(states[0], scale)
     single = _is_single(states[0])
     if not single and scale & (scale - 1):
         raise UsageError(f"{path} holds one dual network for each 2x level, which scale {scale} does not have")
@@ -193,7 +199,7 @@ def _duals(content: Any) -> list[State]:
         return list(content) if all(_is_state(state) and state.keys() == LEVEL for state in content) else []
     if not _is_state(content):
         return []
-    if _is_single(content) or content.keys() == LEVEL:
+    if _is_single(content) or content.keys() in (LEVEL, OPERATOR):
         return [content]
     levels: dict[int, State] = {}
     for name, value in content.items():
@@ -206,11 +212,12 @@ def _duals(content: Any) -> list[State]:
 
 def _load_duals(duals: nn.Module, states: list[State], path: Path) -> None:
     targets = [part.state_dict() for part in parts(duals)]
-    if _is_single(states[0]) != _is_single(targets[0]):
-        kinds = ("one dual network straight from SR to LR", "one dual network for each 2x level")
-        stored, expected = kinds if _is_single(states[0]) else kinds[::-1]
-        setting = "dual = 'single'" if _is_single(states[0]) else "dual = 'level' or 'chain'"
+    (stored, setting), (expected, _) = _described(states[0]), _described(targets[0])
+    if stored != expected:
         raise UsageError(f"{path} holds {stored}, and {expected} is wanted; use {setting} with it, or another file")
+    if states[0].keys() == OPERATOR:
+        _load(duals, states[0], path, "check the scale")
+        return
     have, need = _levels(states), _levels(targets)
     if have != need:
         raise UsageError(
@@ -223,6 +230,15 @@ def _load_duals(duals: nn.Module, states: list[State], path: Path) -> None:
             n, m = state[first].shape[0], target[first].shape[0]
             raise UsageError(f"{path} holds dual networks of {n} channels, and {m} are wanted; set dual_feats = {n}")
         _load(part, state, path, "check the scale and dual_feats")
+
+
+def _described(state: State) -> tuple[str, str]:
+    """Return the kind of a dual network in words, and the setting for it."""
+    if state.keys() == OPERATOR:
+        return "one strided kernel", "dual = 'linear'"
+    if _is_single(state):
+        return "one dual network straight from SR to LR", "dual = 'single'"
+    return "one dual network for each 2x level", "dual = 'level' or 'chain'"
 
 
 def _levels(states: list[State]) -> int:

@@ -107,13 +107,15 @@ class Inputs:
         return self._weights[key]
 
     def dual_weights(self, path: str, method: Resolved, scale: int, stage: Stage) -> str:
-        """Check that a file of dual weights fits the stage's D, and return the digest of its content."""
-        key = canonical_json(["dual", path, stage.scheme, stage.dual, stage.dual_feats, scale])
+        """Check that a file of dual weights fits each D that the stage starts from it; return the digest of its content."""
+        kinds = [stage.scheme, stage.dual, stage.unpaired_dual, stage.dual_of, stage.rho, stage.dual_feats, scale]
+        key = canonical_json(["dual", path, *kinds])
         if key not in self._weights:
             check_file(path)
             model = models.get(method.model).make(scale, **method.options)
             scheme: Any = schemes.get(str(stage.scheme))(model, scale, stage)  # one that uses dual_weights has a D
-            on_demand.weights.load_dual(scheme.extra[scheme.dual_name], Path(path))
+            for name in (name for name, file in scheme.weight_files().items() if file == path):
+                on_demand.weights.load_dual(scheme.extra[name], Path(path))
             self._weights[key] = on_demand.weights.state_digest(Path(path))
             self._note(f"the weights in {path}", self._weights[key], lambda: on_demand.weights.state_digest(Path(path)))
         return self._weights[key]

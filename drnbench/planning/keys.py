@@ -27,11 +27,16 @@ from drnbench.planning.checks import (
 )
 from drnbench.planning.inputs import Inputs
 from drnbench.schemes import schemes
+from drnbench.schemes.dual import has_own_dual, operators, unpaired_kind
 
 SCHEME_FIELDS = frozenset(
-    {"lam", "rho", "dual", "dual_feats", "dual_of", "dual_frozen", "dual_weights", "hr_lam", "aux", "unpaired"}
+    {"lam", "rho", "dual", "dual_feats", "dual_of", "dual_frozen", "dual_weights", "dual_kernel", "dual_border"}
+    | {"unpaired_dual", "unpaired_dual_kernel", "unpaired_dual_frozen", "unpaired_dual_weights"}
+    | {"hr_lam", "aux", "unpaired"}
 )
 """Fields of a stage that enter its key only if its scheme uses them."""
+LATER = {"dual_border": 0, "unpaired_dual": None, "unpaired_dual_frozen": None}
+"""Fields that were added when results existed already, with their defaults: they enter a key only where they are set."""
 
 
 class _Method(NamedTuple):
@@ -180,6 +185,15 @@ class Keys:
         if stage.dual_weights is not None and "dual_weights" in uses:
             with prefixed(f"{stage.name}.dual_weights: "):
                 dual_weights = self.inputs.dual_weights(stage.dual_weights, method, scale, stage)
+        own: dict[str, Any] = {}
+        if stage.unpaired_dual_weights is not None and "unpaired_dual_weights" in uses:
+            with prefixed(f"{stage.name}.unpaired_dual_weights: "):
+                own["unpaired_dual_weights"] = self.inputs.dual_weights(
+                    stage.unpaired_dual_weights, method, scale, stage
+                )
+        for field, spec, _ in operators(stage):
+            if field in uses:
+                own[field] = self.inputs.kernel(spec).content
         content = {
             "kind": "stage",
             "model": {"name": method.model, **method.options},
@@ -189,6 +203,7 @@ class Keys:
             "unpaired": unpaired,
             "weights": weights,
             "dual_weights": dual_weights,
+            **own,
         }
         declared_data = ((stage.data, data), (stage.unpaired, unpaired))
         digests = {
@@ -196,6 +211,7 @@ class Keys:
             "unpaired_digest": unpaired["images"] if unpaired else None,
             "weights_digest": weights,
             "dual_digest": dual_weights,
+            "unpaired_dual_digest": own.get("unpaired_dual_weights"),
             "ready_digests": {str(d.lr): made["lr"] for d, made in declared_data if d and made and "lr" in made},
             "kernel_digests": {d.kernel: read for d, made in declared_data if d and made and (read := self._file(d))},
         }
@@ -263,7 +279,19 @@ class Keys:
 
 def _semantic_fields(stage: Stage, uses: frozenset[str]) -> dict[str, Any]:
     """Return the fields of a stage that reach its numbers, files and images aside."""
-    fields = stage.model_dump(exclude={"name", "data", "unpaired", "weights", "dual_weights", *(SCHEME_FIELDS - uses)})
+    by_content = {"name", "data", "unpaired", "weights", "dual_weights", "unpaired_dual_weights"}
+    by_content |= {"dual_kernel", "unpaired_dual_kernel"}
+    fields = stage.model_dump(exclude={*by_content, *(SCHEME_FIELDS - uses)})
+    fields = {name: value for name, value in fields.items() if name not in LATER or value != LATER[name]}
+    kinds = {stage.dual, unpaired_kind(stage)} if "unpaired" in uses else {stage.dual}
+    if not kinds & {"level", "chain", "single"}:
+        fields.pop("dual_feats", None)
+    if kinds == {"known"}:
+        fields.pop("dual_frozen", None)
+    if stage.unpaired_dual == stage.dual:
+        fields.pop("unpaired_dual", None)  # an own D of the same kind, as dual_of = "own" says
+    if "dual_of" in fields and has_own_dual(stage):
+        fields["dual_of"] = "own"
     if stage.dual == "level" and "dual" in uses and "unpaired" not in uses:
         fields["dual"] = "chain"  # the readings differ on unpaired images alone
     if stage.accumulate == 1:

@@ -167,6 +167,10 @@ class Scheme(ABC):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return scalar losses; `total` is minimised, the others are logged."""
 
+    def weight_files(self) -> dict[str, str]:
+        """Return the files of initial weights that the stage names for extra networks, by the network's name."""
+        return {}
+
     def prepare(self, device: torch.device) -> None:
         """Move everything to the device and make the optimisers."""
         self.device = device

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import copy
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from drnbench.config.trial import Stage
 from drnbench.data.sampling import unpaired_count
+from drnbench.degradations import parse
+from drnbench.degradations.kernel import Kernel
 from drnbench.errors import UsageError
 from drnbench.models import Model, on_demand
 from drnbench.schemes import schemes
@@ -15,8 +18,12 @@ from drnbench.schemes.supervised import primary_loss
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-SHAPE = frozenset({"dual", "dual_feats", "dual_weights", "dual_frozen"})
+SHAPE = frozenset({"dual", "dual_feats", "dual_weights", "dual_frozen", "dual_kernel", "dual_border"})
 """Fields of the shape, the weights and the training of D."""
+OWN = frozenset({"unpaired_dual", "unpaired_dual_kernel", "unpaired_dual_frozen", "unpaired_dual_weights"})
+"""Fields of a D of their own for unpaired images."""
+NETWORKS = {"level": "dual", "chain": "dual", "single": "dual_single", "linear": "dual_linear", "known": "dual_known"}
+"""Kinds of D, and the name of the network among those beside P."""
 
 
 @schemes.register("paired")
@@ -40,36 +47,66 @@ class Paired(Scheme):
     def check(cls, stage: Stage, where: str, *, model: Model, scale: int) -> None:
         """See `Scheme.check`."""
         super().check(stage, where, model=model, scale=scale)
-        if stage.dual != "single" and not model.multiscale:
+        for name, kind in (("dual", stage.dual), ("unpaired_dual", stage.unpaired_dual)):
+            if kind in {"level", "chain"} and not model.multiscale:
+                raise UsageError(
+                    f"{where}.{name}: {kind!r} needs an output at each 2x level; for this model use {name} = 'single'"
+                )
+        if stage.patch // scale <= 2 * stage.dual_border:
             raise UsageError(
-                f"{where}.dual: {stage.dual!r} needs an output at each 2x level; for this model use dual = 'single'"
+                f"{where}.dual_border: {stage.dual_border} LR pixels at each edge leave nothing of a patch of "
+                f"{stage.patch // scale}; set a smaller border or a larger patch"
             )
+        for name, spec, data in operators(stage):
+            check_operator(f"{where}.{name}", spec, data)
 
     @classmethod
     def check_start(cls, stage: Stage, where: str, before: Stage | None) -> None:
         """Refuse a frozen D that was never trained."""
         super().check_start(stage, where, before)
-        if stage.dual_frozen and not has_trained_dual(stage, before):
+        if stage.dual_frozen and stage.dual != "known" and not has_trained_dual(stage, before):
             raise UsageError(
                 f"{where}.dual_frozen: D would stay as it was initialised; train the same D in the stage before, "
                 "or give dual_weights = FILE"
             )
 
     def build_networks(self) -> dict[str, nn.Module]:
-        """`dual`: a list with one D for each level; `dual_single`: one D."""
+        """Return D: a list with a network for each level, or a single one; see `NETWORKS`."""
         network = self.make_dual()
-        network.requires_grad_(not self.stage.dual_frozen)
-        return {self.dual_name: network}
+        return {self.dual_name: network.requires_grad_(not self.stage.dual_frozen and self.stage.dual != "known")}
 
     def make_dual(self) -> nn.Module:
         """Return a fresh D of the stage's shape."""
-        make = on_demand.dual.DualSingle if self.stage.dual == "single" else on_demand.dual.dual_per_level
+        return self._make(self.stage.dual, self.stage.dual_kernel or self.stage.data.kernel)
+
+    def _make(self, kind: str, kernel: str) -> nn.Module:
+        if kind == "known":
+            return on_demand.operator.known(parse(kernel), self.scale)
+        if kind == "linear":
+            return on_demand.operator.learned(self.scale)
+        make = on_demand.dual.DualSingle if kind == "single" else on_demand.dual.dual_per_level
         return make(self.scale, self.stage.dual_feats)
 
     @property
     def dual_name(self) -> str:
         """The name of D among the extra networks."""
-        return "dual_single" if self.stage.dual == "single" else "dual"
+        return NETWORKS[self.stage.dual]
+
+    def weight_files(self) -> dict[str, str]:
+        """See `Scheme.weight_files`."""
+        return (
+            {self.dual_name: self.stage.dual_weights} if self.stage.dual_weights and self.stage.dual != "known" else {}
+        )
+
+    def load_networks(self, state: dict[str, object]) -> list[str]:
+        """See `Scheme.load_networks`; a known D is that of this stage."""
+        kept = {
+            name: copy.deepcopy(net.state_dict()) for name, net in self.extra.items() if name.startswith("dual_known")
+        }
+        fresh = super().load_networks(state)
+        for name, weights in kept.items():
+            self.extra[name].load_state_dict(weights)
+        return [name for name in fresh if name not in kept]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """`primary`, `dual` (before λ), `hr_dual` (before its weight, where it has one) and `total`.
@@ -94,29 +131,38 @@ class Paired(Scheme):
                 hr = d(hr)
         return hr.float()
 
+    def _distance(self, back: Tensor, target: Tensor, factor: int = 1) -> Tensor:
+        """Return `l1_sum` without the border, whose width in pixels is the stage's times `factor`."""
+        if (edge := self.stage.dual_border * factor) == 0:
+            return l1_sum(back, target)
+        return l1_sum(back[..., edge:-edge, edge:-edge], target[..., edge:-edge, edge:-edge])
+
     def _dual_on_pairs(self, outputs: tuple[Tensor, ...], batch: Batch) -> Tensor:
         n = batch.n_pairs
-        if self.stage.dual == "single":
-            return l1_sum(self.degrade(outputs[-1][:n]), batch.lr[:n])
+        if self.stage.dual not in {"level", "chain"}:
+            return self._distance(self.degrade(outputs[-1][:n]), batch.lr[:n])
         with self.autocast():
             back = [d(out[:n]) for d, out in zip(on_demand.dual.parts(self.extra["dual"]), outputs[1:], strict=True)]
         factors = sorted(batch.pyramid, reverse=True)[:-1]
-        terms = [l1_sum(b.float(), batch.pyramid[factor]) for b, factor in zip(back, factors, strict=True)]
+        terms = [
+            self._distance(b.float(), batch.pyramid[factor], self.scale // factor)
+            for b, factor in zip(back, factors, strict=True)
+        ]
         return sum(terms[1:], terms[0])
 
     def _dual_on_unpaired(self, outputs: tuple[Tensor, ...], batch: Batch) -> Tensor:
         """Return Eq. 2's second term for images without HR, whose only target is the image itself.
 
         level: D0 on the 2x output, which leaves the upper layers of P without a gradient from these images.
-        chain: all D in a row on the final output. single: the one D on the final output.
+        chain: all D in a row on the final output. single, linear, known: the one D on the final output.
         """
         n, x = batch.n_pairs, batch.lr[batch.n_pairs :]
         name = self.unpaired_name
-        if self.stage.dual != "level":
-            return l1_sum(self.degrade(outputs[-1][n:], name), x)
+        if (self.stage.unpaired_dual or self.stage.dual) != "level":
+            return self._distance(self.degrade(outputs[-1][n:], name), x)
         with self.autocast():
             back = on_demand.dual.parts(self.extra[name])[0](outputs[1][n:])
-        return l1_sum(back.float(), x)
+        return self._distance(back.float(), x)
 
     @property
     def unpaired_name(self) -> str:
@@ -134,8 +180,8 @@ class Unpaired(Paired):
     """Eq. 2 and Algorithm 1: a share ρ of each batch are LR images without HR, which enter the dual term alone.
 
     ρ = 0 is fine-tuning on pairs, the "unadapted" arm; ρ = 1 has no pairs at all, and only D relates P to images.
-    With `dual_of` = "own" a second D is applied to unpaired images, which starts as a copy of the first if the stage
-    before has no second.
+    With `dual_of` = "own", with `unpaired_dual` and with a known D a second D is applied to unpaired images. A learned one
+    starts from its own file, from the second D of the stage before, or as a copy of the first D where that is of its shape.
     """
 
     summary: ClassVar[str] = "dual regression with a share rho of unpaired LR images (Eq. 2, Algorithm 1)"
@@ -144,7 +190,8 @@ class Unpaired(Paired):
     @classmethod
     def uses(cls, stage: Stage) -> frozenset[str]:
         """λ, ρ, the shape of D, and the unpaired data (and a D of their own) if ρ is above 0."""
-        return super().uses(stage) | ({"rho", "unpaired", "dual_of"} if stage.rho > 0 else {"rho"})
+        own = {"rho", "unpaired", "dual_of", *OWN} if stage.rho > 0 else {"rho"}
+        return super().uses(stage) | own
 
     @classmethod
     def mix(cls, stage: Stage, step: int) -> Mix:
@@ -160,30 +207,116 @@ class Unpaired(Paired):
             raise UsageError(
                 f"{where}.unpaired: rho = {stage.rho:g} needs unpaired=Data(...), the LR images without HR"
             )
+        for name in ("unpaired_dual_weights", "unpaired_dual_frozen"):
+            if getattr(stage, name) is not None and not has_own_dual(stage.model_copy(update={"rho": 1.0})):
+                raise UsageError(
+                    f"{where}.{name}: unpaired images have no D of their own; set unpaired_dual or dual_of = 'own'"
+                )
+
+    @classmethod
+    def check_start(cls, stage: Stage, where: str, before: Stage | None) -> None:
+        """Refuse a frozen D that was never trained, for unpaired images too."""
+        super().check_start(stage, where, before)
+        if has_own_dual(stage) and is_frozen(stage, unpaired=True) and unpaired_kind(stage) != "known":
+            alike = stage.model_copy(
+                update={
+                    "dual": unpaired_kind(stage),
+                    "dual_weights": stage.unpaired_dual_weights
+                    or (stage.dual_weights if NETWORKS[stage.dual] == NETWORKS[unpaired_kind(stage)] else None),
+                }
+            )
+            earlier = before.model_copy(update={"dual": unpaired_kind(before)}) if before is not None else None
+            if not has_trained_dual(alike, before) and not has_trained_dual(alike, earlier):
+                raise UsageError(
+                    f"{where}.unpaired_dual_frozen: the D of unpaired images would stay as it was initialised; train it in "
+                    "the stage before (scheme 'dual-fit'), or give unpaired_dual_weights = FILE"
+                )
 
     def build_networks(self) -> dict[str, nn.Module]:
-        """Return the D of pairs, and `dual_unpaired` if the stage has a D of its own for unpaired images."""
+        """Return the D of pairs, and one whose name ends in `_unpaired` if unpaired images have a D of their own."""
         networks = super().build_networks()
-        if self._own:
-            networks[self.unpaired_name] = self.make_dual()
-            networks[self.unpaired_name].requires_grad_(not self.stage.dual_frozen)
+        if has_own_dual(self.stage):
+            kind = unpaired_kind(self.stage)
+            network = self._make(kind, unpaired_kernel(self.stage))
+            networks[self.unpaired_name] = network.requires_grad_(
+                kind != "known" and not is_frozen(self.stage, unpaired=True)
+            )
         return networks
 
     @property
-    def _own(self) -> bool:
-        return self.stage.dual_of == "own" and self.stage.rho > 0
-
-    @property
     def unpaired_name(self) -> str:
-        """`dual`, or `dual_unpaired`."""
-        return f"{self.dual_name}_unpaired" if self._own else self.dual_name
+        """The name of the D that is applied to unpaired images: that of pairs, or with `_unpaired`."""
+        return f"{NETWORKS[unpaired_kind(self.stage)]}_unpaired" if has_own_dual(self.stage) else self.dual_name
+
+    def weight_files(self) -> dict[str, str]:
+        """See `Scheme.weight_files`."""
+        files = super().weight_files()
+        kind = unpaired_kind(self.stage)
+        if has_own_dual(self.stage) and kind != "known":
+            alike = files.get(self.dual_name) if NETWORKS[kind] == self.dual_name else None
+            if path := self.stage.unpaired_dual_weights or alike:
+                files[self.unpaired_name] = path
+        return files
 
     def load_networks(self, state: dict[str, object]) -> list[str]:
-        """See `Scheme.load_networks`; a second D that the stage before does not have starts as a copy of the first."""
+        """See `Scheme.load_networks`; a second D that the stage before does not have starts as a copy of its first."""
         fresh = super().load_networks(state)
-        if self._own and self.unpaired_name in fresh and self.dual_name not in fresh:
-            self.extra[self.unpaired_name].load_state_dict(self.extra[self.dual_name].state_dict())
+        if self.unpaired_name in fresh:
+            network = self.extra[self.unpaired_name]
+            saved = cast("dict[str, dict[str, Tensor]]", state["extra"]).get(
+                self.unpaired_name.removesuffix("_unpaired"), {}
+            )
+            if {k: v.shape for k, v in saved.items()} == {k: v.shape for k, v in network.state_dict().items()}:
+                network.load_state_dict(saved)
         return fresh
+
+
+def unpaired_kind(stage: Stage) -> str:
+    """Return the kind of the D of unpaired images."""
+    return stage.unpaired_dual or stage.dual
+
+
+def has_own_dual(stage: Stage) -> bool:
+    """Return True if unpaired images have a D of their own."""
+    return stage.rho > 0 and (stage.dual_of == "own" or stage.unpaired_dual is not None or stage.dual == "known")
+
+
+def is_frozen(stage: Stage, *, unpaired: bool) -> bool:
+    """Return True if the D of pairs, or the own D of unpaired images, is declared frozen."""
+    own = stage.unpaired_dual_frozen
+    return own if unpaired and own is not None else stage.dual_frozen
+
+
+def unpaired_kernel(stage: Stage) -> str:
+    """Return the kernel of a known D of unpaired images."""
+    return stage.unpaired_dual_kernel or (stage.unpaired.kernel if stage.unpaired is not None else stage.data.kernel)
+
+
+def operators(stage: Stage) -> list[tuple[str, str, str]]:
+    """Return each known D of a stage: the field of its kernel, the kernel, and the field of the data it is taken from."""
+    known = []
+    if stage.dual == "known":
+        known.append(("dual_kernel", stage.dual_kernel or stage.data.kernel, "data.kernel"))
+    if unpaired_kind(stage) == "known" and has_own_dual(stage):
+        known.append(("unpaired_dual_kernel", unpaired_kernel(stage), "unpaired.kernel"))
+    return known
+
+
+def check_operator(where: str, spec: str, taken_from: str) -> None:
+    """Refuse a kernel that is no operator on images.
+
+    Raises:
+        UsageError: no such kernel, or one that does not state its weights.
+    """
+    try:
+        kernel = parse(spec)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+    if type(kernel).taps is Kernel.taps or kernel.real:
+        raise UsageError(
+            f"{where}: a known D needs a kernel that states its weights, and {spec!r} (of {taken_from} unless given) does not; "
+            "name one, such as gaussian:sigma=2.0 or file:path=FILE"
+        )
 
 
 def has_trained_dual(stage: Stage, before: Stage | None) -> bool:
@@ -192,7 +325,9 @@ def has_trained_dual(stage: Stage, before: Stage | None) -> bool:
         return True
     if before is None or before.scheme is None:
         return False
-    single = {stage.dual == "single", before.dual == "single"}
+    sized = NETWORKS[stage.dual] in {"dual", "dual_single"}
     return (
-        "dual" in schemes.get(before.scheme).uses(before) and len(single) == 1 and before.dual_feats == stage.dual_feats
+        "dual" in schemes.get(before.scheme).uses(before)
+        and NETWORKS[before.dual] == NETWORKS[stage.dual]
+        and (before.dual_feats == stage.dual_feats or not sized)
     )

@@ -9,7 +9,7 @@ from drnbench.degradations.resize import downsample, round_half_up
 from drnbench.errors import UsageError
 from drnbench.models import Model
 from drnbench.schemes import schemes
-from drnbench.schemes.base import Batch, Mix, l1_sum
+from drnbench.schemes.base import Batch, Mix
 from drnbench.schemes.dual import SHAPE, Paired, has_trained_dual
 from drnbench.schemes.supervised import primary_loss
 
@@ -45,6 +45,8 @@ class DualFit(Paired):
     def check(cls, stage: Stage, where: str, *, model: Model, scale: int) -> None:
         """See `Scheme.check`."""
         super().check(stage, where, model=model, scale=scale)
+        if stage.dual == "known":
+            raise UsageError(f"{where}.dual: a known D has nothing to fit; use 'linear', 'chain' or 'single'")
         if stage.unpaired is None:
             raise UsageError(f"{where}.unpaired: scheme 'dual-fit' needs unpaired=Data(...), the LR images without HR")
 
@@ -65,7 +67,7 @@ class DualFit(Paired):
 
         with torch.no_grad():
             sr = self.run_model(batch.lr)[-1]
-        dual = l1_sum(self.degrade(sr), batch.lr) / len(batch.lr)
+        dual = self._distance(self.degrade(sr), batch.lr) / len(batch.lr)
         return {"dual": dual, "total": dual}
 
 
@@ -78,7 +80,7 @@ class DualSynth(Paired):
     @classmethod
     def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003
         """The shape of D."""
-        return (SHAPE - {"dual_frozen"}) | {"aux"}
+        return (SHAPE - {"dual_frozen", "dual_border"}) | {"aux"}
 
     @classmethod
     def mix(cls, stage: Stage, step: int) -> Mix:  # noqa: ARG003
@@ -88,7 +90,7 @@ class DualSynth(Paired):
     @classmethod
     def check_start(cls, stage: Stage, where: str, before: Stage | None) -> None:
         """Refuse a D that was never trained."""
-        if not has_trained_dual(stage, before):
+        if stage.dual != "known" and not has_trained_dual(stage, before):
             raise UsageError(
                 f"{where}: scheme 'dual-synth' needs a fitted D of its shape: a stage before with scheme 'dual-fit' "
                 "(or 'paired'), or dual_weights = FILE"

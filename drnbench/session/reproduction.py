@@ -186,7 +186,11 @@ def check_data(record: Recorded, cache: Path) -> None:
         for data, digest in ((stage.data, unit.data_digest), (stage.unpaired, unit.unpaired_digest)):
             if data is not None and digest is not None:
                 small(images(data.source, digest), data.lr, unit.scale, unit.ready_digests.get(str(data.lr)))
-        for path, weights in ((stage.weights, unit.weights_digest), (stage.dual_weights, unit.dual_digest)):
+        for path, weights in (
+            (stage.weights, unit.weights_digest),
+            (stage.dual_weights, unit.dual_digest),
+            (stage.unpaired_dual_weights, unit.unpaired_dual_digest),
+        ):
             if path is not None and weights is not None:
                 if not Path(path).is_file():
                     raise DataError(f"cannot be reproduced: the weights {path} are gone")

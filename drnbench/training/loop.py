@@ -149,15 +149,18 @@ def _start(scheme: Scheme, unit: StageUnit, store: Store) -> None:
     _check_weights(unit)
     if stage.weights is not None:
         load_weights(scheme.model, Path(stage.weights))
-    if stage.dual_weights is not None and unit.dual_digest is not None:
-        for name in (name for name in scheme.extra if name.startswith("dual")):
-            load_dual(scheme.extra[name], Path(stage.dual_weights))
+    for name, file in scheme.weight_files().items():
+        load_dual(scheme.extra[name], Path(file))
     _check_weights(unit)  # again: they may have been replaced between the check and the reading
 
 
 def _check_weights(unit: StageUnit) -> None:
     stage = unit.stage
-    for path, digest in ((stage.weights, unit.weights_digest), (stage.dual_weights, unit.dual_digest)):
+    for path, digest in (
+        (stage.weights, unit.weights_digest),
+        (stage.dual_weights, unit.dual_digest),
+        (stage.unpaired_dual_weights, unit.unpaired_dual_digest),
+    ):
         if path is not None and digest is not None and state_digest(Path(path)) != digest:
             raise ChangedError(f"the weights in {path} changed since the plan was made; run the study again")
 
