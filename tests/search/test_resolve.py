@@ -3,6 +3,7 @@
 import pytest
 
 from drnbench import Axis, Curve, Evaluate
+from drnbench.config.study import Until
 from drnbench.errors import UsageError
 from drnbench.search import Choice, Float, Int, Maximise, Median, Minimise, Steps
 from drnbench.search.resolve import expanded, resolve_search, signature
@@ -107,6 +108,8 @@ def test_profiles_and_sets_change_the_sizes_of_a_search():
         ({}, {"profile": "paper"}, "unknown profile 'paper'"),
         ({}, {"sets": {"adapt.lam": 1}}, "the search sets this path"),
         ({}, {"sets": {"seeds": 4}}, "search.fresh_seeds"),
+        ({}, {"sets": {"seeds": "until"}}, "search.fresh_seeds"),
+        ({}, {"sets": {"seeds.half_width": 0.05, "seeds.at_most": 5}}, "search.fresh_seeds"),
         ({}, {"sets": {"search.trails": 4}}, "did you mean 'trials'"),
         ({}, {"sets": {"search.trials": 0}}, "trials"),
     ],
@@ -129,6 +132,7 @@ def test_validation_must_be_there_where_it_is_looked_at(objectives):
     [
         ({"axes": [Axis("adapt.rho", [0, 1])]}, "has no axes"),
         ({"seeds": 4}, "fresh_seeds"),
+        ({"seeds": Until(0.05)}, "fresh_seeds"),
         ({"outputs": [Curve(x="adapt.rho")]}, "a search has one, 'search'"),
         ({"control": "true pairs"}, "is a named arm"),
     ],
