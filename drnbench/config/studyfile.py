@@ -9,11 +9,12 @@ import runpy
 import sys
 import traceback
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 
 from drnbench.config.study import Study
 from drnbench.errors import DrnbenchError, UsageError, nearest
+from drnbench.registry import distribution
 
 
 def load(path: Path) -> tuple[Study, str, str, dict[Path, str | None]]:
@@ -64,7 +65,7 @@ def _modules_beside(folder: Path) -> Iterator[list[Path]]:
     others = {
         name: module
         for name, module in sys.modules.items()
-        if name.partition(".")[0] in names - sys.stdlib_module_names and not _is_installed(module)
+        if name.partition(".")[0] in names - sys.stdlib_module_names and not _is_installed(name, module)
     }
     bytecode, before = sys.dont_write_bytecode, set(sys.modules)
     for name in others:
@@ -78,22 +79,33 @@ def _modules_beside(folder: Path) -> Iterator[list[Path]]:
         sys.dont_write_bytecode = bytecode
         sys.path.remove(str(folder))
         for name in set(sys.modules) - before | others.keys():
-            if name in others or _is_inside(sys.modules[name], folder):
-                module = sys.modules.pop(name, None)
-                files += [Path(file)] if (file := getattr(module, "__file__", None)) else []
+            module = sys.modules.get(name)
+            if name in others or (_is_inside(module, folder) and not _is_installed(name, module)):
+                sys.modules.pop(name, None)
+                files += [place for place in _places(module) if place.suffix == ".py"]
         sys.modules.update(others)
 
 
-def _is_installed(module: ModuleType) -> bool:
-    file = getattr(module, "__file__", None) or ""
-    return module.__name__.partition(".")[0] in {"drnbench", "__main__"} or not {
-        "site-packages", "dist-packages"
-    }.isdisjoint(Path(file).parts)  # fmt: skip
+def _is_installed(name: str, module: object) -> bool:
+    folders = {"site-packages", "dist-packages"}
+    package = name.partition(".")[0]
+    # Importing a plug-in a second time would register it twice, which is an error.
+    if package in {"drnbench", "__main__"} or distribution(package) is not None:
+        return True
+    return any(folders & set(place.parts) for place in _places(module))
 
 
-def _is_inside(module: ModuleType, folder: Path) -> bool:
-    files = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
-    return any(file and Path(file).is_relative_to(folder) for file in files) and not _is_installed(module)
+def _is_inside(module: object, folder: Path) -> bool:
+    return any(place.is_relative_to(folder) for place in _places(module))
+
+
+def _places(module: object) -> list[Path]:
+    """Return the file of a module, or the folders of a package without one; [] for what only looks like a module."""
+    spec = getattr(module, "__dict__", {}).get("__spec__")
+    if not isinstance(spec, ModuleSpec):
+        return []
+    places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
+    return [Path(place) for place in places if place]
 
 
 def file_digest(path: Path) -> str | None:

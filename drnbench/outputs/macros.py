@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from drnbench.outputs import failed_seeds
 from drnbench.outputs.base import Macros, StudyResults
-from drnbench.render import text
+from drnbench.render import latex_text, text
 from drnbench.render.latex_text import escape
 from drnbench.render.spelling import letters, mark
 from drnbench.results.costs import Cost
@@ -53,8 +53,10 @@ def render(study: StudyResults, more: Iterable[Macros], quantities: Iterable[str
         rivals = {rival for quantity in macros.bodies for rival in claims[f"{quantity}{name}"]} - {macros.name}
         commands = _unique(f"{name}{_suffix(macros.name, rivals)}", macros.bodies, used)
         used |= commands.keys()
-        comment = " ".join(macros.comment.split())
-        lines += [f"% {comment}", *(_command(command, body) for command, body in commands.items())]
+        lines += [
+            latex_text.comment(" ".join(macros.comment.split())),
+            *(_command(command, body) for command, body in commands.items()),
+        ]
     return "\n".join([*lines, ""])
 
 
@@ -94,7 +96,7 @@ def _header(scores: Scores, quantities: Iterable[str]) -> list[str]:
         "% Other scripts: by the names of their letters or by code points. Names that would be equal end in Alt and letters.",
         "% (The data set stands before the kernel where a study has several.) Quantities:",
         *(f"%   {line.format(confidence=scores.confidence)}" for line in QUANTITIES),
-        *(f"%   {line}" for line in quantities),
+        *(latex_text.comment(f"  {line}") for line in quantities),
         "% Units: dB for PSNR, none for SSIM and LPIPS. ?? is a number that is not there (yet).",
         "% For two studies in one paper, \\input each inside a group: {\\input{a/macros} ... }",
     ]

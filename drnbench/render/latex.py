@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from drnbench.render import latex_text
 from drnbench.render.latex_text import breakable, em_width, escape
 from drnbench.render.table import CaptionedTable, Entry, Row, by_metric, column_groups, group_runs
 
@@ -124,8 +125,8 @@ def _floats(
 
 
 def comment(lines: Iterable[str]) -> str:
-    """Return lines, without line ends of their own, as a LaTeX comment."""
-    return "".join(f"% {line}\n" for line in lines)
+    """Return lines as a LaTeX comment; each stays one line whatever it holds."""
+    return "".join(f"{latex_text.comment(line)}\n" for line in lines)
 
 
 def render(table: CaptionedTable, label: str) -> str:
@@ -135,6 +136,7 @@ def render(table: CaptionedTable, label: str) -> str:
     Where the text is narrower than a two-column paper's (a plain article), the table is scaled to it if the paper
     loads graphicx.
     """
+    label = latex_text.label(label)
     size, blocks = _blocks(table)
     narrow = len(blocks) == 1 and _total(table, blocks[0], size) <= COLUMN_PT
     environment, line = ("table", r"\columnwidth") if narrow else ("table*", r"\textwidth")

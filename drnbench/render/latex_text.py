@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from drnbench.render.spelling import GREEK, with_code_points
@@ -51,6 +52,27 @@ def _settable(character: str) -> bool:
     if ord(character) in TABLE:
         return True
     return ord(character) < 0x180 and character.isprintable() and character not in NOT_IN_OT1
+
+
+def comment(text: str) -> str:
+    """Return text as a comment, which TeX ends at the next line end: line ends of every kind become spaces.
+
+    Control characters, which some engines and editors take for line ends, become their code points.
+    """
+    spaced = "".join(" " if character.isspace() else character for character in text)
+    return f"% {with_code_points(spaced, str.isprintable)}"
+
+
+def label(name: str) -> str:
+    r"""Return a name for `\label`: letters, digits and a few signs; another name is told apart by a digest of it.
+
+    >>> label("rho_sweep-7f3a"), label("a}b")
+    ('rho_sweep-7f3a', 'a-b-538c54fe')
+    """
+    plain = re.sub(r"[^A-Za-z0-9_.:+-]", "-", name)
+    return (
+        plain if plain == name else f"{plain}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    )
 
 
 def breakable(text: str) -> str:

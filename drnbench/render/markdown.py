@@ -17,7 +17,8 @@ def _cell(entry: Entry) -> str:
 
 
 def _escape(text: str) -> str:
-    return plain(text).replace("|", "\\|").replace("<", "&lt;")
+    one_line = " ".join(text.splitlines())
+    return plain(one_line).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _grid(rows: list[list[str]], left: list[bool]) -> list[list[str]]:
@@ -58,7 +59,7 @@ def _emphasised(cell: str, entry: Entry) -> str:
 
 def comment(lines: Iterable[str]) -> str:
     """Return lines that Markdown does not show: definitions of a link that nothing refers to."""
-    texts = (line.replace("\\", "\\\\").replace('"', '\\"') for line in lines)
+    texts = (line.replace("\\", "\\\\").replace('"', '\\"').replace("<", "&lt;") for line in lines)
     return "\n" + "".join(f'[//]: # "{text}"\n' for text in texts)
 
 

@@ -21,7 +21,8 @@ MARGIN_MARKS = {"equivalent": "≈", "not worse": "≥"}
 
 def with_columns(text: str, values: Mapping[str, object]) -> str:
     """Return the text of a CSV file with more columns at its end, each of one value; a head that is there stays as it is."""
-    head, *rows = csv.reader(io.StringIO(text))
+    # A carriage return in a name is not quoted by csv, and ends a row for those who read the file.
+    head, *rows = csv.reader(io.StringIO(text.replace("\r", " ")))
     added = {name: value for name, value in values.items() if name not in head}
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

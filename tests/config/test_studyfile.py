@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -53,11 +54,17 @@ def test_packages_and_names_that_others_have_imported(tmp_path, monkeypatch):
     (tmp_path / "a/parts/__init__.py").write_text("from parts.sizes import STEPS\n")
     (tmp_path / "a/parts/sizes.py").write_text("STEPS = 9\n")
     (tmp_path / "a/s.py").write_text(STUDY.format(module="parts"))
-    other = type(sys)("parts")
+    other = ModuleType("parts")
     monkeypatch.setitem(sys.modules, "parts", other)
     assert steps(tmp_path / "a/s.py") == 9
     assert sys.modules["parts"] is other
     assert "parts.sizes" not in sys.modules
+
+
+def test_modules_that_are_no_ordinary_modules_are_left_alone(tmp_path):
+    path = write(tmp_path, "import torch\nimport torch._classes\nSTEPS = 4\n")
+    assert steps(path) == 4
+    assert "torch" in sys.modules
 
 
 def test_a_module_of_the_standard_library_is_not_replaced(tmp_path):
