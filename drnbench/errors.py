@@ -6,6 +6,7 @@
     │       ├── NotFiniteError  an image of a network that has diverged
     │       └── ChangedImageError  an image that has changed since its fingerprint was taken
     └── UnitError           a stage or an evaluation failed while it ran: recorded with its kind
+        ├── DamagedError    a file that it starts from is not whole
         ├── DivergedError   the loss stopped being a number
         └── ChangedError    a file that the plan read has changed since: nothing is wrong with the unit itself
 
@@ -52,6 +53,16 @@ class UnitError(DrnbenchError):
     kind = "error"
 
 
+class DamagedError(UnitError):
+    """A file that a unit starts from is missing or not whole; `path` is that file."""
+
+    kind = "damaged"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} {reason}")
+        self.path, self.reason = path, reason
+
+
 class DivergedError(UnitError):
     """Training produced a loss or a weight that is not finite."""
 
@@ -74,6 +85,10 @@ class ChoiceWarning(DrnbenchWarning):
 
 class PlugInWarning(DrnbenchWarning):
     """A package that adds to a registry cannot be loaded; everything else goes on without it."""
+
+
+class DamageWarning(DrnbenchWarning):
+    """A file of a store is not whole: it counts as missing, and is made again."""
 
 
 def nearest(word: str, names: Iterable[str]) -> str:

@@ -101,7 +101,9 @@ def _state(node: StageNode, estimate: Estimate) -> str:
         return "stale"
     if node.state == "missing" and node.unit.key not in estimate.seconds:
         return "not needed"  # its checkpoint was cleaned away, and everything that starts from it is scored
-    return {"missing": "to run", "lost": "to run on", "interrupted": "to run on"}.get(node.state, node.state)
+    return {"missing": "to run", "damaged": "to run", "lost": "to run on", "interrupted": "to run on"}.get(
+        node.state, node.state
+    )
 
 
 def _time(estimate: Estimate) -> str:

@@ -17,7 +17,7 @@ from drnbench.models import on_demand
 from drnbench.parallel import clock
 from drnbench.render.terminal import columns, size
 from drnbench.results.inventory import Holding, Inventory, resolve
-from drnbench.store import Store, read_json
+from drnbench.store import Store, read_json, stored_rows
 
 RECORDED = ("versions", "hardware", "git", "signature", "data", "code", "plug_ins", "earlier")
 USES = 12
@@ -89,13 +89,13 @@ def _training(store: Store, stages: list[str]) -> dict[str, Any]:
 
 def scores(path: Path) -> list[dict[str, Any]]:
     """Return mean over finite values, number of images and of infinite values by metric, data set and kernel."""
-    if not path.exists():
+    table = stored_rows(path)
+    if table is None:
         return []
     import numpy as np
-    import pandas as pd
 
     out = []
-    rows = pd.read_parquet(path)
+    rows = table.to_pandas()
     group: Any
     for group, group_rows in rows.groupby(["dataset", "kernel", "scale", "metric", "evaluation"], sort=False):
         dataset, kernel, scale, metric, evaluation = group

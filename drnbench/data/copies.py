@@ -7,11 +7,10 @@ are kept by content in `cache/copies/keypoints-VERSION`, results in `cache/copie
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,8 @@ from drnbench.data.keypoints import Keypoints, keypoints, luma
 from drnbench.data.packed import ImageInfo
 from drnbench.data.placements import Candidate, candidates
 from drnbench.parallel import Work
-from drnbench.store.cache_files import lock, write
+from drnbench.store.cache_files import load_record, lock, write
+from drnbench.store.integrity import ALTERED, TRAILER, Fault, encode, report, trailer
 
 COPIES_VERSION = 2
 """Raised when the same images would give other copies or keypoints."""
@@ -100,12 +100,13 @@ class Copy(NamedTuple):
 
 @dataclass
 class _Describe(Work[ImageInfo, None]):
-    """Find the keypoints of an image and keep them; an image that cannot be read is reported by who trains on it."""
+    """Compute the keypoints of an image and keep them; an image that cannot be read is reported by who trains on it."""
 
     cache: Path
 
     def __call__(self, item: ImageInfo) -> None:
-        write(_file(self.cache, item), keypoints(full_image(item)).packed())
+        content = keypoints(full_image(item)).packed()
+        write(_file(self.cache, item), content, trailer(content))
 
 
 def copies(images: Sequence[ImageInfo], others: Sequence[ImageInfo], cache: Path) -> list[Copy]:
@@ -143,13 +144,13 @@ def is_clip(images: Sequence[ImageInfo], cache: Path) -> bool:
 def _stored(images: Sequence[ImageInfo], others: Sequence[ImageInfo], cache: Path, *, within: bool) -> list[Copy]:
     content = [COPIES_VERSION, within, [image.sha for image in images], [other.sha for other in others]]
     key = json_sha256(content)
-    rows = _load(cache).get(key)
+    rows = load_record(_results(cache)).get(key)
     if rows is not None:
         return [Copy(*row) for row in rows]
     result = sorted(_search(images, others, cache, within=within))
     with lock(cache, "copies"):
         # Read again under the lock: another process may have added its sets meanwhile.
-        write(_results(cache), json.dumps(_load(cache) | {key: result}).encode())
+        write(_results(cache), encode(load_record(_results(cache)) | {key: result}).encode())
     return result
 
 
@@ -213,18 +214,24 @@ def _verified(candidate: Candidate, image: ImageInfo, other: ImageInfo) -> Copy 
 
 def _described(images: Sequence[ImageInfo], cache: Path) -> list[Keypoints]:
     """Return the keypoints of images, which are found once."""
-    missing = list({image.sha: image for image in images if not _file(cache, image).is_file()}.values())
+    missing = list({image.sha: image for image in images if _kept(image, cache) is None}.values())
     size = sum(3 * image.height * image.width for image in missing)
     for _ in each_image(_Describe(cache), missing, size, "comparing images"):
         pass
-    return [_read(image, cache) for image in images]
+    return [_kept(image, cache) or keypoints(full_image(image)) for image in images]
 
 
-def _read(image: ImageInfo, cache: Path) -> Keypoints:
+def _kept(image: ImageInfo, cache: Path) -> Keypoints | None:
+    """Return the keypoints of an image from the cache; None where they are missing or not whole."""
     try:
-        return Keypoints.unpacked(_file(cache, image).read_bytes(), image.height, image.width)
-    except (OSError, ValueError):  # it only saves time, so it is made again
-        return keypoints(full_image(image))
+        content = _file(cache, image).read_bytes()
+    except OSError:
+        return None
+    body = content[:-TRAILER]
+    if content[-TRAILER:] != trailer(body):
+        report(Fault(_file(cache, image), ALTERED), "it is made again")
+        return None
+    return Keypoints.unpacked(body, image.height, image.width)
 
 
 @functools.lru_cache(maxsize=128)
@@ -247,11 +254,3 @@ def _file(cache: Path, image: ImageInfo) -> Path:
 
 def _results(cache: Path) -> Path:
     return cache / "copies" / "results.json"
-
-
-def _load(cache: Path) -> dict[str, Any]:
-    try:
-        loaded = json.loads(_results(cache).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return loaded if isinstance(loaded, dict) else {}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from drnbench.data.images import check_file
-from drnbench.store.cache_files import lock, write
+from drnbench.store.cache_files import load_record, lock, write
+from drnbench.store.integrity import encode
 
 
 class FileStamp(NamedTuple):
@@ -66,7 +66,7 @@ def save_records(cache: Path, records: Mapping[FileStamp, PixelRecord]) -> None:
     fresh = {file.path: [file.size, file.time, *record] for file, record in records.items()}
     with lock(cache, "fingerprints"):
         # Read again under the lock: another process may have added its images meanwhile.
-        write(cache / "fingerprints.json", json.dumps(_load(cache) | fresh, indent=0).encode())
+        write(cache / "fingerprints.json", encode(_load(cache) | fresh).encode())
 
 
 def header_size(path: Path) -> tuple[int, int]:
@@ -86,8 +86,4 @@ def header_size(path: Path) -> tuple[int, int]:
 
 
 def _load(cache: Path) -> dict[str, Any]:
-    try:
-        loaded = json.loads((cache / "fingerprints.json").read_bytes())
-    except (OSError, ValueError):
-        return {}  # it only saves time, so it is built again
-    return loaded if isinstance(loaded, dict) else {}
+    return load_record(cache / "fingerprints.json")

@@ -89,7 +89,7 @@ class MeanKernel:
         kernels: dict[str, Any] = {"learned": (self._total / self._count).double().numpy()}
         with contextlib.suppress(UsageError):  # a kernel of another package may not state its weights
             kernels["true"] = centred(parse(kernel).impulse(self.scale), len(self._total)).numpy()
-        with atomic(path) as temporary, temporary.open("wb") as file:
+        with atomic(path, durable=False) as temporary, temporary.open("wb") as file:
             np.savez(file, **kernels)
 
 

@@ -25,7 +25,9 @@ from drnbench.evaluation.dual import MeanKernel, load_dual
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.metric import Item, measure
 from drnbench.models import models
-from drnbench.store import Store, atomic, safe, sample_folder
+from drnbench.models.weights import load_checkpoint
+from drnbench.store import Store, atomic, safe, sample_folder, stored_rows, write_rows
+from drnbench.store.integrity import set_aside
 from drnbench.store.locks import Lock
 
 COLUMNS = ("image", "dataset", "kernel", "scale", "metric", "value", "evaluation", "protocol")
@@ -44,8 +46,7 @@ def load_model(unit: EvaluateUnit, store: Store, device: torch.device) -> nn.Mod
     model = models.get(unit.model).make(unit.scale, **unit.options)
     _check_files(unit)  # again: they may have been replaced between the check and the reading
     if unit.stage is not None:
-        state = torch.load(store.stage(unit.stage) / "checkpoint.pt", map_location="cpu", weights_only=True)
-        model.load_state_dict(state["model"])
+        model.load_state_dict(load_checkpoint(store.stage(unit.stage) / "checkpoint.pt")["model"])
     return model.to(device).eval()
 
 
@@ -111,7 +112,7 @@ def evaluate(
         UnitError: a file or a set of images has changed since the plan, or an image cannot be scored.
     """
     folder = store.trial(unit.key)
-    status = store.status(folder)
+    status = store.look(folder)[1]  # without evaluations where the scores are not whole
     have = list(status.evaluations) if status else []
     missing = [e for e in unit.wanted if e.key not in have]
     upscaler = Upscaler(load_model(unit, store, device), unit.scale, device)
@@ -182,11 +183,12 @@ def _append(path: Path, rows: list[Row]) -> None:
     import pandas as pd
 
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"value": "float64", "scale": "int64"})
-    if path.exists():
-        old = pd.read_parquet(path)
+    if (stored := stored_rows(path)) is not None:
+        old = stored.to_pandas()
         frame = pd.concat([old[~old["evaluation"].isin(set(frame["evaluation"]))], frame], ignore_index=True)
-    with atomic(path) as temporary:
-        frame.to_parquet(temporary, index=False)
+    elif path.exists():
+        set_aside(path)
+    write_rows(path, frame, durable=False)
 
 
 def most_detailed_window(hr: Image, scale: int, side: int = CROP) -> tuple[int, int]:
@@ -223,5 +225,5 @@ def _save_crops(folder: Path, item: Item) -> None:
     if item.hr is not None:
         cuts["hr"] = item.hr[row : row + side, column : column + side]
     for kind, cut in cuts.items():
-        with atomic(folder / f"{item.name}_{kind}.png") as temporary:
+        with atomic(folder / f"{item.name}_{kind}.png", durable=False) as temporary:
             Pillow.fromarray(np.ascontiguousarray(cut)).save(temporary, format="PNG")

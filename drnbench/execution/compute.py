@@ -17,7 +17,7 @@ from drnbench.config.units import EvaluateUnit, StageUnit, Unit
 from drnbench.evaluation.evaluator import evaluate
 from drnbench.execution.worker import Emit
 from drnbench.models.costs import LR_SIZE, costs
-from drnbench.store import Status, Store, read_json, write_json, write_text
+from drnbench.store import Status, Store, read_json, write_json
 from drnbench.store.environment import capture, signature
 from drnbench.training.loop import train
 from drnbench.training.origin import continued, origin
@@ -67,13 +67,14 @@ def _score(unit: EvaluateUnit, store: Store, device: torch.device, emit: Emit, s
         "scored": len(status.evaluations) - before,
         **_peak_memory(device.type),
     }
-    write_json(path, record)
+    write_json(path, record, durable=False)
     return "done"
 
 
 def _train(unit: StageUnit, store: Store, device: torch.device, emit: Emit, stop: Callable[[], bool]) -> str:
     stage, folder = unit.stage, store.stage(unit.key)
-    write_text(folder / "unit.json", unit.model_dump_json(indent=2) + "\n")
+    # `Store.finish` syncs these with the result; before that nothing is lost with them.
+    write_json(folder / "unit.json", unit.model_dump(mode="json"), durable=False)
     resumed = (folder / "checkpoint.pt").exists()
     record = {
         "key": unit.key,
@@ -82,10 +83,10 @@ def _train(unit: StageUnit, store: Store, device: torch.device, emit: Emit, stop
         "signature": signature(device.type, stage.threads, stage.precision, stage.deterministic, unit.split),
         "data": {"paired": unit.data_digest, "unpaired": unit.unpaired_digest},
     }
-    write_json(folder / "stage.json", record)
+    write_json(folder / "stage.json", record, durable=False)
     meter = _Meter(emit)
     complete = train(unit, store, device, meter, stop)
-    write_json(folder / "stage.json", {**record, **meter.cost(stage.steps, device.type)})
+    write_json(folder / "stage.json", {**record, **meter.cost(stage.steps, device.type)}, durable=False)
     return "done" if complete else "interrupted"
 
 

@@ -105,8 +105,8 @@ def run_job(text: str, exchange: Exchange, root: Path | None = None, stop: Calla
 
 def finished(store: Store, unit: Unit) -> bool:
     """Return True if the store has the whole result of a unit."""
-    status = store.status(store.folder(unit))
-    return status is not None and status.state == "done" and (unit.kind == "stage" or is_scored(unit.wanted, status))
+    state, status = store.look(store.folder(unit))
+    return state == "done" and (unit.kind == "stage" or is_scored(unit.wanted, status))
 
 
 def record(store: Store, unit: Unit, state: str, kind: str | None = None, message: str | None = None) -> None:

@@ -33,6 +33,7 @@ from drnbench.errors import (
 from drnbench.parallel import ignore_group_signals
 from drnbench.store import DISK_FULL, HEARTBEAT_S, Status, Store, is_disk_full
 from drnbench.store.files import remove_temporaries
+from drnbench.store.integrity import reporting_to
 from drnbench.training.origin import refusal
 
 ORPHANED = 75
@@ -92,11 +93,12 @@ def run(
 
     It is refused where this process has other code than `expected`, the `origin` of the unit in the coordinator.
     """
-    old, begun = store.status(folder), time.monotonic()
+    old, begun = store.look(folder)[1], time.monotonic()
     status = Status("running", evaluations=list(old.evaluations) if old else [])
     try:
-        store.write_status(folder, status)
-        with _log(folder / "log.txt"):
+        # A power cut must not leave the old status beside new scores; nothing is lost with any other.
+        store.write_status(folder, status, durable=bool(old and old.state == "done"))
+        with _log(folder / "log.txt"), reporting_to(lambda text: emit({"damaged": text})):
             try:
                 # Not at the top: the local executor imports this module for `main`, and runs without PyTorch.
                 from drnbench.execution.compute import compute
@@ -109,7 +111,10 @@ def run(
                 traceback.print_exc()
                 status.state, status.kind, status.message = "failed", kind_of(error), _message(error)
         status.finished = status.started + time.monotonic() - begun  # the clock may be set meanwhile
-        store.write_status(folder, status)
+        if status.state == "done":
+            store.finish(folder, status)
+        else:
+            store.write_status(folder, status)
     except BaseException as error:
         if not is_disk_full(error, store.root):
             raise

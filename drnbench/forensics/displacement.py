@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +13,8 @@ from drnbench.data.packed import ImageInfo
 from drnbench.degradations import identity, parse
 from drnbench.errors import DataError, UsageError
 from drnbench.forensics.alignment import Alignment, align, median
-from drnbench.store.cache_files import lock, write
+from drnbench.store.cache_files import load_record, lock, write
+from drnbench.store.integrity import encode
 
 IMAGES = 8
 """Images of a set that are looked at, evenly spaced."""
@@ -114,19 +113,11 @@ def cached_warning(
     shown = list(zip(hr[::step], lr[::step], strict=True))
     key = json_sha256([VERSION, scale, identity(kernel), [[a.sha, b.sha] for a, b in shown]])
     file = cache / "alignments.json"
-    stored = _load(file)
+    stored = load_record(file)
     if key not in stored:
         text = warning("", measured([(a.path, b.path) for a, b in shown], scale), scale, kernel)
         with lock(cache, "alignments"):
-            stored = _load(file) | {key: text}
-            write(file, json.dumps(stored, indent=0).encode())
+            stored = load_record(file) | {key: text}
+            write(file, encode(stored).encode())
     text = stored[key]
     return None if text is None else text.replace("LR images in ", f"LR images in {source}", 1)
-
-
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        loaded = json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        return {}  # it only saves time, so it is measured again
-    return loaded if isinstance(loaded, dict) else {}

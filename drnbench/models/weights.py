@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from drnbench.errors import UsageError
+from drnbench.errors import DamagedError, UsageError
 from drnbench.models import wrapping
 from drnbench.models.dual import DualSingle, dual_per_level, parts
 from drnbench.models.operator import Operator, from_state
+from drnbench.store import atomic
+from drnbench.store.integrity import ALTERED, CRC, crc_text
 
 State = dict[str, Tensor]
 
@@ -31,14 +35,67 @@ def read_safely(path: Path) -> Any:
     """Return what a file written by torch holds, on the CPU; tensors and plain containers only, never code.
 
     Raises:
-        UsageError: anything else.
+        UsageError: anything else, or a checkpoint that is not whole.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the reader raises nearly anything on bytes of another format
         raise UsageError(
             f"{path} holds no weights that can be read safely: give a checkpoint.pt of the store, or a state dict that torch.save wrote"
         ) from error
+    if isinstance(content, dict) and CRC in content and content.pop(CRC) != state_crc(content):
+        raise UsageError(f"{path} {ALTERED}: copy it again, or train its stage again")
+    return content
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint with the CRC-32 of its content; the caller syncs it."""
+    with atomic(path, durable=False) as temporary:
+        torch.save({**state, CRC: state_crc(state)}, temporary)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Return a checkpoint of the store, on the CPU.
+
+    Raises:
+        DamagedError: it is missing, or not what was written.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise DamagedError(path, "is missing") from None
+    except Exception as error:  # the reader raises nearly anything on bytes of another format
+        raise DamagedError(path, "is not a checkpoint that can be read") from error
+    if not is_checkpoint(content) or content.pop(CRC, None) not in {None, state_crc(content)}:
+        raise DamagedError(path, ALTERED)
+    checkpoint: dict[str, Any] = content
+    return checkpoint
+
+
+def state_crc(state: Any) -> str:
+    """Return the CRC-32 of a nested state as 8 hexadecimal digits: names, types, shapes and bytes of tensors, numbers, text.
+
+    torch.load compares no checksum, so a bit that flips on a disk is another weight.
+    """
+    return crc_text(functools.reduce(lambda value, piece: zlib.crc32(piece, value), _pieces(state), 0))
+
+
+def _pieces(content: Any) -> Iterator[bytes]:
+    if isinstance(content, Tensor):
+        yield f"{content.dtype}{tuple(content.shape)}".encode()
+        yield content.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    elif isinstance(content, dict):
+        yield f"{{{len(content)}".encode()
+        for name, value in content.items():
+            yield repr(name).encode()
+            yield from _pieces(value)
+        yield repr(getattr(content, "_metadata", None)).encode()  # of a state dict: the versions of its modules
+    elif isinstance(content, (list, tuple)):
+        yield f"{type(content).__name__}{len(content)}".encode()
+        for value in content:
+            yield from _pieces(value)
+    else:
+        yield repr(content).encode()
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -21,7 +21,8 @@ from drnbench.degradations import canonical, parse
 from drnbench.errors import UsageError
 from drnbench.results.plan_record import TrialRecord
 from drnbench.results.scores import Scores
-from drnbench.store import Store, atomic
+from drnbench.store import Fault, Store, atomic
+from drnbench.store.integrity import report
 
 if TYPE_CHECKING:
     from drnbench.degradations.kernel import Kernel
@@ -115,12 +116,15 @@ def _described(spec: str, scale: int, cache: Path) -> _Description:
     """Return the kernel of a spec, from the cache or computed."""
     path = cache / f"{_key(spec, scale)}.npz"
     if path.exists():
-        with np.load(path) as stored:
-            return _Description(**json.loads(str(stored["about"])), weights=stored["weights"])
+        try:
+            with np.load(path) as stored:  # a zip archive, whose CRC-32s are compared
+                return _Description(**json.loads(str(stored["about"])), weights=stored["weights"])
+        except Exception:  # noqa: BLE001 - bytes of another format raise nearly anything
+            report(Fault(path, "is not whole"), "it is made again")
     kernel, lasting = _computed(spec, scale)
     if lasting:
         about = {name: value for name, value in kernel._asdict().items() if name != "weights"}
-        with atomic(path) as temporary, temporary.open("wb") as file:
+        with atomic(path, durable=False) as temporary, temporary.open("wb") as file:
             np.savez(file, about=np.array(json.dumps(about)), weights=kernel.weights)
     return kernel
 

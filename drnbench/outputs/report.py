@@ -52,14 +52,15 @@ def write(store: Store, name: str) -> Report:
         texts[f"table_{table.name}.csv"] = table.to_csv()
     files = [folder / file for file in texts]
     for path, text in zip(files, texts.values(), strict=True):
-        write_text(path, _in_context(text, study.scores) if path.suffix == ".csv" else text)
+        # Synced together at the end.
+        write_text(path, _in_context(text, study.scores) if path.suffix == ".csv" else text, durable=False)
     figures = compose.figures(study, shown)
     with style.styled():
         for figure in figures:
             files += style.save(figure, folder, origin.lines())
     files.append(folder / "report.html")
     page = html.render(study.scores, study.results, tables, figures, headline, store, files, origin, warnings)
-    write_text(files[-1], page)
+    write_text(files[-1], page, durable=False)
     done, planned = study.scores.counts
     report = Report(
         f"{settings.study}, {settings.text}", headline, markdown.terminal(tables[0]), files, planned - done, warnings

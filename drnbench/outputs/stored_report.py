@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from drnbench.outputs.sources import digest_of_sources
-from drnbench.store import Store, read_json, write_json
+from drnbench.store import Store, read_json, renew_json
+from drnbench.store.files import sync
+from drnbench.store.integrity import compare, stamp
+from drnbench.store.integrity import report as report_fault
 
 FILE = "report.json"
 
@@ -33,23 +38,44 @@ class Report:
     warnings: list[str]
 
 
+@dataclass(frozen=True)
+class _Record:
+    settings: str
+    headline: str
+    table: str
+    files: dict[str, tuple[int, int]]
+    incomplete: int
+    warnings: list[str]
+
+
+_RECORD: TypeAdapter[_Record] = TypeAdapter(_Record)
+
+
 def current(store: Store, location: str) -> Report | None:
     """Return the report that `write` left at a location, where nothing it was made from has changed since; else None.
 
     Drawing takes seconds; a run that finds everything done shows what is there.
     """
-    record = read_json(store.study(location) / FILE)
-    if not record or record["made_from"] != digest_of_sources(store, location):
+    folder = store.study(location)
+    record = read_json(folder / FILE)
+    if not record or record.get("made_from") != digest_of_sources(store, location):
         return None
-    files = [store.study(location) / file for file in record["files"]]
-    if not all(file.exists() for file in files):
-        return None
-    return Report(
-        record["settings"], record["headline"], record["table"], files, record["incomplete"], record["warnings"]
-    )
+    try:
+        stored = _RECORD.validate_python(record)
+    except ValidationError:
+        return None  # of an earlier version, which recorded no CRC-32
+    faults = [fault for name, stamp in stored.files.items() if (fault := compare(folder / name, stamp)) is not None]
+    for fault in faults:
+        report_fault(fault, "the report is written again")
+    files = [folder / name for name in stored.files]
+    report = Report(stored.settings, stored.headline, stored.table, files, stored.incomplete, stored.warnings)
+    return None if faults else report
 
 
 def keep(report: Report, store: Store, location: str) -> None:
-    """Record a report, for `current`."""
-    record = {**asdict(report), "files": [file.name for file in report.files]}
-    write_json(store.study(location) / FILE, {"made_from": digest_of_sources(store, location), **record})
+    """Sync the files of a report and record it, with their sizes and CRC-32s, for `current`."""
+    folder = store.study(location)
+    sync([*report.files, folder])
+    files = {file.name: stamp(file) for file in report.files}
+    record = {"made_from": digest_of_sources(store, location), **asdict(report), "files": files}
+    renew_json(folder / FILE, record, durable=False)

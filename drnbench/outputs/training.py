@@ -15,7 +15,7 @@ from drnbench.render import style, text
 from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, STYLES, CaptionedFigure
 from drnbench.results import labels
 from drnbench.results.scores import Scores
-from drnbench.store import Store, read_rows
+from drnbench.store import Store, stored_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,16 +91,16 @@ def _histories(scores: Scores, store: Store) -> pd.DataFrame | None:
                 owners.setdefault(key, set()).add(arm.name)
     parts, origins = [], []
     for key, names in owners.items():
-        path = store.stage(key) / "history.parquet"
-        if path.exists():
-            parts.append(read_rows(path, ["step", "name", "value"]))
+        rows = stored_rows(store.stage(key) / "history.parquet", ["step", "name", "value"])
+        if rows is not None:
+            parts.append(rows)
             origins.append((scores.plan.stages[key].name, next(iter(names)) if len(names) == 1 else SHARED, key))
     if not sum(map(len, parts)):
         return None
     frame: pd.DataFrame = pa.concat_tables(parts).to_pandas()
-    rows = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    part_numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     columns = zip(("stage", "arm", "key"), zip(*origins, strict=True), strict=True)
-    return frame.assign(**{name: np.array(values, dtype=object)[rows] for name, values in columns})
+    return frame.assign(**{name: np.array(values, dtype=object)[part_numbers] for name, values in columns})
 
 
 def _curves(frame: pd.DataFrame) -> list[str]:

@@ -18,6 +18,8 @@ from drnbench.planning.leaks import Leaks
 from drnbench.schemes import schemes
 from drnbench.store import Store, is_scored, read_json
 from drnbench.store.environment import SIGNATURE, count_signatures
+from drnbench.store.integrity import Fault, report
+from drnbench.store.unit_files import picture_faults
 from drnbench.training.origin import changes
 
 
@@ -72,6 +74,8 @@ def _node(unit: StageUnit, label: str, store: Store | None, records: list[dict[s
     folder = store.stage(unit.key)
     state, status = store.look(folder)
     if state == "done" and not (folder / "checkpoint.pt").exists():
+        if status is not None and "checkpoint.pt" in status.files:  # `clean` strikes those that it deletes
+            report(Fault(folder / "checkpoint.pt", "is missing"), "it is trained again where its weights are needed")
         state = "missing"
     if state != "done":
         return StageNode(unit, label, state, status=status if state == "failed" else None)
@@ -91,6 +95,13 @@ def _trial(
         return PlannedTrial(arm, trial, unit, keys, "failed", missing, failed.status)
     if is_scored(unit.wanted, status):
         state = "done"
+        if store is not None and status is not None and (faults := picture_faults(store.trial(unit.key), status.files)):
+            # Scoring again is cheap, training again is not.
+            cheap = all(stages[key].state == "done" for key in keys[-1:])
+            for fault in faults:
+                report(fault, "the trial is scored again" if cheap else "figures do without it: the weights are gone")
+            if cheap:
+                state, missing = "damaged", tuple(e.key for e in unit.wanted)
     elif state == "done":
         state = "missing"
     reasons: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from drnbench.results.summary import Results
 from drnbench.store import Store, read_json
 from drnbench.store.environment import SIGNATURE, count_signatures
 
-STATES = ("done", "running", "missing", "interrupted", "lost", "failed")
+STATES = ("done", "running", "missing", "interrupted", "lost", "damaged", "failed")
 
 
 def render(

@@ -262,7 +262,7 @@ def save(drawn: CaptionedFigure, folder: Path, origin: Sequence[str] = ()) -> li
     options: dict[str, Any]
     for kind, options in (("pdf", {"metadata": pdf}), ("png", {"dpi": DPI, "metadata": png})):
         path = folder / f"{drawn.name}.{kind}"
-        with atomic(path) as temporary:
+        with atomic(path, durable=False) as temporary:
             drawn.figure.savefig(temporary, format=kind, **options)
         out.append(path)
     return out

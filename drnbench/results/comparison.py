@@ -16,7 +16,7 @@ from drnbench.config.units import Evaluation
 from drnbench.results.families import Cell, adjusted
 from drnbench.results.plan_record import ArmRecord, PlanRecord, TrialRecord
 from drnbench.results.scores import Arm, Condition, Scores
-from drnbench.store import Store, read_rows
+from drnbench.store import Store, stored_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,11 +144,8 @@ def _same_images(evaluation: Evaluation, other: Evaluation) -> bool:
 
 def _values(store: Store, trial: str, evaluation: str) -> Values:
     """Return the values of one evaluation of a trial by image; empty where there are none."""
-    from pyarrow import ArrowException
-
-    try:
-        table = read_rows(store.trial(trial) / "per_image.parquet", ["evaluation", "image", "value"])
-    except (OSError, ArrowException, KeyError):
+    table = stored_rows(store.trial(trial) / "per_image.parquet", ["evaluation", "image", "value"])
+    if table is None:
         return {}
     values: Values = {}
     earlier: dict[str, int] = {}

@@ -73,6 +73,5 @@ def _is_replaced(store: Store, location: str) -> bool:
     """Return True for a report of an earlier version whose study was run again under the same profile."""
     if "/" in location:
         return False
-    raw = read_json(store.study(location) / FILE)
-    profile = raw.get("profile") if isinstance(raw, dict) else None
+    profile = (read_json(store.study(location) / FILE) or {}).get("profile")
     return isinstance(profile, str) and (store.study(Settings.of(location, profile).location) / FILE).is_file()

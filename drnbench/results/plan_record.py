@@ -13,7 +13,7 @@ from drnbench.config.settings import Settings
 from drnbench.config.units import Evaluation
 from drnbench.errors import UsageError
 from drnbench.results.locations import FILE, locate
-from drnbench.store import Store, read_json, write_json, write_text
+from drnbench.store import Store, read_json, renew_json, write_text
 
 VERSION = 1
 """Raised when plan.json changes its form; what `_upgraded` does to older ones says how. Before versions were kept: 0."""
@@ -215,20 +215,17 @@ class PlanRecord(_Record):
 def write_plan(record: PlanRecord, store: Store) -> None:
     """Write plan.json into the folder of the study's report, with a note beside it where its name does not tell all."""
     folder = store.study(record.location)
-    before = read_json(folder / FILE)
-    begun = before.get("begun") if isinstance(before, dict) else None
-    write_json(folder / FILE, {**record.model_dump(mode="json"), "begun": record.begun or begun or time.time()})
+    begun = (read_json(folder / FILE) or {}).get("begun")
+    renew_json(folder / FILE, {**record.model_dump(mode="json"), "begun": record.begun or begun or time.time()})
     if folder.name != record.profile:
-        write_text(folder / "settings.txt", f"{record.study}, {record.settings.text}\n")
+        write_text(folder / "settings.txt", f"{record.study}, {record.settings.text}\n", durable=False)
 
 
 def find_plan(store: Store, location: str) -> PlanRecord | None:
     """Return the plan of a location; None where there is none, or one that no version of this package wrote."""
     raw = read_json(store.study(location) / FILE)
-    if not isinstance(raw, dict):
-        return None
     try:
-        return _record(raw, location)
+        return None if raw is None else _record(raw, location)
     except UNREADABLE:
         return None
 
@@ -243,6 +240,8 @@ def read_plan(store: Store, name: str) -> PlanRecord:
     location = name if "/" in name and (store.study(name) / FILE).is_file() else locate(store, name)
     path = store.study(location) / FILE
     raw = read_json(path)
+    if raw is None:
+        raise UsageError(f"{path} is missing or not whole; `run` writes it again")
     _check_version(raw, path)
     try:
         return _record(raw, location)
@@ -255,8 +254,8 @@ def _record(raw: dict[str, Any], location: str) -> PlanRecord:
     return PlanRecord.model_validate({**_upgraded(raw), "place": location})
 
 
-def _check_version(raw: Any, path: Path) -> None:
-    version = raw.get("version", 0) if isinstance(raw, dict) else 0
+def _check_version(raw: dict[str, Any], path: Path) -> None:
+    version = raw.get("version", 0)
     if isinstance(version, int) and version > VERSION:
         raise UsageError(f"{path} is of a newer drnbench (form {version}, this one reads up to {VERSION}): upgrade it")
 

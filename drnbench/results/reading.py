@@ -15,7 +15,8 @@ from drnbench.results.condition_names import ConditionNames
 from drnbench.results.plan_record import ArmRecord, PlanRecord, TrialRecord, read_plan
 from drnbench.results.scores import Arm, Condition, Scores, TrialState
 from drnbench.results.value_tables import Target, Targets, value_tables
-from drnbench.store import Store, is_scored, read_json
+from drnbench.store import Fault, Store, is_scored, read_json
+from drnbench.store.integrity import report
 
 Failures = Callable[[str], str | None]
 """Key of a stage -> kind and message of its failure."""
@@ -60,7 +61,11 @@ def _search(store: Store, plan: PlanRecord) -> dict[str, Any] | None:
     record = read_json(store.study(plan.location) / FILE)
     if record is None or not any(axis.path == AXIS for axis in plan.axes):
         return None
-    search: dict[str, Any] = record["searches"][record["current"]]
+    try:
+        search: dict[str, Any] = record["searches"][record["current"]]
+    except (KeyError, TypeError):
+        report(Fault(store.study(plan.location) / FILE, "is of another form"))
+        return None
     return search
 
 

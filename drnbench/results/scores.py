@@ -42,7 +42,7 @@ class TrialState:
     """One planned trial as the store has it now.
 
     Attributes:
-        state: done, missing, running, failed, interrupted, lost.
+        state: done, missing, running, failed, interrupted, lost, damaged.
         message: of a failure, with its kind.
         stages: keys of its stages, in order; empty for an untrained method.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from drnbench.results.scores import Arm, Condition, TrialState
-from drnbench.store import Store, read_rows
+from drnbench.store import Store, stored_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def _frame(store: Store, arms: Sequence[Arm], targets: Targets) -> pd.DataFrame:
     import pyarrow as pa
 
     # A recorded failure is believed, also where scores are left from before it.
-    trials = [(arm, trial) for arm in arms for trial in arm.trials if trial.state != "failed"]
+    trials = [(arm, trial) for arm in arms for trial in arm.trials if trial.state not in {"failed", "damaged"}]
     parts = [(n, rows) for n, (_, trial) in enumerate(trials) if (rows := _per_image(store, trial.key)) is not None]
     if not sum(len(rows) for _, rows in parts):
         return pd.DataFrame(columns=list(COLUMNS))
@@ -91,8 +91,5 @@ def _meaning(arm: Arm, trial: TrialState, evaluation: str, targets: Targets) -> 
 
 
 def _per_image(store: Store, trial: str) -> Table | None:
-    """Return a trial's rows; None where it is not scored."""
-    try:
-        return read_rows(store.trial(trial) / "per_image.parquet", ["evaluation", "image", "value"])
-    except FileNotFoundError:
-        return None
+    """Return a trial's rows; None where it is not scored, or its scores are not whole."""
+    return stored_rows(store.trial(trial) / "per_image.parquet", ["evaluation", "image", "value"])

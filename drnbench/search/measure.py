@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from drnbench.config.search import VALIDATION, Objective
 from drnbench.config.trial import Trial
 from drnbench.config.units import EvaluateUnit, StageUnit, Unit
@@ -16,7 +14,7 @@ from drnbench.errors import UnitError, UsageError
 from drnbench.models import on_demand
 from drnbench.planning.keys import Keys
 from drnbench.search.resolve import ResolvedSearch
-from drnbench.store import Store, read_json
+from drnbench.store import Store, read_json, stored_rows
 
 
 @dataclass(frozen=True)
@@ -115,10 +113,10 @@ def _number(value: Any, name: str) -> float:
 
 def validations(unit: StageUnit, kernel: str | None, store: Store) -> list[tuple[int, float]]:
     """Return (step, PSNR) of a stage's validations on a kernel (None: that of its pairs), in order; empty for none."""
-    path = store.stage(unit.key) / "history.parquet"
-    if not path.exists():
+    table = stored_rows(store.stage(unit.key) / "history.parquet")
+    if table is None:
         return []
-    rows = pd.read_parquet(path)
+    rows = table.to_pandas()
     rows = rows[[is_validation(str(name), unit, kernel) for name in rows["name"]]].sort_values("step")
     return list(zip(rows["step"].astype(int), rows["value"].astype(float), strict=True))
 
@@ -134,6 +132,9 @@ def _per_image(run: Run, objective: Objective, store: Store) -> list[float]:
     images = (objective.source, objective.what, objective.crop)
     kernel = canonical(objective.kernel or "bicubic")
     keys = [e.key for e in run.unit.wanted if (e.source, e.metric, e.crop) == images and e.kernel == kernel]
-    rows = pd.read_parquet(store.trial(run.unit.key) / "per_image.parquet")
+    table = stored_rows(store.trial(run.unit.key) / "per_image.parquet")
+    if table is None:
+        raise UnitError("its scores are missing or not whole")
+    rows = table.to_pandas()
     values: list[float] = rows[rows["evaluation"].isin(keys[:1])]["value"].astype(float).tolist()
     return values

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from drnbench.config.search import FILE, Float, Int, Steps
 from drnbench.results.locations import report_folders
 from drnbench.search.resolve import ResolvedSearch, title
-from drnbench.store import Store, atomic, read_json, write_json
+from drnbench.store import Store, atomic, read_json, renew_json, write_json
 
 if TYPE_CHECKING:  # Optuna is imported where a search runs, not where its record is read
     from drnbench.search.candidate import Candidate
@@ -55,7 +55,7 @@ def write(
             "trials": sorted({*uses.get("trials", ()), *trials}),
         },
     }
-    write_json(path, {"current": name, "searches": {**searches, name: record}})
+    renew_json(path, {"current": name, "searches": {**searches, name: record}})
     return record
 
 
@@ -109,7 +109,8 @@ def take_over(store: Store, resolved: ResolvedSearch, name: str) -> None:
 
 def _searches(store: Store, location: str) -> dict[str, Any]:
     """Return the records of a location by their names in its journal."""
-    return dict((read_json(store.study(location) / FILE) or {"searches": {}})["searches"])
+    searches = (read_json(store.study(location) / FILE) or {}).get("searches")
+    return dict(searches) if isinstance(searches, dict) else {}
 
 
 def _candidate(resolved: ResolvedSearch, candidate: Candidate) -> dict[str, Any]:

@@ -218,8 +218,8 @@ def _sweep(folder: Path, device: str) -> Iterator[Speed]:
         finally:
             executor.close()
         took = time.perf_counter() - start
-    stages = [read_json(path) for path in sorted(folder.glob("measured/stages/*/stage.json"))]
-    scored = [read_json(path)["seconds"] for path in sorted(folder.glob("measured/trials/*/scores.json"))]
+    stages = [read_json(path) or {} for path in sorted(folder.glob("measured/stages/*/stage.json"))]
+    scored = [(read_json(path) or {})["seconds"] for path in sorted(folder.glob("measured/trials/*/scores.json"))]
     work = sum(stage["seconds_per_step"] * stage["steps"] for stage in stages) + sum(scored)
     yield Speed(f"sweep: a trial of {STEPS} steps, training and scoring", work / SWEPT, "s", 1)
     yield Speed("sweep: a trial, everything else", (took - work) / SWEPT, "s", 1)

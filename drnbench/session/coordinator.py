@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from drnbench import streams
 from drnbench.config.keys import short
-from drnbench.errors import UnitError
+from drnbench.errors import DamageWarning, UnitError
 from drnbench.execution.base import Event, Executor
 from drnbench.execution.worker import FULL
 from drnbench.planning import Plan
 from drnbench.session.endings import RETRIES, final_status, retry, tail
 from drnbench.session.items import ACTIVE, Item, State, starts_from, todo
 from drnbench.session.listener import Listener, Outcome, Source
-from drnbench.session.recording import remove_result
+from drnbench.session.recording import remove_result, set_damage_aside
 from drnbench.store import Status, Store, is_disk_full, is_scored
+from drnbench.store.integrity import compare, set_aside
 from drnbench.store.leases import BEAT_S, Leases, leased
+from drnbench.store.unit_files import CHECKPOINT
 
 POLL_S = 0.5
 """Seconds that the executor waits for an event."""
@@ -182,12 +185,15 @@ class Coordinator:
                 leased(folder)  # a lease that its holder left is watched from now on, too
             self._taken.append(item)  # another coordinator has it, or its worker is just dying: tried again soon
             return False
+        again = item.again and not item.tries
+        if not again:
+            set_damage_aside(self._store, folder)
         state = self._state_elsewhere(item)  # only now: the holder before may have done it
         if state is not None:
             self._leases.release(folder)
             item.state = state
             return False
-        if item.again and not item.tries:
+        if again:
             remove_result(folder)
         return True
 
@@ -278,6 +284,9 @@ class Coordinator:
             if event.kind == "ended":
                 self._end(item, event.payload.get("exitcode"))
                 continue
+            if "damaged" in event.payload:
+                warnings.warn(DamageWarning(event.payload["damaged"]), stacklevel=2)
+                continue
             for listener in self._listeners:
                 listener.message(item.unit, item.label, event.payload)
 
@@ -290,19 +299,38 @@ class Coordinator:
         status = self._final_status(item, folder, exitcode)
         ending = self._outcome.interrupted or self._outcome.full
         again = None if ending else retry(item, status)
+        key = starts_from(unit)
+        if status.kind == "damaged" and key is not None and not ending:
+            self._set_weights_aside(key)
         if status.state == "failed" and again is None and item.tries <= RETRIES and self._lacks_weights(item):
-            status = replace(status, state="interrupted", kind="cleaned", message=CLEANED)
+            message = status.message if status.kind == "damaged" else CLEANED
+            status = replace(status, state="interrupted", kind="cleaned", message=message)
             self._store.write_status(folder, status)
             again = None if ending else unit
+        elif status.kind == "damaged" and key not in self._stages:  # of a search, which hands out what it lacks
+            status = replace(status, state="interrupted")
+            self._store.write_status(folder, status)
         self._leases.release(folder)
         if again is not None:
             item.unit, item.state = again, State.WAITING
             status = replace(status, state="interrupted", message=f"{status.message}; it runs again")
         else:
+            self._leases.release(folder)
             self._settle(item, status)
         lines = tail(folder / "log.txt") if status.state == "failed" else []
         for listener in self._listeners:
             listener.ended(unit, item.label, status, lines)
+
+    def _set_weights_aside(self, key: str) -> None:
+        """Set the checkpoint of a stage aside that an item could not load, unless another coordinator has the stage."""
+        folder = self._store.stage(key)
+        if not self._leases.claim(folder):
+            return
+        status = self._store.status(folder)
+        expected = status.files.get(CHECKPOINT) if status is not None else None
+        if expected is None or compare(folder / CHECKPOINT, expected) is not None:
+            set_aside(folder / CHECKPOINT)
+        self._leases.release(folder)
 
     def _final_status(self, item: Item, folder: Path, exitcode: int | None) -> Status:
         stored = self._store.status(folder)

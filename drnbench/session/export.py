@@ -64,7 +64,11 @@ def _stage(store: Store, key: str, out: Path) -> Path:
     if state != "done":
         raise UsageError(f"stage {folder.name[:12]} cannot be exported: it is {state}; run its study until it is done")
     if not (folder / "checkpoint.pt").exists():
-        users = (p.parent.name for p in store.root.glob("trials/*/trial.json") if folder.name in read_json(p)["stages"])
+        users = (
+            path.parent.name
+            for path in store.root.glob("trials/*/trial.json")
+            if folder.name in ((read_json(path) or {}).get("stages") or ())
+        )
         again = next((f"`reproduce {name[:12]} --keep DIR` trains them again, bit for bit" for name in users), None)
         way = f"{again}, for `export {folder.name[:12]} {out} --results DIR`" if again else "train it with --rerun all"
         raise UsageError(f"the weights of stage {folder.name[:12]} were cleaned away; {way}")

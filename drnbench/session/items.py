@@ -60,7 +60,7 @@ def todo(plan: Plan, rerun: str | None) -> list[Item]:
     what failed before runs again, with "stale" what other code or packages made, with "all" everything.
     """
     again = _stages_again(plan, rerun)
-    waited_for: set[str] = set()
+    waited_for = _remade(plan)
     scores = []
     for n, trial in enumerate(_distinct(plan.trials)):
         fresh = rerun == "all" or bool(again & set(trial.stages)) or (rerun == "stale" and trial.stale)
@@ -78,6 +78,17 @@ def todo(plan: Plan, rerun: str | None) -> list[Item]:
             before = node.unit.before if node.unit.before in waited_for else None
             stages.append(Item(node.unit, node.label, before, (0 if node.used_by > 1 else 2, n), key in again))
     return stages + scores
+
+
+def _remade(plan: Plan) -> set[str]:
+    """Return the keys of stages that are not whole, and of the missing ones that they start from."""
+    keys: set[str] = set()
+    for key, node in plan.stages.items():
+        start: str | None = key if node.state == "damaged" else None
+        while start is not None and plan.stages[start].state != "done":
+            keys.add(start)
+            start = plan.stages[start].unit.before
+    return keys
 
 
 def _stages_again(plan: Plan, rerun: str | None) -> set[str]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from drnbench.config.trial import Trial
 from drnbench.planning import Plan
 from drnbench.results.plan_record import find_plan, write_plan
-from drnbench.store import Store, write_json
+from drnbench.store import Fault, Store, read_json, renew_json, unit_files
+from drnbench.store.integrity import MISSING, report, set_aside
 
 
 def record(plan: Plan, store: Store) -> None:
-    """Write plan.json and the trial.json of every trial."""
+    """Write plan.json, the trial.json of every trial, and each unit.json of a stage that is done and lost it."""
     write_plan(plan.record(), store)
     for trial in plan.trials:
         record_trial(store, trial.unit.key, trial.stages, trial.trial)
+    for key, node in plan.stages.items():
+        if node.state == "done":
+            _declare(store.stage(key) / "unit.json", node.unit.model_dump(mode="json"))
 
 
 def announce(plan: Plan, store: Store) -> None:
@@ -41,11 +46,38 @@ def announce(plan: Plan, store: Store) -> None:
 def record_trial(store: Store, key: str, stages: Sequence[str], trial: Trial) -> None:
     """Write the trial.json of a trial, where there is none: its configuration and the keys of its stages."""
     path = store.trial(key) / "trial.json"
-    if not path.exists():
-        write_json(path, {"key": key, "stages": list(stages), "config": trial.model_dump(mode="json")})
+    _declare(path, {"key": key, "stages": list(stages), "config": trial.model_dump(mode="json")})
+
+
+def _declare(path: Path, content: dict[str, Any]) -> None:
+    """Write a record that says what a unit is, where there is none that is whole."""
+    if read_json(path) is None:
+        if not path.exists() and (read_json(path.parent / "status.json") or {}).get("files"):
+            report(Fault(path, MISSING), "it is written again")
+        # Not durable by itself: the unit syncs it with its result, and it can be written again.
+        renew_json(path, content, durable=False)
 
 
 def remove_result(folder: Path) -> None:
     """Remove a unit's result before it is made again: its status first, so that the rest never counts as done."""
     for name in ("status.json", "checkpoint.pt", "history.parquet", "per_image.parquet"):
         (folder / name).unlink(missing_ok=True)
+
+
+def set_damage_aside(store: Store, folder: Path) -> None:
+    """Set aside what is not whole of a unit, so that it is made again; only under its lease.
+
+    A unit that was done is made again from its beginning: its checkpoint is set aside with the rest. Rows of scores that are
+    whole stay, as other studies may want them.
+    """
+    status = store.status(folder)
+    if status is None:
+        set_aside(folder / "status.json")
+        return
+    done = status.state == "done"
+    faults = unit_files.faults(folder, status.files, done=done, scored=status.evaluations)
+    faults += unit_files.picture_faults(folder, status.files)
+    if faults:
+        for path in [*(fault.path for fault in faults), *([folder / unit_files.CHECKPOINT] if done else [])]:
+            set_aside(path)
+        (folder / "status.json").unlink()

@@ -15,7 +15,7 @@ from drnbench.render.table import CaptionedTable
 from drnbench.results import reading, summary
 from drnbench.results.plan_record import PlanRecord
 from drnbench.results.value_tables import COLUMNS
-from drnbench.store import Store
+from drnbench.store import Store, stored_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,9 +96,9 @@ class Results:
         parts = []
         for trial in self.plan.trials:
             for key in trial.stages:
-                path = self.store.stage(key) / "history.parquet"
-                if path.exists():
-                    rows = pd.read_parquet(path)
+                table = stored_rows(self.store.stage(key) / "history.parquet")
+                if table is not None:
+                    rows = table.to_pandas()
                     rows[["arm", "seed", "stage"]] = trial.arm, trial.seed, self.plan.stages[key].name
                     parts.append(rows)
         return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)

@@ -205,7 +205,7 @@ class Searcher:
     def _hand_out(self, active: _Active, unit: Unit, busy: set[str], out: list[tuple[Unit, str]]) -> bool:
         """Hand a unit out; return False where it has failed for good, and the candidate with it."""
         folder = self._store.folder(unit)
-        status, state = self._store.status(folder), self._store.state(folder)
+        state, status = self._store.look(folder)
         if state == "failed" and status is not None:
             killed = status.kind in {"killed", "timeout"} and unit.key not in self._handed_out
             if not killed and (unit.key in self._handed_out or self._rerun != "failed"):
@@ -238,7 +238,7 @@ class Searcher:
 
     def _next(self, active: _Active, run: Run) -> Unit | None:
         """Return the first unit of a run that is not done; None where all are."""
-        if run.unit is not None and is_scored(run.unit.wanted, self._store.status(self._store.folder(run.unit))):
+        if run.unit is not None and is_scored(run.unit.wanted, self._store.look(self._store.folder(run.unit))[1]):
             return None
         done = -1
         for n, stage in enumerate(run.stages):

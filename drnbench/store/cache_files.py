@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from drnbench.errors import UsageError
 from drnbench.store.files import atomic
+from drnbench.store.integrity import Damaged, Fault, decode, report
 from drnbench.store.locks import Lock
 
 PATIENCE_S = 2.0
@@ -72,6 +74,17 @@ def building(cache_dir: Path, name: str, title: str) -> Iterator[Path]:
             shutil.rmtree(parts, ignore_errors=True)
 
 
+def load_record(file: Path) -> dict[str, Any]:
+    """Return a record of the cache; an empty one where it is missing or, which is reported, not whole: it only saves time."""
+    try:
+        return decode(file.read_bytes())
+    except OSError:
+        return {}
+    except Damaged as error:
+        report(Fault(file, str(error)), "it is made again")
+        return {}
+
+
 def write(file: Path, *content: bytes | memoryview, parts: Path | None = None) -> None:
     """Write a file of the cache whole or not at all.
 
@@ -94,7 +107,8 @@ def write(file: Path, *content: bytes | memoryview, parts: Path | None = None) -
 
 
 def _write(file: Path, content: tuple[bytes | memoryview, ...], parts: Path | None) -> None:
-    with atomic(file, parts) as temporary, temporary.open("wb") as out:
+    # Not synced: what a power cut leaves half-written is told by its checksum, and made again.
+    with atomic(file, parts, durable=False) as temporary, temporary.open("wb") as out:
         for chunk in content:
             out.write(chunk)
 

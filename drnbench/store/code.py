@@ -22,7 +22,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from drnbench.store.files import read_json, write_json
+from drnbench.store.files import write_json
+from drnbench.store.integrity import decode
 
 Origin = Literal["same", "other", "unknown"]
 """The code that made a stored result, compared with this one; unknown where an earlier rule fingerprinted it."""
@@ -199,10 +200,10 @@ def _fingerprints() -> dict[str, str]:
     sources = hashlib.sha256(_THIS)
     for name, source in SOURCES.items():
         sources.update(name.encode() + b"\0" + source + b"\0")
-    file = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "drnbench" / "code.json"
+    file = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "drnbench" / "code-crc.json"
     kept: dict[str, dict[str, str]] = {}
     with contextlib.suppress(OSError, ValueError):
-        kept = dict(read_json(file) or {})
+        kept = decode(file.read_bytes())
     if (current := kept.get(sources.hexdigest())) is not None:
         return current
     current = {kind: fingerprint(kind) for kind in ROOTS}

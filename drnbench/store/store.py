@@ -7,13 +7,17 @@ import re
 import socket
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from drnbench.config.units import Evaluation, Unit
 from drnbench.errors import UsageError
-from drnbench.store.files import atomic, read_json, safe, write_json
+from drnbench.store import unit_files
+from drnbench.store.files import atomic, read_json, safe, sync, write_json
+from drnbench.store.integrity import Fault, encode, report, stamp
 from drnbench.store.leases import Holder, holder, holder_of
 from drnbench.store.processes import DEAD_S, is_alive, marks, start_time
 
@@ -23,31 +27,52 @@ STALE_S = DEAD_S
 """A unit that runs where this process cannot see is given up when its status was not touched for this long."""
 
 
+Seconds = Annotated[float, Field(ge=0, lt=2**36)]
+"""Seconds since 1970, or since a machine started."""
+
+
 @dataclass
 class Status:
     """State of a unit as its status.json holds it.
 
     Attributes:
         state: done, failed, running or interrupted.
-        kind: of a failure: error, oom, timeout, killed, diverged.
+        kind: of a failure: error, oom, timeout, killed, diverged, damaged.
         host, pid, pid_start, process: its process, see `drnbench.store.processes.identity`.
         evaluations: keys of the evaluations that a trial's per_image.parquet holds.
+        files: of a unit that is done, its result: size in bytes and CRC-32 by path within its folder. Empty in a store of
+            an earlier version.
 
     """
 
-    state: str
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+
+    state: Annotated[str, Field(pattern="^(done|failed|running|interrupted)$")]
     kind: str | None = None
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     pid_start: float = field(default_factory=lambda: start_time(os.getpid()) or 0.0)
     process: dict[str, Any] = field(default_factory=marks)
-    started: float = field(default_factory=time.time)
-    finished: float | None = None
+    started: Seconds = field(default_factory=time.time)
+    finished: Seconds | None = None
     message: str | None = None
     evaluations: list[str] = field(default_factory=list)
+    files: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 STATUS_FIELDS = frozenset(f.name for f in fields(Status))
+_STATUS: TypeAdapter[Status] = TypeAdapter(Status)
+
+
+def parse_status(record: dict[str, Any]) -> Status:
+    """Return a status of its record, fields of other versions left out.
+
+    Raises:
+        ValidationError: the record is of another form.
+
+    """
+    known_fields = {name: value for name, value in record.items() if name in STATUS_FIELDS}
+    return _STATUS.validate_python({"process": {}, **known_fields})
 
 
 class Store:
@@ -91,7 +116,7 @@ class Store:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with atomic(self.root / ".write-test") as path:
+            with atomic(self.root / ".write-test", durable=False) as path:
                 path.write_bytes(b"ok")
             (self.root / ".write-test").unlink(missing_ok=True)  # another process may do the same
         except OSError as error:
@@ -100,26 +125,61 @@ class Store:
             ) from error
 
     def status(self, folder: Path) -> Status | None:
-        """Read a unit's status.json; None where there is none. Fields of other versions are left out."""
+        """Read a unit's status.json; None where there is none, or, which is reported, one that is not whole."""
         record = read_json(folder / "status.json")
-        return Status(**{"process": {}, **{k: v for k, v in record.items() if k in STATUS_FIELDS}}) if record else None
+        if record is None:
+            return None
+        try:
+            return parse_status(record)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field_name = ".".join(map(str, first["loc"]))
+            report(Fault(folder / "status.json", f"is not a status ({field_name}: {first['msg']})"))
+            return None
 
-    def write_status(self, folder: Path, status: Status) -> None:
-        """Write a unit's status.json."""
-        write_json(folder / "status.json", asdict(status))
+    def write_status(self, folder: Path, status: Status, *, durable: bool = True) -> None:
+        """Write a unit's status.json; `durable`: as in `atomic`."""
+        write_json(folder / "status.json", asdict(status), durable=durable)
+
+    def finish(self, folder: Path, status: Status) -> None:
+        """Write the status of a unit that is done, with size and CRC-32 of the files of its result.
+
+        Everything is on the disk before status.json takes its name: what it vouches for is there after a power cut.
+
+        Raises:
+            OSError: the disk failed, or is full.
+
+        """
+        names = [name for name in unit_files.result_files(folder) if (folder / name).is_file()]
+        status.files = {name: stamp(folder / name) for name in names}
+        path, main = folder / "status.json", [*unit_files.main_files(folder), *unit_files.DECLARATIONS]
+        with atomic(path, durable=False) as temporary:
+            temporary.write_text(encode(asdict(status)), encoding="utf-8")
+            sync([temporary, *(folder / name for name in main), folder, folder.parent, self.root])
+        sync([folder])
 
     def state(self, folder: Path) -> str:
-        """Return missing, done, failed, interrupted, running, or lost (it ran, and its process is gone)."""
+        """Return missing, done, failed, interrupted, running, lost (its process is gone), damaged (done, but not whole)."""
         return self.look(folder)[0]
 
     def look(self, folder: Path) -> tuple[str, Status | None]:
-        """Return `state` and `status` of a unit, its file read once."""
+        """Return `state` and `status` of a unit, its file read once.
+
+        Of a unit that is done, the files of its result are compared with what its status lists, a checkpoint by its size
+        alone. A trial has no evaluations where its scores are not whole.
+        """
         status = self.status(folder)
         if status is None:
             return "missing", None
-        if status.state == "running" and not is_alive(vars(status), folder / "status.json"):
-            return "lost", status
-        return status.state, status
+        running = status.state == "running" and is_alive(vars(status), folder / "status.json")
+        state = "lost" if status.state == "running" and not running else status.state
+        if not (faults := unit_files.faults(folder, status.files, done=state == "done", scored=status.evaluations)):
+            return state, status
+        if self.status(folder) != status:  # it is being made again
+            return self.look(folder)
+        for fault in faults:
+            report(fault)
+        return "damaged" if state == "done" else state, replace(status, evaluations=[])
 
     def worker(self, folder: Path) -> Holder | None:
         """Return the process that works on a unit; None where none does."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from drnbench.results.plan_record import PlanRecord, TrialRecord
-from drnbench.store import Status, Store
+from drnbench.store import Status, Store, stored_rows
 from drnbench.tracking import names
 
 VERSION = 2
@@ -121,7 +121,7 @@ def milliseconds(seconds: float) -> int:
 def trials(store: Store, plan: PlanRecord) -> list[TrialView]:
     """Return the trials of a plan with their states, each (key, arm) once: seeds that train nothing are one trial."""
     stages = {key: (stage.name, store.stage(key)) for key, stage in plan.stages.items()}
-    read = {key: (store.status(folder), store.state(folder)) for key, (_, folder) in stages.items()}
+    states = {key: store.look(folder) for key, (_, folder) in stages.items()}
     values = {arm.name: arm.values for arm in plan.arms}
     users: dict[str, set[str]] = {}
     for trial in plan.trials:
@@ -130,9 +130,9 @@ def trials(store: Store, plan: PlanRecord) -> list[TrialView]:
     views: dict[tuple[str, str], TrialView] = {}
     for trial in plan.trials:
         folder = store.trial(trial.key)
-        status, own = store.status(folder), store.state(folder)
-        units = [(*stages[key], read[key][0]) for key in trial.stages]
-        state, message = _state(trial, status, own, [read[key] for key in trial.stages])
+        own, status = store.look(folder)
+        units = [(*stages[key], states[key][1]) for key in trial.stages]
+        state, message = _state(trial, own, status, [states[key] for key in trial.stages])
         alone = frozenset([folder, *(store.stage(key) for key in trial.stages if len(users[key]) == 1)])
         view = TrialView(trial, values.get(trial.arm, {}), state, message, (*units, ("", folder, status)), alone)
         views.setdefault(view.identity, view)
@@ -140,13 +140,13 @@ def trials(store: Store, plan: PlanRecord) -> list[TrialView]:
 
 
 def _state(
-    trial: TrialRecord, status: Status | None, own: str, stages: list[tuple[Status | None, str]]
+    trial: TrialRecord, own: str, status: Status | None, stages: list[tuple[str, Status | None]]
 ) -> tuple[str, str | None]:
     if status is not None and {e.key for e in trial.wanted} <= set(status.evaluations):
         return "done", None
-    units = [*stages, (status, own)]
-    states = [state for _, state in units]
-    for unit_status, state in units:
+    units = [*stages, (own, status)]
+    states = [state for state, _ in units]
+    for state, unit_status in units:
         if state == "failed" and unit_status is not None:
             return "failed", f"{unit_status.kind or 'error'}: {unit_status.message}"
     for state in ("running", "interrupted", "lost"):
@@ -157,14 +157,12 @@ def _state(
 
 def history(view: TrialView) -> list[Point]:
     """Return the finite values of every stage's history so far as `<stage>/<name>`, with their steps and times."""
-    import pandas as pd
-
     points = []
     for stage, folder, _ in view.units[:-1]:
-        path = folder / "history.parquet"
-        if not path.exists():
+        table = stored_rows(folder / "history.parquet")
+        if table is None:
             continue
-        rows = pd.read_parquet(path)
+        rows = table.to_pandas()
         metrics = {name: names.safe(f"{stage}/{name}") for name in rows["name"].unique()}
         for step, name, value, time in rows[["step", "name", "value", "time"]].itertuples(index=False, name=None):
             if math.isfinite(value):
@@ -174,14 +172,13 @@ def history(view: TrialView) -> list[Point]:
 
 def scores(view: TrialView) -> Scores:
     """Return the means over images of every evaluation that the study wants and the store has."""
-    import pandas as pd
-
     _, folder, status = view.units[-1]
-    means, path = Scores(), folder / "per_image.parquet"
-    if status is None or not path.exists():
+    means = Scores()
+    table = stored_rows(folder / "per_image.parquet") if status is not None else None
+    if status is None or table is None:
         return means
     metrics = names.scores(view.plan.wanted)
-    rows = pd.read_parquet(path)
+    rows = table.to_pandas()
     rows = rows[rows["evaluation"].isin([key for key in metrics if key in set(status.evaluations)])]
     for key, values in rows.groupby("evaluation", sort=False)["value"]:
         mean = float(values.mean())

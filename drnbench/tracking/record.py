@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from drnbench.results.plan_record import read_plan
-from drnbench.store import Store, read_json, write_json
+from drnbench.store import Store, read_json, renew_json
 from drnbench.store.locks import has_locks
 from drnbench.tracking import reading
 
@@ -58,7 +58,7 @@ def take_turn(store: Store, writer: str) -> bool:
 def remember(store: Store, location: str, uri: str, stamp: str) -> None:
     """Record that the study of a location was mirrored as it was when `stamp` was taken."""
     path = _file(store, location)
-    write_json(path, {**(read_json(path) or {}), public(uri): stamp})
+    renew_json(path, {**(read_json(path) or {}), public(uri): stamp})
 
 
 def _file(store: Store, location: str) -> Path:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drnbench.store import atomic
+from drnbench.store import read_rows, write_rows
 
 COLUMNS = ("step", "name", "value", "time")
 
@@ -43,22 +43,21 @@ class History:
         self.rows.append((step, name, value, round(time.time(), 3)))
 
     def write(self, path: Path) -> None:
-        """Write all rows."""
+        """Write all rows; the caller syncs them."""
         import pandas as pd
 
         frame = pd.DataFrame(self.rows, columns=list(COLUMNS)).astype(
             {"step": "int64", "value": "float64", "time": "float64"}
         )
-        with atomic(path) as temporary:
-            frame.to_parquet(temporary, index=False)
+        write_rows(path, frame, durable=False)
 
     @classmethod
     def read(cls, path: Path, up_to: int) -> History:
-        """Read the rows up to a step, those that a checkpoint at that step includes."""
-        import pandas as pd
+        """Read the rows up to a step, those that a checkpoint at that step includes.
 
-        if not path.exists():
-            return cls()
-        frame = pd.read_parquet(path)
-        frame = frame[frame["step"] <= up_to]
-        return cls(rows=list(frame.itertuples(index=False, name=None)))
+        Raises:
+            FileNotFoundError: there is no such file.
+            Damaged: it is not whole.
+        """
+        rows = read_rows(path, list(COLUMNS)).to_pylist()
+        return cls(rows=[tuple(row[name] for name in COLUMNS) for row in rows if row["step"] <= up_to])

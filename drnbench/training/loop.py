@@ -19,13 +19,15 @@ from drnbench.config.trial import Stage
 from drnbench.config.units import StageUnit
 from drnbench.data.images import to_tensor, to_uint8
 from drnbench.data.sampling import derived_seed
-from drnbench.errors import ChangedError, DivergedError, NotFiniteError
+from drnbench.errors import ChangedError, DamagedError, DivergedError, NotFiniteError
 from drnbench.evaluation import metrics
 from drnbench.models import models
-from drnbench.models.weights import load_dual, load_weights, state_digest
+from drnbench.models.weights import load_checkpoint, load_dual, load_weights, save_checkpoint, state_digest
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Scheme
-from drnbench.store import Store, atomic
+from drnbench.store import Damaged, Fault, Store
+from drnbench.store.files import sync
+from drnbench.store.integrity import report, set_aside
 from drnbench.training.feed import Feed
 from drnbench.training.history import History
 
@@ -59,12 +61,6 @@ def build(unit: StageUnit) -> Scheme:
         return schemes.get(unit.stage.scheme)(model, unit.scale, unit.stage)
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU; plain tensors and numbers only, never code."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
-
-
 def train(
     unit: StageUnit, store: Store, device: torch.device, emit: Emit, stop: Stop, checkpoint_s: float = CHECKPOINT_S
 ) -> bool:
@@ -89,12 +85,10 @@ def train(
     scheme.split = unit.split if stage.accumulate == "auto" else stage.accumulate
     scheme.prepare(device)
     step, history = 0, History()
-    if (folder / "checkpoint.pt").exists():
-        state = load_checkpoint(folder / "checkpoint.pt")
+    if (stored := _stored(folder)) is not None:
+        state, history = stored
         scheme.load_state_dict(state)
         step = int(state["step"])
-        history = History.read(folder / "history.parquet", step)
-        history.sums = {name: list(entry) for name, entry in state["sums"].items()}
         print(f"resumed at step {step} of {stage.steps}", flush=True)
     else:
         _start(scheme, unit, store)
@@ -140,6 +134,30 @@ def train(
     return step == stage.steps
 
 
+def _stored(folder: Path) -> tuple[dict[str, Any], History] | None:
+    """Return checkpoint and history of a stage that was left; None where there are none.
+
+    Where one of them is not whole both are set aside, and the stage starts over: this process has its folder to itself.
+    """
+    checkpoint, rows = folder / "checkpoint.pt", folder / "history.parquet"
+    if not checkpoint.exists():
+        return None
+    try:
+        state = load_checkpoint(checkpoint)
+        history = History.read(rows, int(state["step"]))
+        history.sums = {name: list(entry) for name, entry in state["sums"].items()}
+        if len(history.rows) != state.get("rows", len(history.rows)):
+            raise Damaged("lacks rows of its checkpoint")  # noqa: TRY301 - handled as any other fault of the file
+    except (DamagedError, Damaged, FileNotFoundError) as error:
+        reasons = {DamagedError: (checkpoint, getattr(error, "reason", "")), Damaged: (rows, str(error))}
+        path, reason = reasons.get(type(error), (rows, "is missing"))
+        report(Fault(path, reason), "set aside; the stage is trained from its beginning")
+        for path in (checkpoint, rows):
+            set_aside(path)
+        return None
+    return state, history
+
+
 def _start(scheme: Scheme, unit: StageUnit, store: Store) -> None:
     """Initialise from the networks of the stage before, then from the files that the stage names."""
     stage = unit.stage
@@ -167,12 +185,13 @@ def _check_weights(unit: StageUnit) -> None:
 
 def _save(folder: Path, scheme: Scheme, step: int, history: History) -> None:
     # History first: rows beyond the checkpoint are dropped on resume, missing rows would be lost.
-    state = {**scheme.state_dict(), "step": step, "sums": history.sums}
+    state = {**scheme.state_dict(), "step": step, "sums": history.sums, "rows": len(history.rows)}
     if not all(torch.isfinite(p).all() for net in (scheme.model, scheme.extra) for p in net.parameters()):
         raise DivergedError(f"a weight is not finite after step {step}; lower lr = {scheme.stage.lr:g}")
     history.write(folder / "history.parquet")
-    with atomic(folder / "checkpoint.pt") as temporary:
-        torch.save(state, temporary)
+    save_checkpoint(folder / "checkpoint.pt", state)
+    if step < scheme.stage.steps:  # the files of a complete stage are synced together
+        sync([folder / "history.parquet", folder / "checkpoint.pt", folder])
 
 
 def _validated(model: nn.Module, feed: Feed, unit: StageUnit, step: int) -> dict[str, float]:

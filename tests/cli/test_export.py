@@ -1,11 +1,14 @@
 """The verb `export`: files in the authors' names, whole or not at all."""
 
+import warnings
+
 import pytest
 import torch
 
 from drnbench import Data, Stage, models
 from drnbench.cli import main
 from drnbench.config.units import StageUnit
+from drnbench.errors import DamageWarning
 from drnbench.models.dual import dual_per_level
 from drnbench.models.weights import load_dual, load_weights
 from drnbench.schemes import schemes
@@ -117,7 +120,8 @@ def test_wrong_keys_are_one_line(store, tmp_path, capsys):
     assert not out.exists()
     assert "cannot be written" in refused(capsys, store, "abcde", tmp_path / "file")
     (store.stage("abcdef" + 58 * "0") / "checkpoint.pt").write_bytes(b"broken")
-    assert "no weights that can be read safely" in refused(capsys, store, "abcde", out)
+    with warnings.catch_warnings(action="ignore", category=DamageWarning):
+        assert "cannot be exported: it is damaged" in refused(capsys, store, "abcde", out)
     (store.stage("abcdef" + 58 * "0") / "checkpoint.pt").unlink()
     assert "were cleaned away; train it with --rerun all" in refused(capsys, store, "abcde", out)
     write_json(store.trial("dddd" + 60 * "0") / "trial.json", {"stages": ["abcdef" + 58 * "0"]})

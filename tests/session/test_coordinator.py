@@ -160,7 +160,7 @@ def test_what_another_coordinator_has_is_left_to_it(tmp_path):
     class Watching(FakeExecutor):
         def events(self, timeout):
             if lease.file.exists() and not self.running:  # nothing can go on without the first stage
-                (store.stage(first.key) / "checkpoint.pt").touch()
+                (store.stage(first.key) / "checkpoint.pt").write_bytes(b"PK\5\6" + bytes(18))
                 store.write_status(store.stage(first.key), done(first))
                 lease.release()
             return super().events(timeout)

@@ -1,6 +1,5 @@
 """The fingerprint of the numeric code: changed by code that computes, and by no text."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 import drnbench
 from drnbench.store import code
 from drnbench.store.code import RULE, code_fingerprint, fingerprint, modules, origin
+from drnbench.store.integrity import decode
 
 SCHEME = "schemes/dual.py"
 
@@ -117,7 +117,7 @@ def test_it_is_kept_in_the_users_cache(tmp_path, monkeypatch):
     expected = code_fingerprint("stage")
     code_fingerprint.cache_clear()
     assert code_fingerprint("stage") == expected
-    (kept,) = json.loads((tmp_path / "drnbench" / "code.json").read_text()).values()
+    (kept,) = decode((tmp_path / "drnbench" / "code-crc.json").read_bytes()).values()
     assert kept["stage"] == expected
     monkeypatch.setattr(code, "fingerprint", None)  # calling it would fail
     code_fingerprint.cache_clear()
@@ -127,8 +127,8 @@ def test_it_is_kept_in_the_users_cache(tmp_path, monkeypatch):
 def test_a_cache_that_is_broken_or_cannot_be_written_changes_nothing(tmp_path, monkeypatch):
     expected = code_fingerprint("stage")
     (tmp_path / "drnbench").mkdir()
-    (tmp_path / "drnbench" / "code.json").write_text("{", encoding="utf-8")
-    for folder in (tmp_path, tmp_path / "drnbench" / "code.json"):
+    (tmp_path / "drnbench" / "code-crc.json").write_text("{", encoding="utf-8")
+    for folder in (tmp_path, tmp_path / "drnbench" / "code-crc.json"):
         monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
         code_fingerprint.cache_clear()
         assert code_fingerprint("stage") == expected

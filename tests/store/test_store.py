@@ -1,6 +1,5 @@
 """The store: whole files, honest states."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,7 +7,7 @@ import sys
 import pytest
 
 from drnbench.errors import UsageError
-from drnbench.store import STALE_S, Status, Store, atomic, write_json
+from drnbench.store import STALE_S, Status, Store, atomic, read_json, write_json
 from drnbench.store.processes import marks
 
 
@@ -18,7 +17,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(RuntimeError), atomic(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
-    assert json.loads(path.read_text()) == {"a": 1}
+    assert read_json(path) == {"a": 1}
     assert [p.name for p in path.parent.iterdir()] == ["a.json"]
 
 
