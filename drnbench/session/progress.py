@@ -136,7 +136,7 @@ class Progress:
         if self._first is None or self._steps_done - self._first[0] < 0.01 * self._steps:
             return None
         pace = (time.monotonic() - self._first[1]) / (self._steps_done - self._first[0])
-        return (self._steps - self._steps_done) * pace
+        return max(0.0, (self._steps - self._steps_done) * pace)  # more than planned where weights are made again
 
 
 class RichProgress(Progress):
