@@ -234,9 +234,14 @@ def _kept(image: ImageInfo, cache: Path) -> Keypoints | None:
     return Keypoints.unpacked(body, image.height, image.width)
 
 
-@functools.lru_cache(maxsize=128)
 def _gray(image: ImageInfo) -> NDArray[np.float32]:
-    return luma(full_image(image))
+    return _levels(image).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=1024)
+def _levels(image: ImageInfo) -> NDArray[np.uint8]:
+    """Return the luma of an image in whole levels, 40 kB each, so that sets of hundreds are decoded once."""
+    return luma(full_image(image)).astype(np.uint8)
 
 
 def _reduced(gray: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -23,8 +23,8 @@ MATCHES = 300
 MOST = 16
 """Candidates of an image at most, those with the most votes: patterns look like all others of their kind."""
 
-CHUNK = 16384
-"""Keypoints compared at a time, for memory."""
+CHUNK = 512
+"""Keypoints compared at a time, for memory and the processor's cache."""
 
 
 class Turn(NamedTuple):
@@ -65,6 +65,12 @@ class Turn(NamedTuple):
 
 
 TURNS = tuple(Turn(bool(n & 4), bool(n & 2), bool(n & 1)) for n in range(8))
+
+PARITIES = tuple(
+    np.array([FREQUENCIES * y + x for y in range(down, FREQUENCIES, 2) for x in range(across, FREQUENCIES, 2)])
+    for down in (0, 1) for across in (0, 1)
+)  # fmt: skip
+"""Columns of a descriptor by the parity of row and column: a flip changes the signs of odd ones."""
 
 
 class Placement(NamedTuple):
@@ -130,12 +136,12 @@ def _stack(images: Sequence[Keypoints]) -> _Stack:
 
 def _matches(points: Keypoints, stack: _Stack) -> dict[int, NDArray[np.intp]]:
     """Return, for each other image with enough of them, n x 3 matches: turn, keypoint, keypoint of the stack."""
-    turned = np.concatenate([turn.descriptors(points.descriptors) for turn in TURNS])
     parts = []
     for start in range(0, len(stack.image), CHUNK):
-        cosines = turned @ stack.descriptors[start : start + CHUNK].T
-        row, column = np.divmod(np.flatnonzero(cosines.ravel() > SIMILAR), cosines.shape[1])
-        parts.append(np.stack([row, column + start, (cosines[row, column] * 1e6).astype(np.intp)], axis=1))
+        similar = [_similar(points.descriptors, stack.descriptors[start : start + CHUNK], turned) for turned in (0, 1)]
+        row, column, cosine = (np.concatenate(numbers) for numbers in zip(*similar, strict=True))
+        order = np.lexsort((column, row))
+        parts.append(np.stack([row, column + start, (cosine * 1e6).astype(np.intp)], axis=1)[order])
     rows = np.concatenate(parts) if parts else np.zeros((0, 3), np.intp)
     image = stack.image[rows[:, 1]]
     numbers, counts = np.unique(image, return_counts=True)
@@ -146,6 +152,29 @@ def _matches(points: Keypoints, stack: _Stack) -> dict[int, NDArray[np.intp]]:
         turn, keypoint = np.divmod(own[:, 0], len(points.x))
         matches[int(number)] = np.stack([turn, keypoint, own[:, 1]], axis=1)
     return matches
+
+
+def _similar(descriptors: Floats, others: Floats, transposed: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Return the pairs of n and m descriptors that are `SIMILAR` in one of four flips: row, column and cosine.
+
+    The row counts all turns: that of keypoint k in `TURNS[t]` is t n + k. Flips change the signs of coefficients by the
+    parity of their row and column, so the cosines of all four are sums of four products, and at most that of their sizes.
+    """
+    if transposed:
+        descriptors = TURNS[4].descriptors(descriptors)
+    products = [descriptors[:, columns] @ others[:, columns].T for columns in PARITIES]
+    bound = products[0] + np.abs(products[1])
+    for product in products[2:]:
+        bound += np.abs(product)
+    row, column = np.divmod(np.flatnonzero(bound.ravel() > SIMILAR - 1e-5), bound.shape[1])
+    even, across, down, both = (product[row, column] for product in products)
+    flips = [even + x * across + y * down + x * y * both for y in (1, -1) for x in (1, -1)]
+    kept = [np.flatnonzero(cosine > SIMILAR) for cosine in flips]
+    return (
+        np.concatenate([row[n] + (4 * transposed + turn) * len(descriptors) for turn, n in enumerate(kept)]),
+        np.concatenate([column[n] for n in kept]),
+        np.concatenate([cosine[n] for cosine, n in zip(flips, kept, strict=True)]),
+    )
 
 
 def _placements(points: Keypoints, stack: _Stack, matches: NDArray[np.intp]) -> list[tuple[Placement, int]]:
