@@ -15,10 +15,13 @@ A message says what, where and how to mend it, in one line: the command line pri
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import os
 import re
+import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -188,3 +191,27 @@ def one_line(text: str) -> str:
     """Return a message in one line, without control characters and without passwords of URIs."""
     words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return re.sub(r"(?<=://)[^/@\s]*@", "", words)
+
+
+def keep_traceback(error: BaseException) -> Path | None:
+    """Write the traceback of an error into a temporary file and return its path; None where no folder takes it."""
+    import tempfile
+    import traceback
+
+    head = f"drnbench {_version()}, Python {sys.version.split()[0]}, {sys.platform}\n"
+    text = head + "".join(traceback.format_exception(error))
+    for folder in (tempfile.gettempdir, Path.cwd):
+        with contextlib.suppress(OSError):
+            path = Path(folder()) / f"drnbench-fault-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            return path
+    return None
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("drnbench")
+    except PackageNotFoundError:
+        return "?"

@@ -107,8 +107,8 @@ def value(arm: Arm, seed: int, image: int, kernel: str, metric: str, effect: Eff
     if arm.kind == "reference":
         psnr = level - 1.2
     else:
-        own = np.random.default_rng([seed, image, *arm.name.encode()])
-        seeds = np.random.default_rng([seed, *arm.name.encode()])
+        own = np.random.default_rng([seed, image, *arm.name.encode("utf-8", "surrogatepass")])
+        seeds = np.random.default_rng([seed, *arm.name.encode("utf-8", "surrogatepass")])
         psnr = level + effect(arm, kernel) + 0.02 * seeds.standard_normal() + 0.03 * own.standard_normal()
     if metric == "dual_mae":
         return float(1.5 - effect(arm, kernel) + 0.01 * image)

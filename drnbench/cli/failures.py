@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-import tempfile
-import time
-import traceback
-from pathlib import Path
 from typing import NamedTuple
 
 from drnbench import streams
-from drnbench.errors import DrnbenchError, explain_environment, one_line
+from drnbench.errors import DrnbenchError, explain_environment, keep_traceback, one_line
 
 REFUSED = 2
 """Exit code of what cannot be done; one line says why."""
@@ -42,24 +35,3 @@ def classify(error: BaseException) -> Failure:
     where = f"its traceback is in {kept}; send that" if kept else "run it with --debug and send what it prints"
     message = f"{type(error).__name__}: {one_line(str(error)) or 'no message'}"
     return Failure(FAULT, f"a fault of drnbench, not yours: {message[:500]}; {where} to those who maintain it, please")
-
-
-def keep_traceback(error: BaseException) -> Path | None:
-    """Write the traceback of an error into a temporary file and return its path; None where no folder takes it."""
-    head = f"drnbench {_version()}, Python {sys.version.split()[0]}, {sys.platform}\n"
-    text = head + "".join(traceback.format_exception(error))
-    for folder in (tempfile.gettempdir, Path.cwd):
-        with contextlib.suppress(OSError):
-            path = Path(folder()) / f"drnbench-fault-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")
-            return path
-    return None
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("drnbench")
-    except PackageNotFoundError:
-        return "?"

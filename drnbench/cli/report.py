@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -30,8 +31,11 @@ def command(
     """Write tables, figures and HTML from the store alone; also while a sweep runs."""
     store = Store(results)
     location = _location(store, study.stem, profile, read_overrides(sets or [], seeds, half_width))
-    print_report(write(store, location), store, mirrored=False)
-    return 0
+    written = write(store, location)
+    print_report(written, store, mirrored=False)
+    for line in written.failed:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if written.failed else 0
 
 
 def _location(store: Store, study: str, profile: str | None, overrides: dict[str, object]) -> str:

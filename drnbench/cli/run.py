@@ -58,8 +58,8 @@ def command(
     if ended.interrupted or ended.report is None:
         return 130
     print_report(ended.report, store, mirrored=tracking_uri is None)
-    for line in [*ended.failed, *ended.failed_before]:
+    for line in [*ended.failed, *ended.failed_before, *ended.report.failed]:
         print(f"failed: {line}", file=sys.stderr)
     if ended.failed_before:
         print(f"{len(ended.failed_before)} trials failed before; --rerun failed tries them again", file=sys.stderr)
-    return 1 if ended.failed or ended.failed_before else 0
+    return 1 if ended.failed or ended.failed_before or ended.report.failed else 0

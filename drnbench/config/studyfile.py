@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from drnbench.config.study import Study
-from drnbench.errors import DrnbenchError, UsageError, nearest
+from drnbench.errors import DrnbenchError, UsageError, nearest, one_line
 from drnbench.registry import distribution
 
 
@@ -50,7 +50,7 @@ def load(path: Path) -> tuple[Study, str, str, dict[Path, str | None]]:
         value = "nothing of that name" if study is None else f"a {type(study).__name__}"
         raise UsageError(f"{path}: a study file defines `study = Study(...)`; this one has {value}")
     question = (names.get("__doc__") or "").strip().split("\n\n")[0]
-    return study, path.stem, " ".join(question.split()), digests
+    return study, path.stem, one_line(question), digests
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 from drnbench.evaluation import metrics
 from drnbench.outputs import failed_seeds, search_summary, wording
 from drnbench.render import text
+from drnbench.render.spelling import cut
 from drnbench.results import labels
 from drnbench.results.ranking import different_images, on_the_same_seeds
 from drnbench.results.scores import Condition, Scores
@@ -16,6 +17,8 @@ from drnbench.results.summary import Result
 
 NAMED = 4
 """So many arms or images are named; of more, their number."""
+LONGEST = 400
+"""Characters of a question, a reason or a list of names in a caption; report.html has the whole question."""
 ONE_SAMPLE = {
     "checkpoints": "over images: one seed, so it speaks of these checkpoints",
     "image": "over seeds: one test image, so nothing is starred, and it speaks of this image",
@@ -58,8 +61,8 @@ def caption(scores: Scores, shown: list[Result], *, by_scale: bool = False, extr
 
 
 def question(scores: Scores) -> str:
-    """Return the study's question, or its name where it asks none."""
-    return scores.plan.question or f"Study {scores.plan.study}."
+    """Return the study's question, cut where it is longer than a caption, or its name where it asks none."""
+    return cut(scores.plan.question, LONGEST) or f"Study {scores.plan.study}."
 
 
 def measured(scores: Scores, names: Collection[str], scales: list[int]) -> list[str]:
@@ -99,7 +102,10 @@ def left_out(scores: Scores) -> list[str]:
             seeds = [str(seed) for seed, why in arm.excluded if why == reason]
             cell = f"{arm.name}, seed {' and '.join(seeds)}" if arm.trials else arm.name
             cells.setdefault(reason, []).append(cell)
-    return [f"Left out: {', '.join(names)} ({reason.rstrip('.')})." for reason, names in cells.items()]
+    return [
+        f"Left out: {cut(', '.join(names), LONGEST)} ({cut(reason.rstrip('.'), LONGEST)})."
+        for reason, names in cells.items()
+    ]
 
 
 def _scored_on(shown: list[Result], scales: list[int]) -> str:
@@ -196,7 +202,8 @@ def overlap(scores: Scores) -> list[str]:
     shared = scores.plan.overlap
     if shared is None:
         return []
-    sentence = f"Test images are among the training images: {labels.listing(shared.images, NAMED)}. Reason: {shared.reason.rstrip('.')}."
+    reason = cut(shared.reason.rstrip("."), LONGEST)
+    sentence = f"Test images are among the training images: {labels.listing(shared.images, NAMED)}. Reason: {reason}."
     names = {evaluation.source: evaluation.dataset for trial in scores.plan.trials for evaluation in trial.wanted}
     among = list(dict.fromkeys(names[source] for source in shared.sources if source in names))
     if not among or len(names) < 2:

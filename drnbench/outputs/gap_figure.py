@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from drnbench.outputs import gap_values
+from drnbench.outputs import captions, gap_values
 from drnbench.outputs.gap_caption import caption
 from drnbench.render import lines, style, text, x_axis
 from drnbench.render.lines import Point
@@ -36,7 +36,7 @@ def draw(study: StudyResults, output: Gap) -> CaptionedFigure | None:
     style.legend(figure, style.legend_entries(axes))
     stem = text.path_slug(output.x)
     words = f"Gap against {axis.title}. " + caption(scores, output, gaps, study.results).removeprefix(
-        scores.plan.question
+        captions.question(scores) if scores.plan.question else ""
     )
     return CaptionedFigure(f"figure_gap_{text.slug(output.metric)}_{stem}", " ".join(words.split()), figure)
 

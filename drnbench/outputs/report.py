@@ -8,14 +8,19 @@ is asked for its tables, figures, sentences and macros.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from drnbench.outputs import compose
-from drnbench.outputs.base import StudyResults
+from drnbench.outputs.base import Output, StudyResults
+from drnbench.outputs.parts import Parts
 from drnbench.outputs.stored_report import Report, keep
 from drnbench.render import html, latex, markdown, style
-from drnbench.render.table import with_columns
+from drnbench.render.style import CaptionedFigure
+from drnbench.render.table import CaptionedTable, with_columns
 from drnbench.results import costs, reading, summary
 from drnbench.results.provenance import Provenance, read_provenance
 from drnbench.results.scores import Scores
@@ -33,40 +38,72 @@ def write(store: Store, name: str) -> Report:
         UsageError: the store has no plan of that study, or several, or no class is registered for a metric of it.
 
     """
-    study = compose.results_of(reading.read(store, name), store)
-    shown, warnings = compose.outputs_of(study.scores.plan)
+    study, parts = compose.results_of(reading.read(store, name), store), Parts()
+    declared, warnings = compose.outputs_of(study.scores.plan)
+    shown = [parts.guarded(output) for output in declared]
     settings, location = study.scores.plan.settings, study.scores.plan.location
-    label = f"{settings.study}-{settings.folder}" if settings.overrides else settings.study
-    folder, tables, headline = store.study(location), compose.tables(study, shown), compose.headline(study, shown)
+    folder = store.study(location)
+    tables = parts.make("every table", lambda: compose.tables(study, shown), list[CaptionedTable]())
+    headline = parts.make("the headline", lambda: compose.headline(study, shown), "")
     origin = read_provenance(study.scores, store)
-    texts = {
-        "summary.csv": summary.to_csv(study.results),
-        "summary.json": _summary_json(study, origin, headline),
-        "costs.csv": costs.to_csv(study.costs),
-        "macros.tex": latex.comment(origin.lines()) + compose.macros_tex(study, shown),
-    }
-    for n, table in enumerate(tables):
-        tex = latex.render(table, label if n == 0 else f"{label}-{table.name}")
-        texts[f"table_{table.name}.md"] = markdown.render(table) + markdown.comment(origin.lines())
-        texts[f"table_{table.name}.tex"] = latex.comment(origin.lines()) + tex
-        texts[f"table_{table.name}.csv"] = table.to_csv()
-    files = [folder / file for file in texts]
-    for path, text in zip(files, texts.values(), strict=True):
-        # Synced together at the end.
-        write_text(path, _in_context(text, study.scores) if path.suffix == ".csv" else text, durable=False)
-    figures = compose.figures(study, shown)
+    files = list[Path]()
+    for file, maker in _texts(study, shown, tables, headline, origin).items():
+        text = parts.make(file, maker, None)
+        if text is not None:
+            files.append(folder / file)
+            # Synced together at the end.
+            text = _in_context(text, study.scores) if file.endswith(".csv") else text
+            write_text(files[-1], text, durable=False)
+    figures = list[CaptionedFigure]()
     with style.styled():
-        for figure in figures:
-            files += style.save(figure, folder, origin.lines())
-    files.append(folder / "report.html")
-    page = html.render(study.scores, study.results, tables, figures, headline, store, files, origin, warnings)
-    write_text(files[-1], page, durable=False)
+        for figure in parts.make("every figure", lambda: compose.figures(study, shown), list[CaptionedFigure]()):
+            saved = parts.make(figure.name, functools.partial(style.save, figure, folder, origin.lines()), list[Path]())
+            files += saved
+            figures += [figure] if saved else []
+    page = parts.make(
+        "report.html",
+        lambda: html.render(
+            study.scores, study.results, tables, figures, headline, store, [*files, folder / "report.html"], origin,
+            [*warnings, *parts.failed],
+        ),
+        None,
+    )  # fmt: skip
+    if page is not None:
+        files.append(folder / "report.html")
+        write_text(files[-1], page, durable=False)
     done, planned = study.scores.counts
+    first = parts.make("the first table", lambda: markdown.terminal(tables[0]) if tables else "", "")
     report = Report(
-        f"{settings.study}, {settings.text}", headline, markdown.terminal(tables[0]), files, planned - done, warnings
+        f"{settings.study}, {settings.text}", headline, first, files, planned - done, warnings, parts.failed
     )
     keep(report, store, location)
     return report
+
+
+def _texts(
+    study: StudyResults, shown: Sequence[Output], tables: Sequence[CaptionedTable], headline: str, origin: Provenance
+) -> dict[str, Callable[[], str]]:
+    """Return the text files of a report, each with what makes it."""
+    settings = study.scores.plan.settings
+    label = f"{settings.study}-{settings.folder}" if settings.overrides else settings.study
+    comment = latex.comment(origin.lines())
+    texts: dict[str, Callable[[], str]] = {
+        "summary.csv": lambda: summary.to_csv(study.results),
+        "summary.json": lambda: _summary_json(study, origin, headline),
+        "costs.csv": lambda: costs.to_csv(study.costs),
+        "macros.tex": lambda: comment + compose.macros_tex(study, shown),
+    }
+    for n, table in enumerate(tables):
+        texts |= _texts_of_table(table, label if n == 0 else f"{label}-{table.name}", origin)
+    return texts
+
+
+def _texts_of_table(table: CaptionedTable, label: str, origin: Provenance) -> dict[str, Callable[[], str]]:
+    return {
+        f"table_{table.name}.md": lambda: markdown.render(table) + markdown.comment(origin.lines()),
+        f"table_{table.name}.tex": lambda: latex.comment(origin.lines()) + latex.render(table, label),
+        f"table_{table.name}.csv": table.to_csv,
+    }
 
 
 def _in_context(text: str, scores: Scores) -> str:

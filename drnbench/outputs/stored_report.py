@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -27,6 +27,7 @@ class Report:
         files: everything written, in the order of use.
         incomplete: trials that are planned and not done.
         warnings: outputs of the study that this installation cannot give, a line each.
+        failed: parts that could not be made, a line each; such a report is not kept.
 
     """
 
@@ -36,6 +37,7 @@ class Report:
     files: list[Path]
     incomplete: int
     warnings: list[str]
+    failed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,11 @@ def current(store: Store, location: str) -> Report | None:
 def keep(report: Report, store: Store, location: str) -> None:
     """Sync the files of a report and record it, with their sizes and CRC-32s, for `current`."""
     folder = store.study(location)
+    if report.failed:  # made again instead
+        (folder / FILE).unlink(missing_ok=True)
+        return
     sync([*report.files, folder])
     files = {file.name: stamp(file) for file in report.files}
     record = {"made_from": digest_of_sources(store, location), **asdict(report), "files": files}
+    del record["failed"]
     renew_json(folder / FILE, record, durable=False)

@@ -99,7 +99,7 @@ def _height(rows: Sequence[Row]) -> float:
 def _cut(rows: Sequence[Row], room: float) -> list[Sequence[Row]]:
     """Cut rows so that each part fits a page, where there is a rule if that is not too early."""
     out = []
-    while _height(rows) > room:
+    while len(rows) > 1 and _height(rows) > room:  # one row stands whatever its height
         most = max(n for n in range(1, len(rows)) if n == 1 or _height(rows[:n]) <= room)
         at = next((n for n in range(most, most // 2, -1) if rows[n].rule), most)
         out.append(rows[:at])
@@ -111,7 +111,8 @@ def _floats(
     table: CaptionedTable, blocks: list[list[int]], *, narrow: bool
 ) -> list[list[tuple[list[int], Sequence[Row]]]]:
     """Share blocks out over as many floats as their heights ask for."""
-    caption = CAPTION_PT * (1 + em_width(table.caption) // (COLUMN_EM if narrow else CAPTION_EM))
+    lines = 1 + em_width(table.caption) // (COLUMN_EM if narrow else CAPTION_EM)
+    caption = min(CAPTION_PT * lines, PAGE_PT / 2)  # of an endless caption LaTeX says that its float is too large
     floats: list[list[tuple[list[int], Sequence[Row]]]] = [[]]
     left = PAGE_PT - caption
     for columns in blocks:

@@ -17,8 +17,7 @@ def _cell(entry: Entry) -> str:
 
 
 def _escape(text: str) -> str:
-    one_line = " ".join(text.splitlines())
-    return plain(one_line).replace("|", "\\|").replace("<", "&lt;")
+    return plain(" ".join(text.split())).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _grid(rows: list[list[str]], left: list[bool]) -> list[list[str]]:
@@ -69,9 +68,9 @@ def terminal(table: CaptionedTable) -> str:
     parts = [part for group in groups for part in by_metric(table.columns, group)]
     blocks = []
     for part in parts or [[]]:
-        group = table.columns[part[0]].group if part else ""
+        group = plain(table.columns[part[0]].group) if part else ""
         columns = [*common, *part]
-        rows = [[table.columns[c].header for c in columns]]
+        rows = [[plain(table.columns[c].header) for c in columns]]
         # A column keeps room for the mark, so that the digits stand under each other.
         marked = {c for c in columns if any(row.entries[c].mark for row in table.rows)}
         rows += [

@@ -44,6 +44,20 @@ def shortened(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[:KEPT].rstrip()}… ({mark(name)})"
 
 
+def cut(words: str, most: int) -> str:
+    """Return a text of at most so many characters, cut after a word and with an ellipsis where it is longer."""
+    if len(words) <= most:
+        return words
+    head = words[: most - 1]
+    at_word = head.rpartition(" ")[0] if " " in head[most // 2 :] else head
+    return f"{at_word.rstrip(' ,;:')}…"
+
+
+def legible(words: str) -> str:
+    """Return a text in which characters that no terminal or page shows are their code points: `[U+0000]`."""
+    return with_code_points(words, lambda character: character.isprintable() or character == "\n")
+
+
 def with_code_points(text: str, available: Callable[[str], bool]) -> str:
     """Replace characters that are not available by their code points: `中文` becomes `[U+4E2D U+6587]`."""
     out, missing = list[str](), list[str]()

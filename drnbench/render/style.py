@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from drnbench.render.spelling import shortened, with_code_points
+from drnbench.render.spelling import cut, shortened, with_code_points
 from drnbench.results.scores import Arm
 from drnbench.store import atomic
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
+    from matplotlib.text import Text
     from mpl_toolkits.axes_grid1 import ImageGrid
     from numpy.typing import NDArray
 
@@ -29,6 +30,8 @@ COLUMN_IN, PAGE_IN = 3.4, 7.0
 BAR_IN = 0.07
 """Width of a colour bar beside pictures."""
 DPI = 200
+LINE = 150
+"""Characters of a line of text in a figure: more than stand side by side on a page."""
 GREY = "0.45"
 COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
 """Ten colours that colour-blind readers tell apart: seaborn's "colorblind"."""
@@ -225,21 +228,26 @@ def _glyphs() -> frozenset[int]:
 
 def make_legible(figure: Figure) -> list[str]:
     """Write every text of a figure as it is, and return the texts; numbers on logarithmic axes stay formulas."""
-    from matplotlib.text import Text
     from matplotlib.ticker import FixedFormatter
 
-    texts = []
+    written = []
     for ax in figure.axes:
         for axis in (ax.xaxis, ax.yaxis):
             if isinstance(formatter := axis.get_major_formatter(), FixedFormatter):
                 formatter.seq = [legible(words) for words in formatter.seq]
-                texts += formatter.seq
-    for artist in figure.findobj(Text):
-        words = artist.get_text()
-        if words and r"\mathdefault" not in words:
-            artist.set_text(_literal(words))
-            texts.append(artist.get_text())
-    return texts
+                written += formatter.seq
+    for artist in texts(figure):
+        artist.set_text(_literal("\n".join(cut(line, LINE) for line in artist.get_text().split("\n"))))
+        written.append(artist.get_text())
+    return written
+
+
+def texts(figure: Figure) -> list[Text]:
+    """Return the texts of a figure that are not empty, without numbers on logarithmic axes, which are formulas."""
+    from matplotlib.text import Text
+
+    artists = (artist for artist in figure.findobj(Text) if isinstance(artist, Text))
+    return [artist for artist in artists if artist.get_text() and r"\mathdefault" not in artist.get_text()]
 
 
 def save(drawn: CaptionedFigure, folder: Path, origin: Sequence[str] = ()) -> list[Path]:

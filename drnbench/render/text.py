@@ -12,6 +12,7 @@ from typing import Any
 
 from drnbench.config.study import value_text
 from drnbench.evaluation import metrics
+from drnbench.render.spelling import KEPT, LONGEST, legible, mark
 from drnbench.results import labels
 from drnbench.results.layout import Slot
 from drnbench.results.plan_record import AxisRecord
@@ -64,8 +65,8 @@ def minus(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return text for terminals and Markdown: hyphens for minus signs."""
-    return text.replace("−", "-")
+    """Return text for terminals and Markdown: hyphens for minus signs, code points for what cannot be printed."""
+    return legible(text.replace("−", "-"))
 
 
 def number(value: float, decimals: int) -> str:
@@ -178,4 +179,6 @@ def slug(words: str) -> str:
     """Return a name as files may be called: ASCII letters, digits, `_`, `-`; the field's Greek letters by name."""
     named = {"λ": "lambda", "ρ": "rho", "σ": "sigma", "Δ": "delta", "α": "alpha", "β": "beta", "μ": "mu"}
     text = "".join(named.get(c, c if c.isascii() and (c.isalnum() or c == "_") else "-") for c in words)
-    return "-".join(part for part in text.split("-") if part) or "arms"
+    name = "-".join(part for part in text.split("-") if part) or "arms"
+    # A file's name has at most 255 bytes, of which others than this take a part.
+    return name if len(name) <= LONGEST else f"{name[:KEPT]}-{mark(words)}"

@@ -47,7 +47,7 @@ def run(
         tracking_uri: MLflow server or store; None: mlflow.db of the results; "off": no mirror.
 
     Returns:
-        The results; `failed` names units that failed.
+        The results; `failed` names units that failed, and parts of the report.
 
     Raises:
         UsageError: what cannot be run, and why.
@@ -63,7 +63,11 @@ def run(
     ended = run_study(declared, store, request)
     if ended.interrupted:
         raise KeyboardInterrupt
-    return Results(store, declared.settings.location, failed=(*ended.failed, *ended.failed_before))
+    return Results(
+        store,
+        declared.settings.location,
+        failed=(*ended.failed, *ended.failed_before, *(ended.report.failed if ended.report else ())),
+    )
 
 
 def plan(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 """Temporary names that `atomic` gives, with the id of the process that writes."""
+LONGEST_NAME = 200
+"""Bytes of a file's name that is made here, of the 255 that file systems allow."""
 MIN_FREE = 2**16
 """Bytes free on a disk below which any failure is taken for one of a full disk."""
 ROWS = b"drnbench.rows"
@@ -55,7 +58,7 @@ def atomic(path: Path, folder: Path | None = None, *, durable: bool = True) -> I
     folder = folder or path.parent
     folder.mkdir(parents=True, exist_ok=True)
     # Not the id alone: processes of two machines or containers may have the same.
-    temporary = folder / f".{path.name}.{uuid.uuid4().hex[:8]}.{os.getpid()}.tmp"
+    temporary = folder / f".{_room_for_more(path.name)}.{uuid.uuid4().hex[:8]}.{os.getpid()}.tmp"
     try:
         yield temporary
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,9 +109,12 @@ def remove_temporaries(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
-    """Write a text file whole or not at all; `durable`: as in `atomic`."""
+    """Write a text file whole or not at all; `durable`: as in `atomic`.
+
+    Half of a surrogate pair, which UTF-8 lacks, is written as its escape.
+    """
     with atomic(path, durable=durable) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, content: Any, *, durable: bool = True) -> None:
@@ -223,5 +229,18 @@ def is_disk_full(error: BaseException, folder: Path) -> bool:
 
 
 def safe(name: str) -> str:
-    """Return a kernel's name as a file or folder may be called."""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", name)
+    """Return a kernel's name as a file or folder may be called; one that is too long for that ends in a digest of it."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "-", name)
+    return plain if len(plain) <= LONGEST_NAME else f"{plain[: LONGEST_NAME - 17]}-{_digest(name)}"
+
+
+def _room_for_more(name: str) -> str:
+    """Return a file's name with room for what a temporary name adds; one that is too long ends in a digest of it."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= LONGEST_NAME:
+        return name
+    return f"{encoded[: LONGEST_NAME - 17].decode('utf-8', 'ignore')}-{_digest(name)}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]

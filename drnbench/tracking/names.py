@@ -26,13 +26,15 @@ change under one key; the protocol is a tag."""
 
 def safe(name: str) -> str:
     """Return a name that MLflow takes: `psnr_y/Set5/bd:sigma=2.0` becomes `psnr_y/Set5/bd:sigma_2.0`."""
+    name = clipped(name, max(NAME_LENGTH, len(name)))
     parts = (re.sub(r"[^\w.\- :]", "_", part).strip() for part in name.split("/"))
     kept = [part for part in parts if part.strip(".")]
     return "/".join(kept)[:NAME_LENGTH].rstrip("/ ") or "_"
 
 
 def clipped(value: str, length: int) -> str:
-    """Return the text, cut to a length with an ellipsis where it is longer."""
+    """Return the text as every database takes it: cut with an ellipsis where it is longer, without NUL and half surrogates."""
+    value = re.sub("[\x00\ud800-\udfff]", "\ufffd", value)
     return value if len(value) <= length else value[: length - 1] + "…"
 
 

@@ -56,7 +56,7 @@ class TrialView:
     @property
     def identity(self) -> tuple[str, str]:
         """Key and arm, by which its run is looked up."""
-        return self.plan.key, self.plan.arm
+        return self.plan.key, names.clipped(self.plan.arm, names.TAG_LENGTH)
 
     @property
     def label(self) -> str:

@@ -232,15 +232,17 @@ class Experiment:
     def create(self, name: str, started: int | None, tags: dict[str, str]) -> Run:
         """Make a run; `started` is in milliseconds since 1970; None: now."""
         started = started or round(time.time() * 1000)
-        tags = {**self.tags, **tags}
-        run = self.client.create_run(self.id, start_time=started, tags=tags, run_name=name)
+        tags = {tag: names.clipped(text, names.TAG_LENGTH) for tag, text in {**self.tags, **tags}.items()}
+        run = self.client.create_run(
+            self.id, start_time=started, tags=tags, run_name=names.clipped(name, names.NAME_LENGTH)
+        )
         self.created += 1
         return Run(self.client, run.info.run_id, "RUNNING", tags=tags, points={})
 
     def supersede(self, run: Run, name: str) -> None:
         """Set a run aside that shows an earlier computation, and delete it as MLflow does: it can be restored."""
         run.describe({"drnbench.state": SUPERSEDED})
-        self.client.update_run(run.id, name=f"{name} (superseded)")
+        self.client.update_run(run.id, name=f"{names.clipped(name, names.NAME_LENGTH - 13)} (superseded)")
         self.client.delete_run(run.id)
 
     def remove(self, run: Run) -> dict[str, str]:
