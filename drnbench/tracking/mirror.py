@@ -221,4 +221,4 @@ def _create(path: Path) -> None:
     It takes seconds of migrations: a process killed in the middle would leave a database that no MLflow opens again.
     """
     with atomic(path) as temporary:
-        connect(f"sqlite:///{temporary.as_posix()}").search_experiments()
+        connect(record.sqlite_uri(temporary)).search_experiments()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import quote, unquote
 from urllib.parse import quote
 
 from drnbench.results.plan_record import read_plan
@@ -12,14 +14,48 @@ from drnbench.store.locks import has_locks
 from drnbench.tracking import reading
 
 
+SQLITE = re.compile(r"sqlite(\+pysqlite)?:///")
+RESERVED = re.compile("[%?#]")
+"""Characters that mean something in a URI, and that folders of build servers and worktrees have: `job_feature%2Fdual`."""
+
+
 def default_uri(store: Store) -> str:
     """Return the tracking URI of a store's own mirror: its mlflow.db."""
-    return f"sqlite:///{(store.root / 'mlflow.db').as_posix()}"
+    return sqlite_uri(store.root / "mlflow.db")
+
+
+def sqlite_uri(path: Path) -> str:
+    """Return the URI of an SQLite database, quoted where its path has characters that mean something there."""
+    plain = path.as_posix()
+    if not RESERVED.search(plain):
+        return f"sqlite:///{plain}"
+    # MLflow would make the folders of a quoted `sqlite:///`, as they read there.
+    if _unquotes():
+        return f"sqlite+pysqlite:///{RESERVED.sub(lambda reserved: quote(reserved[0]), plain)}"
+    return _file_uri(path, "uri=true")
+
+
+def _file_uri(path: Path, options: str) -> str:
+    """Return the URI of an SQLite database that hands a quoted `file:` URI on to SQLite."""
+    quoted = quote(path.as_posix())
+    # No `sqlite:///`, of which MLflow would make a folder called `file:`.
+    return f"sqlite+pysqlite:///file:{quote(quoted) if _unquotes() else quoted}?{options}"
 
 
 def database(uri: str) -> Path | None:
     """Return the file behind an sqlite URI; None for any other."""
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+    begin = SQLITE.match(uri)
+    if begin is None:
+        return None
+    path, _, options = uri[begin.end() :].partition("?")
+    if "uri=true" in options:
+        path = unquote(path.removeprefix("file:"))
+    return Path(unquote(path) if _unquotes() else path)
+
+
+def _unquotes() -> bool:
+    """Return True if the SQLAlchemy that is installed unquotes the path of a database."""
+    return tuple(map(int, version("sqlalchemy").split(".")[:2])) >= (2, 1)
 
 
 def up_to_date(store: Store, name: str, uri: str | None = None) -> bool:
@@ -43,7 +79,7 @@ def connection(uri: str) -> str:
     path = database(uri)
     if path is None or not path.absolute().parent.is_dir() or has_locks(path.absolute().parent):
         return uri
-    return f"sqlite:///file:{quote(str(path.absolute()))}?nolock=1&uri=true"
+    return _file_uri(path.absolute(), "nolock=1&uri=true")
 
 
 def take_turn(store: Store, writer: str) -> bool:

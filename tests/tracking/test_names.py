@@ -6,7 +6,9 @@ import pytest
 
 from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.config.units import Evaluation
-from drnbench.tracking import names
+from drnbench.store import Store
+from drnbench.tracking import names, record
+from drnbench.tracking.quiet import SILENCE, connect, settings
 
 
 def mlflow_takes(name: str) -> bool:
@@ -83,3 +85,15 @@ def test_evaluations_that_differ_keep_apart() -> None:
     assert metrics[:2] == ["psnr_y/photos whole/bd", "psnr_y/photos crop 64/bd"]
     assert len(set(metrics)) == len(evaluations)
     assert all(mlflow_takes(name) for name in metrics)
+
+
+@pytest.mark.parametrize("name", ["plain", "a b", "job_feature%2Fdual", "a?b#c", "100%", "ä&=;", "file:x"])
+def test_a_store_in_any_folder_has_a_mirror_there_and_nowhere_else(tmp_path, name):
+    store = Store(tmp_path / name)
+    store.root.mkdir()
+    uri = record.default_uri(store)
+    assert record.database(uri) == store.root / "mlflow.db"
+    with settings(**SILENCE):
+        connect(uri).search_experiments()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+    assert (store.root / "mlflow.db").stat().st_size
