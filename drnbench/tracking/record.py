@@ -6,13 +6,11 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote, unquote
-from urllib.parse import quote
 
 from drnbench.results.plan_record import read_plan
 from drnbench.store import Store, read_json, renew_json, write_json
 from drnbench.store.locks import has_locks
 from drnbench.tracking import reading
-
 
 SQLITE = re.compile(r"sqlite(\+pysqlite)?:///")
 RESERVED = re.compile("[%?#]")
