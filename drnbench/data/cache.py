@@ -21,6 +21,7 @@ from drnbench.data.packed import ImageInfo, ImageStack, PixelFile, Pixels, Shape
 from drnbench.degradations import kernels, parse
 from drnbench.errors import DataError, UsageError
 from drnbench.store.cache_files import building
+from drnbench.store.code import code_fingerprint
 from drnbench.store.environment import public, version
 from drnbench.store.plug_ins import plug_in
 
@@ -34,6 +35,8 @@ __all__ = [
 
 CACHE_VERSION = 2
 """Raised when the same kernel would make other pixels or files, so that old LR images are not used any more."""
+CODE = "14584c2b46a539a1400c7948acf421f090c8b876c64aeb94e462282e417bb1fa"
+"""Fingerprint of the degradations that make the files of `CACHE_VERSION`; edited ones have files of their own."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +130,11 @@ def lr_files(
 
 
 def _makers(kernel: Kernel) -> list[object]:
-    """Return what computes a kernel's pixels beside this package, torch and numpy: other versions make other files."""
+    """Return what computes a kernel's pixels, where it is not the code of `CODE`: other code makes other files."""
     outside = kernels.plug_in(kernel.name)
     made_by: list[object] = [public(version(package)) for package in kernel.packages]
+    if (code := code_fingerprint("degradation")) != CODE:
+        made_by.append(code)
     return made_by if outside is None else [*made_by, plug_in(outside)[1]["files"]]
 
 

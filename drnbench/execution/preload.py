@@ -35,7 +35,7 @@ def _load() -> None:
     # Code is loaded when it is first asked for, and scikit-image when a name is first used: do both before the fork.
     importlib.import_module("drnbench.training.origin").load()
     code = importlib.import_module("drnbench.store.code")
-    for kind in code.ROOTS:
+    for kind in code.PARTS:
         code.code_fingerprint(kind)
     _ = importlib.import_module("skimage.metrics").structural_similarity
 

@@ -39,6 +39,8 @@ ROOTS = {
     "evaluate": ("evaluation.evaluator", "evaluation", "degradations", *NETWORKS),
 }
 """Modules that a unit of a kind starts from, and those that list what is registered."""
+PARTS = {**ROOTS, "degradation": ("degradations",)}
+"""The same with the code that makes LR images, whose cache is shared by units."""
 UNHASHED = frozenset({"ctx", "kind", "type_comment"})
 """Fields of syntax trees that follow from the others, or say how something was written."""
 KEPT = 16
@@ -66,7 +68,7 @@ def code_fingerprint(kind: str) -> str:
     """Return the sha256 (hex) of the code that a kind of unit's numbers depend on; the same under every Python.
 
     Args:
-        kind: "stage" or "evaluate".
+        kind: "stage", "evaluate", or "degradation" for LR images.
 
     """
     return _fingerprints()[kind]
@@ -97,14 +99,14 @@ def modules(kind: str, package: Path = PACKAGE) -> dict[str, ast.Module]:
     """Return the parsed modules that reach the numbers of a kind of unit, by name within the package."""
     sources = SOURCES if package == PACKAGE else _read(package)
     trees: dict[str, ast.Module] = {}
-    waiting = list(ROOTS[kind])
+    waiting = list(PARTS[kind])
     while waiting:
         name = waiting.pop()
         if name in trees or name.partition(".")[0] not in NUMERIC or (file := _file(sources, name)) is None:
             continue
         trees[name] = ast.parse(sources[file])
         waiting += _imported(trees[name], name, is_package=file.endswith("__init__.py"))
-        if name in ROOTS[kind]:
+        if name in PARTS[kind]:
             waiting += _registered(trees[name])
         if "." in name:
             waiting.append(name.rpartition(".")[0])
@@ -206,7 +208,7 @@ def _fingerprints() -> dict[str, str]:
         kept = decode(file.read_bytes())
     if (current := kept.get(sources.hexdigest())) is not None:
         return current
-    current = {kind: fingerprint(kind) for kind in ROOTS}
+    current = {kind: fingerprint(kind) for kind in PARTS}
     kept = dict([*kept.items(), (sources.hexdigest(), current)][-KEPT:])
     with contextlib.suppress(OSError):  # a home that cannot be written: computed again next time
         write_json(file, kept)

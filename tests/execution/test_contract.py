@@ -7,9 +7,12 @@ import psutil
 import pytest
 
 from drnbench import Data, Evaluate, Stage, Trial
+from drnbench.execution import local as local_module
+from drnbench.execution import remote
 from drnbench.execution.local import LocalExecutor
 from drnbench.planning.keys import Keys
 from drnbench.store import Store
+from drnbench.training.origin import origin
 from tests.helpers import free_port, until
 
 pytestmark = pytest.mark.real
@@ -179,3 +182,16 @@ def test_kill_ends_one_unit_and_close_all(executor, store):
     assert not alive
     assert not list(store.root.glob(".s*"))
     executor.close()  # twice is once
+
+
+def test_a_worker_that_has_other_code_than_the_coordinator_refuses_its_unit(executor, store, monkeypatch):
+    for module in (local_module, remote):
+        monkeypatch.setattr(module, "origin", lambda unit: {**origin(unit), "code": "0" * 64})
+    unit, recorder = stage(store), Recorder(executor)
+    executor.submit(unit)
+    recorder.until(lambda: recorder.ended)
+    assert recorder.ended == {unit.key: 1}
+    status = store.status(store.stage(unit.key))
+    assert (status.state, status.kind) == ("failed", "changed")
+    assert "other numeric code of drnbench" in status.message
+    assert not (store.stage(unit.key) / "checkpoint.pt").exists()

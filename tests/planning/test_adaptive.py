@@ -219,7 +219,7 @@ def test_a_wrong_rule_is_refused_in_one_line(tmp_path, capsys, options, parts):
 
 
 def test_a_study_without_a_baseline_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="baseline"):
+    with pytest.raises(UsageError, match="baseline"):
         Study(base=base(), seeds=Until(half_width=0.05))
     with pytest.raises(UsageError, match="baseline"):
         declare(Study(base=base()), overrides={"seeds": Until(half_width=0.05)}, name="s").plan(Store(tmp_path / "r"))

@@ -92,7 +92,7 @@ def test_unfitting_lr_images_are_refused_before_work(sets):
     with pytest.raises(UsageError, match=r"b\.png is 35 x 30 pixels, but .* makes 35 x 33"):
         units(sets)
     shutil.copy(sets / "b.png", sets / "lr" / "b_x2.png")
-    with pytest.raises(UsageError, match="both belong to b"):
+    with pytest.raises(UsageError, match="stand for one picture"):
         units(sets)
 
 
