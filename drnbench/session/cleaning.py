@@ -99,7 +99,7 @@ def table(held: Inventory) -> list[str]:
     rows.append(_row("  their sample images", len(samples), sum(samples)))
     rows += [_row(f"cache: {title}", *counts) for title, counts in held.cache().items()]
     root = held.store.root
-    mlflow = [p.stat().st_size for p in root.glob("mlflow.db*") if not p.is_symlink()]
+    mlflow = [_size(path) for path in root.glob("mlflow.db*")]
     mlflow += list(sizes(root / "mlartifacts").values())
     studies = sorted({location.partition("/")[0] for location in held.plans})
     reports = [n for study in studies for n in sizes(root / study).values()]
@@ -300,7 +300,10 @@ def _remove_leftover(path: Path) -> int:
 def _size(path: Path) -> int:
     if path.is_symlink():
         return 0
-    return sum(sizes(path).values()) if path.is_dir() else path.stat().st_size if path.exists() else 0
+    try:
+        return sum(sizes(path).values()) if path.is_dir() else path.stat().st_size
+    except FileNotFoundError:  # a run goes on
+        return 0
 
 
 def _name(unit: Holding) -> str:

@@ -20,10 +20,11 @@ from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import Estimate, estimate_run
 from drnbench.planning.inputs import Inputs
 from drnbench.session.declared import Declared
-from drnbench.session.items import todo, unscored
+from drnbench.session.items import Item, todo, unscored
 from drnbench.session.recording import announce, record
 from drnbench.session.request import Request
 from drnbench.store import Store
+from drnbench.store.leases import Leases
 from drnbench.training.origin import edited
 from drnbench.training.prepare import prepare
 
@@ -66,7 +67,9 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
         # Optuna is imported where a study declares a search, and nowhere else.
         from drnbench.session.searching import run_search
 
-        search = run_search(declared, plan, store, request)
+        with Leases() as leases:
+            leases.need(store.root, ())  # `clean` leaves the cache alone while it is made
+            search = run_search(declared, plan, store, request)
         if search is None:
             return Ended(plan, None, [], [], interrupted=True)
         failed, rerun, plan = search, None if rerun == "failed" else rerun, declared.plan(store)
@@ -77,7 +80,14 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
             announce(plan, store)
         print(f"{declared.name}: nothing to train, everything is in {store.root}")
         return _finish(plan, store, request.tracking_uri, failed, ran=False)
+    with Leases() as leases:
+        leases.need(store.root, [item.unit.key for item in items])
+        return _work(declared, plan, store, request, rerun, items, failed)
 
+
+def _work(
+    declared: Declared, plan: Plan, store: Store, request: Request, rerun: str | None, items: list[Item], failed: list[str]
+) -> Ended:  # fmt: skip
     # A run with nothing to do imports neither the coordinator nor the mirror.
     from drnbench.session.execute import execute
 

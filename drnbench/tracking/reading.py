@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -209,7 +210,8 @@ def contents(files: Iterable[Path]) -> str:
     """Return a digest of the names and contents of files."""
     total = hashlib.sha256()
     for path in files:
-        total.update(f"{path.name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
+        with contextlib.suppress(FileNotFoundError):  # another process writes the report again
+            total.update(f"{path.name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
     return total.hexdigest()[:16]
 
 
