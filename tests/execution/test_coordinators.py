@@ -129,14 +129,25 @@ def test_a_lease_dated_ahead_is_waited_for_with_a_line_and_taken_over(undisturbe
     until(lambda: list(results.glob("stages/*/status.json")) or first.poll() is not None)
     first.kill()
     first.communicate()
-    (unit,) = results.glob("stages/*/lease.1")
+    (unit,) = results.glob("stages/*/lease.1")  # of the stage that all others wait for
     unit.write_text('{"host": "node-42", "pid": 77, "pid_start": 1.0}')
     ahead = unit.stat().st_mtime + 10 * 24 * 3600
     os.utime(unit, (ahead, ahead))
-    done = start([sys.executable, "-c", IMPATIENT, *args[3:]])
-    out, _ = done.communicate(timeout=300)
-    assert done.returncode == 0, out
-    assert "waiting for process 77 on node-42" in out
+    second, lines = start([sys.executable, "-c", IMPATIENT, *args[3:]]), list[str]()
+    reader = threading.Thread(target=lambda: lines.extend(second.stdout))
+    reader.start()
+
+    def waits() -> bool:
+        """The holder shows signs of life until somebody waits for it."""
+        os.utime(unit, ns=(0, ahead_ns + len(beats)))
+        beats.append(1)
+        return "waiting for process 77 on node-42" in "".join(lines)
+
+    beats, ahead_ns = list[int](), round(ahead * 1e9)
+    until(waits)
+    assert second.wait(timeout=300) == 0, lines
+    reader.join()
+    second.stdout.close()
     pd.testing.assert_frame_equal(scores(results), expected, check_exact=True)
 
 

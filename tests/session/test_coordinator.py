@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
+import pandas as pd
 import torch
 
 from drnbench.execution.base import Event, Executor
@@ -34,9 +35,9 @@ class FakeExecutor(Executor):
         for unit in self.running:
             status, code = self.fate(unit, self.tries[unit.key])
             if status is not None:
+                if status.state == "done":
+                    write_result(self.store.folder(unit), unit)
                 self.store.write_status(self.store.folder(unit), status)
-                if unit.kind == "stage" and status.state == "done":
-                    (self.store.folder(unit) / "checkpoint.pt").touch()
             out.append(Event(unit.key, "ended", {"exitcode": code}))
         self.running = []
         return out
@@ -49,6 +50,16 @@ class FakeExecutor(Executor):
 
     def close(self):
         pass
+
+
+def write_result(folder, unit):
+    """The files without which a unit is not done."""
+    if unit.kind == "stage":
+        torch.save({}, folder / "checkpoint.pt")
+        return
+    row = {"image": "a", "dataset": "d", "kernel": "k", "scale": 2, "metric": "psnr_y", "value": 30.0}
+    frame = pd.DataFrame([{**row, "evaluation": evaluation.key} for evaluation in unit.wanted])
+    frame.to_parquet(folder / "per_image.parquet", index=False)
 
 
 class Recorder:
@@ -160,7 +171,7 @@ def test_what_another_coordinator_has_is_left_to_it(tmp_path):
     class Watching(FakeExecutor):
         def events(self, timeout):
             if lease.file.exists() and not self.running:  # nothing can go on without the first stage
-                (store.stage(first.key) / "checkpoint.pt").write_bytes(b"PK\5\6" + bytes(18))
+                write_result(store.stage(first.key), first)
                 store.write_status(store.stage(first.key), done(first))
                 lease.release()
             return super().events(timeout)
