@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drnbench.forensics.alignment import align, median
-from tests.forensics.tools import TOOLS, pairs, photos
+from tests.forensics.tools import SCALES, TOOLS, pairs, photos
 
 PHOTOS = {name: hr[:320, :320] for name, hr in photos(3).items()}
 CROPS = {name: hr[:240, :240].astype(float) for name, hr in photos().items()}
@@ -31,7 +31,7 @@ def test_a_shift_is_measured_to_a_twentieth_of_a_pixel(name, scale, x, y, tool):
     assert (alignment.x, alignment.y) == pytest.approx((x, y), abs=0.05)
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("tool", TOOLS)
 def test_the_phase_of_every_program(tool, scale):
     if "OpenCV" in tool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from torch.nn.functional import interpolate
@@ -14,6 +15,8 @@ from drnbench.datasets.sources import resolve
 from drnbench.degradations import parse
 
 SET5 = ("baby", "bird", "butterfly", "head", "woman")
+SCALES = [pytest.param(2, marks=pytest.mark.real), pytest.param(3, marks=pytest.mark.real), 4]
+"""One scale of every program is among the fast tests."""
 
 
 def photos(count: int = 5) -> dict[str, np.ndarray]:

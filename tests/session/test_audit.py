@@ -11,7 +11,7 @@ from PIL import Image
 import drnbench
 from drnbench.data.images import mod_crop
 from drnbench.errors import UsageError
-from tests.forensics.tools import SET5, TOOLS, kernel, pairs, photos, save
+from tests.forensics.tools import SCALES, SET5, TOOLS, kernel, pairs, photos, save
 
 PHOTOS = {name: hr[:243, :246] for name, hr in photos(3).items()}
 
@@ -33,7 +33,7 @@ def both(tool, scale):
     return {name: hr for name, (hr, _) in made.items()}, {name: lr for name, (_, lr) in made.items()}
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("tool", TOOLS)
 def test_the_program_is_named(audited, tool, scale):
     if "OpenCV" in tool:
@@ -51,7 +51,7 @@ def test_the_program_is_named(audited, tool, scale):
 
 
 @pytest.mark.parametrize("border", ["symmetric", "replicate"])
-@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("scale", [pytest.param(2, marks=pytest.mark.real), 4])
 def test_files_of_matlab(shared_data, border, scale):
     folder = shared_data / "Set5"
     result = drnbench.audit(folder / "HR", folder / f"LR_matlab_{border}" / f"X{scale}", scale=scale, jobs=1)

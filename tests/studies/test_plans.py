@@ -30,7 +30,8 @@ def test_every_question_has_its_file_and_asks_it():
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-@pytest.mark.parametrize("profile", ["quick", "small", "paper"])
+# The public sets of `small` are searched for copies, which takes seconds.
+@pytest.mark.parametrize("profile", ["quick", pytest.param("small", marks=pytest.mark.real), "paper"])
 def test_every_profile_is_a_plan(path, profile, store, shared_data, monkeypatch):
     monkeypatch.setenv("DRNBENCH_DATA", str(shared_data))
     study, name, question = load(path)
