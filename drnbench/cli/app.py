@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -90,7 +93,8 @@ class _Verbs(TyperGroup):
             command: Any = typer.main.get_group(module.app)
         else:
             single = typer.Typer(add_completion=False, rich_markup_mode=None)
-            single.command(cmd_name, epilog=f"Example: python -m drnbench {VERBS[cmd_name].example}")(module.command)
+            example = f"Example: python -m drnbench {VERBS[cmd_name].example}"
+            single.command(cmd_name, epilog=example)(_with_home(module.command))
             command = typer.main.get_command(single)
         command.name = cmd_name
         return command
@@ -152,6 +156,27 @@ def call(args: list[str]) -> int:
     except _VerbError as error:
         raise error.error from error.error.__cause__
     return code if isinstance(code, int) else 0
+
+
+def _with_home(command: Callable[..., int]) -> Callable[..., int]:
+    """Return a verb whose paths begin at home where they begin with `~`: a shell leaves that in `--results=~/r`."""
+
+    @functools.wraps(command)
+    def with_home(**values: Any) -> int:
+        return command(**{name: _expanded(value) for name, value in values.items()})
+
+    return with_home
+
+
+def _expanded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_expanded(entry) for entry in value]
+    if not isinstance(value, Path) or not str(value).startswith("~"):
+        return value
+    try:
+        return value.expanduser()
+    except RuntimeError:
+        raise UsageError(f"{value}: there is no such home folder; write the path without ~") from None
 
 
 def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import typer
+import re
+import sys
 
 from drnbench.outputs.stored_report import Report
+from drnbench.results.locations import results_option
 from drnbench.store import Store
 
 
@@ -15,9 +15,9 @@ def print_report(report: Report, store: Store, *, mirrored: bool) -> None:
     for warning in report.warnings:
         print(f"warning: {warning}")
     # Bold and underlined on a terminal alone.
-    typer.echo(f"\n{report.settings}\n{report.headline}\n\n{report.table}\n")
+    table = report.table if sys.stdout.isatty() else re.sub(r"\x1b\[\d+m", "", report.table)
+    print(f"\n{report.settings}\n{report.headline}\n\n{table}\n")
     print(f"files in {report.files[0].parent}:")
     print("  " + "  ".join(sorted(path.name for path in report.files)))
     if mirrored:
-        where = "" if store.root == Path("results").absolute() else f" --results {store.root}"
-        print(f"runs side by side: python -m drnbench ui{where}")
+        print(f"runs side by side: python -m drnbench ui{results_option(store)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,3 +76,15 @@ def _is_replaced(store: Store, location: str) -> bool:
         return False
     profile = (read_json(store.study(location) / FILE) or {}).get("profile")
     return isinstance(profile, str) and (store.study(Settings.of(location, profile).location) / FILE).is_file()
+
+
+def results_option(store: Store) -> str:
+    """Return the option that names a store in a command that is started in this folder, quoted for a shell.
+
+    Empty, or with a space before it: ` --results 'my results'`.
+    """
+    try:
+        root = store.root.relative_to(Path.cwd())
+    except (ValueError, OSError):  # elsewhere, or this folder is gone
+        root = store.root
+    return "" if root == Path("results") else f" --results {shlex.quote(str(root))}"

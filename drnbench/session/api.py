@@ -54,7 +54,7 @@ def run(
         KeyboardInterrupt: Ctrl-C; the same call goes on.
 
     """
-    store = Store(Path(results))
+    store = Store(Path(results).expanduser())
     declared = declare(study, profile, overrides, name)
     request = Request(
         device, jobs, gpus, per_gpu, address, partition, slurm,
@@ -87,7 +87,7 @@ def plan(
         UsageError: what cannot be run, and why.
 
     """
-    return declare(study, profile, overrides, name).plan(Store(Path(results)))
+    return declare(study, profile, overrides, name).plan(Store(Path(results).expanduser()))
 
 
 def load(path: Path | str = "results", name: str | None = None) -> Results:
@@ -103,7 +103,7 @@ def load(path: Path | str = "results", name: str | None = None) -> Results:
         UsageError: there is no such study, or it has several reports.
 
     """
-    folder = Path(path)
+    folder = Path(path).expanduser()
     if name is None:
         store, name = _report_at(folder)
     else:

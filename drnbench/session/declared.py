@@ -134,8 +134,9 @@ def declare(
                 "a Study object has no file that names it: give name=..., which its reports are stored under"
             )
         return Declared(study, _checked(name), "", profile, overrides)
-    loaded, stem, question, digests = load(Path(study))
-    return Declared(loaded, _checked(name or stem), question, profile, overrides, Path(study), digests)
+    file = Path(study).expanduser()
+    loaded, stem, question, digests = load(file)
+    return Declared(loaded, _checked(name or stem), question, profile, overrides, file, digests)
 
 
 def _checked(name: str) -> str:

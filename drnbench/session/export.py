@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,11 @@ def _stage(store: Store, key: str, out: Path) -> Path:
             if folder.name in ((read_json(path) or {}).get("stages") or ())
         )
         again = next((f"`reproduce {name[:12]} --keep DIR` trains them again, bit for bit" for name in users), None)
-        way = f"{again}, for `export {folder.name[:12]} {out} --results DIR`" if again else "train it with --rerun all"
+        way = (
+            f"{again}, for `export {folder.name[:12]} {shlex.quote(str(out))} --results DIR`"
+            if again
+            else "train it with --rerun all"
+        )
         raise UsageError(f"the weights of stage {folder.name[:12]} were cleaned away; {way}")
     return folder
 

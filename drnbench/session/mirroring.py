@@ -8,7 +8,7 @@ from drnbench.errors import UsageError, nearest
 from drnbench.results.locations import matching, planned
 from drnbench.session.listener import Listener
 from drnbench.store import Store
-from drnbench.tracking import LiveMirror, Mirror, up_to_date
+from drnbench.tracking import LiveMirror, Mirror, record, up_to_date
 from drnbench.tracking.mirror import SyncResult
 
 
@@ -29,7 +29,8 @@ def update_mirror(store: Store, name: str, uri: str | None) -> None:
         Mirror(store, uri).sync(name)
     except Exception as error:  # noqa: BLE001 - the results are on disk; the mirror can wait
         reason = " ".join(str(error).split())[:300]
-        print(f"warning: the MLflow mirror is behind ({reason}); `python -m drnbench sync` catches up")
+        command = record.sync_command(store, uri or record.default_uri(store))
+        print(f"warning: the MLflow mirror is behind ({reason}); `{command}` catches up")
 
 
 def check_sync(store: Store, names: list[str], uri: str | None) -> list[str]:

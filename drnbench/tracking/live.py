@@ -66,8 +66,8 @@ class LiveMirror:
 
     def _warn_once(self, reason: str) -> None:
         if not self._warned and self._warn is not None:
-            self._warned = True
-            self._warn(f"MLflow at {record.public(self.mirror.uri)} {reason}; `python -m drnbench sync` catches up")
+            self._warned, command = True, record.sync_command(self.mirror.store, self.mirror.uri)
+            self._warn(f"MLflow at {record.public(self.mirror.uri)} {reason}; `{command}` catches up")
 
     def _work(self, name: str) -> None:
         rest = 0.0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from drnbench.results.locations import results_option
 from drnbench.results.plan_record import read_plan
 from drnbench.store import Store, read_json, renew_json, write_json
 from drnbench.store.locks import has_locks
@@ -87,6 +89,12 @@ def take_turn(store: Store, writer: str) -> bool:
         return False
     write_json(path, {"writer": writer})
     return True
+
+
+def sync_command(store: Store, uri: str) -> str:
+    """Return the command that brings a mirror up to date, quoted for a shell; without the password of a server."""
+    tracking = "" if uri == default_uri(store) else f" --tracking-uri {shlex.quote(public(uri))}"
+    return f"python -m drnbench sync{results_option(store)}{tracking}"
 
 
 def remember(store: Store, location: str, uri: str, stamp: str) -> None:

@@ -4,6 +4,7 @@ import builtins
 import errno
 import importlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +14,12 @@ import pytest
 
 from drnbench.cli import main
 from drnbench.cli.app import VERBS
+from drnbench.cli.study_output import print_report
 from drnbench.errors import DataError, UnitError, UsageError
+from drnbench.outputs import report
+from drnbench.results.locations import results_option
+from drnbench.store import Store
+from tests.fake_store import finish
 from tests.helpers import call, command, until, write_study
 
 NEEDS_ARGUMENTS = {
@@ -234,3 +240,34 @@ def test_nohup_goes_on(tmp_path):
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 0, out
     assert "0 failed" in out
+
+
+# --- paths
+
+
+@pytest.mark.parametrize("name", ["my results", "a'b", "$HOME", "a;b", "100%", "a&b", "ä ö", "-r", "r\\n"])
+def test_a_command_that_is_shown_can_be_pasted(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    study = write_study(tmp_path)
+    made = finish(study, tmp_path / name)[0]
+    print_report(report.write(made, "mini/quick"), made, mirrored=True)
+    hint = capsys.readouterr().out.rstrip("\n").partition("runs side by side: ")[2]
+    words = shlex.split(hint)
+    assert words[:4] == ["python", "-m", "drnbench", "ui"]
+    assert words[4:] == ["--results", name]
+    assert results_option(Store(tmp_path / "results")) == ""
+
+
+def test_home_is_where_a_path_begins_with_a_tilde_in_any_option(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir("/")
+    study = write_study(tmp_path)
+    assert main(["plan", "~/mini.py", "--results=~/nowhere"]) == 0
+    (tmp_path / "set").mkdir()
+    for words in (["show", "abcd", "--results=~/r"], ["clean", "--results", "~/r"]):
+        assert main(words) == 2
+        assert str(tmp_path / "r") in capsys.readouterr().err or words[0] == "show"
+    assert main(["evaluate", "bicubic", "--scale", "4", "--data", "photos/test", "--json=~/none/x.json"]) == 2
+    assert str(tmp_path / "none") in capsys.readouterr().err
+    assert main(["plan", str(study), "--results=~nobody-of-this-name/r"]) == 2
+    assert "without ~" in capsys.readouterr().err

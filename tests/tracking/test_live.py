@@ -86,7 +86,8 @@ def test_a_server_that_is_down_costs_one_warning(tmp_path: Path, closed_port: in
     assert time.monotonic() - start < 30
     assert len(warnings) == 1
     assert "\n" not in warnings[0]
-    assert "sync` catches up" in warnings[0]
+    command = f"drnbench sync --results {stored.store.root} --tracking-uri http://127.0.0.1:{closed_port}"
+    assert f"{command}` catches up" in warnings[0]
     assert dict(os.environ) == before
     assert Mirror(stored.store).sync("unpaired").new_runs == 6
 
@@ -104,3 +105,15 @@ def test_mlflow_that_is_not_installed_costs_one_warning(tmp_path: Path, monkeypa
 
 def test_closing_what_was_never_started(tmp_path: Path) -> None:
     assert LiveMirror(StoredStudy(tmp_path).store).close()
+
+
+def test_a_mirror_that_is_late_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored, warnings, end = StoredStudy(tmp_path, database=False), [], threading.Event()
+    mirror = LiveMirror(stored.store, warn=warnings.append)
+    monkeypatch.setattr(mirror.mirror, "sync", lambda *_, **__: end.wait(120))
+    mirror.start("unpaired")
+    assert not mirror.close(timeout=0.0)
+    end.set()
+    (warning,) = warnings
+    assert "behind" in warning
+    assert f"drnbench sync --results {stored.store.root}" in warning

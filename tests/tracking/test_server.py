@@ -69,7 +69,8 @@ def test_a_server_that_stops_and_comes_back_has_everything_once(tmp_path: Path, 
     output, _ = run.communicate(timeout=300)
     assert run.returncode == 0, output
     assert "warning: " in output
-    assert "sync` catches up" in output
+    assert "drnbench sync" in output
+    assert "` catches up" in output
     down = call("sync", *args, MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", MLFLOW_HTTP_REQUEST_TIMEOUT="5")
     assert (down.returncode, down.stderr.count("\n")) == (2, 1), down.stderr
     with server(tmp_path, port):
