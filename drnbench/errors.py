@@ -25,9 +25,25 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+_USER = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^\s'\"]*:[^\s'\"]*|[^\s'\"/@]+)@", re.IGNORECASE)
+_SECRET = re.compile(r"\b((?:password|passwd|pwd|token|secret|api[_-]?key|access[_-]?key)=)[^\s&;'\"]+", re.IGNORECASE)
+
+
+def redacted(text: str, mark: str = "***") -> str:
+    """Return text in which the names and passwords of URIs are replaced: what is printed and stored is shared.
+
+    >>> redacted("no answer of postgresql://ann:p@ss/word@db:5432/m?password=x&ssl=1")
+    'no answer of postgresql://***@db:5432/m?password=***&ssl=1'
+    """
+    text = _USER.sub(rf"\g<1>{mark}@" if mark else r"\g<1>", text)
+    return _SECRET.sub(rf"\g<1>{mark}", text)
+
 
 class DrnbenchError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose; no message holds a password of a URI."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(redacted(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class UsageError(DrnbenchError):
@@ -190,7 +206,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def one_line(text: str) -> str:
     """Return a message in one line, without control characters and without passwords of URIs."""
     words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return re.sub(r"(?<=://)[^/@\s]*@", "", words)
+    return redacted(words, "")
 
 
 def keep_traceback(error: BaseException) -> Path | None:
@@ -199,11 +215,13 @@ def keep_traceback(error: BaseException) -> Path | None:
     import traceback
 
     head = f"drnbench {_version()}, Python {sys.version.split()[0]}, {sys.platform}\n"
-    text = head + "".join(traceback.format_exception(error))
+    text = head + redacted("".join(traceback.format_exception(error)))
     for folder in (tempfile.gettempdir, Path.cwd):
         with contextlib.suppress(OSError):
             path = Path(folder()) / f"drnbench-fault-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            # "x": in a folder that others write to, the name may be a link of theirs.
+            with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
             return path
     return None
 

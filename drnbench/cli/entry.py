@@ -12,6 +12,7 @@ from typing import Any
 from drnbench import streams
 from drnbench.cli import failures, signals
 from drnbench.cli.failures import NO_READER, REFUSED
+from drnbench.errors import redacted
 
 DEBUG = "--debug"
 INTERRUPTED = 130
@@ -44,7 +45,7 @@ def _report(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, SystemExit) and signals.exit_code() is None:
         return error.code if isinstance(error.code, int) else 0 if error.code is None else 1
     if debug:
-        traceback.print_exception(error)
+        streams.say(redacted("".join(traceback.format_exception(error)).rstrip()))
     if isinstance(error, KeyboardInterrupt) or signals.exit_code() is not None:
         # An interrupt in the middle of an import comes out as any error.
         streams.say("interrupted; run the same command again to go on")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import shutil
 import signal
+import socket
+import stat
 import tempfile
 import time
 import uuid
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from drnbench.errors import UnitError
 from drnbench.execution.remote import Exchange, Job, apply_environment, run_job
 from drnbench.execution.staging import pack, unpack
 from drnbench.execution.worker import ORPHANED
@@ -129,8 +131,8 @@ def _with_files(exchange: Exchange, folder: Path) -> Exchange:
 @contextlib.contextmanager
 def _scratch_store() -> Iterator[Path]:
     """Give a results folder of this node: one for each process, with a cache for all of them."""
-    parent = Path(os.environ.get("DRNBENCH_SCRATCH") or tempfile.gettempdir()) / f"drnbench-{getpass.getuser()}"
-    (parent / "cache").mkdir(parents=True, exist_ok=True)
+    parent = _private_folder(Path(os.environ.get("DRNBENCH_SCRATCH") or tempfile.gettempdir()))
+    (parent / "cache").mkdir(exist_ok=True)
     for folder in parent.glob("unit-*"):
         if start_time(int(folder.name.split("-")[1])) is None:  # its process was killed
             shutil.rmtree(folder, ignore_errors=True)
@@ -141,3 +143,22 @@ def _scratch_store() -> Iterator[Path]:
         yield root
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _private_folder(parent: Path) -> Path:
+    """Return this user's folder below one that others may write to: nobody else can read it, or put anything into it.
+
+    Raises:
+        UnitError: somebody else made it, it is a link, or others may write to it.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = parent / f"drnbench-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()  # follows no link
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        raise UnitError(
+            f"{folder} on {socket.gethostname()} is not a folder of this user alone (mode 0700): remove it, or name another "
+            "folder in DRNBENCH_SCRATCH"
+        )
+    return folder

@@ -29,6 +29,7 @@ from drnbench.errors import (
     UnitError,
     explain_environment,
     is_out_of_memory,
+    redacted,
 )
 from drnbench.parallel import ignore_group_signals
 from drnbench.store import DISK_FULL, HEARTBEAT_S, Status, Store, is_disk_full
@@ -108,7 +109,7 @@ def run(
             except BaseException as error:
                 if is_disk_full(error, store.root):
                     raise
-                traceback.print_exc()
+                print(redacted(traceback.format_exc()), file=sys.stderr, end="")
                 status.state, status.kind, status.message = "failed", kind_of(error), _message(error)
         status.finished = status.started + time.monotonic() - begun  # the clock may be set meanwhile
         if status.state == "done":
@@ -146,7 +147,7 @@ def kind_of(error: BaseException) -> str:
 
 
 def _message(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = redacted(" ".join(str(error).split()))
     if isinstance(error, KINDS):
         return text
     frames = traceback.extract_tb(error.__traceback__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drnbench.errors import UsageError, nearest
+from drnbench.errors import UsageError, nearest, redacted
 from drnbench.results.locations import matching, planned
 from drnbench.session.listener import Listener
 from drnbench.store import Store
@@ -28,7 +28,7 @@ def update_mirror(store: Store, name: str, uri: str | None) -> None:
     try:
         Mirror(store, uri).sync(name)
     except Exception as error:  # noqa: BLE001 - the results are on disk; the mirror can wait
-        reason = " ".join(str(error).split())[:300]
+        reason = redacted(" ".join(str(error).split()))[:300]
         command = record.sync_command(store, uri or record.default_uri(store))
         print(f"warning: the MLflow mirror is behind ({reason}); `{command}` catches up")
 
@@ -64,8 +64,8 @@ def sync(store: Store, name: str, uri: str | None) -> SyncResult:
     try:
         return mirror.sync(name)
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UsageError(f"{name}: MLflow at {mirror.uri} cannot be reached or written: {reason}") from error
+        reason = redacted(" ".join(str(error).split()))[:300]  # before it is cut: half a URI is not recognised
+        raise UsageError(f"{name}: MLflow at {record.public(mirror.uri)} cannot be reached or written: {reason}") from error
 
 
 class _Notifier:

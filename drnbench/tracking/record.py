@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from drnbench.errors import redacted
 from drnbench.results.locations import results_option
 from drnbench.results.plan_record import read_plan
 from drnbench.store import Store, read_json, renew_json, write_json
@@ -109,4 +110,4 @@ def _file(store: Store, location: str) -> Path:
 
 def public(uri: str) -> str:
     """Return a URI without the name and password in it: the results folder, and what is printed, are shared."""
-    return re.sub(r"//[^/@]*@", "//", uri)
+    return redacted(uri, "")
