@@ -3,94 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tarfile
 import threading
-import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from drnbench.datasets.catalogue import GIVEN_OUT, REMOTES, Remote, way_to_get
+from drnbench.datasets.catalogue import GIVEN_OUT, REMOTES, way_to_get
 from drnbench.datasets.fetch import checkpoints, fetch, present
 from drnbench.datasets.layouts import STANDARD
 from drnbench.errors import DataError, UsageError
+from tests.datasets.packs import IMAGES, MEMBERS, WHOLE, files, part_of, picture, remote, taped, zipped
 from tests.datasets.serving import serving
 from tests.helpers import until, until_blocked
-
-
-def picture(seed: int) -> bytes:
-    buffer = io.BytesIO()
-    pixels = np.random.default_rng(seed).integers(0, 256, (48, 48, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-IMAGES = {f"{name}.png": picture(seed) for seed, name in enumerate(("a", "b", "c"))}
-MEMBERS = {
-    **{f"pack/HR/{name}": content for name, content in IMAGES.items()},
-    "pack/LR/a.png": b"not wanted",
-    "pack/HR/.hidden.png": b"not wanted",
-    "pack/HR/deeper/d.png": b"not wanted",
-    "pack/readme.txt": b"not wanted",
-}
-
-
-def zipped(members=MEMBERS, method=zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def taped(members=MEMBERS, mode="w:gz", extra=()) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-        for info in extra:
-            archive.addfile(info)
-    return buffer.getvalue()
 
 
 @pytest.fixture
 def server():
     with serving() as server:
         yield server
-
-
-def remote(server, content: bytes, **changes) -> Remote:
-    server.content = content
-    checksum = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    entry = Remote("Pack", server.url, checksum, size=len(content), folder="pack/HR", images=3, limit=1_000_000)
-    return entry._replace(**changes)
-
-
-def files(root: Path) -> dict[str, bytes]:
-    """Everything under a root but the locks, which stay."""
-    return {
-        str(file.relative_to(root)): file.read_bytes()
-        for file in root.rglob("*")
-        if file.is_file() and file.suffix != ".lock"
-    }
-
-
-WHOLE = {f"Pack/HR/{name}": content for name, content in IMAGES.items()}
-
-
-def part_of(root: Path) -> Path:
-    return root / ".fetch/pack.bin/pack.bin.part"
 
 
 @pytest.mark.parametrize("pack", [zipped, taped, lambda: taped(mode="w"), lambda: taped(mode="w:xz")])
@@ -262,86 +198,6 @@ def test_images_are_checked_where_the_archive_is_not(server, tmp_path):
     with pytest.raises(DataError, match=r"the images in pack\.bin have the wrong checksum, and it was removed"):
         fetch(entry, tmp_path / "wrong")
     assert files(tmp_path / "wrong") == {}
-
-
-def member(name, kind, link="", size=0):
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname, info.size = kind, link, size
-    return info
-
-
-def zipped_mode(name, mode):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for other, content in MEMBERS.items():
-            archive.writestr(other, content)
-        info = zipfile.ZipInfo(name)
-        info.create_system, info.external_attr = 3, (mode | 0o644) << 16
-        archive.writestr(info, "/etc/passwd")
-    return buffer.getvalue()
-
-
-def plus(name):
-    return {**MEMBERS, name: b"evil"}
-
-
-TRICKS = {
-    "zip ..": (lambda: zipped(plus("pack/HR/../../../evil.png")), "a path out of its folder"),
-    "zip absolute": (lambda: zipped(plus("/tmp/evil.png")), "an absolute path"),
-    "zip drive": (lambda: zipped(plus("C:/evil.png")), "an absolute path"),
-    "zip backslash": (lambda: zipped(plus("pack\\HR\\evil.png")), "a path that systems read differently"),
-    "zip back ..": (lambda: zipped(plus("..\\evil.png")), "a path out of its folder"),
-    "zip link": (lambda: zipped_mode("pack/HR/evil.png", stat.S_IFLNK), "a link"),
-    "zip device": (lambda: zipped_mode("pack/HR/evil.png", stat.S_IFCHR), "a device"),
-    "zip case": (lambda: zipped(plus("pack/HR/A.PNG")), "one name on some disks"),
-    "tar ..": (lambda: taped(plus("pack/HR/../../../evil.png")), "a path out of its folder"),
-    "tar absolute": (lambda: taped(plus("/tmp/evil.png")), "an absolute path"),
-    "tar link": (lambda: taped(extra=[member("pack/HR/e.png", tarfile.SYMTYPE, "/etc/passwd")]), "a link"),
-    "tar link elsewhere": (lambda: taped(extra=[member("else", tarfile.SYMTYPE, "..")]), "a link"),
-    "tar hard link": (lambda: taped(extra=[member("pack/HR/e.png", tarfile.LNKTYPE, "pack/HR/a.png")]), "a link"),
-    "tar device": (lambda: taped(extra=[member("pack/HR/e.png", tarfile.CHRTYPE)]), "a device"),
-    "tar pipe": (lambda: taped(extra=[member("pack/HR/e.png", tarfile.FIFOTYPE)]), "a device"),
-    "tar case": (lambda: taped(plus("pack/HR/A.png")), "one name on some disks"),
-    "tar twice": (lambda: taped(plus("./pack/HR/a.png")), "one name on some disks"),
-}
-
-
-@pytest.mark.parametrize("trick", TRICKS)
-def test_dangerous_archives_are_refused_and_leave_nothing(server, tmp_path, trick):
-    make, message = TRICKS[trick]
-    root = tmp_path / "deep/root"
-    with pytest.raises(DataError, match=f"pack.bin is refused: .*{message}") as caught:
-        fetch(remote(server, make()), root)
-    assert "\n" not in str(caught.value)
-    assert files(tmp_path) == {}
-
-
-BOMB = bytes(40_000_000)
-OTHERS = {
-    "zip bomb": (lambda: zipped({**MEMBERS, "pack/HR/z.png": BOMB}), {"limit": 10**9}, "claim to hold more than"),
-    "tar bomb": (lambda: taped({**MEMBERS, "pack/z": BOMB}), {"limit": 10**9}, "claim to hold more than"),
-    "too large": (zipped, {"limit": 100}, "its images claim .*, and 100 bytes are the most"),
-    "cut zip": (lambda: zipped()[:-30], {}, "is broken or no archive"),
-    "cut tar": (lambda: taped()[:-500], {}, "is broken or no archive"),
-    "html": (lambda: b"<html>login</html>", {}, "is broken or no archive"),
-    "wrong bytes": (
-        # Stored, so that the bytes of an image stand in the archive as they are.
-        lambda: zipped(method=zipfile.ZIP_STORED).replace(IMAGES["b.png"][100:110], bytes(10)),
-        {},
-        "is broken or no archive",
-    ),
-    "no folder": (lambda: zipped({"x/a.png": b"a"}), {}, "holds no images in pack/HR"),
-    "too few": (zipped, {"images": 4}, "holds 3 images in pack/HR, and Pack has 4"),
-}
-
-
-@pytest.mark.parametrize("case", OTHERS)
-def test_other_archives_that_cannot_be_used(server, tmp_path, case):
-    make, changes, message = OTHERS[case]
-    with pytest.raises(DataError, match=message) as caught:
-        fetch(remote(server, make(), **changes), tmp_path)
-    assert "\n" not in str(caught.value)
-    assert files(tmp_path) == {}
 
 
 def test_two_at_once_download_once(server, tmp_path, capfd):
