@@ -108,9 +108,10 @@ class DRN(nn.Module):
             # From the second level on the input is [upsampled, skip], so the width falls one level later.
             width = n * 2 ** min(levels, levels - i + 1)
             out = n * 2 ** (levels - 1 - i)
-            blocks = [RCAB(width, next(inner)) for _ in range(n_blocks)]
-            shuffled = next(inner) or width
+            mids, shuffled = [next(inner) for _ in range(n_blocks)], next(inner) or width
+            # Made before the blocks: the order in which weights are drawn is part of every stored result.
             upsampler = nn.Sequential(nn.Conv2d(width, 4 * shuffled, 3, padding=1), nn.PixelShuffle(2))
+            blocks = [RCAB(width, mid) for mid in mids]
             self.up_blocks.append(nn.Sequential(*blocks, upsampler, nn.Conv2d(shuffled, out, 1)))
             tails.append(nn.Conv2d(2 * out, 3, 3, padding=1))
         self.tail = nn.ModuleList(tails)
