@@ -26,10 +26,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from drnbench.store import processes
+from drnbench.store.integrity import Damaged, Fault, decode, encode, report
 from drnbench.store.processes import identity, is_alive, is_visible_alive
 
 BEAT_S = 5.0
 """Seconds between two touches."""
+UNREADABLE_S = 15.0
+"""Seconds of watching a lease that is not whole without a touch, after which its holder counts as dead."""
 RUNS = ".runs"
 """Folder of a store with a lease for each run that goes on."""
 GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENOTDIR})
@@ -106,15 +109,17 @@ def claim(folder: Path) -> Lease | None:
 
 def _claim(folder: Path) -> Lease | None:
     last = _last(folder)
-    if last and alive(folder / f"lease.{last}"):
+    if last and alive(former := folder / f"lease.{last}"):
         return None
+    if last and _read(former) == {}:
+        report(Fault(former, "is not whole"), "its holder shows no sign of life and counts as dead")
     file = folder / f"lease.{last + 1}"
     try:
         handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
         return None  # another process was faster
     with os.fdopen(handle, "w", encoding="utf-8") as out:
-        json.dump({**identity(), "since": time.time()}, out)
+        out.write(encode({**identity(), "since": time.time()}))
     if _last(folder) != last + 1:
         # The number was free again because a later one is taken: whoever has that one cleared the others away.
         file.unlink(missing_ok=True)
@@ -127,6 +132,8 @@ def _claim(folder: Path) -> Lease | None:
 def alive(file: Path) -> bool:
     """Return True if the holder of a lease lives, as far as can be seen; a file that is gone was given back."""
     record = _read(file)
+    if record == {}:
+        return processes.watch.silence(file) < UNREADABLE_S
     return record is not None and is_alive(record, file)
 
 
@@ -265,14 +272,13 @@ def _number(file: Path) -> int:
 def _read(file: Path) -> dict[str, Any] | None:
     """Return the record of a lease, {} where it is not readable; None where there is no such file."""
     try:
-        record = json.loads(file.read_text(encoding="utf-8", errors="replace"))
-    except ValueError:
+        return decode(file.read_bytes())
+    except Damaged:
         return {}  # being written at this moment, or by a process that died over it
     except OSError as error:
         if error.errno in GONE:
             return None
         raise
-    return record if isinstance(record, dict) else {}
 
 
 def _runs(root: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from drnbench.errors import DamageWarning
 from drnbench.store import leases, processes
+from drnbench.store.integrity import encode
 from drnbench.store.leases import Leases, claim, ended_runs, holder, leased, needed_units
 
 
@@ -86,14 +89,26 @@ def test_a_holder_is_named_with_its_silence(tmp_path, advance):
     assert "since" in str(holder(own.folder))
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"host": 3}', '{"host": "a", "pid": "x", "since": 1e300}'])
+def flipped(record):
+    """A lease of this process in which one bit is another."""
+    content = bytearray(encode(record), "utf-8")
+    content[content.index(b"pid") + 6] ^= 1
+    return content.decode()
+
+
+UNREADABLE = ["", "null", "[]", "\0" * 80, flipped(processes.identity()), encode(processes.identity())[:40]]
+
+
+@pytest.mark.parametrize("text", [*UNREADABLE, '{"host": 3}', '{"host": "a", "pid": "x", "since": 1e300}'])
 def test_a_lease_that_cannot_be_read_counts_until_it_was_observed(tmp_path, advance, text):
     (tmp_path / "lease.1").write_text(text)
+    wait = leases.UNREADABLE_S if text in UNREADABLE else processes.DEAD_S
     for _ in range(2):
         assert claim(tmp_path) is None
         assert str(holder(tmp_path))
-        advance(processes.DEAD_S / 2)
-    assert claim(tmp_path) is not None
+        advance(wait / 2)
+    with pytest.warns(DamageWarning, match=r"lease\.1") if text in UNREADABLE else contextlib.nullcontext():
+        assert claim(tmp_path) is not None
 
 
 def test_a_folder_that_is_removed_meanwhile_is_made_again(tmp_path, monkeypatch):
@@ -115,7 +130,7 @@ def test_a_lease_on_a_network_disk_that_was_removed_was_given_back(tmp_path, mon
     def stale(*_, **__):
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
-    monkeypatch.setattr(Path, "read_text", stale)
+    monkeypatch.setattr(Path, "read_bytes", stale)
     assert not leased(tmp_path)
 
 
