@@ -14,7 +14,8 @@ NAMED = 4
 """So many arms are named one by one; of more, the number."""
 PLACES = 2
 """So many test sets with outlying seeds are named one by one; of more, the number of arms."""
-VERBS = {"diverged": "diverged", "oom": "ran out of memory", "timeout": "timed out", "killed": "got killed"}
+VERBS = {"diverged": "diverged", "oom": "ran out of memory", "timeout": "timed out", "killed": "got killed",
+         "changed": "met changed files"}  # fmt: skip
 """Kind of a failure -> verb; any other: failed."""
 
 

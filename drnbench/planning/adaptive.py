@@ -131,13 +131,13 @@ def _seeds(
 
 
 def _state(trial: PlannedTrial, pair: _Pair) -> str:
-    """Return scored, failed or waiting; a killed trial is tried again by itself, so it waits."""
+    """Return scored, failed or waiting; a trial that was killed, or whose files changed, is tried again by itself: it waits."""
     names = (pair.metric, pair.condition.dataset, pair.condition.kernel)
     wanted = {e.key for e in trial.unit.wanted if (e.metric, e.dataset, e.kernel) == names}
     if not wanted & set(trial.missing):
         return "scored"
-    killed = trial.status is not None and trial.status.kind == "killed"
-    return "failed" if trial.state == "failed" and not killed else "waiting"
+    again = trial.status is not None and trial.status.kind in {"killed", "changed"}
+    return "failed" if trial.state == "failed" and not again else "waiting"
 
 
 def _failures(arm: list[str], base: list[str]) -> str:

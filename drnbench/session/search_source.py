@@ -207,7 +207,7 @@ class Searcher:
         folder = self._store.folder(unit)
         state, status = self._store.look(folder)
         if state == "failed" and status is not None:
-            killed = status.kind in {"killed", "timeout"} and unit.key not in self._handed_out
+            killed = status.kind in {"killed", "timeout", "changed"} and unit.key not in self._handed_out
             if not killed and (unit.key in self._handed_out or self._rerun != "failed"):
                 self._fail(active.candidate, f"{status.kind}: {status.message}")
                 active.phase = Phase.ENDED
