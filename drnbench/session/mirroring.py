@@ -65,7 +65,9 @@ def sync(store: Store, name: str, uri: str | None) -> SyncResult:
         return mirror.sync(name)
     except Exception as error:
         reason = redacted(" ".join(str(error).split()))[:300]  # before it is cut: half a URI is not recognised
-        raise UsageError(f"{name}: MLflow at {record.public(mirror.uri)} cannot be reached or written: {reason}") from error
+        raise UsageError(
+            f"{name}: MLflow at {record.public(mirror.uri)} cannot be reached or written: {reason}"
+        ) from error
 
 
 class _Notifier:

@@ -3,11 +3,13 @@
 import io
 import re
 
+import pytest
 from rich.console import Console
 
 from drnbench import Data, Stage
 from drnbench.config.units import StageUnit
 from drnbench.parallel import clock
+from drnbench.session import progress as displays
 from drnbench.session.progress import PlainProgress, RichProgress
 from drnbench.store import Status
 
@@ -91,3 +93,26 @@ def test_what_is_given_up_is_counted_no_longer():
     assert progress.share() == 250 / 650
     progress.spare(units[2:3])
     assert progress.share() == 250 / 450
+
+
+@pytest.mark.parametrize("patience", [0.0, 3600.0])
+def test_plain_lines_name_whom_a_run_waits_for_after_a_moment_and_then_now_and_then(capsys, monkeypatch, patience):
+    monkeypatch.setattr(displays, "PATIENCE_S", patience)
+    display = PlainProgress([])
+    for line in ("waiting for node-42", "waiting for node-42", "", "waiting for node-43"):
+        display.waiting(line)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("] ")[2] for line in lines] == (["waiting for node-42"] if patience == 0 else [])
+    monkeypatch.setattr(displays, "PLAIN_S", 0.0)
+    display.waiting("waiting for node-44")
+    assert ("node-44" in capsys.readouterr().out) == (patience == 0)
+
+
+def test_the_live_display_shows_whom_a_run_waits_for_until_it_goes_on(monkeypatch):
+    monkeypatch.setattr(displays, "PATIENCE_S", 0.0)
+    display = RichProgress([], Console(width=200, file=io.StringIO()))
+    for line in ("waiting for node-42 [batch=1]", ""):
+        display.waiting(line)
+        console = Console(width=200, file=io.StringIO())
+        console.print(display.render())
+        assert ("waiting for node-42 [batch=1]" in console.file.getvalue()) == bool(line)

@@ -98,3 +98,17 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="choose another with --results DIR"):
         Store(tmp_path / "file" / "r").prepare()
+
+
+def test_a_unit_that_is_worked_on_elsewhere_is_shown_with_its_last_sign_of_life(tmp_path, folder):
+    store = Store(tmp_path)
+    assert store.last_seen(folder) == ("", 0.0)
+    put(store, folder)
+    assert store.worker(folder).pid == os.getpid()
+    assert store.last_seen(folder) == ("", 0.0), "it is seen"
+    put(store, folder, host="node-42", pid=77)
+    os.utime(folder / "status.json", (1e9, 1e9))
+    text, date = store.last_seen(folder)
+    assert "process 77 on node-42" in text
+    assert "as last seen 2001-09-" in text
+    assert date == 1e9
