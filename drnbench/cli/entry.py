@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pwd
 import sys
 import threading
 import traceback
@@ -30,6 +31,7 @@ def main(args: list[str] | None = None) -> int:
     if is_ours:
         streams.make_usable()
         signals.install()
+        _name_user()
         threading.excepthook = _warn_of_thread
     words = sys.argv[1:] if args is None else args
     try:
@@ -38,6 +40,18 @@ def main(args: list[str] | None = None) -> int:
     except BaseException as error:  # noqa: BLE001 - told below as what it is
         code = _report(error, debug=DEBUG in words)
     return _finish(code) if is_ours else code
+
+
+def _name_user() -> None:
+    """Give a user who is in no list of users (`docker run --user 12345`) a name and a home, which libraries insist on.
+
+    The home is not there: nothing is written into it, and nobody else can put anything there.
+    """
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        os.environ.setdefault("USER", str(os.getuid()))
+        os.environ.setdefault("HOME", "/nonexistent")
 
 
 def _report(error: BaseException, *, debug: bool) -> int:

@@ -184,6 +184,19 @@ def test_a_home_that_is_not_there(tmp_path):
         assert done.stderr == ""
 
 
+def test_a_user_without_a_name(tmp_path):
+    """As in a container that is started with a number of its own for the user."""
+    apart = ["unshare", "--map-user=54321", "env", "-u", "HOME", "-u", "USER", "-u", "LOGNAME"]
+    if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user namespaces here (unshare --map-user)")
+    study, _ = write_study(tmp_path), finish(tmp_path / "mini.py", tmp_path / "results")
+    done = subprocess.run(
+        [*apart, *command("report", study)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_a_command_begins_is_quiet_and_has_its_code(tmp_path, number):
