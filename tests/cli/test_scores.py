@@ -106,8 +106,12 @@ def test_two_sr_images_of_one_picture_are_refused(hr, tmp_path, capsys):
     shutil.copy(hr / "a.png", tmp_path / "sr" / "a_x2.png")
     code, _, err = call(capsys, "score", tmp_path / "sr", hr, "--scale", 2)
     assert code == 2
-    assert "2 SR images belong to" in err
+    assert "a.png and a_x2.png" in err
     assert err.count("\n") == 1
+    (tmp_path / "sr" / "a_x2.png").rename(tmp_path / "sr" / "a_RCAN_x2.png")
+    code, _, err = call(capsys, "score", tmp_path / "sr", hr, "--scale", 2)
+    assert code == 2
+    assert "2 SR images belong to" in err
 
 
 def chunk(kind, data):

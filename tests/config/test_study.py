@@ -92,7 +92,7 @@ def test_mistakes_are_one_line(fields, message):
 @pytest.mark.parametrize("name", ["rho_sweep", "lambda_sweep"])
 def test_the_shipped_studies_expand_under_every_profile(name, pytestconfig):
     path = pytestconfig.rootpath / "studies" / f"{name}.py"
-    loaded, stem, question = load(path)
+    loaded, stem, question, _ = load(path)
     assert stem == name
     assert question.endswith("?")
     assert len(path.read_text().splitlines()) <= 30
