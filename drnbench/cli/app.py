@@ -54,6 +54,7 @@ VERBS = {
         "Show one stage or trial: state, configuration, origin, costs, scores, files, log.", "show 3f2a91 --log 50"
     ),
     "clean": Verb("Show what the store holds; delete what is chosen, once confirmed.", "clean --checkpoints"),
+    "check": Verb("Read the whole store and compare it with what was written; one line a fault.", "check --repair"),
     "reproduce": Verb("Run a stored trial or stage again and say whether it is bit-identical.", "reproduce 3f2a91"),
     "sync": Verb("Mirror the store into MLflow again; doing it twice adds nothing.", "sync"),
     "ui": Verb("Open the MLflow UI on the project's store.", "ui --port 5000"),

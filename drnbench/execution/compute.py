@@ -75,18 +75,21 @@ def _train(unit: StageUnit, store: Store, device: torch.device, emit: Emit, stop
     stage, folder = unit.stage, store.stage(unit.key)
     # `Store.finish` syncs these with the result; before that nothing is lost with them.
     write_json(folder / "unit.json", unit.model_dump(mode="json"), durable=False)
-    resumed = (folder / "checkpoint.pt").exists()
+    before = read_json(folder / "stage.json") if (folder / "checkpoint.pt").exists() else None
     record = {
         "key": unit.key,
         **capture(),
-        **continued(read_json(folder / "stage.json") if resumed else None, origin(unit), "stage"),
+        **continued(before, origin(unit), "stage"),
         "signature": signature(device.type, stage.threads, stage.precision, stage.deterministic, unit.split),
         "data": {"paired": unit.data_digest, "unpaired": unit.unpaired_digest},
     }
     write_json(folder / "stage.json", record, durable=False)
     meter = _Meter(emit)
     complete = train(unit, store, device, meter, stop)
-    write_json(folder / "stage.json", {**record, **meter.cost(stage.steps, device.type)}, durable=False)
+    cost = meter.cost(stage.steps, device.type)
+    if before is not None and "seconds" not in cost["costs"]:  # every step was done before
+        cost = {name: value for name, value in before.items() if name not in record}
+    write_json(folder / "stage.json", {**record, **cost}, durable=False)
     return "done" if complete else "interrupted"
 
 

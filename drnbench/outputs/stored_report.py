@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from drnbench.outputs.sources import digest_of_sources
-from drnbench.store import Store, read_json, renew_json
+from drnbench.store import Fault, Store, read_json, renew_json
 from drnbench.store.files import sync
 from drnbench.store.integrity import compare, stamp
 from drnbench.store.integrity import report as report_fault
@@ -58,20 +59,32 @@ def current(store: Store, location: str) -> Report | None:
 
     Drawing takes seconds; a run that finds everything done shows what is there.
     """
-    folder = store.study(location)
-    record = read_json(folder / FILE)
+    record = read_json(store.study(location) / FILE)
     if not record or record.get("made_from") != digest_of_sources(store, location):
         return None
-    try:
-        stored = _RECORD.validate_python(record)
-    except ValidationError:
-        return None  # of an earlier version, which recorded no CRC-32
-    faults = [fault for name, stamp in stored.files.items() if (fault := compare(folder / name, stamp)) is not None]
-    for fault in faults:
+    stored, damaged = _parsed(record), faults(store, location)
+    for fault in damaged:
         report_fault(fault, "the report is written again")
-    files = [folder / name for name in stored.files]
-    report = Report(stored.settings, stored.headline, stored.table, files, stored.incomplete, stored.warnings)
-    return None if faults else report
+    if stored is None or damaged:
+        return None
+    files = [store.study(location) / name for name in stored.files]
+    return Report(stored.settings, stored.headline, stored.table, files, stored.incomplete, stored.warnings)
+
+
+def faults(store: Store, location: str) -> list[Fault]:
+    """Return the files of a report that are not as `write` left them."""
+    folder = store.study(location)
+    stored = _parsed(read_json(folder / FILE))
+    files = stored.files if stored is not None else {}
+    return [fault for name, stamp in files.items() if (fault := compare(folder / name, stamp)) is not None]
+
+
+def _parsed(record: dict[str, Any] | None) -> _Record | None:
+    """Return a record with its types; None for one of an earlier version, which had no CRC-32 of the files."""
+    try:
+        return None if record is None else _RECORD.validate_python(record)
+    except ValidationError:
+        return None
 
 
 def keep(report: Report, store: Store, location: str) -> None:

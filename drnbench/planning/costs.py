@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 from drnbench.config.trial import Trial
 from drnbench.config.units import StageUnit
-from drnbench.store import Store
+from drnbench.store import Damaged, Store
 from drnbench.store.devices import gpu_count
+from drnbench.store.integrity import decode
 
 Shape = tuple[Any, ...]
 SIBLINGS = 8
@@ -191,11 +192,10 @@ def _records(folder: Path, name: str) -> Iterator[tuple[str, tuple[int, int]]]:
 
 def _json(path: str) -> dict[str, Any]:
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - as above
-            content = json.load(file)
-    except (OSError, ValueError):
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
+            return decode(file.read())
+    except (OSError, Damaged):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 @functools.cache

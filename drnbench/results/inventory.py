@@ -15,10 +15,11 @@ from functools import cached_property
 from pathlib import Path
 
 from drnbench.errors import UsageError
-from drnbench.results.locations import planned, report_folders
+from drnbench.results.locations import FILE, planned, report_folders
 from drnbench.results.plan_record import PlanRecord, find_plan
 from drnbench.store import STALE_S, Store, read_json
 from drnbench.store.files import TEMPORARY
+from drnbench.store.integrity import SET_ASIDE
 from drnbench.store.leases import ended_runs, going_runs, holder, leased, needed_units
 from drnbench.store.processes import start_time
 
@@ -78,15 +79,25 @@ class Holding:
 
 @dataclass
 class Inventory:
-    """Everything in a store, as it was when it was first asked for."""
+    """Everything in a store, as it was when it was first asked for.
+
+    Attributes:
+        plans: by the location of their report.
+        unreadable: plan.json and search.json that are not whole; the units that they need are not known.
+
+    """
 
     store: Store
     plans: dict[str, PlanRecord] = field(init=False)
+    unreadable: list[Path] = field(init=False)
 
     def __post_init__(self) -> None:
         locations = planned(self.store, replaced=True)
         plans = {location: find_plan(self.store, location) for location in locations}
         self.plans = {location: plan for location, plan in plans.items() if plan is not None}
+        records = [self.store.study(location) / FILE for location, plan in plans.items() if plan is None]
+        searches = [self.store.study(location) / "search.json" for location in report_folders(self.store)]
+        self.unreadable = [*records, *(path for path in searches if path.exists() and read_json(path) is None)]
 
     @cached_property
     def uses(self) -> dict[str, tuple[Use, ...]]:
@@ -99,7 +110,8 @@ class Inventory:
                     users.setdefault(key, {})[use] = None
         for location in report_folders(self.store):
             record = read_json(self.store.study(location) / "search.json") or {}
-            for search in (record.get("searches") or {}).values():
+            searches = record.get("searches")
+            for search in searches.values() if isinstance(searches, dict) else ():
                 for keys in (search.get("uses") or {}).values():
                     for key in keys:
                         users.setdefault(key, {})[Use(location, "a candidate of the search", 0)] = None
@@ -131,12 +143,17 @@ class Inventory:
 
     @property
     def unused(self) -> list[Holding]:
-        """Units that no plan refers to, such as those of an earlier profile or of a study that is gone."""
-        return [unit for unit in self.units if not unit.used_by]
+        """Units that no plan refers to, such as those of an earlier profile or of a study that is gone.
+
+        None where a plan cannot be read: it may need any of them.
+        """
+        return [] if self.unreadable else [unit for unit in self.units if not unit.used_by]
 
     @property
     def droppable(self) -> list[Holding]:
         """Finished stages whose checkpoint is not needed: every trial is scored, no unfinished stage starts there."""
+        if self.unreadable:
+            return []
         needed = self._unscored | self._starts
         return [
             unit for unit in self.units
@@ -149,7 +166,7 @@ class Inventory:
         needed: set[str] = set()
         for plan in self.plans.values():
             for trial in plan.trials:
-                status = self.store.status(self.store.trial(trial.key))
+                status = self.store.look(self.store.trial(trial.key))[1]
                 if not {e.key for e in trial.wanted} <= set(status.evaluations if status else ()):
                     needed.update(trial.stages)
         for unit in self.units:
@@ -181,7 +198,7 @@ class Inventory:
         return parts
 
     def leftovers(self) -> list[Path]:
-        """Return hidden temporary files and folders whose process is gone, and locks and leases that are not held."""
+        """Return temporary files and folders whose process is gone, locks and leases that are not held, what was set aside."""
         # Half-written files name their process by its id alone: it may be that of a run which cannot be seen from here.
         unseen = any((process := holder(run)) and process.silence is not None for run in self.runs)
         paths = [path for path in _hidden(self.store) if not unseen and _is_abandoned(path)] + ended_runs(
@@ -192,10 +209,11 @@ class Inventory:
                 paths += [unit.folder / name for name in unit.files if Path(name).name.startswith(".now-") or (
                     TEMPORARY.fullmatch(Path(name).name) and _is_abandoned(unit.folder / name))]  # fmt: skip
                 paths += [unit.folder / name for name in unit.files if re.fullmatch(r"lease\.\d+|\.lock", name)]
+            paths += [unit.folder / name for name in unit.files if not unit.busy and SET_ASIDE.fullmatch(name)]
         paths += [path for path in _temporaries(self.store.cache) if not unseen and _is_abandoned(path)]
         locks = [self.store.cache / "locks" / name for name in sizes(self.store.cache / "locks")]
         paths += [path for path in locks if not leased(path.parent)]
-        return sorted(set(paths))
+        return sorted({*paths, *_set_aside(self.store)})
 
 
 def resolve(store: Store, key: str) -> Path:
@@ -254,6 +272,13 @@ def _hidden(store: Store) -> Iterator[Path]:
         real = not any(part.is_symlink() for part in (folder, *folder.parents) if part.is_relative_to(store.root))
         with contextlib.suppress(FileNotFoundError):
             yield from (Path(e.path) for e in (os.scandir(folder) if real else ()) if TEMPORARY.fullmatch(e.name))
+
+
+def _set_aside(store: Store) -> Iterator[Path]:
+    """Yield the records of studies that were not whole and were set aside."""
+    for location in report_folders(store):
+        folder = store.study(location)
+        yield from (folder / name for name in sizes(folder) if "/" not in name and SET_ASIDE.fullmatch(name))
 
 
 def _temporaries(cache: Path) -> Iterator[Path]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +15,8 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from drnbench.config.search import Choice, Float, Int, Median, Objective, Search
 from drnbench.data.sampling import derived_seed
+from drnbench.search.journal import repair
+from drnbench.store.integrity import CRC, signed
 
 
 def sampler(search: Search, number: int, *, at_random: bool = False) -> Any:
@@ -91,20 +92,20 @@ def storage(path: Path | None) -> Any:
     lock = JournalFileOpenLock(str(path))
     lock.acquire()
     try:
-        _repair(path)
+        repair(path)
     finally:
         lock.release()
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+    return JournalStorage(_Journal(str(path), lock_obj=JournalFileOpenLock(str(path))))
 
 
-def _repair(path: Path) -> None:
-    """Cut a last line that was not finished: Optuna would append to it, and refuse the file from then on."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        text = file.read()
-        whole = text.rfind(b"\n") + 1
-        if whole < len(text):
-            file.truncate(whole)
-            file.flush()
-            os.fsync(file.fileno())
+class _Journal(JournalFileBackend):
+    """Optuna's journal with a CRC-32 in each line."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append lines, and wait until they are on the disk."""
+        super().append_logs([signed(log) for log in logs])
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """Yield the lines from a number on, as they were appended."""
+        for log in super().read_logs(log_number_from):
+            yield {name: value for name, value in log.items() if name != CRC}

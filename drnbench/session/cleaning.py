@@ -25,6 +25,7 @@ from drnbench.results.inventory import CACHES, Holding, Inventory, sizes
 from drnbench.store import STALE_S, Store, processes
 from drnbench.store.leases import BEAT_S, Lease, claim, needed_units
 from drnbench.store.locks import Lock
+from drnbench.store.unit_files import CHECKPOINT
 
 COST = "exporting or evaluating these weights, or starting from them, will then need training again"
 
@@ -164,6 +165,8 @@ def _chosen(held: Inventory, choice: Choice) -> _Work:
         work.units = [unit for unit in held.unused if not unit.busy and not unit.needed]
         work.kept += [f"{_name(unit)} is being worked on" for unit in held.unused if unit.busy]
         work.kept += [f"{_name(unit)} is needed by a run" for unit in held.unused if unit.needed and not unit.busy]
+    if choice.unused or choice.checkpoints:
+        work.kept += [f"what {path} needs, as it is not whole: run its study again" for path in held.unreadable]
     if choice.checkpoints:
         gone = {unit.key for unit in work.units}
         work.checkpoints = [unit for unit in held.droppable if unit.key not in gone]
@@ -251,7 +254,11 @@ def _under_lease(store: Store, unit: Holding, work: _Work, *, whole: bool) -> No
         return
     try:
         if not whole:
-            (unit.folder / "checkpoint.pt").unlink(missing_ok=True)
+            status = store.status(unit.folder)
+            if status is not None and CHECKPOINT in status.files:  # first: one that is listed is missed
+                del status.files[CHECKPOINT]
+                store.write_status(unit.folder, status)
+            (unit.folder / CHECKPOINT).unlink(missing_ok=True)
             work.freed += unit.checkpoint
             return
         (unit.folder / "status.json").unlink(missing_ok=True)

@@ -64,8 +64,10 @@ def remove_result(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def set_damage_aside(store: Store, folder: Path) -> None:
+def set_damage_aside(store: Store, folder: Path, *, everything: bool = False) -> None:
     """Set aside what is not whole of a unit, so that it is made again; only under its lease.
+
+    `everything`: read checkpoints and pictures, too.
 
     A unit that was done is made again from its beginning: its checkpoint is set aside with the rest. Rows of scores that are
     whole stay, as other studies may want them.
@@ -75,7 +77,7 @@ def set_damage_aside(store: Store, folder: Path) -> None:
         set_aside(folder / "status.json")
         return
     done = status.state == "done"
-    faults = unit_files.faults(folder, status.files, done=done, scored=status.evaluations)
+    faults = unit_files.faults(folder, status.files, done=done, scored=status.evaluations, everything=everything)
     faults += unit_files.picture_faults(folder, status.files)
     if faults:
         for path in [*(fault.path for fault in faults), *([folder / unit_files.CHECKPOINT] if done else [])]:

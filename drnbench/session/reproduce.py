@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -33,7 +34,7 @@ def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
 
     Args:
         key: at least 4 characters of it.
-        results: the store; its cache of images is used, its results are only read.
+        results: the store, which is only read: images come from their sources, through a cache of its own.
         device: "auto" (the kind that is recorded, where it is there), "cpu" or "cuda".
         keep: folder that keeps what is made now; none: it is deleted.
 
@@ -44,9 +45,10 @@ def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
         UsageError: it cannot be done: what lacks, or which data are gone or have changed.
     """
     store = Store(results)
-    record = reproduction.read_recorded(store, resolve(store, key))
-    reproduction.check_data(record, store.cache)
-    with _fresh_store(store, record.key, keep) as fresh:
+    folder = resolve(store, key)
+    with _fresh_store(store, folder.name, keep) as fresh:
+        record = reproduction.read_recorded(store, folder, fresh.cache)
+        reproduction.check_data(record, fresh.cache)
         failed = _run(record, fresh, _device(store, record, device))
         if failed is None:
             print("interrupted; nothing was compared", file=sys.stderr)
@@ -69,20 +71,18 @@ def reproduce(key: str, results: Path, device: str, keep: Path | None) -> int:
 
 @contextmanager
 def _fresh_store(store: Store, key: str, keep: Path | None) -> Iterator[Store]:
-    """Give a store of its own, with the cache of the other one."""
+    """Give a store of its own, with a cache of its own: what the other cache holds may be the fault."""
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise UsageError(f"--keep {keep}: it is there and not empty; give a new folder")
     # The name tells `clean` whose it is, should this process be killed.
     fresh = Store(keep if keep is not None else store.root / f".reproduce-{short(key)}.{os.getpid()}.tmp")
     try:
         fresh.prepare()
-        store.cache.mkdir(exist_ok=True)
-        fresh.cache.symlink_to(store.cache, target_is_directory=True)
         yield fresh
     finally:
-        fresh.cache.unlink(missing_ok=True)
-        if keep is None:
-            shutil.rmtree(fresh.root, ignore_errors=True)
+        shutil.rmtree(fresh.cache if keep is not None else fresh.root, ignore_errors=True)
+        with contextlib.suppress(OSError):  # where nothing was made, nothing is left
+            fresh.root.rmdir()
 
 
 def _device(store: Store, record: Recorded, device: str) -> list[str]:

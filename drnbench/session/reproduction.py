@@ -16,12 +16,12 @@ from drnbench.config.trial import Trial
 from drnbench.config.units import EvaluateUnit, Evaluation, StageUnit
 from drnbench.data.cache import Fingerprint, ImageInfo, fingerprint
 from drnbench.data.precomputed_lr import precomputed_lr
-from drnbench.errors import DataError, UsageError
-from drnbench.models.weights import read_safely, state_digest, tensors
+from drnbench.errors import DamagedError, DataError, UsageError
+from drnbench.models.weights import load_checkpoint, state_digest, tensors
 from drnbench.planning.keys import Keys
 from drnbench.results.locations import planned
 from drnbench.results.plan_record import find_plan
-from drnbench.store import Store, read_json
+from drnbench.store import Damaged, Store, read_json, read_rows
 
 NUMERIC = ("python", "torch", "numpy", "scikit-image", "pillow", "lpips", "spandrel", "torchvision")
 """Packages whose code makes numbers."""
@@ -77,8 +77,8 @@ class Compared:
         return f"{self.title}: {self.different} differ; {largest}{self.where}"
 
 
-def read_recorded(store: Store, folder: Path) -> Recorded:
-    """Return what a folder of the store says it is.
+def read_recorded(store: Store, folder: Path, cache: Path) -> Recorded:
+    """Return what a folder of the store says it is; `cache`: of the images, which need not be the store's.
 
     Raises:
         UsageError: it is not done, or lacks the files that tell its configuration.
@@ -91,7 +91,7 @@ def read_recorded(store: Store, folder: Path) -> Recorded:
                 "compare with; give the key of a trial, whose scores are there"
             )
         return Recorded(None, tuple(_chain(store, folder.name)), None)
-    declared, status = read_json(folder / "trial.json"), store.status(folder)
+    declared, status = read_json(folder / "trial.json"), store.look(folder)[1]
     if declared is None:
         raise UsageError(
             f"trial {short(folder.name)} has no trial.json, so nothing tells its configuration; copy the whole folder"
@@ -107,7 +107,7 @@ def read_recorded(store: Store, folder: Path) -> Recorded:
         ) from error
     stages = tuple(_stage(store, key) for key in declared["stages"])
     where = f"trial {short(folder.name)}"
-    made = Keys(store.cache).evaluation(trial, list(stages), where)
+    made = Keys(cache).evaluation(trial, list(stages), where)
     if made.files_digest and made.key != folder.name:
         raise DataError(f"cannot be reproduced: a file that {made.model} reads has changed since ({made.options})")
     wanted = _evaluations(store, folder.name, made, status.evaluations)
@@ -126,8 +126,8 @@ def _done(store: Store, folder: Path) -> None:
 def _stage(store: Store, key: str) -> StageUnit:
     path = store.stage(key) / "unit.json"
     try:
-        return StageUnit.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return StageUnit.model_validate(read_json(path) or {})
+    except ValueError as error:
         raise UsageError(
             f"{path} is not there or of another version ({type(error).__name__}): nothing tells what the stage is; copy its folder"
         ) from error
@@ -205,9 +205,13 @@ def compare_weights(title: str, old: Path, new: Path) -> Compared:
     """Compare the networks of two checkpoints tensor by tensor, bit for bit; optimisers and counters stay out."""
     if not old.exists():
         return Compared(title, missing="not compared, its checkpoint was cleaned away")
+    try:
+        states = [load_checkpoint(path) for path in (old, new)]
+    except DamagedError as error:
+        return Compared(title, missing=f"not compared, {error}")
     a, b = (
         {name[1:].replace("/", "."): tensor for name, tensor in tensors({"model": s["model"], "extra": s.get("extra")})}
-        for s in map(read_safely, (old, new))
+        for s in states
     )
     different, largest, where = 0, None, ""
     for name in sorted(a.keys() | b.keys()):
@@ -231,11 +235,13 @@ def _same_bits(a: Any, b: Any) -> bool:
 def compare_scores(title: str, old: Path, new: Path, evaluations: set[str]) -> Compared:
     """Compare the rows of two per_image.parquet for some evaluations; infinities and NaN are equal to themselves."""
     import numpy as np
-    import pandas as pd
 
     frames = []
     for path in (old, new):
-        rows = pd.read_parquet(path)
+        try:
+            rows = read_rows(path).to_pandas()
+        except (Damaged, FileNotFoundError) as error:
+            return Compared(title, missing=f"not compared, {path}: {error}")
         rows = rows[rows["evaluation"].isin(evaluations)]
         again = rows.groupby(["evaluation", "image"]).cumcount()
         frames.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from drnbench.search.engine import Engine
 from drnbench.search.measure import Run, make_run
 from drnbench.search.resolve import ResolvedSearch
 from drnbench.session.recording import record_trial
-from drnbench.store import Status, Store, is_scored
+from drnbench.store import Fault, Status, Store, is_scored
+from drnbench.store.integrity import MISSING, report
 
 
 class Phase(enum.Enum):
@@ -98,6 +100,10 @@ class Searcher:
         self._handed_out: set[str] = set()
         self._stages: set[str] = set()
         self._trials: set[str] = set()
+        if record.read(store, search, name) is None:  # it was lost: `clean` must know what the candidates need
+            for candidate in self.engine.candidates:
+                with contextlib.suppress(UsageError):
+                    self._runs(candidate)
         failed = (c for c in self.engine.candidates if c.state is State.FAILED and not c.diverged)
         self.failed = [self._failure(candidate) for candidate in failed]
         self.write()
@@ -154,13 +160,18 @@ class Searcher:
     def _start(self, candidate: Candidate) -> _Active | None:
         """Make a candidate's units; one whose trial cannot be made has failed."""
         try:
-            runs = [make_run(self._search, self._keys, candidate.values, s) for s in range(self._search.search.seeds)]
+            runs = self._runs(candidate)
         except UsageError as error:
             self._fail(candidate, f"error: {error}")
             return None
+        return _Active(candidate, runs, self._label(candidate))
+
+    def _runs(self, candidate: Candidate) -> list[Run]:
+        """Return the units of a candidate, by seed, and record that they are used."""
+        runs = [make_run(self._search, self._keys, candidate.values, s) for s in range(self._search.search.seeds)]
         self._stages |= {stage.key for run in runs for stage in run.stages}
         self._trials |= {run.unit.key for run in runs if run.unit}
-        return _Active(candidate, runs, self._label(candidate))
+        return runs
 
     def _label(self, candidate: Candidate) -> str:
         # Numbers of the journal have gaps, where the sampler drew a point again.
@@ -308,7 +319,8 @@ class Searcher:
 def open_engine(search: ResolvedSearch, name: str, store: Store, *, retry: bool = False) -> Engine:
     """Open the journal of a search."""
     record.take_over(store, search, name)
+    journal = record.journal(store, search.settings.location)
+    if not journal.exists() and record.read(store, search, name) is not None:
+        report(Fault(journal, MISSING), "the search takes up the results in the store")
     steps = sum(stage.steps for stage in search.base.stages) * search.search.seeds
-    return Engine(
-        search.search, name, record.journal(store, search.settings.location), search.study.baseline, steps, retry
-    )
+    return Engine(search.search, name, journal, search.study.baseline, steps, retry)

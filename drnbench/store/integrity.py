@@ -70,10 +70,16 @@ def crc_text(value: int) -> str:
     return f"{value & 0xFFFFFFFF:08x}"
 
 
+def signed(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with its CRC-32 as the last key, in place of an earlier one."""
+    content = {name: value for name, value in content.items() if name != CRC}
+    return {**content, CRC: _crc_of(content)}
+
+
 def encode(content: Any) -> str:
-    """Return a record as JSON, indented for people; a dictionary gets its CRC-32 as the last key."""
+    """Return a record as JSON, indented for people, with its CRC-32."""
     if isinstance(content, dict):
-        content = {**content, CRC: _crc_of(content)}
+        content = signed(content)
     return json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
@@ -152,10 +158,15 @@ def set_aside(path: Path) -> Path | None:
 
     Only for a process that holds the lease of its unit, or makes the file again.
     """
+    try:
+        return path.rename(set_aside_name(path))
+    except FileNotFoundError:
+        return None
+
+
+def set_aside_name(path: Path) -> Path:
+    """Return the first free name for a file that is not whole."""
     number = 1
     while (target := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
-    try:
-        return path.rename(target)
-    except FileNotFoundError:
-        return None
+    return target

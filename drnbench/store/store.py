@@ -159,7 +159,7 @@ class Store:
         sync([folder])
 
     def state(self, folder: Path) -> str:
-        """Return missing, done, failed, interrupted, running, lost (its process is gone), damaged (done, but not whole)."""
+        """Return missing, done, failed, interrupted, running, lost (its process is gone), damaged (not whole)."""
         return self.look(folder)[0]
 
     def look(self, folder: Path) -> tuple[str, Status | None]:
@@ -170,7 +170,7 @@ class Store:
         """
         status = self.status(folder)
         if status is None:
-            return "missing", None
+            return "damaged" if (folder / "status.json").exists() else "missing", None
         running = status.state == "running" and is_alive(vars(status), folder / "status.json")
         state = "lost" if status.state == "running" and not running else status.state
         if not (faults := unit_files.faults(folder, status.files, done=state == "done", scored=status.evaluations)):

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from drnbench.cli import main
+from drnbench.models.weights import save_checkpoint
 from drnbench.session.reproduction import compare_scores, compare_weights, differences, reasons
-from drnbench.store import Status, Store, read_json, write_json
+from drnbench.store import Status, Store, read_json, write_json, write_rows
 from tests.fake_store import finish
 from tests.helpers import call, write_study
 
@@ -220,14 +221,16 @@ def test_the_same_again_and_not_the_same(tmp_path):
     content = torch.load(last / "checkpoint.pt", weights_only=True)
     name = min(content["model"])
     content["model"][name].view(-1)[0] += 0.5
-    torch.save(content, last / "checkpoint.pt")
+    save_checkpoint(last / "checkpoint.pt", {key: value for key, value in content.items() if key != "crc32"})
     record = json.loads((last / "stage.json").read_text())
     record["signature"]["threads"] = 9
     write_json(last / "stage.json", record)
     path = results / "trials" / trial["key"] / "per_image.parquet"
     frame = pd.read_parquet(path)
     frame.loc[3, "value"] += 0.25
-    frame.to_parquet(path, index=False)
+    write_rows(path, frame)
+    for folder in (last, path.parent):
+        Store(results).finish(folder, Store(results).status(folder))
     kept = tmp_path / "kept"
     other = call("reproduce", trial["key"], "--results", results, "--keep", kept)
     assert other.returncode == 1, other.stderr

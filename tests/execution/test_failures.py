@@ -6,7 +6,7 @@ import pytest
 
 from drnbench.session.declared import declare
 from drnbench.session.items import todo
-from drnbench.store import Store
+from drnbench.store import Store, write_json
 from tests.helpers import call, scores, write_study
 
 pytestmark = pytest.mark.real
@@ -72,10 +72,11 @@ def test_a_store_copied_elsewhere_is_finished_there(tmp_path):
 
 def test_rerun_stale_trains_again_what_other_code_made(tmp_path):
     study, results = write_study(tmp_path, rhos=(0.0,)), tmp_path / "r"
-    args = ("run", study, "--results", results, "--tracking-uri", "off")
+    args, store = ("run", study, "--results", results, "--tracking-uri", "off"), Store(results)
     assert call(*args).returncode == 0
     for stale in (min(results.glob("stages/*/stage.json")), min(results.glob("trials/*/scores.json"))):
-        stale.write_text(json.dumps({**json.loads(stale.read_text()), "code": "other"}))
+        write_json(stale, {**json.loads(stale.read_text()), "code": "other"})
+        store.finish(stale.parent, store.status(stale.parent))
     assert (
         "1 stages and 1 scored trials come from other numeric code" in call("plan", study, "--results", results).stdout
     )
@@ -97,7 +98,8 @@ def test_a_cleaned_checkpoint_is_trained_again_only_when_somebody_needs_it(tmp_p
     # The last stages are there again: what they started from is not needed to score them.
     for path in results.glob("stages/*/unit.json"):
         if json.loads(path.read_text())["depth"] == 1:
-            path.with_name("checkpoint.pt").touch()
+            path.with_name("checkpoint.pt").write_bytes(b"PK\5\6" + bytes(18))
+            store.finish(path.parent, store.status(path.parent))
     assert {item.unit.kind for item in todo(declare(study, overrides={"protocol.border": 0}).plan(store), None)} == {
         "evaluate"
     }

@@ -1,0 +1,55 @@
+"""An executor that runs each unit in the process of the test: no process is started, and faults can be put in its way."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from drnbench.execution import worker
+from drnbench.execution.base import Event, Executor
+from drnbench.store import Store
+from drnbench.training.origin import origin
+
+
+class Inline(Executor):
+    """Runs a unit when it is submitted.
+
+    Attributes:
+        ran: kind and key of each unit that ran, in order.
+        most_steps: a stage is asked to save and leave after so many of its steps; None: never.
+
+    """
+
+    name = "inline"
+    ran: ClassVar[list[tuple[str, str]]] = []
+    most_steps: ClassVar[int | None] = None
+
+    def __init__(self, root):
+        self.slots, self._store, self._events = 1, Store(root), []
+
+    @classmethod
+    def open(cls, root, options, most=None):
+        return cls(root)
+
+    def submit(self, unit):
+        asked = []
+
+        def stop():
+            asked.append(None)
+            return len(asked) == Inline.most_steps
+
+        def emit(message):
+            self._events.append(Event(unit.key, "message", message))
+
+        folder = self._store.folder(unit)
+        Inline.ran.append((unit.kind, unit.key))
+        code = worker.run(unit, self._store, "cpu", emit, stop, folder, origin(unit))
+        self._events.append(Event(unit.key, "ended", {"exitcode": code}))
+
+    def events(self, timeout):
+        events, self._events = self._events, []
+        return events
+
+    def stop(self, key=None):
+        pass
+
+    close = stop
