@@ -17,7 +17,7 @@ MODULES = sorted(
 
 
 def test_public_functions_have_examples():
-    expected = {"config.keys", "config.overrides", "data.pairing", "data.sampling", "degradations", "errors"}
+    expected = {"config.keys", "config.overrides", "data.sampling", "datasets.pairing", "degradations", "errors"}
     assert {f"drnbench.{name}" for name in expected} <= set(MODULES)
 
 
