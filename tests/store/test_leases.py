@@ -96,10 +96,15 @@ def flipped(record):
     return content.decode()
 
 
-UNREADABLE = ["", "null", "[]", "\0" * 80, flipped(processes.identity()), encode(processes.identity())[:40]]
+UNREADABLE = {
+    "empty": "", "null": "null", "list": "[]", "zeros": "\0" * 80, "flipped": flipped(processes.identity()),
+    "cut": encode(processes.identity())[:40], "number": '{"host": 3}',
+    "words": '{"host": "a", "pid": "x", "since": 1e300}',
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("text", [*UNREADABLE, '{"host": 3}', '{"host": "a", "pid": "x", "since": 1e300}'])
+# Names of their own: the texts hold the process, and each worker is another.
+@pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE)
 def test_a_lease_that_cannot_be_read_counts_until_it_was_observed(tmp_path, advance, text):
     (tmp_path / "lease.1").write_text(text)
     wait = leases.UNREADABLE_S if text in UNREADABLE else processes.DEAD_S
