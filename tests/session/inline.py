@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from drnbench.execution import worker
+from drnbench.execution import executors, worker
 from drnbench.execution.base import Event, Executor
 from drnbench.store import Store
 from drnbench.training.origin import origin
@@ -53,3 +53,9 @@ class Inline(Executor):
         pass
 
     close = stop
+
+
+def register() -> None:
+    """Make it an executor of this process, once: several files of tests use it."""
+    if Inline.name not in executors:
+        executors.register(Inline.name)(Inline)

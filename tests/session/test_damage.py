@@ -11,12 +11,12 @@ import pytest
 
 from drnbench.cli import main
 from drnbench.errors import DamagedError
-from drnbench.execution import executors
 from drnbench.models.weights import load_checkpoint
 from drnbench.outputs import compose
 from drnbench.store import read_rows
 from drnbench.store.integrity import Damaged, decode
 from tests.search import studyfile
+from tests.session import inline
 from tests.session.inline import Inline
 
 pytestmark = pytest.mark.filterwarnings("always::drnbench.errors.DamageWarning")
@@ -64,7 +64,7 @@ LATER = {"deleted": {"fingerprints.json", "results.json", "report.json"}}
 
 @pytest.fixture(scope="module", autouse=True)
 def _inline():
-    executors.register("inline")(Inline)
+    inline.register()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compose, "figures", lambda study, shown: [])  # drawing takes longer than all of the rest
         yield
