@@ -20,7 +20,7 @@ from tests.conftest import REPOSITORY
 
 @pytest.mark.real
 def test_it_trains_stably_from_unpaired_images_alone(tmp_path):
-    study, name, question = load(REPOSITORY / "studies" / "method_comparison.py")
+    study, name, question, _ = load(REPOSITORY / "studies" / "method_comparison.py")
     trial = next(arm for arm in expand(study, name, question).arms if arm.name == "cyclegan").trials[0]
     store, keys = Store(tmp_path), Keys(tmp_path / "cache")
     (unit,) = keys.stages(trial, "here")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import ClassVar
+
+import pytest
 
 from drnbench.execution import executors, worker
 from drnbench.execution.base import Event, Executor
@@ -55,7 +58,10 @@ class Inline(Executor):
     close = stop
 
 
-def register() -> None:
-    """Make it an executor of this process, once: several files of tests use it."""
-    if Inline.name not in executors:
-        executors.register(Inline.name)(Inline)
+@contextlib.contextmanager
+def available():
+    """Make it an executor of this process while the context is open; lists of executors do not have it afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(executors._entries, Inline.name, Inline)
+        patch.setitem(executors._modules, Inline.name, __name__)
+        yield

@@ -64,8 +64,7 @@ LATER = {"deleted": {"fingerprints.json", "results.json", "report.json"}}
 
 @pytest.fixture(scope="module", autouse=True)
 def _inline():
-    inline.register()
-    with pytest.MonkeyPatch.context() as patch:
+    with inline.available(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(compose, "figures", lambda study, shown: [])  # drawing takes longer than all of the rest
         yield
 

@@ -106,8 +106,7 @@ def recorded(tmp_path):
     """A study, its whole store, and the record of the run that made it."""
     (tmp_path / "m.py").write_text(STUDY, encoding="utf-8")
     disk = Disk(tmp_path / "results")
-    inline.register()
-    with pytest.MonkeyPatch.context() as patch:
+    with inline.available(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(compose, "figures", lambda study, shown: [])
         with pytest.MonkeyPatch.context() as recording:
             disk.record(recording)

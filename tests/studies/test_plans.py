@@ -25,7 +25,7 @@ def store(tmp_path_factory):
 def test_every_question_has_its_file_and_asks_it():
     assert {path.stem for path in STUDIES} >= NAMED
     for path in STUDIES:
-        _, _, question = load(path)
+        _, _, question, _ = load(path)
         assert question.endswith("?"), path.stem
 
 
@@ -34,7 +34,7 @@ def test_every_question_has_its_file_and_asks_it():
 @pytest.mark.parametrize("profile", ["quick", pytest.param("small", marks=pytest.mark.real), "paper"])
 def test_every_profile_is_a_plan(path, profile, store, shared_data, monkeypatch):
     monkeypatch.setenv("DRNBENCH_DATA", str(shared_data))
-    study, name, question = load(path)
+    study, name, question, _ = load(path)
     expanded = expand_study(study, name, question, profile)
     seeds = {len(arm.trials) for arm in expanded.arms if arm.kind == "grid"}
     assert seeds == {3}, "a star needs three seeds"
