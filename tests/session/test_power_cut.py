@@ -1,7 +1,7 @@
 """The power fails at any moment of a run: what was not synced is gone or half there, and the store ends with the same bits.
 
 A run in this process is recorded: each sync (with the content it makes durable), rename and deletion in the store. A cut at a
-random event leaves what was durable then, and of everything later a random part: the power of a real disk to lose things.
+random event leaves what was durable then, and a random part of everything that was not, as a disk does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from drnbench.outputs import compose
 from drnbench.store import processes
@@ -104,7 +106,14 @@ class Disk:
 @pytest.fixture
 def recorded(tmp_path):
     """A study, its whole store, and the record of the run that made it."""
-    (tmp_path / "m.py").write_text(STUDY, encoding="utf-8")
+    # Small PNG files: each reopened store decodes its images anew.
+    for name, count in (("train", 3), ("test", 2)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            pixels = np.random.default_rng(number + 10 * count).integers(0, 256, (32, 32, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    text = STUDY.replace("photos/train", f"{tmp_path}/train").replace("photos/test", f"{tmp_path}/test")
+    (tmp_path / "m.py").write_text(text, encoding="utf-8")
     disk = Disk(tmp_path / "results")
     with inline.available(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(compose, "figures", lambda study, shown: [])
