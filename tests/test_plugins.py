@@ -106,7 +106,7 @@ def check_the_output(folder: Path, printed: str) -> None:
     """The outside output is in the report; where it is not installed, the report names it and has everything else."""
     written = folder / "r" / "outside" / "quick"
     table = pd.read_csv(written / "table_hardest.csv")
-    assert list(table.columns) == ["arm", "image", "psnr_y"]
+    assert list(table.columns) == ["arm", "image", "psnr_y", "settings"]
     assert set(table["arm"]) == {"off", "on", "bicubic"}
     for name in ("table_hardest.md", "table_hardest.tex", "figure_hardest.png", "figure_hardest.pdf"):
         assert (written / name).is_file()

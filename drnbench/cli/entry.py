@@ -29,14 +29,16 @@ def main(args: list[str] | None = None) -> int:
     """
     is_ours = args is None
     if is_ours:
-        streams.make_usable()
         signals.install()
+        streams.make_usable()
         _name_user()
         threading.excepthook = _warn_of_thread
     words = sys.argv[1:] if args is None else args
     try:
         # Not at the top: Ctrl-C while it is imported must be as quiet as later.
-        code = importlib.import_module("drnbench.cli.app").call([word for word in words if word != DEBUG])
+        code = signals.guarded(
+            lambda: importlib.import_module("drnbench.cli.app").call([word for word in words if word != DEBUG])
+        )
     except BaseException as error:  # noqa: BLE001 - told below as what it is
         code = _report(error, debug=DEBUG in words)
     return _finish(code) if is_ours else code

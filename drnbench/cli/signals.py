@@ -1,8 +1,9 @@
 """Signals of the command line: Ctrl-C, SIGTERM and SIGHUP end a command alike, and each has its exit code.
 
-The first raises `KeyboardInterrupt`, upon which a run saves; a second Ctrl-C raises it again, which ends the run at once; a
-third leaves without ado. SIGTERM and SIGHUP come several times as a rule, to a process and to its group, so only the first
-counts. One that is ignored (`nohup`, `trap '' TERM`) stays ignored.
+The first raises `KeyboardInterrupt` in what `guarded` calls, upon which a run saves; before and after it, where nobody
+would catch that, it ends the process. A second Ctrl-C raises it again, which ends the run at once; a third ends the
+process. SIGTERM and SIGHUP come several times as a rule, to a process and to its group, so only the first counts. One
+that is ignored (`nohup`, `trap '' TERM`) stays ignored.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -30,6 +32,11 @@ def install() -> None:
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)
     sys.unraisablehook = _raise_again
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Call a function in which signals raise `KeyboardInterrupt`; the caller catches it."""
+    return command()
 
 
 def exit_code() -> int | None:
@@ -51,13 +58,19 @@ def leave_with(code: int) -> None:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    del frame
     if _received and number != signal.SIGINT:
         return
     _received.append(number)
-    if len(_received) >= HARD:
-        os._exit(128 + number)
+    if len(_received) >= HARD or not _is_guarded(frame):
+        os._exit(128 + _received[0])
     raise KeyboardInterrupt
+
+
+def _is_guarded(frame: FrameType | None) -> bool:
+    """Return True within `guarded`. The stack says so, since a flag would be set or cleared a moment too early or late."""
+    while frame is not None and frame.f_code is not guarded.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _raise_again(failure: Any) -> None:

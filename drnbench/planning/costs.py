@@ -178,7 +178,8 @@ class Costs:
 def _records(folder: Path, name: str) -> Iterator[tuple[str, tuple[int, int]]]:
     """Yield the file of that name of every unit, with its time and size, by which a file that was read is recognised."""
     try:
-        units = sorted(entry.path for entry in os.scandir(folder) if not entry.name.startswith("."))
+        with os.scandir(folder) as entries:
+            units = sorted(entry.path for entry in entries if not entry.name.startswith("."))
     except OSError:
         return
     for unit in units:

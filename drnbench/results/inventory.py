@@ -253,7 +253,8 @@ def sizes(folder: Path) -> dict[str, int]:
 
 def _files(folder: str, prefix: str) -> Iterator[tuple[str, int]]:
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as unordered:
+            entries = sorted(unordered, key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return
     for entry in entries:
@@ -270,8 +271,10 @@ def _hidden(store: Store) -> Iterator[Path]:
     """Yield the hidden files and folders of processes beside the folders of the store, and in those of reports."""
     for folder in [store.root, *(store.study(location) for location in planned(store, replaced=True))]:
         real = not any(part.is_symlink() for part in (folder, *folder.parents) if part.is_relative_to(store.root))
+        names: list[str] = []
         with contextlib.suppress(FileNotFoundError):
-            yield from (Path(e.path) for e in (os.scandir(folder) if real else ()) if TEMPORARY.fullmatch(e.name))
+            names = os.listdir(folder) if real else []  # noqa: PTH208 - names are enough
+        yield from (folder / name for name in names if TEMPORARY.fullmatch(name))
 
 
 def _set_aside(store: Store) -> Iterator[Path]:

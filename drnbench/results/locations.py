@@ -65,9 +65,17 @@ def locate(store: Store, name: str) -> str:
 
 def _folders(place: Path) -> list[str]:
     try:
-        return sorted(entry.name for entry in os.scandir(place) if entry.is_dir() and not entry.name.startswith("."))
+        with os.scandir(place) as entries:
+            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry))
     except OSError:
         return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or into a folder that may not be read
+        return False
 
 
 def _is_replaced(store: Store, location: str) -> bool:

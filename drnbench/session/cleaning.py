@@ -8,7 +8,6 @@ it. Only what the inventory lists inside the store is touched, and no link is fo
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import stat
 import sys
@@ -272,7 +271,7 @@ def _under_lease(store: Store, unit: Holding, work: _Work, *, whole: bool) -> No
 
 
 def _empty(folder: Path, lease: Lease) -> None:
-    for path in [Path(entry.path) for entry in os.scandir(folder)]:
+    for path in list(folder.iterdir()):
         if path != lease.file:
             _remove(path)
 

@@ -283,6 +283,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 def _runs(root: Path) -> list[Path]:
     try:
-        return sorted(Path(entry.path) for entry in os.scandir(root / RUNS) if entry.is_dir(follow_symlinks=False))
+        with os.scandir(root / RUNS) as entries:
+            return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
     except OSError:
         return []

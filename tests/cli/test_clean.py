@@ -12,7 +12,7 @@ from drnbench.results.inventory import Inventory
 from drnbench.session.coordinator import Coordinator
 from drnbench.session.declared import declare, read_overrides
 from drnbench.session.items import todo
-from drnbench.store import STALE_S, Status, Store, processes, write_json
+from drnbench.store import STALE_S, Status, Store, leases, processes, write_json
 from drnbench.store.leases import Leases, claim, leased
 from tests.fake_store import finish, write_stage
 from tests.helpers import write_study
@@ -276,8 +276,9 @@ def test_the_cache_goes_whole(store, original):
     assert todo(planned_again(store, original), None) == []
 
 
-def test_leftovers_go_and_what_lives_stays(store, monkeypatch):
-    monkeypatch.setattr(processes, "DEAD_S", 0.0)
+@pytest.mark.filterwarnings("always::drnbench.errors.DamageWarning")
+def test_leftovers_go_and_what_lives_stays(store, monkeypatch, capsys):
+    monkeypatch.setattr(leases, "UNREADABLE_S", 0.0)  # of the lease that is not whole
     unit = min((store.root / "stages").iterdir())
     gone, here = 2**22 + 1, os.getpid()  # no process has an id as large
     dead = [
@@ -298,6 +299,7 @@ def test_leftovers_go_and_what_lives_stays(store, monkeypatch):
     for path in [*dead, *alive[:2]]:
         os.utime(path, (long_ago, long_ago))
     clean(store, "--leftovers", "--yes")
+    assert "lease.3 is not whole" in capsys.readouterr().err
     assert [path for path in dead if path.exists()] == []
     assert all(path.exists() for path in alive)
     assert len(checkpoints(store)) == 4

@@ -216,6 +216,37 @@ def test_a_signal_while_a_command_begins_is_quiet_and_has_its_code(tmp_path, num
     assert err in {"", "interrupted; run the same command again to go on\n"}
 
 
+AT_CALL = """
+import importlib, os, sys
+from drnbench.cli import main
+module, name = importlib.import_module(sys.argv[1]), sys.argv[2]
+real, number = getattr(module, name), int(sys.argv[3])
+def interrupted(*args, **kwargs):
+    os.kill(os.getpid(), number)
+    return real(*args, **kwargs)
+setattr(module, name, interrupted)
+sys.argv = ["drnbench", "list", "nothing"]
+sys.exit(main())
+"""
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("module", "name", "code"),
+    [
+        ("drnbench.streams", "make_usable", None),  # before there is a command
+        ("drnbench.cli.failures", "classify", None),  # while its error is put into words
+        ("drnbench.streams", "flush", 2),  # after it: its own exit code stays
+    ],
+)
+def test_a_signal_beside_a_command_is_quiet_and_has_its_code(module, name, code, number):
+    words = [sys.executable, "-c", AT_CALL, module, name, str(int(number))]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == (code or 128 + number), done.stderr
+    assert done.stderr.count("\n") == (1 if code else 0)
+
+
 def running(results):
     return [path for path in results.glob("stages/*/status.json") if '"running"' in path.read_text()]
 

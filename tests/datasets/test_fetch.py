@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import signal
@@ -200,15 +201,16 @@ def test_images_are_checked_where_the_archive_is_not(server, tmp_path):
     assert files(tmp_path / "wrong") == {}
 
 
-def test_two_at_once_download_once(server, tmp_path, capfd):
+def test_two_at_once_download_once(server, tmp_path, monkeypatch):
     entry = remote(server, zipped())
     server.cut, server.stall = [100], True
+    errors = io.StringIO()  # pytest's capture loses what is written while it is read
+    monkeypatch.setattr(sys, "stderr", errors)
     got = []
     threads = [threading.Thread(target=lambda: got.append(fetch(entry, tmp_path))) for _ in range(2)]
     for thread in threads:
         thread.start()
-    said = []
-    until(lambda: "waiting for it" in "".join([*said, said.append(capfd.readouterr().err) or said[-1]]))
+    until(lambda: "waiting for it" in errors.getvalue())
     server.stall = False
     server.gate.set()
     for thread in threads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -151,6 +152,6 @@ def test_a_study_keeps_its_outputs_when_it_is_copied_or_written() -> None:
 def test_a_method_that_is_not_installed_is_reported_from_its_scores(store: Store) -> None:
     fill(store, plan_of(rho_study()), gain)
     path = store.study("unpaired/quick") / "plan.json"
-    text = path.read_text(encoding="utf-8").replace('"method": "drn"', '"method": "elsewhere"')
-    path.write_text(text.replace('"scheme": "unpaired"', '"scheme": null'), encoding="utf-8")
+    text = json.dumps(read_json(path)).replace('"method": "drn"', '"method": "elsewhere"')
+    write_json(path, json.loads(text.replace('"scheme": "unpaired"', '"scheme": null')))
     assert report.write(store, "unpaired").headline

@@ -68,6 +68,14 @@ def test_a_report_of_an_earlier_version_is_read_where_it_is(earlier: Store) -> N
     assert {path.parent for path in written.files} == {earlier.root / "mini"}
 
 
+def test_a_link_to_itself_hides_no_report(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    location = run(store)
+    for folder in (tmp_path, tmp_path / "mini"):
+        (folder / "loop").symlink_to(folder / "loop")
+    assert planned(store) == [location]
+
+
 def test_a_new_run_leaves_the_earlier_report(earlier: Store, capsys: pytest.CaptureFixture[str]) -> None:
     before = (earlier.root / "mini" / "plan.json").read_bytes()
     assert run(earlier, "tiny") == "mini/tiny"
