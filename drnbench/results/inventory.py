@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from drnbench.errors import UsageError
-from drnbench.results.locations import FILE, planned, report_folders
+from drnbench.results.locations import FILE, lost_plan, planned, report_folders
 from drnbench.results.plan_record import PlanRecord, find_plan
 from drnbench.store import STALE_S, Store, read_json
 from drnbench.store.files import TEMPORARY
@@ -83,7 +83,8 @@ class Inventory:
 
     Attributes:
         plans: by the location of their report.
-        unreadable: plan.json and search.json that are not whole; the units that they need are not known.
+        unreadable: plan.json that a report lacks, plan.json and search.json that are not whole; the units that they need
+            are not known.
 
     """
 
@@ -96,7 +97,9 @@ class Inventory:
         plans = {location: find_plan(self.store, location) for location in locations}
         self.plans = {location: plan for location, plan in plans.items() if plan is not None}
         records = [self.store.study(location) / FILE for location, plan in plans.items() if plan is None]
-        searches = [self.store.study(location) / "search.json" for location in report_folders(self.store)]
+        reports = list(report_folders(self.store))
+        records += [path for location in reports if (path := lost_plan(self.store, location)) is not None]
+        searches = [self.store.study(location) / "search.json" for location in reports]
         self.unreadable = [*records, *(path for path in searches if path.exists() and read_json(path) is None)]
 
     @cached_property

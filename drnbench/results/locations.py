@@ -24,6 +24,12 @@ def report_folders(store: Store) -> Iterator[str]:
             yield from (f"{study}/{settings}" for settings in _folders(store.study(study)))
 
 
+def lost_plan(store: Store, location: str) -> Path | None:
+    """Return the path of the plan.json that a location with a report lacks; None where nothing is lacking."""
+    path = store.study(location) / FILE
+    return path if path.with_name("report.json").exists() and not path.exists() else None
+
+
 def planned(store: Store, *, replaced: bool = False) -> list[str]:
     """Return the locations of the reports of a store, those of each study together.
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from drnbench.config.search import FILE, Float, Int, Steps
 from drnbench.results.locations import report_folders
 from drnbench.search.resolve import ResolvedSearch, title
-from drnbench.store import Store, atomic, read_json, renew_json, write_json
+from drnbench.store import Fault, Store, atomic, read_json, renew_json, write_json
+from drnbench.store.integrity import MISSING
 
 if TYPE_CHECKING:  # Optuna is imported where a search runs, not where its record is read
     from drnbench.search.candidate import Candidate
@@ -76,6 +77,16 @@ def read(store: Store, resolved: ResolvedSearch, name: str) -> dict[str, Any] | 
 def journal(store: Store, location: str) -> Path:
     """Return the journal of the searches of a study under its settings."""
     return store.study(location) / JOURNAL
+
+
+def lost_journal(store: Store, location: str) -> Fault | None:
+    """Return the fault of a journal that is missing or empty although search.json beside it has candidates; else None."""
+    path = journal(store, location)
+    if path.exists() and path.stat().st_size:
+        return None
+    if not any(search.get("candidates") for search in _searches(store, location).values()):
+        return None  # a search that has just begun
+    return Fault(path, "is empty" if path.exists() else MISSING)
 
 
 def origin(store: Store, resolved: ResolvedSearch, name: str) -> str:

@@ -14,13 +14,13 @@ from drnbench.models import on_demand
 from drnbench.outputs import stored_report
 from drnbench.render.text import count
 from drnbench.results.inventory import folders
-from drnbench.results.locations import report_folders
+from drnbench.results.locations import lost_plan, report_folders
 from drnbench.results.plan_record import find_plan
 from drnbench.search import journal
-from drnbench.search.record import JOURNAL
+from drnbench.search.record import JOURNAL, lost_journal
 from drnbench.session.recording import set_damage_aside
 from drnbench.store import Damaged, Fault, Store, read_json, unit_files
-from drnbench.store.integrity import ALTERED, SET_ASIDE, TRAILER, decode, reporting_to, set_aside, trailer
+from drnbench.store.integrity import ALTERED, MISSING, SET_ASIDE, TRAILER, decode, reporting_to, set_aside, trailer
 from drnbench.store.leases import claim, leased
 
 UNIT = "`run` makes it again"
@@ -62,7 +62,9 @@ def check(results: Path, *, repair: bool) -> int:
         for finding in findings.values():
             state = ""
             if repair:
-                state = "set aside; " if finding.repair() else "left alone, a run works on it; "
+                state = "left alone, a run works on it; "
+                if finding.repair():
+                    state = "" if finding.fault.reason == MISSING else "set aside; "
             print(f"{finding.fault}: {state}{finding.consequence}")
     print(f"{count(len(findings), 'fault')} in {store.root}" if findings else f"{store.root} is whole")
     return 1 if findings else 0
@@ -103,7 +105,8 @@ def _unit_repair(store: Store, folder: Path, path: Path) -> Callable[[], bool]:
                 set_aside(path)
             else:
                 set_damage_aside(store, folder, everything=True)
-                set_aside(path)
+                if path.name != "status.json":  # a new one may be there already
+                    set_aside(path)
         finally:
             lease.release()
         return True
@@ -115,6 +118,8 @@ def _unit_faults(store: Store, folder: Path) -> Iterator[Fault]:
     status, path = store.status(folder), folder / "status.json"
     if status is None and path.exists():
         yield Fault(path, "is not a whole status")
+    elif status is None and unit_files.has_result(folder):
+        yield Fault(path, MISSING)
     done = status is not None and status.state == "done"
     files, scored = (status.files, status.evaluations) if status is not None else ({}, [])
     yield from unit_files.faults(folder, files, done=done, scored=scored, everything=True)
@@ -147,11 +152,15 @@ def _studies(store: Store) -> Iterator[_Finding]:
         for name in RECORDS:
             if (fault := _record_fault(folder / name)) is not None:
                 yield _Finding(fault, RECORD, _aside(fault.path))
+        if (lost := lost_plan(store, location)) is not None:
+            yield _Finding(Fault(lost, MISSING), RECORD, _aside(lost))
         path = folder / "plan.json"
         if read_json(path) is not None and find_plan(store, location) is None:
             yield _Finding(Fault(path, "is not a plan"), RECORD, _aside(path))
         for fault in stored_report.faults(store, location):
             yield _Finding(fault, REPORT, _aside(fault.path))
+        if (fault := lost_journal(store, location)) is not None:
+            yield _Finding(fault, SEARCH, _aside(fault.path))
         if (line := journal.fault_of(folder / JOURNAL)) is not None:
             yield _Finding(line[0], SEARCH, _journal_repair(folder / JOURNAL))
 

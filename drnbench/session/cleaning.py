@@ -165,7 +165,9 @@ def _chosen(held: Inventory, choice: Choice) -> _Work:
         work.kept += [f"{_name(unit)} is being worked on" for unit in held.unused if unit.busy]
         work.kept += [f"{_name(unit)} is needed by a run" for unit in held.unused if unit.needed and not unit.busy]
     if choice.unused or choice.checkpoints:
-        work.kept += [f"what {path} needs, as it is not whole: run its study again" for path in held.unreadable]
+        work.kept += [
+            f"what {path} needs, as it is missing or not whole: run its study again" for path in held.unreadable
+        ]
     if choice.checkpoints:
         gone = {unit.key for unit in work.units}
         work.checkpoints = [unit for unit in held.droppable if unit.key not in gone]

@@ -8,8 +8,9 @@ from typing import Any
 
 from drnbench.config.trial import Trial
 from drnbench.planning import Plan
+from drnbench.results.locations import lost_plan
 from drnbench.results.plan_record import find_plan, write_plan
-from drnbench.store import Fault, Store, read_json, renew_json, unit_files
+from drnbench.store import Fault, Status, Store, read_json, renew_json, unit_files
 from drnbench.store.integrity import MISSING, report, set_aside
 
 
@@ -28,6 +29,8 @@ def announce(plan: Plan, store: Store) -> None:
     for warning in plan.warnings:
         print(f"warning: {warning}")
     settings = plan.study.settings
+    if (path := lost_plan(store, settings.location)) is not None:
+        report(Fault(path, MISSING), "it is written again")
     before, earlier = find_plan(store, settings.location), find_plan(store, settings.study)
     grown = before is not None and before.until is not None and before.keys <= plan.keys  # seeds were added
     if before and before.keys != plan.keys and not grown:
@@ -75,6 +78,8 @@ def set_damage_aside(store: Store, folder: Path, *, everything: bool = False) ->
     status = store.status(folder)
     if status is None:
         set_aside(folder / "status.json")
+        if unit_files.has_result(folder):  # a stage goes on from its checkpoint, a trial is scored again
+            store.write_status(folder, Status("interrupted", message="its status.json was missing or not whole"))
         return
     done = status.state == "done"
     faults = unit_files.faults(folder, status.files, done=done, scored=status.evaluations, everything=everything)

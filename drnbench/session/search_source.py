@@ -18,8 +18,8 @@ from drnbench.search.engine import Engine
 from drnbench.search.measure import Run, make_run
 from drnbench.search.resolve import ResolvedSearch
 from drnbench.session.recording import record_trial
-from drnbench.store import Fault, Status, Store, is_scored
-from drnbench.store.integrity import MISSING, report
+from drnbench.store import Status, Store, is_scored
+from drnbench.store.integrity import report
 
 
 class Phase(enum.Enum):
@@ -320,7 +320,7 @@ def open_engine(search: ResolvedSearch, name: str, store: Store, *, retry: bool 
     """Open the journal of a search."""
     record.take_over(store, search, name)
     journal = record.journal(store, search.settings.location)
-    if not journal.exists() and record.read(store, search, name) is not None:
-        report(Fault(journal, MISSING), "the search takes up the results in the store")
+    if (fault := record.lost_journal(store, search.settings.location)) is not None:
+        report(fault, "the search takes up the results in the store")
     steps = sum(stage.steps for stage in search.base.stages) * search.search.seeds
     return Engine(search.search, name, journal, search.study.baseline, steps, retry)

@@ -17,8 +17,8 @@ from drnbench.config.units import Evaluation, Unit
 from drnbench.errors import UsageError
 from drnbench.store import unit_files
 from drnbench.store.files import atomic, read_json, safe, sync, write_json
-from drnbench.store.integrity import Fault, encode, report, stamp
-from drnbench.store.leases import Holder, holder, holder_of
+from drnbench.store.integrity import MISSING, Fault, encode, report, stamp
+from drnbench.store.leases import Holder, holder, holder_of, leased
 from drnbench.store.processes import DEAD_S, is_alive, marks, start_time
 
 HEARTBEAT_S = 5.0
@@ -170,7 +170,7 @@ class Store:
         """
         status = self.status(folder)
         if status is None:
-            return "damaged" if (folder / "status.json").exists() else "missing", None
+            return "damaged" if (folder / "status.json").exists() or self._lost_status(folder) else "missing", None
         running = status.state == "running" and is_alive(vars(status), folder / "status.json")
         state = "lost" if status.state == "running" and not running else status.state
         if not (faults := unit_files.faults(folder, status.files, done=state == "done", scored=status.evaluations)):
@@ -180,6 +180,15 @@ class Store:
         for fault in faults:
             report(fault)
         return "damaged" if state == "done" else state, replace(status, evaluations=[])
+
+    def _lost_status(self, folder: Path) -> bool:
+        """Return True, which is reported, for a unit that has a result, and no status.json although nobody works on it."""
+        path = folder / "status.json"
+        # In this order: `clean` removes a status first, and gives its lease back after the rest.
+        if leased(folder) or not unit_files.has_result(folder) or path.exists():
+            return False
+        report(Fault(path, MISSING), "`run` makes the unit again")
+        return True
 
     def worker(self, folder: Path) -> Holder | None:
         """Return the process that works on a unit; None where none does."""

@@ -24,6 +24,11 @@ def main_files(folder: Path) -> Sequence[str]:
     return MAIN.get(folder.parent.name, ())
 
 
+def has_result(folder: Path) -> bool:
+    """Return True if the files without which a unit is not done are there, whole or not."""
+    return all((folder / name).exists() for name in main_files(folder))
+
+
 def result_files(folder: Path) -> list[str]:
     """Return the files of a unit's result, relative to its folder."""
     pictures = sorted(path for name in PICTURES for path in (folder / name).rglob("*") if path.is_file())

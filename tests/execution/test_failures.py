@@ -16,6 +16,13 @@ def states(results):
     return sorted(json.loads(p.read_text())["state"] for p in results.glob("stages/*/status.json"))
 
 
+def clean_checkpoints(store):
+    """Remove the checkpoints, and strike them from what each stage has, as `clean` does."""
+    for path in store.root.glob("stages/*/checkpoint.pt"):
+        path.unlink()
+        store.finish(path.parent, store.status(path.parent))
+
+
 def test_a_diverging_arm_fails_alone_and_stays_failed_until_asked(tmp_path):
     study, results = write_study(tmp_path), tmp_path / "r"
     text = study.read_text()
@@ -91,9 +98,8 @@ def test_rerun_stale_trains_again_what_other_code_made(tmp_path):
 def test_a_cleaned_checkpoint_is_trained_again_only_when_somebody_needs_it(tmp_path):
     study, results = write_study(tmp_path, rhos=(0.0,)), tmp_path / "r"
     assert call("run", study, "--results", results, "--tracking-uri", "off").returncode == 0
-    for path in results.glob("stages/*/checkpoint.pt"):
-        path.unlink()
     store = Store(results)
+    clean_checkpoints(store)
     assert todo(declare(study, "quick").plan(store), None) == []
     # The last stages are there again: what they started from is not needed to score them.
     for path in results.glob("stages/*/unit.json"):
@@ -103,7 +109,6 @@ def test_a_cleaned_checkpoint_is_trained_again_only_when_somebody_needs_it(tmp_p
     assert {item.unit.kind for item in todo(declare(study, overrides={"protocol.border": 0}).plan(store), None)} == {
         "evaluate"
     }
-    for path in results.glob("stages/*/checkpoint.pt"):
-        path.unlink()
+    clean_checkpoints(store)
     left = todo(declare(study, overrides={"protocol.border": 0}).plan(store), None)
     assert [item.unit.kind for item in left].count("stage") == 3

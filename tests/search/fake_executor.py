@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+import torch
 
 from drnbench.config.units import StageUnit, Unit
 from drnbench.execution.base import Event, Executor
-from drnbench.store import Status, Store, write_json
+from drnbench.store import Status, Store, read_json, write_json
 from drnbench.training.history import History
 from drnbench.training.loop import validation_steps
 
@@ -59,7 +60,7 @@ class FakeExecutor(Executor):
                     )
                 history.write(self.store.folder(unit) / "history.parquet")
             elif isinstance(unit, StageUnit):
-                (self.store.folder(unit) / "checkpoint.pt").touch()
+                torch.save({}, self.store.folder(unit) / "checkpoint.pt")
                 write_json(
                     self.store.folder(unit) / "stage.json", {"costs": {"seconds": 10.0 * unit.stage.rho, "macs": 5}}
                 )
@@ -73,16 +74,14 @@ class FakeExecutor(Executor):
         self._stop.discard(unit.key)
         del self._running[unit.key]
         self.store.folder(unit).mkdir(parents=True, exist_ok=True)
-        self.store.write_status(self.store.folder(unit), status)
+        record = self.store.finish if status.state == "done" else self.store.write_status
+        record(self.store.folder(unit), status)
         return [Event(unit.key, "ended", {"exitcode": int(status.state == "failed")})]
 
     def _score(self, unit: Any) -> Status:
         self.scored.append(unit.key)
-        stage = (
-            StageUnit.model_validate_json((self.store.stage(unit.stage) / "unit.json").read_text())
-            if unit.stage
-            else None
-        )
+        record = read_json(self.store.stage(unit.stage) / "unit.json") if unit.stage else None
+        stage = StageUnit.model_validate(record) if record else None
         worth = quality(stage) if stage else 20.0
         rows = [
             (f"i{n}", e.dataset, e.kernel, unit.scale, e.metric, worth + n, e.key)

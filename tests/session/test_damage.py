@@ -13,7 +13,8 @@ from drnbench.cli import main
 from drnbench.errors import DamagedError
 from drnbench.models.weights import load_checkpoint
 from drnbench.outputs import compose
-from drnbench.store import read_rows
+from drnbench.results.inventory import Inventory
+from drnbench.store import Store, read_rows
 from drnbench.store.integrity import Damaged, decode
 from tests.search import studyfile
 from tests.session import inline
@@ -228,6 +229,30 @@ def test_check_repairs_and_says_what_is_made_again(whole, tmp_path, capsys):
     assert summary(store) == summary(whole[1])
     assert main(["clean", "--leftovers", "--yes", "--results", str(store)]) == 0
     assert not list(store.rglob("*.damaged-*"))
+
+
+@pytest.mark.parametrize("damage", ["deleted", "emptied"])
+@pytest.mark.parametrize("pattern", ["stages/*/status.json", "trials/*/status.json"])
+def test_check_repairs_a_unit_without_its_status(whole, tmp_path, capsys, pattern, damage):
+    study, store = whole[0], shutil.copytree(whole[1], tmp_path / "results")
+    path = hurt(store, pattern, damage)
+    capsys.readouterr()
+    assert main(["check", "--results", str(store), "--repair"]) == 1
+    assert str(path) in capsys.readouterr().out
+    assert main(["check", "--results", str(store)]) == 0
+    assert run(study, store) == 0
+    assert {key for _, key in Inline.ran} <= {path.parent.name}
+    assert summary(store) == summary(whole[1])
+    assert run(study, store) == 0
+    assert Inline.ran == []
+
+
+def test_nothing_is_unused_where_a_report_lacks_its_plan(whole, tmp_path):
+    store = shutil.copytree(whole[1], tmp_path / "results")
+    assert Inventory(Store(store)).unreadable == []
+    path = hurt(store, "*/quick/plan.json", "deleted")
+    assert Inventory(Store(store)).unreadable == [path]
+    assert Inventory(Store(store)).unused == []
 
 
 def test_weights_that_cannot_be_loaded_are_trained_again_first(whole, tmp_path, capsys):

@@ -98,21 +98,22 @@ def flipped(record):
 
 UNREADABLE = {
     "empty": "", "null": "null", "list": "[]", "zeros": "\0" * 80, "flipped": flipped(processes.identity()),
-    "cut": encode(processes.identity())[:40], "number": '{"host": 3}',
-    "words": '{"host": "a", "pid": "x", "since": 1e300}',
+    "cut": encode(processes.identity())[:40],
 }  # fmt: skip
+"""Leases that are not whole; their names are the same in every worker, while some texts hold the process."""
+NO_PROCESS = {"number": '{"host": 3}', "words": '{"host": "a", "pid": "x", "since": 1e300}'}
+"""Leases that are whole, and name no process."""
 
 
-# Names of their own: the texts hold the process, and each worker is another.
-@pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE)
-def test_a_lease_that_cannot_be_read_counts_until_it_was_observed(tmp_path, advance, text):
-    (tmp_path / "lease.1").write_text(text)
-    wait = leases.UNREADABLE_S if text in UNREADABLE else processes.DEAD_S
+@pytest.mark.parametrize("name", [*UNREADABLE, *NO_PROCESS])
+def test_a_lease_that_cannot_be_read_counts_until_it_was_observed(tmp_path, advance, name):
+    (tmp_path / "lease.1").write_text({**UNREADABLE, **NO_PROCESS}[name])
+    wait = leases.UNREADABLE_S if name in UNREADABLE else processes.DEAD_S
     for _ in range(2):
         assert claim(tmp_path) is None
         assert str(holder(tmp_path))
         advance(wait / 2)
-    with pytest.warns(DamageWarning, match=r"lease\.1") if text in UNREADABLE else contextlib.nullcontext():
+    with pytest.warns(DamageWarning, match=r"lease\.1") if name in UNREADABLE else contextlib.nullcontext():
         assert claim(tmp_path) is not None
 
 
