@@ -112,7 +112,7 @@ def full_image(image: ImageInfo) -> Pixels:
 
 def decode(image: ImageInfo) -> Pixels:
     """Decode an image; errors as in `full_image`."""
-    pixels = read_rgb(image.path)
+    pixels = read_rgb(image.path, compared=True)
     # A file that was replaced meanwhile would be trained on, and cached, under the name of the old pixels.
     if pixel_sha(pixels) != image.sha:
         raise ChangedImageError(f"{image.path} has changed since this run began: run again")

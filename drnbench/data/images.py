@@ -40,12 +40,14 @@ Colour = tuple[int, int, int]
 """Red, green and blue in 0..255."""
 
 
-def read_rgb(path: str | Path, alpha: Colour | None = None) -> NDArray[np.uint8]:
+def read_rgb(path: str | Path, alpha: Colour | None = None, *, compared: bool = False) -> NDArray[np.uint8]:
     """Return H x W x 3 uint8 RGB: gray repeated, turned upright as EXIF says.
 
     Args:
         path: the image file.
         alpha: background colour of a transparent image; None: it is refused, unless no pixel is transparent.
+        compared: the caller compares the pixels with the fingerprint of a whole file; so the codes of a JPEG, which take
+            longer than decoding it, are not followed again.
 
     Raises:
         DataError: missing, empty, damaged or truncated, no image, transparent with no colour given, with a palette, more
@@ -58,7 +60,7 @@ def read_rgb(path: str | Path, alpha: Colour | None = None) -> NDArray[np.uint8]
     # A study's own code may have set it, and then half an image counts as a whole one.
     truncated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
-        return _decode(path, path.read_bytes(), alpha)
+        return _decode(path, path.read_bytes(), alpha, compared=compared)
     except DataError:
         raise
     except MemoryError:
@@ -113,7 +115,7 @@ def _unreadable(path: Path, error: OSError) -> str:
     return f"{path} cannot be read ({error.strerror}): check the path and the disk"
 
 
-def _decode(path: Path, content: bytes, alpha: Colour | None) -> NDArray[np.uint8]:
+def _decode(path: Path, content: bytes, alpha: Colour | None, *, compared: bool) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps
 
     with warnings.catch_warnings():
@@ -122,7 +124,7 @@ def _decode(path: Path, content: bytes, alpha: Colour | None) -> NDArray[np.uint
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             _check_supported(path, image, content)
             image.load()
-            if problem := damage(content):
+            if not compared and (problem := damage(content)):
                 raise DataError(f"{path} is damaged ({problem}): fetch or export it again")
             upright = ImageOps.exif_transpose(image)
             if _transparent(image):

@@ -32,9 +32,9 @@ def decoded(monkeypatch):
     """Names of the files that were decoded, in order."""
     seen = []
 
-    def spy(path):
+    def spy(path, **options):
         seen.append(Path(path).name)
-        return read_rgb(path)
+        return read_rgb(path, **options)
 
     monkeypatch.setattr(build, "read_rgb", spy)
     return seen

@@ -42,9 +42,9 @@ def decoded(monkeypatch):
     """Names of the files that were decoded, in order."""
     seen = []
 
-    def spy(path):
+    def spy(path, **options):
         seen.append(Path(path).name)
-        return read_rgb(path)
+        return read_rgb(path, **options)
 
     monkeypatch.setattr(build, "read_rgb", spy)
     return seen
@@ -250,9 +250,9 @@ made, degrade, read, reads = [], Kernel.degrade, build.read_rgb, []
 def counted(*given):
     made.append(given)
     return degrade(*given)
-def reading(path):
+def reading(path, **options):
     reads.append(path)
-    return read(path)
+    return read(path, **options)
 Kernel.degrade, build.read_rgb = counted, reading
 print("ready", flush=True)
 sys.stdin.readline()
