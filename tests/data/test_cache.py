@@ -9,13 +9,11 @@ import subprocess
 import sys
 import warnings
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from drnbench.data import build
 from drnbench.data.cache import fingerprint, hr_set, lr_set
 from drnbench.data.images import center_crop, mod_crop, read_rgb, to_tensor, to_uint8
 from drnbench.degradations import parse
@@ -30,24 +28,6 @@ def folder(tmp_path):
     for name in "ab":
         Image.fromarray(rng.integers(0, 256, (21, 30, 3), dtype=np.uint8)).save(tmp_path / f"set/{name}.png")
     return tmp_path / "set"
-
-
-@pytest.fixture
-def store(tmp_path):
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def decoded(monkeypatch):
-    """Names of the files that were decoded, in order."""
-    seen = []
-
-    def spy(path, **options):
-        seen.append(Path(path).name)
-        return read_rgb(path, **options)
-
-    monkeypatch.setattr(build, "read_rgb", spy)
-    return seen
 
 
 def test_a_second_fingerprint_decodes_nothing(folder, store, decoded):
