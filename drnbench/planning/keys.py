@@ -206,6 +206,8 @@ class Keys:
             **own,
         }
         declared_data = ((stage.data, data), (stage.unpaired, unpaired))
+        specs = [d.kernel for d, made in declared_data if d and made]
+        specs += [spec for field, spec, _ in operators(stage) if field in uses]
         digests = {
             "data_digest": data["images"],
             "unpaired_digest": unpaired["images"] if unpaired else None,
@@ -213,7 +215,7 @@ class Keys:
             "dual_digest": dual_weights,
             "unpaired_dual_digest": own.get("unpaired_dual_weights"),
             "ready_digests": {str(d.lr): made["lr"] for d, made in declared_data if d and made and "lr" in made},
-            "kernel_digests": {d.kernel: read for d, made in declared_data if d and made and (read := self._file(d))},
+            "kernel_digests": {spec: read for spec in specs if (read := self.inputs.kernel(spec).digest)},
         }
         return _StageTemplate(stage, Digests(content, "seed", "depth", "before"), digests)
 
@@ -237,9 +239,6 @@ class Keys:
             with prefixed(f"{path}.lr: "):
                 lr["lr"] = self.inputs.precomputed(source.images, data.lr, scale, kernel.spec)
         return {"images": source.digest, "kernel": kernel.content, "crop": data.crop, **count, **lr}
-
-    def _file(self, data: Data) -> str | None:
-        return self.inputs.kernel(data.kernel).digest
 
     def _evaluation(self, evaluate: Evaluate, trial: Trial, path: str, *, dual: bool) -> list[_EvaluationTemplate]:
         """Check a test set, and encode the keys of its metrics but for the trial."""

@@ -19,12 +19,14 @@ from drnbench.config.trial import Stage
 from drnbench.config.units import StageUnit
 from drnbench.data.images import to_tensor, to_uint8
 from drnbench.data.sampling import derived_seed
+from drnbench.degradations import check_kernel
 from drnbench.errors import ChangedError, DamagedError, DivergedError, NotFiniteError
 from drnbench.evaluation import metrics
 from drnbench.models import models
 from drnbench.models.weights import load_checkpoint, load_dual, load_weights, save_checkpoint, state_digest
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Scheme
+from drnbench.schemes.dual import operators
 from drnbench.store import Damaged, Fault, Store
 from drnbench.store.files import sync
 from drnbench.store.integrity import report, set_aside
@@ -82,6 +84,8 @@ def train(
     """
     folder, stage = store.stage(unit.key), unit.stage
     scheme = build(unit)
+    for _, spec, _ in operators(stage):  # a known D has read its file by now
+        check_kernel(spec, unit.kernel_digests.get(spec))
     scheme.split = unit.split if stage.accumulate == "auto" else stage.accumulate
     scheme.prepare(device)
     step, history = 0, History()

@@ -18,6 +18,7 @@ from drnbench.evaluation import metrics
 from drnbench.models import models
 from drnbench.registry import Registry
 from drnbench.schemes import schemes
+from drnbench.schemes.dual import operators
 from drnbench.store import code, plug_ins
 from drnbench.store.code import RULE, code_fingerprint
 from drnbench.store.environment import ALWAYS, public, version, versions
@@ -44,6 +45,7 @@ def names_of(unit: Unit) -> Names:
     if unit.kind == "stage":
         stage = unit.stage
         specs = [data.kernel for data in (stage.data, stage.unpaired) if data is not None]
+        specs += [spec for _, spec, _ in operators(stage)]
         return Names("stage", unit.model, str(stage.scheme), tuple(dict.fromkeys(specs)), ())
     specs = [evaluation.kernel for evaluation in unit.wanted]
     measured = [evaluation.metric for evaluation in unit.wanted]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from drnbench import Data, Stage, models
+from drnbench import Data, Evaluate, Stage, Trial, models
 from drnbench.degradations import parse
-from drnbench.errors import UsageError
+from drnbench.errors import ChangedError, UsageError
 from drnbench.models import models as registry
 from drnbench.models import operator
 from drnbench.models.weights import dual_from_file, load_dual
+from drnbench.planning.keys import Keys
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch
+from drnbench.store import Store
+from drnbench.training.loop import train
 from tests.helpers import same
 
 LINEAR = [
@@ -190,3 +194,19 @@ def test_a_d_that_was_fitted_before_may_be_frozen():
         before.extra["dual_linear"].weights.mul_(2).add_(0.1)
     made.load_networks(before.state_dict())
     assert torch.equal(made.extra["dual_linear_unpaired"].weights, before.extra["dual_linear"].weights)
+
+
+def test_the_file_of_a_known_d_that_changes_after_the_plan_stops_the_stage(tmp_path):
+    path = tmp_path / "k.npy"
+    np.save(path, np.ones((4, 4)))
+    spec = f"file:path={path}"
+    declared = stage(dual="known", unpaired_dual_kernel=spec, rho=0.5, data=Data("photos/train", crop=32), holdout=0,
+                     unpaired=Data("photos/unpaired", kernel="bd", crop=32), batch=2, validations=0)  # fmt: skip
+    trial = Trial(method="drn", model={"n_blocks": 1, "n_feats": 2}, scale=2, stages=[declared],
+                  evaluate=[Evaluate("photos/test")])  # fmt: skip
+    store = Store(tmp_path / "r")
+    (unit,) = Keys(store.cache).stages(trial, "here")
+    assert spec in unit.kernel_digests
+    np.save(path, np.eye(4) + 1)
+    with pytest.raises(ChangedError, match="changed since the plan was made"):
+        train(unit, store, torch.device("cpu"), print, lambda: False)
