@@ -213,7 +213,7 @@ def _verified(candidate: Candidate, image: ImageInfo, other: ImageInfo) -> Copy 
 
 
 def _described(images: Sequence[ImageInfo], cache: Path) -> list[Keypoints]:
-    """Return the keypoints of images, which are found once."""
+    """Return the keypoints of images, which are detected once."""
     missing = list({image.sha: image for image in images if _kept(image, cache) is None}.values())
     size = sum(3 * image.height * image.width for image in missing)
     for _ in each_image(_Describe(cache), missing, size, "comparing images"):

@@ -5,7 +5,7 @@ folder or video, or several of them joined by `+`. A video gives 32 of its frame
 (`drnbench.datasets.video`). `Set5 without woman` leaves images out by name,
 several with commas. Data roots are the folders of the environment variable DRNBENCH_DATA, which `--data-root` sets,
 or else the first that exists of ./data, ../data and ../shared/data. Images lie at ROOT/NAME/HR/* or ROOT/NAME/*;
-standard names are also found where EDSR and the sets' authors keep them (`drnbench.datasets.layouts`).
+standard names are also looked up where EDSR and the sets' authors keep them (`drnbench.datasets.layouts`).
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def _resolve_part(part: str, cache: Path | None, *, paths_first: bool) -> Source
     names = {image.name for image in whole.images}
     excluded = [image.strip() for image in listed.split(",")]
     for image in excluded:
-        # A video is not decoded where its label alone is wanted, so the names of its frames are not known.
+        # A video is not decoded where its label alone is wanted, so the names of its frames do not exist yet.
         if image not in names and (cache is not None or video.split(name.strip()) is None):
             likely = difflib.get_close_matches(image, names, n=8, cutoff=0.0)
             raise DataError(f"{part}: {whole.label} has no image {image!r}: {nearest(image, likely)}")

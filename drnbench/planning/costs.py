@@ -62,7 +62,7 @@ class ScoreSample(NamedTuple):
 
 @dataclass(frozen=True)
 class Memory:
-    """Peak memory of a process, and on its GPU, in MiB; None: not known."""
+    """Peak memory of a process, and on its GPU, in MiB; None: not recorded."""
 
     rss: float | None = None
     gpu: float | None = None

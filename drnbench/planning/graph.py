@@ -44,7 +44,7 @@ class StageNode:
 
     @property
     def stale(self) -> bool:
-        """True where it is done, but not known to come from the code and the packages of today."""
+        """True where it is done, but not recorded as the work of the code and the packages of today."""
         return bool(self.changes)
 
 

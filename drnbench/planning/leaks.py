@@ -186,7 +186,7 @@ class Leaks:
     def _clips(self, source: str, other: str) -> tuple[dict[int, Hashable], ...]:
         """Return the clip that each image of two sources is a frame of, by position; other images are left out.
 
-        A clip is a video, a set that is known to be one, or a folder whose images show one scene from one to the next.
+        A clip is a video, a set that the catalogue lists as one, or a folder whose images show one scene from one to the next.
         """
         if (source, other) not in self._scenes:
             sets = [self._inputs.images(name).images for name in (source, other)]

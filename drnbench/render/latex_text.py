@@ -64,7 +64,7 @@ def comment(text: str) -> str:
 
 
 def label(name: str) -> str:
-    r"""Return a name for `\label`: letters, digits and a few signs; another name is told apart by a digest of it.
+    r"""Return a name for `\label`: letters, digits and a few signs; a digest tells other names apart.
 
     >>> label("rho_sweep-7f3a"), label("a}b")
     ('rho_sweep-7f3a', 'a-b-538c54fe')

@@ -119,7 +119,7 @@ def _settings(scores: Scores, arm: Arm) -> Iterator[Setting]:
 
 
 def _trained_on(scores: Scores) -> frozenset[Condition]:
-    """Return the test sets of which some arm is trained on an image: by name, or by the copies that a plan has found."""
+    """Return the test sets of which some arm is trained on an image: by name, or by the copies that a plan has detected."""
     stages = (stage for trial in scores.plan.trials for stage in (trial.config or {}).get("stages", []))
     data = (part for stage in stages for part in (stage["data"], stage.get("unpaired")) if part)
     names = {name for part in data for name in part["source"].split("+")}

@@ -20,7 +20,7 @@ from drnbench.planning.expand import Expanded, expand
 from drnbench.planning.keys import Keys
 
 WINNER, FRONT = "winner", "front {}"
-"""Names of arms that a search found; their values stand in captions, so that a new winner keeps a paper's macros."""
+"""Names of the arms that win a search; their values stand in captions, so that a new winner keeps a paper's macros."""
 SIZES: dict[str, dict[str, int]] = {"tiny": {"trials": 4, "seeds": 1, "fresh_seeds": 2, "startup": 2}}
 """Upper limits of sizes under the built-in profiles."""
 GREEK = {"lam": "λ", "rho": "ρ"}

@@ -76,7 +76,7 @@ class Declared:
         return expanded(settled, history["found"] if history and _is_over(settled, history) else ())
 
     def plan(self, store: Store) -> Plan:
-        """Return the plan against a store; every error that can be known before work is raised here.
+        """Return the plan against a store; every error that needs no work to be seen is raised here.
 
         Raises:
             UsageError: what cannot be run, and why.

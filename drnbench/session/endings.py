@@ -20,7 +20,7 @@ TAIL = 8
 def final_status(item: Item, status: Status | None, exitcode: int | None, time_limit: float | None) -> Status:
     """Return how a unit ended, from its status.json, also where its worker could not write that down.
 
-    `exitcode`: of its process; negative: the signal that killed it; None: not known. `time_limit`: in seconds.
+    `exitcode`: of its process; negative: the signal that killed it; None: not recorded. `time_limit`: in seconds.
     """
     state = status.state if status else "missing"
     evaluations = list(status.evaluations) if status else []

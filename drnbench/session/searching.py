@@ -29,7 +29,7 @@ STATES = ("complete", "pruned", "failed", "running")
 
 
 def run_search(declared: Declared, plan: Plan, store: Store, request: Request) -> list[str] | None:
-    """Run what is missing of a search, and with it what is known already of the report's arms.
+    """Run what is missing of a search, and with it those of the report's arms that are decided already.
 
     Returns:
         Candidates that failed, a line each; None: it was interrupted, and said so.

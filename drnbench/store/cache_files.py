@@ -107,7 +107,7 @@ def write(file: Path, *content: bytes | memoryview, parts: Path | None = None) -
 
 
 def _write(file: Path, content: tuple[bytes | memoryview, ...], parts: Path | None) -> None:
-    # Not synced: what a power cut leaves half-written is told by its checksum, and made again.
+    # Not synced: what a power cut leaves half-written fails its checksum, and is made again.
     with atomic(file, parts, durable=False) as temporary, temporary.open("wb") as out:
         for chunk in content:
             out.write(chunk)

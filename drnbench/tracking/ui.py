@@ -83,7 +83,7 @@ def serve(store: Store, uri: str | None = None, host: str = "127.0.0.1", port: i
 def experiments(store: Store, uri: str) -> list[tuple[str, str | None]]:
     """Return the store's studies with the ids of their experiments; None where a study was not mirrored.
 
-    An experiment of a results folder that has moved is built again, so that its files are found.
+    An experiment of a results folder that has moved is built again, so that its links lead to its files.
     """
     studies: dict[str, list[str]] = {}
     for location in planned(store):
