@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from drnbench.models.interpolation import Interpolation
+
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean of DIV2K in 0..1, as the authors use it."""
 SLOPE = 0.2
@@ -98,6 +100,7 @@ class DRN(nn.Module):
         levels = scale.bit_length() - 1
         self.scale = scale
         n = n_feats
+        self.interpolation = Interpolation(scale, self._bicubic, mirrored=False)
         self.sub_mean = mean_shift(-1, train_mean=train_mean)
         self.head = nn.Conv2d(3, n, 3, padding=1)
         inner = iter(channels) if channels is not None else itertools.repeat(None)
@@ -120,9 +123,14 @@ class DRN(nn.Module):
     def forward(self, lr: Tensor) -> tuple[Tensor, ...]:
         """N x 3 x H x W in 0..255 -> images of 1x, 2x, ..., scale x the input size; not clamped.
 
-        The first step is PyTorch's plain bicubic (a = -0.75), unlike MATLAB's, as in the authors' code.
+        The first step is PyTorch's plain bicubic (a = -0.75), unlike MATLAB's, as in the authors' code. Where the input
+        has a gradient, in cycles, it is computed as a convolution: other rounding, a gradient that is deterministic.
         """
-        x = F.interpolate(lr, scale_factor=float(self.scale), mode="bicubic", align_corners=False)
+        if lr.requires_grad and torch.is_grad_enabled():
+            with torch.autocast(lr.device.type, enabled=False):
+                x = self.interpolation(lr)
+        else:
+            x = self._bicubic(lr)
         x = self.head(self.sub_mean(x))
         skips = []
         for down in self.down:
@@ -133,3 +141,6 @@ class DRN(nn.Module):
             x = torch.cat([up(x), skips.pop()], 1)
             outputs.append(self.add_mean(tail(x)))
         return tuple(outputs)
+
+    def _bicubic(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=float(self.scale), mode="bicubic", align_corners=False)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -20,6 +19,7 @@ from drnbench.errors import UsageError
 from drnbench.models import HALF_RANGE, SMALLEST
 from drnbench.models.drn import SLOPE
 from drnbench.models.edsr import ResidualBlock
+from drnbench.models.interpolation import Interpolation
 
 
 def _zero(n_feats: int) -> nn.Conv2d:
@@ -30,30 +30,13 @@ def _zero(n_feats: int) -> nn.Conv2d:
     return layer
 
 
-class Bicubic(nn.Module):
-    """MATLAB's bicubic enlargement (`resize.upsample`) as one convolution and a PixelShuffle.
-
-    In a cycle the input has a gradient, and that of `interpolate` is not deterministic on CUDA; a convolution's is.
-    """
-
-    weight: Tensor
+class Bicubic(Interpolation):
+    """MATLAB's bicubic enlargement (`resize.upsample`); in a cycle its input has a gradient. H and W are at least 2."""
 
     def __init__(self, scale: int) -> None:
-        super().__init__()
-        self.scale = scale
-        impulse = torch.zeros(1, 1, 9, 9, dtype=torch.float64)
-        impulse[..., 4, 4] = 1
-        # Output pixel s*i + a takes tap k from input pixel i + k - 2, so tap k is the response at i = 4 + 2 - k.
-        taps = upsample(impulse, scale).view(9, scale, 9, scale)[2:7, :, 2:7].flip(0, 2).permute(1, 3, 0, 2)
-        self.register_buffer("weight", taps.reshape(scale**2, 1, 5, 5).float(), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """N x C x H x W -> N x C x sH x sW; H and W at least 2."""
-        for axis in (2, 3):
-            size = x.shape[axis]
-            x = torch.cat([x.narrow(axis, 0, 2).flip(axis), x, x.narrow(axis, size - 2, 2).flip(axis)], axis)
-        out = F.pixel_shuffle(F.conv2d(x.reshape(-1, 1, *x.shape[2:]), self.weight), self.scale)
-        return out.view(*x.shape[:2], *out.shape[2:])
+        super().__init__(scale, lambda x: upsample(x, scale), mirrored=True)
+        # As stored results were computed.
+        self.weight = self.weight.float()
 
 
 class Repeat(nn.Module):

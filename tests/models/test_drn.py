@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from drnbench import models
 from drnbench.errors import UsageError
@@ -95,3 +96,23 @@ def test_initial_weights_are_drawn_in_the_order_of_stored_results():
     state = models.create("drn", 4, n_blocks=2, n_feats=4).state_dict()
     digest = hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in state.values())).hexdigest()
     assert digest.startswith("8cdf10fb")
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (7, 4)])
+def test_in_a_cycle_the_first_step_is_the_same_bicubic_and_so_is_its_gradient(scale, size):
+    net = models.create("drn", scale, n_blocks=1, n_feats=2)
+    lr = (torch.rand(2, 3, *size, dtype=torch.float64) * 255).requires_grad_()
+    expected = F.interpolate(lr, scale_factor=float(scale), mode="bicubic", align_corners=False)
+    enlarged = net.interpolation(lr)
+    assert (enlarged - expected).abs().max() < 1e-12
+    slope = torch.rand_like(expected)
+    gradients = [torch.autograd.grad(image, lr, slope)[0] for image in (enlarged, expected)]
+    assert (gradients[0] - gradients[1]).abs().max() < 1e-12 * scale**2
+    assert not any(name.startswith("interpolation") for name in net.state_dict())  # names are the authors'
+
+
+def test_a_gradient_of_the_input_moves_the_output_by_rounding_alone():
+    net, lr = models.create("drn", 4, n_blocks=1, n_feats=2), torch.rand(1, 3, 6, 5) * 255
+    for with_gradient, without in zip(net(lr.clone().requires_grad_()), net(lr), strict=True):
+        assert torch.allclose(with_gradient, without, atol=1e-3)
