@@ -28,6 +28,7 @@ study = Study(
         "small": {**large, "model": {"n_blocks": 4, "n_feats": 16}, "*.batch": 16, "pretrain.steps": 20_000, "fit.steps": 5_000,
                   "adapt.steps": 5_000},
         "paper": {**large, "method": "drn-s", "model": {}, "scale": 8, "*.batch": 32, "*.patch": 384, "*.lr": 1e-4,
-                  "*.data.source": "DF2K", "pretrain.steps": 1_000_000, "fit.steps": 100_000, "adapt.steps": 100_000},
+                  "*.data.source": "DF2K", "*.unpaired.source": "BSDS200", "*.unpaired_patch": 320,
+                  "pretrain.steps": 1_000_000, "fit.steps": 100_000, "adapt.steps": 100_000},
     },
 )  # fmt: skip

@@ -36,6 +36,7 @@ study = Study(
         "small": {**large, "model": {"n_blocks": 4, "n_feats": 16}, "*.batch": 16, "pretrain.steps": 20_000, "adapt.steps": 5_000,
                   "gan.steps": 20_000},
         "paper": {**large, "method": "drn-s", "model": {}, "scale": 8, "*.batch": 32, "*.patch": 384, "*.data.source": "DF2K",
+                  "*.unpaired.source": "BSDS200", "adapt.unpaired_patch": 320, "gan.patch": 320,
                   "pretrain.lr": 1e-4, "adapt.lr": 1e-4, "pretrain.steps": 1_000_000, "adapt.steps": 100_000, "gan.steps": 400_000},
     },
 )  # fmt: skip

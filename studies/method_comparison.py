@@ -39,8 +39,8 @@ study = Study(
         "small": {"axes": {"method": methods({"method": "drn", "model": {"n_blocks": 4, "n_feats": 16}}, {}, {}, {}, {})},
                   "*.data.source": "BSDS200", "*.unpaired.source": "T91", "*.steps": 20_000, "*.batch": 16,
                   "evaluate": [Evaluate(s) for s in sets]},
-        "paper": {"axes": {"method": methods({"method": "drn-s"}, {}, {}, {}, {})}, "*.data.source": "DF2K", "*.unpaired.source": "T91",
-                  "*.steps": 1_000_000, "*.batch": 32, "*.patch": 384,
+        "paper": {"axes": {"method": methods({"method": "drn-s"}, {}, {}, {}, {})}, "*.data.source": "DF2K", "*.unpaired.source": "BSDS200",
+                  "*.steps": 1_000_000, "*.batch": 32, "*.patch": 384, "gan.patch": 320,
                   "evaluate": [Evaluate(s) for s in (*sets, "Urban100", "Manga109")]},
     },
 )  # fmt: skip

@@ -25,6 +25,7 @@ from drnbench.session.items import todo, unscored
 from drnbench.store import Store
 from drnbench.store.devices import pick_devices
 from drnbench.training.prepare import pending_summary
+from drnbench.training.reads import units_reads
 
 if TYPE_CHECKING:
     from drnbench.config.units import Unit
@@ -73,7 +74,7 @@ def show(
     )
     if queue:
         lines += [_time(estimate), *_memory(estimate)]
-        lines += _disk(estimate, images_size([unit for unit, _, _ in queue], store.cache))
+        lines += _disk(estimate, images_size(_readable(queue, plan), store.cache))
     if seeds is not None:
         lines.append(seeds_line(seeds, max(len(arm.trials) for arm in study.arms)))
     print("\n".join(lines))
@@ -207,6 +208,14 @@ def _needed(part: Components, outlook: Outlook, planned: int) -> str:
     return f"needs more test images, at least {least}, and more seeds than {planned}"
 
 
+def _readable(queue: Queue, plan: Plan) -> list[Unit]:
+    """Return the units whose images are all here."""
+    units = [unit for unit, _, _ in queue]
+    if not plan.absent:
+        return units
+    return [unit for unit in units if not any(read.data.source in plan.absent for read in units_reads([unit]))]
+
+
 def _queue(plan: Plan) -> Queue:
     items = todo(plan, None)
     return [(unit, item.needs, item.rank) for unit, item in zip(unscored(items, plan), items, strict=True)]
@@ -232,13 +241,14 @@ def command(
     """Show what `run` would do: trials, stages, states, time, memory, disk, seeds; runs nothing."""
     options.use_data_roots(data_root)
     devices, slots = pick_devices(device, jobs)
-    store, declared = Store(results), declare(study, profile, read_overrides(sets or [], seeds, half_width))
+    store = Store(results)
+    declared = declare(study, profile, read_overrides(sets or [], seeds, half_width)).catalogued(store)
     made = declared.plan(store)
     queue, kind = _queue(made), devices[0].partition(":")[0]
     show(made, store, queue, slots, difference, kind)
     if made.until:
         print("\n".join(made.until.lines()))
-        most = largest(declared.expanded(store), made, store)
+        most = largest(declared.expanded(store), made, store, declared.inputs)
         if more := len(most.keys - made.keys):
             estimate = estimate_run(most, Costs(store, kind), _queue(most), slots)
             print(f"up to {more} more trials may follow; {_time(estimate)} with all of them")
@@ -247,7 +257,7 @@ def command(
         from drnbench.session.searching import search_state
 
         print(search_state(declared, store))
-    images = pending_summary([unit for unit, _, _ in queue], store.cache)
+    images = pending_summary(_readable(queue, made), store.cache)
     if images:
         print(f"made first by `run`: {images}")
     return 0

@@ -122,6 +122,11 @@ class Stage(Frozen):
         "bits; auto: one part, and twice as many after each out-of-memory error",
     )
     patch: int = Field(96, ge=1, description="side of a training patch in HR pixels")
+    unpaired_patch: int | None = Field(
+        None,
+        ge=1,
+        description="side of a patch of unpaired images in HR pixels, scale times its LR pixels; none: as `patch`",
+    )
     lr: Positive = Field(1e-4, description="learning rate at the first step (Adam)")
     lr_min: NonNegative = Field(1e-7, description="learning rate at the end of the cosine")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="learning rate over the stage")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from drnbench.datasets.layouts import JOINED
+from drnbench.datasets.layouts import JOINED, LEFT_OUT
 
 
 class Remote(NamedTuple):
@@ -106,6 +106,54 @@ GIVEN_OUT = {
     "T91": "the authors of ScSR give it out with their code (Yang et al. 2010, Data/Training)",
 }
 """Sets that are not fetched, because their authors have no stable address for them or no checksum is published."""
+
+
+class SetSize(NamedTuple):
+    """Number and sizes of the images of a standard set, for plans where the set is not at hand.
+
+    Attributes:
+        images: number of images, those of `LEFT_OUT` included.
+        smallest: width and height of the image with the shortest side; None: not verified.
+        largest: width and height of the image with the longest shorter side; None: not verified.
+        at_least: `smallest` is a lower bound of both sides rather than the size of an image.
+    """
+
+    images: int
+    smallest: tuple[int, int] | None = None
+    largest: tuple[int, int] | None = None
+    at_least: bool = False
+
+
+# Measured on the images, but for DIV2K and Flickr2K: HAT (XPixelGroup/HAT at 1638a9a), hat/data/meta_info/
+# meta_info_DF2Ksub_GT.txt, and BasicSR (XPixelGroup/BasicSR at 8d56e3a), basicsr/data/meta_info/meta_info_DIV2K800sub_GT.txt,
+# list at least 16 whole crops of 480 x 480 of each of the 3450 images. Numbers of images: `layouts.STANDARD`.
+SIZES = {
+    "B100": SetSize(100, (321, 481), (481, 321)),
+    "BSDS200": SetSize(200, (321, 481), (481, 321)),
+    "DIV2K": SetSize(800, (480, 480), at_least=True),
+    "DIV2K-valid": SetSize(100),
+    "Flickr2K": SetSize(2650, (480, 480), at_least=True),
+    "Manga109": SetSize(109),
+    "RealSRSet": SetSize(20, (120, 120), (360, 360)),
+    "Set14": SetSize(14, (250, 361), (720, 576)),
+    "Set5": SetSize(5, (228, 344), (512, 512)),
+    "T91": SetSize(91, (78, 78), (367, 387)),
+    "Urban100": SetSize(100),
+    "clip_city": SetSize(8, (704, 576), (704, 576)),
+}
+"""Facts on the standard sets; a size that no source here confirms is not in it."""
+
+
+def sizes(name: str) -> list[SetSize]:
+    """Return the facts on a standard set, or on each of the sets that a name joins; [] for any other name.
+
+    Images of `LEFT_OUT` are not counted.
+
+    >>> [size.images for size in sizes("DF2K")]
+    [800, 2650]
+    """
+    parts = [part for part in JOINED.get(name, (name,)) if part in SIZES]
+    return [SIZES[part]._replace(images=SIZES[part].images - len(LEFT_OUT.get(part, ()))) for part in parts]
 
 
 def way_to_get(name: str) -> str:

@@ -64,13 +64,13 @@ def make_adaptive(study: Expanded, store: Store, inputs: Inputs | None = None) -
     return limited
 
 
-def largest(study: Expanded, plan: Plan, store: Store) -> Plan:
-    """Return the plan with the most seeds that may follow: `at_most` of the arms that are open."""
+def largest(study: Expanded, plan: Plan, store: Store, inputs: Inputs | None = None) -> Plan:
+    """Return the plan with the most seeds that may follow: `at_most` of the arms that are open; inputs as of the plan."""
     assert study.until is not None
     assert plan.until is not None
     pairs = _pairs(of_record(plan.record()))
     most = {arm.arm: study.until.at_most if arm.open else arm.seeds for arm in plan.until.arms}
-    return make(_limited(study, _counts(study.until, pairs, most)), store)
+    return make(_limited(study, _counts(study.until, pairs, most)), store, inputs)
 
 
 def _pairs(compared: Compared) -> list[_Pair]:

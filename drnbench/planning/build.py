@@ -61,11 +61,32 @@ def make(study: Expanded, store: Store, inputs: Inputs | None = None) -> Plan:
         output.check(trials, study.name)
     for name in sorted({e.metric for t in trials for e in t.unit.wanted if e.key in t.missing}):
         metrics.get(name).check_available()
-    warnings = [*keys.displaced, *_warnings(stages, trials, records), *leaks.warnings]
+    warnings = [*keys.displaced, *_warnings(stages, trials, records), *leaks.warnings, *_absent(keys.inputs, stages)]
     plan = Plan(study, trials, stages, warnings, keys.displaced)
     plan.overlap, plan.images_left_out = leaks.overlap, leaks.left_out
+    plan.absent = frozenset(keys.inputs.absent)
     plan.primary = claims.primary_cell(plan)
     return plan
+
+
+def _absent(inputs: Inputs, stages: dict[str, StageNode]) -> list[str]:
+    """Return the warning that sets are not here, and what the plan cannot say without them."""
+    if not inputs.absent:
+        return []
+    trained = {
+        data.source for node in stages.values() for data in (node.unit.stage.data, node.unit.stage.unpaired) if data
+    }
+    unknown = [s for s in inputs.absent if s in trained and any(not image.height for image in inputs.images(s).images)]
+    sizes = (
+        f"; no source states the sizes of the images of {', '.join(unknown)}, so patches were not checked"
+        if unknown
+        else ""
+    )
+    warning = (
+        f"planned from the catalogue: {', '.join(inputs.absent)} {'is' if len(inputs.absent) == 1 else 'are'} not here, so keys, "
+        f"states and overlaps of what needs them are not those of a run{sizes}"
+    )
+    return [warning]
 
 
 def _node(unit: StageUnit, label: str, store: Store | None, records: list[dict[str, Any]]) -> StageNode:

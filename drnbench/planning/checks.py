@@ -83,22 +83,35 @@ def check_training_images(
         raise DataError(
             f"{path}: {data.source} has {len(images)} images and {holdout} are held out; add images or set holdout = 0"
         )
-    for image in images:
-        side = min(image.height, image.width, data.crop or image.height)
-        # Real LR images are cut at LR size.
-        usable, needed = (side, patch // scale) if real else (side // scale * scale, patch)
-        if usable < needed:
-            crop = f", cropped to {data.crop}" if data.crop else ""
-            real_patch = f", {needed} LR pixels" if real else ""
+    # Real LR images are cut at LR size.
+    needed = patch // scale if real else patch
+    # A height of 0 is one that nobody knows: the image is not here, and the catalogue does not state it.
+    smaller = [image for image in images if image.height and _side(image, data.crop, 1 if real else scale) < needed]
+    if smaller:
+        crop = f", cropped to {data.crop}" if data.crop else ""
+        field = "unpaired_patch or patch" if path.endswith(".unpaired") else "patch"
+        wanted = f"a patch of {patch} at scale {scale}{f', {needed} LR pixels' if real else ''}"
+        if len(smaller) == len(images):
+            largest = max(images, key=lambda image: (min(image.height, image.width), image.height * image.width))
             raise DataError(
-                f"{path}: {image.path} is {image.width}x{image.height}{crop}, too small for a patch of {patch} "
-                f"at scale {scale}{real_patch}; lower patch or take the image out"
+                f"{path}: every image of {data.source} is too small for {wanted}: the largest is "
+                f"{largest.width}x{largest.height}{crop} ({largest.name}); lower {field} or choose another set"
             )
+        image = smaller[0]
+        raise DataError(
+            f"{path}: {image.path} is {image.width}x{image.height}{crop}, too small for {wanted}; lower {field} or take the "
+            f"image out ({len(smaller)} of {len(images)} are too small)"
+        )
     left = len(images) - holdout
     if data.count is not None and data.count > left:
         raise DataError(
             f"{path}.count: {data.source} has {left} images{' after the hold-out' * bool(holdout)}, not {data.count}"
         )
+
+
+def _side(image: ImageInfo, crop: int | None, scale: int) -> int:
+    """Return the side of the largest square patch of an image, in its own pixels."""
+    return min(image.height, image.width, crop or image.height) // scale * scale
 
 
 def check_test_images(evaluate: Evaluate, images: Sequence[ImageInfo], path: str) -> None:

@@ -85,6 +85,7 @@ class Plan:
         displaced: those warnings that say that ready-made LR images are shifted.
         primary: the comparison that is declared in advance.
         until: in a study that adds seeds, how many each arm has so far, and why.
+        absent: sources that are not here, and were planned by their sizes in the catalogue.
 
     """
 
@@ -97,6 +98,7 @@ class Plan:
     until: UntilRecord | None = None
     overlap: OverlapRecord | None = None
     images_left_out: list[str] = field(default_factory=list)
+    absent: frozenset[str] = frozenset()
 
     @property
     def keys(self) -> set[str]:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 from drnbench.config.keys import canonical_json, digest
 from drnbench.config.trial import Stage
 from drnbench.data.cache import Fingerprint, ImageInfo, fingerprint
+from drnbench.data.catalogued import catalogued
 from drnbench.data.precomputed_lr import precomputed_lr
 from drnbench.datasets.sources import resolve
 from drnbench.degradations import canonical, identity, parse
-from drnbench.errors import UsageError
+from drnbench.errors import DataError, UsageError
 from drnbench.forensics import displacement
 from drnbench.models import models, on_demand
 from drnbench.models.methods import Resolved
@@ -40,8 +41,10 @@ class Inputs:
 
     Args:
         folder: of the cache of fingerprints and LR images.
+        catalogue: standard sets that are not here have the sizes of the catalogue, as is enough for a plan that is read.
 
     Attributes:
+        absent: sources of which that was necessary: their keys are those of no results.
         images: `images(source)`, the fingerprint of a source of images.
         label: `label(source)`, what tables call it.
         kernel: `kernel(spec)`, a degradation.
@@ -49,8 +52,9 @@ class Inputs:
 
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, catalogue: bool = False) -> None:
         self._folder = folder
+        self.absent: dict[str, None] = {}
         self._weights: dict[str, str] = {}
         self._model_files: dict[str, dict[str, str]] = {}
         self._readings: dict[str, tuple[object, Callable[[], object]]] = {}
@@ -58,13 +62,20 @@ class Inputs:
 
         @cache
         def images(source: str) -> Fingerprint:
-            content = fingerprint(source, folder)
+            try:
+                content = fingerprint(source, folder)
+            except DataError:
+                stand_ins = catalogued(source, folder) if catalogue else None
+                if stand_ins is None:
+                    raise
+                self.absent[source] = None
+                return stand_ins
             self._note(f"the images of {source}", content.digest, lambda: fingerprint(source, folder).digest)
             return content
 
         @cache
         def label(source: str) -> str:
-            return resolve(source, folder).label
+            return source if source in self.absent else resolve(source, folder).label
 
         @cache
         def kernel(spec: str) -> KernelIdentity:

@@ -32,10 +32,10 @@ from drnbench.schemes.dual import has_own_dual, operators, unpaired_kind
 SCHEME_FIELDS = frozenset(
     {"lam", "rho", "dual", "dual_feats", "dual_of", "dual_frozen", "dual_weights", "dual_kernel", "dual_border"}
     | {"unpaired_dual", "unpaired_dual_kernel", "unpaired_dual_frozen", "unpaired_dual_weights"}
-    | {"hr_lam", "aux", "unpaired"}
+    | {"hr_lam", "aux", "unpaired", "unpaired_patch"}
 )
 """Fields of a stage that enter its key only if its scheme uses them."""
-LATER = {"dual_border": 0, "unpaired_dual": None, "unpaired_dual_frozen": None}
+LATER = {"dual_border": 0, "unpaired_dual": None, "unpaired_dual_frozen": None, "unpaired_patch": None}
 """Fields that were added when results existed already, with their defaults: they enter a key only where they are set."""
 
 
@@ -228,9 +228,8 @@ class Keys:
         with prefixed(f"{path}: "):
             source = self.inputs.images(data.source)
         holdout = stage.holdout if paired else 0
-        check_training_images(
-            data, source.images, path, patch=stage.patch, scale=scale, holdout=holdout, real=kernel.real
-        )
+        patch = stage.patch if paired else stage.unpaired_patch or stage.patch
+        check_training_images(data, source.images, path, patch=patch, scale=scale, holdout=holdout, real=kernel.real)
         # A count that takes all is no count.
         count = {} if data.count in {None, len(source.images) - holdout} else {"count": data.count}
         check_precomputed(data, path, real=kernel.real)
@@ -287,6 +286,8 @@ def _semantic_fields(stage: Stage, uses: frozenset[str]) -> dict[str, Any]:
         fields.pop("dual_feats", None)
     if kinds == {"known"}:
         fields.pop("dual_frozen", None)
+    if stage.unpaired_patch == stage.patch:
+        fields.pop("unpaired_patch", None)
     if stage.unpaired_dual == stage.dual:
         fields.pop("unpaired_dual", None)  # an own D of the same kind, as dual_of = "own" says
     if "dual_of" in fields and has_own_dual(stage):

@@ -92,7 +92,9 @@ class Leaks:
         Raises:
             DataError: images that are read twice, by name, and how to mend it.
         """
+        absent = self._inputs.absent
         uses = [use for number, unit in enumerate(stages) for use in self._stage_uses(unit, number)]
+        uses = [use for use in uses if use.source not in absent]
         content = (trial.evaluate, tuple(uses))
         if content in self._checked:
             return
@@ -102,7 +104,7 @@ class Leaks:
         wanted = {source for output in self._study.outputs for source in output.scored_training_sets(trial)}
         for number, evaluate in enumerate(trial.evaluate):
             self._left_out |= dict.fromkeys(left_out(evaluate.source))
-            if evaluate.source not in wanted:
+            if evaluate.source not in wanted and evaluate.source not in absent:
                 self._check_duplicates(evaluate)
                 self._check_test_set(evaluate, uses, f"{where}, evaluate.{number}")
         self._check_validation(uses, where)

@@ -113,6 +113,11 @@ class Adversarial(Scheme):
         super().check(stage, where, model=model, scale=scale)
         if stage.unpaired is None:
             raise UsageError(f"{where}.unpaired: scheme {stage.scheme!r} needs unpaired=Data(...), the LR images")
+        if stage.unpaired_patch not in {None, stage.patch}:
+            raise UsageError(
+                f"{where}.unpaired_patch: the discriminators of scheme {stage.scheme!r} compare patches of one size; set patch = "
+                f"{stage.unpaired_patch} for both domains"
+            )
         if stage.patch // scale < SMALLEST:
             raise UsageError(
                 f"{where}.patch: {stage.patch} leaves {stage.patch // scale} LR pixels at scale {scale}, and the LR "

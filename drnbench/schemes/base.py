@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
@@ -53,6 +53,8 @@ class Batch:
             `scale` (the LR images themselves) and 1 (HR), and every 2x level between if scale is a power of two.
         n_pairs: number of pairs.
         hr: N x 3 x H x W, HR images without LR; N is 0 unless `mix` of the scheme includes them.
+        others: M x 3 x h' x w', the unpaired images where their patches have another size than the pairs beside them; then
+            `lr` has the pairs alone. M is 0 otherwise.
         chance: `chance(purpose, shape)`, uniform numbers in [0, 1): a function of (seed, purpose, step) like all
             random numbers, so that a resumed stage draws the same ones.
     """
@@ -62,6 +64,12 @@ class Batch:
     n_pairs: int
     hr: Tensor = field(default_factory=_no_images)
     chance: Chance = _first_step
+    others: Tensor = field(default_factory=_no_images)
+
+    @property
+    def size(self) -> int:
+        """Number of LR images: pairs and unpaired ones."""
+        return len(self.lr) + len(self.others)
 
 
 def parts(batch: Batch, count: int) -> Iterator[tuple[Batch, float]]:
@@ -70,14 +78,23 @@ def parts(batch: Batch, count: int) -> Iterator[tuple[Batch, float]]:
     Losses are sums over images divided by the batch, so the losses of the parts, weighted by their shares, add up to
     those of the whole but for the last bits.
     """
-    size = len(batch.lr)
+    size, first = batch.size, len(batch.lr)
     edges = [i * size // count for i in range(count + 1)]
     for start, end in pairwise(edges):
         pairs = slice(min(start, batch.n_pairs), min(end, batch.n_pairs))
         pyramid = {factor: stack[pairs] for factor, stack in batch.pyramid.items()}
-        part = replace(batch, lr=batch.lr[start:end], pyramid=pyramid, n_pairs=pairs.stop - pairs.start)
+        lr, others = batch.lr[start:end], batch.others[max(start - first, 0) : max(end - first, 0)]
+        if len(others) and not len(lr):
+            lr, others, pyramid = others, batch.others[:0], empty_pyramid(others, batch.pyramid)
+        part = replace(batch, lr=lr, pyramid=pyramid, n_pairs=pairs.stop - pairs.start, others=others)
         if end > start:
             yield part, (end - start) / size
+
+
+def empty_pyramid(lr: Tensor, factors: Iterable[int]) -> dict[int, Tensor]:
+    """Return the pyramid of a batch without pairs: no target, of the sizes that LR images lead to."""
+    height, width, scale = *lr.shape[-2:], max(factors)
+    return {factor: lr.new_zeros(0, 3, height * scale // factor, width * scale // factor) for factor in factors}
 
 
 def l1_sum(a: Tensor, b: Tensor) -> Tensor:
@@ -131,6 +148,11 @@ class Scheme(ABC):
         Raises:
             UsageError: with one line that begins with `where`.
         """
+        if stage.unpaired_patch is not None and stage.unpaired_patch % scale:
+            raise UsageError(
+                f"{where}.unpaired_patch: {stage.unpaired_patch} is not a multiple of the scale {scale}, which is the side of an "
+                "LR pixel"
+            )
         if stage.rho > 0 and not cls.unpaired_data:
             raise UsageError(
                 f"{where}.rho: scheme {stage.scheme!r} uses no unpaired images; set rho = 0 or scheme = 'unpaired'"

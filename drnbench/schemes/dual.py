@@ -52,10 +52,11 @@ class Paired(Scheme):
                 raise UsageError(
                     f"{where}.{name}: {kind!r} needs an output at each 2x level; for this model use {name} = 'single'"
                 )
-        if stage.patch // scale <= 2 * stage.dual_border:
+        smallest = min(stage.patch, stage.unpaired_patch or stage.patch) // scale
+        if smallest <= 2 * stage.dual_border:
             raise UsageError(
                 f"{where}.dual_border: {stage.dual_border} LR pixels at each edge leave nothing of a patch of "
-                f"{stage.patch // scale}; set a smaller border or a larger patch"
+                f"{smallest}; set a smaller border or a larger patch"
             )
         for name, spec, data in operators(stage):
             check_operator(f"{where}.{name}", spec, data)
@@ -116,7 +117,7 @@ class Paired(Scheme):
         outputs = self.run_model(batch.lr)
         primary = primary_loss(outputs, batch, self.scale, self.stage.aux)
         pairs, unpaired = self._dual_on_pairs(outputs, batch), self._dual_on_unpaired(outputs, batch)
-        dual = (pairs + unpaired) / len(batch.lr)
+        dual = (pairs + unpaired) / batch.size
         losses = {"primary": primary, "dual": dual, "total": primary + self.stage.lam * dual}
         if self.stage.hr_lam:
             losses["hr_dual"] = self._dual_on_hr(batch)
@@ -157,6 +158,8 @@ class Paired(Scheme):
         chain: all D in a row on the final output. single, linear, known: the one D on the final output.
         """
         n, x = batch.n_pairs, batch.lr[batch.n_pairs :]
+        if len(batch.others):
+            n, x, outputs = 0, batch.others, self.run_model(batch.others)
         name = self.unpaired_name
         if (self.stage.unpaired_dual or self.stage.dual) != "level":
             return self._distance(self.degrade(outputs[-1][n:], name), x)
@@ -172,7 +175,7 @@ class Paired(Scheme):
     def _dual_on_hr(self, batch: Batch) -> Tensor:
         """L1(P(D(y)), y) on the HR images of the pairs."""
         y = batch.pyramid[1]
-        return l1_sum(self.run_model(self.degrade(y))[-1], y) / len(batch.lr)
+        return l1_sum(self.run_model(self.degrade(y))[-1], y) / batch.size
 
 
 @schemes.register("unpaired")
@@ -190,7 +193,7 @@ class Unpaired(Paired):
     @classmethod
     def uses(cls, stage: Stage) -> frozenset[str]:
         """λ, ρ, the shape of D, and the unpaired data (and a D of their own) if ρ is above 0."""
-        own = {"rho", "unpaired", "dual_of", *OWN} if stage.rho > 0 else {"rho"}
+        own = {"rho", "unpaired", "unpaired_patch", "dual_of", *OWN} if stage.rho > 0 else {"rho"}
         return super().uses(stage) | own
 
     @classmethod

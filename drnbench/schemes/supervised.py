@@ -19,7 +19,7 @@ def primary_loss(outputs: tuple[Tensor, ...], batch: Batch, scale: int, aux: flo
 
     Sums over the pairs of the batch, divided by the whole batch: unpaired images count as zero here (Eq. 2).
     """
-    size = len(batch.lr)
+    size = batch.size
     width = batch.lr.shape[-1] * scale
     terms = [l1_sum(out[: batch.n_pairs], batch.pyramid[width // out.shape[-1]]) for out in outputs]
     return sum((aux * term for term in terms[:-1]), terms[-1]) / size

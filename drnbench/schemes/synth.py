@@ -34,7 +34,7 @@ class DualFit(Paired):
     @classmethod
     def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003
         """The shape of D and the unpaired images."""
-        return (SHAPE - {"dual_frozen"}) | {"unpaired"}
+        return (SHAPE - {"dual_frozen"}) | {"unpaired", "unpaired_patch"}
 
     @classmethod
     def mix(cls, stage: Stage, step: int) -> Mix:  # noqa: ARG003

@@ -13,10 +13,10 @@ from drnbench.config.search import AXIS, COSTS, DEFAULT, VALIDATION, Choice, Med
 from drnbench.config.settings import Settings
 from drnbench.config.study import Axis, Study, value_text
 from drnbench.config.trial import Evaluate, Trial
-from drnbench.data.cache import fingerprint
 from drnbench.errors import UsageError, nearest
 from drnbench.evaluation import metrics
 from drnbench.planning.expand import Expanded, expand
+from drnbench.planning.inputs import Inputs
 from drnbench.planning.keys import Keys
 
 WINNER, FRONT = "winner", "front {}"
@@ -229,14 +229,14 @@ def expanded(resolved: ResolvedSearch, selected: Sequence[Mapping[str, Any]] = (
     return replace(arms_of_report, arms=shifted, overrides=resolved.overrides_given)
 
 
-def signature(resolved: ResolvedSearch, cache: Path) -> str:
+def signature(resolved: ResolvedSearch, cache: Path, inputs: Inputs | None = None) -> str:
     """Return the name of a search in its journal: another space, base, set of images or sampler is another search.
 
     Raises:
         UsageError: the images of the search are not there, or some of them are in the report too; the space has
             values that a model or a scheme does not take.
     """
-    keys = Keys(cache)
+    keys = Keys(cache, inputs)
     trial = resolved.trial({}, 0)
     stages = keys.stages(trial, resolved.name)
     for path, values in resolved.search.space.items():  # a value that no model takes, before anything is trained
@@ -245,7 +245,7 @@ def signature(resolved: ResolvedSearch, cache: Path) -> str:
             where = f"{resolved.name}, search space, {resolved.label({path: point[path]})}"
             keys.stages(resolved.trial(point, 0), where)
     evaluations = keys.evaluation(trial, stages, resolved.name).wanted if resolved.evaluations else ()
-    _check_images(resolved, cache)
+    _check_images(resolved, keys.inputs)
     search = resolved.search.model_dump(mode="json", exclude={"trials", "fresh_seeds", "front"})
     return digest({
         "kind": "search", "stages": [unit.key for unit in stages], "evaluations": [e.key for e in evaluations],
@@ -253,13 +253,13 @@ def signature(resolved: ResolvedSearch, cache: Path) -> str:
     })  # fmt: skip
 
 
-def _check_images(resolved: ResolvedSearch, cache: Path) -> None:
+def _check_images(resolved: ResolvedSearch, inputs: Inputs) -> None:
     """Refuse a search that looks at images of the report."""
-    reported = {image.sha: e.source for e in resolved.base.evaluate for image in fingerprint(e.source, cache).images}
-    images = {e.source: fingerprint(e.source, cache).images for e in resolved.evaluations}
+    reported = {image.sha: e.source for e in resolved.base.evaluate for image in inputs.images(e.source).images}
+    images = {e.source: inputs.images(e.source).images for e in resolved.evaluations}
     if resolved.search.find(Median) or any(objective.what == VALIDATION for objective in resolved.search.objectives):
         stage = resolved.base.stages[-1]
-        images["the hold-out"] = fingerprint(stage.data.source, cache).images[-stage.holdout :]
+        images["the hold-out"] = inputs.images(stage.data.source).images[-stage.holdout :]
     for source, looked_at in images.items():
         if shared := sorted({reported[image.sha] for image in looked_at if image.sha in reported}):
             raise UsageError(

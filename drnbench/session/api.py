@@ -76,6 +76,8 @@ def plan(
 ) -> Plan:  # fmt: skip
     """Return what `run` would do: trials, stages, their states; runs nothing.
 
+    Standard sets that are not here are planned by their sizes in the catalogue; `Plan.absent` and a warning name them.
+
     Args:
         study: a study file, or a `Study`, which then needs a `name`.
         profile: size of the study: tiny, quick, or one that it declares.
@@ -87,7 +89,8 @@ def plan(
         UsageError: what cannot be run, and why.
 
     """
-    return declare(study, profile, overrides, name).plan(Store(Path(results).expanduser()))
+    store = Store(Path(results).expanduser())
+    return declare(study, profile, overrides, name).catalogued(store).plan(store)
 
 
 def load(path: Path | str = "results", name: str | None = None) -> Results:

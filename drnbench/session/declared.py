@@ -72,8 +72,12 @@ class Declared:
         if self.search is None:
             return expand(self.study, self.name, self.question, self.profile, self.overrides)
         settled = self.settled()
-        history = record.read(store, settled, signature(settled, store.cache))
+        history = record.read(store, settled, signature(settled, store.cache, self.inputs))
         return expanded(settled, history["found"] if history and _is_over(settled, history) else ())
+
+    def catalogued(self, store: Store) -> Declared:
+        """Return it with standard sets that are not here as the catalogue states them: for a plan that nobody runs."""
+        return replace(self, inputs=Inputs(store.cache, catalogue=True))
 
     def plan(self, store: Store) -> Plan:
         """Return the plan against a store; every error that needs no work to be seen is raised here.

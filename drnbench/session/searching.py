@@ -11,6 +11,7 @@ from drnbench.errors import UsageError
 from drnbench.parallel import clock
 from drnbench.planning import Plan
 from drnbench.planning.costs import Costs
+from drnbench.planning.inputs import Inputs
 from drnbench.planning.keys import Keys
 from drnbench.search import record
 from drnbench.search.measure import expected
@@ -80,7 +81,10 @@ def run_search(declared: Declared, plan: Plan, store: Store, request: Request) -
 def search_state(declared: Declared, store: Store) -> str:
     """Return the line of `plan` on a search: how many candidates, how many done, the best so far, what is left."""
     settled = declared.settled()
-    history = record.read(store, settled, signature(settled, store.cache)) or {"candidates": [], "best": []}
+    history = record.read(store, settled, signature(settled, store.cache, declared.inputs)) or {
+        "candidates": [],
+        "best": [],
+    }
     states = [candidate["state"] for candidate in history["candidates"]]
     counts = _counts(states, STATES)
     line = f"search: {len(states)} of {settled.search.trials} candidates asked" + (f" ({counts})" if counts else "")
@@ -91,14 +95,14 @@ def search_state(declared: Declared, store: Store) -> str:
         scores = ", ".join(f"{name} {value:.6g}" for name, value in zip(names, candidate["mean"], strict=True))
         line += f"; {title} {candidate['label']}: {scores}"
     left = settled.search.candidates - len(states) + states.count("running")
-    return f"{line}; {_left(settled, left, store)}{settled.search.sampler_settings}"
+    return f"{line}; {_left(settled, left, store, declared.inputs)}{settled.search.sampler_settings}"
 
 
-def _left(settled: ResolvedSearch, pending: int, store: Store) -> str:
+def _left(settled: ResolvedSearch, pending: int, store: Store, inputs: Inputs | None) -> str:
     """Return what the candidates that are left would take, if none were given up."""
     if pending <= 0:
         return ""
-    costs, units = Costs(store), expected(settled, Keys(store.cache), pending)[0]
+    costs, units = Costs(store), expected(settled, Keys(store.cache, inputs), pending)[0]
     stages = [u for u in units if isinstance(u, StageUnit) and store.state(store.stage(u.key)) != "done"]
     seconds = [costs.seconds(unit) for unit in stages]
     measured = [value for value in seconds if value is not None]

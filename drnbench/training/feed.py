@@ -57,14 +57,18 @@ class Feed:
         if mix.unpaired:
             # The first draws, so that more unpaired images extend the batch and do not replace it.
             lr.append(self._cut("unpaired", step, mix.unpaired)[scale])
+        # Patches of two sizes are no one tensor.
+        split = len(lr) == 2 and lr[0].shape != (len(lr[0]), *lr[1].shape[1:])
+        others = lr.pop() if split else np.zeros((0, 3, 0, 0), np.float32)
         hr = self._cut("hr", step, mix.hr)[1] if mix.hr else np.zeros((0, 3, stage.patch, stage.patch), np.float32)
-        pyramid = pairs or self._empty()
+        pyramid = pairs or self._empty(lr[0].shape[-1] * scale if lr else stage.patch)
         return Batch(
-            lr=self._on(np.concatenate(lr) if lr else self._empty()[scale]),
+            lr=self._on(np.concatenate(lr) if lr else pyramid[scale]),
             pyramid={factor: self._on(stack) for factor, stack in pyramid.items()},
             n_pairs=mix.pairs,
             hr=self._on(hr),
             chance=lambda purpose, shape: uniforms(self.unit.seed, f"stage {self.unit.depth} {purpose}", step, shape),
+            others=self._on(others),
         )
 
     def heldout(self) -> dict[str, Pyramid]:
@@ -79,7 +83,8 @@ class Feed:
         """Cut `n` patches; the draws are made for a whole batch, so slot i is the same patch in every arm of a seed."""
         unit, stage = self.unit, self.unit.stage
         draws = uniforms(unit.seed, f"stage {unit.depth} {purpose}", step, (stage.batch, 6))[:n]
-        return patches(self._pyramid(purpose), stage.patch, draws, augment=stage.augment)
+        side = stage.unpaired_patch or stage.patch if purpose == "unpaired" else stage.patch
+        return patches(self._pyramid(purpose), side, draws, augment=stage.augment)
 
     def _pyramid(self, purpose: str) -> Pyramid:
         """Return all images for a purpose at its factors, cropped so that every factor covers the same HR pixels."""
@@ -102,9 +107,8 @@ class Feed:
             raise ChangedError(f"the LR images of {data.lr} changed since the plan was made; run the study again")
         return hr_set(lr_source.images)
 
-    def _empty(self) -> dict[int, NDArray[np.float32]]:
-        patch, factors = self.unit.stage.patch, pyramid_factors(self.unit.scale)
-        return {f: np.zeros((0, 3, patch // f, patch // f), np.float32) for f in factors}
+    def _empty(self, patch: int) -> dict[int, NDArray[np.float32]]:
+        return {f: np.zeros((0, 3, patch // f, patch // f), np.float32) for f in pyramid_factors(self.unit.scale)}
 
     def _on(self, stack: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(stack).to(self.device, non_blocking=True)

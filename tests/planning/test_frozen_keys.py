@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from drnbench.planning.leaks import Leaks
 from drnbench.session.declared import declare
 from drnbench.store import Store
 from tests.conftest import REPOSITORY
-from tests.fixtures.make_sets import make_sets
+from tests.fixtures.make_sets import PAPER_SETS, make_sets
 
 FROZEN = json.loads((REPOSITORY / "tests" / "fixtures" / "keys.json").read_text(encoding="utf-8"))
 CASES = [(study, profile) for study, profiles in FROZEN.items() for profile in profiles]
@@ -35,6 +36,7 @@ DECODED = "d14e0b74c1b7"
 def sets(tmp_path_factory):
     root = tmp_path_factory.mktemp("sets")
     make_sets(root)
+    make_sets(root / "paper", PAPER_SETS)
     return root
 
 
@@ -80,7 +82,8 @@ def test_every_study_is_frozen():
 def test_keys_are_what_they_were(study, profile, sets, store, decoded, monkeypatch):
     if profile in {"tiny", "quick"} and decoded != DECODED:
         pytest.skip("the embedded photographs have other pixels here: another JPEG decoder, or other files")
-    monkeypatch.setenv("DRNBENCH_DATA", str(sets))
+    roots = [sets / "paper", sets] if profile == "paper" else [sets]
+    monkeypatch.setenv("DRNBENCH_DATA", os.pathsep.join(map(str, roots)))
     monkeypatch.setattr(Leaks, "check", lambda *_: None)  # takes most of the time, and no key depends on it
     monkeypatch.setenv("DRNBENCH_PACK_MB", "1e6")  # 3450 links to a few files need no room
     plan = declare(REPOSITORY / "studies" / f"{study}.py", profile).plan(store)

@@ -1,5 +1,7 @@
 """Dual regression against the authors' training steps, and the readings of Eq. 2 by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -7,7 +9,7 @@ from torch.nn import functional as F
 from drnbench import models
 from drnbench.config.trial import Data, Stage
 from drnbench.schemes import schemes
-from drnbench.schemes.base import Batch
+from drnbench.schemes.base import Batch, parts
 
 
 def make_stage(**fields):
@@ -84,6 +86,24 @@ def test_eq_2_equals_a_hand_written_one(reading, pairs):
     assert losses["primary"].item() == pytest.approx(primary, rel=1e-5)
     assert losses["dual"].item() == pytest.approx(dual, rel=1e-5)
     assert losses["total"].item() == pytest.approx(primary + 0.7 * dual, rel=1e-5)
+
+
+@pytest.mark.parametrize("reading", ["level", "chain", "single", "linear"])
+@pytest.mark.parametrize(("pairs", "count"), [(3, 1), (1, 2), (2, 4)])
+def test_unpaired_patches_of_another_size_have_the_same_loss(reading, pairs, count):
+    scheme = make_scheme("unpaired", make_stage(scheme="unpaired", rho=0.5, dual=reading))
+    together = make_batch(pairs, 4 - pairs)
+    # The same images beside the pairs: what a patch of another size changes is the size alone.
+    apart = replace(together, lr=together.lr[:pairs], others=together.lr[pairs:])
+    expected = scheme.losses(together)
+    for name, value in scheme.losses(apart).items():
+        assert value.item() == pytest.approx(expected[name].item(), rel=1e-5)
+    larger = replace(apart, others=torch.rand(4 - pairs, 3, 12, 12) * 255)
+    whole, sums = scheme.losses(larger), {}
+    for part, share in parts(larger, count):
+        for name, value in scheme.losses(part).items():
+            sums[name] = sums.get(name, 0) + share * value.item()
+    assert sums == pytest.approx({name: value.item() for name, value in whole.items()}, rel=1e-4)
 
 
 def test_level_leaves_the_upper_layers_without_gradient_and_chain_does_not():

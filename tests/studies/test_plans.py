@@ -1,8 +1,13 @@
 """Every study asks a question, and every profile of it is a plan that can be run."""
 
 import pytest
+from PIL import Image
 
+import drnbench
 from drnbench.config.studyfile import load
+from drnbench.config.trial import Data, Evaluate, Stage, Trial
+from drnbench.datasets.catalogue import sizes
+from drnbench.datasets.sources import resolve
 from drnbench.errors import DataError
 from drnbench.planning import make
 from drnbench.store import Store
@@ -30,18 +35,53 @@ def test_every_question_has_its_file_and_asks_it():
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-# The public sets of `small` are searched for copies, which takes seconds.
-@pytest.mark.parametrize("profile", ["quick", pytest.param("small", marks=pytest.mark.real), "paper"])
-def test_every_profile_is_a_plan(path, profile, store, shared_data, monkeypatch):
+@pytest.mark.parametrize("profile", ["quick", "small", "paper"])
+def test_every_profile_is_a_plan_over_sets_of_their_real_sizes(path, profile, store, tmp_path, monkeypatch):
+    monkeypatch.setenv("DRNBENCH_DATA", str(tmp_path))  # the sets themselves are not needed
+    plan = drnbench.plan(path, profile=profile, results=store.root)
+    assert plan.record().study == path.stem
+    assert {len(arm.trials) for arm in plan.study.arms if arm.kind == "grid"} == {3}, "a star needs three seeds"
+    assert bool(plan.absent) == any("planned from the catalogue" in warning for warning in plan.warnings)
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+@pytest.mark.real  # the public sets are searched for copies, which takes seconds
+def test_the_small_profile_is_a_plan_of_the_sets_themselves(path, store, shared_data, monkeypatch):
     monkeypatch.setenv("DRNBENCH_DATA", str(shared_data))
     study, name, question, _ = load(path)
-    expanded = expand_study(study, name, question, profile)
-    seeds = {len(arm.trials) for arm in expanded.arms if arm.kind == "grid"}
-    assert seeds == {3}, "a star needs three seeds"
-    if profile == "paper" and not (shared_data / "DIV2K").is_dir():
-        # The paper's sets are not everywhere; that is said, with where to put them.
-        with pytest.raises(DataError, match=r"DF2K|DIV2K|Urban100|Manga109"):
-            make(expanded, store)
-        return
-    plan = make(expanded, store)
-    assert plan.record().study == path.stem
+    assert make(expand_study(study, name, question, "small"), store).record().study == path.stem
+
+
+def test_a_run_wants_the_sets_themselves(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("DRNBENCH_DATA", str(tmp_path))
+    with pytest.raises(DataError, match="DF2K"):
+        drnbench.run(STUDIES[0], profile="paper", results=store.root, tracking_uri="off")
+
+
+@pytest.mark.parametrize("fields", [{"patch": 384}, {"patch": 64, "unpaired_patch": 368}])
+def test_a_patch_that_no_image_can_give_is_refused_with_the_largest_image(fields, store, tmp_path, monkeypatch):
+    monkeypatch.setenv("DRNBENCH_DATA", str(tmp_path))
+    unpaired = Data("T91", kernel="bd")
+    stage = Stage("adapt", scheme="unpaired", rho=0.5, data=Data("DF2K"), unpaired=unpaired, steps=1, **fields)
+    trial = Trial(scale=2, stages=[stage], evaluate=[Evaluate("Set5")])
+    study = drnbench.Study(base=trial, seeds=1)
+    with pytest.raises(DataError) as error:
+        drnbench.plan(study, name="too-large", results=store.root)
+    message = str(error.value)
+    assert "adapt.unpaired: every image of T91 is too small" in message
+    assert "367x387" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("name", ["Set5", "Set14", "B100", "BSDS200", "T91", "RealSRSet", "clip_city"])
+def test_the_catalogue_states_the_sizes_of_the_sets(name, shared_data, monkeypatch):
+    monkeypatch.setenv("DRNBENCH_DATA", str(shared_data))
+    images = resolve(name).images
+    shapes = []
+    for image in images:
+        with Image.open(image.path) as file:
+            shapes.append(file.size)
+    (entry,) = sizes(name)
+    assert entry.images == len(images)
+    assert {min(entry.smallest), min(entry.largest)} == {min(map(min, shapes)), max(map(min, shapes))}
+    assert {entry.smallest, entry.largest} <= set(shapes)

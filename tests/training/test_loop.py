@@ -11,6 +11,7 @@ from drnbench.evaluation.inference import Upscaler
 from drnbench.execution.worker import kind_of
 from drnbench.planning.keys import Keys
 from drnbench.store import Store
+from drnbench.training.feed import Feed
 from drnbench.training.loop import learning_rate, load_checkpoint, train, validation_steps
 from tests.helpers import same
 
@@ -147,6 +148,17 @@ def test_images_that_changed_since_the_plan_are_refused(cache, tmp_path):
     unit = units(cache)[0].model_copy(update={"data_digest": "0" * 64})
     with pytest.raises(UnitError, match="changed since the plan was made"):
         run(unit, Store(tmp_path))
+
+
+@pytest.mark.parametrize(("rho", "patch"), [(0.5, 24), (0.5, 8), (1.0, 24)])
+def test_unpaired_patches_have_a_size_of_their_own(cache, rho, patch):
+    same_size, unit = (units(cache, rho=rho, unpaired_patch=side)[1] for side in (16, patch))
+    assert same_size.key == units(cache, rho=rho)[1].key != unit.key
+    batch = Feed(unit, cache.cache, CPU).batch(1)
+    unpaired = batch.others if len(batch.others) else batch.lr
+    assert unpaired.shape == (round(2 * rho), 3, patch // 2, patch // 2)
+    assert batch.size == 2
+    assert batch.n_pairs == 2 - len(unpaired)
 
 
 def test_the_schedule():
