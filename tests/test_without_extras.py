@@ -18,8 +18,8 @@ from tests.conftest import REPOSITORY
 from tests.fake_store import finish
 from tests.helpers import write_study
 
-EXTRAS = {"av", "ray", "spandrel", "submitit"}
-"""Packages of the extras `video`, `ray`, `spandrel` and `slurm`."""
+EXTRAS = {"av", "onnx", "ray", "spandrel", "submitit"}
+"""Packages of the extras `video`, `onnx`, `ray`, `spandrel` and `slurm`."""
 CALLS = {
     "help": ["--help"],
     "models": ["list", "models"],

@@ -49,7 +49,9 @@ VERBS = {
     "audit": Verb(
         "Name the degradation that made LR images, their shift, noise, JPEG.", "audit Set5 Set5/LR_bicubic/X4 --scale 4"
     ),
-    "export": Verb("Write trained weights as files that the authors' code loads.", "export 3f2a91 weights"),
+    "export": Verb(
+        "Write trained weights as files that the authors' code loads, and as ONNX.", "export 3f2a91 weights --onnx"
+    ),
     "show": Verb(
         "Show one stage or trial: state, configuration, origin, costs, scores, files, log.", "show 3f2a91 --log 50"
     ),

@@ -42,6 +42,11 @@ class Published(nn.Module):
             out = [self._enlarge(image[None]) for image in (lr / 255).unbind()]  # spandrel supports one image at a time
         return (torch.cat(out) * 255,)
 
+    def exportable(self, lr: Tensor) -> tuple[Tensor]:
+        """As `forward`, for exporters: they follow neither the state of random numbers nor images one by one."""
+        sr: Tensor = self._descriptor(lr / 255)
+        return (sr * 255,)
+
     def _enlarge(self, image: Tensor) -> Tensor:
         torch.manual_seed(0)
         sr: Tensor = self._descriptor(image)

@@ -1,28 +1,49 @@
-"""The verb `export`: a trained stage of the store -> files that the authors' code loads."""
+"""The verb `export`: a trained stage of the store -> files that the authors' code loads, or ONNX."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drnbench.config.keys import short
 from drnbench.errors import UsageError
-from drnbench.models import on_demand
+from drnbench.models import methods, models, on_demand
 from drnbench.results.inventory import resolve
+from drnbench.session.onnx_file import SIZES, check_packages, write_onnx
 from drnbench.store import Store, atomic, read_json
+from drnbench.store.environment import version
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
-def export_weights(key: str, out: Path, results: Path, *, force: bool) -> int:
+def export_weights(key: str, out: Path, results: Path, *, force: bool, onnx: bool = False) -> int:
     """Write `<name>.pt` and, of a stage with a dual network a level, `<name>_dual_model.pt`; returns the exit code.
 
     The name is model, scale and the first 12 characters of the stage's key, so equal weights have equal names.
 
+    Args:
+        key: begins that of a stage, or of a trial, which means its last stage.
+        out: folder for the files.
+        results: folder of the store.
+        force: overwrite files.
+        onnx: write `<name>.onnx`, too; of a trial whose method is not trained, that alone.
+
     Raises:
-        UsageError: no such key or several, nothing trained to the end under it, a file that is there already.
+        UsageError: no such key or several, nothing trained to the end under it, a file that is there already, a network that
+            has no ONNX form.
     """
     store = Store(results)
-    folder = _stage(store, key, out)
+    folder = resolve(store, key)
+    if onnx:
+        check_packages()
+        if (method := _untrained(folder)) is not None:
+            return _export_untrained(method, folder, out, force=force)
+    folder = _stage(store, folder, key, out)
     unit = read_json(folder / "unit.json")
     if unit is None:
         raise UsageError(
@@ -38,7 +59,13 @@ def export_weights(key: str, out: Path, results: Path, *, force: bool) -> int:
     extra = state.get("extra") or {}
     if "dual" in extra:
         files[f"{name}_dual_model.pt"] = on_demand.weights.read_dual(path)
-    _write(out, files, force=force)
+    _refuse_existing(out, [*files, *([f"{name}.onnx"] if onnx else [])], force=force)
+    with _refusing_unwritable(out):
+        if onnx:  # first: it may be refused
+            network = models.get(unit["model"]).make(unit["scale"], **unit["options"])
+            network.load_state_dict(state["model"])
+            _write_network(network, out / f"{name}.onnx", unit["model"], unit["scale"], unit["options"], folder.name)
+        _write(out, files)
     for file, content in files.items():
         states = content if isinstance(content, list) else [content]
         count = sum(tensor.numel() for state in states for tensor in state.values())
@@ -51,9 +78,40 @@ def export_weights(key: str, out: Path, results: Path, *, force: bool) -> int:
     return 0
 
 
-def _stage(store: Store, key: str, out: Path) -> Path:
-    """Return the folder of the stage that a prefix means; of a trial, its last stage."""
-    folder = resolve(store, key)
+def _untrained(folder: Path) -> dict[str, Any] | None:
+    """Return the configuration of a trial whose method is not trained; None for a stage, and for other trials."""
+    trial = read_json(folder / "trial.json") if folder.parent.name == "trials" else None
+    return trial.get("config") if trial is not None and trial.get("stages") == [] else None
+
+
+def _export_untrained(method: dict[str, Any], folder: Path, out: Path, *, force: bool) -> int:
+    resolved = methods.resolve(method["method"], method["scale"], method["model"])
+    name = f"{resolved.model}_x{method['scale']}_{short(folder.name)}.onnx"
+    _refuse_existing(out, [name], force=force)
+    network = models.get(resolved.model).make(method["scale"], **resolved.options)
+    with _refusing_unwritable(out):
+        _write_network(network, out / name, resolved.model, method["scale"], resolved.options, folder.name)
+    return 0
+
+
+def _write_network(
+    network: nn.Module, path: Path, model: str, scale: int, options: Mapping[str, Any], key: str
+) -> None:
+    facts = {
+        "model": model,
+        "scale": str(scale),
+        "options": json.dumps(options),
+        "key": key,
+        "drnbench": str(version("drnbench")),
+        "torch": str(version("torch")),
+    }
+    difference = write_onnx(network.eval(), path, facts)
+    sizes = " and ".join(f"{images}x3x{height}x{width}" for images, height, width in SIZES)
+    print(f"{path}: differs from the network by at most {difference:.1g} gray levels at {sizes}")
+
+
+def _stage(store: Store, folder: Path, key: str, out: Path) -> Path:
+    """Return the folder of the stage that a key means; of a trial, its last stage."""
     if folder.parent.name == "trials":
         stages = (read_json(folder / "trial.json") or {}).get("stages")
         if stages is None:
@@ -80,16 +138,24 @@ def _stage(store: Store, key: str, out: Path) -> Path:
     return folder
 
 
-def _write(out: Path, files: dict[str, Any], *, force: bool) -> None:
+def _refuse_existing(out: Path, names: Sequence[str], *, force: bool) -> None:
+    existing = [name for name in names if (out / name).exists()]
+    if existing and not force:
+        raise UsageError(f"{out / existing[0]} is there already; give --force to overwrite it, or another folder")
+
+
+def _write(out: Path, files: dict[str, Any]) -> None:
     import torch
 
-    there = [name for name in files if (out / name).exists()]
-    if there and not force:
-        raise UsageError(f"{out / there[0]} is there already; give --force to overwrite it, or another folder")
+    for name, content in files.items():
+        with atomic(out / name) as temporary:
+            torch.save(content, temporary)
+
+
+@contextlib.contextmanager
+def _refusing_unwritable(out: Path) -> Iterator[None]:
     try:
-        for name, content in files.items():
-            with atomic(out / name) as temporary:
-                torch.save(content, temporary)
+        yield
     except (OSError, RuntimeError) as error:  # torch reports a folder it cannot write to as a RuntimeError
         raise UsageError(
             f"{out} cannot be written ({' '.join(str(error).split())[:120]}); choose another folder"
