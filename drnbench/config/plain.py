@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 else:
     ModelMetaclass = type(BaseModel)
 
+SCALARS = frozenset({bool, int, float, str, type(None)})
+"""Types that are plain."""
+
 
 def plain(value: Any) -> Any:
     """Return a value with everything inside as Python's own types; models and unknown types as they are.
@@ -23,6 +26,8 @@ def plain(value: Any) -> Any:
     >>> plain([np.float32(0.3), np.arange(3), range(2), np.bool_(True)])
     [0.3, [0, 1, 2], [0, 1], True]
     """
+    if type(value) in SCALARS:  # most of them
+        return value
     if isinstance(value, np.floating):
         return float(str(value))
     if isinstance(value, (np.bool_, np.integer, np.str_)):

@@ -116,8 +116,9 @@ def _work(
                 "adding seeds: " + "; ".join(f"{arm.arm}: {arm.reason}" for arm in plan.until.arms if arm.open),
                 flush=True,
             )
-    plan.warnings += _note_changes(declared)
-    record(plan, store)
+    if notes := _note_changes(declared):
+        plan.warnings += notes
+        record(plan, store)
     print(f"trained {trained} stages, scored {scored} trials, {len(failed)} failed")
     return _finish(plan, store, tracking_uri, failed, ran=True)
 

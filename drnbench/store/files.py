@@ -190,15 +190,17 @@ def _typed(table: Table, columns: list[str] | None) -> Table:
     types = {
         **dict.fromkeys(INTEGERS, pa.int64()),
         **dict.fromkeys(FLOATS, pa.float64()),
-        **dict.fromkeys(TEXTS, pa.string()),
+        **dict.fromkeys(TEXTS, pa.large_string()),
     }
     fields = []
     for field in table.schema:
         expected = types.get(field.name, field.type)
-        if field.type != expected and not (expected == pa.string() and pa.types.is_large_string(field.type)):
+        if field.type != expected and not (expected == pa.large_string() and pa.types.is_string(field.type)):
             raise Damaged(f"has a column {field.name} of type {field.type}")
         fields.append((field.name, expected))
-    return table.cast(pa.schema(fields))
+    schema = pa.schema(fields)
+    # Not always: `cast` imports pyarrow.compute, which `plan` needs for nothing else.
+    return table if table.schema == schema else table.cast(schema)
 
 
 def stored_rows(path: Path, columns: list[str] | None = None) -> Table | None:

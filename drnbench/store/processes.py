@@ -19,8 +19,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 DEAD_S = 60.0
 """Seconds of watching a heartbeat without a change after which a process elsewhere counts as dead."""
 TOLERANCE_S = 1.0
@@ -112,6 +110,8 @@ def is_alive(record: Mapping[str, Any], heartbeat: Path) -> bool:
 
 def start_time(pid: int) -> float | None:
     """Return when a process started, in seconds since 1970; None where none runs under this id (a zombie does not)."""
+    import psutil
+
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()

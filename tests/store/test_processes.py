@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +43,7 @@ def test_a_zombie_and_a_process_that_is_gone_are_not_alive():
 
 def test_no_step_of_the_clock_moves_it(monkeypatch):
     record = identity()
-    monkeypatch.setattr(processes.psutil.Process, "create_time", lambda _: time.time() + 3600)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda _: time.time() + 3600)
     assert is_visible_alive(record)
     processes._marks.cache_clear()
     assert identity()["process"] == record["process"]
