@@ -66,6 +66,10 @@ class ChangedImageError(DataError):
     kind = "changed"
 
 
+class StoppedError(DrnbenchError):
+    """The work was asked to stop; what it has finished is kept."""
+
+
 class UnitError(DrnbenchError):
     """A unit of work failed while it ran."""
 

@@ -19,22 +19,26 @@ from drnbench.data.cache import ImageInfo, fingerprint, hr_set, lr_set
 from drnbench.data.images import quantise, to_tensor
 from drnbench.data.precomputed_lr import precomputed_lr
 from drnbench.degradations import check_kernel, parse
-from drnbench.errors import ChangedError, UnitError, UsageError
+from drnbench.errors import ChangedError, StoppedError, UnitError, UsageError
 from drnbench.evaluation import metrics
 from drnbench.evaluation.dual import MeanKernel, load_dual
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.metric import Item, measure
+from drnbench.evaluation.zero_shot import ImageFitter, Progress
 from drnbench.models import models
 from drnbench.models.weights import load_checkpoint
 from drnbench.store import Store, atomic, safe, sample_folder, stored_rows, write_rows
 from drnbench.store.integrity import set_aside
 from drnbench.store.locks import Lock
+from drnbench.zeroshot.base import ZeroShot
 
 COLUMNS = ("image", "dataset", "kernel", "scale", "metric", "value", "evaluation", "protocol")
 SAMPLES = 3
 """Images of each test set of which crops are kept."""
 CROP = 96
 """Side of a crop in HR pixels."""
+FIT_NOTE_S = 2.0
+"""Seconds between two reports of the fit of an image."""
 
 Image = NDArray[np.uint8]
 Row = tuple[str, str, str, int, str, float, str, str]
@@ -97,8 +101,9 @@ def super_resolve(
 
 
 def evaluate(
-    unit: EvaluateUnit, store: Store, device: torch.device, emit: Callable[[dict[str, Any]], None]
-) -> list[str]:
+    unit: EvaluateUnit, store: Store, device: torch.device, emit: Callable[[dict[str, Any]], None],
+    stop: Callable[[], bool] = lambda: False,
+) -> list[str]:  # fmt: skip
     """Score a trial on the evaluations that it lacks; returns the keys of all evaluations that it has now.
 
     Rows of evaluations that no study wants any more are kept: they cost nothing and may be wanted again.
@@ -107,26 +112,51 @@ def evaluate(
         unit: the trial and the evaluations that are wanted.
         store, device: where its files lie, and where its model runs.
         emit: receives progress: {"step", "steps", "note"}, and at the end {"step", "steps", "seconds"}.
+        stop: asked after each step of the fit of a zero-shot method, and only then: other scoring is short.
 
     Raises:
+        StoppedError: `stop` said so; the images that were fitted are kept.
         UnitError: a file or a set of images has changed since the plan, or an image cannot be scored.
     """
     folder = store.trial(unit.key)
     status = store.look(folder)[1]  # without evaluations where the scores are not whole
     have = list(status.evaluations) if status else []
     missing = [e for e in unit.wanted if e.key not in have]
-    upscaler = Upscaler(load_model(unit, store, device), unit.scale, device)
+    model = load_model(unit, store, device)
     dual = load_dual(store.stage(unit.stage), unit.scale, device) if unit.stage and _need_dual(missing) else None
     started, rows = time.time(), list[Row]()
     # Metrics of one test set under one degradation share its super-resolved images.
     for done, (_, group) in enumerate(groupby(missing, key=lambda e: e.model_copy(update={"key": "", "metric": ""}))):
         evaluations = list(group)
-        emit({"step": done, "steps": len(missing), "note": f"{evaluations[0].dataset} {evaluations[0].kernel}"})
+        first = evaluations[0]
+        state = {"step": done, "steps": len(missing), "note": f"{first.dataset} {first.kernel}"}
+        emit(state)
+        upscaler = Upscaler(model, unit.scale, device)
+        if isinstance(model, ZeroShot):
+            upscaler = ImageFitter(
+                model, unit.scale, device, kernel=first.kernel, seed=unit.seed, source=first.source,
+                folder=folder, progress=_progress(state, emit, stop),
+            )  # fmt: skip
         rows += _score(unit, evaluations, upscaler, dual if _need_dual(evaluations) else None, store)
     emit({"step": len(missing), "steps": len(missing), "seconds": time.time() - started})
     with Lock(folder / ".lock"):
         _append(folder / "per_image.parquet", rows)
     return [*have, *(e.key for e in missing)]
+
+
+def _progress(state: dict[str, Any], emit: Callable[[dict[str, Any]], None], stop: Callable[[], bool]) -> Progress:
+    """Return what is called after each step of a fit: it says so every few seconds, and ends the fit when it is stopped."""
+    last = time.monotonic()
+
+    def progress(step: int, steps: int) -> None:
+        nonlocal last
+        if stop():
+            raise StoppedError
+        if time.monotonic() - last > FIT_NOTE_S:
+            last = time.monotonic()
+            emit({**state, "note": f"{state['note']}: step {step} of at most {steps} of an image"})
+
+    return progress
 
 
 def _need_dual(evaluations: Sequence[Evaluation]) -> bool:

@@ -53,7 +53,7 @@ class Upscaler:
         Raises:
             DataError: the model's output has another size or is not finite.
         """
-        return _pixels(self._enlarge(to_tensor(lr).to(self.device)))
+        return _pixels(self._image(lr))
 
     @torch.no_grad()
     def seam(self, lr: NDArray[np.uint8]) -> float | None:
@@ -67,6 +67,9 @@ class Upscaler:
         top, left = (lr.shape[0] - height) // 2, (lr.shape[1] - width) // 2
         x = to_tensor(lr[top : top + height, left : left + width]).to(self.device)
         return float(np.abs(_pixels(self._tiled(x)) - _pixels(self._whole(x))).max())
+
+    def _image(self, lr: NDArray[np.uint8]) -> Tensor:
+        return self._enlarge(to_tensor(lr).to(self.device))
 
     def _enlarge(self, x: Tensor) -> Tensor:
         enlarge = self._whole if self.tile is None or max(x.shape[-2:]) <= self.tile else self._tiled

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from drnbench.config.units import EvaluateUnit, StageUnit, Unit
+from drnbench.errors import StoppedError
 from drnbench.evaluation.evaluator import evaluate
 from drnbench.execution.worker import Emit
 from drnbench.models.costs import LR_SIZE, costs
@@ -36,7 +37,7 @@ def compute(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[]
     """
     if isinstance(unit, EvaluateUnit):
         _set_numerics(1, deterministic=True)
-        return _score(unit, store, torch.device(device), emit, status)
+        return _score(unit, store, torch.device(device), emit, stop, status)
     _set_numerics(unit.stage.threads, deterministic=unit.stage.deterministic)
     return _train(unit, store, torch.device(device), emit, stop)
 
@@ -52,9 +53,14 @@ def _set_numerics(threads: int, *, deterministic: bool) -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
-def _score(unit: EvaluateUnit, store: Store, device: torch.device, emit: Emit, status: Status) -> str:
+def _score(
+    unit: EvaluateUnit, store: Store, device: torch.device, emit: Emit, stop: Callable[[], bool], status: Status
+) -> str:
     start, before = time.monotonic(), len(status.evaluations)
-    status.evaluations = evaluate(unit, store, device, emit)
+    try:
+        status.evaluations = evaluate(unit, store, device, emit, stop)
+    except StoppedError:
+        return "interrupted"
     seconds = time.monotonic() - start
     cost = costs(unit.model, unit.scale, unit.options)
     path = store.trial(unit.key) / "scores.json"

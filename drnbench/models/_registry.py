@@ -31,6 +31,7 @@ class Model:
         files: parameters of `make` that name a file, such as published weights. The content of the file enters the keys,
             its path does not. Only for models that are not trained.
         packages: distributions beside torch and numpy that compute its output: of another version, results are stale.
+        zero_shot: it makes a `drnbench.zeroshot.base.ZeroShot`, which is fitted to each test image when it is scored.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Model:
     sizes: Callable[[int], dict[str, Any]] = lambda scale: {}  # noqa: ARG005
     files: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    zero_shot: bool = False
 
     def __post_init__(self) -> None:
         # A stage does not check that the content is unchanged since the plan, as an evaluation does.

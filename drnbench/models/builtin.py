@@ -5,14 +5,20 @@ A plan needs these and no network, so the networks, and PyTorch with them, are i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from drnbench.models import on_demand
 from drnbench.models._registry import models
 from drnbench.models.channels import CHANNELS
+from drnbench.zeroshot import on_demand as zero_shot
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _drn_s(scale: int) -> dict[str, int]:
@@ -74,6 +80,21 @@ def bicubic(scale: int) -> nn.Module:
 def ibp(scale: int, iterations: int = 10) -> nn.Module:
     """Build the iteration."""
     return on_demand.classical.BackProjection(scale, iterations)
+
+
+@models.register("zssr", "ZSSR: a small network fitted to each test image when it is scored; no training set", scheme=None,
+                 zero_shot=True)  # fmt: skip
+def zssr(
+    scale: int, steps: int = 3000, lr: Rate = 1e-3, kernel: Literal["given", "bicubic"] = "given", n_layers: int = 8,
+    n_feats: int = 64, patch: int = 128,
+) -> nn.Module:  # fmt: skip
+    """Build the network of Shocher et al.
+
+    kernel: given: the degradation of the test set, an oracle where that is not public; bicubic: MATLAB's, whatever it is.
+    """
+    return zero_shot.zssr.ZSSR(
+        scale, steps=steps, lr=lr, kernel=kernel, n_layers=n_layers, n_feats=n_feats, patch=patch
+    )
 
 
 @models.register(

@@ -92,6 +92,11 @@ def get(name: str) -> Method:
     return Method(name, models.get(name).summary)
 
 
+def is_zero_shot(name: str | None) -> bool:
+    """Return True if a method of that name is known here, and is fitted to each test image when it is scored."""
+    return name is not None and (name in METHODS or name in models) and models.get(get(name).model).zero_shot
+
+
 def resolve(name: str, scale: int, sizes: dict[str, Any]) -> Resolved:
     """Return model, complete sizes and default scheme.
 

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.data.cache import ImageInfo
+from drnbench.degradations import parse
 from drnbench.errors import DataError, UsageError
 from drnbench.evaluation.metric import Metric
 from drnbench.models import models
 from drnbench.models.methods import Resolved
 from drnbench.schemes.base import Scheme
+from drnbench.zeroshot.oracle import GIVEN, check_given
 
 
 @contextmanager
@@ -56,6 +58,12 @@ def check_stage(stage: Stage, scheme: type[Scheme], method: Resolved, scale: int
         )
     if stage.patch % scale:
         raise UsageError(f"{stage.name}.patch: {stage.patch} is not a multiple of the scale {scale}")
+
+
+def check_zero_shot(method: Resolved, kernel: str) -> None:
+    """Refuse a test set's degradation that a zero-shot method is given and cannot have."""
+    if models.get(method.model).zero_shot and method.options.get("kernel") == GIVEN:
+        check_given(method.model, parse(kernel))
 
 
 def check_pairs(path: str, *, real: bool) -> None:

@@ -16,7 +16,8 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from drnbench.config.trial import Trial
-from drnbench.config.units import StageUnit
+from drnbench.config.units import EvaluateUnit, StageUnit
+from drnbench.planning.fit_costs import FitCosts
 from drnbench.store import Damaged, Store
 from drnbench.store.devices import gpu_count
 from drnbench.store.integrity import decode
@@ -118,6 +119,10 @@ class Costs:
         seconds = [s.seconds for s in self._scored.get(score_shape(trial), ()) if s.seconds is not None]
         return median(seconds) if seconds else None
 
+    def fitting(self, unit: EvaluateUnit) -> float | None:
+        """Return the estimated seconds of fitting a zero-shot method to the test images that are left; None: unknown."""
+        return self._fits.seconds(unit)
+
     def scoring_memory(self, trial: Trial) -> Memory:
         """Return the largest memory of scoring a trial's siblings."""
         return _largest(self._scored.get(score_shape(trial), ()))
@@ -137,6 +142,10 @@ class Costs:
         if self._requested_device is not None:
             return self._requested_device
         return "cuda" if gpu_count() else "cpu"
+
+    @functools.cached_property
+    def _fits(self) -> FitCosts:
+        return FitCosts(self._store, self._device)
 
     @functools.cached_property
     def _stages(self) -> list[StageSample]:

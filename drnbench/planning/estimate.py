@@ -12,6 +12,7 @@ from typing import NamedTuple
 from drnbench.config.units import StageUnit, Unit
 from drnbench.data.cache import fingerprint
 from drnbench.planning.costs import Costs, Memory
+from drnbench.planning.fit_costs import is_fitted
 from drnbench.planning.graph import Plan, PlannedTrial
 from drnbench.training.prepare import pixel_sets
 from drnbench.training.reads import units_reads
@@ -96,6 +97,8 @@ def estimate_run(
 
 def scoring_seconds(costs: Costs, trial: PlannedTrial, evaluations: int) -> float | None:
     """Return the seconds of scoring that many evaluations of a trial; None: unknown."""
+    if is_fitted(trial.unit):
+        return costs.fitting(trial.unit)
     evaluation = costs.scoring(trial.trial)
     return None if evaluation is None else evaluation * evaluations
 

@@ -14,6 +14,7 @@ from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.config.units import EvaluateUnit, Evaluation, StageUnit
 from drnbench.errors import UsageError
 from drnbench.evaluation import metrics
+from drnbench.models import models
 from drnbench.models.methods import Resolved, resolve
 from drnbench.planning.checks import (
     check_method,
@@ -23,6 +24,7 @@ from drnbench.planning.checks import (
     check_stage,
     check_test_images,
     check_training_images,
+    check_zero_shot,
     prefixed,
 )
 from drnbench.planning.inputs import Inputs
@@ -136,11 +138,16 @@ class Keys:
         with prefixed(f"{where}: "):
             files = self.inputs.model_files(method, trial.scale)
         model = {"name": method.model, **method.options, **files}
-        # A model without stages is not trained, and its seed has no effect.
-        trial_key = digest({"kind": "trial", "stage": last, **({} if last else {"model": model, "scale": trial.scale})})
+        alone: dict[str, Any] = {} if last else {"model": model, "scale": trial.scale}
+        if models.get(method.model).zero_shot:
+            alone["seed"] = trial.seed  # other models without stages are not trained: their seed has no effect
+        trial_key = digest({"kind": "trial", "stage": last, **alone})
         dual = bool(stages) and "dual" in schemes.get(str(stages[-1].stage.scheme)).uses(stages[-1].stage)
         texts = (evaluate.model_dump_json() for evaluate in trial.evaluate)
         alike = (trial.protocol.model_dump_json(), trial.scale, dual, *texts)
+        for i, evaluate in enumerate(trial.evaluate):
+            with prefixed(f"{where}, evaluate.{i}.kernel: "):
+                check_zero_shot(method, evaluate.kernel)
         if alike not in self._evaluations:
             with prefixed(f"{where}, "):
                 self._evaluations[alike] = [

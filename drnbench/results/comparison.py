@@ -124,7 +124,7 @@ def of_record(plan: PlanRecord) -> Compared:
 def _arm(arm: ArmRecord, trials: list[TrialRecord], plan: PlanRecord) -> Arm:
     conditions = tuple(dict.fromkeys(condition for trial in trials for condition, _ in _evaluations(trial)))
     scale = trials[0].scale if trials else arm.values.get("scale", plan.trials[0].scale)
-    seedless = bool(trials) and not any(trial.stages for trial in trials)
+    seedless = bool(trials) and all(trial.seedless for trial in trials)
     return Arm(arm.name, arm.kind, arm.values, int(scale), seedless, (), (), conditions)
 
 

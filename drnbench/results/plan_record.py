@@ -12,6 +12,7 @@ from drnbench.config.protocol import Protocol
 from drnbench.config.settings import Settings
 from drnbench.config.units import Evaluation
 from drnbench.errors import UsageError
+from drnbench.models import methods
 from drnbench.results.locations import FILE, locate
 from drnbench.store import Store, read_json, renew_json, write_text
 
@@ -79,6 +80,11 @@ class TrialRecord(_Record):
     wanted: list[Evaluation]
     measured: str = ""
     config: dict[str, Any] | None = None
+
+    @property
+    def seedless(self) -> bool:
+        """True if its seed moves no number: nothing is trained, and no method is fitted to the test images."""
+        return not self.stages and not methods.is_zero_shot((self.config or {}).get("method"))
 
 
 class PrimaryRecord(_Record):

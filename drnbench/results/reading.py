@@ -78,7 +78,7 @@ def _arm(arm: ArmRecord, plan: PlanRecord, store: Store, failures: Failures, tar
     trials = [trial for trial in plan.trials if trial.arm == arm.name]
     # An arm that is excluded whole has no trial to take its scale from.
     scale = trials[0].scale if trials else arm.values.get("scale", plan.trials[0].scale)
-    seedless = bool(trials) and not any(trial.stages for trial in trials)
+    seedless = bool(trials) and all(trial.seedless for trial in trials)
     conditions = dict.fromkeys(target.condition for t in trials for target in targets[t.arm, t.key].values())
     return Arm(
         arm.name, arm.kind, arm.values, int(scale), seedless, tuple((e.seed, e.reason) for e in arm.excluded),

@@ -22,6 +22,7 @@ from drnbench.evaluation.evaluator import super_resolve
 from drnbench.evaluation.inference import TILE_OVERLAP, Upscaler
 from drnbench.evaluation.metric import measure
 from drnbench.evaluation.protocol import Pixels
+from drnbench.evaluation.zero_shot import ImageFitter
 from drnbench.forensics import displacement
 from drnbench.models import models
 from drnbench.models.dual import Chain
@@ -33,6 +34,8 @@ from drnbench.session.degrade_images import out_folder, write_png
 from drnbench.session.image_scores import METRICS, ImageScores, Scored, check_metrics, check_protocol, image_scores
 from drnbench.session.score_images import matched
 from drnbench.store.devices import pick_devices
+from drnbench.zeroshot.base import ZeroShot
+from drnbench.zeroshot.oracle import GIVEN, check_given
 
 SEAM = 1e-3
 """Gray levels below which tiles count as changing nothing."""
@@ -85,6 +88,9 @@ class Enlarge(Work[Task, Scored]):
             load_weights(model, self.weights)
         if self.dual_weights is not None:
             self._dual = Chain(dual_from_file(self.dual_weights, self.scale)).to(device).eval()
+        if isinstance(model, ZeroShot):
+            self._upscaler = ImageFitter(model.to(device), self.scale, device, kernel=self.kernel, seed=0)
+            return
         overlap = TILE_OVERLAP if self.overlap is None else self.overlap
         self._upscaler = Upscaler(
             model.to(device).eval(), self.scale, device,
@@ -149,8 +155,19 @@ class Enlarge(Work[Task, Scored]):
             raise UsageError("--lr: with --kernel real the images of --data are LR themselves; leave --lr out")
         if self.overlap is not None and self.tile is None:
             raise UsageError("--overlap: there are no tiles to overlap; add --tile, or leave it out")
+        if models.get(self.resolved.model).zero_shot:
+            self._check_zero_shot()
         parse(self.kernel).identity()  # a kernel file that cannot be used is refused before any work
         check_protocol(self.protocol, self.metrics)
+
+    def _check_zero_shot(self) -> None:
+        for flag, given in (("--tile", self.tile is not None), ("--self-ensemble", self.self_ensemble)):
+            if given:
+                raise UsageError(
+                    f"{flag}: {self.method} is fitted to each image as a whole and takes its own mean; leave {flag} out"
+                )
+        if self.resolved.options.get("kernel") == GIVEN:
+            check_given(self.method, parse(self.kernel))
 
     def _check_files(self) -> None:
         trained, takes_file = self.resolved.scheme is not None, "weights" in models.get(self.resolved.model).files

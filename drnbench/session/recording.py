@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ def remove_result(folder: Path) -> None:
     """Remove a unit's result before it is made again: its status first, so that the rest never counts as done."""
     for name in ("status.json", "checkpoint.pt", "history.parquet", "per_image.parquet"):
         (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / unit_files.FITS, ignore_errors=True)
 
 
 def set_damage_aside(store: Store, folder: Path, *, everything: bool = False) -> None:

@@ -30,7 +30,7 @@ Origin = Literal["same", "other", "unknown"]
 RULE = 2
 """Version of the rule by which the code is fingerprinted; recorded beside each fingerprint. 1 hashed source text."""
 PACKAGE = Path(__file__).parents[1]
-NUMERIC = ("models", "schemes", "degradations", "data", "training", "evaluation")
+NUMERIC = ("models", "zeroshot", "schemes", "degradations", "data", "training", "evaluation")
 """Packages whose code computes numbers."""
 NETWORKS = ("models._registry", "models.on_demand")
 ROOTS = {
@@ -39,8 +39,8 @@ ROOTS = {
     "evaluate": ("evaluation.evaluator", "evaluation", "degradations", *NETWORKS),
 }
 """Modules that a unit of a kind starts from, and those that list what is registered."""
-PARTS = {**ROOTS, "degradation": ("degradations",)}
-"""The same with the code that makes LR images, whose cache is shared by units."""
+PARTS = {**ROOTS, "degradation": ("degradations",), "fit": ("zeroshot", "zeroshot.on_demand", "degradations")}
+"""The same with the code that makes LR images, whose cache is shared by units, and that of fits of zero-shot methods."""
 UNHASHED = frozenset({"ctx", "kind", "type_comment"})
 """Fields of syntax trees that follow from the others, or say how something was written."""
 KEPT = 16

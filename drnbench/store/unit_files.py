@@ -13,6 +13,8 @@ MAIN = {"stages": (CHECKPOINT, "history.parquet", "stage.json"), "trials": ("per
 """Files without which a unit is not done, by the folder of its kind; a checkpoint may have been cleaned away."""
 PICTURES = ("samples", "dual_kernel")
 """Folders of what figures show of a trial."""
+FITS = "fits"
+"""Folder of a trial with the result of a zero-shot method on each test image."""
 DECLARATIONS = ("unit.json", "trial.json")
 """Files that say what a unit is: written again from the study wherever they are missing."""
 EOCD = 22

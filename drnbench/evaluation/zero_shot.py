@@ -1,0 +1,104 @@
+"""Zero-shot methods on test sets: each image is fitted once, and the result is kept, so a killed scoring goes on."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from drnbench.config.keys import digest
+from drnbench.data.images import pixel_sha, to_tensor
+from drnbench.data.sampling import derived_seed
+from drnbench.degradations import identity, parse
+from drnbench.degradations.kernel import Taps
+from drnbench.evaluation.inference import Upscaler
+from drnbench.store import atomic
+from drnbench.store.code import code_fingerprint
+from drnbench.store.integrity import Fault, report, set_aside
+from drnbench.store.unit_files import FITS
+from drnbench.zeroshot.base import Fit, FitInput, ZeroShot
+
+Progress = Callable[[int, int], None]
+"""Called after each step with the steps done and the most there will be; it may raise to end the fit."""
+
+
+class ImageFitter(Upscaler):
+    """Fits a zero-shot method to one image after another, and super-resolves each.
+
+    The random numbers of an image depend on the seed and its pixels alone, so its result is the same in every order, after
+    every interruption and in every process.
+
+    Args:
+        method: the zero-shot method, on `device`.
+        scale: HR size over LR size.
+        device: of the method.
+        kernel: spec of the degradation of the images.
+        seed: of the trial.
+        source: of the test set, as results record it.
+        folder: of the trial, which keeps the results in `fits`; None: they are not kept.
+        progress: of the fit of an image.
+    """
+
+    def __init__(
+        self, method: ZeroShot, scale: int, device: torch.device, *, kernel: str, seed: int, source: str = "",
+        folder: Path | None = None, progress: Progress = lambda step, steps: None,  # noqa: ARG005
+    ) -> None:  # fmt: skip
+        super().__init__(method, scale, device)
+        self.method, self.kernel, self.seed, self.source = method, kernel, seed, source
+        self.folder, self.progress = folder, progress
+
+    def _image(self, lr: NDArray[np.uint8]) -> torch.Tensor:
+        sha = pixel_sha(lr)
+        path = None if self.folder is None else self.folder / FITS / f"{fit_name(sha, self.kernel)}.npz"
+        if path is not None and (stored := _read(path)) is not None:
+            return stored
+        start = time.monotonic()
+        seed = derived_seed(self.seed, f"zero-shot {sha}")
+        image = FitInput(to_tensor(lr).to(self.device), parse(self.kernel), seed)
+        fit = self.method.fit(image, lambda step: self.progress(step, self.method.steps))
+        if path is not None:
+            self._keep(path, fit, time.monotonic() - start)
+        return fit.sr
+
+    def _keep(self, path: Path, fit: Fit, seconds: float) -> None:
+        record = {
+            "sr": fit.sr.float().cpu().numpy(), "steps": fit.steps, "seconds": seconds, "device": self.device.type,
+            "set": f"{self.source} {self.kernel}",
+        }  # fmt: skip
+        if fit.kernel is not None:
+            record |= {"kernel": fit.kernel.weights.double().cpu().numpy(), "first": fit.kernel.first}
+        # The temporary file lies in the trial's folder, where those of killed processes are removed.
+        with atomic(path, self.folder) as temporary, temporary.open("wb") as file:
+            np.savez(file, **{name: np.asarray(value) for name, value in record.items()})  # type: ignore[arg-type]
+
+
+def fit_name(sha: str, kernel: str) -> str:
+    """Return the name of the file of a fit: by the pixels of the LR image, the degradation and the code that fits."""
+    return digest({"lr": sha, "kernel": identity(kernel), "code": code_fingerprint("fit")})[:32]
+
+
+def _read(path: Path) -> torch.Tensor | None:
+    """Return a stored SR image, 1 x 3 x sH x sW; a file that is not whole is set aside, and the image fitted again."""
+    try:
+        with np.load(path, allow_pickle=False) as content:  # compares the CRC-32 of each array
+            return torch.from_numpy(content["sr"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        report(Fault(path, f"is not whole ({type(error).__name__})"), "set aside; the image is fitted again")
+        set_aside(path)
+        return None
+
+
+def read_kernel(path: Path) -> Taps | None:
+    """Return the kernel that a fit estimated; None where it estimated none."""
+    with np.load(path, allow_pickle=False) as content:
+        if "kernel" not in content:
+            return None
+        row, column = (int(first) for first in content["first"])
+        return Taps(torch.from_numpy(content["kernel"]), (row, column))

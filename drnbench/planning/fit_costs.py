@@ -1,0 +1,95 @@
+"""Expected time of zero-shot methods, from the fits of single images that the store holds: also those of a killed scoring."""
+
+from __future__ import annotations
+
+import functools
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from drnbench.config.units import EvaluateUnit, Evaluation
+from drnbench.data.cache import fingerprint
+from drnbench.models import methods, models
+from drnbench.store import Store, read_json
+from drnbench.store.unit_files import FITS
+
+Shape = tuple[Any, ...]
+
+
+class FitSample(NamedTuple):
+    """The fit of one image: the test set that it belongs to, the kind of device, seconds."""
+
+    set_name: str
+    device: str
+    seconds: float
+
+
+def set_name(evaluation: Evaluation) -> str:
+    """Return the name of a test set under one degradation, as fits record it."""
+    return f"{evaluation.source} {evaluation.kernel}"
+
+
+class FitCosts:
+    """Measured seconds of fits by method, sizes and scale, read from the store once, on first access.
+
+    Args:
+        store: the results folder.
+        device: "cpu" or "cuda", on which images will be fitted.
+    """
+
+    def __init__(self, store: Store, device: str) -> None:
+        self._store, self._device = store, device
+
+    def seconds(self, unit: EvaluateUnit) -> float | None:
+        """Return the estimated seconds of the images of a trial that are not fitted yet; None without a measured sibling.
+
+        The time of an image grows with the steps that it may take.
+        """
+        per_step = self._per_step.get(_shape(unit.model, unit.options, unit.scale))
+        return None if per_step is None else self._images_left(unit) * per_step * int(unit.options["steps"] or 0)
+
+    def _images_left(self, unit: EvaluateUnit) -> int:
+        done = [sample.set_name for sample in _samples(self._store.trial(unit.key))]
+        left = 0
+        for name, evaluation in {set_name(e): e for e in unit.wanted}.items():
+            images = fingerprint(evaluation.source, self._store.cache).images[: evaluation.count]
+            left += max(0, len(images) - done.count(name))
+        return left
+
+    @functools.cached_property
+    def _per_step(self) -> Mapping[Shape, float]:
+        seconds: dict[Shape, list[float]] = {}
+        for folder in sorted((self._store.root / "trials").glob(f"*/{FITS}")):
+            config = (read_json(folder.parent / "trial.json") or {}).get("config") or {}
+            if not methods.is_zero_shot(config.get("method")):
+                continue
+            resolved = methods.resolve(config["method"], config["scale"], config["model"])
+            shape = _shape(resolved.model, resolved.options, config["scale"])
+            seconds.setdefault(shape, []).extend(
+                sample.seconds / resolved.options["steps"]
+                for sample in _samples(folder.parent)
+                if sample.device == self._device
+            )
+        return {shape: median(values) for shape, values in seconds.items() if values}
+
+
+def is_fitted(unit: EvaluateUnit) -> bool:
+    """Return True if a unit fits a zero-shot method to each test image."""
+    return models.get(unit.model).zero_shot
+
+
+def _shape(model: str, options: Mapping[str, Any], scale: int) -> Shape:
+    return (model, scale, *sorted((name, value) for name, value in options.items() if name != "steps"))
+
+
+def _samples(trial: Path) -> Iterator[FitSample]:
+    for path in sorted((trial / FITS).glob("*.npz")):
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                yield FitSample(str(content["set"]), str(content["device"]), float(content["seconds"]))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            continue  # the scoring that needs it reports it
