@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from drnbench.config.kernel_sets import kernels_of
 from drnbench.config.plain import PlainArguments
 from drnbench.config.protocol import Protocol
 from drnbench.errors import UsageError, nearest
@@ -191,7 +192,11 @@ class Evaluate(Frozen):
     """One test set under one degradation, and the metrics on it."""
 
     source: str = Field(min_length=1, description="test images: a name or a folder, as in Data")
-    kernel: str = Field("bicubic", description="degradation that makes the LR inputs; real: the images are LR")
+    kernel: str | Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(
+        "bicubic",
+        description="degradation that makes the LR inputs; real: the images are LR; several, or a set such as gaussian8: a row "
+        "each and their mean",
+    )
     metrics: Annotated[tuple[str, ...], Field(strict=False)] = Field(("psnr_y", "ssim_y"), description="metric names")
     crop: int | None = Field(None, ge=1, description="use only a central HR square of this many pixels at most")
     count: int | None = Field(None, ge=1, description="score only the first images, this many")
@@ -201,6 +206,15 @@ class Evaluate(Frozen):
 
     def __init__(self, source: str, **fields: Any) -> None:
         super().__init__(**{"source": source, **fields})
+
+    def each(self, scale: int) -> tuple[Evaluate, ...]:
+        """Return an evaluation for each kernel, in order.
+
+        Raises:
+            UsageError: its set of kernels is not defined at the scale.
+        """
+        kernels = kernels_of(self.kernel, scale)
+        return (self,) if kernels == (self.kernel,) else tuple(self.model_copy(update={"kernel": k}) for k in kernels)
 
     @field_validator("metrics")
     @classmethod

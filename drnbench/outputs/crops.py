@@ -70,9 +70,15 @@ def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
     return CaptionedFigure("figure_strip", _caption(scores, samples, has_hr=has_hr), figure)
 
 
+def _shown(scores: Scores) -> tuple[Condition, str]:
+    """Return the condition and the metric of the crops: of a mean over kernels the first of them."""
+    condition, metric = scores.primary
+    return scores.members(condition)[0], metric
+
+
 def _samples(scores: Scores, store: Store) -> list[_Samples]:
     """Return the arms that are shown and have samples."""
-    condition, _ = scores.primary
+    condition, _ = _shown(scores)
     shown = (scores.names[condition], condition.kernel)
     wanted = (e for trial in scores.plan.trials for e in trial.wanted if (e.dataset, e.kernel) == shown)
     # Earlier versions kept crops of all sizes in one folder.
@@ -90,7 +96,7 @@ def _samples(scores: Scores, store: Store) -> list[_Samples]:
 
 def _rows(scores: Scores, samples: list[_Samples]) -> dict[str, list[_Cell]]:
     """Return LR, the SR of every arm, and HR where there is any, by image."""
-    condition, metric = scores.primary
+    condition, metric = _shown(scores)
     names = {path.name.removesuffix("_sr.png") for sample in samples for path in sample.folder.glob("*_sr.png")}
     images = sorted(names)[:ROWS]
     # Real LR images have no HR.
@@ -116,7 +122,7 @@ def _score(scores: Scores, sample: _Samples, image: str, condition: Condition, m
 
 
 def _caption(scores: Scores, samples: list[_Samples], *, has_hr: bool) -> str:
-    condition, metric = scores.primary
+    condition, metric = _shown(scores)
     s = text.style(metric)
     arms = [arm for arm in scores.arms if condition in arm.conditions]
     seeds = sorted({sample.seed for sample in samples if not sample.arm.seedless})

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drnbench import degradations
+from drnbench.config.kernel_sets import kernels_of
 from drnbench.degradations import canonical, parse
 from drnbench.errors import UsageError
 from drnbench.results.plan_record import TrialRecord
@@ -108,8 +109,9 @@ def _uses(trial: TrialRecord) -> Iterator[tuple[str, str]]:
         yield stage["data"]["kernel"], "train"
         if stage.get("unpaired"):
             yield stage["unpaired"]["kernel"], "unpaired"
-    for kernel in [scored["kernel"] for scored in config.get("evaluate", ())] or [e.kernel for e in trial.wanted]:
-        yield kernel, "test"
+    declared = [scored["kernel"] for scored in config.get("evaluate", ())] or [e.kernel for e in trial.wanted]
+    for kernel in declared:
+        yield from ((spec, "test") for spec in kernels_of(kernel, trial.scale))
 
 
 def _described(spec: str, scale: int, cache: Path) -> _Description:

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from drnbench import published
+from drnbench.config.kernel_sets import kernels_of
 from drnbench.config.protocol import Protocol
+from drnbench.degradations import canonical
 from drnbench.models import methods
 from drnbench.results.scores import Arm, Condition, Scores
 
@@ -15,13 +17,17 @@ if TYPE_CHECKING:
 
 
 def comparable(scores: Scores, arm: Arm, condition: Condition) -> bool:
-    """Return True if an arm is scored as in papers: bicubic LR made here, whole images, all of them, the usual border."""
-    if arm.config is None or condition not in arm.conditions or condition.kernel != "bicubic":
+    """Return True if an arm is scored as in papers: LR made here, whole images, all of them, the usual border."""
+    if arm.config is None or condition not in arm.conditions:
         return False
     if Protocol(**arm.config["protocol"]) != Protocol():
         return False
     source = scores.sources[condition]
-    evaluations = [e for e in arm.config["evaluate"] if e["source"] == source and e["kernel"] == "bicubic"]
+    evaluations = [
+        e
+        for e in arm.config["evaluate"]
+        if e["source"] == source and condition.kernel in map(canonical, kernels_of(e["kernel"], condition.scale))
+    ]
     return bool(evaluations) and not any(e["crop"] or e.get("count") or e.get("lr") for e in evaluations)
 
 
@@ -31,7 +37,7 @@ def of_arm(scores: Scores, arm: Arm, condition: Condition, metric: str) -> Publi
         return None
     if not _own_training(arm.config):
         return None
-    return published.lookup(arm.config["method"], scores.names[condition], condition.scale, metric)
+    return published.lookup(arm.config["method"], scores.names[condition], condition.scale, metric, condition.kernel)
 
 
 def _own_training(config: Mapping[str, Any]) -> bool:
@@ -45,7 +51,7 @@ def _own_training(config: Mapping[str, Any]) -> bool:
 def of_peer(scores: Scores, name: str, conditions: Iterable[Condition], metric: str) -> Published | None:
     """Return the published number of a method by name, on the first of some conditions that allows the comparison."""
     numbers = (
-        published.lookup(name, scores.names[condition], condition.scale, metric)
+        published.lookup(name, scores.names[condition], condition.scale, metric, condition.kernel)
         for condition in conditions
         if any(comparable(scores, arm, condition) for arm in scores.arms)
     )

@@ -25,12 +25,16 @@ from drnbench.store import Store
 
 @dataclass(frozen=True)
 class _Pair:
-    """An arm and its baseline, on the condition and in the metric that decide its number of seeds."""
+    """An arm and its baseline, on the condition and in the metric that decide its number of seeds.
+
+    The members of a condition that is a mean over kernels are scored; of any other it is the one member.
+    """
 
     arm: str
     base: str
     condition: Condition
     metric: str
+    members: tuple[Condition, ...]
 
 
 def make_adaptive(study: Expanded, store: Store, inputs: Inputs | None = None) -> Plan:
@@ -86,7 +90,7 @@ def _pairs(compared: Compared) -> list[_Pair]:
         if bases and not arm.seedless and compared.trials[arm.name]:
             condition, base = bases[0]
             metric = primary.metric if primary and condition == first else scores.metrics[condition][0]
-            pairs.append(_Pair(arm.name, base.name, condition, metric))
+            pairs.append(_Pair(arm.name, base.name, condition, metric, scores.members(condition)))
     return pairs
 
 
@@ -132,8 +136,8 @@ def _seeds(
 
 def _state(trial: PlannedTrial, pair: _Pair) -> str:
     """Return scored, failed or waiting; a trial that was killed, or whose files changed, is tried again by itself: it waits."""
-    names = (pair.metric, pair.condition.dataset, pair.condition.kernel)
-    wanted = {e.key for e in trial.unit.wanted if (e.metric, e.dataset, e.kernel) == names}
+    names = {(pair.metric, condition.dataset, condition.kernel) for condition in pair.members}
+    wanted = {e.key for e in trial.unit.wanted if (e.metric, e.dataset, e.kernel) in names}
     if not wanted & set(trial.missing):
         return "scored"
     again = trial.status is not None and trial.status.kind in {"killed", "changed"}

@@ -10,6 +10,7 @@ from drnbench.config.study import Primary
 from drnbench.errors import UsageError, nearest
 from drnbench.planning.graph import Plan
 from drnbench.results.comparison import of_record
+from drnbench.results.kernel_means import PREFIX
 from drnbench.results.plan_record import PrimaryRecord
 from drnbench.results.scores import Arm, Condition, Scores
 
@@ -36,7 +37,7 @@ def primary_cell(plan: Plan) -> PrimaryRecord | None:
         return None
     where, scores = f"{plan.study.name}: primary", of_record(plan.record()).scores
     arm = _arm(scores, study.primary, where)
-    condition = _condition(arm, study.primary, where)
+    condition = _condition(scores, arm, study.primary, where)
     metrics = scores.metrics[condition]
     metric = study.primary.metric or metrics[0]
     if metric not in metrics:
@@ -67,11 +68,15 @@ def _arm(scores: Scores, primary: Primary, where: str) -> Arm:
     return matching[0]
 
 
-def _condition(arm: Arm, primary: Primary, where: str) -> Condition:
+def _condition(scores: Scores, arm: Arm, primary: Primary, where: str) -> Condition:
     if not arm.conditions:
         raise UsageError(f"{where}: every seed of {arm.name} is excluded")
-    for condition in arm.conditions:
-        if primary.dataset in {None, condition.dataset} and primary.kernel in {None, condition.kernel}:
+    for condition in sorted(arm.conditions, key=lambda condition: condition != scores.primary_of(arm)):
+        if primary.dataset in {None, condition.dataset} and primary.kernel in {
+            None,
+            condition.kernel,
+            condition.kernel.removeprefix(PREFIX),
+        }:
             return condition
     scored = "; ".join(f"{condition.dataset}, {condition.kernel}" for condition in arm.conditions)
     wanted = ", ".join(part for part in (primary.dataset, primary.kernel) if part)

@@ -153,7 +153,8 @@ class Keys:
                 self._evaluations[alike] = [
                     template
                     for i, evaluate in enumerate(trial.evaluate)
-                    for template in self._evaluation(evaluate, trial, f"evaluate.{i}", dual=dual)
+                    for single in self._each(evaluate, trial, f"evaluate.{i}")
+                    for template in self._evaluation(single, trial, f"evaluate.{i}", dual=dual)
                 ]
         wanted = tuple(Evaluation(key=t.keys.of(trial=trial_key), **t.fields) for t in self._evaluations[alike])
         if not wanted:
@@ -246,12 +247,17 @@ class Keys:
                 lr["lr"] = self.inputs.precomputed(source.images, data.lr, scale, kernel.spec)
         return {"images": source.digest, "kernel": kernel.content, "crop": data.crop, **count, **lr}
 
+    @staticmethod
+    def _each(evaluate: Evaluate, trial: Trial, path: str) -> tuple[Evaluate, ...]:
+        with prefixed(f"{path}.kernel: "):
+            return evaluate.each(trial.scale)
+
     def _evaluation(self, evaluate: Evaluate, trial: Trial, path: str, *, dual: bool) -> list[_EvaluationTemplate]:
         """Check a test set, and encode the keys of its metrics but for the trial."""
         with prefixed(f"{path}: "):
             source, label = self.inputs.images(evaluate.source), self.inputs.label(evaluate.source)
         with prefixed(f"{path}.kernel: "):
-            kernel = self.inputs.kernel(evaluate.kernel)
+            kernel = self.inputs.kernel(str(evaluate.kernel))  # one of `each`
         check_test_images(evaluate, source.images, path)
         count = None if evaluate.count == len(source.images) else evaluate.count
         check_precomputed(evaluate, path, real=kernel.real)

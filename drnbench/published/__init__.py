@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from importlib.resources import files
 
-PRINTED = {"drn-s": "DRN-S", "drn-l": "DRN-L", "bicubic": "Bicubic"}
+PRINTED = {
+    "drn-s": "DRN-S", "drn-l": "DRN-L", "drn-s30": "DRN-S30", "drn-s50": "DRN-S50", "drn-s70": "DRN-S70", "bicubic": "Bicubic",
+    "zssr": "ZSSR",
+}  # fmt: skip
 """Methods of the registry, and the published name of the same network.
 
 Left out, though the names are in the tables: `edsr` is the baseline of 1.5 M parameters, the tables' EDSR has 43 M;
-`dbpn` is small, the tables' DBPN has 15 M; `drn` has free sizes; `drn-s30` and its like are in
-no table that a source here has; `no-dual` has no number that a source confirms.
+`dbpn` is small, the tables' DBPN has 15 M; `drn` has free sizes; `no-dual` has no number that a source confirms.
 """
 
 
@@ -33,6 +35,7 @@ class Published:
         source: repository and commit.
         table: position in the source.
         protocol: the source's description of the measurement.
+        kernel: shortest spec of the degradation that makes the LR images.
 
     """
 
@@ -44,6 +47,7 @@ class Published:
     source: str
     table: str
     protocol: str
+    kernel: str = "bicubic"
 
     @property
     def value(self) -> Decimal:
@@ -51,13 +55,15 @@ class Published:
         return Decimal(self.text)
 
 
-def lookup(method: str, dataset: str, scale: int, metric: str) -> Published | None:
+def lookup(method: str, dataset: str, scale: int, metric: str, kernel: str = "bicubic") -> Published | None:
     """Return the published number of a method of the registry, or of a printed name; None if there is none.
+
+    `kernel` is the shortest spec of a degradation (`drnbench.degradations.canonical`).
 
     >>> lookup("drn-s", "Set5", 4, "psnr_y").value
     Decimal('32.68')
     """
-    return _index().get((PRINTED.get(method, method), dataset, scale, metric))
+    return _index().get((PRINTED.get(method, method), dataset, scale, metric, kernel))
 
 
 def methods() -> set[str]:
@@ -76,7 +82,7 @@ def _rows() -> tuple[Published, ...]:
     return tuple(
         Published(
             row["method"], row["dataset"], int(row["scale"]), row["metric"], row["value"],
-            row["source"], row["table"], row["protocol"],
+            row["source"], row["table"], row["protocol"], row.get("kernel", "bicubic"),
         )
         for file in tables
         for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines())
@@ -84,5 +90,5 @@ def _rows() -> tuple[Published, ...]:
 
 
 @functools.cache
-def _index() -> dict[tuple[str, str, int, str], Published]:
-    return {(row.method, row.dataset, row.scale, row.metric): row for row in _rows()}
+def _index() -> dict[tuple[str, str, int, str, str], Published]:
+    return {(row.method, row.dataset, row.scale, row.metric, row.kernel): row for row in _rows()}

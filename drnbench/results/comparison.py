@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from drnbench.config.units import Evaluation
 from drnbench.results.families import Cell, adjusted
+from drnbench.results.kernel_means import kernel_means, metrics_of, with_means
 from drnbench.results.plan_record import ArmRecord, PlanRecord, TrialRecord
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.store import Store, stored_rows
@@ -86,19 +87,27 @@ class Compared:
         by_seed = []
         for seed, trial in self.trials[arm].items():
             paired = self.trials[base].get(seed)
-            evaluation = _evaluation(trial, condition, metric)
-            reference = _evaluation(paired, condition, metric) if paired else None
-            if below is not None and seed >= below:
+            if paired is None or (below is not None and seed >= below):
                 continue
-            if paired is None or evaluation is None or reference is None or not _same_images(evaluation, reference):
-                continue
-            values, base_values = self._read(store, trial, evaluation), self._read(store, paired, reference)
-            if differences := {image: values[image] - base_values[image] for image in values if image in base_values}:
+            parts = [self._differences(trial, paired, c, metric, store) for c in self.scores.members(condition)]
+            # Of a mean over kernels: the images that every kernel has.
+            images = [image for image in parts[0] if all(image in part for part in parts[1:])]
+            if differences := {image: sum(part[image] for part in parts) / len(parts) for image in images}:
                 by_seed.append(differences)
         first = by_seed[0] if by_seed else {}
         images = [image for image in first if all(math.isfinite(d.get(image, math.nan)) for d in by_seed)]
         D = np.array([[differences[image] for image in images] for differences in by_seed])
         return D.reshape(len(by_seed), len(images))
+
+    def _differences(
+        self, trial: TrialRecord, paired: TrialRecord, condition: Condition, metric: str, store: Store
+    ) -> Values:
+        """Return a trial's values minus those of the baseline's trial of the same seed, on the images that both have."""
+        evaluation, reference = (_evaluation(t, condition, metric) for t in (trial, paired))
+        if evaluation is None or reference is None or not _same_images(evaluation, reference):
+            return {}
+        values, base_values = self._read(store, trial, evaluation), self._read(store, paired, reference)
+        return {image: values[image] - base_values[image] for image in values if image in base_values}
 
     def _read(self, store: Store, trial: TrialRecord, evaluation: Evaluation) -> Values:
         key = (trial.key, evaluation.key)
@@ -116,9 +125,10 @@ def of_record(plan: PlanRecord) -> Compared:
         trials[trial.arm][trial.seed] = trial
         for condition, evaluation in _evaluations(trial):
             metrics.setdefault(condition, {})[evaluation.metric] = None
-    arms = tuple(_arm(arm, list(trials[arm.name].values()), plan) for arm in plan.arms)
-    by_condition = {condition: tuple(names) for condition, names in metrics.items()}
-    return Compared(Scores(plan, arms, tuple(by_condition), by_condition, {}, {}, {}), trials)
+    means = kernel_means(plan, lambda scale, evaluation: Condition(evaluation.dataset, evaluation.kernel, scale))
+    arms = tuple(with_means(_arm(arm, list(trials[arm.name].values()), plan), means) for arm in plan.arms)
+    by_condition = metrics_of({condition: tuple(names) for condition, names in metrics.items()}, means)
+    return Compared(Scores(plan, arms, tuple(by_condition), by_condition, {}, {}, {}, means=means), trials)
 
 
 def _arm(arm: ArmRecord, trials: list[TrialRecord], plan: PlanRecord) -> Arm:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 NUMBERED = {"noise": "noise {}", "jpeg": "JPEG {}"}
 """Parameters of a kernel that are written as words."""
 
+GAUSSIAN8 = {"size": "21", "border": "reflect", "then": "bicubic"}
+"""What the kernels of Gaussian8 share (`drnbench.config.kernel_sets`)."""
+
 
 def listing(names: Sequence[str], most: int | None = None) -> str:
     """Return `a`, `a and b`, `a, b and c`; of more than `most`, the first ones: `a, b and 3 more`."""
@@ -32,6 +35,9 @@ def kernel(spec: str) -> str:
     pairs = [part.partition("=") for part in text.split(",")] if text else []
     given = {key.strip(): _number(value.strip()) for key, _, value in pairs}
     head, tail = name, []
+    if GAUSSIAN8.items() <= given.items():
+        head = "gaussian8"
+        given = {key: value for key, value in given.items() if key not in GAUSSIAN8}
     if {"sigma_x", "sigma_y"} <= given.keys():
         head += f" {given.pop('sigma_x')}×{given.pop('sigma_y')}"
         if "angle" in given:

@@ -12,6 +12,7 @@ from typing import Any
 
 from drnbench.config.search import AXIS, FILE
 from drnbench.results.condition_names import ConditionNames
+from drnbench.results.kernel_means import kernel_means, mean_tables, metrics_of, with_means
 from drnbench.results.plan_record import ArmRecord, PlanRecord, TrialRecord, read_plan
 from drnbench.results.scores import Arm, Condition, Scores, TrialState
 from drnbench.results.value_tables import Target, Targets, value_tables
@@ -38,21 +39,26 @@ def read(store: Store, name: str) -> Scores:
         for trial in plan.trials
     }
     failures = functools.cache(functools.partial(_stage_failure, store))
-    arms = _with_conditions([_arm(arm, plan, store, failures, targets) for arm in plan.arms])
+    means = kernel_means(plan, names.condition)
+    arms = _with_conditions([with_means(_arm(arm, plan, store, failures, targets), means) for arm in plan.arms])
     first: dict[Condition, Target] = {}
     metrics: dict[Condition, dict[str, None]] = {}
     for target in (target for by_key in targets.values() for target in by_key.values()):
         first.setdefault(target.condition, target)
         metrics.setdefault(target.condition, {})[target.metric] = None
+    first |= {mean: first[members[0]]._replace(condition=mean) for mean, members in means.items()}
+    by_condition = metrics_of({condition: tuple(names) for condition, names in metrics.items()}, means)
+    tables = value_tables(store, arms, targets)
     return Scores(
         plan,
         arms,
-        tuple(metrics),
-        {condition: tuple(names) for condition, names in metrics.items()},
-        value_tables(store, arms, targets),
+        tuple(by_condition),
+        by_condition,
+        {**tables, **mean_tables(tables, arms, by_condition, means)},
         {condition: target.folder for condition, target in first.items()},
         {condition: target.source for condition, target in first.items()},
         _search(store, plan),
+        means,
     )
 
 

@@ -95,6 +95,7 @@ class Scores:
         names: condition -> the data set's folder among the samples.
         sources: condition -> the source of its Evaluate.
         search: record of the study's search, as search.json has it; None where it has none.
+        means: mean over the kernels of one evaluation -> those conditions (`drnbench.results.kernel_means`).
 
     """
 
@@ -106,6 +107,7 @@ class Scores:
     names: dict[Condition, str]
     sources: dict[Condition, str]
     search: dict[str, Any] | None = None
+    means: dict[Condition, tuple[Condition, ...]] = field(default_factory=dict)
     _made: dict[Callable[[Scores], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def once(self, make: Callable[[Scores], T]) -> T:
@@ -174,10 +176,16 @@ class Scores:
         condition = self.primary_of(self.baseline or self.arms[0]) or self.conditions[0]
         return condition, self.metrics[condition][0]
 
-    @staticmethod
-    def primary_of(arm: Arm) -> Condition | None:
-        """Return the first evaluation of an arm."""
-        return arm.conditions[0] if arm.conditions else None
+    def primary_of(self, arm: Arm) -> Condition | None:
+        """Return the first evaluation of an arm; of several kernels their mean."""
+        if not arm.conditions:
+            return None
+        first = arm.conditions[0]
+        return next((c for c in arm.conditions if first in self.means.get(c, ())), first)
+
+    def members(self, condition: Condition) -> tuple[Condition, ...]:
+        """Return the conditions that a mean over kernels is taken of; any other condition itself."""
+        return self.means.get(condition, (condition,))
 
     @cached_property
     def scale_axes(self) -> frozenset[str]:

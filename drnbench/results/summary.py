@@ -127,6 +127,12 @@ def _images(scores: Scores) -> dict[tuple[str, Condition], frozenset[str]]:
         for evaluation in trial.wanted:
             cell = trial.arm, names.condition(trial.scale, evaluation)
             counts.setdefault(cell, set()).add(evaluation.count)
+    counts |= {
+        (arm.name, mean): counts[arm.name, members[0]]
+        for mean, members in scores.means.items()
+        for arm in scores.arms
+        if (arm.name, members[0]) in counts
+    }
     own: dict[tuple[str, Condition], set[str]] = {}
     by_count: dict[tuple[Condition, int | None], set[str]] = {}
     for (arm, condition, _), table in scores.tables.items():

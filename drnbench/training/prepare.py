@@ -132,11 +132,12 @@ def _sizes(read: Read, images: tuple[ImageInfo, ...], cache: Path) -> dict[objec
 
 def _trial_reads(trial: Trial) -> list[Read]:
     """Return the reads of a trial; none if the trial is wrong."""
-    reads = [
-        evaluation_read(Data(e.source, kernel=e.kernel, crop=e.crop, count=e.count, lr=e.lr), trial.scale)
-        for e in trial.evaluate
-    ]
     try:
+        reads = [
+            evaluation_read(Data(e.source, kernel=str(e.kernel), crop=e.crop, count=e.count, lr=e.lr), trial.scale)
+            for evaluate in trial.evaluate
+            for e in evaluate.each(trial.scale)
+        ]
         default = resolve(trial.method, trial.scale, trial.model).scheme
         for declared in trial.stages:
             stage = declared.model_copy(update={"scheme": declared.scheme or default})
