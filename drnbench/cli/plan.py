@@ -148,7 +148,7 @@ def seeds_line(outlook: Outlook, planned: int) -> str:
     metric = metrics.get(outlook.metric)
     question = (
         f"seeds: to see {outlook.difference:g}{f' {metric.unit}' if metric.unit else ''} in {metric.label} on {outlook.condition.label} "
-        f"(power {POWER:.0%}, two-sided test over seeds and images, alpha 0.05/{outlook.family})"
+        f"(power {POWER:.0%}, two-sided test over seeds and images, alpha {outlook.level:g}/{outlook.family})"
     )
     if not outlook.components:
         return f"{question}: unknown: nothing like it was measured"

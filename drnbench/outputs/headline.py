@@ -11,7 +11,7 @@ from drnbench.results.scores import Scores
 
 
 def sentences(study: StudyResults, outputs: Sequence[Output]) -> list[str]:
-    """Return the sentences on the arms, those of the outputs, what failed or is to come, and the settings."""
+    """Return the answer, which outputs and arms give, and after it what limits it: seeds that failed, overlaps, settings."""
     done, planned = study.scores.counts
     failures = [*failed_seeds.sentences(study.scores), *wording.equal_to_hr(study.results.values())]
     opening = list(_of(study, outputs, "opening"))
@@ -28,7 +28,7 @@ def sentences(study: StudyResults, outputs: Sequence[Output]) -> list[str]:
     shared, rule = settings.sentence(study.scores), study.scores.plan.until
     seeds = [rule.sentence()] if rule else []
     overlap = captions.overlap(study.scores)
-    return _distinct([*opening, *progress, *failures, *overlap, *answer, *seeds, shared, *_of(study, outputs, "after")])
+    return _distinct([*opening, *progress, *answer, *failures, *overlap, *seeds, shared, *_of(study, outputs, "after")])
 
 
 def _of(study: StudyResults, outputs: Iterable[Output], position: str) -> Iterable[str]:

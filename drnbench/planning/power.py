@@ -20,7 +20,7 @@ from drnbench.results.comparison import Compared, of_record
 from drnbench.results.locations import planned
 from drnbench.results.plan_record import find_plan
 from drnbench.results.scores import Condition
-from drnbench.results.statistics import ALPHA, CONFIDENCE, ROUNDING, STAR_SEEDS, squares
+from drnbench.results.statistics import ALPHA, CONFIDENCE, ROUNDING, STAR_SEEDS, squares, test_level
 from drnbench.store import Store
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Components(NamedTuple):
         residual: between the images of a seed beyond that.
         seeds, images: that they were measured with, at least 2 and 1.
         family: number of cells that are corrected together; 1 for the primary comparison.
+        level: of a single test, smaller where seeds are added.
 
     """
 
@@ -58,11 +59,12 @@ class Components(NamedTuple):
     seeds: int
     images: int
     family: int = 1
+    level: float = ALPHA
 
     @property
     def alpha(self) -> float:
         """The level that the smallest p-value of the family is compared with."""
-        return ALPHA / self.family
+        return self.level / self.family
 
     @property
     def interval(self) -> tuple[Components, Components]:
@@ -85,6 +87,7 @@ class Outlook:
         family: number of cells that are corrected together, the primary comparison aside.
         components: measured ones; of siblings where the study has none of its own.
         siblings: names of the studies that those come from; empty: the study's own.
+        level: of a single test, before the correction.
 
     """
 
@@ -94,6 +97,7 @@ class Outlook:
     family: int
     components: tuple[Components, ...]
     siblings: tuple[str, ...] = ()
+    level: float = ALPHA
 
 
 def t_power(sd: float, difference: float, count: int, alpha: float) -> float:
@@ -245,8 +249,9 @@ def outlook(plan: Plan, store: Store, difference: float | None = None) -> Outloo
     families = own.families
     family = max(families[arm, condition, metric] for arm, _ in pairs)
     budget = [float("inf")]
-    if measured := tuple(_measured(own, condition, metric, store, budget)):
-        return Outlook(metric, condition, size, family, measured)
+    level = test_level(own.scores.alpha)
+    if measured := [part._replace(level=level) for part in _measured(own, condition, metric, store, budget)]:
+        return Outlook(metric, condition, size, family, tuple(measured), level=level)
     budget, siblings, names = [SIBLINGS], [], []
     for name in planned(store):
         record = find_plan(store, name)
@@ -254,9 +259,9 @@ def outlook(plan: Plan, store: Store, difference: float | None = None) -> Outloo
         if other is None or metric not in other.scores.metrics.get(condition, ()):
             continue
         of_other = list(_measured(other, condition, metric, store, budget, own.methods_at(condition)))
-        siblings += [components._replace(family=family) for components in of_other]
+        siblings += [components._replace(family=family, level=level) for components in of_other]
         names += [name] if of_other else []
-    return Outlook(metric, condition, size, family, tuple(siblings), tuple(names))
+    return Outlook(metric, condition, size, family, tuple(siblings), tuple(names), level)
 
 
 def _metric(metrics: Sequence[str], difference: float | None) -> str | None:

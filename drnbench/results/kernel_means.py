@@ -111,5 +111,6 @@ def mean_tables(
                     for part in parts[1:]:
                         seeds, images = seeds.intersection(part.index), images.intersection(part.columns)
                     if len(seeds) and len(images):
-                        result[arm.name, mean, metric] = sum(part.loc[seeds, images] for part in parts) / len(parts)
+                        shared = [part.loc[seeds, images] for part in parts]
+                        result[arm.name, mean, metric] = sum(shared[1:], shared[0]) / len(shared)
     return result

@@ -147,6 +147,17 @@ def test_spreads_are_those_of_paired_differences(finished):
     assert not needs.siblings
 
 
+def test_a_study_that_adds_seeds_is_planned_at_the_level_of_its_tests(finished):
+    _, study, store, plan = finished
+    adding = declare(study, "quick", {"seeds.half_width": 0.01, "seeds.at_least": 4}).plan(store)
+    needs, fixed = outlook(adding, store), outlook(plan, store)
+    assert needs.level == 0.02 < fixed.level == 0.05
+    assert {part.alpha for part in needs.components} == {0.02 / FAMILY}
+    assert seeds_needed(needs.components[0], 0.5, 3, 0.02 / FAMILY) >= seeds_needed(
+        fixed.components[0], 0.5, 3, 0.05 / FAMILY
+    )
+
+
 def test_the_plan_prints_the_seeds_that_are_needed(finished, capsys):
     folder, study, _, _ = finished
     assert main(["plan", str(study), "--results", str(folder / "r"), "--difference", "0.5"]) == 0
