@@ -4,7 +4,8 @@ from drnbench import Axis, Data, Evaluate, Stage, Study, Table, Tradeoff, Trial
 
 small = {"data": Data("photos/train"), "batch": 4, "patch": 64, "validations": 2}
 train = Stage("train", scheme="supervised", steps=500, lr=1e-3, **small)
-# The adversarial methods see no pair: HR images of one set, LR images of another.
+# The adversarial methods get HR images of one set and LR images of another. The identity terms of CycleGAN and CinCGAN are SR of
+# bicubic LR images, though, as are the test images: identity = 0 of their options leaves them out (docs/methods.md).
 gan = Stage("gan", unpaired=Data("photos/unpaired"), steps=250, lr=2e-4, betas=(0.5, 0.999), **small)
 
 

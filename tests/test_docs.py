@@ -9,6 +9,8 @@ import pytest
 import typer
 
 from drnbench.cli.app import VERBS, app
+from drnbench.models import methods
+from drnbench.schemes import schemes
 from tests.conftest import REPOSITORY
 
 PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
@@ -70,3 +72,10 @@ def test_python_is_python(page):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("drnbench"):
                 module = importlib.import_module(node.module)
                 assert all(hasattr(module, alias.name) for alias in node.names), block
+
+
+def test_every_method_and_scheme_states_its_differences_from_its_source():
+    headings = " ".join(re.findall(r"^### (.*)$", TEXTS["docs/methods.md"], flags=re.MULTILINE))
+    zero_shot = {"zssr", "kernelgan", "kernelgan-zssr", "srtta", "pseudo"}  # fitted to each test image
+    stated = set(re.findall(r"`([\w-]+)`", headings))
+    assert {*methods.names(), *schemes.list()} - zero_shot <= stated
