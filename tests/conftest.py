@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -16,6 +19,8 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 # Bytecode is kept: without it, every process that a test starts compiles the package again, which takes over a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+import numpy as np  # noqa: E402 - it reads the number of threads
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -35,6 +40,22 @@ def _folder(variable: str, name: str) -> Path:
 def shared_data() -> Path:
     """Return the folder that holds Set5, Set14, B100 and the others."""
     return _folder("DRNBENCH_DATA", "data")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def photographs_examined_once() -> Iterator[None]:
+    """Look for damage and keypoints of an image's content once a process: most tests plan studies on the same photographs."""
+    from drnbench.data import copies, images
+
+    keypoints = copies.keypoints
+    described = functools.lru_cache(128)(
+        lambda content, shape: keypoints(np.frombuffer(content, np.uint8).reshape(shape))
+    )
+    with (
+        mock.patch.object(images, "damage", functools.lru_cache(128)(images.damage)),
+        mock.patch.object(copies, "keypoints", lambda pixels: described(pixels.tobytes(), pixels.shape)),
+    ):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -95,8 +95,8 @@ def plan_of(
         plan = declared.plan(Store(folder / "results"))
         if store is None:
             return plan
-        store.cache.mkdir(parents=True, exist_ok=True)
-        shutil.copy(folder / "results" / "cache" / "fingerprints.json", store.cache)
+        # Fingerprints, keypoints and the pairs of sets that were compared, which plans look up.
+        shutil.copytree(folder / "results" / "cache", store.cache, dirs_exist_ok=True)
         return declared.plan(store)
 
 

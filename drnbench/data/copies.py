@@ -7,10 +7,10 @@ are kept by content in `cache/copies/keypoints-VERSION`, results in `cache/copie
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,12 +121,12 @@ def copies(images: Sequence[ImageInfo], others: Sequence[ImageInfo], cache: Path
         DataError: an image that cannot be read or has changed since its fingerprint was taken.
         UsageError: the cache cannot be written.
     """
-    return _stored(images, others, cache, within=False)
+    return _compared(images, others, cache, within=False)
 
 
 def duplicates(images: Sequence[ImageInfo], cache: Path) -> list[Copy]:
     """Return the images of a set that show the same picture as a later one; arguments and errors as in `copies`."""
-    return _stored(images, images, cache, within=True)
+    return _compared(images, images, cache, within=True)
 
 
 def is_clip(images: Sequence[ImageInfo], cache: Path) -> bool:
@@ -136,18 +136,28 @@ def is_clip(images: Sequence[ImageInfo], cache: Path) -> bool:
     """
     if len(images) < FEWEST_FRAMES:
         return False
+    key = json_sha256([COPIES_VERSION, "clip", [image.sha for image in images]])
+    return bool(_stored(key, lambda: _shows_one_scene(images, cache), cache))
+
+
+def _shows_one_scene(images: Sequence[ImageInfo], cache: Path) -> bool:
     starts = sorted({round(n) for n in np.linspace(0, len(images) - 2, NEIGHBOURS)})
     alike = [bool(list(_near_copies([images[n]], [images[n + 1]], cache))) for n in starts]
     return sum(alike) >= 0.75 * len(alike)
 
 
-def _stored(images: Sequence[ImageInfo], others: Sequence[ImageInfo], cache: Path, *, within: bool) -> list[Copy]:
-    content = [COPIES_VERSION, within, [image.sha for image in images], [other.sha for other in others]]
-    key = json_sha256(content)
-    rows = load_record(_results(cache)).get(key)
-    if rows is not None:
-        return [Copy(*row) for row in rows]
-    result = sorted(_search(images, others, cache, within=within))
+def _compared(images: Sequence[ImageInfo], others: Sequence[ImageInfo], cache: Path, *, within: bool) -> list[Copy]:
+    key = json_sha256([COPIES_VERSION, within, [image.sha for image in images], [other.sha for other in others]])
+    rows = _stored(key, lambda: sorted(_search(images, others, cache, within=within)), cache)
+    return [Copy(*row) for row in rows]
+
+
+def _stored(key: str, compute: Callable[[], Any], cache: Path) -> Any:
+    """Return a result from the cache, or compute it and keep it there."""
+    stored = load_record(_results(cache))
+    if key in stored:
+        return stored[key]
+    result = compute()
     with lock(cache, "copies"):
         # Read again under the lock: another process may have added its sets meanwhile.
         write(_results(cache), encode(load_record(_results(cache)) | {key: result}).encode())
