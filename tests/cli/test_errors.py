@@ -41,6 +41,7 @@ ENVIRONMENT = (OSError, EOFError, MemoryError, UsageError, UnitError)
 def outcome(monkeypatch, capsys, tmp_path):
     """Call a verb that raises; return exit code and standard error."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # tracebacks of the same second go there
 
     def run(verb, error, *words):
         def raises() -> int:
