@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drnbench.errors import DataError
-from drnbench.store.cache_files import lock, unwritable
+from drnbench.store.cache_files import load_record, lock, unwritable
+from drnbench.store.integrity import compare, encode, report, stamp
 
 EXTENSIONS = {".avi": "avi", ".mkv": "matroska", ".mov": "mov", ".mp4": "mov", ".webm": "matroska"}
 """Extensions of videos, and FFmpeg's names of the formats."""
@@ -29,6 +30,8 @@ FRAMES = 32
 MAX_FRAMES = 9999
 """Files of frames have four digits."""
 
+FRAMES_FILE = "frames.json"
+"""Size and CRC-32 of each frame, beside them."""
 FRAMES_VERSION = 1
 """Raised when the same file would give other frames."""
 
@@ -58,8 +61,8 @@ def frames(path: Path, count: int | None, cache_dir: Path) -> list[Path]:
     """Return the files of a video's frames in order, PNG, decoding the video on the first call.
 
     They lie in `cache_dir/frames/<digest>/0001.png ...`, where the digest covers path, size and time of the file and
-    `count` (None: 32 frames, or all of a shorter video); the folder appears whole. Of two processes that ask at once, one
-    decodes and the other waits.
+    `count` (None: 32 frames, or all of a shorter video); the folder appears whole, with size and CRC-32 of each frame, and is
+    made again where one is missing or altered. Of two processes that ask at once, one decodes and the other waits.
 
     Raises:
         DataError: a video that cannot be read, is broken, truncated, of more than 8 bits or has fewer frames.
@@ -72,11 +75,26 @@ def frames(path: Path, count: int | None, cache_dir: Path) -> list[Path]:
     content = json.dumps([FRAMES_VERSION, str(path.resolve()), stat.st_size, stat.st_mtime_ns, count])
     digest = hashlib.sha256(content.encode()).hexdigest()
     folder = cache_dir / "frames" / digest
-    if not folder.is_dir():
+    if not _is_whole(folder):
         with lock(cache_dir, f"frames-{digest}"):
-            if not folder.is_dir():  # the process that held the lock has probably made it
+            if not _is_whole(folder):  # the process that held the lock has probably made it
                 _decode(path, count, folder)
     return sorted(folder.glob("*.png"))
+
+
+def _is_whole(folder: Path) -> bool:
+    """Return True if a folder of frames is there and as it was written; those of earlier versions list no checksums."""
+    if not folder.is_dir():
+        return False
+    if not (folder / FRAMES_FILE).exists():
+        return True
+    listed = load_record(folder / FRAMES_FILE).get("files")
+    if not isinstance(listed, dict):
+        return False
+    faults = [fault for name, expected in listed.items() if (fault := compare(folder / name, tuple(expected)))]
+    for fault in faults:
+        report(fault, "it is made again")
+    return not faults
 
 
 def _decode(path: Path, count: int | None, folder: Path) -> None:
@@ -89,6 +107,9 @@ def _decode(path: Path, count: int | None, folder: Path) -> None:
         part.mkdir(parents=True)
         for i, pixels in enumerate(_pick(path, count), 1):
             Image.fromarray(pixels).save(part / f"{i:04d}.png")
+        files = {file.name: stamp(file) for file in sorted(part.glob("*.png"))}
+        (part / FRAMES_FILE).write_text(encode({"files": files}), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)  # one that is not whole
         part.replace(folder)
     except OSError as error:
         raise unwritable(folder, error) from None

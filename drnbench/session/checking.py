@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from drnbench.datasets.video import FRAMES_FILE
 from drnbench.errors import DamagedError, UsageError
 from drnbench.models import on_demand
 from drnbench.outputs import stored_report
@@ -20,7 +21,17 @@ from drnbench.search import journal
 from drnbench.search.record import JOURNAL, lost_journal
 from drnbench.session.recording import set_damage_aside
 from drnbench.store import Damaged, Fault, Store, read_json, unit_files
-from drnbench.store.integrity import ALTERED, MISSING, SET_ASIDE, TRAILER, decode, reporting_to, set_aside, trailer
+from drnbench.store.integrity import (
+    ALTERED,
+    MISSING,
+    SET_ASIDE,
+    TRAILER,
+    compare,
+    decode,
+    reporting_to,
+    set_aside,
+    trailer,
+)
 from drnbench.store.leases import claim, leased
 
 UNIT = "`run` makes it again"
@@ -182,6 +193,7 @@ def _cache(store: Store) -> Iterator[_Finding]:
         ("pixels/*/*.npy", _trailer_fault),
         ("copies/keypoints-*/*/*", _trailer_fault),
         ("impulses/*.npz", _archive_fault),
+        ("frames/*/*.png", _frame_fault),
     ):
         for path in sorted(store.cache.glob(pattern)):
             if not path.name.startswith(".") and not SET_ASIDE.fullmatch(path.name) and (fault := reader(path)):
@@ -193,6 +205,11 @@ def _trailer_fault(path: Path) -> Fault | None:
     if trailer(content[:-TRAILER]) == bytes(content[-TRAILER:]):
         return None
     return Fault(path, ALTERED if content else "is empty")
+
+
+def _frame_fault(path: Path) -> Fault | None:
+    expected = ((read_json(path.parent / FRAMES_FILE) or {}).get("files") or {}).get(path.name)
+    return compare(path, tuple(expected)) if expected else None
 
 
 def _archive_fault(path: Path) -> Fault | None:

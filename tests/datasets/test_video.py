@@ -132,11 +132,28 @@ def test_a_video_is_decoded_once(tmp_path, store, opened):
     count = len(opened)
     assert fingerprint(f"{clip}@4", store) == first
     assert len(opened) == count
-    assert sorted(file.name for file in (store / "frames").glob("*/*")) == [f"000{i}.png" for i in (1, 2, 3, 4)]
+    assert sorted(file.name for file in (store / "frames").glob("*/*.png")) == [f"000{i}.png" for i in (1, 2, 3, 4)]
     shutil.rmtree(store)
     assert fingerprint(f"{clip}@4", store).digest == first.digest
     record(clip, 18)
     assert fingerprint(f"{clip}@4", store).digest != first.digest
+
+
+@pytest.mark.filterwarnings("ignore::drnbench.errors.DamageWarning")
+@pytest.mark.parametrize("damage", ["deleted", "emptied", "flipped", "deleted record"])
+def test_frames_that_are_not_whole_are_made_again(tmp_path, store, damage):
+    source = f"{record(tmp_path / 'clip.mp4')}@3"
+    whole = fingerprint(source, store).digest
+    path = next((store / "frames").glob("*/frames.json" if damage == "deleted record" else "*/0002.png"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    if damage.startswith("deleted"):
+        path.unlink()  # without a record: as earlier versions left it
+    else:
+        path.write_bytes(b"" if damage == "emptied" else content)
+    assert fingerprint(source, store).digest == whole
+    assert len(list((store / "frames").glob("*/*.png"))) == 3
+    assert path.exists() != (damage == "deleted record")
 
 
 def test_several_at_a_time_make_the_frames_once(tmp_path, store, opened):
