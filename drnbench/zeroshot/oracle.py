@@ -15,7 +15,7 @@ def check_given(method: str, kernel: Kernel) -> None:
     Raises:
         UsageError: which, and what to choose instead.
     """
-    instead = "choose kernel=bicubic, or kernelgan-zssr, which estimates it"
+    instead = "choose kernel=bicubic"
     if kernel.real:
         raise UsageError(f"{method} with kernel={GIVEN}: the degradation of 'real' images is not known; {instead}")
     if type(kernel).taps is Kernel.taps:
