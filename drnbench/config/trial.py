@@ -91,7 +91,7 @@ class Data(Frozen):
 
     source: str = Field(
         min_length=1,
-        description="photos/train, photos/unpaired, photos/test; a standard name (Set5); a folder; or several with +",
+        description="photos/train, photos/unpaired, photos/test, photos/more; a standard name (Set5); a folder; or several with +",
     )
     kernel: str = Field(
         "bicubic", description="degradation HR -> LR, such as bicubic, bd, bicubic:noise=5; real: the images are LR"
@@ -150,7 +150,11 @@ class Stage(Frozen):
         None, description="kernel of a known D of unpaired images; none: that of `unpaired`, an oracle"
     )
     dual_border: int = Field(0, ge=0, description="LR pixels at each edge of a patch that the dual loss leaves out")
-    dual_feats: int = Field(16, ge=1, description="channels of the dual networks")
+    dual_feats: int | None = Field(
+        None,
+        ge=1,
+        description="channels of the dual networks; none: the model's n_feats for level and chain, 16 for single",
+    )
     dual_of: Literal["shared", "own"] = Field(
         "shared", description="one D for pairs and unpaired images, or a D of its own for the unpaired domain"
     )

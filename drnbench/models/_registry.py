@@ -27,7 +27,8 @@ class Model:
         scales: scales it exists at; None for any.
         scheme: default scheme; None for a model that is not trained.
         multiscale: it has an output at each 2x level, as the per-level dual networks need.
-        sizes: defaults at a scale for the parameters of `make` whose default is None.
+        sizes: defaults at a scale for the parameters of `make` whose default is None; of a network with outputs at every
+            level also its `n_feats`, which the dual networks follow.
         files: parameters of `make` that name a file, such as published weights. The content of the file enters the keys,
             its path does not. Only for models that are not trained.
         packages: distributions beside torch and numpy that compute its output: of another version, results are stale.

@@ -37,7 +37,7 @@ def drn(scale: int, n_blocks: int | None = None, n_feats: int | None = None, tra
 
 
 @models.register("drn-compressed", "DRN-S without 30, 50 or 70 % of its channels, as its authors compressed it",
-          scales=(4, 8), scheme="paired", multiscale=True)  # fmt: skip
+          scales=(4, 8), scheme="paired", multiscale=True, sizes=_drn_s)  # fmt: skip
 def drn_compressed(scale: int, rate: Literal[30, 50, 70] = 30, train_mean: bool = True) -> nn.Module:
     """Build the network of Guo et al., whose channel numbers were searched for; it is trained from scratch here."""
     sizes = _drn_s(scale)

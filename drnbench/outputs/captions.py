@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from drnbench.evaluation import metrics
-from drnbench.outputs import failed_seeds, search_summary, wording
+from drnbench.outputs import failed_seeds, search_summary, verdicts, wording
 from drnbench.render import text
 from drnbench.render.spelling import cut
 from drnbench.results import labels
@@ -244,6 +244,16 @@ def _margins(scores: Scores, scored: list[Result]) -> list[str]:
     ]
 
 
+def _of_control(scored: list[Result]) -> list[str]:
+    """Return what share of the positive control's gain the significant gains are; [] where it is not detected."""
+    shares = [
+        f"{result.arm} {100 * result.of_control:.0f} % on {verdicts.in_metric(result.condition.label, result.metric)}"
+        for result in verdicts.by_gain(scored)
+        if result.of_control is not None and verdicts.of_control(result)
+    ]
+    return [f"Share of the positive control's gain: {labels.listing(shares, NAMED)}."] if shares else []
+
+
 def _unmarked(scored: list[Result]) -> str:
     """Write what a cell without a mark of equivalence is: undecided, where there is a margin."""
     compared = {result.metric: result for result in scored if result.difference is not None}
@@ -289,6 +299,7 @@ def _statistics(scores: Scores, scored: list[Result]) -> list[str]:
     if any(r.family and r.p_holm is None for r in scored):
         parts.append("Differences without variance have no p and are not starred.")
     parts += _margins(scores, scored)
+    parts += _of_control(scored)
     if any(scores.arm(result.arm).seedless and result.difference for result in scored):
         parts.append("Untrained methods have no seeds and are not tested.")
     return [*parts, emphasis(scores)]

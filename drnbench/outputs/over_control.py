@@ -65,6 +65,6 @@ def _against_control(scores: Scores, result: Result) -> Result | None:
         if pair is not None:
             higher = higher_is_better(result.metric)
             differences.append(difference(minus(*pair), higher_is_better=higher, alpha=scores.alpha))
-    results = [replace(result, difference=other) for other in differences if other is not None]
+    results = [replace(result, difference=other, control_gain=None) for other in differences if other is not None]
     # Of several controls, the hardest to exceed.
     return verdicts.by_gain(results)[-1] if results else None

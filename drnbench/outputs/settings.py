@@ -47,10 +47,23 @@ def _dual(configs: list[Config]) -> str:
     unpaired = [stage for config in configs for stage in config["stages"] if _scheme(config, stage) in UNPAIRED]
     lam, rho = _shared(stage["lam"] for stage in dual), _shared(stage["rho"] for stage in unpaired)
     parts = [f"{name}={text.shown(value)}" for name, value in (("λ", lam), ("ρ", rho)) if value is not None]
-    kind = _shared((stage["dual"], stage["dual_of"]) for stage in unpaired)
-    if kind is not None:
-        parts.append(f"D {kind[0]}, {'shared by both domains' if kind[1] == 'shared' else 'one of each domain'}")
+    own: dict[str, list[float]] = {}
+    for stage in unpaired:
+        own.setdefault(_kind(stage), []).append(stage["lam"])
+    different = lam is None and len(own) > 1 and all(_shared(weights) is not None for weights in own.values())
+    kinds = [f"{kind}{f' (λ={text.shown(weights[0])})' if different else ''}" for kind, weights in own.items()]
+    if len(kinds) == 1 or different:
+        parts.append("; ".join(kinds))
     return ", ".join(parts)
+
+
+def _kind(stage: Config) -> str:
+    """Write the kind of D of a stage with unpaired images, and which images it is applied to."""
+    kind, unpaired = stage["dual"], stage.get("unpaired_dual")
+    if unpaired in (None, kind):
+        own = stage["dual_of"] == "own" or kind == "known" or unpaired is not None
+        return f"D {kind}, {'one of each domain' if own else 'shared by both domains'}"
+    return f"D {kind} for pairs and {unpaired} for unpaired images"
 
 
 def _scheme(config: Config, stage: Config) -> str | None:

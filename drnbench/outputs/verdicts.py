@@ -219,7 +219,7 @@ def described(result: Result, baseline: str = "") -> str:
 def moved(result: Result, verdict: Verdict) -> str:
     """Write a difference as the gain or the loss of a verdict: `gains +0.213 dB [...]`, `loses 0.497 dB [0.395, 0.599]`."""
     assert result.difference is not None
-    d, style = result.difference, text.style(result.metric)
+    d, style, share = result.difference, text.style(result.metric), of_control(result)
     if d.mean < 0:  # the verb says the sign
         low, high = (None if end is None else -end for end in (d.high, d.low))
         between = (
@@ -227,8 +227,22 @@ def moved(result: Result, verdict: Verdict) -> str:
             if low is None or high is None
             else f" [{', '.join(text.number(x, style.delta_decimals) for x in (low, high))}]"
         )
-        return f"{VERBS[verdict, style.higher_is_better]} {text.number(-d.mean, style.delta_decimals)}{style.unit}{between}"
-    return f"{VERBS[verdict, style.higher_is_better]} {amount(result)}"
+        return f"{VERBS[verdict, style.higher_is_better]} {text.number(-d.mean, style.delta_decimals)}{style.unit}{between}{share}"
+    return f"{VERBS[verdict, style.higher_is_better]} {amount(result)}{share}"
+
+
+def of_control(result: Result) -> str:
+    """Write a gain as a share of the positive control's: `, 56 % of the control's +0.660 dB`.
+
+    Nothing where either is not one: a percentage of what may be zero means nothing.
+    """
+    share = result.of_control
+    if share is None or result.claim != "better" or interval_verdict(result) != "better":
+        return ""
+    assert result.control_gain is not None
+    style = text.style(result.metric)
+    whole = f"{text.signed(result.control_gain, style.delta_decimals)}{style.unit}"
+    return f", {100 * share:.0f} % of the control's {whole}"
 
 
 def sample(results: Sequence[Result]) -> str:

@@ -64,8 +64,8 @@ def _named(judged: Sequence[Result], verdict: Literal["better", "worse"], name: 
 
 
 def sized(result: Result, name: Name) -> str:
-    """Write `ρ=1 with −0.445 dB [...]`."""
-    return f"{name(result)} with {amount(result)}"
+    """Write `ρ=1 with −0.445 dB [...]`, a gain also as a share of the positive control's."""
+    return f"{name(result)} with {amount(result)}{verdicts.of_control(result)}"
 
 
 def ends(ordered: Sequence[Result], name: Name) -> str:
@@ -105,11 +105,14 @@ def oracle_sentence(scores: Scores) -> list[str]:
 
     Of arms that a search selects, `search_summary.selection` speaks.
     """
-    arms = [arm.name for arm in oracles(scores) if not (scores.oracle_kernels and arm.kind == "grid")]
-    if not arms:
-        return []
-    subject = f"{labels.listing(arms, NAMED)} {'is an oracle' if len(arms) == 1 else 'are oracles'}"
-    return [f"{subject}: trained on pairs under a kernel that the study takes as unknown."]
+    reasons: dict[str, list[str]] = {}
+    for arm in oracles(scores):
+        if not (scores.oracle_kernels and arm.kind == "grid"):
+            reasons.setdefault(scores.oracle_reason(arm), []).append(arm.name)
+    return [
+        f"{labels.listing(arms, NAMED)} {'is an oracle' if len(arms) == 1 else 'are oracles'}: {reason}."
+        for reason, arms in reasons.items()
+    ]
 
 
 def equal_to_hr(results: Iterable[Result]) -> list[str]:

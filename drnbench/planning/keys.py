@@ -29,7 +29,7 @@ from drnbench.planning.checks import (
 )
 from drnbench.planning.inputs import Inputs
 from drnbench.schemes import schemes
-from drnbench.schemes.dual import has_own_dual, operators, unpaired_kind
+from drnbench.schemes.dual import has_own_dual, operators, unpaired_kind, with_dual_feats
 
 SCHEME_FIELDS = frozenset(
     {"lam", "rho", "dual", "dual_feats", "dual_of", "dual_frozen", "dual_weights", "dual_kernel", "dual_border"}
@@ -175,7 +175,8 @@ class Keys:
 
     def _stage(self, declared: Stage, method: Resolved, scale: int, before: StageUnit | None) -> _StageTemplate:
         """Check a stage, and encode all of its key but the seed, the depth and the stage before."""
-        stage = declared.model_copy(update={"scheme": declared.scheme or method.scheme})
+        sizes = {**models.get(method.model).sizes(scale), **method.options}
+        stage = with_dual_feats(declared.model_copy(update={"scheme": declared.scheme or method.scheme}), sizes)
         with prefixed(f"{stage.name}: "):
             scheme = schemes.get(str(stage.scheme))
         check_stage(stage, scheme, method, scale, before.stage if before else None)

@@ -260,7 +260,7 @@ class Scores:
     def is_oracle(self, arm: Arm) -> bool:
         """Return True if an arm owes itself to HR images under a kernel that the study takes as unknown.
 
-        It was selected by such images in a search, or is trained on pairs of them.
+        It was selected by such images in a search, is trained on pairs of them, or on a D that is that kernel.
         """
         if arm.seedless or self.is_baseline(arm):
             return False
@@ -268,7 +268,13 @@ class Scores:
             return True
         condition = self.primary_of(arm)
         base = self.baseline_of(arm, condition) if condition is not None else None
-        return bool(_kernels(arm, "data") & _hidden(base)) if base is not None else False
+        return base is not None and bool((_kernels(arm, "data") | operator_kernels(arm)) & _hidden(base))
+
+    def oracle_reason(self, arm: Arm) -> str:
+        """Write the reason why an arm is an oracle, of one that no search selected."""
+        if operator_kernels(arm) & self.hidden_kernels and not _kernels(arm, "data") & self.hidden_kernels:
+            return "D is the true degradation of the unpaired images, which the study takes as unknown"
+        return "trained on pairs under a kernel that the study takes as unknown"
 
     @cached_property
     def hidden_kernels(self) -> frozenset[str]:
@@ -326,6 +332,16 @@ def _kernels(arm: Arm, images: str) -> frozenset[str]:
     """Return short names of the kernels of an arm's pairs (`data`) or unpaired images (`unpaired`)."""
     stages = arm.config["stages"] if arm.config is not None else []
     return frozenset(labels.kernel(stage[images]["kernel"]) for stage in stages if stage.get(images))
+
+
+def operator_kernels(arm: Arm) -> frozenset[str]:
+    """Return short names of the kernels of the known D that an arm applies to unpaired images."""
+    stages = arm.config["stages"] if arm.config is not None else []
+    return frozenset(
+        labels.kernel(stage.get("unpaired_dual_kernel") or stage["unpaired"]["kernel"])
+        for stage in stages
+        if stage.get("unpaired") and stage["rho"] > 0 and (stage.get("unpaired_dual") or stage["dual"]) == "known"
+    )
 
 
 def _hidden(arm: Arm) -> frozenset[str]:

@@ -17,6 +17,7 @@ from drnbench.results import families
 from drnbench.results.condition_names import ConditionNames
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.statistics import (
+    STAR_SEEDS,
     VERSION,
     Difference,
     Equivalence,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     "arm", "dataset", "kernel", "scale", "metric", "mean", "half_width", "n_seeds", "n_images",
     "delta", "delta_low", "delta_high", "p_holm", "won", "level", "family", "primary", "margin", "equivalence", "statistics",
-    "delta_seeds", "delta_images",
+    "delta_seeds", "delta_images", "of_control",
 )  # fmt: skip
 
 
@@ -61,6 +62,8 @@ class Result:
             the primary comparison; 0 where nothing is tested.
         primary: it is the one comparison that the study declares in advance.
         margin: within which the study calls a difference nothing; None where it declares none for the metric.
+        control_gain: mean difference of the positive control to the same baseline, on as many seeds and images; None where the
+            control is not compared, has under three seeds, or an interval that holds zero.
         equivalence: what two one-sided tests within the margin show, at 5 % for this cell alone; "" without a margin.
 
     """
@@ -85,6 +88,14 @@ class Result:
     primary: bool = False
     margin: float | None = None
     equivalence: Equivalence = ""
+    control_gain: float | None = None
+
+    @property
+    def of_control(self) -> float | None:
+        """The difference as a share of the positive control's; None where that is not detected."""
+        return (
+            None if self.control_gain is None or self.difference is None else self.difference.mean / self.control_gain
+        )
 
     @property
     def all_images(self) -> int:
@@ -223,8 +234,25 @@ def _judged(scores: Scores, results: Results) -> Results:
             primary=cell == primary,
             margin=margin,
             equivalence=equivalence(d, margin, higher_is_better=higher) if margin and d and cell in trained else "",
+            control_gain=_control_gain(scores, results, result) if cell in trained else None,
         )
     return judged
+
+
+def _control_gain(scores: Scores, results: Results, result: Result) -> float | None:
+    """Return the difference of the one positive control of an arm to the arm's baseline, where it is a detected gain."""
+    arm, d = scores.arm(result.arm), result.difference
+    base = scores.baseline_of(arm, result.condition)
+    controls = [] if scores.is_control(arm) else scores.controls_of(arm, result.condition)
+    if d is None or len(controls) != 1 or scores.baseline_of(controls[0], result.condition) is not base:
+        return None
+    control = results[controls[0].name, result.condition, result.metric].difference
+    if control is None or (control.seeds, control.images) != (d.seeds, d.images) or control.seeds < STAR_SEEDS:
+        return None
+    if control.low is None or control.high is None or control.level != "method":
+        return None
+    gained = control.low > 0 if higher_is_better(result.metric) else control.high < 0
+    return control.mean if gained else None
 
 
 def row(result: Result) -> list[object]:
@@ -234,7 +262,7 @@ def row(result: Result) -> list[object]:
         result.arm, *result.condition, result.metric, result.mean, result.half_width, result.n_seeds, result.n_images,
         d.mean if d else None, d.low if d else None, d.high if d else None, result.p_holm,
         d.won if d else None, d.level if d else None, result.family or None, "yes" if result.primary else None, result.margin,
-        result.equivalence or None, VERSION, d.seeds if d else None, d.images if d else None,
+        result.equivalence or None, VERSION, d.seeds if d else None, d.images if d else None, result.of_control,
     ]  # fmt: skip
 
 

@@ -16,6 +16,8 @@ from drnbench.schemes.base import Batch, Mix, Scheme, l1_sum
 from drnbench.schemes.supervised import primary_loss
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor, nn
 
 SHAPE = frozenset({"dual", "dual_feats", "dual_weights", "dual_frozen", "dual_kernel", "dual_border"})
@@ -24,6 +26,8 @@ OWN = frozenset({"unpaired_dual", "unpaired_dual_kernel", "unpaired_dual_frozen"
 """Fields of a D of their own for unpaired images."""
 NETWORKS = {"level": "dual", "chain": "dual", "single": "dual_single", "linear": "dual_linear", "known": "dual_known"}
 """Kinds of D, and the name of the network among those beside P."""
+SINGLE_FEATS = 16
+"""Channels of the single D in the authors' follow-up, whatever network it wraps."""
 
 
 @schemes.register("paired")
@@ -86,7 +90,7 @@ class Paired(Scheme):
         if kind == "linear":
             return on_demand.operator.learned(self.scale)
         make = on_demand.dual.DualSingle if kind == "single" else on_demand.dual.dual_per_level
-        return make(self.scale, self.stage.dual_feats)
+        return make(self.scale, self.stage.dual_feats or SINGLE_FEATS)
 
     @property
     def dual_name(self) -> str:
@@ -272,6 +276,23 @@ class Unpaired(Paired):
             if {k: v.shape for k, v in saved.items()} == {k: v.shape for k, v in network.state_dict().items()}:
                 network.load_state_dict(saved)
         return fresh
+
+
+def with_dual_feats(stage: Stage, sizes: Mapping[str, object]) -> Stage:
+    """Return the stage with the channels of its dual networks: as given, or those of the authors.
+
+    Their D for each 2x level has as many as the network's first layer, 8 for DRN-S at x8 and 20 for DRN-L at x4; their
+    single D has 16.
+
+    Args:
+        stage: as declared.
+        sizes: every option of the model.
+    """
+    if stage.dual_feats is not None:
+        return stage
+    per_level = bool({stage.dual, unpaired_kind(stage)} & {"level", "chain"})
+    feats = sizes.get("n_feats") if per_level else None
+    return stage.model_copy(update={"dual_feats": feats or SINGLE_FEATS})
 
 
 def unpaired_kind(stage: Stage) -> str:

@@ -40,6 +40,7 @@ def test_photographs_keep_their_order_and_are_there():
     assert names("photos/unpaired") == ["coins", "flower", "moon", "retina"]
     assert names("photos/test") == ["astronaut", "camera", "chelsea", "coffee", "rocket"]
     assert resolve("photos/test").label == "photos-test"
+    assert names("photos/more") == ["grace_hopper", "text"]
     every = [image.path for split in SPLITS for image in resolve(f"photos/{split}").images]
     assert all(path.is_file() for path in every)
     assert len(set(every)) == len(every)
@@ -106,7 +107,8 @@ def test_the_first_root_wins_and_several_are_searched(root, tmp_path, monkeypatc
     assert names("Set5") == ["a", "b"]
     assert names("Mine") == ["d"]
     assert [(dataset.name, dataset.images) for dataset in datasets()] == [
-        ("photos/train", 8), ("photos/unpaired", 4), ("photos/test", 5), ("Set5", 2), ("T91", 2), ("Mine", 1),
+        ("photos/train", 8), ("photos/unpaired", 4), ("photos/test", 5), ("photos/more", 2),
+        ("Set5", 2), ("T91", 2), ("Mine", 1),
     ]  # fmt: skip
 
 
@@ -253,7 +255,7 @@ def test_no_root_at_all(tmp_path, monkeypatch):
 
 def test_a_root_that_does_not_exist(tmp_path, monkeypatch):
     monkeypatch.setenv("DRNBENCH_DATA", str(tmp_path / "gone"))
-    assert [dataset.name for dataset in datasets()] == ["photos/train", "photos/unpaired", "photos/test"]
+    assert [dataset.name for dataset in datasets()] == ["photos/train", "photos/unpaired", "photos/test", "photos/more"]
     with pytest.raises(DataError, match="gone/Set5"):
         resolve("Set5")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -96,6 +97,23 @@ def test_an_arm_that_sees_pairs_of_the_unknown_kernel_is_an_oracle_where_it_is_n
     assert "**" not in row(table, "true pairs")
     with_control, _ = written(store, rho_study())
     assert "oracle" not in with_control.headline
+
+
+@pytest.mark.parametrize(
+    ("overrides", "oracle"),
+    [
+        ({"adapt.unpaired_dual": "known"}, True),
+        ({"adapt.dual": "known"}, True),
+        ({"adapt.unpaired_dual": "known", "adapt.unpaired_dual_kernel": "bd"}, True),
+        ({"adapt.unpaired_dual": "known", "adapt.unpaired_dual_kernel": "gaussian:sigma=1.0"}, False),
+        ({"adapt.unpaired_dual": "linear"}, False),
+    ],
+)
+def test_a_known_d_of_the_unknown_kernel_is_an_oracle(store: Store, overrides: dict[str, Any], oracle: bool) -> None:
+    arms = {"given": {"adapt.rho": 0.5, **overrides}}
+    made, table = written(store, rho_study(control=None, arms=arms))
+    words = "given is an oracle: D is the true degradation of the unpaired images, which the study takes as unknown."
+    assert (words in made.headline, words in table) == (oracle, oracle)
 
 
 def test_equivalence_and_the_declared_comparison_in_words(store: Store) -> None:

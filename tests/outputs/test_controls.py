@@ -63,6 +63,28 @@ def test_a_control_with_a_constant_gain_is_detected(store: Store) -> None:
     assert "equal images count half" in table
 
 
+@pytest.mark.parametrize("controlled", [2.0, 0.0])
+def test_gains_are_a_share_of_a_detected_controls(store: Store, controlled: float) -> None:
+    def half(arm: Any, kernel: str) -> float:
+        return {"ρ=0.3": 1.0, "true pairs": controlled}.get(arm.name, 0.0)
+
+    made, table = written(store, rho_study(primary={"adapt.rho": 0.3}), half)
+    sentence = re.search(r"ρ=0\.3 on .*? gains .*? dB \[.*?\], (\d+) % of the control's \+[12]\.\d+ dB", made.headline)
+    assert (sentence is not None) == (controlled > 0)
+    assert ("Share of the positive control's gain: ρ=0.3 " in table) == (controlled > 0)
+    summary = pd.read_csv(store.study("unpaired/quick") / "summary.csv").set_index(["arm", "kernel", "metric"])
+    shares = summary.loc[["ρ=0.3", "true pairs", "ρ=0"], "of_control"]
+    assert shares[["true pairs", "ρ=0"]].isna().all()
+    if sentence:
+        rows = summary.xs("bd", level="kernel").xs("psnr_y", level="metric")
+        share = rows.loc["ρ=0.3", "delta"] / rows.loc["true pairs", "delta"]
+        assert rows.loc["ρ=0.3", "of_control"] == pytest.approx(share)
+        assert sentence[1] == f"{100 * share:.0f}"
+    else:
+        assert "% of the control" not in made.headline
+        assert shares.isna().all()
+
+
 def test_an_arm_above_the_positive_control_is_said(store: Store) -> None:
     def beyond(arm: Any, kernel: str) -> float:
         return {"ρ=0.1": 3.0, "true pairs": 1.0}.get(arm.name, 0.0)

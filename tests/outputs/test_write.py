@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("unrendered")
 
 COLUMNS = (
     "arm,dataset,kernel,scale,metric,mean,half_width,n_seeds,n_images,delta,delta_low,delta_high,p_holm,"
-    "won,level,family,primary,margin,equivalence,statistics,delta_seeds,delta_images,"
+    "won,level,family,primary,margin,equivalence,statistics,delta_seeds,delta_images,of_control,"
     "confidence_percent,settings"
 )
 

@@ -2,6 +2,9 @@
 
 `tests/fixtures/keys.json` holds the keys of every study in every profile, over the sets of `tests/fixtures/make_sets.py`:
 study -> profile -> rows of arm, seed, keys of stages, key of the trial, digest of the keys of its evaluations.
+
+They were written when dual networks had 16 channels whatever the model. Since D follows the model (n_feats), a study finds
+them with `dual_feats` = 16; those of networks with n_feats = 16 also without.
 """
 
 from __future__ import annotations
@@ -27,8 +30,10 @@ CASES = [(study, profile) for study, profiles in FROZEN.items() for profile in p
 JPEGS = {
     "skimage/data": ("hubble_deep_field.jpg", "retina.jpg", "rocket.jpg"),
     "sklearn/datasets/images": ("china.jpg", "flower.jpg"),
+    "matplotlib/mpl-data/sample_data": ("grace_hopper.jpg",),
 }
-DECODED = "d14e0b74c1b7"
+CHANNELS = {"*.dual_feats": 16}
+DECODED = "050656c8364b"
 """Digest of the embedded JPEGs as Pillow decoded them when the keys were written down."""
 
 
@@ -86,5 +91,15 @@ def test_keys_are_what_they_were(study, profile, sets, store, decoded, monkeypat
     monkeypatch.setenv("DRNBENCH_DATA", os.pathsep.join(map(str, roots)))
     monkeypatch.setattr(Leaks, "check", lambda *_: None)  # takes most of the time, and no key depends on it
     monkeypatch.setenv("DRNBENCH_PACK_MB", "1e6")  # 3450 links to a few files need no room
-    plan = declare(REPOSITORY / "studies" / f"{study}.py", profile).plan(store)
+    plan = declare(REPOSITORY / "studies" / f"{study}.py", profile, CHANNELS).plan(store)
     assert rows(plan) == FROZEN[study][profile]
+
+
+@pytest.mark.parametrize(("profile", "equal"), [("small", True), ("quick", False)])
+def test_only_networks_of_other_widths_have_moved(profile, equal, sets, store, monkeypatch):
+    """lambda_sweep: n_feats is 16 in `small` and 8 in `quick`."""
+    monkeypatch.setenv("DRNBENCH_DATA", str(sets))
+    monkeypatch.setattr(Leaks, "check", lambda *_: None)
+    study = REPOSITORY / "studies" / "lambda_sweep.py"
+    declared = [declare(study, profile, channels).plan(store) for channels in ({}, CHANNELS)]
+    assert (rows(declared[0]) == rows(declared[1])) is equal

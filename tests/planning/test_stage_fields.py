@@ -54,14 +54,39 @@ def test_weights_count_by_content_and_not_by_path(keys, tmp_path):
 
 def test_dual_weights_count_by_content_and_are_held_against_the_stage(keys, tmp_path):
     torch.save([d.state_dict() for d in dual_per_level(2, 16)], tmp_path / "d.pt")
-    given = {"dual_weights": str(tmp_path / "d.pt")}
-    assert key(keys, stage(**given)) != key(keys, stage())
+    given = {"dual_weights": str(tmp_path / "d.pt"), "dual_feats": 16}
+    assert key(keys, stage(**given)) != key(keys, stage(dual_feats=16))
     assert key(keys, stage(**given, dual_frozen=True)) != key(keys, stage(**given))
     assert key(keys, stage(scheme="supervised", **given)) == key(keys, stage(scheme="supervised"))
     with pytest.raises(UsageError, match=r"here, s.dual_weights: .*16 channels, and 8 are wanted; set dual_feats = 16"):
-        key(keys, stage(**given, dual_feats=8))
+        key(keys, stage(**{**given, "dual_feats": 8}))
     with pytest.raises(UsageError, match="over 1 2x level"):
         key(keys, stage(**given), scale=4)
+
+
+def test_channels_of_d_follow_the_network_unless_they_are_given(keys):
+    def feats(method, scale, sizes, **fields):
+        declared = trial(stage(**fields, patch=64), method=method, model=sizes, scale=scale)
+        return keys.stages(declared, "here")[-1].stage.dual_feats
+
+    expected = {
+        ("drn-s", 4): 16,
+        ("drn-s", 8): 8,
+        ("drn-l", 4): 20,
+        ("drn-l", 8): 10,
+        ("drn-s50", 8): 8,
+        ("drn-s50", 4): 16,
+    }
+    for (method, scale), channels in expected.items():
+        assert feats(method, scale, {}) == channels
+        assert feats(method, scale, {}, dual="single") == 16
+    assert feats("drn", 4, {"n_blocks": 1, "n_feats": 6}) == 6
+    assert feats("edsr", 2, {"n_feats": 32}, dual="single", scheme="paired") == 16
+    unpaired = {"scheme": "unpaired", "rho": 0.5, "unpaired": Data("photos/unpaired", kernel="bd")}
+    assert feats("drn", 4, {"n_feats": 6}, dual="known", unpaired_dual="level", **unpaired) == 6
+    for sizes in ({"n_blocks": 1, "n_feats": 16}, {"n_blocks": 1, "n_feats": 6}):
+        written_out = stage(dual_feats=sizes["n_feats"])
+        assert key(keys, stage(), model=sizes) == key(keys, written_out, model=sizes)
 
 
 def test_impossible_stages_are_refused_with_their_path(keys, tmp_path):

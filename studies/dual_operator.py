@@ -1,0 +1,52 @@
+"""What should unpaired LR images be compared through: a learned D, one learned strided kernel, or the kernel itself?
+
+D is a convolutional network shared with the pairs (the paper's), one of the unpaired images' own, a linear operator of their own,
+each at the paper's ρ = 0.3, or the exact kernel (an oracle) at ρ = 1. That ρ, and its λ = 10 of `quick`, were chosen at gaussian
+σ=2 on three held-out training images (motorcycle, page, ihc; `holdout=3`), never by scores on test images. `small` and `paper` have
+λ = 0.1, 1, 3 and 10.
+"""
+
+from drnbench import Axis, Data, DualKernel, Evaluate, Ref, Stage, Study, Table, Trial
+
+kernels = ("gaussian:sigma=2.0", "gaussian:sigma=1.5", "anisotropic:sigma_x=3.0,sigma_y=1.0,angle=45")
+metrics = ["psnr_y", "dual_mae"]
+pretrain = Stage("pretrain", scheme="paired", data=Data("photos/train"), steps=600, batch=4, patch=64, lr=2e-3, validations=2)  # fmt: skip
+adapt = Stage("adapt", scheme="unpaired", rho=0.3, data=Data("photos/train"), patch=64, steps=160, lr=5e-4, validations=2,
+              unpaired=Data("photos/unpaired", kernel=kernels[0]), dual_border=2)  # fmt: skip
+own = {
+    "learned, shared": {},
+    "learned, own": {"adapt.dual_of": "own"},
+    "linear, own": {"adapt.unpaired_dual": "linear"},
+}
+
+
+def arms(learned: tuple[float, ...], exact: tuple[float, ...]) -> dict[str, dict[str, object]]:
+    """Return the values of the axis D: each operator at some λ, between the baseline and the control at the paper's λ."""
+    return {
+        "unadapted": {"adapt.rho": 0.0},
+        **{f"{name}, λ={lam:g}": {**fields, "adapt.lam": lam} for name, fields in own.items() for lam in learned},
+        **{f"exact, λ={lam:g}": {"adapt.unpaired_dual": "known", "adapt.rho": 1.0, "adapt.lam": lam} for lam in exact},
+        "true pairs": {"adapt.scheme": "paired", "adapt.rho": 0.0, "adapt.data.kernel": Ref("evaluate.0.kernel")},
+    }
+
+
+large = {"*.data.source": "BSDS200", "adapt.unpaired.source": "T91",
+         "evaluate": [Evaluate(s, metrics=metrics) for s in ("Set5", "B100")],
+         "axes": {"D": arms((0.1, 1.0, 3.0, 10.0), (0.1, 1.0, 3.0, 10.0))}}  # fmt: skip
+
+study = Study(
+    base=Trial(method="drn", model={"n_blocks": 1, "n_feats": 8}, scale=4, stages=[pretrain, adapt],
+               evaluate=[Evaluate("photos/test+photos/more", metrics=metrics)]),
+    axes=[
+        Axis("kernel", {k: {"adapt.unpaired.kernel": k, "evaluate.*.kernel": k} for k in kernels}),
+        Axis("D", arms((0.1,), (10.0,))),
+    ],
+    seeds=3, baseline={"D": "unadapted"}, control={"D": "true pairs"},
+    outputs=[Table(rows="D", columns="kernel"), DualKernel(x="kernel")],
+    profiles={
+        "small": {**large, "model": {"n_blocks": 4, "n_feats": 16}, "*.batch": 16, "pretrain.steps": 20_000, "adapt.steps": 5_000},
+        "paper": {**large, "method": "drn-s", "model": {}, "*.batch": 32, "*.patch": 384, "*.lr": 1e-4, "*.data.source": "DF2K",
+                  "adapt.unpaired.source": "BSDS200", "adapt.unpaired_patch": 320, "pretrain.steps": 1_000_000,
+                  "adapt.steps": 100_000},
+    },
+)  # fmt: skip
