@@ -1,7 +1,8 @@
-"""Captions of tables: what a reader must know to trust one."""
+"""Captions of tables, and the notes below them: what a reader must know to trust one."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
@@ -18,7 +19,9 @@ from drnbench.results.summary import Result
 NAMED = 4
 """So many arms or images are named; of more, their number."""
 LONGEST = 400
-"""Characters of a question, a reason or a list of names in a caption; report.html has the whole question."""
+"""Characters of a question, a reason or a list of names in notes; report.html has the whole question."""
+LINE = 120
+"""Characters of a table's caption, a line or two of a page."""
 ONE_SAMPLE = {
     "checkpoints": "over images: one seed, so it speaks of these checkpoints",
     "image": "over seeds: one test image, so nothing is starred, and it speaks of this image",
@@ -26,25 +29,43 @@ ONE_SAMPLE = {
 """The sample that is left of a difference, and what it speaks of, by the difference's level."""
 
 
-def caption(scores: Scores, shown: list[Result], *, by_scale: bool = False, extra: Iterable[str] = ()) -> str:
+def caption(scores: Scores) -> str:
+    """Return the caption of a table: the first sentence of the question, or the study's name where it asks none."""
+    return cut(_first_sentence(question(scores)), LINE)
+
+
+def rest_of_question(scores: Scores) -> str:
+    """Return the whole question where the caption has but a part of it; else ""."""
+    whole = question(scores)
+    return whole.removeprefix(caption(scores)).lstrip() if whole.startswith(caption(scores)) else whole
+
+
+def _first_sentence(words: str) -> str:
+    return re.split(r"(?<=[.?!])\s+(?=[A-Z])", words, maxsplit=1)[0]
+
+
+def notes(
+    scores: Scores, shown: list[Result], *, by_scale: bool = False, means_alone: bool = False, extra: Iterable[str] = ()
+) -> str:
     """Return what was measured, how, and what a star means.
 
     Args:
         scores: of the study.
         shown: the results in the table, also those without a score yet.
-        by_scale: the columns say the scale.
+        by_scale: the columns or rows say the scale.
+        means_alone: without intervals and differences, of which the marks alone are shown.
         extra: sentences that stand before the protocol.
 
     """
     scored = [result for result in shown if result.n_seeds]
     scales = sorted({result.condition.scale for result in shown})
     parts = [
-        question(scores),
+        rest_of_question(scores),
         _scored_on(shown, [] if by_scale else scales),
         *search_summary.caption(scores),
         *unfinished(scores),
-        *_intervals(scores, scored),
-        *_statistics(scores, scored),
+        *([] if means_alone else _intervals(scores, scored)),
+        *(_marks(scores, scored) if means_alone else _statistics(scores, scored)),
         _sizes(scores, scored),
         *(scores.plan.until.caption() if scores.plan.until else ()),
         *lost_images(scored),
@@ -272,6 +293,15 @@ def emphasis(scores: Scores) -> str:
     words = f"Bold, underlined: best and second best of a column; {labels.listing(outside)} do not compete."
     ties = "Ties, as printed, share a rank: two best leave no second."
     return " ".join([words, ties, *wording.oracle_sentence(scores)])
+
+
+def _marks(scores: Scores, scored: list[Result]) -> list[str]:
+    """Return what the marks of means are, whose differences are not shown."""
+    tested = [r for r in scored if r.family and r.difference and r.difference.seeds >= STAR_SEEDS]
+    if not tested:
+        return [emphasis(scores)]
+    words = f"* better, † worse than {scores.baseline_label}: {_tested(scores, scored)}"
+    return [f"{words}; differences and their intervals are in summary.csv.", emphasis(scores)]
 
 
 def _statistics(scores: Scores, scored: list[Result]) -> list[str]:

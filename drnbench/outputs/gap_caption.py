@@ -1,4 +1,4 @@
-"""Caption of the gap between training and test images, for its table and its figure."""
+"""Notes on the gap between training and test images, for its table and its figure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from drnbench.outputs.gap import Gap
 
 
-def caption(scores: Scores, output: Gap, gaps: Gaps, results: Results) -> str:
+def notes(scores: Scores, output: Gap, gaps: Gaps, results: Results) -> str:
     """Return the meaning of a gap, of its sign, and of its intervals."""
     metric = text.style(output.metric)
     sign = "Positive" if metric.higher_is_better else "Negative"
     trains, tests = ([getattr(gap, side) for gap in gaps.values()] for side in ("train", "test"))
     train, test = (", ".join(dict.fromkeys(condition.dataset for condition in side)) for side in (trains, tests))
     parts = [
-        captions.question(scores),
         f"Gap: {metric.label} on training images ({train}) minus {metric.label} on test images ({test}).",
         f"{sign}: better on the training images, which is overfitting as far as it exceeds the gap of bicubic on the",
         "same images; that one is the difference of the images alone.",

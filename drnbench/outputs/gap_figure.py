@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from drnbench.outputs import captions, gap_values
-from drnbench.outputs.gap_caption import caption
+from drnbench.outputs import gap_values
+from drnbench.outputs.gap_caption import notes
 from drnbench.render import lines, style, text, x_axis
 from drnbench.render.lines import Point
 from drnbench.render.style import GREY, CaptionedFigure
@@ -35,9 +35,7 @@ def draw(study: StudyResults, output: Gap) -> CaptionedFigure | None:
     style.label_rows(axes, f"gap in {s.axis_label}\ntraining − test images")
     style.legend(figure, style.legend_entries(axes))
     stem = text.path_slug(output.x)
-    words = f"Gap against {axis.title}. " + caption(scores, output, gaps, study.results).removeprefix(
-        captions.question(scores) if scores.plan.question else ""
-    )
+    words = f"Gap against {axis.title}. " + notes(scores, output, gaps, study.results)
     return CaptionedFigure(f"figure_gap_{text.slug(output.metric)}_{stem}", " ".join(words.split()), figure)
 
 

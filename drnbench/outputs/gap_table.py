@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from drnbench.outputs import gap_values
+from drnbench.outputs import captions, gap_values
 from drnbench.outputs.base import StudyResults
-from drnbench.outputs.gap_caption import caption
+from drnbench.outputs.gap_caption import notes
 from drnbench.outputs.gap_values import Gaps, GapValue
 from drnbench.outputs.table_columns import FilledColumn, filled_rows, label_columns, means, metric_head, span
 from drnbench.outputs.table_rows import Group, Line, skeleton
@@ -47,10 +47,11 @@ def captioned_table(study: StudyResults, output: Gap) -> CaptionedTable | None:
         columns += _columns(study, column, lines, output.metric, head, deltas=deltas)
     return CaptionedTable(
         f"gap_{text.path_slug(output.x)}",
-        caption(scores, output, gaps, study.results),
+        f"{captions.caption(scores)} Gap between training and test images.",
         tuple(column for column, _ in columns),
         filled_rows(columns, lines),
         _to_csv(gaps),
+        " ".join(filter(None, (captions.rest_of_question(scores), notes(scores, output, gaps, study.results)))),
     )
 
 

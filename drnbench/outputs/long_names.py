@@ -1,4 +1,4 @@
-"""Names of arms and axis values that are too long for a cell or a legend: shortened there, whole in the caption."""
+"""Names of arms and axis values that are too long for a cell or a legend: shortened there, whole in the notes or the caption."""
 
 from __future__ import annotations
 
@@ -32,15 +32,16 @@ def in_table(table: CaptionedTable, names: Names) -> CaptionedTable:
     cells = [entry.main for row in table.rows for entry in row.entries]
     cells += [words for column in table.columns for words in (column.header, column.group)]
     used = [name for name in names if any(name in words for words in cells)]
-    caption = _shorten(table.caption, {name: short for name, short in names.items() if len(name) > WHOLE})
+    endless = {name: short for name, short in names.items() if len(name) > WHOLE}
+    table = replace(table, caption=_shorten(table.caption, endless), notes=_shorten(table.notes, endless))
     if not used:
-        return replace(table, caption=caption)
+        return table
     columns = tuple(replace(c, header=_shorten(c.header, names), group=_shorten(c.group, names)) for c in table.columns)
     rows = tuple(
         Row(tuple(replace(e, main=_shorten(e.main, names)) for e in row.entries), row.rule) for row in table.rows
     )
-    caption = f"{caption} {_legend(used, names)}"
-    return replace(table, columns=columns, rows=rows, caption=caption, csv=table.to_csv())
+    notes = f"{table.notes} {_legend(used, names)}".lstrip()
+    return replace(table, columns=columns, rows=rows, notes=notes, csv=table.to_csv())
 
 
 def in_figure(figure: CaptionedFigure, names: Names) -> CaptionedFigure:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         gap_sentences,
         gap_table,
         heatmap_figure,
+        paper_table,
         pooled_table,
         report,
         score_table,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "compose", "curve_figure", "dual_kernel_figure", "dual_kernel_sentence", "gap_figure", "gap_macros", "gap_sentences",
-    "gap_table", "heatmap_figure", "pooled_table", "report", "score_table", "tradeoff_figure",
+    "gap_table", "heatmap_figure", "paper_table", "pooled_table", "report", "score_table", "tradeoff_figure",
 ]  # fmt: skip
 
 

@@ -39,7 +39,12 @@ def captioned_table(study: StudyResults) -> CaptionedTable | None:
         for cell, mean in zip(cells, means, strict=True)
     ]
     return CaptionedTable(
-        "pooled", _caption(study.scores, cells, ranked), tuple(columns), tuple(rows), _to_csv(cells, means)
+        "pooled",
+        f"{captions.caption(study.scores)} Over several test sets.",
+        tuple(columns),
+        tuple(rows),
+        _to_csv(cells, means),
+        _notes(study.scores, cells, ranked),
     )
 
 
@@ -87,13 +92,13 @@ def _rank(ranked: Sequence[Ranks], cell: Pooled) -> float | None:
     )
 
 
-def _caption(scores: Scores, cells: Sequence[Pooled], ranked: Sequence[Ranks]) -> str:
+def _notes(scores: Scores, cells: Sequence[Pooled], ranked: Sequence[Ranks]) -> str:
     tested = [cell for cell in cells if cell.p_holm is not None]
     starred = any(cell.difference.seeds >= STAR_SEEDS for cell in tested)
     differences = [cell.difference for cell in cells]
     conditions = dict.fromkeys(condition for cell in cells for condition in cell.setting.conditions)
     parts = [
-        captions.question(scores),
+        captions.rest_of_question(scores),
         f"Δ: mean paired difference to {scores.baseline_label} on each test set ({labels.listing(_names(list(conditions)))});",
         f"over all sets their mean, each set counting alike, with its {scores.confidence} interval over seeds and the",
         "images of every set.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from drnbench.outputs import published_columns, search_summary
 from drnbench.outputs.base import StudyResults
-from drnbench.outputs.captions import caption
+from drnbench.outputs.captions import caption, notes
 from drnbench.outputs.table import first_axis
 from drnbench.outputs.table_columns import (
     cost_column,
@@ -34,18 +34,22 @@ def captioned_table(table: Table, study: StudyResults) -> CaptionedTable:
     peers = published_peers(scores, frame, table.peers, table.metrics)
     costs = table.costs or search_summary.costs(scores, rows)
     cells = list(score_cells(study, frame, table.metrics, peers))
+    counts = seed_counts(study.results, frame.lines)
+    labelled = label_columns(scores, rows, frame.others, frame.lines, counts, peers)
+    alike = len({count.text for count, line in zip(counts, frame.lines, strict=True) if not line.seedless}) < 2
     columns = [
-        *label_columns(scores, rows, frame.others, frame.lines, seed_counts(study.results, frame.lines), peers),
-        *(column for part in cells for column in score_columns(scores, frame, part)),
+        *(labelled if table.seeds or not alike else labelled[:-1]),
+        *(column for part in cells for column in score_columns(scores, frame, part, table)),
         *(cost_column(study.costs, frame, cost, len(peers)) for cost in costs),
     ]
     shown = [result for part in cells for result in part.results if result is not None]
     sources = published_columns.sentences(number for part in cells for number in part.published if number)
-    words = caption(
+    words = notes(
         scores, shown, by_scale=bool(set(frame.across) & scores.scale_axes),
         extra=[*sources, *(DESCRIPTIONS[cost] for cost in costs)],
     )  # fmt: skip
     name = text.path_slug(rows) if rows else "arms"
     numbers = to_csv({(result.arm, result.condition, result.metric): result for result in shown})
     heads = tuple(column for column, _ in columns)
-    return CaptionedTable(name, words, heads, filled_rows(columns, frame.lines, len(peers)), numbers)
+    body = filled_rows(columns, frame.lines, len(peers))
+    return CaptionedTable(name, table.caption or caption(scores), heads, body, numbers, words, table.width)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -40,6 +40,19 @@ class Table(Output):
         (), description="published methods that get rows of their own, where the test sets have published numbers"
     )
 
+    layout: Literal["study", "paper"] = Field(
+        "study", description="paper: scale, method, costs, and the metrics of each test set in one cell, `PSNR / SSIM`"
+    )
+    delta: bool = Field(True, description="columns of differences to the baseline (layout study)")
+    half_width: bool = Field(True, description="half-widths of the means' intervals (layout study)")
+    seeds: bool = Field(True, description="a column of seeds, unless some differ or failed (layout study)")
+    won: bool = Field(True, description="columns of images won, where a margin is declared (layout study)")
+    published: bool = Field(True, description="columns of published numbers of the arms themselves (layout study)")
+    width: Literal["column", "page"] | None = Field(
+        None, description="of the LaTeX table: a column, or the page of a two-column paper; none: by its contents"
+    )
+    caption: str | None = Field(None, description="the line above the table; none: the study's question")
+
     def axes(self) -> list[str]:
         """See `OutputSpec`."""
         return [] if self.rows is None else [self.rows]
@@ -58,7 +71,8 @@ class Table(Output):
 
     def tables(self, study: StudyResults) -> Sequence[CaptionedTable]:
         """See `Output`."""
-        return [on_demand.score_table.captioned_table(self, study)]
+        tables = on_demand.paper_table if self.layout == "paper" else on_demand.score_table
+        return [tables.captioned_table(self, study)]
 
 
 def first_axis(scores: Scores) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from drnbench.config.outputs import Cost
 from drnbench.outputs import failed_seeds, published_columns
@@ -19,6 +19,9 @@ from drnbench.results.plan_record import AxisRecord
 from drnbench.results.ranking import different_images, on_the_same_seeds
 from drnbench.results.scores import Condition, Scores
 from drnbench.results.summary import Result, Results
+
+if TYPE_CHECKING:
+    from drnbench.outputs.table import Table
 
 
 class FilledColumn(NamedTuple):
@@ -98,20 +101,21 @@ def _metrics(scores: Scores, group: Group, wanted: Sequence[str]) -> list[str]:
     return [metric for metric in wanted if metric in metrics] or metrics
 
 
-def score_columns(scores: Scores, frame: Skeleton, cells: ScoreCells) -> Iterator[FilledColumn]:
-    """Yield the mean, published numbers, and the difference to the baseline."""
+def score_columns(scores: Scores, frame: Skeleton, cells: ScoreCells, shown: Table) -> Iterator[FilledColumn]:
+    """Yield the mean, published numbers, the difference to the baseline and images won, as far as a table shows them."""
     style, head = text.style(cells.metric), cells.group.head
     blank = [Entry()] * (len(cells.published) - len(cells.results))
-    yield FilledColumn(Column(metric_head(style), head), [*means(scores, cells.results, frame.lines, style), *blank])
-    if any(cells.published):
+    averages = means(scores, cells.results, frame.lines, style, half_widths=shown.half_width)
+    yield FilledColumn(Column(metric_head(style), head), [*averages, *blank])
+    if shown.published and any(cells.published):
         entries = [Entry() if number is None else Entry(number.text) for number in cells.published]
         yield FilledColumn(Column("published", head), entries)
     scored = [result for result in cells.results if result is not None]
-    if any(scores.baseline_of(scores.arm(r.arm), r.condition) for r in scored):
+    if shown.delta and any(scores.baseline_of(scores.arm(r.arm), r.condition) for r in scored):
         entries = [*(_delta(result, style) for result in cells.results), *blank]
         delta = metric_head(style, "Δ" if cells.leading else f"Δ {style.label}")
         yield FilledColumn(Column(f"{delta} [{scores.confidence}]", head), entries)
-        if any(result.margin for result in scored):
+        if shown.won and any(result.margin for result in scored):
             entries = [
                 Entry(f"{100 * r.difference.won:.0f} %") if r and r.difference else Entry() for r in cells.results
             ]
@@ -152,14 +156,19 @@ def metric_head(style: text.MetricStyle, quantity: str | None = None) -> str:
 
 
 def means(
-    scores: Scores, results: Sequence[Result | None], lines: Sequence[Line], style: text.MetricStyle
+    scores: Scores,
+    results: Sequence[Result | None],
+    lines: Sequence[Line],
+    style: text.MetricStyle,
+    *,
+    half_widths: bool = True,
 ) -> list[Entry]:
     """Return a column of means with half-widths: of each condition the best contender bold, the second underlined.
 
     Means over different images are not ranked, unless one is infinite, on all of its images, and neither are means over
     other seeds than most arms have.
     """
-    entries = [_mean(scores, result, style) for result in results]
+    entries = [_mean(scores, result, style, half_width=half_widths) for result in results]
     contenders: dict[Condition, dict[int, float]] = {}
     for n, (result, line) in enumerate(zip(results, lines, strict=True)):
         if result is not None and result.mean is not None and line.contends:
@@ -186,10 +195,10 @@ def means(
     return entries
 
 
-def _mean(scores: Scores, result: Result | None, style: text.MetricStyle) -> Entry:
+def _mean(scores: Scores, result: Result | None, style: text.MetricStyle, *, half_width: bool) -> Entry:
     if result is None or not result.n_seeds:
         return Entry()
-    half = f"± {text.number(result.half_width, style.decimals)}" if result.half_width is not None else ""
+    half = f"± {text.number(result.half_width, style.decimals)}" if half_width and result.half_width is not None else ""
     tables = (scores.tables.get((result.arm, result.condition, metric)) for metric in scores.metrics[result.condition])
     seeds, notes = max(len(table) for table in tables if table is not None), []
     # Another metric of the row, or another row, rests on all seeds or images.

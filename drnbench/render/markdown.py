@@ -9,6 +9,10 @@ from drnbench.render.text import plain
 
 
 def _cell(entry: Entry) -> str:
+    return " / ".join(map(_number, entry.parts))
+
+
+def _number(entry: Entry) -> str:
     main = _escape(entry.main)
     main = f"**{main}**" if entry.bold else f"<ins>{main}</ins>" if entry.underlined else main
     # A bare star would open emphasis.
@@ -36,15 +40,16 @@ def _grid(rows: list[list[str]], left: list[bool]) -> list[list[str]]:
 
 
 def render(table: CaptionedTable) -> str:
-    """Return caption and table; heads of groups stand in each column's head, since Markdown has no spans."""
+    """Return caption, table and notes; heads of groups stand in each column's head, since Markdown has no spans."""
     heads = [_escape(f"{c.group}: {c.header}" if c.group else c.header) for c in table.columns]
     left = [c.left for c in table.columns]
     rows = [heads, *([_cell(e) for e in row.entries] for row in table.rows)]
     lines = ["| " + " | ".join(row) + " |" for row in _grid(rows, left)]
     widths = [len(cell) for cell in _grid(rows, left)[0]]
     dashes = [":" + "-" * (w - 1) if is_left else "-" * (w - 1) + ":" for w, is_left in zip(widths, left, strict=True)]
-    caption = _escape(table.caption).replace("* better", "\\* better")
-    return "\n".join([caption, "", lines[0], "| " + " | ".join(dashes) + " |", *lines[1:], ""])
+    notes = ["", _escape(table.notes).replace("* better", "\\* better")] if table.notes else []
+    head = [_escape(table.caption).replace("*", "\\*"), ""] if table.caption else []
+    return "\n".join([*head, lines[0], "| " + " | ".join(dashes) + " |", *lines[1:], *notes, ""])
 
 
 def _emphasised(cell: str, entry: Entry) -> str:
@@ -89,9 +94,9 @@ def terminal(table: CaptionedTable) -> str:
 
 
 def _legend(table: CaptionedTable) -> list[str]:
-    """Return the sentences of the caption on the marks that the table has, as one line; [] without marks."""
+    """Return the sentences of the notes on the marks that the table has, as one line; [] without marks."""
     marks = {mark for row in table.rows for entry in row.entries for mark in entry.mark}
-    sentences = table.caption.rstrip(".").split(". ")
+    sentences = (table.notes or table.caption).rstrip(".").split(". ")
     words = [sentence for sentence in sentences if sentence[:2] in ("* ", "≈ ") and marks.intersection(sentence)]
     line = ". ".join(words).replace(" than it:", " than the baseline:").replace(" to it,", " to the baseline,")
     return [f"{plain(line)}."] if words else []

@@ -6,8 +6,8 @@ import csv
 import io
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,18 +65,30 @@ def by_metric(columns: Sequence[Column], group: Sequence[int]) -> list[list[int]
 
 @dataclass(frozen=True)
 class Entry:
-    """One cell: its main part (bold: best of its column, underlined: second best), a tail, and a mark (see `MARKS`)."""
+    """One cell: its main part (bold: best of its column, underlined: second best), a tail, and a mark (see `MARKS`).
+
+    Attributes:
+        joined: a second number of the cell, after a slash.
+
+    """
 
     main: str = EMPTY
     tail: str = ""
     mark: str = ""
     bold: bool = False
     underlined: bool = False
+    joined: Entry | None = None
 
     @property
     def text(self) -> str:
         """All of it, without weight."""
-        return self.main + (f" {self.tail}" if self.tail else "") + self.mark
+        own = self.main + (f" {self.tail}" if self.tail else "") + self.mark
+        return f"{own} / {self.joined.text}" if self.joined else own
+
+    @property
+    def parts(self) -> list[Entry]:
+        """The numbers of the cell, each without those joined to it."""
+        return [replace(self, joined=None), *(self.joined.parts if self.joined else [])]
 
 
 @dataclass(frozen=True)
@@ -92,7 +104,10 @@ class CaptionedTable:
     """A table ready to be rendered, with its file stem and caption.
 
     Attributes:
+        caption: one line, above the table.
         csv: its numbers in full precision; None: its cells, as they are written.
+        notes: sentences below the table: what was measured, how, and what its marks mean.
+        width: of the LaTeX table: a column, or the page of a two-column paper; None: by its contents.
 
     """
 
@@ -101,6 +116,8 @@ class CaptionedTable:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     csv: str | None = None
+    notes: str = ""
+    width: Literal["column", "page"] | None = None
 
     @classmethod
     def plain(cls, name: str, caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> CaptionedTable:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,3 +92,8 @@ def written(
 
 def row(table: str, label: str) -> str:
     return next(line for line in table.splitlines() if line.startswith(f"| {label} "))
+
+
+def notes_of(table: Path) -> str:
+    """The notes below a table in Markdown."""
+    return re.split(r"\n\n(?!\|)", table.read_text(encoding="utf-8"), maxsplit=1)[1].partition("\n[//]")[0]

@@ -15,7 +15,7 @@ from drnbench.outputs.stored_report import current
 from drnbench.store import Store
 from drnbench.tracking import names
 from tests.fake_store import fill, plan_of
-from tests.outputs.conftest import gain, rho_study
+from tests.outputs.conftest import gain, notes_of, rho_study
 
 TEXTS = {
     "a word of 2,500 letters": "a" * 2500, "25 lines": "does it run, say? " * 140, "ideographs": "中文" * 300,
@@ -67,7 +67,7 @@ def test_a_long_question_is_cut_at_a_word_in_captions_and_whole_in_the_page(stor
     fill(store, plan_of(rho_study(), question=question.strip()), gain)
     report.write(store, "unpaired")
     folder = store.study("unpaired/quick")
-    caption = (folder / "table_rho.md").read_text().splitlines()[0]
+    caption = notes_of(folder / "table_rho.md")
     assert re.search(r"(say\?|run|it|or|not|Does)…", caption)
     assert len(caption) < 2500
     assert question.strip() in (folder / "report.html").read_text()

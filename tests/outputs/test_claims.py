@@ -15,7 +15,7 @@ from drnbench.outputs import report
 from drnbench.planning import PlannedTrial
 from drnbench.store import Store, read_json, write_json
 from tests.fake_store import base, fill, plan_of
-from tests.outputs.conftest import gain, rho_study, row, written
+from tests.outputs.conftest import gain, notes_of, rho_study, row, written
 from tests.outputs.shapes import gap_study
 
 pytestmark = pytest.mark.usefixtures("unrendered")
@@ -203,7 +203,7 @@ def test_the_table_of_a_terminal_explains_its_marks(store: Store) -> None:
 def test_the_caption_of_pooled_differences_names_family_and_sets(store: Store) -> None:
     sets = [Evaluate(name, metrics=("psnr_y",)) for name in ("photos/test", "Set5")]
     written(store, rho_study(base=base(evaluate=sets), control=None, arms={}))
-    caption = (store.study("unpaired/quick") / "table_pooled.md").read_text(encoding="utf-8").partition("\n| ")[0]
+    caption = notes_of(store.study("unpaired/quick") / "table_pooled.md")
     assert "on each test set (photos-test and Set5)" in caption
     assert "over the 3 tested rows of this table. Untrained methods have no seeds and are not tested." in caption
 

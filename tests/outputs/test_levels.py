@@ -18,7 +18,7 @@ from drnbench.config.study import Study
 from drnbench.outputs import report
 from drnbench.store import Store
 from tests.fake_store import fill, plan_of
-from tests.outputs.conftest import gain, rho_study
+from tests.outputs.conftest import gain, notes_of, rho_study
 from tests.outputs.shapes import dual_study, gap_study
 from tests.results.test_pooled import SETS
 from tests.results.test_pooled import study as pooled_study
@@ -89,7 +89,7 @@ def test_one_level_is_named_in_every_file(store: Store, name: str, level: str) -
 @pytest.mark.parametrize(("level", "tests"), [("97", "2 %"), ("95", "5 %")])
 def test_the_level_of_tests_is_named_beside_p(store: Store, level: str, tests: str) -> None:
     folder = written(store, STUDIES["sweep"](seeds=SEEDS[level]))
-    caption = next(iter(folder.glob("table_*.md"))).read_text(encoding="utf-8").split("\n")[0]
+    caption = notes_of(next(iter(folder.glob("table_*.md"))))
     assert f"one-sided tests at {tests}" in caption
     assert ("tests are at 2 %" in caption) == (level == "97")
     page = (folder / "report.html").read_text(encoding="utf-8")

@@ -19,6 +19,7 @@ from drnbench.search import Float, Maximise, Minimise, Search, Steps
 from drnbench.search.resolve import expanded, resolve_search
 from drnbench.store import Store, write_json
 from tests.fake_store import base, fill, plan_of
+from tests.outputs.conftest import notes_of
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
@@ -115,7 +116,7 @@ def test_the_table_claims_what_fresh_seeds_say_and_names_how_it_was_found(store:
     )
     assert "fresh seeds (2–4) on images that the search did not look at" in written.headline
     assert "winner gains" in written.headline
-    caption = (store.study("unpaired/quick") / "table_search.md").read_text(encoding="utf-8").splitlines()[0]
+    caption = notes_of(store.study("unpaired/quick") / "table_search.md")
     assert "default: λ=0.1, ρ=0.3; winner: λ=0.03, ρ=0.4." in caption
     assert "TPESampler(multivariate=True)" in caption
     assert "run again with seeds 2–4, which no candidate had" in caption

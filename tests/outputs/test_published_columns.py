@@ -51,8 +51,8 @@ def test_published_numbers_stand_beside_ours(store: Store) -> None:
         ("", "RCAN"): "32.63",
     } | {("", "own sizes"): "–"}  # fmt: skip
     assert body.rows[-1].rule
-    assert "guoyongcs/DRC" in body.caption
-    assert "in no test" in body.caption
+    assert "guoyongcs/DRC" in body.notes
+    assert "in no test" in body.notes
 
 
 @pytest.mark.parametrize(

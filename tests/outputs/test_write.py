@@ -16,7 +16,7 @@ from drnbench.errors import UsageError
 from drnbench.outputs import report, stored_report
 from drnbench.store import Status, Store
 from tests.fake_store import base, fill, plan_of, value
-from tests.outputs.conftest import gain, rho_study
+from tests.outputs.conftest import gain, notes_of, rho_study
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
@@ -245,7 +245,7 @@ def test_a_current_report_is_found_and_an_outdated_one_is_not(filled: Store) -> 
 def test_a_caption_says_what_few_seeds_and_one_image_leave(store: Store) -> None:
     fill(store, plan_of(rho_study()), gain, done=lambda t: t.arm.name != "ρ=1" or t.trial.seed < 2)
     report.write(store, "unpaired")
-    caption = (store.study("unpaired/quick") / "table_rho.md").read_text().split("\n")[0]
+    caption = notes_of(store.study("unpaired/quick") / "table_rho.md")
     assert "Arms with fewer than 3 common seeds are not starred" in caption
     assert "over the 16 differences of the table" in caption
     fill(store, plan_of(rho_study()), gain, change=lambda trial, rows: rows[rows["image"] == "img00"])
