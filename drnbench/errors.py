@@ -220,13 +220,14 @@ def keep_traceback(error: BaseException) -> Path | None:
 
     head = f"drnbench {_version()}, Python {sys.version.split()[0]}, {sys.platform}\n"
     text = head + redacted("".join(traceback.format_exception(error)))
+    prefix = f"drnbench-fault-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-"
     for folder in (tempfile.gettempdir, Path.cwd):
         with contextlib.suppress(OSError):
-            path = Path(folder()) / f"drnbench-fault-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
-            # "x": in a folder that others write to, the name may be a link of theirs.
-            with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            # A name of its own: two faults of one second stay two, and no link of somebody else is followed.
+            handle, name = tempfile.mkstemp(prefix=prefix, suffix=".txt", dir=str(folder()))
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
-            return path
+            return Path(name)
     return None
 
 
