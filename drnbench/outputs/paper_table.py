@@ -84,7 +84,8 @@ def _lines(scores: Scores, scale: int) -> list[Line]:
     for arm in scores.arms:
         conditions = frozenset(condition for condition in arm.conditions if condition.scale == scale)
         if conditions:
-            lines.append(Line([_name(scores, arm)], [arm], arm.kind, (scale,), conditions, scores.is_contender(arm)))
+            kind = next(kind for kind in KINDS if kind == arm.kind)
+            lines.append(Line([_name(scores, arm)], [arm], kind, (scale,), conditions, scores.is_contender(arm)))
     return sorted(lines, key=lambda line: KINDS.index(line.kind))
 
 

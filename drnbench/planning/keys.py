@@ -146,8 +146,9 @@ class Keys:
         texts = (evaluate.model_dump_json() for evaluate in trial.evaluate)
         alike = (trial.protocol.model_dump_json(), trial.scale, dual, *texts)
         for i, evaluate in enumerate(trial.evaluate):
-            with prefixed(f"{where}, evaluate.{i}.kernel: "):
-                check_zero_shot(method, evaluate.kernel)
+            for single in self._each(evaluate, trial, f"{where}, evaluate.{i}"):
+                with prefixed(f"{where}, evaluate.{i}.kernel: "):
+                    check_zero_shot(method, str(single.kernel))
         if alike not in self._evaluations:
             with prefixed(f"{where}, "):
                 self._evaluations[alike] = [
