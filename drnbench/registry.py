@@ -1,4 +1,4 @@
-"""One small registry class for everything that can be added: models, schemes, kernels, metrics, outputs, executors.
+"""One small registry class for everything that can be added: models, schemes, kernels, metrics, losses, outputs, executors.
 
 A built-in lives in a module named in `home`; another package adds one through the entry-point group. Both
 register in one idiom, and nothing is imported before a name is asked for:

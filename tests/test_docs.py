@@ -35,7 +35,9 @@ def test_files_and_modules_that_are_named_exist(page):
     paths = re.findall(r"`((?:drnbench|studies|tests|docs)/[\w./*<>-]*)", TEXTS[page])
     assert [path for path in paths if "<" not in path and not list(REPOSITORY.glob(path.rstrip("/")))] == []
     for name in set(re.findall(r"`(drnbench(?:\.\w+)+)`", TEXTS[page])):
-        groups = {f"drnbench.{kind}" for kind in ("models", "schemes", "kernels", "metrics", "outputs", "executors")}
+        groups = {
+            f"drnbench.{kind}" for kind in ("models", "schemes", "kernels", "metrics", "losses", "outputs", "executors")
+        }
         if name not in groups:
             assert resolved(name), name
 

@@ -18,6 +18,7 @@ from drnbench.models import methods, models, on_demand
 from drnbench.outputs import outputs
 from drnbench.registry import Registry
 from drnbench.schemes import schemes
+from drnbench.schemes.losses import losses
 
 Rows = Iterable[tuple[str, str]]
 
@@ -79,8 +80,8 @@ def _studies() -> Rows:
 
 KINDS: dict[str, Callable[[], Rows]] = {
     "methods": _methods, "models": lambda: _summaries(models), "schemes": lambda: _summaries(schemes),
-    "kernels": lambda: _summaries(kernels), "datasets": _datasets, "metrics": _metrics, "outputs": _outputs,
-    "executors": lambda: _summaries(executors), "studies": _studies, "costs": _costs,
+    "losses": lambda: _summaries(losses), "kernels": lambda: _summaries(kernels), "datasets": _datasets, "metrics": _metrics,
+    "outputs": _outputs, "executors": lambda: _summaries(executors), "studies": _studies, "costs": _costs,
 }  # fmt: skip
 SLOW = {"costs"}
 """Kinds that are measured while one waits: shown where they are named, not with all the others."""

@@ -19,6 +19,7 @@ from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import estimate_run, images_size, trial_seconds
 from drnbench.planning.power import LIMIT, POWER, images_needed, outlook, seeds_needed, t_power
 from drnbench.render.terminal import columns, size
+from drnbench.results.recipes import recipe_lines
 from drnbench.results.statistics import STAR_SEEDS
 from drnbench.session.declared import declare, read_overrides
 from drnbench.session.items import todo, unscored
@@ -62,6 +63,8 @@ def show(
     lines += [
         f"excluded: {arm.name}, seed {seed}: {reason}" for arm in study.arms for seed, reason in arm.excluded.items()
     ]
+    declared = ((t.arm.name, stage.model_dump()) for t in plan.trials for stage in t.trial.stages)
+    lines += [f"recipe: {line}" for line in recipe_lines(declared)]
     folders = [store.stage(key) for key, node in plan.stages.items() if node.state == "running"]
     folders += [store.trial(trial.unit.key) for trial in plan.trials if trial.state == "running"]
     seen = {folder.name: store.last_seen(folder)[0] for folder in folders}

@@ -1,4 +1,4 @@
-"""Paths into a trial: `adapt.rho`, `*.steps`, `model.n_feats`, `evaluate.*.crop`, `scale`, `stages`.
+"""Paths into a trial: `adapt.rho`, `*.steps`, `adapt.loss.fft`, `model.n_feats`, `evaluate.*.crop`, `scale`, `stages`.
 
 The first word is a stage's name, `*` for every stage, or a field of the trial. `stages` takes the names of the declared
 stages that are used, in order. Overrides change the dictionary of a trial, which is then validated as a whole, so a wrong
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from drnbench.config.loss import loss_terms
 from drnbench.config.plain import plain
 from drnbench.config.trial import Data, Evaluate, Stage, Trial, explain
 from drnbench.errors import UsageError, nearest
@@ -146,6 +147,12 @@ def _field(raw: dict[str, Any], path: str, value: Any, model: type[BaseModel], f
     head, _, rest = path.partition(".")
     if head == "options" and rest and model is Stage:
         raw["options"] = {**raw["options"], rest: value}
+        return
+    if head == "loss" and rest and model is Stage:
+        try:
+            raw["loss"] = {**loss_terms(raw["loss"]), rest: value}
+        except ValueError as error:
+            raise UsageError(f"{where}: {full}: {error}") from error
         return
     if head not in model.model_fields:
         raise UsageError(f"{where}: no such path {full!r}: {nearest(head, model.model_fields)}")

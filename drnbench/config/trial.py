@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.fields import FieldInfo
 
 from drnbench.config.kernel_sets import kernels_of
+from drnbench.config.loss import loss_terms, loss_text
 from drnbench.config.plain import PlainArguments
 from drnbench.config.protocol import Protocol
 from drnbench.errors import UsageError, nearest
@@ -23,6 +24,8 @@ Dual = Literal["level", "chain", "single", "linear", "known"]
 Fraction01 = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+StepsOrShare = Annotated[int, Field(ge=0)] | NonNegative
+"""A number of steps, or below 1 a share of the steps of the stage."""
 
 
 class _OneLineErrors(PlainArguments):
@@ -130,11 +133,36 @@ class Stage(Frozen):
     )
     lr: Positive = Field(1e-4, description="learning rate at the first step (Adam)")
     lr_min: NonNegative = Field(1e-7, description="learning rate at the end of the cosine")
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="learning rate over the stage")
+    schedule: Literal["cosine", "constant", "multistep"] = Field(
+        "cosine", description="learning rate over the stage; multistep: times `gamma` from each milestone on"
+    )
+    milestones: Annotated[tuple[Annotated[int, Field(ge=1)] | Positive, ...], Field(strict=False)] = Field(
+        (), description="steps of the multistep schedule, or below 1 shares of the stage: (0.5, 0.75)"
+    )
+    gamma: float = Field(0.5, gt=0, lt=1, description="factor of the learning rate at each milestone")
+    warmup: StepsOrShare = Field(
+        0,
+        description="steps, or below 1 a share of the stage, over which the learning rate of the schedule rises linearly",
+    )
+    optimiser: Literal["adam", "adamw"] = Field("adam", description="adamw: Adam with decoupled weight decay")
+    weight_decay: NonNegative | None = Field(None, description="of adamw, on every trained parameter; none: 0.01")
     betas: Annotated[tuple[Fraction01, Fraction01], Field(strict=False)] = Field(
         (0.9, 0.999), description="Adam's betas"
     )
     eps: Positive = Field(1e-8, description="Adam's epsilon")
+    clip_norm: Positive | None = Field(None, description="largest L2 norm of the gradient of each network; none: any")
+    clip_value: Positive | None = Field(None, description="largest magnitude of each entry of a gradient; none: any")
+    ema: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = Field(
+        0.0, description="decay of an exponential moving average of P's weights, such as 0.999; 0: none"
+    )
+    score_ema: bool = Field(
+        True, description="the averaged weights are validated, scored and continued; otherwise those of the last step"
+    )
+    loss: str = Field(
+        "l1",
+        description='primary loss, of P against HR: losses with weights, "l1+0.05*fft" or {"l1": 1, "fft": 0.05}; '
+        "`list losses` names them",
+    )
     lam: NonNegative = Field(0.1, description="λ, weight of the dual regression loss")
     rho: Fraction01 = Field(0.0, description="ρ, share of unpaired LR images in a batch")
     dual: Dual = Field(
@@ -184,12 +212,22 @@ class Stage(Frozen):
     def __init__(self, name: str, **fields: Any) -> None:
         super().__init__(**{"name": name, **fields})
 
+    @property
+    def effective_weight_decay(self) -> float:
+        """The weight decay: 0 with Adam."""
+        return 0.0 if self.optimiser == "adam" else 0.01 if self.weight_decay is None else self.weight_decay
+
     @field_validator("name")
     @classmethod
     def _not_a_field(cls, name: str) -> str:
         if name in {"method", "model", "scale", "stages", "evaluate", "protocol", "seed", "seeds"}:
             raise ValueError(f"a stage cannot be called {name!r}: override paths use that word")
         return name
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _as_text(cls, loss: Any) -> str:
+        return loss_text(loss_terms(loss))
 
 
 class Evaluate(Frozen):

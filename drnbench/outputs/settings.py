@@ -7,6 +7,7 @@ from typing import Any
 
 from drnbench.models import methods
 from drnbench.render import text
+from drnbench.results.recipes import recipe
 from drnbench.results.scores import Scores
 
 LAMBDA = frozenset({"paired", "unpaired"})
@@ -20,7 +21,7 @@ def sentence(scores: Scores) -> str:
     configs = [arm.config for arm in scores.arms if not arm.seedless and arm.config is not None]
     if not configs:
         return ""
-    parts = [_network(configs), _budget(configs), _dual(configs)]
+    parts = [_network(configs), _budget(configs), _recipes(configs), _dual(configs)]
     setting = scores.plan.settings.text
     return f"{setting[0].upper()}{setting[1:]}: {'; '.join(part for part in parts if part)}."
 
@@ -39,6 +40,14 @@ def _budget(configs: list[Config]) -> str:
         for stage in config["stages"]:
             steps.setdefault(stage["name"], set()).add(stage["steps"])
     return ", ".join(f"{name} {text.span(sorted(counts), 'step')}" for name, counts in steps.items())
+
+
+def _recipes(configs: list[Config]) -> str:
+    """Write the recipes of training that all arms share and that are not the default."""
+    stages = [stage for config in configs for stage in config["stages"]]
+    names = dict.fromkeys(stage["name"] for stage in stages)
+    shared = {name: _shared(recipe(stage) for stage in stages if stage["name"] == name) for name in names}
+    return ", ".join(f"{name} with {words}" for name, words in shared.items() if words)
 
 
 def _dual(configs: list[Config]) -> str:

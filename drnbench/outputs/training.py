@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SHARED = "shared by several arms"
 VALIDATION = "val_"
+PART = "primary/"
+RATE = "lr"
 
 
 def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
@@ -104,14 +106,17 @@ def _histories(scores: Scores, store: Store) -> pd.DataFrame | None:
 
 
 def _curves(frame: pd.DataFrame) -> list[str]:
-    """Return the names of the curves that are shown: the total loss, then validation."""
+    """Return the names of the curves that are shown: the total loss, parts of the primary loss, learning rate, validation."""
     names = set(frame["name"])
-    return [*({"total"} & names), *sorted(name for name in names if name.startswith(VALIDATION))]
+    parts, validations = (sorted(name for name in names if name.startswith(p)) for p in (PART, VALIDATION))
+    return [name for name in ("total", *parts, RATE, *validations) if name in names]
 
 
 def _label(name: str) -> str:
+    if name == RATE:
+        return "learning rate"
     if not name.startswith(VALIDATION):
-        return f"training loss ({name})"
+        return f"training loss ({name.removeprefix(PART)})"
     metric, _, kernel = name.removeprefix(VALIDATION).partition("/")
     return f"validation {text.style(metric).axis_label}" + (f"\n{labels.kernel(kernel)}" if kernel else "")
 

@@ -15,7 +15,7 @@ from drnbench.planning.graph import Plan, PlannedTrial, StageNode
 from drnbench.planning.inputs import Inputs
 from drnbench.planning.keys import Keys
 from drnbench.planning.leaks import Leaks
-from drnbench.schemes import schemes
+from drnbench.schemes import losses, schemes
 from drnbench.store import Store, is_scored, read_json
 from drnbench.store.environment import SIGNATURE, count_signatures
 from drnbench.store.integrity import Fault, report
@@ -61,6 +61,8 @@ def make(study: Expanded, store: Store, inputs: Inputs | None = None) -> Plan:
         output.check(trials, study.name)
     for name in sorted({e.metric for t in trials for e in t.unit.wanted if e.key in t.missing}):
         metrics.get(name).check_available()
+    for loss, name in {n.unit.stage.loss: n.unit.stage.name for n in stages.values() if n.state != "done"}.items():
+        losses.check_available(loss, f"{study.name}, {name}")
     warnings = [*keys.displaced, *_warnings(stages, trials, records), *leaks.warnings, *_absent(keys.inputs, stages)]
     plan = Plan(study, trials, stages, warnings, keys.displaced)
     plan.overlap, plan.images_left_out = leaks.overlap, leaks.left_out

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from drnbench.config.trial import Data, Evaluate, Stage, Trial
@@ -18,6 +19,7 @@ from drnbench.evaluation.metric import Metric
 from drnbench.models import models
 from drnbench.models.methods import Resolved
 from drnbench.schemes.base import Scheme
+from drnbench.training.schedule import position
 from drnbench.zeroshot.oracle import GIVEN, check_given
 
 
@@ -58,6 +60,34 @@ def check_stage(stage: Stage, scheme: type[Scheme], method: Resolved, scale: int
         )
     if stage.patch % scale:
         raise UsageError(f"{stage.name}.patch: {stage.patch} is not a multiple of the scale {scale}")
+    for fault in filter(None, (_milestones_fault(stage), *_recipe_faults(stage))):
+        raise UsageError(f"{stage.name}.{fault}")
+
+
+def _milestones_fault(stage: Stage) -> str:
+    if stage.schedule != "multistep":
+        return "milestones: they belong to schedule = 'multistep'" if stage.milestones else ""
+    positions = [position(milestone, stage.steps) for milestone in stage.milestones]
+    if not positions:
+        return "milestones: the multistep schedule needs some, in steps or as shares of the stage: (0.5, 0.75)"
+    if any(a >= b for a, b in pairwise(positions)):
+        return f"milestones: each must lie after the one before it (got {', '.join(map(str, stage.milestones))})"
+    if positions[-1] >= stage.steps:
+        return f"milestones: step {positions[-1]} is not reached in the {stage.steps} steps of the stage"
+    return ""
+
+
+def _recipe_faults(stage: Stage) -> Iterator[str]:
+    for field, values in (("milestones", stage.milestones), ("warmup", (stage.warmup,))):
+        for value in values:
+            if value >= 1 and value != int(value):
+                yield f"{field}: {value:g} is neither a whole number of steps nor a share of the stage, below 1"
+    if stage.warmup > stage.steps:
+        yield f"warmup: {stage.warmup:g} steps are more than the {stage.steps} of the stage"
+    if stage.weight_decay is not None and stage.optimiser != "adamw":
+        yield "weight_decay: it belongs to optimiser = 'adamw'"
+    if stage.clip_norm is not None and stage.clip_value is not None:
+        yield "clip_value: gradients are clipped by norm or by value; leave one of the two out"
 
 
 def check_zero_shot(method: Resolved, kernel: str) -> None:

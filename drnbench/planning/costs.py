@@ -70,15 +70,15 @@ class Memory:
 
 
 def shape(unit: StageUnit) -> Shape:
-    """Return the fields that determine the seconds of a step: network, batch, scheme, numerics."""
+    """Return the fields that determine the seconds of a step: network, batch, scheme, numerics, loss."""
     s = unit.stage
-    return (unit.model, _sizes(unit.options), unit.scale, s.scheme, s.batch, s.patch, s.threads, s.precision)
+    return (unit.model, _sizes(unit.options), unit.scale, s.scheme, s.batch, s.patch, s.threads, s.precision, s.loss)
 
 
 def size_shape(unit: StageUnit) -> Shape:
     """Return the fields that determine the size of a checkpoint: every network, and the optimisers of the scheme."""
     s = unit.stage
-    return (unit.model, _sizes(unit.options), unit.scale, s.scheme, s.dual, s.dual_feats, s.dual_of)
+    return (unit.model, _sizes(unit.options), unit.scale, s.scheme, s.dual, s.dual_feats, s.dual_of, s.ema > 0)
 
 
 def score_shape(trial: Trial) -> Shape:
@@ -220,8 +220,8 @@ def _stage(path: str, time: int, size: int) -> StageSample | None:  # noqa: ARG0
         s, model = raw["stage"], (raw["model"], _sizes(raw["options"]), raw["scale"], raw["stage"]["scheme"])
         return StageSample(
             folder,
-            (*model, s["batch"], s["patch"], s["threads"], s["precision"]),
-            (*model, s["dual"], s["dual_feats"], s["dual_of"]),
+            (*model, s["batch"], s["patch"], s["threads"], s["precision"], s.get("loss", "l1")),
+            (*model, s["dual"], s["dual_feats"], s["dual_of"], s.get("ema", 0) > 0),
             stored.get("device"), stored.get("seconds_per_step"), stored.get("peak_rss_mib"), stored.get("peak_gpu_mib"),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError):

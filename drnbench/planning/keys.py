@@ -28,17 +28,23 @@ from drnbench.planning.checks import (
     prefixed,
 )
 from drnbench.planning.inputs import Inputs
-from drnbench.schemes import schemes
+from drnbench.schemes import losses, schemes
 from drnbench.schemes.dual import has_own_dual, operators, unpaired_kind, with_dual_feats
+from drnbench.training.schedule import in_steps, milestones
 
 SCHEME_FIELDS = frozenset(
     {"lam", "rho", "dual", "dual_feats", "dual_of", "dual_frozen", "dual_weights", "dual_kernel", "dual_border"}
     | {"unpaired_dual", "unpaired_dual_kernel", "unpaired_dual_frozen", "unpaired_dual_weights"}
-    | {"hr_lam", "aux", "unpaired", "unpaired_patch"}
+    | {"hr_lam", "aux", "unpaired", "unpaired_patch", "loss"}
 )
 """Fields of a stage that enter its key only if its scheme uses them."""
-LATER = {"dual_border": 0, "unpaired_dual": None, "unpaired_dual_frozen": None, "unpaired_patch": None}
+LATER = {
+    "dual_border": 0, "unpaired_dual": None, "unpaired_dual_frozen": None, "unpaired_patch": None, "loss": "l1",
+    "clip_norm": None, "clip_value": None,
+}  # fmt: skip
 """Fields that were added when results existed already, with their defaults: they enter a key only where they are set."""
+RECIPE = frozenset({"milestones", "gamma", "warmup", "optimiser", "weight_decay", "ema", "score_ema"})
+"""Fields of a stage that enter its key as `_recipe` says."""
 
 
 class _Method(NamedTuple):
@@ -294,8 +300,11 @@ def _semantic_fields(stage: Stage, uses: frozenset[str]) -> dict[str, Any]:
     """Return the fields of a stage that reach its numbers, files and images aside."""
     by_content = {"name", "data", "unpaired", "weights", "dual_weights", "unpaired_dual_weights"}
     by_content |= {"dual_kernel", "unpaired_dual_kernel"}
-    fields = stage.model_dump(exclude={*by_content, *(SCHEME_FIELDS - uses)})
+    fields = stage.model_dump(exclude={*by_content, *(SCHEME_FIELDS - uses), *RECIPE})
     fields = {name: value for name, value in fields.items() if name not in LATER or value != LATER[name]}
+    fields |= _recipe(stage)
+    if "loss" in fields:
+        fields["loss"] = losses.content(stage.loss)
     kinds = {stage.dual, unpaired_kind(stage)} if "unpaired" in uses else {stage.dual}
     if not kinds & {"level", "chain", "single"}:
         fields.pop("dual_feats", None)
@@ -311,7 +320,21 @@ def _semantic_fields(stage: Stage, uses: frozenset[str]) -> dict[str, Any]:
         fields["dual"] = "chain"  # the readings differ on unpaired images alone
     if stage.accumulate == 1:
         del fields["accumulate"]
-    # A constant rate has no end of the cosine.
-    if stage.schedule == "constant":
+    # The other rates have no end of the cosine.
+    if stage.schedule != "cosine":
         del fields["lr_min"]
     return fields
+
+
+def _recipe(stage: Stage) -> dict[str, Any]:
+    """Return the settings of schedule, optimiser and averaged weights that move a number, shares of the stage in steps."""
+    out: dict[str, Any] = {}
+    if stage.schedule == "multistep":
+        out |= {"milestones": milestones(stage), "gamma": stage.gamma}
+    if (warmup := in_steps(stage.warmup, stage.steps)) > 1:
+        out["warmup"] = warmup
+    if decay := stage.effective_weight_decay:
+        out["weight_decay"] = decay
+    if stage.ema:
+        out |= {"ema": stage.ema, "score_ema": stage.score_ema}
+    return out

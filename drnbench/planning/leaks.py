@@ -22,7 +22,8 @@ from drnbench.results.plan_record import OverlapRecord
 from drnbench.training.reads import Read, stage_reads
 
 NOT_READ = {
-    "lam", "lr", "lr_min", "schedule", "betas", "eps", "aux", "weights", "dual_weights", "dual", "dual_feats", "augment",
+    "lam", "lr", "lr_min", "schedule", "milestones", "gamma", "warmup", "optimiser", "weight_decay", "betas", "eps", "clip_norm",
+    "clip_value", "ema", "score_ema", "loss", "aux", "weights", "dual_weights", "dual", "dual_feats", "augment",
 }  # fmt: skip
 """Fields of a stage on which its images do not depend: a sweep of them looks for its reads once, which takes milliseconds."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from drnbench.config.settings import Settings, value_as_argument
 from drnbench.results.plan_record import PlanRecord
+from drnbench.results.recipes import recipe_lines
 from drnbench.results.scores import Arm, Scores
 from drnbench.store import Store, read_json
 
@@ -59,6 +60,7 @@ class Provenance:
         seconds: of training, summed over all stages of the study, each counted once; None: not recorded.
         memory_mib, gpu_memory_mib: largest peak of a process; None: not recorded.
         seeds: of the trained arms.
+        recipes: of training that are not the default, with their arms; one names the weights that are scored.
         differences: of the arms that are trained or named, in table order.
 
     """
@@ -75,6 +77,7 @@ class Provenance:
     memory_mib: float | None
     gpu_memory_mib: float | None
     seeds: tuple[int, ...]
+    recipes: tuple[str, ...]
     differences: tuple[ArmDifference, ...]
 
     def facts(self) -> list[tuple[str, str]]:
@@ -97,6 +100,7 @@ class Provenance:
             ("training", "" if self.seconds is None else f"{self.seconds:.0f} s of one process"),
             ("peak memory of a process", ", ".join(memory)),
             ("seeds", ", ".join(map(str, self.seeds))),
+            ("recipes of training", "; ".join(self.recipes)),
         ]
         return [(heading, text) for heading, text in facts if text]
 
@@ -123,6 +127,7 @@ class Provenance:
             "peak_memory_mib": self.memory_mib,
             "peak_gpu_memory_mib": self.gpu_memory_mib,
             "seeds": list(self.seeds),
+            "recipes": list(self.recipes),
             "differences": [
                 {
                     "arm": difference.arm,
@@ -163,6 +168,7 @@ def read_provenance(scores: Scores, store: Store) -> Provenance:
         _largest(record.get("peak_rss_mib") for record in [*stages, *scored]),
         _largest(record.get("peak_gpu_mib") for record in [*stages, *scored]),
         tuple(sorted({trial.seed for arm in arms for trial in arm.trials})),
+        tuple(recipe_lines((arm.name, stage) for arm in arms for stage in (arm.config or {})["stages"])),
         tuple(_differences(scores, arms)),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from drnbench.config.trial import Frozen, Stage
 from drnbench.data.sampling import uniforms
 from drnbench.errors import UsageError
 from drnbench.models import Model
+from drnbench.schemes import losses
 
 if TYPE_CHECKING:
     import torch
@@ -119,6 +121,7 @@ class Scheme(ABC):
         summary: one line for `list`.
         unpaired_data: it can use LR images without HR.
         split: number of parts of a batch whose gradients are added up: less memory for the same step.
+        gradient_norm: `grad_norm`, that of P in the last step before it was clipped; empty where norms are not clipped.
         settings: class of `Stage.options`, with defaults; all of it is in the stage's key.
         packages: distributions beside torch and numpy that compute numbers: of another version, stages are stale.
     """
@@ -161,6 +164,12 @@ class Scheme(ABC):
             raise UsageError(
                 f"{where}.accumulate: scheme {stage.scheme!r} does not add up gradients over parts of a batch; leave it at 1"
             )
+        if "loss" in cls.uses(stage):
+            losses.check(stage.loss, where, stage.patch)
+        elif stage.loss != "l1":
+            raise UsageError(f"{where}.loss: scheme {stage.scheme!r} has losses of its own; leave it at 'l1'")
+        if stage.optimiser != "adam" and cls.optimiser is not Scheme.optimiser:
+            raise UsageError(f"{where}.optimiser: scheme {stage.scheme!r} has one of its own; leave it at 'adam'")
         validated(cls.settings, stage.options, f"{where}.options")
 
     @classmethod  # noqa: B027
@@ -179,6 +188,7 @@ class Scheme(ABC):
         self.stage = stage
         self.options = validated(self.settings, stage.options, f"{stage.name}.options")
         self.split = 1
+        self.gradient_norm: dict[str, Tensor] = {}
         self.extra = nn.ModuleDict(self.build_networks())
 
     def build_networks(self) -> dict[str, nn.Module]:
@@ -200,15 +210,33 @@ class Scheme(ABC):
         self.extra.to(device)
         # Fused and foreach variants round differently from release to release; the plain loop is the reference.
         self.optimisers = {name: self.optimiser(network) for name, network in self._optimised()}
+        if self.stage.clip_norm or self.stage.clip_value:
+            for name, optimiser in self.optimisers.items():
+                optimiser.register_step_pre_hook(functools.partial(self._clip, name))
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
-        """Return the optimiser of one network: Adam with the stage's betas and epsilon."""
+        """Return the optimiser of one network: Adam or AdamW with the stage's betas, epsilon and weight decay."""
         import torch
 
+        decay = self.stage.effective_weight_decay
         return torch.optim.Adam(
             [p for p in network.parameters() if p.requires_grad],
             lr=self.stage.lr, betas=self.stage.betas, eps=self.stage.eps, foreach=self.device.type == "cuda",
+            weight_decay=decay, decoupled_weight_decay=decay > 0,
         )  # fmt: skip
+
+    def _clip(self, name: str, optimiser: torch.optim.Optimizer, *_: object) -> None:
+        """Clip the gradient of one network before the step of its optimiser; of P its norm before that is kept."""
+        from torch.nn import utils
+
+        parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        foreach = self.device.type == "cuda"
+        if self.stage.clip_value is not None:
+            utils.clip_grad_value_(parameters, self.stage.clip_value, foreach=foreach)
+        if self.stage.clip_norm is not None:
+            norm = utils.clip_grad_norm_(parameters, self.stage.clip_norm, foreach=foreach)
+            if name == "model":
+                self.gradient_norm = {"grad_norm": norm}
 
     def _optimised(self) -> list[tuple[str, nn.Module]]:
         """Return the networks with trainable parameters, by the name of their optimiser."""

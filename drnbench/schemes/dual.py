@@ -13,7 +13,7 @@ from drnbench.errors import UsageError
 from drnbench.models import Model, on_demand
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch, Mix, Scheme, l1_sum
-from drnbench.schemes.supervised import primary_loss
+from drnbench.schemes.supervised import primary_losses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +44,8 @@ class Paired(Scheme):
 
     @classmethod
     def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003
-        """λ, the shape and origin of D, the HR-domain weight."""
-        return SHAPE | {"lam", "hr_lam", "aux"}
+        """λ, the shape and origin of D, the HR-domain weight, the primary loss; the dual terms are L1 always."""
+        return SHAPE | {"lam", "hr_lam", "aux", "loss"}
 
     @classmethod
     def check(cls, stage: Stage, where: str, *, model: Model, scale: int) -> None:
@@ -114,15 +114,15 @@ class Paired(Scheme):
         return [name for name in fresh if name not in kept]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """`primary`, `dual` (before λ), `hr_dual` (before its weight, where it has one) and `total`.
+        """`primary` with its parts, `dual` (before λ), `hr_dual` (before its weight, where it has one) and `total`.
 
         Each is divided by the whole batch.
         """
         outputs = self.run_model(batch.lr)
-        primary = primary_loss(outputs, batch, self.scale, self.stage.aux)
+        primary = primary_losses(outputs, batch, self.scale, self.stage)
         pairs, unpaired = self._dual_on_pairs(outputs, batch), self._dual_on_unpaired(outputs, batch)
         dual = (pairs + unpaired) / batch.size
-        losses = {"primary": primary, "dual": dual, "total": primary + self.stage.lam * dual}
+        losses = {**primary, "dual": dual, "total": primary["primary"] + self.stage.lam * dual}
         if self.stage.hr_lam:
             losses["hr_dual"] = self._dual_on_hr(batch)
             losses["total"] = losses["total"] + self.stage.hr_lam * losses["hr_dual"]

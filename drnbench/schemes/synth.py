@@ -11,7 +11,7 @@ from drnbench.models import Model
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch, Mix
 from drnbench.schemes.dual import SHAPE, Paired, has_trained_dual
-from drnbench.schemes.supervised import primary_loss
+from drnbench.schemes.supervised import primary_losses
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,6 +45,10 @@ class DualFit(Paired):
     def check(cls, stage: Stage, where: str, *, model: Model, scale: int) -> None:
         """See `Scheme.check`."""
         super().check(stage, where, model=model, scale=scale)
+        if stage.ema:
+            raise UsageError(
+                f"{where}.ema: scheme 'dual-fit' does not train P, whose weights are averaged; set ema = 0"
+            )
         if stage.dual == "known":
             raise UsageError(f"{where}.dual: a known D has nothing to fit; use 'linear', 'chain' or 'single'")
         if stage.unpaired is None:
@@ -79,8 +83,8 @@ class DualSynth(Paired):
 
     @classmethod
     def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003
-        """The shape of D."""
-        return (SHAPE - {"dual_frozen", "dual_border"}) | {"aux"}
+        """The shape of D, the primary loss."""
+        return (SHAPE - {"dual_frozen", "dual_border"}) | {"aux", "loss"}
 
     @classmethod
     def mix(cls, stage: Stage, step: int) -> Mix:  # noqa: ARG003
@@ -134,8 +138,8 @@ class DualSynth(Paired):
         return dict(sorted(pyramid.items(), reverse=True))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """`primary` and `total`: the multi-scale L1 on the pairs that D makes."""
+        """`primary` with its parts, and `total`, the same, on the pairs that D makes."""
         pyramid = self.make_pairs(batch.hr)
         pairs = Batch(pyramid[self.scale], pyramid, len(batch.hr))
-        primary = primary_loss(self.run_model(pairs.lr), pairs, self.scale, self.stage.aux)
-        return {"primary": primary, "total": primary}
+        primary = primary_losses(self.run_model(pairs.lr), pairs, self.scale, self.stage)
+        return {**primary, "total": primary["primary"]}

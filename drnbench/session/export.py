@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 def export_weights(key: str, out: Path, results: Path, *, force: bool, onnx: bool = False) -> int:
     """Write `<name>.pt` and, of a stage with a dual network a level, `<name>_dual_model.pt`; returns the exit code.
 
+    Of a stage with averaged weights `<name>.pt` has those that are scored, and `<name>_last_step.pt` or `<name>_average.pt`
+    the others.
+
     The name is model, scale and the first 12 characters of the stage's key, so equal weights have equal names.
 
     Args:
@@ -56,6 +59,8 @@ def export_weights(key: str, out: Path, results: Path, *, force: bool, onnx: boo
     name = f"{unit['model']}_x{unit['scale']}_{short(folder.name)}"
     # Plain dictionaries of tensors: what `load_state_dict` of the authors' code, and of anybody's, takes.
     files: dict[str, Any] = {f"{name}.pt": dict(state["model"])}
+    # Of a stage with averaged weights those that are not scored, too.
+    files |= {f"{name}_{other}.pt": dict(state[other]) for other in ("average", "last_step") if other in state}
     extra = state.get("extra") or {}
     if "dual" in extra:
         files[f"{name}_dual_model.pt"] = on_demand.weights.read_dual(path)

@@ -201,6 +201,10 @@ def check_data(record: Recorded, cache: Path) -> None:
             small(images(e.source, e.images)[: e.count], e.lr, record.scored.scale, e.lr_images)
 
 
+NETWORKS = ("model", "extra", "last_step", "average")
+"""Entries of a checkpoint that hold weights of networks."""
+
+
 def compare_weights(title: str, old: Path, new: Path) -> Compared:
     """Compare the networks of two checkpoints tensor by tensor, bit for bit; optimisers and counters stay out."""
     if not old.exists():
@@ -210,7 +214,7 @@ def compare_weights(title: str, old: Path, new: Path) -> Compared:
     except DamagedError as error:
         return Compared(title, missing=f"not compared, {error}")
     a, b = (
-        {name[1:].replace("/", "."): tensor for name, tensor in tensors({"model": s["model"], "extra": s.get("extra")})}
+        {name[1:].replace("/", "."): tensor for name, tensor in tensors({part: s.get(part) for part in NETWORKS})}
         for s in states
     )
     different, largest, where = 0, None, ""

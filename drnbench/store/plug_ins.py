@@ -1,4 +1,4 @@
-"""Fingerprints of plug-ins: packages beside drnbench that register models, schemes, kernels and metrics.
+"""Fingerprints of plug-ins: packages beside drnbench that register models, schemes, kernels, metrics and losses.
 
 As with the code of drnbench, the fingerprint is that of the files as they were when it was first taken in this process.
 """

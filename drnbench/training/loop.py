@@ -15,7 +15,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from drnbench.config.protocol import Protocol
-from drnbench.config.trial import Stage
 from drnbench.config.units import StageUnit
 from drnbench.data.images import to_tensor, to_uint8
 from drnbench.data.sampling import derived_seed
@@ -30,27 +29,16 @@ from drnbench.schemes.dual import operators
 from drnbench.store import Damaged, Fault, Store
 from drnbench.store.files import sync
 from drnbench.store.integrity import report, set_aside
+from drnbench.training.average import Average
 from drnbench.training.feed import Feed
 from drnbench.training.history import History
+from drnbench.training.schedule import learning_rate, validation_steps
 
 CHECKPOINT_S = float(os.environ.get("DRNBENCH_CHECKPOINT_S", "20"))
 """Seconds between checkpoints: at most this much work is lost. It moves no number."""
 
 Emit = Callable[[dict[str, Any]], None]
 Stop = Callable[[], bool]
-
-
-def learning_rate(stage: Stage, step: int) -> float:
-    """Return the learning rate of a step (from 0): cosine from `lr` to `lr_min` over the stage, or constant."""
-    if stage.schedule == "constant":
-        return stage.lr
-    return stage.lr_min + (stage.lr - stage.lr_min) * (1 + math.cos(math.pi * step / stage.steps)) / 2
-
-
-def validation_steps(stage: Stage) -> set[int]:
-    """Return the steps after which the held-out images are scored: evenly spaced, the last at the end."""
-    count = stage.validations if stage.holdout else 0
-    return {math.ceil(k * stage.steps / count) for k in range(1, count + 1)}
 
 
 def build(unit: StageUnit) -> Scheme:
@@ -91,11 +79,13 @@ def train(
     step, history = 0, History()
     if (stored := _stored(folder)) is not None:
         state, history = stored
-        scheme.load_state_dict(state)
+        scheme.load_state_dict({**state, "model": state.get("last_step", state["model"])})
+        average = Average(scheme.model, stage, state)
         step = int(state["step"])
         print(f"resumed at step {step} of {stage.steps}", flush=True)
     else:
         _start(scheme, unit, store)
+        average = Average(scheme.model, stage)
     if step == stage.steps:
         return True
 
@@ -108,11 +98,12 @@ def train(
         batch = feed.batch(step)  # the first call may make LR images, which is not counted
         # Counting sees every operation and changes none; it costs the first step some milliseconds.
         with counter or contextlib.nullcontext():
-            losses = scheme.step(batch, learning_rate(stage, step))
+            losses = {**scheme.step(batch, learning_rate(stage, step)), **scheme.gradient_norm}
         if counter is not None:
             emit({"macs": counter.get_total_flops() // 2 // stage.batch})
             counter = None
         step += 1
+        average.update(step)
         # One transfer for all losses: each would be a synchronisation with the GPU.
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
         if not all(math.isfinite(value) for value in values.values()):
@@ -123,14 +114,15 @@ def train(
         history.add(values)
         if step % log_every == 0 or step == stage.steps:
             means = history.flush(step)
+            history.put(step, "lr", learning_rate(stage, step - 1))
             emit({"step": step, "steps": stage.steps, "loss": means["total"]})
         if step in validate_at:
-            for name, score in _validated(scheme.model, feed, unit, step).items():
+            for name, score in _validated(average.counted, feed, unit, step).items():
                 history.put(step, name, score)
                 emit({"step": step, "steps": stage.steps, name: score})
         stopping = stop()
         if step == stage.steps or stopping or time.monotonic() - saved >= checkpoint_s:
-            _save(folder, scheme, step, history)
+            _save(folder, scheme, average, step, history)
             saved = time.monotonic()
             emit({"saved": step})
             if stopping:
@@ -187,9 +179,10 @@ def _check_weights(unit: StageUnit) -> None:
             raise ChangedError(f"the weights in {path} changed since the plan was made; run the study again")
 
 
-def _save(folder: Path, scheme: Scheme, step: int, history: History) -> None:
+def _save(folder: Path, scheme: Scheme, average: Average, step: int, history: History) -> None:
     # History first: rows beyond the checkpoint are dropped on resume, missing rows would be lost.
-    state = {**scheme.state_dict(), "step": step, "sums": history.sums, "rows": len(history.rows)}
+    counters = {"step": step, "sums": history.sums, "rows": len(history.rows)}
+    state = {**scheme.state_dict(), **counters, **average.state()}
     if not all(torch.isfinite(p).all() for net in (scheme.model, scheme.extra) for p in net.parameters()):
         raise DivergedError(f"a weight is not finite after step {step}; lower lr = {scheme.stage.lr:g}")
     history.write(folder / "history.parquet")

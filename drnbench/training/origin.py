@@ -1,6 +1,6 @@
 """Origin of the numbers of a unit: the numeric code, the plug-ins and the packages that compute them.
 
-A unit depends on the plug-ins whose models, schemes, kernels and metrics it uses, and on the packages that these name;
+A unit depends on the plug-ins whose models, schemes, kernels, metrics and losses it uses, and on the packages that these name;
 others do not count. Keys do not cover any of it: results that another version made are called stale.
 """
 
@@ -11,6 +11,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from drnbench.config.loss import loss_terms
 from drnbench.config.units import Unit
 from drnbench.degradations import kernels, parse
 from drnbench.errors import UsageError
@@ -19,6 +20,7 @@ from drnbench.models import models
 from drnbench.registry import Registry
 from drnbench.schemes import schemes
 from drnbench.schemes.dual import operators
+from drnbench.schemes.losses import losses
 from drnbench.store import code, plug_ins
 from drnbench.store.code import RULE, code_fingerprint
 from drnbench.store.environment import ALWAYS, public, version, versions
@@ -38,6 +40,7 @@ class Names(NamedTuple):
     scheme: str | None
     kernels: tuple[str, ...]
     metrics: tuple[str, ...]
+    losses: tuple[str, ...] = ()
 
 
 def names_of(unit: Unit) -> Names:
@@ -46,7 +49,8 @@ def names_of(unit: Unit) -> Names:
         stage = unit.stage
         specs = [data.kernel for data in (stage.data, stage.unpaired) if data is not None]
         specs += [spec for _, spec, _ in operators(stage)]
-        return Names("stage", unit.model, str(stage.scheme), tuple(dict.fromkeys(specs)), ())
+        used = tuple(spec.partition(":")[0].strip() for spec in loss_terms(stage.loss))
+        return Names("stage", unit.model, str(stage.scheme), tuple(dict.fromkeys(specs)), (), used)
     specs = [evaluation.kernel for evaluation in unit.wanted]
     measured = [evaluation.metric for evaluation in unit.wanted]
     return Names("evaluate", unit.model, None, tuple(dict.fromkeys(specs)), tuple(dict.fromkeys(measured)))
@@ -64,7 +68,7 @@ def load() -> list[str]:
 
 @functools.cache
 def _load_plug_ins() -> tuple[str, ...]:
-    registries: tuple[Registry[Any], ...] = (models, schemes, kernels, metrics)
+    registries: tuple[Registry[Any], ...] = (models, schemes, kernels, metrics, losses)
     for registry in registries:
         for package in registry.packages():
             plug_ins.plug_in(package)  # before the import
@@ -181,6 +185,7 @@ def _registered(names: Names) -> Iterator[tuple[Registry[Any], str]]:
         yield schemes, names.scheme
     yield from ((kernels, spec.partition(":")[0].strip()) for spec in names.kernels)
     yield from ((metrics, metric) for metric in names.metrics)
+    yield from ((losses, loss) for loss in names.losses)
 
 
 def _plug_ins(names: Names) -> Iterator[tuple[str, plug_ins.PlugIn]]:
@@ -195,4 +200,5 @@ def _packages(names: Names) -> Iterable[str]:
         used += schemes.get(names.scheme).packages if names.scheme is not None else ()
         used += (package for spec in names.kernels for package in parse(spec).packages)
         used += (package for name in names.metrics for package in metrics.get(name).packages)
+        used += (package for name in names.losses for package in losses.get(name).packages)
     return dict.fromkeys(used)

@@ -13,7 +13,7 @@ from tests.fake_store import finish
 from tests.helpers import write_study
 
 HEAVY = ("torch", "pandas", "scipy", "skimage", "sklearn", "matplotlib", "seaborn", "statsmodels", "mlflow", "optuna")
-KINDS = ("methods", "models", "schemes", "kernels", "datasets", "metrics", "outputs", "studies")
+KINDS = ("methods", "models", "schemes", "losses", "kernels", "datasets", "metrics", "outputs", "studies")
 STUDIES = ("mini", "method_comparison", "kernel_scale_grid")
 VERBS = ("plan", "report", "run", "clean", "show")
 

@@ -14,8 +14,9 @@ import torch
 from drnbench.config.protocol import Protocol
 from drnbench.data.images import read_rgb
 from drnbench.errors import DataError, UsageError
-from drnbench.evaluation import metrics, perceptual
+from drnbench.evaluation import metrics
 from drnbench.evaluation.metric import Item
+from drnbench.models import perceptual
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ALEX = "alexnet-owt-7be5be79.pth"

@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from drnbench.evaluation.perceptual import LpipsAlex
 from drnbench.planning.leaks import Leaks
+from drnbench.schemes.losses import Perceptual
 from drnbench.session.declared import declare
 from drnbench.store import Store
 from tests.conftest import REPOSITORY
@@ -90,6 +92,8 @@ def test_keys_are_what_they_were(study, profile, sets, store, decoded, monkeypat
     roots = [sets / "paper", sets] if profile == "paper" else [sets]
     monkeypatch.setenv("DRNBENCH_DATA", os.pathsep.join(map(str, roots)))
     monkeypatch.setattr(Leaks, "check", lambda *_: None)  # takes most of the time, and no key depends on it
+    for needs_weights in (LpipsAlex, Perceptual):
+        monkeypatch.setattr(needs_weights, "check_available", lambda *_: None)
     monkeypatch.setenv("DRNBENCH_PACK_MB", "1e6")  # 3450 links to a few files need no room
     plan = declare(REPOSITORY / "studies" / f"{study}.py", profile, CHANNELS).plan(store)
     assert rows(plan) == FROZEN[study][profile]

@@ -9,7 +9,9 @@ from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.datasets.catalogue import sizes
 from drnbench.datasets.sources import resolve
 from drnbench.errors import DataError
+from drnbench.evaluation.perceptual import LpipsAlex
 from drnbench.planning import make
+from drnbench.schemes.losses import Perceptual
 from drnbench.store import Store
 from tests.conftest import REPOSITORY
 from tests.helpers import expand_study
@@ -38,6 +40,8 @@ def test_every_question_has_its_file_and_asks_it():
 @pytest.mark.parametrize("profile", ["quick", "small", "paper"])
 def test_every_profile_is_a_plan_over_sets_of_their_real_sizes(path, profile, store, tmp_path, monkeypatch):
     monkeypatch.setenv("DRNBENCH_DATA", str(tmp_path))  # the sets themselves are not needed
+    for needs_weights in (LpipsAlex, Perceptual):
+        monkeypatch.setattr(needs_weights, "check_available", lambda *_: None)
     plan = drnbench.plan(path, profile=profile, results=store.root)
     assert plan.record().study == path.stem
     assert {len(arm.trials) for arm in plan.study.arms if arm.kind == "grid" and not arm.excluded} == {3}, (

@@ -103,7 +103,7 @@ def test_the_history_has_losses_and_validation_for_both_kernels(cache, tmp_path)
     run(first, store)
     run(second, store, seen=seen)
     history = outcome(store, second)[1]
-    assert set(history["name"]) == {"primary", "dual", "total", "val_psnr_y/bicubic", "val_psnr_y/bd"}
+    assert set(history["name"]) == {"primary", "dual", "total", "lr", "val_psnr_y/bicubic", "val_psnr_y/bd"}
     assert sorted(history.loc[history["name"] == "val_psnr_y/bd", "step"]) == [3, 6]
     total = history.pivot_table(index="step", columns="name", values="value")
     assert (total["total"] - total["primary"] - 0.1 * total["dual"]).abs().max() < 1e-3
