@@ -158,14 +158,19 @@ def seeds_line(outlook: Outlook, planned: int) -> str:
     by_size = sorted(outlook.components, key=functools.partial(_demand, outlook))
     origin = f" of other studies ({', '.join(outlook.siblings)})" if outlook.siblings else ""
     if len(by_size) <= NAMED and not outlook.siblings:
-        needed = ", ".join(f"{part.arm}: {_needed(part, outlook, planned)}" for part in outlook.components)
+        numbers = [_needed(part, outlook, planned) for part in outlook.components]
+        needed = ", ".join(f"{part.arm}: {number}" for part, number in zip(outlook.components, numbers, strict=True))
     else:
         middle, largest = by_size[(len(by_size) - 1) // 2], by_size[-1]
-        needed = f"median {_needed(middle, outlook, planned)}, the most demanding {_needed(largest, outlook, planned)} ({largest.arm})"
+        numbers = [_needed(part, outlook, planned) for part in (middle, largest)]
+        needed = f"median {numbers[0]}, the most demanding {numbers[1]} ({largest.arm})"
+    controls = sum(part.control for part in by_size)
+    of_control = f", {controls} of them of {'the positive control' if controls == 1 else 'positive controls'}"
+    brackets = "; in brackets at the ends of the 95 % intervals of the deviations"
     return (
         f"{question}: {needed}; planned: {planned}. An estimate from {len(by_size)} comparison{'s' * (len(by_size) > 1)}{origin} "
-        f"over {_span([part.seeds for part in by_size])} seeds and {_span([part.images for part in by_size])} images; in brackets at the "
-        "ends of the 95 % intervals of the deviations"
+        f"over {_span([part.seeds for part in by_size])} seeds and {_span([part.images for part in by_size])} images"
+        f"{of_control if controls else ''}{brackets if any(' to ' in number for number in numbers) else ''}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from drnbench.outputs import beyond_primary, controls, failed_seeds, uncompared, verdicts, wording
 from drnbench.outputs.over_control import equal_to_control, over_control
@@ -185,8 +186,8 @@ def _count(group: Sequence[Result], judged: Sequence[Result]) -> str:
     return "all" if len(group) == len(judged) else str(len(group))
 
 
-def _extreme(word: str, group: Sequence[Result], result: Result) -> str:
-    return f"{word} {sized(result, _name)}" if len(group) > 1 else sized(result, _name)
+def _extreme(word: Literal["best", "worst"], group: Sequence[Result], result: Result) -> str:
+    return f"{wording.superlative(word, result)} {sized(result, _name)}" if len(group) > 1 else sized(result, _name)
 
 
 def _noun(scores: Scores, judged: Sequence[Result]) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from drnbench.outputs.verdicts import amount, by_gain, correction, kind_of, testable
-from drnbench.outputs.wording import Name, compared, equivalences, half_width, tally
+from drnbench.outputs.wording import Name, compared, equivalences, half_width, superlative, tally
 from drnbench.render import text
 from drnbench.results import labels
 from drnbench.results.pooled import Setting, pooled
@@ -87,7 +87,8 @@ def _ends(cells: Sequence[Result], name: Name) -> str:
     if len(cells) < 2 or "" not in kinds or kinds - {"", "equal"}:
         return ""
     best, *_, worst = by_gain(cells)
-    return f" (best {name(best)} with {amount(best)}; worst {name(worst)} with {amount(worst)})"
+    first, last = superlative("best", best), superlative("worst", worst)
+    return f" ({first} {name(best)} with {amount(best)}; {last} {name(worst)} with {amount(worst)})"
 
 
 def _pooled_on(setting: Setting) -> str:

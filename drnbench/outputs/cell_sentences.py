@@ -162,7 +162,8 @@ def _group(scores: Scores, judged: Sequence[Result], kind: Kind) -> str:
         return f"{head}: {', '.join(sized(result) for result in (group if total <= NAMED else (group[0], group[-1])))}"
     if total <= NAMED or len(group) == 1:
         return f"{head} ({', '.join(sized(result) for result in group)})"
-    return f"{head} (best {sized(group[0])}; worst {sized(group[-1])})"
+    first, last = wording.superlative("best", group[0]), wording.superlative("worst", group[-1])
+    return f"{head} ({first} {sized(group[0])}; {last} {sized(group[-1])})"
 
 
 def _count(group: Sequence[Result], total: int, kind: Kind) -> str:

@@ -59,8 +59,9 @@ def _named(judged: Sequence[Result], verdict: Literal["better", "worse"], name: 
     group = [result for result in judged if result.claim == verdict]
     if not group:
         return ""
-    word, result = ("best ", group[0]) if verdict == "better" else ("worst ", group[-1])
-    return f"{len(group)} of {len(judged)} {verdict} ({word if len(group) > 1 else ''}{sized(result, name)})"
+    result = group[0] if verdict == "better" else group[-1]
+    word = f"{superlative('best' if verdict == 'better' else 'worst', result)} " if len(group) > 1 else ""
+    return f"{len(group)} of {len(judged)} {verdict} ({word}{sized(result, name)})"
 
 
 def sized(result: Result, name: Name) -> str:
@@ -72,7 +73,18 @@ def ends(ordered: Sequence[Result], name: Name) -> str:
     """Write the ends of some differences, the largest gain first: `best ρ=0.1 with ..., worst ρ=1 with ...`."""
     if len(ordered) == 1:
         return sized(ordered[0], name)
-    return f"best {sized(ordered[0], name)}, worst {sized(ordered[-1], name)}"
+    best, worst = ordered[0], ordered[-1]
+    return f"{superlative('best', best)} {sized(best, name)}, {superlative('worst', worst)} {sized(worst, name)}"
+
+
+def superlative(word: Literal["best", "worst"], result: Result) -> str:
+    """Return the word for an end of some differences: one that rounds to zero is neither good nor bad.
+
+    As all others lie on one side of it, such an end is the closest to zero.
+    """
+    decimals = text.style(result.metric).delta_decimals
+    zero = result.difference is not None and round(result.difference.mean, decimals) == 0
+    return "closest to zero" if zero else word
 
 
 def without_variance(judged: Sequence[Result], name: Name) -> list[str]:

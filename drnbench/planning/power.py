@@ -49,6 +49,7 @@ class Components(NamedTuple):
         seeds, images: that they were measured with, at least 2 and 1.
         family: number of cells that are corrected together; 1 for the primary comparison.
         level: of a single test, smaller where seeds are added.
+        control: the arm is a positive control.
 
     """
 
@@ -60,6 +61,7 @@ class Components(NamedTuple):
     images: int
     family: int = 1
     level: float = ALPHA
+    control: bool = False
 
     @property
     def alpha(self) -> float:
@@ -290,4 +292,5 @@ def _measured(
         D = study.table(arm, base, condition, metric, store)
         budget[0] -= study.reads - before
         if D.shape[0] >= 2 and D.shape[1] >= 1:
-            yield components_of(arm, D, families[arm, condition, metric])
+            control = study.scores.is_control(study.scores.arm(arm))
+            yield components_of(arm, D, families[arm, condition, metric])._replace(control=control)

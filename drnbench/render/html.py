@@ -41,6 +41,7 @@ def render(
     done, planned = scores.counts
     return environment.get_template("report.html.j2").render(
         plan=scores.plan,
+        axes=[(axis.title, [text.shown(value, axis.path) for value in axis.values]) for axis in scores.plan.axes],
         baseline=scores.baseline_label if scores.baseline else "none",
         headline=headline.replace(" -", " −").replace("[-", "[−"),
         done=done,
@@ -92,7 +93,7 @@ def _effects(scores: Scores, results: Results) -> list[dict[str, str]]:
                 "interval": text.interval(d, decimals),
                 "won": f"{100 * d.won:.0f} %",
                 "p": "" if r.p_holm is None else ("< 0.001" if r.p_holm < 0.001 else f"{r.p_holm:.3f}"),
-                "n": f"{d.seeds} × {d.images}",
+                "n": f"{'–' if scores.arm(r.arm).seedless else d.seeds} × {d.images}",
                 "level": {
                     "method": "method",
                     "checkpoints": "these checkpoints",

@@ -126,18 +126,25 @@ class UntilRecord(_Record):
     def caption(self) -> list[str]:
         """Return the same in sentences."""
         arms = "; ".join(f"{arm.arm}: {arm.reason}" for arm in self.arms)
-        rule = f"Seeds were added until the half-width of Δ was at most {self.target} ({self.at_least} to {self.at_most} an arm)"
+        rule = f"Seeds are added until the half-width of Δ is at most {self.target} ({self.at_least} to {self.at_most} an arm)"
         return [
-            f"{rule}: {arms}.",
+            f"{rule}{'; so far' if self._open else ''}: {arms}.",
             "Δ is paired by common seeds and means are over each arm's own, so arms compare by Δ.",
-            "Intervals are those of 97 % and tests at 2 %, as seeds were added after looks at them.",
+            "Intervals are those of 97 % and tests at 2 %, as seeds are added after looks at them.",
         ]
 
     def sentence(self) -> str:
         """Return how many arms reached the half-width, and what the others have."""
         left = [f"{arm.arm} not ({arm.reason})" for arm in self.arms if not self._reached(arm)]
         reached = f"{len(self.arms) - len(left)} of {len(self.arms)} arms"
+        if self._open:
+            parts = [f"so far {reached} reached it", *left]
+            return f"Seeds are added until each half-width is at most {self.target}; {'; '.join(parts)}."
         return f"Seeds were added: {'; '.join([f'{reached} reached a half-width of {self.target}', *left])}."
+
+    @property
+    def _open(self) -> bool:
+        return any(arm.open for arm in self.arms)
 
     def _reached(self, arm: SeedsRecord) -> bool:
         return not arm.open and arm.half_width is not None and arm.half_width <= self.half_width

@@ -15,7 +15,7 @@ from drnbench.outputs import report
 from drnbench.planning import PlannedTrial
 from drnbench.store import Store, read_json, write_json
 from tests.fake_store import base, fill, plan_of
-from tests.outputs.conftest import gain, notes_of, rho_study, row, written
+from tests.outputs.conftest import gain, headline, notes_of, rho_study, row, written
 from tests.outputs.shapes import gap_study
 
 pytestmark = pytest.mark.usefixtures("unrendered")
@@ -221,3 +221,27 @@ def test_test_images_that_are_trained_on_are_said_with_the_reason(store: Store) 
     captions = [part.partition("</figcaption>")[0] for part in page.split("<figcaption>")[1:]]
     assert captions
     assert all(sentence in caption for caption in captions)
+
+
+def test_an_end_that_rounds_to_zero_is_neither_best_nor_worst(store: Store) -> None:
+    """The gains are about -0.00004 dB, -0.2 and -0.4, with seeds that vary so much that none is significant."""
+
+    def change(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        loss = {"ρ=0.1": 0.00004, "ρ=0.3": 0.2, "ρ=1": 0.4}.get(trial.arm.name, 0.0)
+        noise = {0: -1.0, 1: 0.0, 2: 1.0}[trial.trial.seed] * (trial.arm.name != "ρ=0")
+        return rows.assign(value=25.0 + rows["image"].str[3:].astype(float) + noise - loss)
+
+    fields: dict[str, Any] = {"control": None, "arms": {}}
+    text = headline(store, rho_study(**fields), lambda arm, kernel: 0.0, change=change)
+    assert re.search(r": closest to zero ρ=0\.1 with 0\.000 dB \[[^]]*\], worst ρ=1 with -0\.400 dB ", text)
+    assert not re.search(r"best \S+ with 0\.000", text)
+
+
+def test_a_page_claims_no_more_than_its_numbers_are(store: Store) -> None:
+    written(store, rho_study())
+    page = (store.study("unpaired/quick") / "report.html").read_text(encoding="utf-8")
+    assert "ρ <b>0, 0.1, 0.3, 1</b>" in page  # as in the table
+    assert re.search(r'<tr><td class="l">bicubic</td>.*<td>– × 5</td><td class="l">not trained</td>', page)
+    assert re.search(r'<tr><td class="l">ρ=0\.3</td>.*<td>3 × 5</td><td class="l">method</td>', page)
+    assert "every number" not in page
+    assert "every score is derived from per-image scores" in page

@@ -12,9 +12,10 @@ import pytest
 from drnbench.config.study import Axis, Study, Until
 from drnbench.outputs import report
 from drnbench.planning import PlannedTrial
+from drnbench.results.plan_record import write_plan
 from drnbench.store import Store
 from tests.fake_store import base, fill, plan_of
-from tests.outputs.conftest import composed, failing, gain, headline, rho_study, row, written
+from tests.outputs.conftest import composed, failing, gain, headline, notes_of, rho_study, row, written
 from tests.outputs.shapes import adapt_study, dual_study
 
 pytestmark = pytest.mark.usefixtures("unrendered")
@@ -259,3 +260,21 @@ def test_a_mean_over_fewer_seeds_than_another_metric_says_so_and_is_not_ranked(s
     assert row(table, "0.3").count("(1 of 3 seeds)") == 2  # SSIM on both test sets
     assert row(table, "0.3").count("**") == 2 * 2  # PSNR
     assert "which leaves out ρ=0.3 in SSIM-Y." in table
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_added_seeds_are_said_as_a_fact_once_they_are_all_there(store: Store, *, interrupted: bool) -> None:
+    study = rho_study(seeds=Until(half_width=1.0, at_least=3, at_most=5), control=None, arms={})
+    fill(store, plan_of(study), gain, done=lambda trial: trial.trial.seed == 0 or not interrupted)
+    write_plan(plan_of(study, store=store).record(), store)
+    made = report.write(store, "unpaired")
+    notes = notes_of(store.study("unpaired/quick") / "table_rho.md")
+    rule = "Seeds are added until the half-width of Δ is at most 1 dB.* \\(3 to 5 an arm\\)"
+    if interrupted:
+        assert re.search("Seeds are added until each half-width is at most 1 dB.*; so far 0 of 3 arms", made.headline)
+        assert re.search(f"{rule}; so far: ", notes)
+        assert "were added" not in made.headline + notes
+    else:
+        assert "Seeds were added: 3 of 3 arms reached a half-width of 1 dB" in made.headline
+        assert re.search(f"{rule}: ", notes)
+        assert "so far" not in made.headline + notes

@@ -170,6 +170,8 @@ def test_the_plan_prints_the_seeds_that_are_needed(finished, capsys):
     )
     assert f"ρ=0.5: {counts[0]} ({counts[1]} to {counts[2]}), true pairs: no deviation measured; planned: 4" in out
     assert "An estimate from 2 comparisons over 4 seeds and 3 images" in out
+    assert "1 of them of the positive control" in out
+    assert out.count("in brackets at the ends") == 1
 
 
 def test_the_plan_says_that_test_images_are_what_is_missing(tmp_path, capsys):
@@ -179,7 +181,9 @@ def test_the_plan_says_that_test_images_are_what_is_missing(tmp_path, capsys):
     study = write_study(tmp_path, seeds=4)
     finish(study, tmp_path / "r", score=by_image)
     assert main(["plan", str(study), "--results", str(tmp_path / "r"), "--difference", "0.2"]) == 0
-    assert "ρ=0.5: needs more test images" in " ".join(capsys.readouterr().out.split())
+    out = " ".join(capsys.readouterr().out.split())
+    assert "ρ=0.5: needs more test images" in out
+    assert "in brackets at the ends" not in out  # no number has any
 
 
 def test_before_any_trial_of_its_own_other_studies_are_measured(finished, tmp_path):
