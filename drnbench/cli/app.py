@@ -37,6 +37,10 @@ VERBS = {
     "report": Verb(
         "Write tables, figures and HTML from the store alone; also while a sweep runs.", "report studies/rho_sweep.py"
     ),
+    "measure": Verb(
+        "Measure latency and peak memory of a study's networks on this machine; `report` then shows them.",
+        "measure studies/method_comparison.py --profile tiny --lr-size 96x96",
+    ),
     "list": Verb("Show what there is, one line each.", "list methods"),
     "evaluate": Verb(
         "Score a method on a set of images.", "evaluate bicubic --scale 4 --data photos/test --json scores.json"

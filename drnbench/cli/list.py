@@ -62,12 +62,11 @@ def _costs() -> Rows:
             continue
         for scale in model.scales or (4,):
             cost = on_demand.costs.costs(name, scale)
-            macs = (
-                f"{cost.macs / 1e9:.1f} GMACs at {width}x{height} LR pixels"
-                if cost.macs is not None
-                else "not a network"
-            )
-            yield f"{name} x{scale}", f"{cost.parameters:,} parameters, {macs}"
+            work = "not a network"
+            if cost.macs is not None and cost.activations is not None:
+                counts = f"{cost.macs / 1e9:.1f} GMACs, {cost.activations / 1e6:.1f} M activations"
+                work = f"{counts} at {width}x{height} LR pixels"
+            yield f"{name} x{scale}", f"{cost.parameters:,} parameters, {work}"
 
 
 def _studies() -> Rows:

@@ -30,7 +30,7 @@ def command(
 ) -> int:
     """Write tables, figures and HTML from the store alone; also while a sweep runs."""
     store = Store(results)
-    location = _location(store, study.stem, profile, read_overrides(sets or [], seeds, half_width))
+    location = report_location(store, study.stem, profile, read_overrides(sets or [], seeds, half_width))
     written = write(store, location)
     print_report(written, store, mirrored=False)
     for line in written.failed:
@@ -38,7 +38,7 @@ def command(
     return 1 if written.failed else 0
 
 
-def _location(store: Store, study: str, profile: str | None, overrides: dict[str, object]) -> str:
+def report_location(store: Store, study: str, profile: str | None, overrides: dict[str, object]) -> str:
     """Return the location of the report that `run` writes with these options; without any, of the only one."""
     asked, reports = Settings.of(study, profile or DEFAULT_PROFILE, overrides).location, matching(store, study)
     if asked not in reports and not overrides:

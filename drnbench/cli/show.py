@@ -16,6 +16,7 @@ from drnbench.errors import UsageError
 from drnbench.models import on_demand
 from drnbench.parallel import clock
 from drnbench.render.terminal import columns, size
+from drnbench.results.costs import MEASUREMENT
 from drnbench.results.inventory import Holding, Inventory, resolve
 from drnbench.store import Store, read_json, stored_rows
 
@@ -52,7 +53,9 @@ def collect(store: Store, folder: Path, log: int) -> dict[str, Any]:
         stages = declared.get("stages") or []
         out |= {"stages": {stage: store.state(store.stage(stage)) for stage in stages}}
         out |= {"configuration": declared.get("config"), "scores": scores(folder / "per_image.parquet")}
+        measured = read_json(folder / MEASUREMENT) or {}
         out["costs"] = _costs(unit, record) | _training(store, stages)
+        out["costs"] |= {name: measured[name] for name in ("latency_ms", "memory_mib") if name in measured}
     out["recorded"] = {name: record.get(name) for name in RECORDED if record.get(name) is not None}
     out["files"] = unit.files
     out["log"] = tail(folder / "log.txt", log)
@@ -63,7 +66,11 @@ def _costs(unit: Holding, record: Mapping[str, Any]) -> dict[str, Any]:
     counted = record.get("costs") or {}
     names = ("seconds", "steps", "seconds_per_step", "scored", "device", "peak_rss_mib", "peak_gpu_mib")
     out = {name: record[name] for name in names if record.get(name) is not None}
-    out |= {name: counted[name] for name in ("seconds", "macs", "parameters") if counted.get(name) is not None}
+    out |= {
+        name: counted[name]
+        for name in ("seconds", "macs", "parameters", "activations")
+        if counted.get(name) is not None
+    }
     if unit.checkpoint and unit.kind == "stage" and unit.state == "done":
         out["parameters"] = _parameters(unit.folder / "checkpoint.pt")
     return out
@@ -197,8 +204,12 @@ def _cost(name: str, value: Any) -> str:
         case "peak_rss_mib" | "peak_gpu_mib" | "training_peak_rss_mib":
             where = {"peak_rss_mib": "memory", "peak_gpu_mib": "GPU memory"}.get(name, "memory in training")
             return f"peak {where} {size(value * 2**20)}"
-        case "macs" | "parameters":
+        case "macs" | "parameters" | "activations":
             return f"{value:,} {'MACs' if name == 'macs' else name}"
+        case "latency_ms":
+            return f"latency {value:.3g} ms an image"
+        case "memory_mib":
+            return f"peak memory of a pass {size(value * 2**20)}"
     return f"{name} {value}"
 
 

@@ -9,9 +9,12 @@ from drnbench.config.trial import Frozen, Trial
 from drnbench.config.units import EvaluateUnit
 from drnbench.errors import UsageError, nearest
 
-Cost = Literal["parameters", "macs", "step_macs", "seconds"]
+Cost = Literal["parameters", "macs", "step_macs", "seconds", "activations", "latency", "memory"]
 """A cost of an arm: parameters of the model; multiply-adds for a 96 x 96 LR image; multiply-adds of a step of its last
-stage (forward and backward, every network) by image; seconds of training in one process, over all its stages."""
+stage (forward and backward, every network) by image; seconds of training in one process, over all its stages; numbers in the
+outputs of its convolutions for a 96 x 96 LR image; and, where `measure` was run, milliseconds an image and peak MiB."""
+MEASURED: tuple[Cost, ...] = ("latency", "memory")
+"""Costs that depend on the machine and on what else runs there: the verb `measure` alone records them."""
 
 
 class PlannedTrial(Protocol):

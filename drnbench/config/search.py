@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from drnbench.config.outputs import Cost
+from drnbench.config.outputs import MEASURED, Cost
 from drnbench.config.trial import Frozen, Scalar
 
 AXIS = "search"
@@ -20,7 +20,7 @@ DEFAULT = "default"
 """Name of the arm that the study calls its baseline."""
 VALIDATION = "val_psnr_y"
 """PSNR on the held-out training images at the end of the last stage, as its history has it."""
-COSTS: tuple[str, ...] = get_args(Cost)
+COSTS: tuple[str, ...] = tuple(cost for cost in get_args(Cost) if cost not in MEASURED)
 
 
 class _Range(Frozen):
@@ -179,7 +179,8 @@ class Objective(Frozen):
     """
 
     what: str = Field(
-        min_length=1, description="val_psnr_y; a metric, with a source; parameters, macs, step_macs, seconds"
+        min_length=1,
+        description="val_psnr_y; a metric, with a source; parameters, macs, activations, step_macs, seconds",
     )
     source: str | None = Field(
         None,

@@ -9,6 +9,7 @@ import os
 import resource
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -68,7 +69,7 @@ def _score(
         **capture(),
         **continued(read_json(path) if before else None, origin(unit), "evaluate"),
         "signature": signature(device.type, 1, "fp32", deterministic=True),
-        "costs": {"parameters": cost.parameters, "macs": cost.macs, "lr_size": list(LR_SIZE)},
+        "costs": {**asdict(cost), "lr_size": list(LR_SIZE)},
         "seconds": seconds,
         "scored": len(status.evaluations) - before,
         **_peak_memory(device.type),

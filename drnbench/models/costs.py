@@ -1,4 +1,4 @@
-"""Costs of a network, counted by running it: parameters and multiply-adds."""
+"""Costs of a network, counted by running it: parameters, multiply-adds and activations."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.utils.flop_counter import FlopCounterMode
 
 from drnbench import models
@@ -24,10 +25,13 @@ class Costs:
         parameters: all of them, trainable or frozen.
         macs: multiply-adds of convolutions (transposed ones too) and matrix products in one forward pass of one image;
             element-wise operations are not counted, as in the field. None: not a network, it has no parameters.
+        activations: numbers in the outputs of all convolution layers (transposed ones too) in that pass, as Radosavovic et
+            al. (CVPR 2020) define them and NTIRE's challenges on efficient SR count them. None as for `macs`.
     """
 
     parameters: int
     macs: int | None
+    activations: int | None
 
 
 def costs(method: str, scale: int, sizes: dict[str, Any] | None = None, lr_size: tuple[int, int] = LR_SIZE) -> Costs:
@@ -77,7 +81,19 @@ def module_costs(module: nn.Module, *inputs: Tensor) -> Costs:
 def _count(module: nn.Module, *inputs: Tensor) -> Costs:
     parameters = sum(p.numel() for p in module.parameters())
     if not parameters:
-        return Costs(0, None)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module.eval()(*inputs)
-    return Costs(parameters, counter.get_total_flops() // 2)
+        return Costs(0, None, None)
+    activations = 0
+
+    def count(layer: nn.Module, args: object, output: Tensor) -> None:  # noqa: ARG001 - the form of a hook
+        nonlocal activations
+        activations += output.numel()
+
+    layers = [layer for layer in module.modules() if isinstance(layer, _ConvNd)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            module.eval()(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return Costs(parameters, counter.get_total_flops() // 2, activations)

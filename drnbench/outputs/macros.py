@@ -132,7 +132,11 @@ def _cost_macros(arm: Arm, cost: Cost) -> Macros:
     bodies = {"Parameters": number(cost.parameters, 0), "Macs": number(cost.macs, 0)}
     if not arm.seedless:
         bodies |= {"StepMacs": number(cost.step_macs, 0), "Seconds": number(cost.seconds, 1)}
-    return Macros(arm.name, bodies, f"{arm.name}, costs")
+    # Where they are recorded: earlier versions had none.
+    later = (("Activations", cost.activations, 0), ("Latency", cost.latency, 1), ("Memory", cost.memory, 1))
+    bodies |= {name: number(value, decimals) for name, value, decimals in later if value is not None}
+    conditions = f"; latency (ms) and memory (MiB): {cost.conditions}" if cost.latency is not None else ""
+    return Macros(arm.name, bodies, f"{arm.name}, costs{conditions}")
 
 
 def _suffix(name: str, rivals: Collection[str]) -> str:

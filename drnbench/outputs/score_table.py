@@ -20,7 +20,7 @@ from drnbench.outputs.table_columns import (
 from drnbench.outputs.table_rows import skeleton
 from drnbench.render import text
 from drnbench.render.table import CaptionedTable
-from drnbench.results.costs import DESCRIPTIONS
+from drnbench.results.costs import description
 from drnbench.results.summary import to_csv
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def captioned_table(table: Table, study: StudyResults) -> CaptionedTable:
     sources = published_columns.sentences(number for part in cells for number in part.published if number)
     words = notes(
         scores, shown, by_scale=bool(set(frame.across) & scores.scale_axes),
-        extra=[*sources, *(DESCRIPTIONS[cost] for cost in costs)],
+        extra=[*sources, *(description(cost, study.costs) for cost in costs)],
     )  # fmt: skip
     name = text.path_slug(rows) if rows else "arms"
     numbers = to_csv({(result.arm, result.condition, result.metric): result for result in shown})

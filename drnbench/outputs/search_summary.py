@@ -11,7 +11,13 @@ from drnbench.render import text
 from drnbench.results import labels
 from drnbench.results.scores import Scores
 
-COST_LABELS = {"parameters": "parameters", "macs": "MACs", "step_macs": "step MACs", "seconds": "seconds of training"}
+COST_LABELS = {
+    "parameters": "parameters",
+    "macs": "MACs",
+    "step_macs": "step MACs",
+    "seconds": "seconds of training",
+    "activations": "activations",
+}
 
 
 def label(objective: Mapping[str, Any]) -> str:

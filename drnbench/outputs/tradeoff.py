@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Tradeoff(Output):
     """A figure: a metric against what it costs, one point an arm, with intervals."""
 
-    summary = "figure: a metric against parameters, multiply-adds or seconds of training"
+    summary = "figure: a metric against parameters, multiply-adds, activations, latency, memory or seconds of training"
 
     x: Cost = Field(description="cost on the horizontal, logarithmic")
     y: str = Field("psnr_y", description="metric")

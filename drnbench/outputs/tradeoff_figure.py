@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from drnbench.outputs import captions, failed_seeds
 from drnbench.render import label_placement, style, text
 from drnbench.render.style import COLOURS, COLUMN_IN, GREY, MARKERS, CaptionedFigure
-from drnbench.results.costs import DESCRIPTIONS, Costs, scaled_unit
+from drnbench.results.costs import Costs, description, scaled_unit
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.summary import Results
 
@@ -105,14 +105,14 @@ def draw(scores: Scores, results: Results, costs: Costs, output: Tradeoff) -> Ca
     for ax, arms in zip(axes, shown.values(), strict=True):
         _label(ax, arms, divisor, s)
     name = f"figure_{text.slug(output.y)}_against_{output.x}"
-    return CaptionedFigure(name, _caption(scores, shown, output, len(panels) - len(shown)), figure)
+    return CaptionedFigure(name, _caption(scores, costs, shown, output, len(panels) - len(shown)), figure)
 
 
-def _caption(scores: Scores, shown: dict[Condition, list[Point]], output: Tradeoff, left: int) -> str:
+def _caption(scores: Scores, costs: Costs, shown: dict[Condition, list[Point]], output: Tradeoff, left: int) -> str:
     metric = text.style(output.y).label
     parts = [
         f"{metric} against cost, one point an arm: mean and {scores.confidence} t interval over the seeds' test-set means.",
-        DESCRIPTIONS[output.x],
+        description(output.x, costs),
     ]
     if scores.baseline:
         parts.append(f"Hollow: {scores.baseline_label}.")

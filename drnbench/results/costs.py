@@ -1,24 +1,32 @@
-"""The costs of an arm: size of its model, work for one image, time of its training."""
+"""The costs of an arm: size of its model, work and time for one image, time of its training."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from drnbench.config.outputs import MEASURED
 from drnbench.results.scores import Arm, Scores
 from drnbench.store import Store, read_json
 
 COLUMNS = ("arm", "parameters", "macs", "step_macs", "seconds", "n_seeds")
+LATER = ("activations", "latency", "memory")
+"""Columns that follow where an arm has them: earlier versions recorded none."""
+MEASUREMENT = "latency.json"
+"""File beside the scores of a trial: latency and memory of its network, on what they were measured, and when."""
 DESCRIPTIONS = {
     "parameters": "Params: parameters of the model.",
     "macs": "MACs: multiply-adds for an LR image of 96×96 pixels.",
     "step_macs": "Step MACs: multiply-adds of a training step of the last stage by image, forward and backward, every network.",
     "seconds": "Training: seconds of one process, all stages, mean over seeds.",
+    "activations": "Acts: numbers in the outputs of all convolutions for an LR image of 96×96 pixels.",
+    "latency": "Latency: milliseconds an image, median of repeated passes after warm-up",
+    "memory": "Memory: peak MiB of one pass, weights included",
 }
-"""The sentence of a caption on each."""
+"""The sentence of a caption on each; of latency and memory, its beginning."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,10 @@ class Cost:
         step_macs: multiply-adds of a training step of the last stage by image; None: not trained, or not counted.
         seconds: of training, summed over the arm's stages (shared ones too), mean over seeds; None: not trained (yet).
         seeds: number of seeds in that mean.
+        activations: numbers in the outputs of its convolutions for a 96 x 96 LR image; None: not counted.
+        latency: milliseconds an image; None: not measured, or elsewhere than the latest measurement of the report.
+        memory: peak MiB of one pass; None as for `latency`.
+        conditions: of the latest measurement of the report, in words; empty without one.
 
     """
 
@@ -39,6 +51,10 @@ class Cost:
     step_macs: float | None = None
     seconds: float | None = None
     seeds: int = 0
+    activations: int | None = None
+    latency: float | None = None
+    memory: float | None = None
+    conditions: str = ""
 
     def get(self, what: str) -> float | None:
         """Return a cost by its name in a study file."""
@@ -50,9 +66,17 @@ Costs = dict[str, Cost]
 
 
 def read_costs(scores: Scores, store: Store) -> Costs:
-    """Return the costs of every arm, as far as the store has them."""
+    """Return the costs of every arm, as far as the store has them.
+
+    Latencies are compared in one report only where they were measured alike: those of the latest measurement's conditions.
+    """
     stages = {key: _costs(read_json(store.stage(key) / "stage.json")) for key in scores.plan.stages}
-    return {arm.name: _cost(arm, store, stages) for arm in scores.arms}
+    measurements = {arm.name: _measurements(arm, store) for arm in scores.arms}
+    latest = max((m for arm in measurements.values() for m in arm), key=lambda m: str(m["date"]), default=None)
+    alike = conditions(latest) if latest is not None else ""
+    every = [m for arm in measurements.values() for m in arm if conditions(m) == alike]
+    around = f"{alike}; {_circumstances(every)}" if every else ""
+    return {arm.name: _cost(arm, store, stages, measurements[arm.name], alike, around) for arm in scores.arms}
 
 
 def _costs(record: Any) -> dict[str, Any]:
@@ -60,7 +84,42 @@ def _costs(record: Any) -> dict[str, Any]:
     return costs if isinstance(costs, dict) else {}
 
 
-def _cost(arm: Arm, store: Store, stages: dict[str, dict[str, Any]]) -> Cost:
+def _measurements(arm: Arm, store: Store) -> list[dict[str, Any]]:
+    records = (read_json(store.trial(trial.key) / MEASUREMENT) for trial in arm.trials)
+    return [record for record in records if record is not None and {"date", "latency_ms"} <= record.keys()]
+
+
+def conditions(record: Mapping[str, Any]) -> str:
+    """Return what a latency was measured on, in words, without the date and what else ran."""
+    height, width = record["lr_size"]
+    threads = "" if record["device"] == "cuda" else f" ({record['threads']} thread{'s' * (record['threads'] > 1)})"
+    size = f"batch {record['batch']}, LR images of {height}×{width} pixels, {record['precision']}"
+    return f"{size}, {record['hardware']}{threads}, torch {record['torch']}"
+
+
+def _circumstances(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return when something was measured, and beside how much other work."""
+    days = sorted({str(record["date"])[:10] for record in records})
+    units, cores = (max(record[name] for record in records) for name in ("running_units", "busy_cores"))
+    period = "–".join(dict.fromkeys((days[0], days[-1])))
+    return f"{period}, beside {units} running units of the store and {cores:.1f} busy cores"
+
+
+def description(what: str, costs: Costs) -> str:
+    """Return the sentence of a caption on a cost, with the conditions of what was measured."""
+    if what not in MEASURED:
+        return DESCRIPTIONS[what]
+    alike = next((cost.conditions for cost in costs.values() if cost.conditions), "")
+    if not alike:
+        return f"{DESCRIPTIONS[what]}; not measured yet (`measure`)."
+    without = [name for name, cost in costs.items() if cost.get(what) is None and cost.macs is not None]
+    return f"{DESCRIPTIONS[what]}: {alike}.{' Dashes: not measured there.' if without else ''}"
+
+
+def _cost(
+    arm: Arm, store: Store, stages: dict[str, dict[str, Any]], measurements: Sequence[Mapping[str, Any]], alike: str,
+    around: str,
+) -> Cost:  # fmt: skip
     scored = (_costs(read_json(store.trial(trial.key) / "scores.json")) for trial in arm.trials)
     model = next((costs for costs in scored if costs), {})
     chains = [[stages.get(key, {}) for key in trial.stages] for trial in arm.trials if trial.stages]
@@ -68,15 +127,22 @@ def _cost(arm: Arm, store: Store, stages: dict[str, dict[str, Any]]) -> Cost:
     times = [[stage.get("seconds") for stage in chain] for chain in chains]
     whole = [sum(seconds for seconds in chain if seconds is not None) for chain in times if None not in chain]
     seconds = sum(whole) / len(whole) if whole else None
-    return Cost(model.get("parameters"), model.get("macs"), steps, seconds, len(whole))
+    matching = next((m for m in measurements if conditions(m) == alike), {})
+    activations = model.get("activations") or next((m.get("activations") for m in measurements), None)
+    return Cost(
+        model.get("parameters"), model.get("macs"), steps, seconds, len(whole), activations, matching.get("latency_ms"),
+        matching.get("memory_mib"), around,
+    )  # fmt: skip
 
 
 def to_csv(costs: Costs) -> str:
     """Return costs.csv: one row an arm; an unknown cost is an empty field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([arm, c.parameters, c.macs, c.step_macs, c.seconds, c.seeds] for arm, c in costs.items())
+    later = [name for name in LATER if any(cost.get(name) is not None for cost in costs.values())]
+    writer.writerow([*COLUMNS, *later])
+    for arm, c in costs.items():
+        writer.writerow([arm, c.parameters, c.macs, c.step_macs, c.seconds, c.seeds, *map(c.get, later)])
     return text.getvalue()
 
 
@@ -88,6 +154,10 @@ def scaled_unit(what: str, values: Sequence[float]) -> tuple[str, float]:
     if what in {"macs", "step_macs"}:
         prefix, divisor = ("G", 1e9) if most >= 1e8 else ("M", 1e6)
         return f"{'Step ' * (what == 'step_macs')}{prefix}MACs", divisor
+    if what == "activations":
+        return ("Acts (M)", 1e6) if most >= 1e5 else ("Acts (k)", 1e3)
+    if what in MEASURED:
+        return ("Latency (ms)" if what == "latency" else "Memory (MiB)", 1.0)
     return ("Training (s)", 1.0)
 
 

@@ -95,7 +95,7 @@ def _values(run: Run, objective: Objective, store: Store) -> list[float]:
         return [measured[-1][1]]
     if objective.source is not None:
         return _per_image(run, objective, store)
-    if name in {"parameters", "macs"}:
+    if name in {"parameters", "macs", "activations"}:
         unit = run.stages[-1]
         return [_number(getattr(on_demand.costs.costs(unit.model, unit.scale, unit.options), name), name)]
     records = [read_json(store.stage(stage.key) / "stage.json") or {} for stage in run.stages]

@@ -199,7 +199,7 @@ class Mirror:
             {**tags, **experiment.tags, PARENT: parent.id},
             names.params(view.plan.config or {}, view.plan.arm, view.values),
         )
-        points = run.add(history) + run.update(scores.points)
+        points = run.add(history) + run.update([*scores.points, *reading.costs(view)])
         run.attach("samples", reading.samples(view), view.units[-1][1])
         run.move(STATES[view.state], view.ended)
         # Last: a mirror that is interrupted before this line goes over the trial again.

@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from drnbench.results.costs import MEASUREMENT
 from drnbench.results.plan_record import PlanRecord, TrialRecord
-from drnbench.store import Status, Store, stored_rows
+from drnbench.store import Status, Store, read_json, stored_rows
 from drnbench.tracking import names
 
-VERSION = 2
+VERSION = 3
 """Raised when the same store should look different in MLflow, so that earlier mirrors are brought up to date."""
 
 ENDED = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "lost": "KILLED"}
@@ -192,6 +193,18 @@ def scores(view: TrialView) -> Scores:
     return means
 
 
+def costs(view: TrialView) -> list[Point]:
+    """Return the costs of a scored trial's network as `cost/<name>`; latency and memory where they were measured."""
+    _, folder, status = view.units[-1]
+    if status is None or view.state != "done":
+        return []
+    counted, measured = read_json(folder / "scores.json") or {}, read_json(folder / MEASUREMENT) or {}
+    values = {name: (counted.get("costs") or {}).get(name) for name in ("parameters", "macs", "activations")}
+    values |= {name: measured.get(name) for name in ("latency_ms", "memory_mib")}
+    time = milliseconds(status.finished or status.started)
+    return [Point(f"cost/{name}", 0, float(value), time) for name, value in values.items() if value is not None]
+
+
 def samples(view: TrialView) -> list[Path]:
     """Return the PNGs of a trial that is done."""
     folder = view.units[-1][1] / "samples"
@@ -235,7 +248,7 @@ def stamp(view: TrialView) -> str:
     return _digest(content)
 
 
-FILES = ("history.parquet", "per_image.parquet")
+FILES = ("history.parquet", "per_image.parquet", MEASUREMENT)
 
 
 def study_stamp(store: Store, plan: PlanRecord, views: Iterable[TrialView]) -> str:

@@ -27,13 +27,32 @@ def test_costs_of_the_presets_equal_the_authors_numbers(method, scale, parameter
     assert costs(method, scale, {"train_mean": False}) == counted
 
 
+def shuffled(n):
+    return nn.Sequential(nn.Conv2d(n, 4 * n, 3, padding=1), nn.PixelShuffle(2))
+
+
+def test_activations_are_those_of_the_challenges_on_efficient_sr():
+    """MSRResNet, the baseline of NTIRE 2020, x4 at 256 x 256: 1.517 M parameters, 292.55 M activations."""
+    body = [nn.Conv2d(64, 64, 3, padding=1) for _ in range(32)]
+    tail = [shuffled(64), shuffled(64), nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, 3, 3, padding=1)]
+    counted = module_costs(nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), *body, *tail), torch.zeros(1, 3, 256, 256))
+    assert counted.parameters == 1_517_571
+    assert counted.activations / 1e6 == pytest.approx(292.55, abs=0.01)
+
+
+def test_activations_of_edsr_are_those_of_its_layers():
+    # Two mean shifts, the head, 16 blocks of two layers, the body's last, two upsamplers, the tail: in channels an LR pixel.
+    channels = 3 + 64 + 33 * 64 + 256 + 4 * 256 + 16 * 3 + 16 * 3
+    assert costs("edsr", 4).activations == channels * 96 * 96
+
+
 def test_multiply_adds_grow_with_the_image():
     sizes = {"n_blocks": 1, "n_feats": 4}
     assert costs("edsr", 2, sizes, (20, 30)).macs == 600 * costs("edsr", 2, sizes, (1, 1)).macs
 
 
 def test_methods_without_a_network_have_no_multiply_adds():
-    assert costs("bicubic", 4, {}) == costs("ibp", 4, {}) == Costs(0, None)
+    assert costs("bicubic", 4, {}) == costs("ibp", 4, {}) == Costs(0, None, None)
 
 
 def test_counting_costs_no_random_numbers():
@@ -43,24 +62,24 @@ def test_counting_costs_no_random_numbers():
 
 
 @pytest.mark.parametrize(
-    ("layer", "macs"),
+    ("layer", "macs", "activations"),
     [
-        (nn.Conv2d(8, 4, 3, padding=1), 8 * 4 * 9 * 10 * 12),
-        (nn.Conv2d(8, 4, 6, 2, 2), 8 * 4 * 36 * 5 * 6),
+        (nn.Conv2d(8, 4, 3, padding=1), 8 * 4 * 9 * 10 * 12, 4 * 10 * 12),
+        (nn.Conv2d(8, 4, 6, 2, 2), 8 * 4 * 36 * 5 * 6, 4 * 5 * 6),
         # Every input pixel meets every weight once: the size of the output does not enter.
-        (nn.ConvTranspose2d(8, 4, 6, 2, 2), 8 * 4 * 36 * 10 * 12),
-        (nn.ConvTranspose2d(8, 4, 12, 8, 2), 8 * 4 * 144 * 10 * 12),
-        (nn.Linear(12, 5), 12 * 5 * 8 * 10),
+        (nn.ConvTranspose2d(8, 4, 6, 2, 2), 8 * 4 * 36 * 10 * 12, 4 * 20 * 24),
+        (nn.ConvTranspose2d(8, 4, 12, 8, 2), 8 * 4 * 144 * 10 * 12, 4 * 80 * 96),
+        (nn.Linear(12, 5), 12 * 5 * 8 * 10, 0),
     ],
 )
-def test_layers_are_counted_as_by_hand(layer, macs):
+def test_layers_are_counted_as_by_hand(layer, macs, activations):
     counted = module_costs(layer, torch.rand(1, 8, 10, 12))
-    assert counted == Costs(sum(p.numel() for p in layer.parameters()), macs)
+    assert counted == Costs(sum(p.numel() for p in layer.parameters()), macs, activations)
 
 
 def test_a_module_stays_as_it_was():
     dual = dual_per_level(2, 16)[0]
-    assert module_costs(dual, torch.rand(1, 3, 8, 8)) == Costs(54 * 16, 2 * 27 * 16 * 16)
+    assert module_costs(dual, torch.rand(1, 3, 8, 8)) == Costs(54 * 16, 2 * 27 * 16 * 16, (16 + 3) * 4 * 4)
     assert dual.training
     assert next(dual.parameters()).device.type == "cpu"
 
@@ -78,17 +97,17 @@ class Reads(nn.Module):
 
 def test_a_network_that_reads_values_is_run_for_real(monkeypatch):
     reads = Reads()
-    assert module_costs(reads, torch.rand(1, 3, 4, 4)) == Costs(12, 9 * 16)
+    assert module_costs(reads, torch.rand(1, 3, 4, 4)) == Costs(12, 9 * 16, 3 * 16)
     assert reads.training
     monkeypatch.setattr(models, "create", lambda name, scale, **sizes: Reads())
-    assert costs("any", 2, {}, (4, 4)) == Costs(12, 9 * 16)
+    assert costs("any", 2, {}, (4, 4)) == Costs(12, 9 * 16, 3 * 16)
 
 
 def test_costs_are_listed_on_request(capsys, monkeypatch):
     monkeypatch.setattr(methods, "names", lambda: ["bicubic", "drn-s"])
     assert main(["list", "costs"]) == 0
     out = capsys.readouterr().out
-    assert "drn-s x4    4,804,065 parameters, 109.7 GMACs at 96x96 LR pixels\n" in out
+    assert "drn-s x4    4,804,065 parameters, 109.7 GMACs, 198.9 M activations at 96x96 LR pixels\n" in out
     assert "bicubic x4  0 parameters, not a network\n" in out
     assert out.count("\n") == 1 + 3
     monkeypatch.setattr(list_verb, "KINDS", {kind: list_verb.KINDS[kind] for kind in ("metrics", "costs")})
