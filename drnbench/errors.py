@@ -114,16 +114,54 @@ class DamageWarning(DrnbenchWarning):
     """A file of a store is not whole: it counts as missing, and is made again."""
 
 
-def nearest(word: str, names: Iterable[str]) -> str:
-    """Return the end of an error message: the nearest name, or all of them.
+def nearest(word: str, names: Iterable[str], most: int | None = None) -> str:
+    """Return the end of an error message: the nearest name, and all of them, or at most so many, the closest first.
 
     >>> nearest("drn-z", ["drn-s", "edsr"])
     "did you mean 'drn-s'? known: drn-s, edsr"
+    >>> nearest("drn-z", ["bicubic", "drn-s", "edsr"], most=2)
+    "did you mean 'drn-s'? known: drn-s, edsr and 1 more"
     """
     names = sorted(set(names))
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}known: {', '.join(names) or 'none'}"
+    more = ""
+    if most is not None and len(names) > most:
+        more = f" and {len(names) - most} more"
+        names = difflib.get_close_matches(word, names, n=most, cutoff=0.0)
+    return f"{hint}known: {', '.join(names) or 'none'}{more}"
+
+
+_WORDS = (
+    (r"^Value error, ", ""),
+    (r"^String should have at least 1 character$", "must not be empty"),
+    (
+        r"^String should match pattern '\^\[a-z\]\[a-z0-9_\]\*\$'",
+        "must be a letter a-z, then letters a-z, digits and _",
+    ),
+    (r"^String should match pattern '\^\((.*)\)\$'", lambda match: f"must be {match[1].replace('|', ' or ')}"),
+    (r"^\w+ should have at (least|most) (\d+ \w+)(?: after validation.*)?$", r"must have at \1 \2"),
+    (r"^Field required$", "is missing"),
+    (r", unable to (?:parse|interpret) .*$", ""),
+    (r"^Input should be a valid dictionary or (?:an )?instance of (\w+)", r"must be \1(...)"),
+    (r"^Input should be an instance of OutputSpec", "must be a table or figure, such as Table()"),
+    (r"^Input should be a valid (?:tuple|list)", "must be a list"),
+    (r"^Input should be a valid boolean", "must be True or False"),
+    (r"^Input should be a valid (?=dictionary|string)", "must be a "),
+    (r"^Input should be ", "must be "),
+)
+"""Patterns of pydantic's messages, which typer prints too, and the words for them here."""
+
+
+def in_plain_words(message: str) -> str:
+    """Return pydantic's message on a value in the words of this package; other messages as they are.
+
+    >>> in_plain_words("Tuple should have at least 1 item after validation, not 0")
+    'must have at least 1 item'
+    """
+    for pattern, words in _WORDS:
+        message = re.sub(pattern, words, message)
+    return message
 
 
 def disk_full(path: Path | str | None) -> UsageError:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from drnbench.config.loss import loss_terms
 from drnbench.config.plain import plain
-from drnbench.config.trial import Data, Evaluate, Stage, Trial, explain
+from drnbench.config.trial import NAMED_FIELDS, Data, Evaluate, Stage, Trial, explain
 from drnbench.errors import UsageError, nearest
 
 M = TypeVar("M", bound=BaseModel)
@@ -70,6 +70,16 @@ def apply(trial: Trial, overrides: dict[str, Any], where: str) -> Trial:
     if last:
         raw["stages"] = _choose(raw["stages"], overrides["stages"], where)
     return validated(Trial, raw, where)
+
+
+def path_problem(trial: Trial, path: str, where: str) -> str | None:
+    """Return the message on a path that an override of `trial` cannot set; None for one that it can."""
+    try:
+        if path != "stages":
+            _set(trial.model_dump(), path, None, where)
+    except UsageError as error:
+        return str(error)
+    return None
 
 
 def _choose(stages: list[dict[str, Any]], names: Any, where: str) -> list[dict[str, Any]]:
@@ -155,7 +165,7 @@ def _field(raw: dict[str, Any], path: str, value: Any, model: type[BaseModel], f
             raise UsageError(f"{where}: {full}: {error}") from error
         return
     if head not in model.model_fields:
-        raise UsageError(f"{where}: no such path {full!r}: {nearest(head, model.model_fields)}")
+        raise UsageError(f"{where}: no such path {full!r}: {nearest(head, model.model_fields, NAMED_FIELDS)}")
     if not rest:
         raw[head] = _plain(value)
         return

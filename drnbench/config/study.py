@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, InstanceOf, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
+from drnbench.config.arm_names import check_names
 from drnbench.config.outputs import OutputSpec
-from drnbench.config.overrides import validated
+from drnbench.config.overrides import path_problem, validated
 from drnbench.config.plain import on_axes
 from drnbench.config.search import AXIS, Search
 from drnbench.config.trial import Frozen, Positive, Scalar, Trial
@@ -25,10 +25,8 @@ PROFILES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Overrides of size by the profiles that every study has; a study's own `profiles` come on top and add others."""
 
-
-BLANK = "\u115f\u1160\u2800\u3164\uffa0"
-INVISIBLE = frozenset(f"{BLANK}\u034f\u17b4\u17b5\u180b\u180c\u180d") | {chr(code) for code in range(0xFE00, 0xFE10)}
-"""Letters and marks that print as a blank, or as nothing, beside those that Unicode calls spaces or formats."""
+LISTED = 12
+"""So many values of an axis are listed in messages."""
 
 
 class Axis(Frozen):
@@ -276,16 +274,30 @@ class Study(Frozen):
         excluded = [path for exclude in self.exclude for path in exclude.where if path != "seed"]
         for path in [*self.baseline, *self.subject, *control, *primary, *excluded]:
             if path not in axes:
-                raise ValueError(f"{path!r} is not an axis of this study: {nearest(path, axes)}")
+                raise ValueError(self.unknown_axis(path))
         if isinstance(self.control, str) and self.control not in self.arms:
             raise ValueError(f"the control {self.control!r} is not a named arm: {nearest(self.control, self.arms)}")
         cells = {"baseline": self.baseline, "control": control, "subject": self.subject, "primary": primary}
         for role, cell in cells.items():
             for path, value in cell.items():
                 if value not in axes[path].values:
-                    raise ValueError(f"the {role}'s {path} = {value!r} is not on the axis")
+                    raise ValueError(
+                        f"the {role}'s {path} = {value!r} is not on the axis: its values are {_listed(axes[path].values)}"
+                    )
             if role != "baseline" and cell and all(self.baseline.get(path) == value for path, value in cell.items()):
-                raise ValueError(f"the {role} is the baseline itself: {cell}")
+                values = ", ".join(f"{path} = {value!r}" for path, value in cell.items())
+                others = [value for value in axes[path].values if value != cell[path]]
+                raise ValueError(
+                    f"the {role} is the baseline itself ({values}): choose another value of {path}: {_listed(others)}"
+                )
+
+    def unknown_axis(self, path: str) -> str:
+        """Return the message on a path that is no axis; where an axis itself has a path that does not exist, on that."""
+        for axis in self.axes:
+            for own in sorted(axis.paths):
+                if problem := path_problem(self.base, own, f"the axis {axis.path!r}"):
+                    return problem
+        return f"{path!r} is not an axis of this study: {nearest(path, [axis.path for axis in self.axes])}"
 
     def _check_claims(self) -> None:
         """Refuse claims on differences in a study that declares no baseline, and on an arm or a metric that it has not."""
@@ -315,7 +327,7 @@ class Study(Frozen):
                 if path not in axes:
                     arms = f"a search has one, {AXIS!r}, whose values are its arms"
                     raise ValueError(
-                        f"an output wants the axis {path!r}: {arms if self.search else nearest(path, axes)}"
+                        f"an output wants the axis {path!r}: {arms if self.search else self.unknown_axis(path)}"
                     )
             output.check_study(self.baseline)
 
@@ -343,6 +355,12 @@ class Study(Frozen):
         return self
 
 
+def _listed(values: Sequence[Any]) -> str:
+    """Write the values of an axis as a study file gives them; of many, the first ones."""
+    more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
+    return ", ".join(map(repr, values[:LISTED])) + more if values else "it has no other"
+
+
 def arm_name(study: Study, values: Mapping[str, Any]) -> str:
     """Return the name of a cell of the grid: `ρ=0.3`, or `adapted, scale=4` with several axes, one of them named."""
     cell = [(axis, values[axis.path]) for axis in study.axes]
@@ -352,40 +370,6 @@ def arm_name(study: Study, values: Mapping[str, Any]) -> str:
 def value_text(value: Any) -> str:
     """Write a value of an axis as arm names do: 0.3, 1, on."""
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def check_names(names: Iterable[str]) -> None:
-    """Refuse names of arms that nobody can tell apart in print, or see at all.
-
-    Raises:
-        ValueError: which names, with what is not seen of them as escapes.
-
-    """
-    earlier: dict[str, str] = {}
-    for name in names:
-        printed = _printed(name)
-        if not printed:
-            raise ValueError(f"the arm {name!a} has a name that is not seen in print: rename it")
-        if printed in earlier:
-            other = earlier[printed]
-            alike = f"share a name: {name}" if name == other else f"look alike in print: {other!a} and {name!a}"
-            raise ValueError(f"two arms {alike}; rename one ('bicubic' stands in every table by itself)")
-        earlier[printed] = name
-
-
-def _printed(name: str) -> str:
-    """Return what is seen of a name: composed, without characters of no width, any run of blanks one space."""
-    composed = unicodedata.normalize("NFC", "".join(map(_alike, name)))
-    seen = "".join(" " if c.isspace() else "" if unicodedata.category(c) in {"Cf", "Cc"} else c for c in composed)
-    return " ".join(seen.split())
-
-
-def _alike(character: str) -> str:
-    """Return a character that is printed in the same way: µ is μ, and a hyphen that no line breaks at is a hyphen."""
-    if character in INVISIBLE:
-        return " " if character in BLANK else ""
-    same = unicodedata.decomposition(character).startswith(("<compat>", "<noBreak>"))
-    return unicodedata.normalize("NFKC", character) if same else character
 
 
 def build(fields: dict[str, Any], where: str) -> Study:

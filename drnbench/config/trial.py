@@ -7,8 +7,8 @@ location (device, jobs, paths, timeouts) are not part of it and cannot enter a k
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -17,7 +17,10 @@ from drnbench.config.kernel_sets import kernels_of
 from drnbench.config.loss import loss_terms, loss_text
 from drnbench.config.plain import PlainArguments
 from drnbench.config.protocol import Protocol
-from drnbench.errors import UsageError, nearest
+from drnbench.errors import UsageError, in_plain_words, nearest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Scalar = bool | int | float | str | None
 Dual = Literal["level", "chain", "single", "linear", "known"]
@@ -26,6 +29,12 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 StepsOrShare = Annotated[int, Field(ge=0)] | NonNegative
 """A number of steps, or below 1 a share of the steps of the stage."""
+_RANKS = {"extra_forbidden": 0, "missing": 2}
+"""Order of the problems of a declaration by pydantic's type, other types 1: a missing field may be an unknown one misspelt."""
+NAMED = 3
+"""Up to so many problems are named."""
+NAMED_FIELDS = 5
+"""So many of the fields of a class are named beside an unknown one."""
 
 
 class _OneLineErrors(PlainArguments):
@@ -52,25 +61,55 @@ class Frozen(BaseModel, metaclass=_OneLineErrors):
 
 
 def explain(error: ValidationError, raw: dict[str, Any] | None = None) -> str:
-    """Return one line for the first problem of a pydantic report: path, value, and what is allowed."""
-    first = error.errors()[0]
-    parts = [str(part) for part in first["loc"] if "[" not in str(part)]
+    """Return one line for a pydantic report: unknown fields, then the first wrong value, then missing fields.
+
+    Args:
+        error: the report.
+        raw: the dictionary of the trial that was validated, for the names of its stages.
+    """
+    problems: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
+    for details in error.errors():
+        location = details["loc"]
+        # The members of a union report one by one, each under its own type.
+        is_member = len(location) > 1 and details["type"] != "missing" and _is_type(location[-1])
+        problems.setdefault(location[:-1] if is_member else location, []).append(details)
+    ordered = sorted(problems.items(), key=lambda problem: _RANKS.get(problem[1][0]["type"], 1))
+    first_rank = _RANKS.get(ordered[0][1][0]["type"], 1)
+    clauses = [
+        _clause(error.title, location, details, raw)
+        for n, (location, details) in enumerate(ordered)
+        if n == 0 or _RANKS.get(details[0]["type"], 1) == first_rank != 1 or details[0]["type"] == "missing"
+    ][:NAMED]
+    more = f" (and {len(ordered) - len(clauses)} more)" if len(ordered) > len(clauses) else ""
+    return " ".join(f"{'; '.join(clauses)}{more}".split())
+
+
+def _clause(title: str, location: Sequence[int | str], problem: list[ErrorDetails], raw: dict[str, Any] | None) -> str:
+    """Return path, what is allowed, and the value of one problem; a union reports it once for each member."""
+    parts = [str(part) for part in location if not _is_type(part)]
     if raw and len(parts) > 1 and parts[0] == "stages" and parts[1].isdigit():
         parts[:2] = [str(raw["stages"][int(parts[1])]["name"])]
-    path = ".".join(parts)
-    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    value = "" if isinstance(first["input"], (dict, BaseModel)) else f" (got {first['input']!r})"
-    if first["type"] == "extra_forbidden":
-        message = f"there is no such field{_near_field(error.title, parts[-1])}"
-    elif first["type"] == "missing":
-        path, message = "", f"{path} is missing{_description(error.title, path)}"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return " ".join(f"{path}: {message}{value}{more}".removeprefix(": ").split())
+    path, kind, value = ".".join(parts), problem[0]["type"], problem[0]["input"]
+    if kind == "missing" and isinstance(location[-1], int):
+        return f"{'.'.join(parts[:-1])}: has too few values (got {value!r})"
+    if kind == "missing":
+        return f"{path} is missing{_description(title, path)}"
+    if kind == "extra_forbidden":
+        return f"{path}: there is no such field{_near_field(title, parts[-1])}"
+    messages = list(dict.fromkeys(in_plain_words(details["msg"]) for details in problem))
+    message = " or ".join([messages[0], *(text.removeprefix("must be ") for text in messages[1:])])
+    given = "" if isinstance(value, (dict, BaseModel)) else f" (got {value!r})"
+    return f"{path}: {message}{given}".removeprefix(": ")
+
+
+def _is_type(part: int | str) -> bool:
+    """Return True if a part of a location is the type of a union's member rather than a field."""
+    return isinstance(part, str) and (part in {"bool", "int", "float", "str"} or "[" in part or "constrained-" in part)
 
 
 def _near_field(title: str, word: str) -> str:
     fields = _fields(title)
-    return f": {nearest(word, fields)}" if fields else ""
+    return f": {nearest(word, fields, NAMED_FIELDS)}" if fields else ""
 
 
 def _description(title: str, field: str) -> str:

@@ -13,7 +13,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from drnbench.config.keys import digest
-from drnbench.errors import ChangedError, UsageError, nearest
+from drnbench.errors import ChangedError, UsageError, in_plain_words, nearest
 from drnbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ def parse(spec: str) -> Kernel:
         value = "" if first["type"] == "missing" else f", not {fields[key]!r}" if key in fields else ""
         description = kind.model_fields[key].description if key in kind.model_fields else None
         hint = f" ({description.split(';')[0]})" if description else ""
-        raise UsageError(
-            f"kernel {spec!r}: {key}: {first['msg'].replace('Input should be', 'must be')}{value}{hint}"
-        ) from None
+        raise UsageError(f"kernel {spec!r}: {key}: {in_plain_words(first['msg'])}{value}{hint}") from None
 
 
 def canonical(spec: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drnbench.errors import DrnbenchError, UsageError, nearest
+from drnbench.errors import DrnbenchError, UsageError, in_plain_words, nearest
 from drnbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Model:
         try:
             TypeAdapter(hint).validate_python(value, strict=True)
         except ValidationError as error:
-            message = error.errors()[0]["msg"].replace("Input should be", "must be")
+            message = in_plain_words(error.errors()[0]["msg"])
             raise UsageError(f"model {self.name!r}: size {size!r} {message} (got {value!r})") from error
 
 

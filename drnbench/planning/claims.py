@@ -9,11 +9,14 @@ from drnbench.config.search import AXIS
 from drnbench.config.study import Primary
 from drnbench.errors import UsageError, nearest
 from drnbench.planning.graph import Plan
+from drnbench.results import labels
 from drnbench.results.comparison import of_record
 from drnbench.results.kernel_means import PREFIX
 from drnbench.results.plan_record import PrimaryRecord
 from drnbench.results.scores import Arm, Condition, Scores
 
+NAMED = 4
+"""Up to so many arms are named."""
 SELECTED = ("winner", "front")
 """First words of the names of arms that a search selects."""
 
@@ -44,8 +47,15 @@ def primary_cell(plan: Plan) -> PrimaryRecord | None:
         raise UsageError(f"{where}: {condition.label} is not measured in {metric!r}: {nearest(metric, metrics)}")
     base = scores.baseline_of(arm, condition)
     if base is None or arm.seedless or base.seedless:
-        raise UsageError(f"{where}: {arm.name} on {condition.label} is compared with no trained baseline")
+        others = [repr(other.name) for other in scores.arms if _is_compared(scores, other, condition)]
+        remedy = f"name another arm: {labels.listing(others, NAMED)}" if others else "no arm is"
+        raise UsageError(f"{where}: {arm.name} on {condition.label} is compared with no trained baseline; {remedy}")
     return PrimaryRecord(arm=arm.name, metric=metric, **condition._asdict())
+
+
+def _is_compared(scores: Scores, arm: Arm, condition: Condition) -> bool:
+    base = scores.baseline_of(arm, condition) if condition in arm.conditions else None
+    return base is not None and not arm.seedless and not base.seedless
 
 
 def _selected_later(plan: Plan, arm: str | dict[str, Any]) -> bool:

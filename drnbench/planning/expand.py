@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from drnbench.config.arm_names import check_names
 from drnbench.config.overrides import apply, validated
 from drnbench.config.settings import Settings
-from drnbench.config.study import PROFILES, Axis, Study, Until, arm_name, build, check_names
+from drnbench.config.study import PROFILES, Axis, Study, Until, arm_name, build
 from drnbench.config.trial import Evaluate, Trial
 from drnbench.errors import UsageError, nearest
 
@@ -150,7 +151,7 @@ def _with_axes(study: Study, values: Mapping[str, Any], where: str) -> Study:
     paths = {axis.path for axis in study.axes}
     for path in values:
         if path not in paths:
-            raise UsageError(f"{where}: axes: {path!r} is not an axis of this study: {nearest(path, paths)}")
+            raise UsageError(f"{where}: axes: {study.unknown_axis(path)}")
     axes = [Axis(a.path, values[a.path], label=a.label) if a.path in values else a for a in study.axes]
     return build({**{name: getattr(study, name) for name in Study.model_fields}, "axes": axes}, where)
 

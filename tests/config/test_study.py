@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drnbench import Axis, Data, Evaluate, Exclude, Primary, Ref, Stage, Study, Trial
+from drnbench import Axis, Data, Evaluate, Exclude, Primary, Ref, Stage, Study, Table, Trial
 from drnbench.config.study import Until, build
 from drnbench.config.studyfile import load
 from drnbench.errors import UsageError
@@ -75,7 +75,23 @@ def test_a_profile_that_the_study_does_not_declare_is_refused():
     ("fields", "message"),
     [
         ({"baseline": {"adapt.rhoo": 0}}, "did you mean 'adapt.rho'"),
-        ({"baseline": {"adapt.rho": 0.4}}, "is not on the axis"),
+        ({"baseline": {"adapt.rho": 0.4}}, "is not on the axis: its values are 0, 0.5$"),
+        ({"baseline": {"adapt.rho": 0}, "subject": {"adapt.rho": 0.4}}, "its values are 0, 0.5$"),
+        ({"baseline": {"adapt.rho": 0}, "control": {"adapt.rho": 0.4}}, "its values are 0, 0.5$"),
+        ({"baseline": {"adapt.rho": 0}, "primary": {"adapt.rho": 0.4}}, "its values are 0, 0.5$"),
+        (
+            {"baseline": {"adapt.rho": 0}, "primary": {"adapt.rho": 0}},
+            "baseline itself.*another value of adapt.rho: 0.5$",
+        ),
+        (
+            {"axes": [Axis("adpt.rho", [0])], "baseline": {"adapt.rho": 0}},
+            "no such path 'adpt.rho': did you mean 'adapt'",
+        ),
+        ({"axes": [Axis("adapt.roh", [0])], "outputs": [Table(rows="adapt.rho")]}, "no such path 'adapt.roh'"),
+        (
+            {"axes": [Axis("adapt.roh", [0])], "profiles": {"quick": {"axes": {"adapt.rho": [0]}}}},
+            "no such path 'adapt.roh'",
+        ),
         ({"control": "true pair"}, "is not a named arm"),
         ({"axes": [Axis("adapt.rho", [0, 0.5])], "arms": {"rho=0": {}}}, "two arms share a name"),
         ({"axes": [Axis("adapt.rho", [0, 2])]}, "adapt.rho: must be less than or equal to 1"),
@@ -232,6 +248,30 @@ GOOD = {"base": study().base, "axes": [Axis("adapt.rho", [0, 0.5])], "baseline":
         (
             lambda: Stage("adapt", data=Data("photos/train"), steps=0),
             "Stage: steps: must be greater than or equal to 1",
+        ),
+        (
+            lambda: Stage("adapt", data=Data("photos/train"), step=3),
+            "Stage: step: there is no such field: did you mean 'steps'",
+        ),
+        (
+            lambda: Stage("adapt", data=Data("photos/train"), step=3),
+            "; steps is missing: optimiser steps; the same for every arm",
+        ),
+        (lambda: Stage("adapt", dat=1), "; data is missing: paired training data; steps is missing"),
+        (lambda: Stage("Adapt", data=Data("a"), steps=1), "name: must be a letter a-z, then letters a-z, digits and _"),
+        (lambda: Stage("a", data="photos/train", steps=1), "data: must be Data(...) (got 'photos/train')"),
+        (
+            lambda: Stage("a", data=Data("a"), steps=1, accumulate="x"),
+            "accumulate: must be a valid integer or 'auto' (got",
+        ),
+        (lambda: Stage("a", data=Data("a"), steps=1, betas=[0.9]), "betas: has too few values (got [0.9])"),
+        (lambda: Stage("a", data=Data("a"), steps=1, betas=3 * [0.9]), "betas: must have at most 2 items"),
+        (lambda: Axis("adapt.rho", []), "Axis: values: must have at least 1 item (got [])"),
+        (lambda: Axis("adapt.rho", 3), "values: must be a list (got 3)"),
+        (lambda: Data(""), "Data: source: must not be empty"),
+        (
+            lambda: Study(base=study().base, outputs=[3]),
+            "outputs.0: must be a table or figure, such as Table() (got 3)",
         ),
         (lambda: Trial(stages=[], evaluate=[]), "Trial: a trial without an evaluation measures nothing"),
     ],

@@ -57,7 +57,10 @@ def test_plan_json_records_the_primary_comparison(primary: Any, cell: tuple[str,
     [
         ({"primary": "true pair"}, "no arm is called 'true pair'.*'true pairs'"),
         ({"primary": {"adapt.rho": 0.3}}, "is 2 arms of the grid: ρ=0.3, λ=0.1, ρ=0.3, λ=0.5"),
-        ({"primary": "ρ=0, λ=0.1"}, "compared with no trained baseline"),
+        (
+            {"primary": "ρ=0, λ=0.1"},
+            "compared with no trained baseline; name another arm: 'ρ=0.3, λ=0.1', 'ρ=0.3, λ=0.5' and 'true",
+        ),
         ({"primary": "bicubic"}, "compared with no trained baseline"),
         ({"primary": Primary(CELL, kernel="nearest")}, "not scored on nearest"),
         ({"primary": Primary(CELL, metric="lpips")}, "not measured in 'lpips'"),
