@@ -128,7 +128,7 @@ def nearest(word: str, names: Iterable[str], most: int | None = None) -> str:
     more = ""
     if most is not None and len(names) > most:
         more = f" and {len(names) - most} more"
-        names = difflib.get_close_matches(word, names, n=most, cutoff=0.0)
+        names = sorted(names, key=lambda name: -difflib.SequenceMatcher(None, name, word).ratio())[:most]
     return f"{hint}known: {', '.join(names) or 'none'}{more}"
 
 

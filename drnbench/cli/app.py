@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
-from drnbench.errors import DrnbenchWarning, UsageError
+from drnbench.errors import DrnbenchWarning, UsageError, in_plain_words, nearest
 
 # typer carries its own click in newer releases; the base class of its errors is reached through typer either way.
 ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -64,7 +64,7 @@ VERBS = {
     "reproduce": Verb("Run a stored trial or stage again and say whether it is bit-identical.", "reproduce 3f2a91"),
     "sync": Verb("Mirror the store into MLflow again; doing it twice adds nothing.", "sync"),
     "ui": Verb("Open the MLflow UI on the project's store.", "ui --port 5000"),
-    "data": Verb("Fetch published sets of images, and the weights that LPIPS needs."),
+    "data": Verb("Fetch published sets of images, and the weights that metrics need."),
     "bench": Verb(
         "Measure how fast this machine scores, degrades, enlarges and trains, and what a sweep takes besides.",
         "bench --only score",
@@ -90,6 +90,11 @@ class _Verbs(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         del ctx
         return list(VERBS)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            raise UsageError(f"no such verb {args[0]!r}: {nearest(args[0], VERBS)}")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         del ctx
@@ -157,7 +162,8 @@ def call(args: list[str]) -> int:
             warnings.showwarning = _warn
             code = command.main(args=args, prog_name="drnbench", standalone_mode=False)
     except ClickException as error:
-        raise UsageError(error.format_message()) from error  # type: ignore[attr-defined]
+        where, colon, message = error.format_message().rpartition(": ")  # type: ignore[attr-defined]
+        raise UsageError(f"{where}{colon}{in_plain_words(message)}") from error
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except _VerbError as error:

@@ -27,7 +27,7 @@ def command(
         Path | None,
         Option(metavar="FILE", help="draw the estimated kernel and the residuals there, as .png or .pdf"),
     ] = None,
-    json: options.JsonOpt = None,
+    json: Annotated[Path | None, Option(metavar="FILE", help="write the findings there; - for standard output")] = None,
     alpha: options.AlphaOpt = None,
     jobs: options.JobsOpt = None,
     data_root: options.DataRootOpt = None,

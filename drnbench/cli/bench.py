@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
 from drnbench.cli.image_output import check_file
-from drnbench.cli.options import DeviceOpt, JsonOpt
+from drnbench.cli.options import DeviceOpt
 
 
 def command(
     only: Annotated[
         str | None, Option(metavar="PART", help="score, degrade, enlarge, train or sweep; none: all of them")
     ] = None,
-    json: JsonOpt = None,
+    json: Annotated[
+        Path | None, Option(metavar="FILE", help="write the measurements there; - for standard output")
+    ] = None,
     device: DeviceOpt = "auto",
 ) -> int:
     """Measure how fast this machine scores, degrades, enlarges and trains, and what a sweep takes besides."""

@@ -16,8 +16,11 @@ from drnbench.datasets.layouts import JOINED
 from drnbench.datasets.sources import roots
 from drnbench.errors import UsageError, nearest
 
+WEIGHTS = [name for name, remote in REMOTES.items() if remote.folder is None]
+"""What can be fetched that is no set of images."""
+
 app = typer.Typer(
-    help="Fetch published sets of images, and the weights that LPIPS needs.",
+    help="Fetch published sets of images, and the weights that metrics need.",
     epilog="Example: python -m drnbench data fetch DIV2K --to ~/data",
     rich_markup_mode=None,
 )
@@ -30,10 +33,18 @@ def data(context: typer.Context) -> None:
         print(context.get_help())
 
 
-@app.command(epilog="Example: python -m drnbench data fetch Set5 Set14 B100 --to ~/data")
+@app.command(
+    short_help="Download sets of images and weights.",  # the first line of the docstring would be cut
+    epilog="Example: python -m drnbench data fetch Set5 Set14 B100 --to ~/data",
+)
 def fetch(
     names: Annotated[
-        list[str], Argument(metavar="NAME", help="as `list datasets` shows them; alexnet, vgg16", show_default=False)
+        list[str],
+        Argument(
+            metavar="NAME",
+            help=f"sets as `list datasets` shows them; weights of metrics: {', '.join(WEIGHTS)}",
+            show_default=False,
+        ),
     ],
     to: Annotated[
         Path | None, Option(metavar="ROOT", help="images go to ROOT/NAME/HR; none: the first data root, or ./data")

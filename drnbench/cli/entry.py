@@ -17,6 +17,8 @@ from drnbench.errors import redacted
 
 DEBUG = "--debug"
 INTERRUPTED = 130
+RESUMING = frozenset({"run", "data", "sync"})
+"""Verbs that keep what they have done, and go on from there."""
 
 
 def main(args: list[str] | None = None) -> int:
@@ -40,7 +42,7 @@ def main(args: list[str] | None = None) -> int:
             lambda: importlib.import_module("drnbench.cli.app").call([word for word in words if word != DEBUG])
         )
     except BaseException as error:  # noqa: BLE001 - told below as what it is
-        code = _report(error, debug=DEBUG in words)
+        code = _report(error, words)
     return _finish(code) if is_ours else code
 
 
@@ -56,15 +58,16 @@ def _name_user() -> None:
         os.environ.setdefault("HOME", "/nonexistent")
 
 
-def _report(error: BaseException, *, debug: bool) -> int:
+def _report(error: BaseException, words: list[str]) -> int:
     """Say in one line what ended the command, and return its exit code."""
     if isinstance(error, SystemExit) and signals.exit_code() is None:
         return error.code if isinstance(error.code, int) else 0 if error.code is None else 1
-    if debug:
+    if DEBUG in words:
         streams.say(redacted("".join(traceback.format_exception(error)).rstrip()))
     if isinstance(error, KeyboardInterrupt) or signals.exit_code() is not None:
         # An interrupt in the middle of an import comes out as any error.
-        streams.say("interrupted; run the same command again to go on")
+        verb = next((word for word in words if not word.startswith("-")), None)
+        streams.say(f"interrupted{'; run the same command again to go on' if verb in RESUMING else ''}")
         return INTERRUPTED
     code, line = failures.classify(error)
     if line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -101,6 +102,12 @@ def command(
         if kind is None:
             print(f"{shown}:")
         width = max((len(name) for name, _ in rows), default=0)
+        if shown == "studies" and not rows:
+            print(
+                f"no study file in {Path('studies').absolute()}: list them from a folder that has studies/, such as a checkout "
+                "of drnbench, or give a study file of your own to `plan` and `run`: a Python file with study = Study(...)",
+                file=sys.stderr,
+            )
         for name, text in rows:
             print(f"{'  ' if kind is None else ''}{name:<{width}}  {text}")
     return 0

@@ -17,7 +17,7 @@ from drnbench.planning import Plan, PlannedTrial, StageNode
 from drnbench.planning.adaptive import largest
 from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import estimate_run, images_size, trial_seconds
-from drnbench.planning.power import LIMIT, POWER, images_needed, outlook, seeds_needed, t_power
+from drnbench.planning.power import LIMIT, POWER, images_needed, outlook, seeds_needed, seeds_note, t_power
 from drnbench.render.terminal import columns, size
 from drnbench.results.recipes import recipe_lines
 from drnbench.results.statistics import STAR_SEEDS
@@ -80,6 +80,8 @@ def show(
         lines += _disk(estimate, images_size(_readable(queue, plan), store.cache))
     if seeds is not None:
         lines.append(seeds_line(seeds, max(len(arm.trials) for arm in study.arms)))
+    if note := seeds_note(study):
+        lines.append(note)
     print("\n".join(lines))
     for warning in plan.warnings:
         print(f"warning: {warning}")

@@ -16,6 +16,9 @@ from drnbench.config.study import Study
 from drnbench.errors import DrnbenchError, UsageError, nearest, one_line
 from drnbench.registry import distribution
 
+NAMED = 5
+"""Up to so many files of a folder are named."""
+
 
 def load(path: Path) -> tuple[Study, str, str, dict[Path, str | None]]:
     """Read a study file.
@@ -30,11 +33,15 @@ def load(path: Path) -> tuple[Study, str, str, dict[Path, str | None]]:
     """
     if path.is_dir():
         files = sorted(p.name for p in path.glob("*.py"))
-        raise UsageError(f"{path} is a folder; name a study file in it: {', '.join(files) or 'it has none'}")
+        more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
+        raise UsageError(
+            f"{path} is a folder; name a study file in it: {', '.join(files[:NAMED]) or 'it has none'}{more}"
+        )
     if not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
-        hint = nearest(path.name, (p.name for p in folder.glob("*.py")))
-        raise UsageError(f"{path}: no such study file in {folder.resolve()}: {hint}")
+        hint = nearest(path.name, (p.name for p in folder.glob("*.py")), NAMED)
+        where = "" if path.parent == folder.resolve() else f" in {folder.resolve()}"
+        raise UsageError(f"{path}: no such study file{where}: {hint}")
     try:
         digests = {path: file_digest(path)}  # before it runs
         with _modules_beside(path.resolve().parent) as modules:

@@ -253,7 +253,7 @@ def _video_path(query: _Query, name: str) -> Path:
     candidates = [*(root / name for root in query.roots), _path(name)]
     path = next((file for file in candidates if file.is_file()), None)
     if path is None:
-        raise DataError(f"{name}: no such video; looked in {', '.join(str(file.absolute()) for file in candidates)}")
+        raise DataError(f"{name}: no such video{_looked_in(name, candidates)}")
     return path
 
 
@@ -298,6 +298,12 @@ def _label(folder: Path) -> str:
     return folder.parent.name if folder.name == "HR" and folder.parent.name else folder.name
 
 
+def _looked_in(name: str, candidates: Sequence[Path]) -> str:
+    """Return the places where a name was looked for; empty where that is the name itself."""
+    places = dict.fromkeys(str(path.absolute()) for path in candidates)
+    return "" if list(places) == [name] else f"; looked in {', '.join(places)}"
+
+
 def _not_found(query: _Query) -> str:
     name, standard = query.name, STANDARD.get(query.name)
     if query.folders and standard is None:
@@ -306,7 +312,7 @@ def _not_found(query: _Query) -> str:
     if query.path.is_file():
         return f"{name} is a file and no video; name the folder it lies in"
     if query.is_path:
-        return f"{name}: no such folder; looked in {query.path.absolute()}"
+        return f"{name}: no such folder{_looked_in(name, [query.path])}; name one that holds images"
     looked = ", ".join(f"{root}/{name}" for root in query.roots or DEFAULT_ROOTS)
     subject = f"{name!r}, {standard}, is not here" if standard else f"unknown images {name!r}"
     similar = "" if standard else f"; {nearest(name, [dataset.name for dataset in datasets()])}"

@@ -120,8 +120,8 @@ class Leaks:
             self._test_sources[evaluate.source] = None
             if self._study.allow_overlap is None:
                 raise DataError(
-                    f"{where}: {text.count(len(clauses), 'test image')} of {evaluate.source} "
-                    f"{'is' if len(clauses) == 1 else 'are'} among the {use.role} images of {use.path} ({use.source}): "
+                    f"{where}: {text.count(len(clauses), 'test image')} of {self._inputs.label(evaluate.source)} "
+                    f"{'is' if len(clauses) == 1 else 'are'} among the {use.role} images of {use.path} ({self._inputs.label(use.source)}): "
                     f"{labels.listing(clauses, NAMED)}; choose another set, leave images out "
                     '(source="SET without NAME"), or say allow_overlap="why" in the study'
                 )

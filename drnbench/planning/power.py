@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from drnbench.config.search import AXIS
 from drnbench.errors import UsageError
 from drnbench.evaluation import metrics as registered
+from drnbench.planning.expand import Expanded
 from drnbench.planning.graph import Plan
 from drnbench.results.comparison import Compared, of_record
 from drnbench.results.locations import planned
@@ -223,6 +225,17 @@ def components_of(arm: str, D: NDArray[np.float64], family: int = 1) -> Componen
     parts = (float(crossed.by_seed) - v_e / I, float(crossed.by_image) - v_e / S, v_e)
     seed, image, residual = (part**0.5 if part > rounding else 0.0 for part in parts)
     return Components(arm, seed, image, residual, S, I, family)
+
+
+def seeds_note(study: Expanded) -> str | None:
+    """Return the note on a study with a baseline and fewer seeds than a test or a star needs; None for others."""
+    seeds = max((len(arm.trials) for arm in study.arms if arm.kind != "reference"), default=0)
+    if study.baseline is None or not 0 < seeds < STAR_SEEDS:
+        return None
+    result = "one seed: no difference is tested" if seeds == 1 else "two seeds: nothing is starred"
+    is_search = any(axis.path == AXIS for axis in study.study.axes)
+    remedy = f"Search(fresh_seeds={STAR_SEEDS})" if is_search else f"--seeds {STAR_SEEDS}"
+    return f"note: {result}; {remedy} is enough for both"
 
 
 def outlook(plan: Plan, store: Store, difference: float | None = None) -> Outlook | None:

@@ -19,6 +19,7 @@ from drnbench.planning import Plan
 from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import Estimate, estimate_run
 from drnbench.planning.inputs import Inputs
+from drnbench.planning.power import seeds_note
 from drnbench.session.declared import Declared
 from drnbench.session.items import Item, todo, unscored
 from drnbench.session.recording import announce, record
@@ -155,6 +156,8 @@ def _announce_work(declared: Declared, plan: Plan, store: Store, items: Sequence
     time = duration(estimate_run(plan, Costs(store, executor.device), queue, slots))
     print(f"{declared.name}, {declared.settings.text}: {stages} stages to train, {len(items) - stages} trials to score; "
           f"{slots} at once on {executor.device}; time {time}", flush=True)  # fmt: skip
+    if note := seeds_note(plan.study):
+        print(note, flush=True)
 
 
 def _finish(plan: Plan, store: Store, tracking_uri: str | None, failed: list[str], *, ran: bool) -> Ended:

@@ -95,7 +95,15 @@ def test_a_root_that_is_not_there(here, refused, verb):
 
 def test_data_alone_shows_its_help(capsys):
     assert main(["data"]) == 0
-    assert "fetch" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "fetch" in out
+    assert "..." not in out.partition("Commands:")[2]
+
+
+def test_the_help_of_fetch_names_every_file_of_weights(capsys):
+    assert main(["data", "fetch", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert {name for name, remote in REMOTES.items() if remote.folder is None} <= {*re.findall(r"\w+", out)}
 
 
 @pytest.mark.parametrize(

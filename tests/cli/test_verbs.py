@@ -52,6 +52,29 @@ def test_list_shows_everything(capsys):
         assert f"  {word} " in out, word
 
 
+def test_list_studies_says_where_there_is_none(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["list", "studies"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert str(tmp_path / "studies") in err
+    assert "study = Study(...)" in err
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"), [(1, "one seed: no difference is tested"), (2, "two seeds: nothing is starred")]
+)
+def test_plan_says_what_few_seeds_cannot_show(tmp_path, capsys, seeds, words):
+    assert main(["plan", str(write_study(tmp_path)), "--results", str(tmp_path / "r"), "--seeds", str(seeds)]) == 0
+    assert capsys.readouterr().out.count(f"note: {words}; --seeds 3") == 1
+
+
+def test_plan_says_nothing_of_seeds_that_are_enough(tmp_path, capsys):
+    assert main(["plan", str(write_study(tmp_path)), "--results", str(tmp_path / "r"), "--seeds", "3"]) == 0
+    assert "note:" not in capsys.readouterr().out
+
+
 def test_plan_runs_nothing(tmp_path, capsys):
     study = write_study(tmp_path)
     assert main(["plan", str(study), "--results", str(tmp_path / "r")]) == 0
@@ -114,7 +137,7 @@ def test_ctrl_c_is_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr("drnbench.cli.list.KINDS", {"methods": interrupted})
     assert main(["list"]) == 130
-    assert capsys.readouterr().err == "interrupted; run the same command again to go on\n"
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 @pytest.mark.parametrize("verb", [name for name in VERBS if name != "data"])

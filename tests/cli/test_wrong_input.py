@@ -127,6 +127,16 @@ def test_no_such_study(refused, tmp_path):
     assert "did you mean 'rho_sweep.py'" in refused("run", tmp_path / "rho_sweeps.py")
 
 
+def test_of_many_study_files_the_closest_are_named_first(refused, tmp_path):
+    for name in [f"other{n}" for n in range(9)] + ["lambda_sweep"]:
+        write_study(tmp_path, name=name)
+    line = refused("plan", "lambda_swep.py")
+    assert "did you mean 'lambda_sweep.py'? known: lambda_sweep.py, other" in line
+    assert line.count("other") == 4
+    assert refused("plan", ".").count("other") == 4
+    assert refused("plan", tmp_path / "none.py").count(str(tmp_path)) == 1
+
+
 def test_results_that_cannot_be_written(refused, tmp_path):
     (tmp_path / "file").write_text("")
     assert "choose another with --results DIR" in refused(
@@ -146,7 +156,11 @@ def test_patch_and_scale(refused, tmp_path):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["runn"], "runn"),
+        (["runn"], "no such verb 'runn': did you mean 'run'"),
+        (["rn", "studies/x.py"], "did you mean 'run'"),
+        (["evalute"], "did you mean 'evaluate'"),
+        (["run", "x.py", "--jobs", "0"], "--jobs"),
+        (["evaluate", "bicubic", "--scale", "4", "--data", "/nowhere/x.mp4"], "/nowhere/x.mp4: no such video\n"),
         (["run"], "STUDY.py"),
         (["list", "metods"], "did you mean 'methods'"),
         (["evaluate", "bicubic", "--scale", "0", "--data", "photos/test"], "--scale"),
@@ -165,13 +179,16 @@ def test_patch_and_scale(refused, tmp_path):
         ),
         (["report", "studies/nothing.py"], "no study 'nothing'"),
         (["plan", "."], "is a folder"),
-        (["evaluate", "bicubic", "--scale", "4", "--data", "/nowhere/HR"], "/nowhere/HR: no such folder"),
+        (["evaluate", "bicubic", "--scale", "4", "--data", "/nowhere/HR"], "/nowhere/HR: no such folder; name"),
+        (["evaluate", "bicubic", "--scale", "4", "--data", "./HR"], "./HR: no such folder; looked in /"),
         (["ui"], "results"),
         (["sync"], "holds no study yet"),
     ],
 )
 def test_other_wrong_words(refused, args, message):
-    assert message in refused(*args)
+    line = refused(*args)
+    assert message in line
+    assert "Input should" not in line
 
 
 @pytest.mark.parametrize(

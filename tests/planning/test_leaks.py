@@ -13,6 +13,7 @@ from drnbench.outputs import captions
 from drnbench.session.declared import declare
 from drnbench.store import Store
 from tests.data.test_copies import TURNS, picture
+from tests.fake_store import plan_of
 
 
 @pytest.fixture
@@ -56,6 +57,17 @@ def test_one_folder_used_twice(sets):
     message = refused(sets, "train")
     assert {"train/a", "train/b"} <= {*re.findall(r"[\w/]+", message)}
     assert "allow_overlap" in message
+
+
+def test_a_set_has_one_spelling_in_a_message():
+    trial = Trial(
+        model={"n_blocks": 1, "n_feats": 4}, scale=2, evaluate=[Evaluate("photos/train", count=2)],
+        stages=[Stage("train", scheme="paired", steps=4, patch=32, data=Data("photos/train"))],
+    )  # fmt: skip
+    with pytest.raises(DataError) as error:
+        plan_of(Study(base=trial, seeds=1))
+    assert "photos-train/" in str(error.value)
+    assert "photos/train" not in str(error.value)
 
 
 def test_a_link_to_the_folder_is_the_folder(sets):
