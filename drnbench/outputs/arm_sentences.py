@@ -88,7 +88,8 @@ def _others(scores: Scores, column: Sequence[Result], base: Arm) -> list[Result]
 
 def _nothing(scores: Scores, results: Results, base: Arm, control: Control | None) -> list[str]:
     nothing = f"No other arm has a difference to {base.name}{' yet' if failed_seeds.unfinished(scores) else ''}."
-    return [*([nothing] if control is None else []), *_uncompared(scores, results, control)]
+    elsewhere = controls.losses_elsewhere(scores, results, control.results if control else ())
+    return [*([nothing] if control is None else []), *_uncompared(scores, results, control), *elsewhere]
 
 
 def _uncompared(scores: Scores, results: Results, control: Control | None) -> list[str]:
@@ -118,7 +119,7 @@ def _arms(scores: Scores, results: Results, others: Sequence[Result], base: Arm,
         *comparison.judged,
         *(r for r in no_difference if r.arm not in skip and not scores.arm(r.arm).seedless),
     ]
-    gain = control.gain if control else None
+    gain, of_control = (control.gain, control.results) if control else (None, ())
     return [
         _verdicts(scores, family, against) if family else "",
         *(over_control(scores, comparison.judged, _name) if gain is not None else []),
@@ -131,8 +132,9 @@ def _arms(scores: Scores, results: Results, others: Sequence[Result], base: Arm,
         *(f"{clause}." for clause in verdicts.not_tested(comparison.unjudged, _name)),
         *_uncompared(scores, results, control),
         *beyond_primary.other_test_sets(scores, results, spoken_of, _name),
+        *controls.losses_elsewhere(scores, results, of_control),
         *beyond_primary.all_test_sets(scores, comparison.judged, _name),
-        *verdicts.adjusted(results, comparison.judged),
+        *verdicts.adjusted(results, comparison.judged, of_control, scores.confidence),
     ]
 
 

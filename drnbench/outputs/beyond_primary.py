@@ -112,7 +112,10 @@ def _one_condition(condition: Condition, by_metric: Mapping[str, list[Result]], 
     if len(every) > 1 and all(kind_of(result) in ("", "equal") for result in every):
         metrics = labels.listing([text.style(metric).label for metric in by_metric])
         margins = equivalences(by_metric, name)
-        return f"On {condition.label} none of {len(every)} differences in {metrics} is significant{margins}."
+        of_arms = text.count(len({result.arm for result in every}), "arm")
+        return (
+            f"On {condition.label} none of {len(every)} differences of {of_arms} in {metrics} is significant{margins}."
+        )
     parts = [f"in {text.style(metric).label}: {tally(cells, name)}" for metric, cells in by_metric.items()]
     return f"On {condition.label}, {'; '.join(parts)}."
 

@@ -246,6 +246,8 @@ def _tested(scores: Scores, scored: list[Result]) -> str:
     family = max(families, default=0)
     tables = "the table" if family == len(families) else "the study's tables"  # a cell may be in a larger one, too
     words = f"Holm-adjusted {scores.limit} over the {text.count(family, 'difference')} of {tables}" if family else ""
+    if words and any(scores.is_control(scores.arm(r.arm)) and verdicts.judged_alone(r) for r in scored):
+        words += f" (sentences judge the control by its own {scores.confidence} interval)"
     primary = next((result for result in scored if result.primary and result.p_holm is not None), None)
     if primary is None:
         return words or scores.limit

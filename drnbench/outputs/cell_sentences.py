@@ -116,8 +116,9 @@ def _answer(scores: Scores, results: Results, compared: list[Result], of_cells: 
         *(f"{clause}." for clause in verdicts.not_tested(comparison.unjudged, _name)),
         *uncompared.sentences(scores, results, scores.subject),
         *beyond_primary.other_test_sets(scores, results, comparison.judged, name),
+        *controls.losses_elsewhere(scores, results, of_cells.results),
         *beyond_primary.all_test_sets(scores, comparison.judged, name),
-        *verdicts.adjusted(results, comparison.judged),
+        *verdicts.adjusted(results, comparison.judged, of_cells.results, scores.confidence),
     ]
 
 

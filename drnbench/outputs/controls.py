@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from drnbench.outputs.verdicts import amount, interval_verdict, judged_alone, tested, why_not_judged
+from drnbench.outputs.verdicts import NAMED, amount, interval_verdict, judged_alone, moved, tested, why_not_judged
 from drnbench.render import text
 from drnbench.results import labels
-from drnbench.results.scores import Scores
+from drnbench.results.scores import Condition, Scores
 from drnbench.results.summary import Result, Results
 
 Status = Literal["is detected", "is not detected", "is not judged", "fails"]
@@ -60,6 +60,35 @@ def other_metrics(scores: Scores, results: Results, controls: Sequence[Result]) 
             words = [f"it {state} in {len(group)} of {len(column)} cells" for state, group in groups.items()]
         clauses.append(f"in {text.style(metric).label} {', '.join(words)}")
     return "".join(f"; {clause}" for clause in clauses)
+
+
+def losses_elsewhere(scores: Scores, results: Results, spoken_of: Sequence[Result]) -> list[str]:
+    """Return where positive controls lose on other test sets, which count their differences nowhere; [] where none does.
+
+    Args:
+        scores: of the study.
+        results: of every arm, condition and metric.
+        spoken_of: results of the controls on the test sets of the headline, which has sentences on these.
+
+    """
+    judged = {(result.arm, result.condition) for result in spoken_of}
+    places: dict[tuple[str, Condition], list[Result]] = {}
+    for result in results.values():
+        place = result.arm, result.condition
+        if place not in judged and scores.is_control(scores.arm(result.arm)) and status(result) == "fails":
+            places.setdefault(place, []).append(result)
+    arms = dict.fromkeys(arm for arm, _ in places)
+    clauses = [
+        f"{f'{arm} ' if len(arms) > 1 else ''}{labels.listing(list(map(_loss, cells)))} on {condition.label}"
+        for (arm, condition), cells in places.items()
+    ]
+    by = f"By {'its' if len(arms) == 1 else 'their'} own {scores.confidence} interval{'s' * (len(arms) > 1)}"
+    subject = f"the positive control{' loses' if len(arms) == 1 else 's lose'}"
+    return [f"{by} {subject} {labels.listing(clauses, NAMED)}."] if clauses else []
+
+
+def _loss(result: Result) -> str:
+    return f"{moved(result, 'worse').partition(' ')[2].removeprefix('by ')} in {text.style(result.metric).label}"
 
 
 def no_evidence(scores: Scores, results: Results, controls: Sequence[Result], judged: Sequence[Result]) -> list[str]:

@@ -163,12 +163,16 @@ def corrected(results: Iterable[Result]) -> bool:
     return any(result.family > 1 for result in results if tested(result) and not result.primary)
 
 
-def adjusted(results: Results, judged: Iterable[Result]) -> list[str]:
+def adjusted(
+    results: Results, judged: Iterable[Result], controls: Iterable[Result] = (), confidence: str = ""
+) -> list[str]:
     """Return that the verdicts on some arms are adjusted together, and over how many tests; [] where they are not.
 
     Args:
         results: of every arm, condition and metric.
         judged: results of these arms.
+        controls: results of the positive controls, which their intervals alone judge.
+        confidence: the level of these intervals in words.
 
     """
     arms = {result.arm for result in judged}
@@ -176,7 +180,8 @@ def adjusted(results: Results, judged: Iterable[Result]) -> list[str]:
     if not corrected(every):
         return []
     size = max(result.family for result in every)
-    return [f"Verdicts are after Holm's correction over {text.count(size, 'difference')}."]
+    control = f", that on the control by its own {confidence} interval" if any(map(judged_alone, controls)) else ""
+    return [f"Verdicts are after Holm's correction over {text.count(size, 'difference')}{control}."]
 
 
 def correction(results: Iterable[Result]) -> str:

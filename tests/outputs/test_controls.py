@@ -180,3 +180,40 @@ def test_constant_differences_are_said_of_pooled_test_sets(store: Store) -> None
         "1 different by a constant on every seed and image, which leaves nothing to test (ρ=0.3 by +0.500 dB)" in pooled
     )
     assert "2 equal on every seed and image (ρ=0.1 and ρ=1)" in pooled
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_the_control_is_said_to_be_judged_by_its_own_interval(store: Store, seeds: int) -> None:
+    made, table = written(store, rho_study(seeds=seeds))
+    assert ("differences, that on the control by its own 95 % interval." in made.headline) == (seeds == 3)
+    assert ("sentences judge the control by its own 95 % interval" in table) == (seeds == 3)
+    without, table = written(store, rho_study(seeds=seeds, control=None))
+    assert "own 95 % interval" not in without.headline + table
+
+
+def test_losses_of_the_control_on_other_test_sets_are_said(store: Store) -> None:
+    """The control gains on bd, and loses 0.3 dB and some SSIM on bicubic, where no other arm differs."""
+    made, _ = written(store, rho_study(), lambda arm, kernel: gain(arm, kernel) if arm.name == "true pairs" else 0.0)
+    assert "On photos-test, bicubic ×4 none of 6 differences of 3 arms in PSNR-Y and SSIM-Y is significant." in (
+        made.headline
+    )
+    loss = r"0\.\d+( dB)? \[0\.\d+, 0\.\d+\]"
+    where = f"{loss} in PSNR-Y and {loss} in SSIM-Y on photos-test, bicubic ×4"
+    assert re.search(rf"By its own 95 % interval the positive control loses {where}\.", made.headline), made.headline
+    alone, _ = written(store, rho_study(axes=[Axis("adapt.rho", [0], label="ρ")]))
+    assert re.search(f"the positive control loses {where}", alone.headline)
+    nowhere, _ = written(store, rho_study(), lambda arm, kernel: 0.0)
+    assert "By its own" not in nowhere.headline
+
+
+def test_losses_of_the_controls_of_cells_are_said(store: Store) -> None:
+    evaluate = [Evaluate("photos/test", metrics=("psnr_y",)), Evaluate("Set5", metrics=("psnr_y",))]
+    study = adapt_study(outputs=[], base=base(stages=adapt_study().base.stages, evaluate=evaluate))
+
+    def lost(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        hit = (rows["dataset"] == "Set5") & (trial.arm.values.get("training") == "pairs")
+        return rows.assign(value=rows["value"] - 2.0 * hit)
+
+    text = headline(store, study, lambda arm, kernel: 0.0, change=lost)
+    loss = r"\S+ \S+ [12]\.\d+ dB \[[^]]*\] in PSNR-Y on Set5, \S+ ×4"
+    assert re.search(rf"By their own 95 % intervals the positive controls lose {loss} and {loss}\.", text), text
