@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from drnbench.outputs.arm_selection import representative
 from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import style, text
 from drnbench.render.style import PAGE_IN, CaptionedFigure
+from drnbench.results import labels
+from drnbench.results.outlying import outlying_everywhere
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.store import Fault, Store, safe, sample_folder
 from drnbench.store.integrity import report
@@ -24,13 +27,15 @@ if TYPE_CHECKING:
 
 ROWS = 3
 """Images that a page has room for."""
+NAMED = 4
+"""So many arms are named one by one in the caption."""
 MARGIN_IN, GAP_IN, LINE_IN, BELOW_IN = 0.16, 0.03, 0.11, 0.16
 """Room for the images' names, between pictures, for a line of a head, and for the score; inches."""
 
 
 @dataclass(frozen=True)
 class _Samples:
-    """The sample images of an arm's first seed that has some."""
+    """The sample images of one seed of an arm."""
 
     arm: Arm
     folder: Path
@@ -48,7 +53,7 @@ class _Cell:
 
 
 def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
-    """Return the crops of the primary evaluation, first seed; None where no samples are stored."""
+    """Return the crops of the primary evaluation, of a seed that is no outlier if there is one; None without samples."""
     samples = _samples(scores, store)
     rows = _rows(scores, samples)
     if not rows:
@@ -77,21 +82,44 @@ def _shown(scores: Scores) -> tuple[Condition, str]:
 
 
 def _samples(scores: Scores, store: Store) -> list[_Samples]:
-    """Return the arms that are shown and have samples."""
+    """Return the arms that are shown and have samples, if possible of one seed that lies in none of them far from the others.
+
+    Of the seeds that most arms have it is the one that is outlying in the fewest arms, the first of several. An arm that
+    lacks it has its own.
+    """
     condition, _ = _shown(scores)
     shown = (scores.names[condition], condition.kernel)
     wanted = (e for trial in scores.plan.trials for e in trial.wanted if (e.dataset, e.kernel) == shown)
     # Earlier versions kept crops of all sizes in one folder.
     places = [*dict.fromkeys(sample_folder(e) for e in wanted), f"samples/{shown[0]}/{safe(shown[1])}"]
-    samples = []
+    by_arm: list[list[_Samples]] = []
     for arm in representative(scores):
-        for trial in arm.trials:
-            folders = (store.trial(trial.key) / place for place in places)
-            folder = next((folder for folder in folders if folder.is_dir()), None)
-            if folder is not None:
-                samples.append(_Samples(arm, folder, trial.seed))
-                break
-    return samples
+        folders = {
+            trial.seed: next(filter(Path.is_dir, (store.trial(trial.key) / place for place in places)), None)
+            for trial in arm.trials
+        }
+        by_arm.append([_Samples(arm, folder, seed) for seed, folder in folders.items() if folder is not None])
+    outliers = _outliers(scores)
+    lacking, far = Counter[int](), Counter[int]()
+    seeds = list(dict.fromkeys(sample.seed for samples in by_arm for sample in samples if not sample.arm.seedless))
+    for samples in by_arm:
+        if samples and not samples[0].arm.seedless:
+            lacking.update({*seeds} - {sample.seed for sample in samples})
+            far.update(sample.seed for sample in samples if (sample.arm.name, sample.seed) in outliers)
+    ranks = {seed: (lacking[seed], far[seed], position) for position, seed in enumerate(seeds)}
+    return [min(samples, key=lambda sample: ranks.get(sample.seed, ())) for samples in by_arm if samples]
+
+
+def _outliers(scores: Scores) -> dict[tuple[str, int], str]:
+    """Return the sides on which seeds lie far from the others of their arm, by arm and seed."""
+    sides: dict[tuple[str, int], str] = {}
+    for outlier in outlying_everywhere(scores):
+        for seed in outlier.seeds:
+            side = "below" if outlier.distance < 0 else "above"
+            if outlier.all_seeds:  # from the lowest to the highest
+                side = {outlier.seeds[0]: "below", outlier.seeds[-1]: "above"}.get(seed, "between")
+            sides.setdefault((outlier.arm, seed), side)
+    return sides
 
 
 def _rows(scores: Scores, samples: list[_Samples]) -> dict[str, list[_Cell]]:
@@ -126,10 +154,11 @@ def _caption(scores: Scores, samples: list[_Samples], *, has_hr: bool) -> str:
     s = text.style(metric)
     arms = [arm for arm in scores.arms if condition in arm.conditions]
     seeds = sorted({sample.seed for sample in samples if not sample.arm.seedless})
+    which = f"seed {seeds[0]}" if len(seeds) == 1 else f"one seed of each arm ({_seeds(samples)})"
     parts = [
         f"Crops of test images ({condition.label}), {s.label}{f' in{s.unit}' if s.unit else ''} of the whole image below",
-        f"each; {f'seed {seeds[0]}' if len(seeds) == 1 else 'the first seed of each arm'},",
-        "LR enlarged without interpolation.",
+        f"each; {which}, LR enlarged without interpolation." if seeds else "each; LR enlarged without interpolation.",
+        *_outlying(scores, samples),
     ]
     if not has_hr:
         parts.append("Real LR images: there is no HR.")
@@ -138,6 +167,29 @@ def _caption(scores: Scores, samples: list[_Samples], *, has_hr: bool) -> str:
     if len(arms) > len(samples):
         parts.append(f"{text.count(len(arms) - len(samples), 'arm')} not shown.")
     return " ".join(parts)
+
+
+def _seeds(samples: list[_Samples]) -> str:
+    """Write the seeds, those of the most arms first: `seed 0; of ρ=0.3 seed 1`."""
+    arms: dict[int, list[str]] = {}
+    for sample in samples:
+        if not sample.arm.seedless:
+            arms.setdefault(sample.seed, []).append(sample.arm.name)
+    (first, _), *others = sorted(arms.items(), key=lambda item: -len(item[1]))
+    return "; ".join([f"seed {first}", *(f"of {labels.listing(names, NAMED)} seed {seed}" for seed, names in others)])
+
+
+def _outlying(scores: Scores, samples: list[_Samples]) -> list[str]:
+    """Return which crops are of a seed that lies far from the arm's others, and on which side."""
+    outliers = _outliers(scores)
+    arms: dict[tuple[int, str], list[str]] = {}
+    for sample in samples:
+        if side := outliers.get((sample.arm.name, sample.seed)):
+            arms.setdefault((sample.seed, side), []).append(sample.arm.name)
+    return [
+        f"Seed {seed} of {labels.listing(names, NAMED)} lies far {side} {'its' if len(names) == 1 else 'their'} other seeds."
+        for (seed, side), names in arms.items()
+    ]
 
 
 def _shared(scores: Scores, shown: list[Arm], arms: list[Arm]) -> str:

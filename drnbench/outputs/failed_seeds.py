@@ -51,7 +51,7 @@ def _outlying(scores: Scores) -> list[str]:
     """Return which seeds lie far from the other seeds of their arm: a sentence for each test set and set of seeds."""
     groups: dict[tuple[object, ...], list[Outlier]] = {}
     for outlier in outlying(scores):
-        key = (outlier.condition, outlier.metric, outlier.seeds, outlier.all_seeds, outlier.distance > 0)
+        key = (*outlier[1:4], outlier.all_seeds, outlier.distance > 0, outlier.more_seeds)
         groups.setdefault(key, []).append(outlier)
     first, others = list(groups.values())[:PLACES], list(groups.values())[PLACES:]
     more = sum(map(len, others))
@@ -74,8 +74,18 @@ def _apart(group: Sequence[Outlier]) -> str:
     else:
         verb = f"lie up to {distance}" if many else f"lies {distance}"
         words = f"Seed{'s' if many else ''} {labels.listing(seeds)} of {arms} {verb} {below} the other seeds"
-    where = f"on {first.condition.label} in {style.label}"
+    where = f"on {first.condition.label} in {style.label}{_more(group)}"
     return f"{words} {where}; the mean{'s' if len(group) > 1 else ''} include{'' if len(group) > 1 else 's'} {'them' if many else 'it'}."
+
+
+def _more(group: Sequence[Outlier]) -> str:
+    """Write ` and in 1–3 more columns (there seed 2, too)`; nothing where no other column has outlying seeds."""
+    columns, seeds = [outlier.more for outlier in group], list(map(str, group[0].more_seeds))
+    if not any(columns):
+        return ""
+    others = f" (there {'seed' if len(seeds) == 1 else 'seeds'} {labels.listing(seeds)}, too)" if seeds else ""
+    numbers = text.span(columns, "more column") if min(columns) else f"up to {text.count(max(columns), 'more column')}"
+    return f" and in {numbers}{others}"
 
 
 def no_scores(scores: Scores) -> str:

@@ -37,6 +37,8 @@ class Outlier(NamedTuple):
         distance: of the farthest of them to the median of the other seeds, in the metric's unit.
         all_seeds: nothing says which seeds are the outlying ones, as there are two or half of them are far off: `seeds` are
             all, from the lowest to the highest mean, and `distance` is that between these two.
+        more: number of further columns (test sets and metrics) in which seeds of the arm are outlying.
+        more_seeds: the outlying ones there that are not outlying here.
 
     """
 
@@ -46,26 +48,43 @@ class Outlier(NamedTuple):
     seeds: tuple[int, ...]
     distance: float
     all_seeds: bool
+    more: int = 0
+    more_seeds: tuple[int, ...] = ()
 
 
 def outlying(scores: Scores) -> list[Outlier]:
-    """Return the outlying seeds of each arm, on the first test set and in the first metric that show any of it.
+    """Return the outlying seeds of each arm, on the first test set and in the first metric that show any, and how many more do.
 
     A seed is outlying where its mean over the images lies away from the median of its arm (with two seeds: from the other)
     by at least `MULTIPLE` times the spread of the others, and by at least 1 dB; or by at least 6 dB. The spread is 1.4826
     times the median absolute deviation: the larger of that of the arm's other seeds, from three seeds on, and of the median
     over the other arms.
     """
+    arms: dict[str, list[Outlier]] = {}
+    for outlier in outlying_everywhere(scores):
+        arms.setdefault(outlier.arm, []).append(outlier)
+    return [_summary(arms[arm.name]) for arm in scores.arms if arm.name in arms]
+
+
+def outlying_everywhere(scores: Scores) -> list[Outlier]:
+    """Return the outlying seeds of each arm in each column, by test set and metric."""
     columns: dict[tuple[Condition, str], dict[str, dict[int, float]]] = {}
     for (arm, condition, metric), table in scores.tables.items():
         if len(table) > 1:
             columns.setdefault((condition, metric), {})[arm] = _seed_means(table)
-    outliers: dict[str, Outlier] = {}
-    for condition in scores.conditions:
-        for metric in scores.metrics[condition]:
-            for outlier in _of_column(condition, metric, columns.get((condition, metric), {})):
-                outliers.setdefault(outlier.arm, outlier)
-    return [outliers[arm.name] for arm in scores.arms if arm.name in outliers]
+    return [
+        outlier
+        for condition in scores.conditions
+        for metric in scores.metrics[condition]
+        for outlier in _of_column(condition, metric, columns.get((condition, metric), {}))
+    ]
+
+
+def _summary(columns: list[Outlier]) -> Outlier:
+    """Return the first column of an arm, with what the others show."""
+    first, *others = columns
+    more_seeds = {seed for outlier in others for seed in outlier.seeds} - {*first.seeds}
+    return first._replace(more=len(others), more_seeds=tuple(sorted(more_seeds)))
 
 
 def equal_seeds(scores: Scores) -> list[str]:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from drnbench.outputs import report
+from drnbench.outputs import crops, report
 from drnbench.planning import PlannedTrial
+from drnbench.results import reading
 from drnbench.store import Status, Store
 from tests.fake_store import fill, plan_of
 from tests.outputs.conftest import failing, gain, headline, rho_study, row, written
@@ -127,8 +128,8 @@ ALL_ARMS = ("ρ=0", "ρ=0.1", "ρ=0.3", "ρ=1", "true pairs")
 @pytest.mark.parametrize(
     ("arms", "seeds", "words"),
     [
-        (("ρ=0.3",), 3, "Seed 1 of ρ=0.3 lies 21.4 dB below the other seeds on photos-test, bd ×4 in PSNR-Y; the mean incl"),
-        (("ρ=0.3",), 2, "Seed 1 of ρ=0.3 lies 21.4 dB below seed 0 on photos-test, bd ×4 in PSNR-Y; the mean includes it."),
+        (("ρ=0.3",), 3, "Seed 1 of ρ=0.3 lies 21.4 dB below the other seeds on photos-test, bd ×4 in PSNR-Y and in 1 more column; "),
+        (("ρ=0.3",), 2, "Seed 1 of ρ=0.3 lies 21.4 dB below seed 0 on photos-test, bd ×4 in PSNR-Y and in 1 more column; the "),
         (ALL_ARMS, 5, "Seed 1 of ρ=0, ρ=0.1, ρ=0.3, ρ=1 and 1 more lies 21.4 dB below the other seeds on "),
         (("ρ=0", "ρ=1"), 2, "Seed 1 of ρ=0 and ρ=1 lies 21.4 dB below seed 0 on "),
     ],
@@ -156,3 +157,74 @@ def test_seeds_with_equal_scores_are_said(store: Store) -> None:
     words = "All seeds of ρ=0.3 have the same scores"
     assert words in made.headline
     assert words in table
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_outlying_seeds_in_further_columns_are_said(store: Store, seed: int) -> None:
+    """Seed 1 collapses in PSNR under both kernels, and a seed, the same or another one, in SSIM under one."""
+
+    def change(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        rows = collapsed(("ρ=0.3",), 1, 21.4)(trial, rows)
+        hit = (rows["metric"] == "ssim_y") & (rows["kernel"] == "bd")
+        return rows.assign(value=rows["value"] - 0.6 * hit * (trial.arm.name == "ρ=0.3" and trial.trial.seed == seed))
+
+    text = headline(store, rho_study(seeds=4), gain, change=change)
+    others = " (there seed 2, too)" if seed == 2 else ""
+    assert f" in PSNR-Y and in 2 more columns{others}; the mean includes it." in text
+
+
+def test_one_column_with_outlying_seeds_is_no_more_than_one(store: Store) -> None:
+    def change(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        changed = collapsed(("ρ=0.3",), 1, 21.4)(trial, rows)
+        return rows.where(rows["kernel"] != "bd", changed)
+
+    assert "more column" not in headline(store, rho_study(), gain, change=change)
+
+
+def strip_caption(store: Store, seeds: int, *outliers: tuple[str, int]) -> str:
+    """The caption of the crops of a study in which some seeds collapsed."""
+
+    def change(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
+        for arm, seed in outliers:
+            rows = collapsed((arm,), seed, 21.4)(trial, rows)
+        return rows
+
+    fill(store, plan_of(rho_study(seeds=seeds)), gain, change=change, samples=True)
+    return drawn_caption(store)
+
+
+def drawn_caption(store: Store) -> str:
+    figure = crops.draw(reading.read(store, "unpaired"), store)
+    assert figure is not None
+    return figure.caption
+
+
+@pytest.mark.parametrize(
+    ("seeds", "outliers", "words", "never"),
+    [
+        (3, (("ρ=0.3", 0),), "; seed 1, LR enlarged", "lies far"),
+        (4, (("ρ=0.3", 0), ("true pairs", 1)), "; seed 2, LR enlarged", "lies far"),
+        (
+            3, (("ρ=0", 0), ("ρ=0.3", 1), ("true pairs", 2)),
+            "; seed 0, LR enlarged without interpolation. Seed 0 of ρ=0 lies far below its other seeds.", "seed 1",
+        ),
+        (2, (("ρ=0.3", 1),), "; seed 0, LR enlarged without interpolation. Seed 0 of ρ=0.3 lies far above its other", "1"),
+    ],
+)  # fmt: skip
+def test_crops_are_of_a_seed_that_lies_far_from_no_other(
+    store: Store, seeds: int, outliers: tuple[tuple[str, int], ...], words: str, never: str
+) -> None:
+    caption = strip_caption(store, seeds, *outliers)
+    assert words in caption
+    assert never not in caption.partition("each; ")[2]
+
+
+def test_crops_are_of_a_seed_that_all_arms_have(store: Store) -> None:
+    fill(
+        store,
+        plan_of(rho_study()),
+        gain,
+        samples=True,
+        done=lambda trial: trial.arm.name != "ρ=0.3" or trial.trial.seed == 2,
+    )
+    assert "; seed 2, LR enlarged" in drawn_caption(store)
