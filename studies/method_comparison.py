@@ -5,7 +5,7 @@ from drnbench import Axis, Data, Evaluate, Stage, Study, Table, Tradeoff, Trial
 small = {"data": Data("photos/train"), "batch": 4, "patch": 64, "validations": 2}
 train = Stage("train", scheme="supervised", steps=500, lr=1e-3, **small)
 # The adversarial methods get HR images of one set and LR images of another. The identity terms of CycleGAN and CinCGAN are SR of
-# bicubic LR images, though, as are the test images: identity = 0 of their options leaves them out (docs/methods.md).
+# bicubic LR images, though, as are the test images (docs/methods.md): `small` and `paper` have both also without these terms.
 gan = Stage("gan", unpaired=Data("photos/unpaired"), steps=250, lr=2e-4, betas=(0.5, 0.999), **small)
 
 
@@ -25,6 +25,13 @@ def methods(drn: dict, peer: dict, dbpn: dict, generator: dict, options: dict) -
     }  # fmt: skip
 
 
+alone = {"stages": ["gan"]}
+more = {
+    "cyclegan, no identity": {**alone, "method": "cyclegan", "gan.scheme": "cyclegan", "gan.options": {"identity": 0.0}},
+    "cincgan, no identity": {**alone, "method": "cincgan", "gan.scheme": "cincgan",
+                             "gan.options": {"gan": 0.1, "identity": 0.0, "inner_identity": 0.0}},
+    "zssr": {"method": "zssr", "stages": []},
+}  # fmt: skip
 quick = methods({"method": "drn", "model": {"n_blocks": 1, "n_feats": 8}}, {"n_blocks": 4, "n_feats": 16},
                 {"n_blocks": 2, "n_feats": 32, "n_base": 16}, {"n_blocks": 4, "n_feats": 16},
                 {"d_feats": 8, "f_blocks": 2, "f_feats": 16})  # fmt: skip
@@ -38,10 +45,11 @@ study = Study(
              Table(rows="method", costs=("parameters", "macs", "seconds"), peers=("EDSR", "RCAN", "SwinIR", "DRN-S", "DRN-L")),
              Tradeoff(x="macs")],
     profiles={
-        "small": {"axes": {"method": methods({"method": "drn", "model": {"n_blocks": 4, "n_feats": 16}}, {}, {}, {}, {})},
+        "small": {"axes": {"method": {**methods({"method": "drn", "model": {"n_blocks": 4, "n_feats": 16}}, {}, {}, {}, {}), **more}},
                   "*.data.source": "BSDS200", "*.unpaired.source": "T91", "*.steps": 20_000, "*.batch": 16,
                   "evaluate": [Evaluate(s) for s in sets]},
-        "paper": {"axes": {"method": methods({"method": "drn-s"}, {}, {}, {}, {})}, "*.data.source": "DF2K", "*.unpaired.source": "BSDS200",
+        "paper": {"axes": {"method": {**methods({"method": "drn-s"}, {}, {}, {}, {}), **more}},
+                  "*.data.source": "DF2K", "*.unpaired.source": "BSDS200",
                   "*.steps": 1_000_000, "*.batch": 32, "*.patch": 384, "gan.patch": 320,
                   "evaluate": [Evaluate(s) for s in (*sets, "Urban100", "Manga109")]},
     },
