@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,6 @@ from drnbench.outputs import captions, published_columns
 from drnbench.outputs.base import StudyResults
 from drnbench.outputs.table_columns import cost_column, means
 from drnbench.outputs.table_rows import KINDS, Line, Skeleton
-from drnbench.published import Published
 from drnbench.render import text
 from drnbench.render.table import EMPTY, MARKS, CaptionedTable, Column, Entry, Row
 from drnbench.results import labels
@@ -20,11 +19,14 @@ from drnbench.results.summary import Result, to_csv
 
 if TYPE_CHECKING:
     from drnbench.outputs.table import Table
+    from drnbench.published import Published
 
 PEER = "‡"
 """Mark of a published method, which is not scored here."""
 TestSet = tuple[str, str]
 """Name and kernel of a test set: a column."""
+Peers = dict[str, list[list["Published | None"]]]
+"""Published numbers of methods, by test set and metric."""
 
 
 def captioned_table(table: Table, study: StudyResults) -> CaptionedTable:
@@ -39,18 +41,11 @@ def captioned_table(table: Table, study: StudyResults) -> CaptionedTable:
     cells = [
         _joined([_marked(scores, results[place, metric], lines, metric) for metric in metrics]) for place in test_sets
     ]
-    rows, published = list[Row](), list[Published]()
-    for n, line in enumerate(lines):
-        before = lines[n - 1] if n else line
-        label = [Entry("" if n and line.block == before.block else f"×{line.block[0]}"), Entry(line.labels[0])]
-        rule = (line.kind, line.block) != (before.kind, before.block)
-        rows.append(Row((*label, *(cost.entries[n] for cost in costs), *(column[n] for column in cells)), rule))
-        if n + 1 == len(lines) or lines[n + 1].block != line.block:
-            peers = _peers(scores, table.peers, line.block[0], test_sets, metrics)
-            rows += [
-                _peer_row(name, numbers, len(costs), rule=m == 0) for m, (name, numbers) in enumerate(peers.items())
-            ]
-            published += [number for numbers in peers.values() for place in numbers for number in place if number]
+    peers = {line.block[0]: _peers(scores, table.peers, line.block[0], test_sets, metrics) for line in lines}
+    rows = list(_rows(lines, [*(cost.entries for cost in costs), *cells], peers, len(costs)))
+    published = [
+        number for block in peers.values() for places in block.values() for place in places for number in place
+    ]
     slashed = " / ".join(text.style(metric).label for metric in metrics)
     alone = len({kernel for _, kernel in test_sets}) == 1
     heads = [name if alone else f"{name}, {labels.kernel(kernel)}" for name, kernel in test_sets]
@@ -61,7 +56,7 @@ def captioned_table(table: Table, study: StudyResults) -> CaptionedTable:
     ]
     columns += [Column(slashed, head) for head in heads]
     shown = [result for column in results.values() for result in column if result is not None]
-    sources = [f"{PEER} {sentence}" for sentence in published_columns.sentences(published)]
+    sources = [f"{PEER} {sentence}" for sentence in published_columns.sentences(filter(None, published))]
     notes = captions.notes(
         scores, shown, by_scale=True, means_alone=True, extra=[*sources, *(DESCRIPTIONS[cost] for cost in table.costs)]
     )
@@ -76,6 +71,19 @@ def captioned_table(table: Table, study: StudyResults) -> CaptionedTable:
         notes,
         table.width,
     )
+
+
+def _rows(
+    lines: Sequence[Line], columns: Sequence[Sequence[Entry]], peers: Mapping[int, Peers], costs: int
+) -> Iterator[Row]:
+    """Yield the rows of each scale, then those of its published methods."""
+    for n, line in enumerate(lines):
+        first = n == 0 or lines[n - 1].block != line.block
+        label = [Entry(f"×{line.block[0]}" if first else ""), Entry(line.labels[0])]
+        yield Row((*label, *(column[n] for column in columns)), rule=first and n > 0)
+        if n + 1 == len(lines) or lines[n + 1].block != line.block:
+            for m, (name, numbers) in enumerate(peers[line.block[0]].items()):
+                yield _peer_row(name, numbers, costs, rule=m == 0)
 
 
 def _lines(scores: Scores, scale: int) -> list[Line]:
@@ -126,7 +134,7 @@ def _joined(columns: Sequence[Sequence[Entry]]) -> list[Entry]:
 
 def _peers(
     scores: Scores, names: Sequence[str], scale: int, test_sets: Sequence[TestSet], metrics: Sequence[str]
-) -> dict[str, list[list[Published | None]]]:
+) -> Peers:
     """Return the published numbers of each method that has any at a scale: by test set and metric."""
     places = [[Condition(*place, scale)] for place in test_sets]
     scored = [[c for c in place if c in scores.conditions] for place in places]

@@ -46,18 +46,19 @@ def _total(table: CaptionedTable, columns: list[int], size: str) -> float:
     return sum(points * widths[c] for c in columns) + 2 * gap * (len(columns) - 1)
 
 
-def _entry(entry: Entry, *, paired: bool) -> str:
+def _entry(entry: Entry, *, paired: bool, hanging: bool = True) -> str:
     """Return a cell; with `paired` its main part and its tail are two, so that the points of the main parts are aligned."""
     first, *others = entry.parts
     if others:  # one column: of a test set, the digits of each metric are as many in every row
-        return " / ".join(_entry(part, paired=False) for part in (first, *others))
+        return " / ".join(_entry(part, paired=False, hanging=False) for part in (first, *others))
     main = escape(entry.main)
     command = "textbf" if entry.bold else "underline" if entry.underlined else ""
     text = f"\\{command}{{{main}}}" if command else main
-    # The mark hangs over the edge, so that numbers stay aligned.
+    # The mark hangs over the edge, so that numbers stay aligned; before a slash it would lie on it.
     marks = {"*": "*", "†": r"\dagger", "≈": r"\approx", "≥": r"\geq"}
     raised = "".join(marks[mark] for mark in entry.mark if mark in marks)
-    mark = f"\\rlap{{$^{{{raised}}}$}}" if raised else ""
+    mark = f"$^{{{raised}}}$" if raised else ""
+    mark = f"\\rlap{{{mark}}}" if raised and hanging else mark
     if not entry.tail:
         return f"{text}{mark} &" if paired else f"{text}{mark}"
     return f"{text} & {escape(entry.tail)}{mark}" if paired else f"{text} {escape(entry.tail)}{mark}"
