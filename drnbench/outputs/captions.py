@@ -196,6 +196,18 @@ def unranked(scores: Scores, scored: Iterable[Result]) -> list[str]:
     return sentences
 
 
+def different_seeds(results: Iterable[Result]) -> list[str]:
+    """Return how many seeds each of some means rests on, where the numbers differ; [] where all are equal."""
+    arms: dict[int, list[str]] = {}
+    for result in results:
+        if result.n_seeds and not result.seedless and result.arm not in arms.setdefault(result.n_seeds, []):
+            arms[result.n_seeds].append(result.arm)
+    if len(arms) < 2:
+        return []
+    counts = [f"{text.count(n, 'seed')}: {labels.listing(arms[n], NAMED)}" for n in sorted(arms)]
+    return [f"Means are over different numbers of seeds ({'; '.join(counts)})."]
+
+
 def _fewer_pairs(scores: Scores) -> list[str]:
     if not text.reduces_pairs(scores):
         return []

@@ -105,10 +105,12 @@ def draw(scores: Scores, results: Results, costs: Costs, output: Tradeoff) -> Ca
     for ax, arms in zip(axes, shown.values(), strict=True):
         _label(ax, arms, divisor, s)
     name = f"figure_{text.slug(output.y)}_against_{output.x}"
-    return CaptionedFigure(name, _caption(scores, costs, shown, output, len(panels) - len(shown)), figure)
+    return CaptionedFigure(name, _caption(scores, results, costs, shown, output, len(panels) - len(shown)), figure)
 
 
-def _caption(scores: Scores, costs: Costs, shown: dict[Condition, list[Point]], output: Tradeoff, left: int) -> str:
+def _caption(
+    scores: Scores, results: Results, costs: Costs, shown: dict[Condition, list[Point]], output: Tradeoff, left: int
+) -> str:
     metric = text.style(output.y).label
     parts = [
         f"{metric} against cost, one point an arm: mean and {scores.confidence} t interval over the seeds' test-set means.",
@@ -122,7 +124,9 @@ def _caption(scores: Scores, costs: Costs, shown: dict[Condition, list[Point]], 
         parts.append("Arrows: off scale.")
     if left:
         parts.append(f"{text.count(left, 'more test set')} not shown.")
-    return " ".join([*parts, *failed_seeds.sentences(scores), *captions.kernel_specs(shown)])
+    means = [results[p.arm.name, condition, output.y] for condition, arms in shown.items() for p in arms]
+    parts += [*captions.different_seeds(means), *failed_seeds.sentences(scores), *captions.kernel_specs(shown)]
+    return " ".join(parts)
 
 
 def _marks(points: list[Point], divisor: float) -> list[_Mark]:

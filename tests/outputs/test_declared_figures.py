@@ -27,6 +27,7 @@ from drnbench.results.statistics import difference
 from drnbench.results.summary import Result, Results
 from drnbench.store import Store
 from tests.fake_store import fill, kernels_of, plan_of, value
+from tests.outputs.conftest import rho_study
 from tests.outputs.shapes import SKEWED, adapt_study, dual_study, real_study
 
 
@@ -144,6 +145,20 @@ def test_a_trade_off_has_a_point_an_arm_and_a_line_for_bicubic(store: Store) -> 
     assert points[0].value == results["S, off, bd, scale=4", condition, "psnr_y"].mean
     assert points[0].cost == costs["S, off, bd, scale=4"].parameters
     assert [p.label for p in tradeoff_figure.off_scale(points)] == ["L, on", "bicubic"]
+
+
+def test_a_trade_off_says_where_means_rest_on_different_numbers_of_seeds(store: Store) -> None:
+    plan = plan_of(rho_study(outputs=[Tradeoff(x="parameters")]))
+    fill(store, plan, done=lambda trial: trial.arm.name != "ρ=0.3" or trial.trial.seed < 2, costs=True)
+    scores, results = read(store, "unpaired")
+    drawn = tradeoff_figure.draw(scores, results, read_costs(scores, store), output(scores, "tradeoff"))
+    assert drawn is not None
+    assert "Means are over different numbers of seeds (2 seeds: ρ=0.3; 3 seeds: ρ=0, ρ=0.1, ρ=1 and" in drawn.caption
+    fill(store, plan, costs=True)
+    scores, results = read(store, "unpaired")
+    whole = tradeoff_figure.draw(scores, results, read_costs(scores, store), output(scores, "tradeoff"))
+    assert whole is not None
+    assert "numbers of seeds" not in whole.caption
 
 
 def test_kernels_of_the_learned_d(store: Store) -> None:
