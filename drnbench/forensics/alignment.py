@@ -249,7 +249,7 @@ class _Fit:
     def _related(self, value: Array, explained: float, gain: float, variance: float) -> bool:
         """Return True if the fit explains LR by the picture of HR, and not by a blur of any other."""
         (_, down, _), (_, right, _) = weights = [
-            self._weights(n, value[n], value[2 + n], np.exp(value[4 + n])) for n in (0, 1)
+            self._weights(n, value[n], value[2 + n], np.exp(value[4 + n]), lobes=False) for n in (0, 1)
         ]
         pixels = self._hr[weights[0][0], weights[1][0]]
         if (hr_variance := float(pixels.var())) < FLAT and variance < FLAT_AND_NOISY:
@@ -261,29 +261,30 @@ class _Fit:
             return False
         if explained > ENOUGH:
             return True
-        fitted = down[: len(self._lr)] @ pixels @ right[: self._lr.shape[1]].T
+        fitted = down[0] @ pixels @ right[0].T
         agreement = correlation(*(detail(plane[np.ix_(*inside)].astype(np.float32)) for plane in (fitted, self._lr)))
         sharp = max(np.exp(value[4 + n]) / self._ratio[n] for n in (0, 1)) < SHARP
         return agreement > (LITTLE_DETAIL if sharp or explained > MUCH else DETAIL)
 
     def _linearised(self, value: Array, *, lobes: bool) -> tuple[Array, Array, tuple[float, float]]:
         """Return the residual, the derivatives of the model by the parameters, and gain and offset."""
+        # An audit spends most of its time here: each weight only where it is used, and only LR pixels that see no edge of HR.
         (rows, down, place_y), (columns, right, place_x) = (
-            self._weights(axis, value[axis], value[2 + axis], float(np.exp(value[4 + axis]))) for axis in (0, 1)
+            self._weights(axis, value[axis], value[2 + axis], float(np.exp(value[4 + axis])), lobes=lobes)
+            for axis in (0, 1)
         )
-        height, width = len(place_y), len(place_x)
-        across = self._hr[rows, columns] @ right.T
-        by_rows, by_columns = down[: 3 * height] @ across[:, :width], down[:height] @ across[:, width : 3 * width]
-        wide = down[3 * height :] @ across[:, 3 * width :]
-        by_y, by_x = by_rows[height : 2 * height], by_columns[:, :width]
-        derivatives = [
-            by_y, by_x, by_y * place_y[:, None], by_x * place_x, by_rows[2 * height :], by_columns[:, width:],
-        ]  # fmt: skip
-        inside = np.ix_(*(self._inside(axis, value) for axis in (0, 1)))
-        target, level = self._lr[inside].ravel(), by_rows[:height][inside].ravel()
-        jacobian = np.stack([derivative[inside].ravel() for derivative in derivatives], axis=1)
+        inside_y, inside_x = (self._inside(axis, value) for axis in (0, 1))
+        down, right, place_y, place_x = down[:, inside_y], right[:, inside_x], place_y[inside_y], place_x[inside_x]
+        pixels = self._hr[rows, columns]
+        across, along = pixels @ right[0].T, down[0] @ pixels
+        level, by_y, by_height = (weights @ across for weights in down[:3])
+        by_x, by_width = (along @ weights.T for weights in right[1:3])
+        derivatives = (by_y, by_x, by_y * place_y[:, None], by_x * place_x, by_height, by_width)
+        jacobian = np.stack([derivative.ravel() for derivative in derivatives], axis=1)
+        target, level = self._lr[np.ix_(inside_y, inside_x)].ravel(), level.ravel()
         # Solved for within, so that their directions are taken out of the derivatives.
-        linear = np.stack([np.ones_like(level), level, wide[inside].ravel() - level][: 2 + lobes], axis=1)
+        side_lobes = [(down[3] @ (pixels @ right[3].T)).ravel() - level] if lobes else []
+        linear = np.stack([np.ones_like(level), level, *side_lobes], axis=1)
         coefficients, *_ = np.linalg.lstsq(linear, target, rcond=1e-9)
         (offset, gain), residual = coefficients[:2], target - linear @ coefficients
         jacobian *= gain
@@ -305,22 +306,25 @@ class _Fit:
         inside = (centres > margin) & (centres < self._hr.shape[axis] - 1 - margin)
         return inside if inside.sum() > 3 else np.ones_like(inside)
 
-    def _weights(self, axis: int, shift: float, drift: float, sigma: float) -> tuple[slice, Array, Array]:
+    def _weights(
+        self, axis: int, shift: float, drift: float, sigma: float, *, lobes: bool
+    ) -> tuple[slice, Array, Array]:
         """Return the HR pixels that are looked at, and for each LR pixel its weights of them and its place in the image.
 
-        One below the other stand the weights, their derivatives by the shift, those by ln sigma, and wider weights.
+        One after the other stand the weights, their derivatives by the shift, those by ln sigma, and with `lobes` wider weights.
         """
         centres, place = self._centres(axis, shift, drift)
         size, reach = self._hr.shape[axis], 5 * WIDER * sigma + 1
         first = int(np.clip(centres[0] - reach, 0, size - 1))
         pixels = slice(first, int(np.clip(centres[-1] + reach + 1, first + 1, size)))
         distance = np.arange(pixels.start, pixels.stop) - centres[:, None]
-        weights, wide = _gaussian(distance, sigma), _gaussian(distance, WIDER * sigma)
+        weights = _gaussian(distance, sigma)
+        wide = [_gaussian(distance, WIDER * sigma)] if lobes else []
         mean = (weights * distance).sum(axis=1, keepdims=True)
         square = (weights * distance**2).sum(axis=1, keepdims=True)
         by_shift = -weights * (distance - mean) / sigma**2
         by_width = weights * (distance**2 - square) / sigma**2
-        return pixels, np.concatenate([weights, by_shift, by_width, wide]), place
+        return pixels, np.stack([weights, by_shift, by_width, *wide]), place
 
 
 def _gaussian(distance: Array, sigma: float) -> Array:

@@ -13,7 +13,7 @@ from drnbench.data.images import mod_crop
 from drnbench.errors import UsageError
 from tests.forensics.tools import SCALES, SET5, TOOLS, kernel, pairs, photos, save
 
-PHOTOS = {name: hr[:243, :246] for name, hr in photos(3).items()}
+PHOTOS = {name: hr[:171, :174] for name, hr in photos(3).items()}
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_jpeg_after_noise_leaves_blocks(audited):
 )
 def test_mistakes_of_colour_are_named(audited, change, words):
     coffee = {name: hr for name, hr in photos().items() if name in {"coffee", "astronaut"}}
-    hr = {name: mod_crop(image[:240, :240], 2) for name, image in coffee.items()}
+    hr = {name: mod_crop(image[:180, :180], 2) for name, image in coffee.items()}
     lr = {
         name: change(TOOLS["Pillow's bicubic"](image, 2).astype(float)).astype(np.uint8) for name, image in hr.items()
     }
@@ -163,11 +163,11 @@ def test_cut_off_levels_are_told_from_rounded_ones(audited):
 
 @pytest.mark.parametrize(("place", "words"), [("centre", "HR cropped at its centre"), ("none", "HR without a crop")])
 def test_the_crop_of_hr_that_the_scale_does_not_divide(audited, place, words):
-    odd = {name: hr[:242, :239] for name, hr in PHOTOS.items()}
+    odd = {name: hr[:170, :171] for name, hr in PHOTOS.items()}
     lr = {}
     for name, hr in odd.items():
-        cut = hr[1:241, 1:237] if place == "centre" else hr
-        lr[name] = np.array(Image.fromarray(cut).resize((59, 60), Image.Resampling.BICUBIC))
+        cut = hr[1:169, 1:169] if place == "centre" else hr
+        lr[name] = np.array(Image.fromarray(cut).resize((42, 42), Image.Resampling.BICUBIC))
     sentence = audited(odd, lr, 4).sentence
     assert "Pillow's bicubic" in sentence
     assert words in sentence
