@@ -16,7 +16,7 @@ from drnbench.errors import UsageError
 from drnbench.models import on_demand
 from drnbench.parallel import clock
 from drnbench.render.terminal import columns, size
-from drnbench.results.costs import MEASUREMENT
+from drnbench.results.costs import read_measurement
 from drnbench.results.inventory import Holding, Inventory, resolve
 from drnbench.store import Store, read_json, stored_rows
 
@@ -53,7 +53,7 @@ def collect(store: Store, folder: Path, log: int) -> dict[str, Any]:
         stages = declared.get("stages") or []
         out |= {"stages": {stage: store.state(store.stage(stage)) for stage in stages}}
         out |= {"configuration": declared.get("config"), "scores": scores(folder / "per_image.parquet")}
-        measured = read_json(folder / MEASUREMENT) or {}
+        measured = read_measurement(folder) or {}
         out["costs"] = _costs(unit, record) | _training(store, stages)
         out["costs"] |= {name: measured[name] for name in ("latency_ms", "memory_mib") if name in measured}
     out["recorded"] = {name: record.get(name) for name in RECORDED if record.get(name) is not None}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +16,9 @@ from drnbench.data.sampling import derived_seed
 from drnbench.degradations import identity, parse
 from drnbench.degradations.kernel import Taps
 from drnbench.evaluation.inference import Upscaler
-from drnbench.store import atomic
+from drnbench.store import Damaged, Fault, atomic, read_arrays
 from drnbench.store.code import code_fingerprint
-from drnbench.store.integrity import Fault, report, set_aside
+from drnbench.store.integrity import report, set_aside
 from drnbench.store.unit_files import FITS
 from drnbench.zeroshot.base import Fit, FitInput, ZeroShot
 
@@ -85,20 +84,20 @@ def fit_name(sha: str, kernel: str) -> str:
 def _read(path: Path) -> torch.Tensor | None:
     """Return a stored SR image, 1 x 3 x sH x sW; a file that is not whole is set aside, and the image fitted again."""
     try:
-        with np.load(path, allow_pickle=False) as content:  # compares the CRC-32 of each array
-            return torch.from_numpy(content["sr"])
+        return torch.from_numpy(read_arrays(path)["sr"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        report(Fault(path, f"is not whole ({type(error).__name__})"), "set aside; the image is fitted again")
+    except (Damaged, KeyError, TypeError) as error:
+        reason = str(error) if isinstance(error, Damaged) else "holds no SR image"
+        report(Fault(path, reason), "set aside; the image is fitted again")
         set_aside(path)
         return None
 
 
 def read_kernel(path: Path) -> Taps | None:
     """Return the kernel that a fit estimated; None where it estimated none."""
-    with np.load(path, allow_pickle=False) as content:
-        if "kernel" not in content:
-            return None
-        row, column = (int(first) for first in content["first"])
-        return Taps(torch.from_numpy(content["kernel"]), (row, column))
+    content = read_arrays(path)
+    if "kernel" not in content:
+        return None
+    row, column = (int(first) for first in content["first"].tolist())
+    return Taps(torch.from_numpy(content["kernel"]), (row, column))

@@ -15,7 +15,7 @@ from drnbench.render import style, text
 from drnbench.render.style import PAGE_IN, CaptionedFigure
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.summary import Result, Results
-from drnbench.store import Fault, Store, safe
+from drnbench.store import Damaged, Fault, Store, read_arrays, safe
 from drnbench.store.integrity import report
 
 if TYPE_CHECKING:
@@ -85,13 +85,13 @@ def read(store: Store, scores: Scores, results: Results, arm: Arm) -> Kernels | 
     for trial in arm.trials:
         path = store.trial(trial.key) / "dual_kernel" / f"{safe(condition.kernel)}.npz"
         try:
-            with np.load(path) as arrays:  # a zip archive, whose CRC-32s are compared
-                learned.append(arrays["learned"].astype(np.float64))
-                if "true" in arrays and arrays["true"].size:
-                    true = arrays["true"].astype(np.float64)
+            arrays = read_arrays(path)
+            learned.append(arrays["learned"].astype(np.float64))
+            if "true" in arrays and arrays["true"].size:
+                true = arrays["true"].astype(np.float64)
         except FileNotFoundError:
             continue
-        except Exception:  # noqa: BLE001 - bytes of another format raise nearly anything
+        except (Damaged, KeyError, ValueError):
             report(Fault(path, "is not whole"), "the figure does without it")
     if not learned:
         return None

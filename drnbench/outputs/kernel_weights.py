@@ -22,7 +22,7 @@ from drnbench.degradations import canonical, parse
 from drnbench.errors import UsageError
 from drnbench.results.plan_record import TrialRecord
 from drnbench.results.scores import Scores
-from drnbench.store import Fault, Store, atomic
+from drnbench.store import Damaged, Fault, Store, atomic, read_arrays
 from drnbench.store.integrity import report
 
 if TYPE_CHECKING:
@@ -119,9 +119,9 @@ def _described(spec: str, scale: int, cache: Path) -> _Description:
     path = cache / f"{_key(spec, scale)}.npz"
     if path.exists():
         try:
-            with np.load(path) as stored:  # a zip archive, whose CRC-32s are compared
-                return _Description(**json.loads(str(stored["about"])), weights=stored["weights"])
-        except Exception:  # noqa: BLE001 - bytes of another format raise nearly anything
+            stored = read_arrays(path)
+            return _Description(**json.loads(str(stored["about"])), weights=stored["weights"])
+        except (Damaged, FileNotFoundError, KeyError, TypeError, ValueError):
             report(Fault(path, "is not whole"), "it is made again")
     kernel, lasting = _computed(spec, scale)
     if lasting:

@@ -66,6 +66,7 @@ def render(
         failures=[(arm.name, t) for arm in scores.arms for t in arm.trials if t.message],
         states=_states(scores),
         stages=_stages(scores, store),
+        held=_held(scores, store),
         files=[path.name for path in files],
         facts=origin.facts(),
         origin=origin,
@@ -134,3 +135,11 @@ def _stages(scores: Scores, store: Store) -> list[dict[str, Any]]:
         states = [store.state(store.stage(k)) for k, s in scores.plan.stages.items() if s.name == name]
         out.append({"name": name, "n": len(states), "states": [(s, states.count(s)) for s in STATES if s in states]})
     return out
+
+
+def _held(scores: Scores, store: Store) -> list[str]:
+    """Return the units that run where this process cannot see them, each with its holder."""
+    stages = {store.stage(key): f"stage {stage.name} {key[:12]}" for key, stage in scores.plan.stages.items()}
+    trials = {store.trial(trial.key): f"trial {trial.key[:12]}" for arm in scores.arms for trial in arm.trials}
+    held = {name: store.unseen_holder(folder) for folder, name in {**stages, **trials}.items()}
+    return [f"{name}: {holder}" for name, holder in held.items() if holder]

@@ -6,17 +6,24 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from drnbench.config.outputs import MEASURED
 from drnbench.results.scores import Arm, Scores
-from drnbench.store import Store, read_json
+from drnbench.store import Damaged, Fault, Store, read_json
+from drnbench.store.integrity import decode, report
 
 COLUMNS = ("arm", "parameters", "macs", "step_macs", "seconds", "n_seeds")
 LATER = ("activations", "latency", "memory")
 """Columns that follow where an arm has them: earlier versions recorded none."""
 MEASUREMENT = "latency.json"
 """File beside the scores of a trial: latency and memory of its network, on what they were measured, and when."""
+FIELDS = frozenset(
+    ("date", "latency_ms", "lr_size", "device", "threads", "batch", "precision", "hardware", "torch", "running_units",
+     "busy_cores")
+)  # fmt: skip
+"""Fields that a measurement must have."""
 DESCRIPTIONS = {
     "parameters": "Params: parameters of the model.",
     "macs": "MACs: multiply-adds for an LR image of 96×96 pixels.",
@@ -84,9 +91,26 @@ def _costs(record: Any) -> dict[str, Any]:
     return costs if isinstance(costs, dict) else {}
 
 
+def read_measurement(folder: Path) -> dict[str, Any] | None:
+    """Return the latency.json of a trial; None where there is none, or, which is reported, one that is not whole."""
+    path = folder / MEASUREMENT
+    try:
+        record = decode(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except Damaged as error:
+        record, reason = {}, str(error)
+    else:
+        reason = f"lacks {', '.join(sorted(FIELDS - record.keys()))}"
+    if record.keys() >= FIELDS:
+        return record
+    report(Fault(path, reason), "it counts as missing; `measure` measures again")
+    return None
+
+
 def _measurements(arm: Arm, store: Store) -> list[dict[str, Any]]:
-    records = (read_json(store.trial(trial.key) / MEASUREMENT) for trial in arm.trials)
-    return [record for record in records if record is not None and {"date", "latency_ms"} <= record.keys()]
+    records = (read_measurement(store.trial(trial.key)) for trial in arm.trials)
+    return [record for record in records if record is not None]
 
 
 def conditions(record: Mapping[str, Any]) -> str:

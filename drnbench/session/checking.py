@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from drnbench.errors import DamagedError, UsageError
 from drnbench.models import on_demand
 from drnbench.outputs import stored_report
 from drnbench.render.text import count
+from drnbench.results.costs import MEASUREMENT
 from drnbench.results.inventory import folders
 from drnbench.results.locations import lost_plan, report_folders
 from drnbench.results.plan_record import find_plan
@@ -33,13 +33,15 @@ from drnbench.store.integrity import (
     trailer,
 )
 from drnbench.store.leases import claim, leased
+from drnbench.tracking.record import database_fault
 
 UNIT = "`run` makes it again"
 RECORD = "`run` of its study writes it again"
 REPORT = "`run` and `report` write it again"
 SEARCH = "`run` goes on from what is whole of it, and from the results in the store"
 CACHE = "made again when it is needed"
-MIRROR = "`sync` mirrors the store again into a new one"
+MEASURED = "`measure` measures again"
+MIRROR = "`run` and `sync` mirror the store again into a new one"
 RECORDS = ("plan.json", "search.json", "mirror.json", "report.json")
 
 
@@ -97,6 +99,14 @@ def _removed(path: Path) -> Callable[[], bool]:
     return repair
 
 
+def _emptied(folder: Path) -> Callable[[], bool]:
+    def repair() -> bool:
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
+
+    return repair
+
+
 def _units(store: Store) -> Iterator[_Finding]:
     for kind in ("stages", "trials"):
         for folder in folders(store.root / kind):
@@ -104,6 +114,11 @@ def _units(store: Store) -> Iterator[_Finding]:
                 continue
             for fault in _unit_faults(store, folder):
                 yield _Finding(fault, UNIT, _unit_repair(store, folder, fault.path))
+            if (measured := _record_fault(folder / MEASUREMENT)) is not None:
+                yield _Finding(measured, MEASURED, _aside(measured.path))
+            for path in sorted((folder / unit_files.FITS).glob("*.npz")):
+                if (fit := _archive_fault(path)) is not None:
+                    yield _Finding(fit, CACHE, _aside(path))
 
 
 def _unit_repair(store: Store, folder: Path, path: Path) -> Callable[[], bool]:
@@ -188,6 +203,11 @@ def _cache(store: Store) -> Iterator[_Finding]:
     for name in ("fingerprints.json", "alignments.json", "copies/results.json"):
         if (fault := _record_fault(store.cache / name)) is not None:
             yield _Finding(fault, CACHE, _removed(fault.path))
+    for path in sorted(store.cache.glob(f"frames/*/{FRAMES_FILE}")):
+        if (
+            fault := _record_fault(path)
+        ) is not None:  # without it, its frames would count as those of an earlier version
+            yield _Finding(fault, CACHE, _emptied(path.parent))
     for pattern, reader in (
         ("lr/*/*.npy", _trailer_fault),
         ("pixels/*/*.npy", _trailer_fault),
@@ -221,13 +241,5 @@ def _archive_fault(path: Path) -> Fault | None:
 
 
 def _mirror(store: Store) -> Iterator[_Finding]:
-    path = store.root / "mlflow.db"
-    if not path.is_file():
-        return
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
-            (result,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.Error as error:
-        result = str(error)
-    if result != "ok":
-        yield _Finding(Fault(path, f"is not a whole database ({result})"), MIRROR, _aside(path))
+    if (fault := database_fault(store.root / "mlflow.db")) is not None:
+        yield _Finding(fault, MIRROR, _aside(fault.path))

@@ -20,7 +20,7 @@ from drnbench.render.text import count
 from drnbench.results import reading
 from drnbench.results.costs import MEASUREMENT
 from drnbench.results.inventory import folders
-from drnbench.store import Store, read_json, write_json
+from drnbench.store import Store, read_json, renew_json
 from drnbench.store.environment import processor
 from drnbench.store.leases import leased
 
@@ -81,7 +81,7 @@ def measure(store: Store, location: str, conditions: Conditions) -> Iterator[str
         network = models.get(resolved.model).make(scale, **resolved.options)
         measured = measured_network(network, conditions, lambda: running_units(store))
         for folder in users[name]:
-            write_json(folder / MEASUREMENT, measured)
+            renew_json(folder / MEASUREMENT, measured)
         cost = f"{measured['latency_ms']:.3g} ms an image, peak {measured['memory_mib']:.1f} MiB"
         yield f"{name}: {cost}; {count(len(users[name]), 'trial')}"
 

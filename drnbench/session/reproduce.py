@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,8 +75,9 @@ def _fresh_store(store: Store, key: str, keep: Path | None) -> Iterator[Store]:
     """Give a store of its own, with a cache of its own: what the other cache holds may be the fault."""
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise UsageError(f"--keep {keep}: it is there and not empty; give a new folder")
-    # The name tells `clean` whose it is, should this process be killed.
-    fresh = Store(keep if keep is not None else store.root / f".reproduce-{short(key)}.{os.getpid()}.tmp")
+    # The name tells `clean` whose it is, should this process be killed; processes of two containers may have the same id.
+    name = f".reproduce-{short(key)}.{uuid.uuid4().hex[:8]}.{os.getpid()}.tmp"
+    fresh = Store(keep if keep is not None else store.root / name)
     try:
         fresh.prepare()
         yield fresh

@@ -210,6 +210,13 @@ class Store:
         date = max(path.stat().st_mtime for path in (folder / "status.json", *folder.glob("lease.*")) if path.exists())
         return f"{process}, as last seen {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(date))}", date
 
+    def unseen_holder(self, folder: Path) -> str:
+        """Return by which process a unit is held that cannot be seen from here, as words; "" where there is none."""
+        process = self.worker(folder)
+        if process is None or process.silence is None:
+            return ""
+        return f"held by process {process.pid} on {process.host or 'a host without a name'}, not seen from here"
+
     def names(self, kind: str) -> frozenset[str]:
         """Return the keys that have a folder, of "stages" or "trials": one look instead of one for each."""
         try:

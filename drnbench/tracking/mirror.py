@@ -115,6 +115,7 @@ class Mirror:
         if key in self._open:
             return self._open[key]
         if self._client is None:
+            record.set_damaged_database_aside(self.store, self.uri)
             database = record.database(self.uri)
             if database is not None and not database.exists():
                 _create(database)

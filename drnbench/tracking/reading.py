@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from drnbench.results.costs import MEASUREMENT
+from drnbench.results.costs import MEASUREMENT, read_measurement
 from drnbench.results.plan_record import PlanRecord, TrialRecord
 from drnbench.store import Status, Store, read_json, stored_rows
 from drnbench.tracking import names
@@ -135,6 +135,9 @@ def trials(store: Store, plan: PlanRecord) -> list[TrialView]:
         own, status = store.look(folder)
         units = [(*stages[key], states[key][1]) for key in trial.stages]
         state, message = _state(trial, own, status, [states[key] for key in trial.stages])
+        if state == "running":
+            held = (store.unseen_holder(place) for place in (*(stages[key][1] for key in trial.stages), folder))
+            message = next(filter(None, held), None)
         alone = frozenset([folder, *(store.stage(key) for key in trial.stages if len(users[key]) == 1)])
         view = TrialView(trial, values.get(trial.arm, {}), state, message, (*units, ("", folder, status)), alone)
         views.setdefault(view.identity, view)
@@ -198,7 +201,7 @@ def costs(view: TrialView) -> list[Point]:
     _, folder, status = view.units[-1]
     if status is None or view.state != "done":
         return []
-    counted, measured = read_json(folder / "scores.json") or {}, read_json(folder / MEASUREMENT) or {}
+    counted, measured = read_json(folder / "scores.json") or {}, read_measurement(folder) or {}
     values = {name: (counted.get("costs") or {}).get(name) for name in ("parameters", "macs", "activations")}
     values |= {name: measured.get(name) for name in ("latency_ms", "memory_mib")}
     time = milliseconds(status.finished or status.started)

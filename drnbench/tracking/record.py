@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import sqlite3
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -11,7 +13,8 @@ from urllib.parse import quote, unquote
 from drnbench.errors import redacted
 from drnbench.results.locations import results_option
 from drnbench.results.plan_record import read_plan
-from drnbench.store import Store, read_json, renew_json, write_json
+from drnbench.store import Fault, Store, read_json, renew_json, write_json
+from drnbench.store.integrity import MISSING, report, set_aside
 from drnbench.store.locks import has_locks
 from drnbench.tracking import reading
 
@@ -59,15 +62,44 @@ def _unquotes() -> bool:
     return tuple(map(int, version("sqlalchemy").split(".")[:2])) >= (2, 1)
 
 
+def database_fault(path: Path) -> Fault | None:
+    """Return in what way an SQLite database is not whole; None where it is, is missing, or cannot be opened now."""
+    if not path.is_file():
+        return None
+    if not path.stat().st_size:
+        return Fault(path, "is empty")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+            (result,) = opened.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        # A lock of another process, or a disk that gives none, is no fault of the file.
+        damaged = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+        result = str(error) if damaged else "ok"
+    return None if result == "ok" else Fault(path, f"is not a whole database ({result})")
+
+
+def set_damaged_database_aside(store: Store, uri: str) -> None:
+    """Set the database of a store's own mirror aside where it is not whole, so that it is built again; under its lock."""
+    path = database(uri)
+    if path is None or uri != default_uri(store) or (fault := database_fault(path)) is None:
+        return
+    report(fault, "set aside; the mirror is built again")
+    set_aside(path)
+    for ending in ("-journal", "-wal", "-shm"):  # they belong to the pages that were set aside
+        set_aside(path.with_name(path.name + ending))
+
+
 def up_to_date(store: Store, name: str, uri: str | None = None) -> bool:
     """Return True if the mirror at a URI (None: the default) shows a study as the store has it; without MLflow."""
     uri = uri or default_uri(store)
-    path = database(uri)
-    if path is not None and not path.exists():
-        return False
-    plan = read_plan(store, name)
+    path, plan = database(uri), read_plan(store, name)
     mirrored = (read_json(_file(store, plan.location)) or {}).get(public(uri))
     if mirrored is None:
+        return False
+    if path is not None and not path.exists():
+        report(Fault(path, MISSING), "the mirror is built again")
+        return False
+    if path is not None and uri == default_uri(store) and database_fault(path) is not None:
         return False
     return bool(mirrored == reading.study_stamp(store, plan, reading.trials(store, plan)))
 

@@ -253,3 +253,11 @@ def test_a_caption_says_what_few_seeds_and_one_image_leave(store: Store) -> None
     text = (store.study("unpaired/quick") / "table_rho.md").read_text()
     assert "one test image, so nothing is starred, and it speaks of this image and not of the methods" in text
     assert "†" not in text
+
+
+def test_a_unit_that_runs_where_it_cannot_be_seen_is_shown_with_its_holder(filled: Store) -> None:
+    folder = min((filled.root / "trials").iterdir())
+    filled.write_status(folder, Status("running", host="node-42", pid=7, process={}))
+    report.write(filled, "unpaired")
+    page = (filled.study("unpaired/quick") / "report.html").read_text()
+    assert f"trial {folder.name[:12]}: held by process 7 on node-42, not seen from here." in page

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from drnbench.cli import main
 from drnbench.errors import DamagedError
+from drnbench.evaluation.evaluator import load_model
 from drnbench.models.weights import load_checkpoint
 from drnbench.outputs import compose
 from drnbench.results.inventory import Inventory
+from drnbench.session.declared import declare
 from drnbench.store import Store, read_rows
 from drnbench.store.integrity import Damaged, decode
+from tests.helpers import same
 from tests.search import studyfile
 from tests.session import inline
+from tests.session.damages import DAMAGES, flipped, hurt, run, summary
 from tests.session.inline import Inline
 
 pytestmark = pytest.mark.filterwarnings("always::drnbench.errors.DamageWarning")
@@ -30,26 +34,6 @@ study = Study(
                evaluate=[Evaluate("photos/test", crop=32, count=2)]),
     axes=[Axis("train.batch", [1, 2])], seeds=1, baseline={"train.batch": 1}, outputs=[Table(rows="train.batch")])
 '''
-Damage = Callable[[bytes], bytes | None]
-
-
-def _flipped(content: bytes) -> bytes:
-    draws, changed = random.Random(len(content)), bytearray(content)
-    position = draws.randrange(8 * len(content))
-    changed[position // 8] ^= 1 << position % 8
-    return bytes(changed)
-
-
-DAMAGES: dict[str, Damage] = {
-    "emptied": lambda content: b"",
-    "halved": lambda content: content[: len(content) // 2],
-    "garbage": lambda content: random.Random(1).randbytes(len(content)),
-    "zeroed": lambda content: bytes(len(content)),
-    "deleted": lambda content: None,
-    "flipped": _flipped,
-    "null": lambda content: b"null",
-    "list": lambda content: b"[]",
-}
 KINDS = {
     "stages/*/status.json": (), "stages/*/stage.json": (), "stages/*/unit.json": (), "stages/*/history.parquet": (),
     "stages/*/checkpoint.pt": (), "trials/*/status.json": (), "trials/*/per_image.parquet": (), "trials/*/scores.json": (),
@@ -70,34 +54,12 @@ def _inline():
         yield
 
 
-def run(study: Path, store: Path, *more: str) -> int:
-    """Run a study in this process; the units that ran are in `Inline.ran`."""
-    Inline.ran.clear()
-    return main(["run", str(study), "--executor", "inline", "--results", str(store), "--tracking-uri", "off", *more])
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     (folder / "m.py").write_text(STUDY, encoding="utf-8")
     assert run(folder / "m.py", folder / "results") == 0
     return folder / "m.py", folder / "results"
-
-
-def summary(store: Path) -> bytes:
-    (path,) = store.glob("*/quick/summary.csv")
-    return path.read_bytes()
-
-
-def hurt(store: Path, pattern: str, damage: str) -> Path:
-    """Damage the first file of a pattern."""
-    path = min(store.glob(pattern))
-    content = DAMAGES[damage](path.read_bytes())
-    if content is None:
-        path.unlink()
-    else:
-        path.write_bytes(content)
-    return path
 
 
 def _written(path: Path, content: bytes) -> Path:
@@ -122,7 +84,7 @@ def check_case(whole, folder, capsys, pattern, damage):
     expected = summary(store)
     before = min(store.glob(pattern)).read_bytes()
     path = hurt(store, pattern, damage)
-    same = is_equal(path, before)
+    is_same = is_equal(path, before)
     capsys.readouterr()
     checked = main(["check", "--results", str(store)])
     lines = capsys.readouterr().out
@@ -135,7 +97,7 @@ def check_case(whole, folder, capsys, pattern, damage):
     assert summary(store) == expected
     output = capsys.readouterr()
     assert "Traceback" not in output.out + output.err
-    if not same and path.name not in LATER.get(damage, ()) and not (damage == "deleted" and "cache" in pattern):
+    if not is_same and path.name not in LATER.get(damage, ()) and not (damage == "deleted" and "cache" in pattern):
         assert str(path) in lines + output.err
         assert checked == 1 or damage == "deleted" or pattern.endswith((".json", ".png"))
     if not KINDS.get(pattern):
@@ -184,12 +146,12 @@ def test_a_run_that_was_left_half_way(whole, half_way, tmp_path, capsys, pattern
     path = hurt(store, pattern, damage)
     capsys.readouterr()
     main(["check", "--results", str(store)])
-    same = is_equal(path, before)
+    is_same = is_equal(path, before)
     assert run(whole[0], store) == 0
     assert summary(store) == summary(whole[1])
     output = capsys.readouterr()
     assert "Traceback" not in output.out + output.err
-    assert same or str(path) in output.out + output.err
+    assert is_same or str(path) in output.out + output.err
 
 
 @pytest.fixture(scope="module")
@@ -274,3 +236,41 @@ def test_an_altered_image_of_the_cache_moves_no_score_and_reproduce_does_not_rea
     assert "IDENTICAL" in capsys.readouterr().out
     assert run(whole[0], store, "--rerun", "all") == 0
     assert summary(store) == summary(whole[1])
+
+
+def summaries(store: Path) -> dict[str, bytes]:
+    return {path.parent.name: path.read_bytes() for path in store.glob("*/*/summary.csv")}
+
+
+@pytest.mark.real
+def test_no_flipped_bit_of_a_checkpoint_reaches_a_number_of_a_run(whole, half_way, tmp_path, capsys):
+    """A stage that goes on from it, and an evaluation that was added since."""
+    draws, rescored = random.Random(13), ("--set", "evaluate.0.crop=24")
+    assert run(whole[0], shutil.copytree(whole[1], tmp_path / "whole"), *rescored) == 0
+    cases = [(half_way, (), summaries(whole[1])), (whole[1], rescored, summaries(tmp_path / "whole"))]
+    for number in range(12):
+        original, more, expected = cases[number % 2]
+        store = shutil.copytree(original, tmp_path / f"{number}")
+        path = min(store.glob("stages/*/checkpoint.pt"))
+        path.write_bytes(flipped(path.read_bytes(), draws))
+        is_same = is_equal(path, b"")
+        capsys.readouterr()
+        assert run(whole[0], store, *more) == 0
+        assert summaries(store) == expected
+        output = capsys.readouterr()
+        assert is_same or str(path) in output.out + output.err
+
+
+@pytest.mark.real
+def test_no_flipped_bit_of_a_checkpoint_reaches_the_network_that_is_scored(whole, tmp_path):
+    store = Store(shutil.copytree(whole[1], tmp_path / "results"))
+    unit = next(trial.unit for trial in declare(whole[0]).plan(store).trials if trial.unit.stage is not None)
+    path, draws, refused = store.stage(unit.stage) / "checkpoint.pt", random.Random(13), 0
+    content, expected = path.read_bytes(), load_model(unit, store, torch.device("cpu")).state_dict()
+    for _ in range(300):
+        path.write_bytes(flipped(content, draws))
+        try:
+            assert same(load_model(unit, store, torch.device("cpu")).state_dict(), expected)
+        except DamagedError:
+            refused += 1
+    assert refused > 30  # most other bits are padding between tensors

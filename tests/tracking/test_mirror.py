@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from drnbench.errors import UsageError
+from drnbench.results.plan_record import read_plan
 from drnbench.store import read_json, write_json
-from drnbench.tracking import Mirror, up_to_date
+from drnbench.tracking import Mirror, reading, up_to_date
 from tests.tracking.stores import T0, StoredStudy, child, points, runs, status
 
 POINTS = 4 * (2 * (4 + 2) + 4) + 4
@@ -378,3 +379,11 @@ def test_a_parent_begins_with_the_work_of_its_own_plan_and_not_with_what_another
     mirror = Mirror(stored.store)
     mirror.sync("unpaired")
     assert child(mirror.uri, "unpaired, tiny").info.start_time == T0 * 1000
+
+
+def test_a_trial_that_runs_where_it_cannot_be_seen_names_its_holder(tmp_path: Path) -> None:
+    stored = StoredStudy(tmp_path, database=False)
+    stored.train(next(iter(stored.stages)), steps=20, state="running", host="node-42", pid=7, process={})
+    views = reading.trials(stored.store, read_plan(stored.store, stored.name))
+    messages = {view.message for view in views if view.state == "running"}
+    assert messages == {"held by process 7 on node-42, not seen from here"}
