@@ -35,7 +35,7 @@ __all__ = [
 
 CACHE_VERSION = 2
 """Raised when the same kernel would make other pixels or files, so that old LR images are not used any more."""
-CODE = "14584c2b46a539a1400c7948acf421f090c8b876c64aeb94e462282e417bb1fa"
+CODE = "72b2c85f82fe10839b219709e54b689d5465688efbf1f46fa8a85dd4bdcbf7de"
 """Fingerprint of the degradations that make the files of `CACHE_VERSION`; edited ones have files of their own."""
 
 
