@@ -62,6 +62,7 @@ def test_a_report_of_any_text_is_whole(store: Store, kind: str) -> None:
     assert "\x1b[31m" not in shown
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_long_question_is_cut_at_a_word_in_captions_and_whole_in_the_page(store: Store) -> None:
     question = "Does it run or not, say? " * 100
     fill(store, plan_of(rho_study(), question=question.strip()), gain)
@@ -80,6 +81,7 @@ class Broken(Output):
         raise KeyError("no such column")
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_an_output_that_fails_costs_itself_alone(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     fill(store, plan_of(rho_study()), gain)
@@ -96,6 +98,7 @@ def test_an_output_that_fails_costs_itself_alone(store: Store, monkeypatch: pyte
     assert current(store, "unpaired/quick") is None  # the next run tries again
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("part", ["latex.render", "markdown.render", "html.render", "style.save", "compose.headline"])
 def test_a_part_that_cannot_be_written_costs_itself_alone(
     store: Store, monkeypatch: pytest.MonkeyPatch, part: str
