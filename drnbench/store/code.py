@@ -20,7 +20,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from drnbench.store.files import write_json
 from drnbench.store.integrity import decode
@@ -90,27 +90,49 @@ def origin(record: Mapping[str, Any] | None, kind: str) -> Origin:
 def fingerprint(kind: str, package: Path = PACKAGE) -> str:
     """Return the fingerprint of the code of this process, or of that in another folder; see `code_fingerprint`."""
     total = hashlib.sha256(f"{RULE} {kind}".encode())
-    for name, tree in sorted(modules(kind, package).items()):
-        total.update(f"\0{name}\0{_canonical(tree)}".encode())
+    for name, module in sorted(modules(kind, package).items()):
+        total.update(f"\0{name}\0{module.text}".encode())
     return total.hexdigest()
 
 
-def modules(kind: str, package: Path = PACKAGE) -> dict[str, ast.Module]:
+class Parsed(NamedTuple):
+    """A module of the numeric packages.
+
+    Attributes:
+        text: its syntax tree; see `_canonical`.
+        imported: names of the first-party modules that it may import.
+        registered: names of the modules that it names as the homes of a registry's entries.
+
+    """
+
+    text: str
+    imported: tuple[str, ...]
+    registered: tuple[str, ...]
+
+
+@functools.lru_cache(maxsize=512)
+def _parse(source: bytes, name: str, *, is_package: bool) -> Parsed:
+    """Return a parsed module; kept, since most kinds of units share most modules."""
+    tree = ast.parse(source)
+    return Parsed(_canonical(tree), tuple(_imported(tree, name, is_package=is_package)), tuple(_registered(tree)))
+
+
+def modules(kind: str, package: Path = PACKAGE) -> dict[str, Parsed]:
     """Return the parsed modules that reach the numbers of a kind of unit, by name within the package."""
     sources = SOURCES if package == PACKAGE else _read(package)
-    trees: dict[str, ast.Module] = {}
+    parsed: dict[str, Parsed] = {}
     waiting = list(PARTS[kind])
     while waiting:
         name = waiting.pop()
-        if name in trees or name.partition(".")[0] not in NUMERIC or (file := _file(sources, name)) is None:
+        if name in parsed or name.partition(".")[0] not in NUMERIC or (file := _file(sources, name)) is None:
             continue
-        trees[name] = ast.parse(sources[file])
-        waiting += _imported(trees[name], name, is_package=file.endswith("__init__.py"))
+        parsed[name] = _parse(sources[file], name, is_package=file.endswith("__init__.py"))
+        waiting += parsed[name].imported
         if name in PARTS[kind]:
-            waiting += _registered(trees[name])
+            waiting += parsed[name].registered
         if "." in name:
             waiting.append(name.rpartition(".")[0])
-    return trees
+    return parsed
 
 
 def load() -> list[str]:

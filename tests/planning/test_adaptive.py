@@ -100,7 +100,7 @@ def test_a_finished_study_has_nothing_to_do(study, finished, capsys):
     assert "may follow" not in out
 
 
-@pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.parametrize("order", [0, pytest.param(1, marks=pytest.mark.real)])
 def test_what_is_scored_first_does_not_change_what_is_scored(study, finished, tmp_path, order):
     _, reference = finished
     picked, plan = np.random.default_rng(order), plan_of(study)
