@@ -41,7 +41,7 @@ def test_each_report_names_its_settings(folders):
     reports, printed = folders
     for name, folder in reports.items():
         others = set(SETTINGS.values()) - {SETTINGS[name]}
-        caption = (folder / "table_rho.md").read_text(encoding="utf-8").splitlines()[0]
+        caption = (folder / "table_rho.md").read_text(encoding="utf-8").partition("\n[//]")[0]
         assert f"{SETTINGS[name]}." in caption
         assert f"mini, {SETTINGS[name]}\n" in printed[name]
         for file in ("table_rho.tex", "macros.tex", "report.html", "summary.json"):
