@@ -153,11 +153,10 @@ def _caption(scores: Scores, samples: list[_Samples], *, has_hr: bool) -> str:
     condition, metric = _shown(scores)
     s = text.style(metric)
     arms = [arm for arm in scores.arms if condition in arm.conditions]
-    seeds = sorted({sample.seed for sample in samples if not sample.arm.seedless})
-    which = f"seed {seeds[0]}" if len(seeds) == 1 else f"one seed of each arm ({_seeds(samples)})"
+    seeds = _seeds(samples)
     parts = [
         f"Crops of test images ({condition.label}), {s.label}{f' in{s.unit}' if s.unit else ''} of the whole image below",
-        f"each; {which}, LR enlarged without interpolation." if seeds else "each; LR enlarged without interpolation.",
+        f"each; {seeds}, LR enlarged without interpolation." if seeds else "each; LR enlarged without interpolation.",
         *_outlying(scores, samples),
     ]
     if not has_hr:
@@ -170,13 +169,16 @@ def _caption(scores: Scores, samples: list[_Samples], *, has_hr: bool) -> str:
 
 
 def _seeds(samples: list[_Samples]) -> str:
-    """Write the seeds, those of the most arms first: `seed 0; of ρ=0.3 seed 1`."""
+    """Write `seed 0`, or `one seed of each arm (seed 0; of ρ=0.3 seed 1)` with that of the most arms first; "" where none is trained."""
     arms: dict[int, list[str]] = {}
     for sample in samples:
         if not sample.arm.seedless:
             arms.setdefault(sample.seed, []).append(sample.arm.name)
-    (first, _), *others = sorted(arms.items(), key=lambda item: -len(item[1]))
-    return "; ".join([f"seed {first}", *(f"of {labels.listing(names, NAMED)} seed {seed}" for seed, names in others)])
+    seeds = sorted(arms, key=lambda seed: -len(arms[seed]))
+    if len(seeds) < 2:
+        return "".join(f"seed {seed}" for seed in seeds)
+    others = (f"of {labels.listing(arms[seed], NAMED)} seed {seed}" for seed in seeds[1:])
+    return f"one seed of each arm ({'; '.join([f'seed {seeds[0]}', *others])})"
 
 
 def _outlying(scores: Scores, samples: list[_Samples]) -> list[str]:

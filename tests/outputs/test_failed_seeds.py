@@ -228,3 +228,9 @@ def test_crops_are_of_a_seed_that_all_arms_have(store: Store) -> None:
         done=lambda trial: trial.arm.name != "ρ=0.3" or trial.trial.seed == 2,
     )
     assert "; seed 2, LR enlarged" in drawn_caption(store)
+
+
+def test_crops_of_bicubic_alone_are_of_no_seed(store: Store) -> None:
+    """As after a first run whose training failed: the reference is scored, no arm is."""
+    fill(store, plan_of(rho_study()), gain, samples=True, done=lambda trial: trial.arm.kind == "reference")
+    assert "each; LR enlarged without interpolation." in drawn_caption(store)

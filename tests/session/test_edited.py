@@ -196,8 +196,9 @@ def test_images_and_kernels_edited_in_a_run_fail_their_units_with_a_line(sets, s
         code_, out, err = end()
     assert code_ == 1
     assert "Traceback" not in out + err
-    failed = [line for line in err.splitlines() if line.startswith("failed: ") and "changed" in line]
+    failed = [line for line in err.splitlines() if line.startswith("failed: ")]
     assert failed
+    assert all("changed" in line for line in failed), failed
     assert f"{edited}" in failed[0]
     (note,) = [line for line in out.splitlines() if line.startswith("note: ") and "changed while this ran" in line]
     assert "changed while this ran: the report is of the plan that ran" in note
