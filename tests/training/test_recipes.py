@@ -26,14 +26,6 @@ RECIPES = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder, noise = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
