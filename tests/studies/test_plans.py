@@ -36,12 +36,18 @@ def test_every_question_has_its_file_and_asks_it():
         assert question.endswith("?"), path.stem
 
 
+@pytest.fixture
+def no_weights_needed(monkeypatch):
+    """No key depends on the weights of LPIPS, which a machine that only plans may lack."""
+    for needs_weights in (LpipsAlex, Perceptual):
+        monkeypatch.setattr(needs_weights, "check_available", lambda *_: None)
+
+
+@pytest.mark.usefixtures("no_weights_needed")
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("profile", ["quick", "small", "paper"])
 def test_every_profile_is_a_plan_over_sets_of_their_real_sizes(path, profile, store, tmp_path, monkeypatch):
     monkeypatch.setenv("DRNBENCH_DATA", str(tmp_path))  # the sets themselves are not needed
-    for needs_weights in (LpipsAlex, Perceptual):
-        monkeypatch.setattr(needs_weights, "check_available", lambda *_: None)
     plan = drnbench.plan(path, profile=profile, results=store.root)
     assert plan.record().study == path.stem
     assert {len(arm.trials) for arm in plan.study.arms if arm.kind == "grid" and not arm.excluded} == {3}, (
@@ -50,6 +56,7 @@ def test_every_profile_is_a_plan_over_sets_of_their_real_sizes(path, profile, st
     assert bool(plan.absent) == any("planned from the catalogue" in warning for warning in plan.warnings)
 
 
+@pytest.mark.usefixtures("no_weights_needed")
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 @pytest.mark.real  # the public sets are searched for copies, which takes seconds
 def test_the_small_profile_is_a_plan_of_the_sets_themselves(path, store, shared_data, monkeypatch):
