@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -20,6 +21,8 @@ from drnbench.training.origin import origin
 
 STARTS = 3
 """Times that a worker is started where the fork server is killed meanwhile."""
+TEARDOWN = 0.2
+"""Seconds between these: a killed server takes a moment to end, and until then it counts as running and is asked again."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class LocalExecutor(Executor):
                 process.start()
             except (EOFError, ConnectionError) as error:
                 cause = error
+                time.sleep(TEARDOWN)
             else:
                 return process
         raise UnitError(
