@@ -6,13 +6,17 @@ macros. A report asks every output for everything; a method that an output does 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from drnbench.config.outputs import OutputSpec
+from drnbench.results.histories import read_histories
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from drnbench.render.style import CaptionedFigure
     from drnbench.render.table import CaptionedTable
     from drnbench.results.costs import Costs
@@ -29,7 +33,7 @@ class StudyResults:
         scores: the plan as it was recorded, arms, conditions and every per-image value.
         results: mean, interval and difference to the baseline of each arm, condition and metric.
         costs: what each arm costs: parameters, multiply-adds, seconds.
-        store: for what is read only where it is drawn: histories, sample images, learned kernels.
+        store: for what is read only where it is drawn: sample images, learned kernels.
 
     """
 
@@ -37,6 +41,11 @@ class StudyResults:
     results: Results
     costs: Costs
     store: Store
+
+    @functools.cached_property
+    def histories(self) -> pd.DataFrame | None:
+        """Step, name, value, stage, key and arm of every value that training recorded; None where there is none."""
+        return read_histories(self.scores, self.store)
 
 
 class Macros(NamedTuple):

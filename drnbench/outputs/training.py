@@ -14,23 +14,21 @@ from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import style, text
 from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, STYLES, CaptionedFigure
 from drnbench.results import labels
+from drnbench.results.histories import SHARED
 from drnbench.results.scores import Scores
-from drnbench.store import Store, stored_rows
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-SHARED = "shared by several arms"
 VALIDATION = "val_"
 PART = "primary/"
 RATE = "lr"
 
 
-def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
+def draw(scores: Scores, frame: pd.DataFrame | None) -> CaptionedFigure | None:
     """Return losses above, validation below, one column a stage; None before any history is written."""
-    frame = _histories(scores, store)
     names = [] if frame is None else _curves(frame)
     if frame is None or not names:
         return None
@@ -79,30 +77,6 @@ def _caption(scores: Scores, coloured: int, trained: int) -> str:
     if text.reduces_pairs(scores):
         parts.append("Losses of different ρ are sums of different terms.")
     return " ".join(parts)
-
-
-def _histories(scores: Scores, store: Store) -> pd.DataFrame | None:
-    """Return step, name, value, stage, key and arm (or SHARED) of every recorded value; None where there is none."""
-    import numpy as np
-    import pyarrow as pa
-
-    owners: dict[str, set[str]] = {}
-    for arm in scores.arms:
-        for trial in arm.trials:
-            for key in trial.stages:
-                owners.setdefault(key, set()).add(arm.name)
-    parts, origins = [], []
-    for key, names in owners.items():
-        rows = stored_rows(store.stage(key) / "history.parquet", ["step", "name", "value"])
-        if rows is not None:
-            parts.append(rows)
-            origins.append((scores.plan.stages[key].name, next(iter(names)) if len(names) == 1 else SHARED, key))
-    if not sum(map(len, parts)):
-        return None
-    frame: pd.DataFrame = pa.concat_tables(parts).to_pandas()
-    part_numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    columns = zip(("stage", "arm", "key"), zip(*origins, strict=True), strict=True)
-    return frame.assign(**{name: np.array(values, dtype=object)[part_numbers] for name, values in columns})
 
 
 def _curves(frame: pd.DataFrame) -> list[str]:
@@ -176,4 +150,4 @@ class TrainingCurves(Output):
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [draw(study.scores, study.store)]
+        return [draw(study.scores, study.histories)]
