@@ -16,6 +16,7 @@ def command(
     checkpoints: Annotated[
         bool, Option("--checkpoints", help="weights of finished stages whose trials are all scored")
     ] = False,
+    images: Annotated[bool, Option("--images", help="whole SR images; figures show crops without them")] = False,
     cache: Annotated[bool, Option("--cache", help="LR images and the like; made again when needed")] = False,
     leftovers: Annotated[bool, Option("--leftovers", help="half-written files of killed processes, locks")] = False,
     everything: Annotated[bool, Option("--all", help="all of these")] = False,
@@ -23,5 +24,5 @@ def command(
 ) -> int:
     """Show what the store holds; delete what is chosen, once confirmed."""
     return clean(
-        results, Choice(*(chosen or everything for chosen in (unused, checkpoints, cache, leftovers))), yes=yes
+        results, Choice(*(chosen or everything for chosen in (unused, checkpoints, images, cache, leftovers))), yes=yes
     )

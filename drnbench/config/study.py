@@ -170,6 +170,11 @@ class Study(Frozen):
     outputs: Annotated[tuple[SerializeAsAny[InstanceOf[OutputSpec]], ...], Field(strict=False)] = Field(
         (), description="tables and figures"
     )
+    image_budget: int = Field(
+        1024,
+        ge=0,
+        description="MiB on disk, at most, for whole SR images of the first seed of each arm, with LR and HR once; 0: none",
+    )
     profiles: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides of size by profile name")
 
     @field_validator("baseline", "subject", mode="before")

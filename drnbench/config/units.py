@@ -67,6 +67,12 @@ class EvaluateUnit(Frozen):
     seed: int
     protocol: Protocol
     wanted: Annotated[tuple[Evaluation, ...], Field(strict=False)]
+    sr_images: dict[str, int] = Field(
+        default_factory=dict, description="first images of each test set whose whole SR is kept, by `image_folder`"
+    )
+    inputs: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        (), description="those of these folders that keep LR and HR, too"
+    )
 
 
 Unit = StageUnit | EvaluateUnit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -27,7 +28,7 @@ from drnbench.evaluation.metric import Item, measure
 from drnbench.evaluation.zero_shot import ImageFitter, Progress
 from drnbench.models import models
 from drnbench.models.weights import load_checkpoint
-from drnbench.store import Store, atomic, safe, sample_folder, stored_rows, write_rows
+from drnbench.store import Store, atomic, image_folder, safe, sample_folder, stored_rows, write_rows
 from drnbench.store.integrity import set_aside
 from drnbench.store.locks import Lock
 from drnbench.zeroshot.base import ZeroShot
@@ -169,7 +170,7 @@ def _score(
     """Return the rows of evaluations that differ by the metric alone; writes crops and the kernel of D."""
     first, folder = evaluations[0], store.trial(unit.key)
     images, lr_images = _images(first, unit.scale, store.cache)
-    samples = folder / sample_folder(first)
+    samples, whole, names = folder / sample_folder(first), image_folder(first), Counter[str]()
     mean_kernel = MeanKernel(unit.scale, upscaler.device)
     tags = {e.key: unit.protocol.tag({e.metric: metrics.get(e.metric)}, unit.scale) for e in evaluations}
     rows: list[Row] = []
@@ -178,6 +179,8 @@ def _score(
     ):
         if i < SAMPLES:
             _save_crops(samples, item)
+        if i < unit.sr_images.get(whole, 0):
+            _save_image(folder / whole, item, names, inputs=whole in unit.inputs)
         if dual is not None:
             mean_kernel.add(dual, item)
         for e in evaluations:
@@ -255,5 +258,18 @@ def _save_crops(folder: Path, item: Item) -> None:
     if item.hr is not None:
         cuts["hr"] = item.hr[row : row + side, column : column + side]
     for kind, cut in cuts.items():
-        with atomic(folder / f"{item.name}_{kind}.png", durable=False) as temporary:
-            Pillow.fromarray(np.ascontiguousarray(cut)).save(temporary, format="PNG")
+        _save(folder / f"{item.name}_{kind}.png", cut)
+
+
+def _save_image(folder: Path, item: Item, names: Counter[str], *, inputs: bool) -> None:
+    """Write SR as it is scored, and LR and HR if asked; the second image of a name is `<name>#2`, as in tables."""
+    names[item.name] += 1
+    name = item.name if names[item.name] == 1 else f"{item.name}#{names[item.name]}"
+    for kind, pixels in {"sr": item.sr, **({"lr": item.lr, "hr": item.hr} if inputs else {})}.items():
+        if pixels is not None:
+            _save(folder / f"{name}_{kind}.png", pixels)
+
+
+def _save(path: Path, pixels: Image) -> None:
+    with atomic(path, durable=False) as temporary:
+        Pillow.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG")

@@ -17,13 +17,11 @@ from drnbench.render.style import PAGE_IN, CaptionedFigure
 from drnbench.results import labels
 from drnbench.results.outlying import outlying_everywhere
 from drnbench.results.scores import Arm, Condition, Scores
-from drnbench.store import Fault, Store, safe, sample_folder
-from drnbench.store.integrity import report
+from drnbench.results.sr_images import read_pixels
+from drnbench.store import Store, safe, sample_folder
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
 ROWS = 3
 """Images that a page has room for."""
@@ -213,28 +211,13 @@ def _wrap(head: str, width: float) -> str:
 
 
 def _picture(ax: Axes, cell: _Cell) -> None:
-    pixels = _pixels(cell.path)
+    pixels = read_pixels(cell.path)
     if pixels is None:
         style.no_picture(ax, "not yet")
     else:
         # LR pixels stay visible as squares: an interpolation here would be one more method.
         style.picture(ax, pixels)
     ax.set_xlabel(cell.below, fontsize=6, labelpad=2)
-
-
-def _pixels(path: Path) -> NDArray[np.uint8] | None:
-    """Return a crop as H x W x 3; None where there is none, or, which is reported, one that is not whole."""
-    import numpy as np
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except FileNotFoundError:
-        return None
-    except Exception:  # noqa: BLE001 - decoders raise anything on broken bytes
-        report(Fault(path, "is not a whole picture"), "the figure does without it")
-        return None
 
 
 @outputs.register("crops")

@@ -13,6 +13,7 @@ from drnbench.planning import claims
 from drnbench.planning.expand import Arm, Expanded
 from drnbench.planning.graph import Plan, PlannedTrial, StageNode
 from drnbench.planning.inputs import Inputs
+from drnbench.planning.kept_images import keep_images
 from drnbench.planning.keys import Keys
 from drnbench.planning.leaks import Leaks
 from drnbench.schemes import losses, schemes
@@ -57,6 +58,7 @@ def make(study: Expanded, store: Store, inputs: Inputs | None = None) -> Plan:
             trials.append(
                 _trial(arm, trial, unit, [u.key for u in units], stages, store if unit.key in scored else None)
             )
+    keep_images(trials, study.study.image_budget, keys.inputs)
     for output in study.study.outputs:
         output.check(trials, study.name)
     for name in sorted({e.metric for t in trials for e in t.unit.wanted if e.key in t.missing}):

@@ -22,6 +22,7 @@ from drnbench.store.files import TEMPORARY
 from drnbench.store.integrity import SET_ASIDE
 from drnbench.store.leases import ended_runs, going_runs, holder, leased, needed_units
 from drnbench.store.processes import start_time
+from drnbench.store.unit_files import IMAGES
 
 CACHES = {
     "lr": "LR images",
@@ -75,6 +76,11 @@ class Holding:
     def checkpoint(self) -> int:
         """Bytes of its checkpoint; 0 without one."""
         return self.files.get("checkpoint.pt", 0)
+
+    @property
+    def images(self) -> dict[str, int]:
+        """Bytes of its whole SR images, and of the LR and HR images beside them, by path."""
+        return {name: count for name, count in self.files.items() if name.startswith(f"{IMAGES}/")}
 
 
 @dataclass

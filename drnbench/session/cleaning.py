@@ -31,15 +31,16 @@ COST = "exporting or evaluating these weights, or starting from them, will then 
 
 @dataclass(frozen=True)
 class Choice:
-    """Kinds of things to delete: units that no study needs, checkpoints, the cache, leftovers of killed processes."""
+    """Kinds of things to delete: units that no study needs, checkpoints, SR images, the cache, leftovers of killed processes."""
 
     unused: bool = False
     checkpoints: bool = False
+    images: bool = False
     cache: bool = False
     leftovers: bool = False
 
     def __bool__(self) -> bool:
-        return self.unused or self.checkpoints or self.cache or self.leftovers
+        return self.unused or self.checkpoints or self.images or self.cache or self.leftovers
 
 
 @dataclass
@@ -48,6 +49,7 @@ class _Work:
 
     units: list[Holding] = field(default_factory=list)
     checkpoints: list[Holding] = field(default_factory=list)
+    images: list[Holding] = field(default_factory=list)
     cache: list[Path] = field(default_factory=list)
     leftovers: list[Path] = field(default_factory=list)
     freed: int = 0
@@ -97,6 +99,8 @@ def table(held: Inventory) -> list[str]:
     rows.append(_row("  their checkpoints", len(checkpoints), sum(checkpoints)))
     rows.append(_row("trials", len(trials), sum(u.size for u in trials)))
     rows.append(_row("  their sample images", len(samples), sum(samples)))
+    pictures = [len(u.images) for u in trials], [sum(u.images.values()) for u in trials]
+    rows.append(_row("  their whole SR images (--images)", sum(pictures[0]), sum(pictures[1])))
     rows += [_row(f"cache: {title}", *counts) for title, counts in held.cache().items()]
     root = held.store.root
     mlflow = [_size(path) for path in root.glob("mlflow.db*")]
@@ -171,6 +175,11 @@ def _chosen(held: Inventory, choice: Choice) -> _Work:
     if choice.checkpoints:
         gone = {unit.key for unit in work.units}
         work.checkpoints = [unit for unit in held.droppable if unit.key not in gone]
+    if choice.images:
+        gone = {unit.key for unit in work.units}
+        kept = [unit for unit in held.units if unit.images and unit.key not in gone]
+        work.images = [unit for unit in kept if not unit.busy and not unit.needed]
+        work.kept += [f"the images of {_name(unit)}, which a run needs" for unit in kept if unit.busy or unit.needed]
     if choice.cache:
         if running := held.running:
             work.kept.append(f"the cache, while {len(running)} units that may read it are worked on")
@@ -186,10 +195,11 @@ def _chosen(held: Inventory, choice: Choice) -> _Work:
 
 def _still(work: _Work, now: _Work) -> _Work:
     """Return what was shown as far as it may still go: a person may take long to answer, and runs start meanwhile."""
-    units, checkpoints = ({unit.key for unit in chosen} for chosen in (now.units, now.checkpoints))
+    units, checkpoints, images = ({unit.key for unit in chosen} for chosen in (now.units, now.checkpoints, now.images))
     return _Work(
         [unit for unit in work.units if unit.key in units],
         [unit for unit in work.checkpoints if unit.key in checkpoints],
+        [unit for unit in work.images if unit.key in images],
         [path for path in work.cache if path in now.cache],
         [path for path in work.leftovers if path in now.leftovers],
         kept=now.kept,
@@ -209,6 +219,9 @@ def _description(work: _Work) -> list[str]:
             f"{len(work.checkpoints)} checkpoints, {size(sum(u.checkpoint for u in work.checkpoints))}: {_some(work.checkpoints)}; "
             f"{COST}"
         )
+    if work.images:
+        pictures = [n for unit in work.images for n in unit.images.values()]
+        lines.append(f"{len(pictures)} whole images, {size(sum(pictures))}: figures show crops without them")
     for name, paths in (("the cache", work.cache), ("leftovers", work.leftovers)):
         if paths:
             lines.append(f"{name}, {size(sum(map(_size, paths)))}: {len(paths)} files and folders")
@@ -229,17 +242,19 @@ def _confirmed() -> bool:
 
 def _delete(store: Store, work: _Work) -> None:
     for unit in work.units:
-        _under_lease(store, unit, work, whole=True)
+        _under_lease(store, unit, work, None)
     for unit in work.checkpoints:
-        _under_lease(store, unit, work, whole=False)
+        _under_lease(store, unit, work, [CHECKPOINT])
+    for unit in work.images:
+        _under_lease(store, unit, work, list(unit.images))
     for path in work.cache:
         work.freed += _remove(path)
     for path in work.leftovers:
         work.freed += _remove_leftover(path)
 
 
-def _under_lease(store: Store, unit: Holding, work: _Work, *, whole: bool) -> None:
-    """Delete a unit, or its checkpoint, unless a run has taken it since it was looked at."""
+def _under_lease(store: Store, unit: Holding, work: _Work, files: Sequence[str] | None) -> None:
+    """Delete files of a unit, or the whole of it, unless a run has taken it since it was looked at."""
     if not unit.folder.is_dir():
         return  # somebody else cleans, too
     lease = claim(unit.folder)
@@ -254,20 +269,21 @@ def _under_lease(store: Store, unit: Holding, work: _Work, *, whole: bool) -> No
         work.kept.append(f"{_name(unit)} is needed by a run")
         return
     try:
-        if not whole:
+        if files is not None:
             status = store.status(unit.folder)
-            if status is not None and CHECKPOINT in status.files:  # first: one that is listed is missed
-                del status.files[CHECKPOINT]
+            if status is not None and status.files.keys() & set(files):  # first: one that is listed is missed
+                status.files = {name: written for name, written in status.files.items() if name not in files}
                 store.write_status(unit.folder, status)
-            (unit.folder / CHECKPOINT).unlink(missing_ok=True)
-            work.freed += unit.checkpoint
+            for name in files:
+                (unit.folder / name).unlink(missing_ok=True)
+            work.freed += sum(unit.files[name] for name in files)
             return
         (unit.folder / "status.json").unlink(missing_ok=True)
         _empty(unit.folder, lease)
         work.freed += unit.size
     finally:
         lease.release()
-        if whole:
+        if files is None:
             with contextlib.suppress(OSError):  # a run came the moment the lease was given back: the folder is its own
                 unit.folder.rmdir()
 

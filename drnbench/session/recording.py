@@ -66,7 +66,8 @@ def remove_result(folder: Path) -> None:
     """Remove a unit's result before it is made again: its status first, so that the rest never counts as done."""
     for name in ("status.json", "checkpoint.pt", "history.parquet", "per_image.parquet"):
         (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / unit_files.FITS, ignore_errors=True)
+    for name in (unit_files.FITS, unit_files.IMAGES):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def set_damage_aside(store: Store, folder: Path, *, everything: bool = False) -> None:

@@ -31,7 +31,7 @@ from drnbench.store.files import (
     write_text,
 )
 from drnbench.store.integrity import Damaged, Fault
-from drnbench.store.store import HEARTBEAT_S, STALE_S, Status, Store, is_scored, sample_folder
+from drnbench.store.store import HEARTBEAT_S, STALE_S, Status, Store, image_folder, is_scored, sample_folder
 
 __all__ = [
     "DISK_FULL",
@@ -42,6 +42,7 @@ __all__ = [
     "Status",
     "Store",
     "atomic",
+    "image_folder",
     "is_disk_full",
     "is_scored",
     "read_arrays",

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from drnbench.config.keys import digest
 from drnbench.config.units import Evaluation, Unit
 from drnbench.errors import UsageError
 from drnbench.store import unit_files
@@ -20,6 +21,7 @@ from drnbench.store.files import atomic, read_json, safe, sync, write_json
 from drnbench.store.integrity import MISSING, Fault, encode, report, stamp
 from drnbench.store.leases import Holder, holder, holder_of, leased
 from drnbench.store.processes import DEAD_S, is_alive, marks, start_time
+from drnbench.store.unit_files import IMAGES
 
 HEARTBEAT_S = 5.0
 """A running worker touches its status this often."""
@@ -240,6 +242,13 @@ def sample_folder(evaluation: Evaluation) -> str:
     """
     crop = "" if evaluation.crop is None else f"-crop{evaluation.crop}"
     return f"samples/{evaluation.dataset}/{safe(evaluation.kernel)}{crop}"
+
+
+def image_folder(evaluation: Evaluation) -> str:
+    """Return the folder of an evaluation's whole images within that of its trial: one for each content and kernel."""
+    content = {"images": evaluation.images, "lr": evaluation.lr_images, "kernel": evaluation.kernel_digest}
+    crop = "" if evaluation.crop is None else f"-crop{evaluation.crop}"
+    return f"{IMAGES}/{evaluation.dataset}/{safe(evaluation.kernel)}{crop}-{digest(content)[:8]}"
 
 
 def is_scored(wanted: Iterable[Evaluation], status: Status | None) -> bool:

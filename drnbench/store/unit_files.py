@@ -11,7 +11,9 @@ from drnbench.store.integrity import MISSING, Damaged, Fault, compare
 CHECKPOINT = "checkpoint.pt"
 MAIN = {"stages": (CHECKPOINT, "history.parquet", "stage.json"), "trials": ("per_image.parquet", "scores.json")}
 """Files without which a unit is not done, by the folder of its kind; a checkpoint may have been cleaned away."""
-PICTURES = ("samples", "dual_kernel")
+IMAGES = "images"
+"""Folder of a trial with whole SR images, of one seed of an arm."""
+PICTURES = ("samples", "dual_kernel", IMAGES)
 """Folders of what figures show of a trial."""
 FITS = "fits"
 """Folder of a trial with the result of a zero-shot method on each test image."""

@@ -37,7 +37,8 @@ study = Study(
 KINDS = {
     "stages/*/status.json": (), "stages/*/stage.json": (), "stages/*/unit.json": (), "stages/*/history.parquet": (),
     "stages/*/checkpoint.pt": (), "trials/*/status.json": (), "trials/*/per_image.parquet": (), "trials/*/scores.json": (),
-    "trials/*/trial.json": (), "trials/*/samples/*/*/*_sr.png": (), "*/quick/plan.json": (), "*/quick/report.json": (),
+    "trials/*/trial.json": (), "trials/*/samples/*/*/*_sr.png": (), "trials/*/images/*/*/*_sr.png": (), "*/quick/plan.json": (),
+    "*/quick/report.json": (),
     "*/quick/summary.csv": (), "*/quick/table_*.tex": (), "*/quick/macros.tex": (),
     "cache/fingerprints.json": ("--rerun", "all"), "cache/lr/*/*.npy": ("--rerun", "all"),
     "cache/copies/results.json": ("--rerun", "all"), "cache/copies/keypoints-*/*/*": ("--rerun", "all"),
@@ -102,7 +103,7 @@ def check_case(whole, folder, capsys, pattern, damage):
         assert checked == 1 or damage == "deleted" or pattern.endswith((".json", ".png"))
     if not KINDS.get(pattern):
         assert len(ran) <= 1
-        assert all(key == path.parent.name or "samples" in pattern for _, key in ran)
+        assert all(key == path.parent.name or "_sr" in pattern for _, key in ran)
     # Nothing is left of it: the store is whole again.
     assert run(study, store) == 0
     assert Inline.ran == []
