@@ -7,6 +7,7 @@ here, for want of memory as a rule, is left to the workers: each records it as t
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -22,9 +23,13 @@ ignore_group_signals()  # first of all; workers inherit it
 
 HEAVY = (
     "pandas",
+    "PIL.ImageOps",
+    "psutil",
+    "pyarrow.pandas_compat",
     "pyarrow.parquet",
     "skimage.metrics",
     "torch._dynamo",  # the first optimiser step of every process imports it
+    "torch.utils.serialization.config",
     "drnbench.execution.compute",
 )
 
@@ -32,12 +37,16 @@ HEAVY = (
 def _load() -> None:
     for module in (*HEAVY, "drnbench.execution.worker"):
         importlib.import_module(module)
-    # Code is loaded when it is first asked for, and scikit-image when a name is first used: do both before the fork.
+    # Code, scikit-image and Pillow's formats are loaded when they are first asked for: before the fork, too.
     importlib.import_module("drnbench.training.origin").load()
     code = importlib.import_module("drnbench.store.code")
     for kind in code.PARTS:
         code.code_fingerprint(kind)
     _ = importlib.import_module("skimage.metrics").structural_similarity
+    importlib.import_module("PIL.Image").preinit()
+    # Workers share these objects: a collector that looks through them would copy their memory, page by page.
+    gc.collect()
+    gc.freeze()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 from torch.nn.modules.conv import _ConvNd
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from drnbench import models
@@ -32,6 +34,16 @@ class Costs:
     parameters: int
     macs: int | None
     activations: int | None
+
+
+class _ShapesOfBicubic(TorchFunctionMode):
+    """On the meta device, bicubic interpolation as nearest: the same shape, which PyTorch derives a hundred times faster."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if function is F.interpolate and kwargs.get("mode") == "bicubic" and args[0].is_meta:
+            kwargs = {**kwargs, "mode": "nearest", "align_corners": None, "antialias": False}
+        return function(*args, **kwargs)
 
 
 def costs(method: str, scale: int, sizes: dict[str, Any] | None = None, lr_size: tuple[int, int] = LR_SIZE) -> Costs:
@@ -91,7 +103,7 @@ def _count(module: nn.Module, *inputs: Tensor) -> Costs:
     layers = [layer for layer in module.modules() if isinstance(layer, _ConvNd)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with torch.no_grad(), _ShapesOfBicubic(), FlopCounterMode(display=False) as counter:
             module.eval()(*inputs)
     finally:
         for hook in hooks:

@@ -15,7 +15,7 @@ from drnbench.execution.base import Event, Executor
 from drnbench.execution.worker import FULL
 from drnbench.planning import Plan
 from drnbench.session.endings import RETRIES, final_status, retry, tail
-from drnbench.session.items import ACTIVE, Item, State, starts_from, todo
+from drnbench.session.items import Item, Queue, State, starts_from, todo
 from drnbench.session.listener import Listener, Outcome, Source
 from drnbench.session.recording import remove_result, set_damage_aside
 from drnbench.store import Status, Store, is_disk_full, is_scored
@@ -56,15 +56,16 @@ class Coordinator:
     ) -> None:  # fmt: skip
         self._store, self._executor, self._listeners, self._source = store, executor, listeners, source
         self._fail_fast, self._time_limit = fail_fast, time_limit
-        self._items = {item.unit.key: item for item in todo(plan, rerun)}
-        self._planned, self._stages = frozenset(self._items), plan.stages
+        items = todo(plan, rerun)
+        self._queue = Queue(items)
+        self._planned, self._stages = frozenset(item.unit.key for item in items), plan.stages
         self._stored = {key for key, node in plan.stages.items() if node.state == "done"}
         failed = {key for key, node in plan.stages.items() if node.state == "failed"}
         failed |= {trial.unit.key for trial in plan.trials if trial.state == "failed"}
         self._before = {
-            key: store.status(store.folder(item.unit))
-            for key, item in self._items.items()
-            if rerun is not None or key in failed
+            item.unit.key: store.status(store.folder(item.unit))
+            for item in items
+            if rerun is not None or item.unit.key in failed
         }
         self._leases, self._checked = Leases(), 0.0
         self._waiting, self._taken = waiting, list[Item]()
@@ -78,7 +79,7 @@ class Coordinator:
         """
         with self._leases:
             try:
-                self._need(self._items.values())
+                self._need(self._queue.waiting)
                 self._loop()
             except KeyboardInterrupt:
                 self._interrupt()
@@ -93,40 +94,35 @@ class Coordinator:
         return self._outcome
 
     def _loop(self) -> None:
-        while self._refill() or self._in(State.WAITING, *ACTIVE):
+        while self._refill() or self._queue:
             self._submit()
-            self._waiting("" if self._in(*ACTIVE) else self._holders())
+            self._waiting("" if self._queue.active else self._holders())
             self._handle(self._executor.events(POLL_S))
             self._check()
 
     def _interrupt(self) -> None:
         self._outcome.interrupted = True
-        self._drop_waiting()
+        self._queue.drop_waiting()
         try:
-            if self._in(*ACTIVE) and streams.has_reader():  # not after `| head`
+            if self._queue.active and streams.has_reader():  # not after `| head`
                 streams.say("stopping: what runs is saved first; Ctrl-C again ends it at once")
             self._executor.stop()
-            while self._in(*ACTIVE):
+            while self._queue.active:
                 self._handle(self._executor.events(POLL_S))
         except KeyboardInterrupt:
             self._outcome.hurried = True
-
-    def _in(self, *states: State) -> list[Item]:
-        return [item for item in self._items.values() if item.state in states]
-
-    def _drop_waiting(self) -> None:
-        self._items = {key: item for key, item in self._items.items() if item.state is not State.WAITING}
 
     def _refill(self) -> bool:
         """Take further units from the source; return True if more may come."""
         if self._source is None or self._outcome.full or (self._fail_fast and self._outcome.failed):
             return False
-        active = {item.unit.key for item in self._in(State.WAITING, *ACTIVE)}
-        units = self._source.more(active, self._executor.slots - len(self._in(*ACTIVE)))
-        for n, (unit, label) in enumerate(units):
-            self._items[unit.key] = Item(unit, label, None, (-1, n), again=False)
-        if units:
-            self._need(self._items[unit.key] for unit, _ in units)
+        open_keys = {*self._queue.active, *(item.unit.key for item in self._queue.waiting)}
+        units = self._source.more(open_keys, self._executor.slots - len(self._queue.active))
+        items = [Item(unit, label, None, (-1, n), again=False) for n, (unit, label) in enumerate(units)]
+        for item in items:
+            self._queue.add(item)
+        if items:
+            self._need(items)
         return not self._source.finished
 
     def _need(self, items: Iterable[Item]) -> None:
@@ -137,13 +133,13 @@ class Coordinator:
     # --- waiting -> running
 
     def _submit(self) -> None:
-        room, self._taken = self._executor.slots - len(self._in(*ACTIVE)), []
-        for item in sorted(self._in(State.WAITING), key=lambda item: item.rank):
+        room, self._taken = self._executor.slots - len(self._queue.active), []
+        for item in list(self._queue.waiting) if room > 0 else ():
             if room <= 0:
                 return
             needed = self._state(item.needs)
             if needed in {State.FAILED, State.INTERRUPTED}:
-                item.state = needed
+                self._queue.move(item, needed)
             elif needed is State.DONE and not self._lacks_weights(item) and self._claim(item):
                 self._start(item)
                 room -= 1
@@ -152,8 +148,8 @@ class Coordinator:
         """Return the state of a stage that an item needs."""
         if key is None:
             return State.DONE
-        if key in self._items:
-            return self._items[key].state
+        if (item := self._queue.get(key)) is not None:
+            return item.state
         return State.DONE if key in self._stored else State.WAITING
 
     def _lacks_weights(self, item: Item) -> bool:
@@ -163,16 +159,18 @@ class Coordinator:
             return False
         if (own.exists() and not item.again) or self._is_complete(item):  # it goes on from its own, or is done
             return False
-        stage = self._items.get(key)
+        stage = self._queue.get(key)
         if stage is None and key in self._stages:
             node = self._stages[key]
-            stage = self._items[key] = Item(node.unit, node.label, node.unit.before, (0, 0), again=False)
+            stage = Item(node.unit, node.label, node.unit.before, (0, 0), again=False)
+            self._queue.add(stage)
             self._planned |= {key}
             self._need([stage])
         if stage is None or (stage.state is State.DONE and stage.tries > RETRIES):
             return False  # of a search, which hands out what it lacks; or removed whenever it was made
         if stage.state is State.DONE:
-            stage.state, stage.again = State.WAITING, False
+            self._queue.move(stage, State.WAITING)
+            stage.again = False
         item.needs = key
         return True
 
@@ -191,7 +189,7 @@ class Coordinator:
         state = self._state_elsewhere(item)  # only now: the holder before may have done it
         if state is not None:
             self._leases.release(folder)
-            item.state = state
+            self._queue.move(item, state)
             return False
         if again:
             remove_result(folder)
@@ -232,15 +230,16 @@ class Coordinator:
 
     def _is_awaited(self, stage: str) -> bool:
         """Return True if a unit that is not complete starts from a stage."""
-        waiting = [item for item in self._in(State.WAITING) if starts_from(item.unit) == stage]
+        waiting = (item for item in self._queue.waiting if starts_from(item.unit) == stage)
         return stage not in self._planned or any(item.again or not self._is_complete(item) for item in waiting)
 
     def _start(self, item: Item) -> None:
-        item.state, item.tries, item.started = State.RUNNING, item.tries + 1, time.monotonic()
+        self._queue.move(item, State.RUNNING)
+        item.tries, item.started = item.tries + 1, time.monotonic()
         try:
             self._executor.submit(item.unit)
         except BaseException:  # Ctrl-C, as a rule: the first process takes seconds to start
-            item.state = State.WAITING
+            self._queue.move(item, State.WAITING)
             self._leases.release(self._store.folder(item.unit))
             raise
         for listener in self._listeners:
@@ -259,27 +258,27 @@ class Coordinator:
         self._check_leases(self._leases.lost())
 
     def _check_time(self, now: float, limit: float) -> None:
-        for item in self._in(State.RUNNING, State.OVERTIME):
+        for item in self._queue.running():
             overtime = now - item.started - limit
             if overtime > GRACE_S and item.state is State.OVERTIME:
                 self._executor.kill(item.unit.key)
             elif overtime > 0 and item.state is State.RUNNING:
-                item.state = State.OVERTIME
+                self._queue.move(item, State.OVERTIME)
                 self._executor.stop(item.unit.key)
 
     def _check_leases(self, lost: Iterable[Path]) -> None:
         folders = set(lost)
-        for item in self._in(State.RUNNING, State.OVERTIME) if folders else ():
+        for item in self._queue.running() if folders else ():
             if self._store.folder(item.unit) in folders:
-                item.state = State.TAKEN_OVER
+                self._queue.move(item, State.TAKEN_OVER)
                 self._executor.kill(item.unit.key)
 
     # --- running -> done, failed, or waiting again
 
     def _handle(self, events: list[Event]) -> None:
         for event in events:
-            item = self._items.get(event.key)
-            if item is None or item.state not in ACTIVE:
+            item = self._queue.active.get(event.key)
+            if item is None:
                 continue  # of a unit whose start was interrupted
             if event.kind == "ended":
                 self._end(item, event.payload.get("exitcode"))
@@ -294,7 +293,7 @@ class Coordinator:
         folder, unit = self._store.folder(item.unit), item.unit
         if item.state is State.TAKEN_OVER:  # it is another coordinator's now, its folder too
             self._leases.release(folder)
-            item.state = State.WAITING
+            self._queue.move(item, State.WAITING)
             return
         status = self._final_status(item, folder, exitcode)
         ending = self._outcome.interrupted or self._outcome.full
@@ -312,7 +311,8 @@ class Coordinator:
             self._store.write_status(folder, status)
         self._leases.release(folder)
         if again is not None:
-            item.unit, item.state = again, State.WAITING
+            item.unit = again
+            self._queue.move(item, State.WAITING)
             status = replace(status, state="interrupted", message=f"{status.message}; it runs again")
         else:
             self._leases.release(folder)
@@ -350,18 +350,18 @@ class Coordinator:
     def _settle(self, item: Item, status: Status) -> None:
         """Count a unit that is not run again, and end the run where nothing else may start."""
         if status.state == "done":
-            item.state = State.DONE
+            self._queue.move(item, State.DONE)
             if item.unit.kind == "stage":
                 self._outcome.trained += 1
             else:
                 self._outcome.scored += 1
             return
-        item.state = State.FAILED if status.state == "failed" else State.INTERRUPTED
+        self._queue.move(item, State.FAILED if status.state == "failed" else State.INTERRUPTED)
         full, failed = self._outcome.full, status.state == "failed"
         if failed and not full:
             self._note_failure(item, status)
         if full or (failed and self._fail_fast):
-            self._drop_waiting()
+            self._queue.drop_waiting()
             self._executor.stop()
 
     def _note_failure(self, item: Item, status: Status) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import enum
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,6 +51,66 @@ class Item:
     state: State = State.WAITING
     tries: int = 0
     started: float = 0.0
+
+
+class Queue:
+    """Items by key, those that wait in the order of their ranks; nothing takes longer for those that are done.
+
+    Attributes:
+        waiting: items that wait, lowest rank first.
+        active: items that have a process, by key.
+    """
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items: dict[str, Item] = {}
+        self.waiting: list[Item] = []
+        self.active: dict[str, Item] = {}
+        for item in sorted(items, key=_rank):
+            self.add(item)
+
+    def __bool__(self) -> bool:
+        """Return True while an item waits or has a process."""
+        return bool(self.waiting or self.active)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._items
+
+    def get(self, key: str) -> Item | None:
+        """Return an item by its key."""
+        return self._items.get(key)
+
+    def add(self, item: Item) -> None:
+        """Add an item that waits, in place of one of the same key that does not."""
+        self._items[item.unit.key] = item
+        bisect.insort(self.waiting, item, key=_rank)
+
+    def move(self, item: Item, state: State) -> None:
+        """Give an item another state."""
+        if item.state is State.WAITING:
+            index = bisect.bisect_left(self.waiting, item.rank, key=_rank)
+            while self.waiting[index] is not item:
+                index += 1
+            del self.waiting[index]
+        self.active.pop(item.unit.key, None)
+        item.state = state
+        if state is State.WAITING:
+            bisect.insort(self.waiting, item, key=_rank)
+        elif state in ACTIVE:
+            self.active[item.unit.key] = item
+
+    def running(self) -> list[Item]:
+        """Return the items whose process is this coordinator's own to end."""
+        return [item for item in self.active.values() if item.state is not State.TAKEN_OVER]
+
+    def drop_waiting(self) -> None:
+        """Take out what waits."""
+        for item in self.waiting:
+            del self._items[item.unit.key]
+        self.waiting = []
+
+
+def _rank(item: Item) -> tuple[int, int]:
+    return item.rank
 
 
 def todo(plan: Plan, rerun: str | None) -> list[Item]:

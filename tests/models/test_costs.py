@@ -77,6 +77,23 @@ def test_layers_are_counted_as_by_hand(layer, macs, activations):
     assert counted == Costs(sum(p.numel() for p in layer.parameters()), macs, activations)
 
 
+@pytest.mark.parametrize(("method", "scale"), [("drn", 4), ("bicubic", 2), ("edsr", 2), ("dbpn", 2)])
+def test_the_meta_device_counts_what_a_real_pass_counts(method, scale, monkeypatch):
+    """Shapes alone are computed there, those of bicubic as those of nearest."""
+    sizes = {"drn": {"n_blocks": 1, "n_feats": 2}, "edsr": {"n_blocks": 1, "n_feats": 2}}.get(method, {})
+    counted = costs(method, scale, sizes, (8, 6))
+    network = models.create(method, scale, **sizes)
+    with monkeypatch.context() as patch:
+        patch.setattr(nn.Module, "to", lambda module, device: module)
+        assert module_costs(network, torch.rand(1, 3, 8, 6)) == counted
+
+
+def test_weights_of_the_enlargement_are_numbers_where_the_network_has_none():
+    with torch.device("meta"):
+        built = models.create("drn", 2, n_blocks=1, n_feats=2)
+    assert torch.equal(built.interpolation.weight, models.create("drn", 2, n_blocks=1, n_feats=2).interpolation.weight)
+
+
 def test_a_module_stays_as_it_was():
     dual = dual_per_level(2, 16)[0]
     assert module_costs(dual, torch.rand(1, 3, 8, 8)) == Costs(54 * 16, 2 * 27 * 16 * 16, (16 + 3) * 4 * 4)
