@@ -14,11 +14,11 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from drnbench.outputs import compose
+from drnbench.outputs import captions, compose
 from drnbench.outputs.base import Output, StudyResults
 from drnbench.outputs.parts import Parts
 from drnbench.outputs.stored_report import Report, keep
-from drnbench.render import html, latex, markdown, style
+from drnbench.render import html, latex, markdown, paper, style
 from drnbench.render.style import CaptionedFigure
 from drnbench.render.table import CaptionedTable, with_columns
 from drnbench.results import costs, reading, summary
@@ -60,6 +60,10 @@ def write(store: Store, name: str) -> Report:
             saved = parts.make(figure.name, functools.partial(style.save, figure, folder, origin.lines()), list[Path]())
             files += saved
             figures += [figure] if saved else []
+    document = parts.make("paper.tex", lambda: _paper(study.scores, tables, figures, headline, origin), None)
+    if document is not None:
+        files.append(folder / "paper.tex")
+        write_text(files[-1], document, durable=False)
     page = parts.make(
         "report.html",
         lambda: html.render(
@@ -84,8 +88,7 @@ def _texts(
     study: StudyResults, shown: Sequence[Output], tables: Sequence[CaptionedTable], headline: str, origin: Provenance
 ) -> dict[str, Callable[[], str]]:
     """Return the text files of a report, each with what makes it."""
-    settings = study.scores.plan.settings
-    label = f"{settings.study}-{settings.folder}" if settings.overrides else settings.study
+    label = _label(study.scores)
     comment = latex.comment(origin.lines())
     texts: dict[str, Callable[[], str]] = {
         "summary.csv": lambda: summary.to_csv(study.results),
@@ -104,6 +107,24 @@ def _texts_of_table(table: CaptionedTable, label: str, origin: Provenance) -> di
         f"table_{table.name}.tex": lambda: latex.comment(origin.lines()) + latex.render(table, label),
         f"table_{table.name}.csv": table.to_csv,
     }
+
+
+def _paper(
+    scores: Scores,
+    tables: Sequence[CaptionedTable],
+    figures: Sequence[CaptionedFigure],
+    headline: str,
+    origin: Provenance,
+) -> str:
+    label = _label(scores)
+    written = [(f"table_{table.name}", latex.render(table, label)) for table in tables]
+    return latex.comment(origin.lines()) + paper.render(captions.question(scores), headline, written, figures, label)
+
+
+def _label(scores: Scores) -> str:
+    """Return the label of a study's first table, and the beginning of all others."""
+    settings = scores.plan.settings
+    return f"{settings.study}-{settings.folder}" if settings.overrides else settings.study
 
 
 def _in_context(text: str, scores: Scores) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Container, Iterable, Sequence
 
-from drnbench.render import latex_text
-from drnbench.render.latex_text import breakable, em_width, escape
+from drnbench.render import latex_text, math_text
+from drnbench.render.latex_text import GLYPHS, breakable, em_width
 from drnbench.render.table import CaptionedTable, Entry, Row, by_metric, column_groups, group_runs
 
 TEXT_PT, COLUMN_PT = 341.0, 232.0
@@ -28,6 +28,10 @@ NOTE_PT, NOTE_EM = 8.5, 7.0
 """Heights of a line of the notes, and the width of its em, in points."""
 SIZES = {r"\footnotesize": (8.0, 4.0), r"\scriptsize": (7.5, 3.0)}
 """Type size and half the gap between columns, in points. Small type is wider for its size: 7 counts as 7.5."""
+
+
+def _set(text: str) -> str:
+    return latex_text.escape(text, glyphs=True)
 
 
 def _widths(table: CaptionedTable) -> list[float]:
@@ -51,7 +55,7 @@ def _entry(entry: Entry, *, paired: bool, hanging: bool = True) -> str:
     first, *others = entry.parts
     if others:  # one column: of a test set, the digits of each metric are as many in every row
         return " / ".join(_entry(part, paired=False, hanging=False) for part in (first, *others))
-    main = escape(entry.main)
+    main = _set(entry.main)
     command = "textbf" if entry.bold else "underline" if entry.underlined else ""
     text = f"\\{command}{{{main}}}" if command else main
     # The mark hangs over the edge, so that numbers stay aligned; before a slash it would lie on it.
@@ -61,7 +65,7 @@ def _entry(entry: Entry, *, paired: bool, hanging: bool = True) -> str:
     mark = f"\\rlap{{{mark}}}" if raised and hanging else mark
     if not entry.tail:
         return f"{text}{mark} &" if paired else f"{text}{mark}"
-    return f"{text} & {escape(entry.tail)}{mark}" if paired else f"{text} {escape(entry.tail)}{mark}"
+    return f"{text} & {_set(entry.tail)}{mark}" if paired else f"{text} {_set(entry.tail)}{mark}"
 
 
 def _tabular(table: CaptionedTable, columns: list[int], rows: Sequence[Row]) -> list[str]:
@@ -73,15 +77,13 @@ def _tabular(table: CaptionedTable, columns: list[int], rows: Sequence[Row]) -> 
     spans = iter([2 if c in paired else 1 for c in columns])
     for group, count in group_runs(used):
         width = sum(itertools.islice(spans, count))
-        heads += [f"\\multicolumn{{{width}}}{{c}}{{{escape(group)}}}"] if group else [""] * width
+        heads += [f"\\multicolumn{{{width}}}{{c}}{{{_set(group)}}}"] if group else [""] * width
         rules += [f"\\cmidrule(lr){{{first}-{first + width - 1}}}"] if group else []
         first += width
     if rules:
         lines += [" & ".join(heads) + r" \\", "".join(rules)]
     titles = [
-        f"\\multicolumn{{2}}{{c}}{{{escape(table.columns[c].header)}}}"
-        if c in paired
-        else escape(table.columns[c].header)
+        f"\\multicolumn{{2}}{{c}}{{{_set(table.columns[c].header)}}}" if c in paired else _set(table.columns[c].header)
         for c in columns
     ]
     lines += [" & ".join(titles) + r" \\", r"\midrule"]
@@ -110,8 +112,9 @@ def _blocks(table: CaptionedTable) -> tuple[str, list[list[int]]]:
     limit = WIDTHS[table.width] if table.width else TEXT_PT
     common, parts = column_groups(table.columns)
     whole = [*common, *(n for part in parts for n in part)]
-    for size in SIZES:
-        if _total(table, whole, size) <= limit:
+    widths = [min(COLUMN_PT, limit), limit] if table.width != "page" else [limit]
+    for width, size in itertools.product(widths, SIZES):
+        if _total(table, whole, size) <= width:
             return size, [whole]
     size = next(iter(SIZES))
     blocks: list[list[int]] = []
@@ -161,6 +164,13 @@ def _floats(
     return [*floats, []] if notes > left else floats
 
 
+def _written(table: CaptionedTable) -> str:
+    """Return all texts of a table."""
+    cells = (entry.text for row in table.rows for entry in row.entries)
+    heads = (words for column in table.columns for words in (column.header, column.group))
+    return "\n".join([table.caption, table.notes, *heads, *cells])
+
+
 def comment(lines: Iterable[str]) -> str:
     """Return lines as a LaTeX comment; each stays one line whatever it holds."""
     return "".join(f"{latex_text.comment(line)}\n" for line in lines)
@@ -183,13 +193,16 @@ def render(table: CaptionedTable, label: str) -> str:
     narrow = narrow and (len(blocks) == 1 or table.width == "column")
     environment, line = ("table", r"\columnwidth") if narrow else ("table*", r"\textwidth")
     lines = [r"% needs \usepackage{booktabs}; with graphicx, it is scaled where it would be wider than the text"]
+    written = _written(table)
+    lines += [f"% and \\usepackage{{{package}}}" for package in sorted(math_text.packages(written))]
+    lines += [GLYPHS] if "\\drnglyphs" in _set(written) else []
     floats = _floats(table, blocks, narrow=narrow)
     for n, parts in enumerate(floats):
         lines += [f"\\begin{{{environment}}}[t]", r"\centering"]
         if n:
             lines.append(f"{{\\small Table~\\ref{{tab:{label}}}, continued.}}")
         else:
-            lines += [f"\\caption{{{escape(breakable(table.caption))}}}", f"\\label{{tab:{label}}}"]
+            lines += [f"\\caption{{{_set(breakable(table.caption))}}}", f"\\label{{tab:{label}}}"]
         lines += [size, f"\\setlength{{\\tabcolsep}}{{{SIZES[size][1]:g}pt}}"]
         for m, (columns, rows) in enumerate(parts):
             lines.append(r"\par\medskip" if m or n else r"\vspace{4pt}")
@@ -201,7 +214,7 @@ def render(table: CaptionedTable, label: str) -> str:
         if table.notes and n == len(floats) - 1:
             lines += [
                 r"\par\medskip",
-                f"\\parbox{{{line}}}{{\\scriptsize\\raggedright {escape(breakable(table.notes))}}}",
+                f"\\parbox{{{line}}}{{\\scriptsize\\raggedright {_set(breakable(table.notes))}}}",
             ]
         lines.append(f"\\end{{{environment}}}")
     return "\n".join([*lines, ""])

@@ -17,6 +17,7 @@ from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Evaluate
 from drnbench.outputs import compose, macros, report
 from drnbench.outputs.base import Macros, StudyResults
+from drnbench.render import math_text
 from drnbench.render.latex_text import breakable, escape
 from drnbench.render.spelling import letters, mark, shortened
 from drnbench.store import Store
@@ -36,6 +37,40 @@ def test_escape() -> None:
     assert breakable("a" * 60 + " b").replace("\u200b", "") == "a" * 60 + " b"
     assert breakable("a" * 60 + " b").startswith("aa\u200baa")
     assert breakable("anisotropic:angle=45.0,sigma_x=3.0") == "anisotropic:angle=45.0,sigma_x=3.0"
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"$\mathcal{L}_1$", "$x_1$", r"$\lambda = 0.1$", r"$\frac{a}{b}$", r"$\hat{x}'_{i,j}$", r"$\rho \to 0$", r"$\|x\|^2_2$",
+        r"$\mathbb{R}^{3 \times 3}$", r"$\text{ours}$",
+    ],
+)  # fmt: skip
+def test_formulas_stay_formulas(formula: str) -> None:
+    assert escape(f"50 % {formula}") == rf"50 \% {formula}"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        r"$\frac{a$", "$5 and $6", "$x_1_2$", "$x^2'$", r"$x_\mathcal{L}$", "$a & b$", "$50%$", r"$\undefined$", "$}{$", "$x^$",
+        "$ $", "$$",
+        r"$\text{a_b}$", "$中$", r"$a\$", r"$\\$",
+    ],
+)  # fmt: skip
+def test_what_is_no_formula_is_text(words: str) -> None:
+    assert not re.search(r"(?<!\\)\$(?!\\)", re.sub(r"\$\^{.*?}\$", "", escape(words)))
+
+
+@given(
+    st.text(alphabet=r"$\{}_^'ab1 ,%&#", max_size=12), st.sampled_from(["mathcal", "frac", "alpha", "sqrt", "nothing"])
+)
+def test_formulas_have_balanced_braces_and_one_script_of_a_kind(words: str, command: str) -> None:
+    for is_math, part in math_text.split(f"{words}$\\{command}{{{words}}}$"):
+        if is_math:
+            plain = re.sub(r"\\[^A-Za-z]", "", part)
+            assert plain.count("{") == plain.count("}")
+            assert not re.search(r"[%&#]|_[A-Za-z0-9]_|\^[A-Za-z0-9]\^|[_^]\$", plain)
 
 
 @given(st.text())
@@ -202,13 +237,13 @@ Text \drnDeltaTruePairsBdPsnrY, \drnMeanTruePairsBdPsnrY, \drnWonTruePairsBdPsnr
 """
 
 
-def compiled(folder: Path, document: str) -> str:
+def compiled(folder: Path, document: str, name: str = "document.tex") -> str:
     """Return what pdflatex says of a paper that compiles."""
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed: apt-get install texlive-latex-recommended")
-    (folder / "paper.tex").write_text(document)
+    (folder / name).write_text(document, encoding="utf-8")
     run = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", name],
         cwd=folder, capture_output=True, text=True, errors="replace", check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout[-2000:]

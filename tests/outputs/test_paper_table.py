@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
-from drnbench import Axis, Evaluate, Table
+from drnbench import Axis, Evaluate, Table, Tradeoff
 from drnbench.config.study import Study
 from drnbench.outputs import compose, report
+from drnbench.render.latex_text import escape
+from drnbench.render.paper import CLASS
 from drnbench.render.table import CaptionedTable
+from drnbench.render.text import slug
 from drnbench.store import Store
 from tests.fake_store import fill, plan_of
 from tests.outputs.conftest import composed, rho_study
@@ -103,23 +111,61 @@ CLASSES = {
 }
 
 
-@pytest.mark.real
-@pytest.mark.parametrize("name", CLASSES)
-def test_tables_fit_the_classes_of_papers(store: Store, name: str) -> None:
+NAMES = ("a_b%&#{}<script>", r"$\frac{a$", "中文方法", r"$\mathcal{L}_1$", "x" * 200)
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a report with tables of every layout, figures and names of every kind."""
     tables = [Table(rows="loss", costs=("parameters", "macs")), Table(rows="loss", layout="paper", peers=("RCAN",)),
               Table(rows="loss", metrics=("psnr_y",), width="column"), Table(rows="loss", width="page")]  # fmt: skip
-    fill(store, plan_of(scale_study(outputs=tables)), costs=True)
-    report.write(store, "unpaired")
-    folder = store.study("unpaired/quick")
-    body = "".join(f"\\input{{{path.stem}}}\n" for path in sorted(folder.glob("table_*.tex")))
-    head = "\\title{A}\\author{B}\\maketitle" if name == "acmart" else ""
-    kpsewhich = shutil.which("kpsewhich")
-    if (
-        kpsewhich
-        and not subprocess.run([kpsewhich, f"{name.partition(',')[0]}.cls"], capture_output=True, check=False).stdout
-    ):
-        pytest.skip(f"the class {name} is not installed: apt-get install texlive-publishers")
-    document = f"{CLASSES[name]}\\usepackage{{booktabs,graphicx}}\\begin{{document}}{head}\n{body}\\end{{document}}\n"
-    log = compiled(folder, document)
+    arms = {name: {"pretrain.steps": 41 + n} for n, name in enumerate(NAMES)}
+    study = scale_study(outputs=[*tables, Tradeoff(x="parameters")], arms=arms)
+    store = Store(tmp_path_factory.mktemp("paper"))
+    fill(store, plan_of(study), costs=True, samples=True, history=True)
+
+    def save(figure: Figure, path: Path, **options: Any) -> None:
+        size = tuple(round(72 * inches) for inches in figure.get_size_inches())
+        Image.new("L", size, 200).save(path, options["format"], resolution=72)
+
+    with mock.patch.object(Figure, "savefig", save):  # fonts in PDFs take longer than all else that a report does
+        assert not report.write(store, "unpaired").failed
+    return store.study("unpaired/quick")
+
+
+@pytest.mark.real
+def test_the_paper_includes_every_table_and_figure(paper: Path) -> None:
+    text = (paper / "paper.tex").read_text(encoding="utf-8")
+    for path in (*paper.glob("table_*.tex"), *paper.glob("figure_*.pdf")):
+        assert f"{{{path.stem}}}" in text
+    assert len(re.findall(r"\\label{fig:", text)) == text.count(r"\drnfigure{figure_")
+    text = (paper / "table_loss.tex").read_text(encoding="utf-8")
+    assert escape(NAMES[0]) in text
+    assert NAMES[3] in text, "valid math stays math"
+    assert escape(NAMES[1]).startswith(r"\$\textbackslash{}frac"), "broken math is text"
+    assert escape(NAMES[1]) in text
+    assert r"\drnglyphs{中文方法}{[U+4E2D U+6587 U+65B9 U+6CD5]}" in text
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_paper_compiles_in_the_classes_of_papers_and_nothing_is_too_wide(paper: Path, name: str) -> None:
+    kpsewhich, document_class = shutil.which("kpsewhich"), f"{name.partition(',')[0]}.cls"
+    if kpsewhich and not subprocess.run([kpsewhich, document_class], capture_output=True, check=False).stdout:
+        pytest.skip(f"{document_class} is not installed: apt-get install texlive-publishers")
+    text = (paper / "paper.tex").read_text(encoding="utf-8")
+    assert text.count(CLASS) == 1
+    log = compiled(paper, text.replace(CLASS, CLASSES[name]), f"{slug(name)}.tex")
     for complaint in ("Overfull", "Missing character", "Float too large"):
         assert complaint not in log
+
+
+@pytest.mark.real
+def test_the_paper_shows_names_of_other_scripts_by_xelatex(paper: Path) -> None:
+    xelatex = shutil.which("xelatex")
+    if xelatex is None:
+        pytest.skip("xelatex is not installed: apt-get install texlive-xetex fonts-noto-cjk")
+    command = [xelatex, "-interaction=nonstopmode", "-halt-on-error", "-jobname=xe", "paper.tex"]
+    run = subprocess.run(command, cwd=paper, capture_output=True, text=True, errors="replace", check=False)
+    assert run.returncode == 0, run.stdout[-2000:]
+    assert "Missing character" not in run.stdout
