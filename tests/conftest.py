@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -66,6 +67,13 @@ def golden() -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    variants = Counter[str]()
+    for item in items:
+        marker = item.get_closest_marker("fast_variants")
+        test = item.nodeid.partition("[")[0]
+        variants[test] += 1
+        if marker and variants[test] > marker.args[0]:
+            item.add_marker(pytest.mark.real)
     gpu = [item for item in items if item.get_closest_marker("gpu")]
     if gpu:
         import torch

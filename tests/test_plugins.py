@@ -124,12 +124,14 @@ def check_the_output(folder: Path, printed: str) -> None:
     assert "figure_training.png" in done.stdout
 
 
+@pytest.mark.real
 def test_an_output_is_listed(site):
     listed = call("list", "outputs", PYTHONPATH=path(site))
     assert listed.returncode == 0
     assert "hardest" in {line.split()[0] for line in listed.stdout.splitlines()}
 
 
+@pytest.mark.real
 def test_it_is_listed_and_the_broken_one_is_named(site):
     listed = call("list", "methods", PYTHONPATH=path(site))
     assert listed.returncode == 0
@@ -153,6 +155,7 @@ def test_a_study_runs_on_an_executor_of_another_package(site, tmp_path):
     assert int(done.stdout.split()[-1]) > 0
 
 
+@pytest.mark.real
 def test_an_executor_of_another_package_is_listed_and_refuses_the_options_of_others(site, tmp_path):
     listed = call("list", "executors", PYTHONPATH=path(site))
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["local", "ray", "slurm", "subprocess"]

@@ -37,6 +37,9 @@ CALLS = {
 }
 
 
+pytestmark = pytest.mark.real
+
+
 def plain_distributions():
     """Return the names of the distributions that `pip install drnbench` installs, by the metadata of each."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]

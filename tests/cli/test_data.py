@@ -161,6 +161,7 @@ def test_fetch_list_and_fetch_again(bsds300, here, capsys, monkeypatch):
     assert [file.name for file in here.glob("data/.fetch/*")] == ["BSDS300-images.tgz.lock"]
 
 
+@pytest.mark.real
 def test_interrupted_and_taken_up_again(bsds300, here):
     content = bsds300.read_bytes()
     with serving() as server:

@@ -133,6 +133,7 @@ def test_a_reader_that_ends_is_the_end_of_the_command(tmp_path):
     assert done.stdout.splitlines()[-1] == "141"
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize(
     "env", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, {"PYTHONIOENCODING": "cp1252:strict"},
             {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}]
@@ -178,6 +179,7 @@ def test_a_name_too_long(tmp_path, words, monkeypatch, capsys):
     assert "Traceback" not in err
 
 
+@pytest.mark.real
 def test_a_home_that_is_not_there(tmp_path):
     write_study(tmp_path)
     for home in ("/nonexistent", "/proc/none", ""):
@@ -186,6 +188,7 @@ def test_a_home_that_is_not_there(tmp_path):
         assert done.stderr == ""
 
 
+@pytest.mark.real
 def test_a_user_without_a_name(tmp_path):
     """As in a container that is started with a number of its own for the user."""
     apart = ["unshare", "--map-user=54321", "env", "-u", "HOME", "-u", "USER", "-u", "LOGNAME"]
@@ -291,6 +294,7 @@ def test_nohup_goes_on(tmp_path):
 # --- paths
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize("name", ["my results", "a'b", "$HOME", "a;b", "100%", "a&b", "ä ö", "-r", "r\\n"])
 def test_a_command_that_is_shown_can_be_pasted(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)

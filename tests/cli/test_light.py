@@ -80,11 +80,13 @@ def test_lists_do_without(listing, kind):
     assert listing[kind] == []
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_finished_study_takes_no_pytorch(finished, verb):
     assert finished[verb] == []
 
 
+@pytest.mark.real
 def test_the_verb_plan_takes_none_either_where_everything_is_to_be_done(tmp_path):
     write_study(tmp_path)
     assert imports({"plan": call("plan", "mini.py", "--results", "r")}, tmp_path) == {"plan": []}

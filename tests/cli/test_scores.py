@@ -42,6 +42,7 @@ def hr(tmp_path):
 METRICS = ("--metrics", "psnr_y,ssim_y,psnr_rgb,ssim_rgb,lr_psnr")
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_score_of_saved_images_equals_evaluate(tmp_path, capsys, jobs):
     made = ("--scale", 4, "--json")
@@ -228,6 +229,7 @@ def test_degrade_gives_matlabs_files_bit_for_bit(shared_data, tmp_path, capsys, 
         assert (read_rgb(tmp_path / "lr" / f"{file.stem.split('_')[0]}.png") == read_rgb(file)).all(), file
 
 
+@pytest.mark.real
 def test_ready_made_lr_images_give_the_same_scores(shared_data, tmp_path, capsys):
     args = ("evaluate", "bicubic", "--data", shared_data / "Set5", "--scale", 4, "--json", "-")
     ready = shared_data / "Set5" / "LR_matlab_symmetric" / "X4"

@@ -243,6 +243,7 @@ print(first, len(made), [int(lr.sum()) for lr in lrs])
 """
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("pack", [pytest.param("0", marks=pytest.mark.real), "512"])
 def test_two_processes_make_a_set_once(folder, store, pack):
     command = [sys.executable, "-c", RACE, str(folder), str(store)]

@@ -47,6 +47,7 @@ def changed(
     return part.transpose(turn)
 
 
+@pytest.mark.real
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 10**6),

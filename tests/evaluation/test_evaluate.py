@@ -23,6 +23,7 @@ def evaluate(tmp_path, *args):
     return json.loads(out.read_text())
 
 
+@pytest.mark.fast_variants(2)
 @pytest.mark.parametrize(
     ("name", "scale"), [pytest.param(*k, marks=pytest.mark.real if k[0] == "B100" else ()) for k in TABLE]
 )
@@ -45,6 +46,7 @@ def test_the_json_has_its_promised_shape(tmp_path, capsys):
     assert "rounded" in out
 
 
+@pytest.mark.real
 def test_weights_are_loaded_and_used(tmp_path):
     torch.manual_seed(0)
     net = models.create("drn", 4, n_blocks=1, n_feats=2)

@@ -20,6 +20,7 @@ def moved(image: np.ndarray, x: float, y: float) -> np.ndarray:
     return np.fft.ifft2(np.fft.fft2(image, axes=(0, 1)) * rows * columns, axes=(0, 1)).real
 
 
+@pytest.mark.real
 @settings(max_examples=25, deadline=None)
 @given(
     st.sampled_from(sorted(CROPS)), st.sampled_from([2, 3, 4]), st.floats(-3, 3), st.floats(-3, 3),
@@ -53,6 +54,7 @@ def test_the_phase_of_every_program(tool, scale):
     assert alignment.displaced == bool(x or y or drift)
 
 
+@pytest.mark.real
 def test_noise_and_jpeg_do_not_move_it():
     from drnbench.data.images import degrade, mod_crop
     from drnbench.degradations import parse

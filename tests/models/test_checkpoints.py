@@ -35,6 +35,7 @@ def test_one_of_an_earlier_version_is_read(state, tmp_path):
     assert same(load_checkpoint(tmp_path / "c.pt"), state)
 
 
+@pytest.mark.real
 def test_a_bit_that_flips_is_told_or_moves_nothing(state, tmp_path):
     save_checkpoint(tmp_path / "c.pt", state)
     whole, draws, refused = (tmp_path / "c.pt").read_bytes(), random.Random(13), 0

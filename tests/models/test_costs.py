@@ -19,6 +19,7 @@ PRESETS = [
 ]
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize(("method", "scale", "parameters", "gmacs"), PRESETS)
 def test_costs_of_the_presets_equal_the_authors_numbers(method, scale, parameters, gmacs):
     counted = costs(method, scale, {})

@@ -66,6 +66,7 @@ def test_it_is_built_at_every_scale_it_declares_and_sr_has_the_right_size(name):
         assert sr.shape == (1, 3, 5 * scale, 7 * scale)
 
 
+@pytest.mark.fast_variants(2)
 @pytest.mark.parametrize("name", TRAINED)
 def test_twenty_steps_lower_the_reconstruction_loss_and_resume_is_bit_exact(name, tmp_path):
     whole = make(name)

@@ -111,6 +111,7 @@ def test_dual_networks_are_found_in_the_same_wrappings(tmp_path, kind, prefix, k
         assert equal(dual_from_file(tmp_path / "d.pt", 4).state_dict(), duals.state_dict())
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "net_g.", "module.model.", "generator."])
 @pytest.mark.parametrize("key", [None, "params_ema", "generator", "ema"])
 def test_spandrel_gets_the_network_out_of_the_same_wrappings(tmp_path, prefix, key):

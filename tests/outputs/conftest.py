@@ -69,6 +69,12 @@ def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Figure, "savefig", lambda self, path, **options: Path(path).write_bytes(b""))
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have no figures, whose drawing takes most of the time: for tests of sentences and tables."""
+    monkeypatch.setattr(compose, "figures", lambda study, shown: [])
+
+
 def failing(*arms: str, seeds: tuple[int, ...]) -> Callable[[PlannedTrial], bool]:
     return lambda trial: trial.arm.name in arms and trial.trial.seed in seeds
 

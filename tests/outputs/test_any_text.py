@@ -42,6 +42,7 @@ def test_a_text_that_no_file_can_hold_is_refused_where_it_is_declared() -> None:
         named(TEXTS[SURROGATE])
 
 
+@pytest.mark.fast_variants(3)
 @pytest.mark.parametrize("kind", sorted(TEXTS.keys() - {SURROGATE}))
 def test_a_report_of_any_text_is_whole(store: Store, kind: str) -> None:
     fill(store, plan_of(named(TEXTS[kind]), question=TEXTS[kind]), gain)
@@ -98,6 +99,7 @@ def test_an_output_that_fails_costs_itself_alone(store: Store, monkeypatch: pyte
     assert current(store, "unpaired/quick") is None  # the next run tries again
 
 
+@pytest.mark.fast_variants(2)
 @pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("part", ["latex.render", "markdown.render", "html.render", "style.save", "compose.headline"])
 def test_a_part_that_cannot_be_written_costs_itself_alone(

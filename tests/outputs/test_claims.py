@@ -13,12 +13,12 @@ from drnbench.config.study import Axis
 from drnbench.config.trial import Evaluate
 from drnbench.outputs import report
 from drnbench.planning import PlannedTrial
-from drnbench.store import Store, read_json, write_json
+from drnbench.store import Store
 from tests.fake_store import base, fill, plan_of
-from tests.outputs.conftest import gain, headline, notes_of, rho_study, row, written
+from tests.outputs.conftest import headline, notes_of, rho_study, row, written
 from tests.outputs.shapes import gap_study
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def worse_ssim(trial: PlannedTrial, rows: pd.DataFrame) -> pd.DataFrame:
@@ -206,21 +206,6 @@ def test_the_caption_of_pooled_differences_names_family_and_sets(store: Store) -
     caption = notes_of(store.study("unpaired/quick") / "table_pooled.md")
     assert "on each test set (photos-test and Set5)" in caption
     assert "over the 3 tested rows of this table. Untrained methods have no seeds and are not tested." in caption
-
-
-def test_test_images_that_are_trained_on_are_said_with_the_reason(store: Store) -> None:
-    fill(store, plan_of(rho_study()), gain)
-    path = store.study("unpaired/quick") / "plan.json"
-    shared = {"reason": "memorisation is the question", "images": ["Set5/woman is BSDS200/302003"]}
-    write_json(path, {**read_json(path), "overlap": shared})
-    made = report.write(store, "unpaired")
-    sentence = "among the training images: Set5/woman is BSDS200/302003. Reason: memorisation is the question."
-    assert sentence in made.headline
-    page = (path.parent / "report.html").read_text(encoding="utf-8")
-    assert sentence in (path.parent / "table_rho.md").read_text(encoding="utf-8")
-    captions = [part.partition("</figcaption>")[0] for part in page.split("<figcaption>")[1:]]
-    assert captions
-    assert all(sentence in caption for caption in captions)
 
 
 def test_an_end_that_rounds_to_zero_is_neither_best_nor_worst(store: Store) -> None:

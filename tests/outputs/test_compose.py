@@ -102,6 +102,7 @@ def test_an_output_is_read_as_it_was_declared(store: Store) -> None:
     assert shown[:2] == [declared[1], declared[0]]  # tables first
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize(
     ("record", "words"),
     [

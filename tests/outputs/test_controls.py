@@ -18,7 +18,7 @@ from tests.fake_store import base, fill, plan_of
 from tests.outputs.conftest import gain, headline, rho_study, row, written
 from tests.outputs.shapes import adapt_study
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def test_a_control_without_effect_leaves_nothing_shown(store: Store) -> None:

@@ -49,6 +49,7 @@ def output(scores: Scores, kind: str) -> Any:
     return next(output for output in compose.outputs_of(scores.plan)[0] if output.name == kind)
 
 
+@pytest.mark.real
 def test_the_dual_study_is_drawn_whole(store: Store) -> None:
     outputs = [
         Table(rows="loss", costs=("parameters", "macs", "step_macs", "seconds")), Table(rows="kernel"),
@@ -205,6 +206,7 @@ def test_a_kernel_keeps_its_middle(have: int, want: int) -> None:
     assert abs((row - (want - 1) / 2) - (have // 2 - (have - 1) / 2)) <= 0.5
 
 
+@pytest.mark.real
 def test_real_frames_have_no_hr_and_their_own_score(store: Store) -> None:
     fill(store, plan_of(real_study(), "real"), lambda arm, kernel: 0.0, samples=True)
     scores, results = read(store, "real")

@@ -15,7 +15,7 @@ from tests.fake_store import fill, plan_of
 from tests.outputs.conftest import rho_study, row, written
 from tests.outputs.shapes import gap_study
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def altered(

@@ -15,7 +15,7 @@ from drnbench.store import Status, Store
 from tests.fake_store import fill, plan_of
 from tests.outputs.conftest import failing, gain, headline, rho_study, row, written
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def follows_the_answer(caution: str, headline: str) -> bool:
@@ -199,6 +199,7 @@ def drawn_caption(store: Store) -> str:
     return figure.caption
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize(
     ("seeds", "outliers", "words", "never"),
     [

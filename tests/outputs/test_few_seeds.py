@@ -18,7 +18,7 @@ from tests.fake_store import base, fill, plan_of
 from tests.outputs.conftest import composed, failing, gain, headline, notes_of, rho_study, row, written
 from tests.outputs.shapes import adapt_study, dual_study
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.mark.parametrize("seeds", [2, 3])

@@ -25,6 +25,7 @@ from tests.outputs.conftest import gain, rho_study
 from tests.outputs.shapes import dual_study
 
 
+@pytest.mark.real
 def test_figures_come_as_vectors_and_pictures(store: Store) -> None:
     fill(store, plan_of(rho_study()), gain, samples=True, history=True)
     names = {p.name for p in report.write(store, "unpaired").files}
@@ -37,6 +38,7 @@ def test_figures_come_as_vectors_and_pictures(store: Store) -> None:
             assert picture.size[0] in {680, 1400}
 
 
+@pytest.mark.real
 def test_a_categorical_and_a_logarithmic_axis(store: Store, tmp_path: Path) -> None:
     by_name = rho_study(
         axes=[Axis("adapt.dual", ["chain", "level"])], baseline={"adapt.dual": "chain"}, control=None, arms={},

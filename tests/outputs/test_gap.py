@@ -114,6 +114,7 @@ def test_a_gap_earns_a_star_from_three_seeds_on(store: Store, seeds: int) -> Non
     assert ("\\*" in text) == (seeds == 3)
 
 
+@pytest.mark.real
 def test_gaps_of_fewer_seeds_say_so(store: Store) -> None:
     study = gap_study()
     plan = plan_of(study, "gap")

@@ -59,6 +59,7 @@ def check_html(text: str) -> None:
         assert name not in {"href", "src"} or not re.match(r"\s*(javascript|vbscript|data:text)", value, re.IGNORECASE)
 
 
+@pytest.mark.fast_variants(2)
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_no_file_of_a_report_executes_a_name(tmp_path: Path, hostile: str) -> None:
     study = rho_study(

@@ -195,6 +195,7 @@ def test_no_name_is_too_long_for_a_caption(store: Store, letter: str) -> None:
         assert "Overfull" not in compiled(folder, re.sub(r"Text .*\n", "", document))
 
 
+@pytest.mark.real
 def test_figures_write_names_as_they_are(store: Store) -> None:
     names = ["$x_1$", "$\\frac$", "中文", "a" * 200]
     fill(store, plan_of(named_arms(names, outputs=[Tradeoff(x="parameters")])), costs=True, samples=True, history=True)

@@ -70,6 +70,7 @@ def levels(words: str) -> set[str]:
     return set(re.findall(r"\b(9[57])(?:\.0)?\s*(?:\\,)?\\?%", words))
 
 
+@pytest.mark.fast_variants(2)
 @pytest.mark.parametrize("level", SEEDS)
 @pytest.mark.parametrize("name", STUDIES)
 def test_one_level_is_named_in_every_file(store: Store, name: str, level: str) -> None:
@@ -86,6 +87,7 @@ def test_one_level_is_named_in_every_file(store: Store, name: str, level: str) -
     assert {row["confidence_percent"] for row in results} == {int(level)}
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize(("level", "tests"), [("97", "2 %"), ("95", "5 %")])
 def test_the_level_of_tests_is_named_beside_p(store: Store, level: str, tests: str) -> None:
     folder = written(store, STUDIES["sweep"](seeds=SEEDS[level]))
@@ -102,6 +104,7 @@ def test_groups_of_methods_are_tested_at_the_level_of_the_study(store: Store, le
     assert f"Wilcoxon-Holm at {tests}" in (folder / "table_pooled.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize(
     ("overrides", "settings"),
     [({}, "unpaired, profile quick"), ({"pretrain.steps": 9}, "unpaired, profile quick with pretrain.steps=9")],

@@ -89,6 +89,7 @@ def test_figures_hold_the_origin_in_their_metadata(recorded: Store) -> None:
     assert b"/CreationDate" not in pdf
 
 
+@pytest.mark.real
 def test_a_report_that_is_written_again_is_equal_byte_for_byte(recorded: Store) -> None:
     assert made(recorded) == made(recorded)
 

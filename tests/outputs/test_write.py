@@ -14,7 +14,7 @@ from drnbench.config.study import Axis, Exclude, Study
 from drnbench.config.trial import Evaluate
 from drnbench.errors import UsageError
 from drnbench.outputs import report, stored_report
-from drnbench.store import Status, Store
+from drnbench.store import Status, Store, read_json, write_json
 from tests.fake_store import base, fill, plan_of, value
 from tests.outputs.conftest import gain, notes_of, rho_study
 
@@ -181,6 +181,21 @@ def test_the_page_is_whole_and_escaped(store: Store) -> None:
         assert path.exists()
         assert path.name in page
     assert line(summary(store), "ρ=0.3")["n_seeds"] == 2
+
+
+def test_test_images_that_are_trained_on_are_said_with_the_reason(store: Store) -> None:
+    fill(store, plan_of(rho_study()), gain)
+    path = store.study("unpaired/quick") / "plan.json"
+    shared = {"reason": "memorisation is the question", "images": ["Set5/woman is BSDS200/302003"]}
+    write_json(path, {**read_json(path), "overlap": shared})
+    made = report.write(store, "unpaired")
+    sentence = "among the training images: Set5/woman is BSDS200/302003. Reason: memorisation is the question."
+    assert sentence in made.headline
+    page = (path.parent / "report.html").read_text(encoding="utf-8")
+    assert sentence in (path.parent / "table_rho.md").read_text(encoding="utf-8")
+    captions = [part.partition("</figcaption>")[0] for part in page.split("<figcaption>")[1:]]
+    assert captions
+    assert all(sentence in caption for caption in captions)
 
 
 def test_without_baseline_nothing_is_compared(store: Store) -> None:

@@ -100,6 +100,7 @@ def test_a_finished_study_has_nothing_to_do(study, finished, capsys):
     assert "may follow" not in out
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("order", [0, pytest.param(1, marks=pytest.mark.real)])
 def test_what_is_scored_first_does_not_change_what_is_scored(study, finished, tmp_path, order):
     _, reference = finished
@@ -121,6 +122,7 @@ def test_seeds_that_the_store_has_besides_change_nothing(study, finished, tmp_pa
     assert plan.until == reference.until
 
 
+@pytest.mark.real
 def test_seeds_end_where_more_test_images_are_missing(study, tmp_path):
     _, plan, rounds = until_nothing_is_left(study, tmp_path / "r", score=differing_images)
     assert counts(plan)[OPEN] == 3

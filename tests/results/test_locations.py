@@ -55,6 +55,7 @@ def test_a_plan_keeps_when_it_was_first_recorded(tmp_path: Path) -> None:
     assert read_json(store.study(run(store, "tiny")) / "plan.json")["begun"] > first
 
 
+@pytest.mark.real
 def test_a_report_of_an_earlier_version_is_read_where_it_is(earlier: Store) -> None:
     assert planned(earlier) == ["mini"]
     assert locate(earlier, "mini") == "mini"

@@ -66,6 +66,7 @@ def test_a_learned_operator_begins_as_bicubic_and_keeps_levels(scale):
     assert torch.allclose(network(torch.full((1, 3, 8 * scale, 8 * scale), 90.0)), torch.tensor(90.0), atol=1e-2)
 
 
+@pytest.mark.real
 def test_a_learned_operator_recovers_the_kernel_of_true_pairs():
     network, kernel = operator.learned(2), operator.known(parse("gaussian:sigma=1.2"), 2)
     optimiser = torch.optim.Adam(network.parameters(), lr=2e-2)

@@ -50,6 +50,7 @@ def test_the_program_is_named(audited, tool, scale):
     assert ("no shift" in result.sentence) != bool(("nearest" in tool and "(" in tool) or "align_corners" in tool)
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("border", ["symmetric", "replicate"])
 @pytest.mark.parametrize("scale", [pytest.param(2, marks=pytest.mark.real), 4])
 def test_files_of_matlab(shared_data, border, scale):
@@ -101,6 +102,7 @@ def test_the_axes_of_an_anisotropic_blur_are_estimated(audited):
     assert "along 30 degrees" in result.sentence
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize("sigma", [3.0, 10.0])
 def test_the_level_of_noise(audited, sigma):
     hr = {name: mod_crop(image, 2) for name, image in PHOTOS.items()}
@@ -111,6 +113,7 @@ def test_the_level_of_noise(audited, sigma):
     assert [row["noise"] for row in result.record["images"]] == pytest.approx([sigma] * 3, rel=0.06)
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize("quality", [40, 83])
 def test_jpeg_is_recognised_in_a_png(audited, quality):
     hr = {name: mod_crop(image, 2) for name, image in PHOTOS.items()}
@@ -118,18 +121,21 @@ def test_jpeg_is_recognised_in_a_png(audited, quality):
     assert f"MATLAB's bicubic (symmetric border), then JPEG of quality {quality} (4:2:0)" in result.sentence
 
 
+@pytest.mark.real
 def test_a_file_of_jpeg_says_its_quality(audited):
     hr, lr = both("Pillow's bicubic", 2)
     result = audited(hr, lr, 2, kind="jpg", quality=71)
     assert "the file is a JPEG of quality 71" in result.sentence
 
 
+@pytest.mark.real
 def test_jpeg_after_noise_leaves_blocks(audited):
     hr = {name: mod_crop(image, 2) for name, image in PHOTOS.items()}
     result = audited(hr, {name: kernel("bicubic:jpeg=30,noise=5")(image, 2) for name, image in hr.items()}, 2)
     assert "JPEG" in result.sentence
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -161,6 +167,7 @@ def test_cut_off_levels_are_told_from_rounded_ones(audited):
     assert "cut off instead of rounded" in audited(hr, lr, 2).sentence
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize(("place", "words"), [("centre", "HR cropped at its centre"), ("none", "HR without a crop")])
 def test_the_crop_of_hr_that_the_scale_does_not_divide(audited, place, words):
     odd = {name: hr[:170, :171] for name, hr in PHOTOS.items()}
@@ -182,6 +189,7 @@ def test_images_that_are_displaced_by_whole_pixels(audited):
     assert {row["crop"] for row in result.record["images"]} == {"HR from row -2, column 3 on"}
 
 
+@pytest.mark.real
 def test_several_programs_in_one_folder(audited):
     hr, lr = both("Pillow's bicubic", 2)
     first = next(iter(hr))
@@ -212,6 +220,7 @@ def test_the_scale_that_fits_is_suggested(tmp_path):
         drnbench.audit(tmp_path / "hr", tmp_path / "lr", scale=4)
 
 
+@pytest.mark.real
 def test_the_picture_and_the_frames(audited):
     result = audited(*both("Pillow's box", 2), 2)
     file = io.BytesIO()
@@ -244,6 +253,7 @@ def test_evaluate_and_score_warn_of_shifted_lr_images(tmp_path):
     assert alone.warnings == []
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize(
     ("turn", "words"),
     [
@@ -281,6 +291,7 @@ def test_pairs_of_different_pictures_come_first_in_the_sentence(audited):
     assert "the other LR image is Pillow's bicubic" in result.sentence
 
 
+@pytest.mark.real
 def test_low_frequencies_that_agree_make_no_pair(audited):
     """A Gaussian wide enough makes any two pictures of a bright top and a dark bottom alike."""
     ramp = np.linspace(90, -90, 160)[:, None, None]
@@ -290,6 +301,7 @@ def test_low_frequencies_that_agree_make_no_pair(audited):
         audited(hr, dict(zip(hr, lr[1:] + lr[:1], strict=True)), 4)
 
 
+@pytest.mark.fast_variants(2)
 @pytest.mark.parametrize(
     ("hr", "lr", "words"),
     [
@@ -311,6 +323,7 @@ def test_a_set_without_any_pair_is_refused_in_one_sentence(audited, hr, lr, word
     assert [word for word in ["all 4 pairs", f"{min(hr)}.png", *words] if word not in message] == []
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize(("down", "right"), [(1, 2), (-3, 5), (8, 0), (20, -41)])
 def test_the_generator_of_images_that_are_rolled(audited, down, right):
     rolled = {name: np.roll(hr, (down, right), (0, 1)) for name, hr in SMALL.items()}
@@ -322,6 +335,7 @@ def test_the_generator_of_images_that_are_rolled(audited, down, right):
     assert "rolled around" in result.sentence
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize("tool", ["Pillow's bicubic", "nearest, pixel (1, 0) of each cell"])
 def test_the_generator_of_images_that_are_cropped_at_an_offset(audited, tool):
     lr = {name: TOOLS[tool](mod_crop(hr[5:, 2:], 4), 4) for name, hr in SMALL.items()}
@@ -336,12 +350,14 @@ def test_the_generator_of_images_that_are_cropped_at_an_offset(audited, tool):
     assert (result.record["shift"]["x"], result.record["shift"]["y"]) == pytest.approx((x, y), abs=0.05)
 
 
+@pytest.mark.real
 def test_an_lr_image_that_is_a_row_smaller_is_aligned(audited):
     lr = {name: TOOLS["Pillow's bicubic"](mod_crop(hr[3:, 1:], 4), 4) for name, hr in SMALL.items()}
     result = audited(SMALL, lr, 4)
     assert "Pillow's bicubic, exact to rounding in 4 of 4 images, HR from row 3, column 1 on" in result.sentence
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -361,6 +377,7 @@ def test_a_change_of_levels_is_named_once(audited, change, words):
     assert "Pillow's bicubic" in sentence
 
 
+@pytest.mark.real
 def test_gray_images_against_images_in_colour(audited):
     hr = {name: image for name, image in SMALL.items() if np.ptp(image, axis=2).max()}
     lr = {name: np.array(Image.fromarray(PILLOW[name]).convert("L").convert("RGB")) for name in hr}

@@ -6,6 +6,7 @@ import os
 import socket
 
 import pandas as pd
+import pytest
 import torch
 
 from drnbench.execution.base import Event, Executor
@@ -182,6 +183,7 @@ def test_what_another_coordinator_has_is_left_to_it(tmp_path):
     assert (outcome.trained, outcome.scored) == (2, 3)
 
 
+@pytest.mark.real
 def test_a_batch_in_parts_is_the_same_step(tmp_path):
     from drnbench.training.feed import Feed
     from drnbench.training.loop import build

@@ -139,6 +139,7 @@ def half_way(whole, tmp_path_factory):
 HALF = ("stages/*/status.json", "stages/*/checkpoint.pt", "stages/*/history.parquet", "stages/*/unit.json")
 
 
+@pytest.mark.fast_variants(2)
 @pytest.mark.parametrize("damage", ["halved", "flipped", pytest.param("zeroed", marks=pytest.mark.real)])
 @pytest.mark.parametrize("pattern", HALF)
 def test_a_run_that_was_left_half_way(whole, half_way, tmp_path, capsys, pattern, damage):

@@ -138,6 +138,7 @@ def check_case(whole, folder, capsys, pattern, damage):
         assert main(["check", "--results", str(store)]) == 0
 
 
+@pytest.mark.fast_variants(2)
 @pytest.mark.parametrize(("number", "pattern"), list(enumerate(PATTERNS)))
 def test_a_derived_file_that_is_not_whole_is_named_and_moves_no_number(whole, tmp_path, capsys, number, pattern):
     check_case(whole, tmp_path, capsys, pattern, list(DAMAGES)[number % len(DAMAGES)])

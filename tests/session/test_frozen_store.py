@@ -14,6 +14,9 @@ from tests.helpers import call
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 
 
+pytestmark = pytest.mark.real
+
+
 @pytest.fixture(scope="module")
 def rerun(tmp_path_factory):
     folder = tmp_path_factory.mktemp("frozen")

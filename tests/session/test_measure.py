@@ -88,6 +88,7 @@ def test_without_a_measurement_nothing_is_shown_but_that(store):
     assert not list(store.study("a/quick").glob("*against_latency*"))
 
 
+@pytest.mark.real
 def test_a_report_shows_it_with_its_conditions_in_table_figure_and_macros(store):
     put(store, lambda arm: arm != "bicubic", running_units=2)
     names = {path.name for path in report.write(store, "a").files}

@@ -39,6 +39,7 @@ def check(network, path):
         assert np.abs(outputs(path, lr) - expected).max() < TOLERANCE
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.real] if n != "edsr" else []) for n in TRAINED])
 def test_every_trained_network_is_the_same_through_onnxruntime(tmp_path, name):
     scale = min(registry.get(name).scales or (2,))

@@ -148,6 +148,7 @@ def reopened(recorded, folder, cuts, capsys):
         assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.real
 def test_the_store_opens_after_a_power_cut_and_ends_with_the_same_bits(restarted, tmp_path, capsys):
     reopened(restarted, tmp_path, 6, capsys)
 

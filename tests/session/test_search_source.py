@@ -85,6 +85,7 @@ def test_a_second_run_trains_nothing_and_more_trials_go_on(store):
     assert len(executor.trained) == 4
 
 
+@pytest.mark.real
 def test_a_search_that_was_left_takes_up_what_is_in_the_store(store, tmp_path):
     undisturbed, _, _, _ = run(Store(tmp_path / "other"))
     trained = []
@@ -107,6 +108,7 @@ def test_a_search_that_was_left_takes_up_what_is_in_the_store(store, tmp_path):
     ]
 
 
+@pytest.mark.real
 def test_a_hopeless_candidate_is_left_while_it_trains_and_its_unit_can_go_on(store):
     search = {**TWO, "trials": 12, "pruner": Median(startup=3), "objectives": [Maximise("val_psnr_y", kernel="bd")]}
     searcher, executor, lines, outcome = run(store, search)
@@ -165,6 +167,7 @@ def test_costs_are_objectives_and_the_report_shows_the_front(store):
     assert history["searches"][history["current"]]["baseline"]["state"] == "complete"
 
 
+@pytest.mark.real
 def test_a_report_can_be_written_while_the_search_runs(store):
     resolved = resolve_search(study(), "s", "?")
     record(make(expanded(resolved), store), store)

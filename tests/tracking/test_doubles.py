@@ -11,6 +11,7 @@ from drnbench.tracking import Mirror, up_to_date
 from tests.tracking.stores import StoredStudy, child, runs
 
 
+@pytest.mark.real
 def test_two_processes_that_mirror_one_study_make_one_run_a_trial(tmp_path: Path) -> None:
     stored = StoredStudy(tmp_path)
     first, second = Mirror(stored.store), Mirror(stored.store)

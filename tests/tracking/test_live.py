@@ -34,6 +34,7 @@ def test_what_is_written_before_close_is_mirrored(tmp_path: Path) -> None:
     assert points(uri) == before
 
 
+@pytest.mark.real
 def test_a_running_trial_is_seen_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored, synced = StoredStudy(tmp_path), threading.Event()
     stored.train(stored.trials[0]["stages"][0], steps=20, state="running")

@@ -286,6 +286,7 @@ def test_a_users_own_run_is_left_alone(stored: StoredStudy) -> None:
     assert client.get_run(own.info.run_id).data.tags == {"mlflow.runName": "mine"}
 
 
+@pytest.mark.real
 def test_nothing_is_written_into_the_current_folder(
     stored: StoredStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,7 @@ def test_artifacts_of_a_results_folder_that_moved_are_in_it(stored: StoredStudy,
     assert not stored.store.root.exists()
 
 
+@pytest.mark.real
 def test_a_results_folder_at_its_former_place_has_its_former_experiment(stored: StoredStudy, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
@@ -66,6 +67,7 @@ def test_a_link_to_a_results_folder_changes_nothing(stored: StoredStudy, tmp_pat
     assert located(Mirror(stored.store)).is_relative_to(stored.store.root)
 
 
+@pytest.mark.real
 def test_the_ui_builds_experiments_again_that_moved(stored: StoredStudy, tmp_path: Path) -> None:
     Mirror(stored.store).sync("unpaired")
     moved = Store(tmp_path / "elsewhere")

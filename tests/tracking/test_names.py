@@ -87,6 +87,7 @@ def test_evaluations_that_differ_keep_apart() -> None:
     assert all(mlflow_takes(name) for name in metrics)
 
 
+@pytest.mark.fast_variants(2)
 @pytest.mark.parametrize("name", ["plain", "a b", "job_feature%2Fdual", "a?b#c", "100%", "ä&=;", "file:x"])
 def test_a_store_in_any_folder_has_a_mirror_there_and_nowhere_else(tmp_path, name):
     store = Store(tmp_path / name)

@@ -58,6 +58,7 @@ def outcome(store, unit):
     return state, pd.read_parquet(store.stage(unit.key) / "history.parquet").drop(columns="time")
 
 
+@pytest.mark.real
 def test_stopped_after_every_step_equals_uninterrupted(cache, tmp_path):
     whole, parts = Store(tmp_path / "a"), Store(tmp_path / "b")
     for unit in units(cache):
