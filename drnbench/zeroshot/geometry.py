@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import NamedTuple
 
 import torch
@@ -107,3 +108,19 @@ def project_back(sr: Tensor, lr: Tensor, taps: Taps, scale: int, times: int) -> 
     for _ in range(times):
         out = (out + enlarge(exact - sample(out, taps, scale), scale, centre)).clamp(0, 255)
     return out.to(sr.dtype)
+
+
+def move(taps: Taps, centre: tuple[float, float]) -> Taps:
+    """Return a kernel whose centre of mass was moved by cubic interpolation; negative weights are cut, the sum is 1."""
+    weights, first = taps.weights, list(taps.first)
+    for axis, (wanted, current) in enumerate(zip(centre, centre_of_mass(taps), strict=True)):
+        whole = math.floor(wanted - current)
+        part = wanted - current - whole
+        # The weight at x comes to x + part: on the grid, each is spread over the four pixels around.
+        line = weights.new_tensor([_cubic(abs(tap - part)) for tap in (-1, 0, 1, 2)])
+        shape = [1, 1, 4, 1] if axis == 0 else [1, 1, 1, 4]
+        padding = [3, 0] if axis == 0 else [0, 3]
+        weights = torch.conv2d(weights[None, None], line.flip(0).view(shape), padding=padding)[0, 0]
+        first[axis] += whole - 1
+    weights = weights.clamp(min=0)
+    return Taps(weights / weights.sum(), (first[0], first[1]))

@@ -7,9 +7,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from drnbench.zeroshot import zssr
+    from drnbench.zeroshot import kernelgan, zssr
 
-__all__ = ["zssr"]
+__all__ = ["kernelgan", "zssr"]
 
 
 def __getattr__(name: str) -> ModuleType:
