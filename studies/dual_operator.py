@@ -11,8 +11,12 @@ from drnbench import Axis, Data, DualKernel, Evaluate, Ref, Stage, Study, Table,
 kernels = ("gaussian:sigma=2.0", "gaussian:sigma=1.5", "anisotropic:sigma_x=3.0,sigma_y=1.0,angle=45")
 metrics = ["psnr_y", "dual_mae"]
 pretrain = Stage("pretrain", scheme="paired", data=Data("photos/train"), steps=600, batch=4, patch=64, lr=2e-3, validations=2)  # fmt: skip
-adapt = Stage("adapt", scheme="unpaired", rho=0.3, data=Data("photos/train"), patch=64, steps=160, lr=5e-4, validations=2,
+estimate = Stage("estimate", scheme="kernelgan", data=Data("photos/train"), unpaired=Data("photos/unpaired", kernel=kernels[0]),
+                 patch=64, unpaired_patch=256, batch=2, steps=1000, lr=2e-4, betas=(0.5, 0.999), schedule="multistep",
+                 milestones=(0.25, 0.5, 0.75), gamma=0.1, augment=False, validations=0)  # fmt: skip
+adapt = Stage("adapt", scheme="unpaired", rho=0.3, data=Data("photos/train"), patch=64, steps=240, lr=5e-4, validations=2,
               unpaired=Data("photos/unpaired", kernel=kernels[0]), dual_border=2)  # fmt: skip
+alone = {"adapt.rho": 1.0, "adapt.lam": 10.0}
 own = {
     "learned, shared": {},
     "learned, own": {"adapt.dual_of": "own"},
@@ -20,33 +24,46 @@ own = {
 }
 
 
-def arms(learned: tuple[float, ...], exact: tuple[float, ...]) -> dict[str, dict[str, object]]:
-    """Return the values of the axis D: each operator at some λ, between the baseline and the control at the paper's λ."""
+def arms(learned: tuple[float, ...]) -> dict[str, dict[str, object]]:
+    """Return the values of the axis D: each learned D at some λ, then the kernels, between the baseline and the control."""
+    two = {"stages": ["pretrain", "adapt"]}
     return {
-        "unadapted": {"adapt.rho": 0.0},
-        **{f"{name}, λ={lam:g}": {**fields, "adapt.lam": lam} for name, fields in own.items() for lam in learned},
-        **{f"exact, λ={lam:g}": {"adapt.unpaired_dual": "known", "adapt.rho": 1.0, "adapt.lam": lam} for lam in exact},
-        "true pairs": {"adapt.scheme": "paired", "adapt.rho": 0.0, "adapt.data.kernel": Ref("evaluate.0.kernel")},
+        "unadapted": {**two, "adapt.rho": 0.0},
+        **{
+            f"{name}, λ={lam:g}": {**two, **fields, "adapt.lam": lam} for name, fields in own.items() for lam in learned
+        },
+        "estimated": {"adapt.unpaired_dual": "estimated", **alone},
+        "exact": {**two, "adapt.unpaired_dual": "known", **alone},
+        "true pairs": {
+            **two,
+            "adapt.scheme": "paired",
+            "adapt.rho": 0.0,
+            "adapt.data.kernel": Ref("evaluate.0.kernel"),
+        },
     }
 
 
+paper_estimate = {"estimate.batch": 2, "estimate.lr": 2e-4, "estimate.steps": 3000}
 large = {"*.data.source": "BSDS200", "adapt.unpaired.source": "T91",
          "evaluate": [Evaluate(s, metrics=metrics) for s in ("Set5", "B100")],
-         "axes": {"D": arms((0.1, 1.0, 3.0, 10.0), (0.1, 1.0, 3.0, 10.0))}}  # fmt: skip
+         "axes": {"D": arms((0.1, 1.0, 3.0, 10.0))}}  # fmt: skip
 
 study = Study(
-    base=Trial(method="drn", model={"n_blocks": 1, "n_feats": 8}, scale=4, stages=[pretrain, adapt],
+    base=Trial(method="drn", model={"n_blocks": 1, "n_feats": 8}, scale=4, stages=[pretrain, estimate, adapt],
                evaluate=[Evaluate("photos/test+photos/more", metrics=metrics)]),
     axes=[
-        Axis("kernel", {k: {"adapt.unpaired.kernel": k, "evaluate.*.kernel": k} for k in kernels}),
-        Axis("D", arms((0.1,), (10.0,))),
+        # Flips of patches would turn the oblique kernel, and that of D with it.
+        Axis("kernel", {k: {"*.unpaired.kernel": k, "evaluate.*.kernel": k, "adapt.augment": k != kernels[2]} for k in kernels}),
+        Axis("D", arms((0.1,))),
     ],
     seeds=3, baseline={"D": "unadapted"}, control={"D": "true pairs"},
     outputs=[Table(rows="D", columns="kernel"), DualKernel(x="kernel")],
     profiles={
-        "small": {**large, "model": {"n_blocks": 4, "n_feats": 16}, "*.batch": 16, "pretrain.steps": 20_000, "adapt.steps": 5_000},
+        "tiny": {"estimate.unpaired.crop": 104, "estimate.unpaired_patch": 104},
+        "small": {**large, "model": {"n_blocks": 4, "n_feats": 16}, "*.batch": 16, **paper_estimate,
+                  "pretrain.steps": 20_000, "adapt.steps": 5_000},
         "paper": {**large, "method": "drn-s", "model": {}, "*.batch": 32, "*.patch": 384, "*.lr": 1e-4, "*.data.source": "DF2K",
-                  "adapt.unpaired.source": "BSDS200", "adapt.unpaired_patch": 320, "pretrain.steps": 1_000_000,
-                  "adapt.steps": 100_000},
+                  "adapt.unpaired.source": "BSDS200", "adapt.unpaired_patch": 320, **paper_estimate,
+                  "estimate.unpaired.source": "BSDS200", "pretrain.steps": 1_000_000, "adapt.steps": 100_000},
     },
 )  # fmt: skip

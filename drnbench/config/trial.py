@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 Scalar = bool | int | float | str | None
-Dual = Literal["level", "chain", "single", "linear", "known"]
+Dual = Literal["level", "chain", "single", "linear", "known", "estimated"]
 Fraction01 = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -203,11 +203,15 @@ class Stage(Frozen):
         "`list losses` names them",
     )
     lam: NonNegative = Field(0.1, description="λ, weight of the dual regression loss")
+    unpaired_lam: NonNegative | None = Field(
+        None, description="weight of the dual regression loss of unpaired images; none: `lam`, as for pairs"
+    )
     rho: Fraction01 = Field(0.0, description="ρ, share of unpaired LR images in a batch")
     dual: Dual = Field(
         "chain",
         description="D: level and chain: a network for each 2x level, of an unpaired image D0 only or all in a row; single: "
-        "one network s -> 1; linear: one learned strided kernel; known: the kernel of the images' degradation",
+        "one network s -> 1; linear: one learned strided kernel; known: the kernel of the images' degradation; estimated: the "
+        "kernel that a stage of scheme kernelgan before this one estimated",
     )
     unpaired_dual: Dual | None = Field(
         None, description="D of unpaired images, their own; none: as `dual` and `dual_of`"

@@ -10,6 +10,7 @@ import numpy as np
 from drnbench.config.protocol import Protocol
 from drnbench.data.images import to_tensor, to_uint8
 from drnbench.degradations import parse
+from drnbench.errors import DataError
 from drnbench.evaluation import metrics
 from drnbench.evaluation.metric import Item, Metric, psnr
 from drnbench.evaluation.protocol import luma, shaved
@@ -61,7 +62,14 @@ class DualMae(Metric):
     reads: ClassVar[frozenset[str]] = frozenset()
 
     def measure(self, item: Item, protocol: Protocol) -> float:  # noqa: ARG002
-        """Return gray levels, 0..255."""
-        assert item.back is not None
+        """Return gray levels, 0..255.
+
+        Raises:
+            DataError: a zero-shot method that states no degradation.
+        """
+        if item.back is None:
+            raise DataError(
+                "the method states no degradation that could be compared with the true one; leave dual_mae out"
+            )
         assert item.lr is not None
         return float(np.abs(shaved(item.back, DUAL_BORDER) - shaved(item.lr, DUAL_BORDER)).mean())

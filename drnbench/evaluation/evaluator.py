@@ -95,7 +95,7 @@ def super_resolve(
 ) -> Item:
     """Super-resolve one image; returns the inputs of metrics."""
     exact = upscaler(lr)
-    back = None
+    back, dual = None, dual or upscaler.operator
     if dual is not None and hr is not None:
         back = dual(to_tensor(hr).to(upscaler.device))[0].double().cpu().permute(1, 2, 0).numpy()
     return Item(name, lr, quantise(exact), hr, upscaler.scale, kernel, back, exact)
@@ -173,7 +173,7 @@ def _score(
     samples, whole, names = folder / sample_folder(first), image_folder(first), Counter[str]()
     mean_kernel = MeanKernel(unit.scale, upscaler.device)
     tags = {e.key: unit.protocol.tag({e.metric: metrics.get(e.metric)}, unit.scale) for e in evaluations}
-    rows: list[Row] = []
+    needs_dual, rows = _need_dual(evaluations), list[Row]()
     for i, item in enumerate(
         super_resolve_all(upscaler, images, first.kernel, store.cache, crop=first.crop, lr_images=lr_images, dual=dual)
     ):
@@ -181,13 +181,13 @@ def _score(
             _save_crops(samples, item)
         if i < unit.sr_images.get(whole, 0):
             _save_image(folder / whole, item, names, inputs=whole in unit.inputs)
-        if dual is not None:
-            mean_kernel.add(dual, item)
+        if needs_dual and (operator := dual or upscaler.operator) is not None:
+            mean_kernel.add(operator, item)
         for e in evaluations:
             value = measure(item, e.metric, unit.protocol)
             rows.append((item.name, e.dataset, e.kernel, unit.scale, e.metric, value, e.key, tags[e.key]))
     check_kernel(first.kernel, first.kernel_digest)
-    if dual is not None:
+    if needs_dual:
         mean_kernel.save(folder / "dual_kernel" / f"{safe(first.kernel)}.npz", first.kernel)
     return rows
 

@@ -17,6 +17,9 @@ TILE_OVERLAP = 16
 class Upscaler:
     """A model that enlarges one image after another.
 
+    `operator` is the degradation that the method took for the last image, as a network HR -> LR; None for methods that take
+    none from the image.
+
     Tiles: the LR image is cut into squares of `tile` pixels, each is enlarged with `overlap` pixels of context where the
     image has them, and of the result only the square is kept. A network whose receptive field reaches no further than
     `overlap` gives the same image as without tiles. A network that averages over the whole image, as channel attention
@@ -36,6 +39,8 @@ class Upscaler:
     Raises:
         UsageError: a tile below 1 or an overlap below 0.
     """
+
+    operator: nn.Module | None = None
 
     def __init__(
         self, model: nn.Module, scale: int, device: torch.device, *, tile: int | None = None,

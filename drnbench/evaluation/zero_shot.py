@@ -16,6 +16,7 @@ from drnbench.data.sampling import derived_seed
 from drnbench.degradations import identity, parse
 from drnbench.degradations.kernel import Taps
 from drnbench.evaluation.inference import Upscaler
+from drnbench.models.operator import Operator
 from drnbench.store import Damaged, Fault, atomic, read_arrays
 from drnbench.store.code import code_fingerprint
 from drnbench.store.integrity import report, set_aside
@@ -55,14 +56,18 @@ class ImageFitter(Upscaler):
         sha = pixel_sha(lr)
         path = None if self.folder is None else self.folder / FITS / f"{fit_name(sha, self.kernel)}.npz"
         if path is not None and (stored := _read(path)) is not None:
-            return stored
+            return self._with_operator(*stored)
         start = time.monotonic()
         seed = derived_seed(self.seed, f"zero-shot {sha}")
         image = FitInput(to_tensor(lr).to(self.device), parse(self.kernel), seed)
         fit = self.method.fit(image, lambda step: self.progress(step, self.method.steps))
         if path is not None:
             self._keep(path, fit, time.monotonic() - start)
-        return fit.sr
+        return self._with_operator(fit.sr, fit.kernel)
+
+    def _with_operator(self, sr: torch.Tensor, kernel: Taps | None) -> torch.Tensor:
+        self.operator = None if kernel is None else Operator(kernel, self.scale, learned=False).to(self.device)
+        return sr
 
     def _keep(self, path: Path, fit: Fit, seconds: float) -> None:
         record = {
@@ -81,10 +86,15 @@ def fit_name(sha: str, kernel: str) -> str:
     return digest({"lr": sha, "kernel": identity(kernel), "code": code_fingerprint("fit")})[:32]
 
 
-def _read(path: Path) -> torch.Tensor | None:
-    """Return a stored SR image, 1 x 3 x sH x sW; a file that is not whole is set aside, and the image fitted again."""
+def _read(path: Path) -> tuple[torch.Tensor, Taps | None] | None:
+    """Return a stored SR image, 1 x 3 x sH x sW, and its kernel; a file that is not whole is set aside, the image fitted again."""
     try:
-        return torch.from_numpy(read_arrays(path)["sr"])
+        content = read_arrays(path)
+        sr = torch.from_numpy(content["sr"])
+        if "kernel" not in content:
+            return sr, None
+        row, column = (int(first) for first in content["first"].tolist())
+        return sr, Taps(torch.from_numpy(content["kernel"]), (row, column))
     except FileNotFoundError:
         return None
     except (Damaged, KeyError, TypeError) as error:
@@ -92,12 +102,3 @@ def _read(path: Path) -> torch.Tensor | None:
         report(Fault(path, reason), "set aside; the image is fitted again")
         set_aside(path)
         return None
-
-
-def read_kernel(path: Path) -> Taps | None:
-    """Return the kernel that a fit estimated; None where it estimated none."""
-    content = read_arrays(path)
-    if "kernel" not in content:
-        return None
-    row, column = (int(first) for first in content["first"].tolist())
-    return Taps(torch.from_numpy(content["kernel"]), (row, column))

@@ -85,16 +85,24 @@ def ibp(scale: int, iterations: int = 10) -> nn.Module:
 @models.register("zssr", "ZSSR: a small network fitted to each test image when it is scored; no training set", scheme=None,
                  zero_shot=True)  # fmt: skip
 def zssr(
-    scale: int, steps: int = 3000, lr: Rate = 1e-3, kernel: Literal["given", "bicubic"] = "given", n_layers: int = 8,
+    scale: int, steps: int = 3000, lr: Rate = 1e-3, kernel: Literal["given", "bicubic", "estimated"] = "given", n_layers: int = 8,
     n_feats: int = 64, patch: int = 128,
 ) -> nn.Module:  # fmt: skip
     """Build the network of Shocher et al.
 
-    kernel: given: the degradation of the test set, an oracle where that is not public; bicubic: MATLAB's, whatever it is.
+    kernel: given: the degradation of the test set, an oracle where that is not public; bicubic: MATLAB's, whatever it is;
+    estimated: KernelGAN's, fitted with `steps` steps before, at x2 and x4.
     """
     return zero_shot.zssr.ZSSR(
         scale, steps=steps, lr=lr, kernel=kernel, n_layers=n_layers, n_feats=n_feats, patch=patch
     )
+
+
+@models.register("kernelgan", "KernelGAN: the kernel of each test image, fitted when it is scored; SR by back-projection with it",
+                 scales=(2, 4), scheme=None, zero_shot=True)  # fmt: skip
+def kernelgan(scale: int, steps: int = 3000, lr: Rate = 2e-4, n_feats: int = 64) -> nn.Module:
+    """Build the estimator of Bell-Kligler et al.; n_feats: channels of the generator and of the discriminator."""
+    return zero_shot.kernelgan.KernelGAN(scale, steps=steps, lr=lr, n_feats=n_feats)
 
 
 @models.register(

@@ -68,6 +68,11 @@ METHODS: dict[str, Method] = {
         "DRN trained on pairs that its dual makes, fitted to real LR images before (dual-fit)",
         scheme="dual-synth",
     ),
+    "kernelgan-zssr": Method(
+        "zssr",
+        "ZSSR with the kernel that KernelGAN estimates of each test image",
+        lambda scale: {"kernel": "estimated"},  # noqa: ARG005
+    ),
     "dualgan": Method(
         "cyclegan", "CycleGAN's networks under DualGAN's Wasserstein losses, sizes free", scheme="dualgan"
     ),

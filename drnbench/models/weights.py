@@ -24,7 +24,7 @@ State = dict[str, Tensor]
 
 OPERATOR = {"weights", "first"}
 """Entries of an operator: `drnbench.models.operator.Operator`."""
-DUALS = ("dual", "dual_single", "dual_linear", "dual_known")
+DUALS = ("dual", "dual_single", "dual_linear", "dual_known", "dual_estimated")
 LEVEL = {"dual_module.0.0.weight", "dual_module.1.weight"}
 """Parameters of one per-level dual network, in the authors' files and in those of this package."""
 _DUAL_PREFIX = re.compile(r"((module|model|net|network|\w*dual\w*)\.)*", re.IGNORECASE)

@@ -29,17 +29,17 @@ from drnbench.planning.checks import (
 )
 from drnbench.planning.inputs import Inputs
 from drnbench.schemes import losses, schemes
-from drnbench.schemes.dual import has_own_dual, operators, unpaired_kind, with_dual_feats
+from drnbench.schemes.dual import FIXED, has_own_dual, operators, unpaired_kind, with_dual_feats
 from drnbench.training.schedule import in_steps, milestones
 
 SCHEME_FIELDS = frozenset(
     {"lam", "rho", "dual", "dual_feats", "dual_of", "dual_frozen", "dual_weights", "dual_kernel", "dual_border"}
-    | {"unpaired_dual", "unpaired_dual_kernel", "unpaired_dual_frozen", "unpaired_dual_weights"}
+    | {"unpaired_lam", "unpaired_dual", "unpaired_dual_kernel", "unpaired_dual_frozen", "unpaired_dual_weights"}
     | {"hr_lam", "aux", "unpaired", "unpaired_patch", "loss"}
 )
 """Fields of a stage that enter its key only if its scheme uses them."""
 LATER = {
-    "dual_border": 0, "unpaired_dual": None, "unpaired_dual_frozen": None, "unpaired_patch": None, "loss": "l1",
+    "dual_border": 0, "unpaired_lam": None, "unpaired_dual": None, "unpaired_dual_frozen": None, "unpaired_patch": None, "loss": "l1",
     "clip_norm": None, "clip_value": None,
 }  # fmt: skip
 """Fields that were added when results existed already, with their defaults: they enter a key only where they are set."""
@@ -148,7 +148,10 @@ class Keys:
         if models.get(method.model).zero_shot:
             alone["seed"] = trial.seed  # other models without stages are not trained: their seed has no effect
         trial_key = digest({"kind": "trial", "stage": last, **alone})
-        dual = bool(stages) and "dual" in schemes.get(str(stages[-1].stage.scheme)).uses(stages[-1].stage)
+        # A zero-shot method compares through the degradation that it takes or estimates.
+        dual = models.get(method.model).zero_shot or (
+            bool(stages) and "dual" in schemes.get(str(stages[-1].stage.scheme)).uses(stages[-1].stage)
+        )
         texts = (evaluate.model_dump_json() for evaluate in trial.evaluate)
         alike = (trial.protocol.model_dump_json(), trial.scale, dual, *texts)
         for i, evaluate in enumerate(trial.evaluate):
@@ -308,8 +311,10 @@ def _semantic_fields(stage: Stage, uses: frozenset[str]) -> dict[str, Any]:
     kinds = {stage.dual, unpaired_kind(stage)} if "unpaired" in uses else {stage.dual}
     if not kinds & {"level", "chain", "single"}:
         fields.pop("dual_feats", None)
-    if kinds == {"known"}:
+    if kinds <= FIXED:
         fields.pop("dual_frozen", None)
+    if stage.unpaired_lam == stage.lam:
+        fields.pop("unpaired_lam", None)
     if stage.unpaired_patch == stage.patch:
         fields.pop("unpaired_patch", None)
     if stage.unpaired_dual == stage.dual:

@@ -23,6 +23,7 @@ schemes: Registry[type[Scheme]] = Registry(
         "drnbench.schemes.cyclegan",
         "drnbench.schemes.dualgan",
         "drnbench.schemes.cincgan",
+        "drnbench.schemes.kernelgan",
     ),
     group="drnbench.schemes",
 )

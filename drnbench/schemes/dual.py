@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from drnbench.config.trial import Stage
 from drnbench.data.sampling import unpaired_count
 from drnbench.degradations import parse
-from drnbench.degradations.kernel import Kernel
+from drnbench.degradations.blur import Gaussian
+from drnbench.degradations.kernel import Bicubic, Kernel
 from drnbench.errors import UsageError
 from drnbench.models import Model, on_demand
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch, Mix, Scheme, l1_sum
 from drnbench.schemes.supervised import primary_losses
+from drnbench.zeroshot import on_demand as zero_shot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,10 +24,17 @@ if TYPE_CHECKING:
 
 SHAPE = frozenset({"dual", "dual_feats", "dual_weights", "dual_frozen", "dual_kernel", "dual_border"})
 """Fields of the shape, the weights and the training of D."""
-OWN = frozenset({"unpaired_dual", "unpaired_dual_kernel", "unpaired_dual_frozen", "unpaired_dual_weights"})
-"""Fields of a D of their own for unpaired images."""
-NETWORKS = {"level": "dual", "chain": "dual", "single": "dual_single", "linear": "dual_linear", "known": "dual_known"}
+OWN = frozenset(
+    {"unpaired_lam", "unpaired_dual", "unpaired_dual_kernel", "unpaired_dual_frozen", "unpaired_dual_weights"}
+)
+"""Fields of a dual term of their own for unpaired images."""
+NETWORKS = {
+    "level": "dual", "chain": "dual", "single": "dual_single", "linear": "dual_linear", "known": "dual_known",
+    "estimated": "dual_estimated",
+}  # fmt: skip
 """Kinds of D, and the name of the network among those beside P."""
+FIXED = frozenset({"known", "estimated"})
+"""Kinds of D that are never trained with P."""
 SINGLE_FEATS = 16
 """Channels of the single D in the authors' follow-up, whatever network it wraps."""
 
@@ -64,12 +73,24 @@ class Paired(Scheme):
             )
         for name, spec, data in operators(stage):
             check_operator(f"{where}.{name}", spec, data)
+            if stage.augment and not turns_with_images(parse(spec), scale):
+                raise UsageError(
+                    f"{where}.augment: flips and transposition of patches turn the kernel {spec!r} that a known D has; set "
+                    "augment = False"
+                )
 
     @classmethod
     def check_start(cls, stage: Stage, where: str, before: Stage | None) -> None:
         """Refuse a frozen D that was never trained."""
         super().check_start(stage, where, before)
-        if stage.dual_frozen and stage.dual != "known" and not has_trained_dual(stage, before):
+        if "estimated" in ({stage.dual, unpaired_kind(stage)} if has_own_dual(stage) else {stage.dual}) and (
+            before is None or before.scheme != "kernelgan"
+        ):
+            raise UsageError(
+                f"{where}.dual: an 'estimated' D is the kernel that the stage before estimated; put one of scheme 'kernelgan' "
+                "before it, or name the kernel: 'known'"
+            )
+        if stage.dual_frozen and stage.dual not in FIXED and not has_trained_dual(stage, before):
             raise UsageError(
                 f"{where}.dual_frozen: D would stay as it was initialised; train the same D in the stage before, "
                 "or give dual_weights = FILE"
@@ -78,7 +99,7 @@ class Paired(Scheme):
     def build_networks(self) -> dict[str, nn.Module]:
         """Return D: a list with a network for each level, or a single one; see `NETWORKS`."""
         network = self.make_dual()
-        return {self.dual_name: network.requires_grad_(not self.stage.dual_frozen and self.stage.dual != "known")}
+        return {self.dual_name: network.requires_grad_(not self.stage.dual_frozen and self.stage.dual not in FIXED)}
 
     def make_dual(self) -> nn.Module:
         """Return a fresh D of the stage's shape."""
@@ -87,6 +108,8 @@ class Paired(Scheme):
     def _make(self, kind: str, kernel: str) -> nn.Module:
         if kind == "known":
             return on_demand.operator.known(parse(kernel), self.scale)
+        if kind == "estimated":
+            return on_demand.operator.Operator(zero_shot.internal_gan.window(self.scale), self.scale, learned=False)
         if kind == "linear":
             return on_demand.operator.learned(self.scale)
         make = on_demand.dual.DualSingle if kind == "single" else on_demand.dual.dual_per_level
@@ -100,7 +123,9 @@ class Paired(Scheme):
     def weight_files(self) -> dict[str, str]:
         """See `Scheme.weight_files`."""
         return (
-            {self.dual_name: self.stage.dual_weights} if self.stage.dual_weights and self.stage.dual != "known" else {}
+            {self.dual_name: self.stage.dual_weights}
+            if self.stage.dual_weights and self.stage.dual not in FIXED
+            else {}
         )
 
     def load_networks(self, state: dict[str, object]) -> list[str]:
@@ -122,7 +147,10 @@ class Paired(Scheme):
         primary = primary_losses(outputs, batch, self.scale, self.stage)
         pairs, unpaired = self._dual_on_pairs(outputs, batch), self._dual_on_unpaired(outputs, batch)
         dual = (pairs + unpaired) / batch.size
-        losses = {**primary, "dual": dual, "total": primary["primary"] + self.stage.lam * dual}
+        weighted = self.stage.lam * dual
+        if self.stage.unpaired_lam is not None:
+            weighted = (self.stage.lam * pairs + self.stage.unpaired_lam * unpaired) / batch.size
+        losses = {**primary, "dual": dual, "total": primary["primary"] + weighted}
         if self.stage.hr_lam:
             losses["hr_dual"] = self._dual_on_hr(batch)
             losses["total"] = losses["total"] + self.stage.hr_lam * losses["hr_dual"]
@@ -224,7 +252,7 @@ class Unpaired(Paired):
     def check_start(cls, stage: Stage, where: str, before: Stage | None) -> None:
         """Refuse a frozen D that was never trained, for unpaired images too."""
         super().check_start(stage, where, before)
-        if has_own_dual(stage) and is_frozen(stage, unpaired=True) and unpaired_kind(stage) != "known":
+        if has_own_dual(stage) and is_frozen(stage, unpaired=True) and unpaired_kind(stage) not in FIXED:
             alike = stage.model_copy(
                 update={
                     "dual": unpaired_kind(stage),
@@ -246,7 +274,7 @@ class Unpaired(Paired):
             kind = unpaired_kind(self.stage)
             network = self._make(kind, unpaired_kernel(self.stage))
             networks[self.unpaired_name] = network.requires_grad_(
-                kind != "known" and not is_frozen(self.stage, unpaired=True)
+                kind not in FIXED and not is_frozen(self.stage, unpaired=True)
             )
         return networks
 
@@ -259,7 +287,7 @@ class Unpaired(Paired):
         """See `Scheme.weight_files`."""
         files = super().weight_files()
         kind = unpaired_kind(self.stage)
-        if has_own_dual(self.stage) and kind != "known":
+        if has_own_dual(self.stage) and kind not in FIXED:
             alike = files.get(self.dual_name) if NETWORKS[kind] == self.dual_name else None
             if path := self.stage.unpaired_dual_weights or alike:
                 files[self.unpaired_name] = path
@@ -302,7 +330,7 @@ def unpaired_kind(stage: Stage) -> str:
 
 def has_own_dual(stage: Stage) -> bool:
     """Return True if unpaired images have a D of their own."""
-    return stage.rho > 0 and (stage.dual_of == "own" or stage.unpaired_dual is not None or stage.dual == "known")
+    return stage.rho > 0 and (stage.dual_of == "own" or stage.unpaired_dual is not None or stage.dual in FIXED)
 
 
 def is_frozen(stage: Stage, *, unpaired: bool) -> bool:
@@ -341,6 +369,15 @@ def check_operator(where: str, spec: str, taken_from: str) -> None:
             f"{where}: a known D needs a kernel that states its weights, and {spec!r} (of {taken_from} unless given) does not; "
             "name one, such as gaussian:sigma=2.0 or file:path=FILE"
         )
+
+
+def turns_with_images(kernel: Kernel, scale: int) -> bool:
+    """Return True if degrading a flipped or transposed image equals flipping or transposing the degraded one."""
+    if isinstance(kernel, Bicubic) or (isinstance(kernel, Gaussian) and kernel.phase == "centre"):
+        return True  # without importing PyTorch
+    geometry, taps = zero_shot.geometry, kernel.taps(scale)
+    middle = all(abs(centre - (scale - 1) / 2) < 1e-3 for centre in geometry.centre_of_mass(taps))
+    return middle and len(geometry.symmetries(taps)) == len(geometry.TRANSFORMS)
 
 
 def has_trained_dual(stage: Stage, before: Stage | None) -> bool:

@@ -143,7 +143,7 @@ class Enlarge(Work[Task, Scored]):
         needs = {name: registry.get(name).needs for name in self.metrics}
         real = parse(self.kernel).real
         for name, need in needs.items():
-            if "dual" in need and self.dual_weights is None:
+            if "dual" in need and self.dual_weights is None and not models.get(self.resolved.model).zero_shot:
                 raise UsageError(f"--metrics {name}: looks at the dual network; give --dual-weights FILE")
             if "hr" in need and real:
                 raise UsageError(

@@ -35,7 +35,7 @@ class Fit(NamedTuple):
     Attributes:
         sr: 1 x 3 x sH x sW in 0..255, neither rounded nor necessarily clamped.
         steps: optimiser steps that were made; a rule may end a fit early.
-        kernel: the estimate of the degradation, where the method makes one.
+        kernel: the degradation that the method took or estimated; None where it uses none.
     """
 
     sr: Tensor

@@ -7,7 +7,7 @@ learns the residual between the son, enlarged by interpolation, and its father, 
 from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -16,13 +16,16 @@ from torch.nn import functional as F  # noqa: N812
 
 from drnbench.data.sampling import uniforms
 from drnbench.degradations import parse
+from drnbench.degradations.blur import Filter
 from drnbench.degradations.kernel import Bicubic, Kernel, Taps
 from drnbench.degradations.resize import round_half_up
 from drnbench.errors import DivergedError, UsageError
+from drnbench.zeroshot import kernelgan
 from drnbench.zeroshot.base import Fit, FitInput, Report, ZeroShot
 from drnbench.zeroshot.geometry import Transform, centre_of_mass, enlarge, project_back, symmetries
 from drnbench.zeroshot.oracle import GIVEN, check_given
 
+ESTIMATED = "estimated"
 RATIOS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 """Sizes of the fathers over that of the LR image."""
 WHOLE_SHARE = 0.5
@@ -44,6 +47,24 @@ class Pair(NamedTuple):
     father: Tensor
 
 
+class Estimated(Filter):
+    """The degradation by an estimated kernel: correlated, sampled, rounded."""
+
+    name: ClassVar[str] = "estimated"
+    summary: ClassVar[str] = "a kernel that was estimated from an LR image"
+    rows: tuple[tuple[float, ...], ...]
+    first: tuple[int, int]
+
+    @classmethod
+    def of(cls, taps: Taps) -> Estimated:
+        """Return the degradation of some weights."""
+        return cls(rows=tuple(map(tuple, taps.weights.tolist())), first=taps.first)
+
+    def weights(self, scale: int) -> Taps:  # noqa: ARG002 - an estimate belongs to one scale
+        """Return the weights."""
+        return Taps(torch.tensor(self.rows, dtype=torch.float64), self.first)
+
+
 class ZSSR(ZeroShot):
     """The network, and its fit to one image.
 
@@ -51,7 +72,8 @@ class ZSSR(ZeroShot):
         scale: HR size over LR size.
         steps: the most optimiser steps; the rule of the learning rate ends most fits earlier.
         lr: first learning rate (Adam).
-        kernel: given: the degradation of the test set, an oracle; bicubic: MATLAB's, whatever made the LR image.
+        kernel: given: the degradation of the test set, an oracle; bicubic: MATLAB's, whatever made the LR image; estimated:
+            KernelGAN's estimate, fitted with as many steps before.
         n_layers, n_feats: convolutions and their channels.
         patch: side of a father's crop in pixels.
     """
@@ -60,7 +82,9 @@ class ZSSR(ZeroShot):
         self, scale: int, *, steps: int, lr: float, kernel: str, n_layers: int, n_feats: int, patch: int
     ) -> None:
         super().__init__()
-        self.scale, self.steps, self.lr, self.kernel, self.patch = scale, steps, lr, kernel, patch
+        self.scale, self.lr, self.kernel, self.patch = scale, lr, kernel, patch
+        self.own_steps = steps
+        self.steps = 2 * steps if kernel == ESTIMATED else steps
         widths = [3, *[n_feats] * (n_layers - 1), 3]
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(widths):
@@ -76,16 +100,21 @@ class ZSSR(ZeroShot):
         """Learn from an LR image and super-resolve it; the kernel as in the class."""
         if self.kernel == GIVEN:
             check_given("zssr", image.kernel)
+        if self.kernel == ESTIMATED:
+            taps = kernelgan.estimate(image, self.scale, self.own_steps, report)
+            kernel: Kernel = Estimated.of(taps)
+            fit = self._fit_with(image, kernel, taps, lambda step: report(self.own_steps + step))
+            return fit._replace(steps=self.own_steps + fit.steps)
         kernel = image.kernel if self.kernel == GIVEN else parse("bicubic")
-        return self.fit_with(image, kernel, kernel.taps(self.scale), report)
+        return self._fit_with(image, kernel, kernel.taps(self.scale), report)
 
-    def fit_with(self, image: FitInput, kernel: Kernel, taps: Taps, report: Report) -> Fit:
+    def _fit_with(self, image: FitInput, kernel: Kernel, taps: Taps, report: Report) -> Fit:
         """Learn with a degradation and its weights."""
         self._initialise(image.seed)
         transforms = symmetries(taps)
         steps = self._learn(_sources(image, kernel, taps, self.scale), transforms, image.seed, report)
         times = 10 if isinstance(kernel, Bicubic) else 2
-        return Fit(self._super_resolve(image.lr, taps, transforms, times), steps)
+        return Fit(self._super_resolve(image.lr, taps, transforms, times), steps, taps)
 
     def _refine(self, x: Tensor) -> Tensor:
         residual: Tensor = self.body(x)
@@ -105,7 +134,7 @@ class ZSSR(ZeroShot):
         self.train()
         optimizer, rate = torch.optim.Adam(self.body.parameters(), self.lr), self.lr
         whole, errors, changed = sources[0][0], list[float](), 0
-        for step in range(self.steps):
+        for step in range(self.own_steps):
             son, father = _crop(sources, transforms, self.patch, uniforms(seed, "zssr", step, (5,)))
             loss = F.l1_loss(self._refine(son), father)
             optimizer.zero_grad()
@@ -123,7 +152,7 @@ class ZSSR(ZeroShot):
                     return step + 1
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-        return self.steps
+        return self.own_steps
 
     @torch.no_grad()
     def _super_resolve(self, lr: Tensor, taps: Taps, transforms: tuple[Transform, ...], times: int) -> Tensor:

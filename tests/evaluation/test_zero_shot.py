@@ -90,6 +90,29 @@ def test_a_new_metric_fits_nothing_again(whole):
     assert {path: path.stat().st_mtime_ns for path in fits(store, scored).values()} == before
 
 
+def test_the_kernel_of_a_fit_is_compared_with_the_true_one_also_when_it_was_stored(tmp_path):
+    evaluate = [Evaluate("photos/test", kernel=KERNEL, crop=64, count=2, metrics=("psnr_y", "dual_mae"))]
+    arms = {
+        "kernelgan": {"method": "kernelgan", "model": {"steps": 2, "n_feats": 2}},
+        "both": {"method": "kernelgan-zssr", "model": SIZES},
+    }
+    study = Study(base=Trial(method="zssr", scale=2, model=SIZES, evaluate=evaluate), arms=arms, seeds=1)
+    store, errors = Store(tmp_path), {}
+    for scored in (trial.unit for trial in make(expand_study(study, "s", "?"), store).trials):
+        if scored.model == "bicubic":
+            continue
+        score(store, scored)
+        errors[scored.model, scored.options.get("kernel")] = first = values(store, scored)[1::2]
+        with np.load(next((store.trial(scored.key) / "dual_kernel").glob("*.npz"))) as kernels:
+            assert kernels["learned"].shape == kernels["true"].shape
+        (store.trial(scored.key) / "per_image.parquet").unlink()
+        before = {path.stat().st_mtime_ns for path in fits(store, scored).values()}
+        score(store, scored)
+        assert {path.stat().st_mtime_ns for path in fits(store, scored).values()} == before
+        assert values(store, scored)[1::2] == first
+    assert max(errors["zssr", "given"]) < 0.5 < min(*errors["kernelgan", None], *errors["zssr", "estimated"])
+
+
 def test_a_result_that_is_not_whole_is_fitted_again(whole, tmp_path):
     store, scored = Store(tmp_path), whole[1]
     score(store, scored)

@@ -39,7 +39,7 @@ SWITCHED = {
 """Its first list but convolutions, which have no other form, and the replicate pad of a known or linear D: operations
 that are deterministic in the mode that a stage sets, and not without it."""
 SIZES = {"n_blocks": 1, "n_feats": 2, "n_base": 2, "inner_blocks": 1}
-OPTIONS = {"d_feats": 2, "f_blocks": 1, "f_feats": 2, "tv": 1.0}
+OPTIONS = {"n_feats": 2, "d_feats": 2, "f_blocks": 1, "f_feats": 2, "tv": 1.0}
 TRAINED = [name for name in registry.list() if registry.get(name).scheme is not None]
 # Every term of a loss at once; a scheme without unpaired images refuses the second half.
 VARIANTS = [
@@ -70,8 +70,11 @@ def stages(scheme, model):
     options = {k: v for k, v in OPTIONS.items() if k in kind.settings.model_fields}
     data = Data("photos/train", kernel="gaussian:sigma=2.0")
     different = {}
+    patch = (26 if scheme == "kernelgan" else 4) * scale  # its smallest
     for fields in VARIANTS:
-        stage = Stage("s", data=data, unpaired=data, steps=1, patch=4 * scale, batch=4, options=options, **fields)
+        stage = Stage(
+            "s", data=data, unpaired=data, steps=1, patch=patch, batch=4, options=options, augment=False, **fields
+        )
         with contextlib.suppress(UsageError):
             kind.check(stage, "s", model=registry.get(model), scale=scale)
             different[repr({name: fields.get(name) for name in sorted(kind.uses(stage))})] = stage
