@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from drnbench.outputs.heatmap import Heatmap
     from drnbench.outputs.table import Table
     from drnbench.outputs.tradeoff import Tradeoff
+    from drnbench.outputs.zoom import Crops
     from drnbench.session.api import load, plan, run
     from drnbench.session.audit import audit
     from drnbench.session.evaluate_images import evaluate
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "Axis", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Gap", "Heatmap", "Primary", "Ref", "Results", "Stage", "Study",
+    "Axis", "Crops", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Gap", "Heatmap", "Primary", "Ref", "Results", "Stage", "Study",
     "Table", "Tradeoff", "Trial", "Until", "UsageError",
     "__version__", "audit", "degradations", "evaluate", "evaluation", "load", "models", "plan", "run", "schemes", "score",
 ]  # fmt: skip
@@ -43,6 +44,7 @@ __all__ = [
 _HOME = {
     **dict.fromkeys(("Axis", "Exclude", "Primary", "Study", "Until"), "drnbench.config.study"),
     **{name: f"drnbench.outputs.{name.lower()}" for name in ("Curve", "Gap", "Heatmap", "Table", "Tradeoff")},
+    "Crops": "drnbench.outputs.zoom",
     "DualKernel": "drnbench.outputs.dual_kernel",
     "Ref": "drnbench.config.overrides",
     **dict.fromkeys(("Data", "Evaluate", "Stage", "Trial"), "drnbench.config.trial"),

@@ -1,6 +1,6 @@
 """Which method gives the best SR for what it costs, when all are trained equally long on the same images?"""
 
-from drnbench import Axis, Data, Evaluate, Stage, Study, Table, Tradeoff, Trial
+from drnbench import Axis, Crops, Data, Evaluate, Stage, Study, Table, Tradeoff, Trial
 
 small = {"data": Data("photos/train"), "batch": 4, "patch": 64, "validations": 2}
 train = Stage("train", scheme="supervised", steps=500, lr=1e-3, **small)
@@ -43,7 +43,7 @@ study = Study(
     seeds=3, baseline={"method": "no-dual"},
     outputs=[Table(rows="method", layout="paper", costs=("parameters", "macs"), peers=("EDSR", "RCAN", "SwinIR", "DRN-S", "DRN-L")),
              Table(rows="method", costs=("parameters", "macs", "seconds"), peers=("EDSR", "RCAN", "SwinIR", "DRN-S", "DRN-L")),
-             Tradeoff(x="macs")],
+             Tradeoff(x="macs"), Crops(images=("difference", "median"))],
     profiles={
         "small": {"axes": {"method": {**methods({"method": "drn", "model": {"n_blocks": 4, "n_feats": 16}}, {}, {}, {}, {}), **more}},
                   "*.data.source": "BSDS200", "*.unpaired.source": "T91", "*.steps": 20_000, "*.batch": 16,

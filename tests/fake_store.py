@@ -25,7 +25,7 @@ from drnbench.planning.expand import Arm
 from drnbench.results.plan_record import write_plan
 from drnbench.session.declared import declare
 from drnbench.session.recording import record
-from drnbench.store import Status, Store, safe, write_json
+from drnbench.store import Status, Store, image_folder, safe, write_json
 from drnbench.store.code import code_fingerprint
 from drnbench.training.history import History
 
@@ -124,6 +124,7 @@ def fill(
     done: Callable[[PlannedTrial], bool] = lambda trial: True,
     change: Callable[[PlannedTrial, pd.DataFrame], pd.DataFrame] = lambda trial, rows: rows,
     samples: bool = False,
+    sr_images: bool = False,
     history: bool = False,
     costs: bool = False,
     kernels: bool = False,
@@ -146,6 +147,8 @@ def fill(
         write_scores(store, trial, rows, Status("done", evaluations=evaluations))
         if samples:
             _samples(folder, trial)
+        if sr_images and trial.unit.sr_images:
+            _sr_images(folder, trial, images)
         if history:
             _history(store, trial)
         if costs:
@@ -279,6 +282,24 @@ def _samples(folder: Path, trial: PlannedTrial) -> None:
             for kind, pixels in kinds.items():
                 picture = np.clip(127 + 120 * pixels, 0, 255).astype(np.uint8)
                 Image.fromarray(picture).save(directory / f"img{n:02d}_{kind}.png")
+
+
+def _sr_images(folder: Path, trial: PlannedTrial, images: int) -> None:
+    """Write whole images of 96 x 128 pixels; SR of each arm differs from HR in a place of its own."""
+    y, x = np.mgrid[0:96, 0:128] / 96
+    for evaluation in {image_folder(e): e for e in trial.unit.wanted}.values():
+        place = folder / image_folder(evaluation)
+        place.mkdir(parents=True, exist_ok=True)
+        for n in range(images):
+            hr = np.clip(
+                127 + 120 * np.stack([np.sin(9 * (n + 1) * x * y), np.cos(20 * x + n), np.sin(15 * y)], 2), 0, 255
+            )
+            own = np.random.default_rng([n, *trial.arm.name.encode("utf-8", "surrogatepass")])
+            sr, (row, column) = hr + own.normal(0, 2, hr.shape), own.integers(0, 64, 2)
+            sr[row : row + 16, column : column + 16] += 60
+            pictures = {"sr": sr, **({"hr": hr, "lr": hr[::4, ::4]} if trial.unit.inputs else {})}
+            for kind, pixels in pictures.items():
+                Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(place / f"img{n:02d}_{kind}.png")
 
 
 def _history(store: Store, trial: PlannedTrial) -> None:

@@ -32,6 +32,7 @@ outputs: Registry[type[Output]] = Registry(
         "drnbench.outputs.pareto",
         "drnbench.outputs.training",
         "drnbench.outputs.crops",
+        "drnbench.outputs.zoom",
         "drnbench.outputs.kernels",
     ),
     group=GROUP,

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
         report,
         score_table,
         tradeoff_figure,
+        zoom_figure,
     )
 
 __all__ = [
     "compose", "curve_figure", "dual_kernel_figure", "dual_kernel_sentence", "gap_figure", "gap_macros", "gap_sentences",
-    "gap_table", "heatmap_figure", "paper_table", "pooled_table", "report", "score_table", "tradeoff_figure",
+    "gap_table", "heatmap_figure", "paper_table", "pooled_table", "report", "score_table", "tradeoff_figure", "zoom_figure",
 ]  # fmt: skip
 
 

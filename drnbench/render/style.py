@@ -6,7 +6,7 @@ import contextlib
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -51,11 +51,19 @@ STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class CaptionedFigure:
-    """A figure with its file stem and caption."""
+    """A figure with its file stem and caption.
+
+    Attributes:
+        data: what it draws, as the text of a CSV file beside it; empty: none.
+        files: further files beside it, by name.
+
+    """
 
     name: str
     caption: str
     figure: Figure
+    data: str = ""
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -251,7 +259,7 @@ def texts(figure: Figure) -> list[Text]:
 
 
 def save(drawn: CaptionedFigure, folder: Path, origin: Sequence[str] = ()) -> list[Path]:
-    """Write PDF and PNG, without the date of writing, so that the same scores give the same files.
+    """Write PDF and PNG, the data as CSV and further files, without the date of writing: the same scores give the same files.
 
     Args:
         drawn: the figure.
@@ -265,12 +273,22 @@ def save(drawn: CaptionedFigure, folder: Path, origin: Sequence[str] = ()) -> li
     if engine is not None:
         engine.execute(drawn.figure)
         drawn.figure.set_layout_engine(None)
-    pdf = {"CreationDate": None, "Title": drawn.name, "Subject": "; ".join(origin)}
-    png = {"Title": drawn.name, "Description": "\n".join(origin)}
-    options: dict[str, Any]
-    for kind, options in (("pdf", {"metadata": pdf}), ("png", {"dpi": DPI, "metadata": png})):
+    metadata: dict[str, dict[str, Any]] = {
+        "pdf": {"CreationDate": None, "Title": drawn.name, "Subject": "; ".join(origin)},
+        "png": {"Title": drawn.name, "Description": "\n".join(origin)},
+    }
+    for kind, entries in metadata.items():
         path = folder / f"{drawn.name}.{kind}"
         with atomic(path, durable=False) as temporary:
-            drawn.figure.savefig(temporary, format=kind, **options)
+            drawn.figure.savefig(temporary, format=kind, dpi=drawn.figure.dpi, metadata=entries)
         out.append(path)
+    files = (
+        {f"{drawn.name}.csv": drawn.data.encode(errors="backslashreplace"), **drawn.files}
+        if drawn.data
+        else drawn.files
+    )
+    for name, content in files.items():
+        with atomic(folder / name, durable=False) as temporary:
+            temporary.write_bytes(content)
+        out.append(folder / name)
     return out

@@ -1,0 +1,59 @@
+"""Zoomed crops: the whole image with boxes, and what every arm makes of them at the size of their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from drnbench.outputs import on_demand, outputs
+from drnbench.outputs.base import Output, StudyResults
+
+if TYPE_CHECKING:
+    from drnbench.render.style import CaptionedFigure
+
+RULES = {
+    "difference": "the largest difference between the arms",
+    "best": "the largest gain over the baseline, or score without one",
+    "worst": "the smallest gain over the baseline, or score without one",
+    "median": "the median gain over the baseline, or score without one",
+}
+"""Rules by which an image is chosen, as a caption states them; scores are of the seed that is shown."""
+Corners = Annotated[tuple[int, int, int, int], Field(strict=False)]
+
+
+@outputs.register("zoom")
+class Crops(Output):
+    """A figure: whole HR images with boxes, and in each box LR, bicubic, every arm and HR, at an integer zoom.
+
+    Pixels are those of the stored SR images, enlarged without interpolation. It takes the whole images that a store keeps
+    (`Study.image_budget`); without them the report has the crops that every trial keeps, `figure_strip`, alone.
+    """
+
+    summary = "figure: whole images with boxes and zoomed crops of every arm, PSNR / SSIM below; TikZ beside"
+    position = 45
+
+    images: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        ("difference",), description=f"names of test images, or rules: {', '.join(RULES)}"
+    )
+    arms: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        (), description="names of arms, in this order; none: bicubic and those that a page has room for"
+    )
+    boxes: int | dict[str, Annotated[tuple[Corners, ...], Field(strict=False)]] = Field(
+        1,
+        description="number of boxes, placed where the arms differ most, or by image (left, top, width, height) in HR pixels",
+    )
+    side: int = Field(48, ge=8, description="of a box that is placed, in HR pixels")
+    metrics: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        ("psnr_y", "ssim_y"), description="written below the crops where the images are scored in them, best bold"
+    )
+    dataset: str | None = Field(None, description="test set; none: that of the headline")
+    kernel: str | None = Field(None, description="its kernel; none: that of the headline")
+    errors: bool = Field(False, description="maps of |SR - HR| below the crops, with a colour bar")
+    width: Literal["column", "page"] = Field("page", description="of the figure")
+    tikz: bool = Field(True, description="write the figure as TikZ with `spy` too, with the images as PNGs beside it")
+
+    def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
+        """See `Output`."""
+        return [on_demand.zoom_figure.draw(study.scores, study.store, self)]

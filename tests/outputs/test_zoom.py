@@ -1,0 +1,134 @@
+"""Zoomed crops: which images and boxes, and that every pixel of the PNG is one of the stored images."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drnbench import Crops, Table
+from drnbench.errors import UsageError
+from drnbench.outputs import zoom_content, zoom_figure
+from drnbench.render import style
+from drnbench.results.reading import read
+from drnbench.results.sr_images import sr_images
+from drnbench.store import Store
+from tests.fake_store import fill, plan_of
+from tests.outputs.conftest import composed, gain, rho_study
+
+BOXES = {"img01": ((8, 12, 32, 32), (64, 40, 16, 24)), "img03": ((0, 0, 24, 24),)}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    study = rho_study(outputs=[Table(rows="adapt.rho"), Crops(images=("img01", "img03"), boxes=BOXES, errors=True)])
+    return fill(Store(tmp_path_factory.mktemp("zoom")), plan_of(study), gain, sr_images=True)
+
+
+def content(store: Store, **fields: object) -> zoom_content.Content:
+    scores = read(store, "unpaired")
+    shown = zoom_content.content(scores, store, Crops(**fields))
+    assert shown is not None
+    return shown
+
+
+@pytest.mark.parametrize("width", ["page", "column"])
+def test_pixels_in_the_png_are_those_of_the_stored_images(store, tmp_path, width):
+    scores = read(store, "unpaired")
+    output = Crops(images=("img01", "img03"), boxes=BOXES, errors=True, width=width)
+    with style.styled():
+        drawn = zoom_figure.draw(scores, store, output)
+        files = {path.name: path for path in style.save(drawn, tmp_path)}
+    png = np.asarray(Image.open(files["figure_crops.png"]).convert("RGB"))
+    stored = {(image.arm, image.name): image for images in sr_images(scores, store).values() for image in images
+              if image.kernel == "bd"}  # fmt: skip
+    rows = list(csv.DictReader(files["figure_crops.csv"].read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == 3 * 8  # two boxes and one; LR, bicubic, five arms and HR
+    for row in rows:
+        sides = ("left", "top", "width", "height", "zoom", "png_left", "png_top")
+        left, top, wide, high, zoom, x, y = (int(row[side]) for side in sides)
+        image = stored[row["picture"] if row["picture"] not in {"LR", "HR"} else "bicubic", row["image"]]
+        path = {"LR": image.lr, "HR": image.hr}.get(row["picture"], image.sr)
+        pixels = np.asarray(Image.open(path))
+        pixels = pixels.repeat(4, 0).repeat(4, 1) if row["picture"] == "LR" else pixels
+        expected = pixels[top : top + high, left : left + wide].repeat(zoom, 0).repeat(zoom, 1)
+        assert zoom >= 1
+        assert np.array_equal(png[y : y + zoom * high, x : x + zoom * wide], expected)
+    assert {row["left"] for row in rows} == {"8", "64", "0"}
+    tikz = files["figure_crops_spy.tex"].read_text(encoding="utf-8")
+    assert tikz.count(r"\spy[") == len(rows)
+    for name in files:
+        assert name.startswith("figure_crops")
+        assert not (name.endswith(".png") and "_1_" in name) or f"{{{name}}}" in tikz
+
+
+def test_the_best_score_of_the_contenders_is_bold(store):
+    (example,) = content(store, images=("img02",)).examples
+    values = {cell.label: cell.scores["psnr_y"] for cell in example.cells if cell.kind == "sr"}
+    best = {cell.label for cell in example.cells if "psnr_y" in cell.best}
+    contenders = {label: value for label, value in values.items() if label not in {"bicubic", "true pairs"}}
+    assert best == {max(contenders, key=lambda label: contenders[label])}
+
+
+@pytest.mark.parametrize("rule", ["difference", "best", "worst", "median"])
+def test_an_image_is_chosen_by_a_rule_that_the_caption_states(store, rule):
+    (example,) = content(store, images=(rule,), metrics=("psnr_y",)).examples
+    images = {i.name: {} for i in sr_images(read(store, "unpaired"), store)["ρ=0"]}
+    for arm, kept in sr_images(read(store, "unpaired"), store).items():
+        for image in (image for image in kept if image.kernel == "bd" and arm != "bicubic"):
+            images[image.name][arm] = image.scores["psnr_y"]
+    others = {name: [v for arm, v in values.items() if arm != "ρ=0"] for name, values in images.items()}
+    gains = {name: np.mean(values) - images[name]["ρ=0"] for name, values in others.items()}
+    spans = {name: max(values.values()) - min(values.values()) for name, values in images.items()}
+    expected = {
+        "difference": max(spans, key=spans.get), "best": max(gains, key=gains.get), "worst": min(gains, key=gains.get),
+        "median": sorted(gains, key=gains.get)[2],
+    }  # fmt: skip
+    assert example.name == expected[rule]
+    assert "chosen by" in example.rule
+
+
+def test_boxes_are_placed_where_the_arms_differ(store):
+    (example,) = content(store, images=("img00",), boxes=2, side=24).examples
+    sr = np.stack([cell.pixels.astype(float).mean(2) for cell in example.cells if cell.kind == "sr"])
+    spread = sr.var(0)
+    first, second = example.boxes
+    assert first.cut(spread).mean() >= second.cut(spread).mean() > spread.mean()
+    assert {side % 4 for box in example.boxes for side in (box.left, box.top, box.width, box.height)} == {0}
+    assert abs(first.left - second.left) >= 24 or abs(first.top - second.top) >= 24
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"images": ("img99",)}, "img99"),
+        ({"arms": ("rho",)}, "rho"),
+        ({"dataset": "Set7"}, "Set7"),
+        ({"images": ("img01",), "boxes": {"img01": ((100, 0, 48, 48),)}}, "128 x 96"),
+    ],
+)
+def test_what_does_not_exist_costs_the_figure_alone_and_is_named(store, fields, named):
+    with pytest.raises(UsageError, match=named):
+        content(store, **fields)
+
+
+def test_arms_by_name_and_a_damaged_image_is_an_empty_cell(store):
+    image = sr_images(read(store, "unpaired"), store)["ρ=1"][0]
+    whole = image.sr.read_bytes()
+    image.sr.write_bytes(whole[:60])
+    try:
+        with pytest.warns(match="picture"):
+            (example,) = content(store, images=(image.name,), arms=("ρ=1", "ρ=0")).examples
+    finally:
+        image.sr.write_bytes(whole)
+    assert [cell.label for cell in example.cells] == ["LR", "ρ=1", "ρ=0", "HR"]
+    assert example.cells[1].pixels is None
+    assert example.cells[2].pixels is not None
+
+
+def test_a_store_without_whole_images_has_no_such_figure(tmp_path):
+    study = rho_study(outputs=[Crops()])
+    results, outputs = composed(fill(Store(tmp_path), plan_of(study), gain, samples=True))
+    assert next(output for output in outputs if isinstance(output, Crops)).figures(results) == [None]
