@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from drnbench.outputs import captions, compose
+from drnbench.outputs import captions, compose, page
 from drnbench.outputs.base import Output, StudyResults
 from drnbench.outputs.parts import Parts
 from drnbench.outputs.stored_report import Report, keep
@@ -64,17 +64,13 @@ def write(store: Store, name: str) -> Report:
     if document is not None:
         files.append(folder / "paper.tex")
         write_text(files[-1], document, durable=False)
-    page = parts.make(
-        "report.html",
-        lambda: html.render(
-            study.scores, study.results, tables, figures, headline, store, [*files, folder / "report.html"], origin,
-            [*warnings, *parts.failed],
-        ),
-        None,
-    )  # fmt: skip
-    if page is not None:
-        files.append(folder / "report.html")
-        write_text(files[-1], page, durable=False)
+    files.append(folder / "report.html")
+    content = html.Content(tables, figures, headline, files, origin, warnings, parts.failed)
+    text = page.render(study, content, parts)
+    if text is None:
+        files.pop()
+    else:
+        write_text(files[-1], text, durable=False)
     done, planned = study.scores.counts
     first = parts.make("the first table", lambda: markdown.terminal(tables[0]) if tables else "", "")
     report = Report(

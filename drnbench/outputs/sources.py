@@ -21,8 +21,8 @@ def digest_of_sources(store: Store, location: str) -> str:
     """Return a digest of everything that the report of a location is made from; files of the store by size and time."""
     total = hashlib.sha256()
     package = Path(__file__).parents[1]
-    for path in sorted(path for folder in PACKAGES for path in (package / folder).iterdir()):
-        if path.is_file():
+    for path in sorted(path for folder in PACKAGES for path in (package / folder).rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
             total.update(path.read_bytes())
     plan = find_plan(store, location)
     total.update(plan.model_dump_json().encode() if plan else b"")

@@ -29,7 +29,7 @@ RATE = "lr"
 
 def draw(scores: Scores, frame: pd.DataFrame | None) -> CaptionedFigure | None:
     """Return losses above, validation below, one column a stage; None before any history is written."""
-    names = [] if frame is None else _curves(frame)
+    names = [] if frame is None else curve_names(frame)
     if frame is None or not names:
         return None
     recorded = set(frame["stage"])
@@ -60,7 +60,7 @@ def _panels(
         for stage, ax in drawn.items():
             _panel(ax, by_stage[stage], styles, log=not name.startswith(VALIDATION))
         # A stage may lack a curve (no unpaired kernel yet): the first that has it carries the label.
-        next(iter(drawn.values())).set_ylabel(_label(name))
+        next(iter(drawn.values())).set_ylabel(curve_label(name))
         lowest |= drawn
     for ax, stage in zip(grid[0], stages, strict=True):
         ax.set_title(stage, loc="left")
@@ -79,14 +79,15 @@ def _caption(scores: Scores, coloured: int, trained: int) -> str:
     return " ".join(parts)
 
 
-def _curves(frame: pd.DataFrame) -> list[str]:
+def curve_names(frame: pd.DataFrame) -> list[str]:
     """Return the names of the curves that are shown: the total loss, parts of the primary loss, learning rate, validation."""
     names = set(frame["name"])
     parts, validations = (sorted(name for name in names if name.startswith(p)) for p in (PART, VALIDATION))
     return [name for name in ("total", *parts, RATE, *validations) if name in names]
 
 
-def _label(name: str) -> str:
+def curve_label(name: str) -> str:
+    """Return the name of a curve in writing, in one or two lines."""
     if name == RATE:
         return "learning rate"
     if not name.startswith(VALIDATION):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import math
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drnbench.render import text
+from drnbench.render import assets, text
 from drnbench.render.style import CaptionedFigure
 from drnbench.render.table import CaptionedTable, group_runs
+from drnbench.results import inventory
 from drnbench.results.provenance import Provenance
 from drnbench.results.scores import Scores
 from drnbench.results.summary import Results
@@ -19,62 +24,177 @@ from drnbench.store.environment import SIGNATURE, count_signatures
 STATES = ("done", "running", "missing", "interrupted", "lost", "damaged", "failed")
 
 
+BYTES = 15_000_000
+"""Size of a page: pictures that would make it larger lie beside it."""
+CHARTS = {
+    "images": (
+        "Images", "explorer",
+        ("Any arm against any other, LR or HR. To pan, drag or use the arrow keys; to zoom, double click, use plus and minus, "
+        "or the wheel over an image that was clicked. All views move together."),
+    ),
+    "scores": (
+        "Scores of each image", "score-chart",
+        "One point an image, means over seeds; on the dotted line both arms are equal. A click on a point or a name opens it.",
+    ),
+    "curves": (
+        "Training curves", "curve-chart", "Line: mean over the seeds of an arm; band: from its lowest to its highest seed.",
+    ),
+    "tradeoff": (
+        "Trade-off", "tradeoff-chart",
+        "A metric against what it costs, one point an arm, with the interval over seeds; hollow: the baseline.",
+    ),
+}  # fmt: skip
+"""Heading, element and sentence of each part that the script draws."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the other files of a report hold, and a page shows.
+
+    Attributes:
+        tables, headline, origin: of the report.
+        figures: saved in its folder as PNG.
+        files: of the report, in the order of use.
+        warnings: of the report, beside those of the plan.
+        failed_parts: a line for each part of the report that could not be made.
+
+    """
+
+    tables: Sequence[CaptionedTable]
+    figures: Sequence[CaptionedFigure]
+    headline: str
+    files: Sequence[Path]
+    origin: Provenance
+    warnings: Sequence[str] = ()
+    failed_parts: Sequence[str] = ()
+
+
 def render(
     scores: Scores,
     results: Results,
-    tables: Sequence[CaptionedTable],
-    figures: Sequence[CaptionedFigure],
-    headline: str,
     store: Store,
-    files: Sequence[Path],
-    origin: Provenance,
-    warnings: Sequence[str] = (),
+    content: Content,
+    data: Mapping[str, Any] | None = None,
+    pictures: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the page; every string of the study is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    """Return the page; every string of the study is escaped.
 
-    environment = Environment(
-        loader=PackageLoader("drnbench.render", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    folder = store.study(scores.plan.location)
-    done, planned = scores.counts
-    return environment.get_template("report.html.j2").render(
+    Args:
+        scores, results, store: of the study.
+        content: of the report.
+        data: what the script draws, as `drnbench.outputs.page` makes it; None: nothing.
+        pictures: the images of the explorer, as `drnbench.outputs.page_pictures` makes them.
+
+    """
+    folder, (done, planned) = store.study(scores.plan.location), scores.counts
+    effects, charts = _effects(scores, results), list(_charts(data, pictures))
+    return assets.template("report.html.j2").render(
+        assets={"style": assets.style(), "script": assets.script(), "policy": assets.policy(), "block": assets.block},
         plan=scores.plan,
         axes=[(axis.title, [text.shown(value, axis.path) for value in axis.values]) for axis in scores.plan.axes],
         baseline=scores.baseline_label if scores.baseline else "none",
-        headline=headline.replace(" -", " −").replace("[-", "[−"),
+        headline=_lead(content.headline.replace(" -", " −").replace("[-", "[−")),
         done=done,
         planned=planned,
-        tables=[(table, group_runs(table.columns)) for table in tables],
-        figures=[
-            {
-                "caption": f.caption,
-                "name": f.name,
-                "wide": f.figure.get_figwidth() > 5,
-                "data": _data(folder / f"{f.name}.png"),
-            }
-            for f in figures
-        ],
-        effects=_effects(scores, results),
+        tables=[(table, group_runs(table.columns)) for table in content.tables],
+        figures=list(_figures(content.figures, folder)),
+        effects=effects,
         confidence=scores.confidence,
         tests_at=scores.tests_at,
         margins=bool(scores.plan.margin),
-        warnings=[*scores.plan.warnings, *_signature_warnings(scores, store), *warnings],
+        warnings=[*scores.plan.warnings, *_signature_warnings(scores, store), *content.warnings],
+        failed_parts=content.failed_parts,
         exclusions=[(arm.name, seed, reason) for arm in scores.arms for seed, reason in arm.excluded],
         arms=scores.arms,
         failures=[(arm.name, t) for arm in scores.arms for t in arm.trials if t.message],
         states=_states(scores),
         stages=_stages(scores, store),
         held=_held(scores, store),
-        files=[path.name for path in files],
-        facts=origin.facts(),
-        origin=origin,
+        files=[path.name for path in content.files],
+        facts=[*content.origin.facts(), ("disk", _disk(scores, store))],
+        links=_links(scores, store),
+        origin=content.origin,
+        data=data,
+        pictures=pictures,
+        charts=charts,
+        sections=[
+            ("answer", "Answer"),
+            ("tables", "Tables"),
+            *([("comparisons", "Comparisons")] if effects else []),
+            *([("figures", "Figures")] if content.figures[1:] else []),
+            *((id_, title) for id_, title, *_ in charts),
+            ("trials", "Trials"),
+            ("origin", "Origin"),
+            ("files", "Files"),
+        ],
     )
 
 
-def _data(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+def _lead(headline: str) -> tuple[str, str]:
+    """Split off the first sentence of a headline."""
+    sentence = re.match(r".*?[^.]\.(?= [A-Z])", headline)
+    end = sentence.end() if sentence else len(headline)
+    return headline[:end], headline[end:]
+
+
+def _charts(data: Mapping[str, Any] | None, pictures: Mapping[str, Any] | None) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the parts that the script draws, as far as there is something to draw."""
+    if data is None:
+        return
+    scored = any(condition["images"] for condition in data["conditions"])
+    drawn = {"images": pictures, "scores": scored, "curves": data["curves"], "tradeoff": scored and data["costs"]}
+    yield from ((id_, *CHARTS[id_]) for id_, content in drawn.items() if content)
+
+
+def rounded(values: Iterable[float], metric: str) -> list[float | str | None]:
+    """Return values with a digit more than tables have, for data; JSON has neither NaN, which is None, nor infinity."""
+    digits = text.style(metric).delta_decimals + 1
+    return [
+        round(value, digits) if math.isfinite(value) else None if math.isnan(value) else str(value)
+        for value in map(float, values)
+    ]
+
+
+def picture_bytes(figures: Sequence[CaptionedFigure], folder: Path, data: Mapping[str, Any] | None) -> int:
+    """Return the bytes of a page that are left for pictures beside its figures and data."""
+    held = sum((folder / f"{figure.name}.png").stat().st_size for figure in figures) * 4 // 3
+    return max(0, BYTES - held - len(assets.block(data)) - len(assets.script()) - 500_000)
+
+
+def _figures(figures: Sequence[CaptionedFigure], folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield what the page shows of each figure: the first ones as data, those that would make it too large by their names."""
+    left = BYTES
+    for figure in figures:
+        content = (folder / f"{figure.name}.png").read_bytes()
+        left -= len(content) * 4 // 3
+        coded = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+        yield {
+            "caption": figure.caption, "name": figure.name, "wide": figure.figure.get_figwidth() > 5,
+            "data": coded if left > 0 else f"{figure.name}.png",
+        }  # fmt: skip
+
+
+def _disk(scores: Scores, store: Store) -> str:
+    """Return the size of the stages and trials of a study, in words."""
+    folders = [*map(store.stage, scores.plan.stages), *map(store.trial, sorted(scores.plan.keys))]
+    total = sum(sum(inventory.sizes(folder).values()) for folder in folders)
+    return f"{total / 2**20:.1f} MiB in {len(folders)} stages and trials, of which other studies may share some"
+
+
+def _links(scores: Scores, store: Store) -> list[tuple[str, str, str]]:
+    """Return where the same runs are in MLflow: heading, the command that serves them first, and the address."""
+    mirrors = read_json(store.study(scores.plan.location) / "mirror.json") or {}
+    servers = [uri for uri in mirrors if uri.startswith(("http://", "https://"))]
+    if servers:
+        return [("in MLflow", "", uri) for uri in servers]
+    option = "" if store.root.name == "results" else f" --results {shlex.quote(store.root.name)}"
+    return [
+        (
+            "in MLflow",
+            f"python -m drnbench ui{option}",
+            "http://127.0.0.1:5000/#/experiments?workflowType=machine_learning",
+        )
+    ]
 
 
 def _effects(scores: Scores, results: Results) -> list[dict[str, str]]:

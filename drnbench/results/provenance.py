@@ -220,6 +220,15 @@ def _largest(values: Iterable[float | None]) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
+def configurations(scores: Scores) -> dict[str, dict[str, str]]:
+    """Return the fields of the configuration of each arm that has one, by path, as `--set` takes their values."""
+    return {
+        arm.name: {path: value_as_argument(value) for path, value in _flat(arm.config)}
+        for arm in scores.arms
+        if arm.config
+    }
+
+
 def _differences(scores: Scores, arms: Iterable[Arm]) -> Iterator[ArmDifference]:
     """Yield what differs from each arm's baseline; without any, every field in which two arms differ."""
     fields = {arm.name: dict(_flat(arm.config or {})) for arm in arms}

@@ -226,7 +226,7 @@ def test_a_page_claims_no_more_than_its_numbers_are(store: Store) -> None:
     written(store, rho_study())
     page = (store.study("unpaired/quick") / "report.html").read_text(encoding="utf-8")
     assert "ρ <b>0, 0.1, 0.3, 1</b>" in page  # as in the table
-    assert re.search(r'<tr><td class="l">bicubic</td>.*<td>– × 5</td><td class="l">not trained</td>', page)
-    assert re.search(r'<tr><td class="l">ρ=0\.3</td>.*<td>3 × 5</td><td class="l">method</td>', page)
+    assert re.search(r'<tr><th scope="row">bicubic</th>.*<td>– × 5</td><td class="l">not trained</td>', page)
+    assert re.search(r'<tr><th scope="row">ρ=0\.3</th>.*<td>3 × 5</td><td class="l">method</td>', page)
     assert "every number" not in page
     assert "every score is derived from per-image scores" in page

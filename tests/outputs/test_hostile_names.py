@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from drnbench.config.study import Axis
 from drnbench.outputs import report
-from drnbench.render import latex, latex_text
+from drnbench.render import assets, latex, latex_text
 from drnbench.render.table import CaptionedTable
 from drnbench.store import Store
 from tests.fake_store import fill, plan_of
@@ -36,10 +37,22 @@ class Page(HTMLParser):
         super().__init__()
         self.elements: set[str] = set()
         self.attributes: list[tuple[str, str]] = []
+        self.scripts: list[str] = []
+        self.blocks: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.add(tag)
+        if tag == "script":
+            (self.blocks if dict(attrs).get("type") == "application/json" else self.scripts).append("")
+            self._content = self.blocks if dict(attrs).get("type") == "application/json" else self.scripts
         self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        if self.lasttag == "script":
+            self._content[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self.lasttag = ""
 
 
 def check_tex(text: str) -> None:
@@ -53,7 +66,9 @@ def check_tex(text: str) -> None:
 def check_html(text: str) -> None:
     page = Page()
     page.feed(text)
-    assert not page.elements & {"script", "iframe", "object", "embed", "svg", "base", "form", "link"}
+    assert page.scripts == [assets.script()], "the script of this package, and no other"
+    assert all(isinstance(json.loads(block), dict) for block in page.blocks)
+    assert not page.elements & {"iframe", "object", "embed", "svg", "base", "form", "link"}
     for name, value in page.attributes:
         assert not name.startswith("on")
         assert name not in {"href", "src"} or not re.match(r"\s*(javascript|vbscript|data:text)", value, re.IGNORECASE)
