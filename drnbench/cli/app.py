@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.metadata
 import sys
 import warnings
 from collections.abc import Callable
@@ -28,8 +29,10 @@ class Verb(NamedTuple):
     example: str = ""
 
 
+HELP = {"help_option_names": ["-h", "--help"]}
+
 VERBS = {
-    "run": Verb("Run what is missing of a study, then report.", "run studies/rho_sweep.py --profile tiny --jobs 2"),
+    "run": Verb("Run what is missing of a study, then report.", "run rho_sweep --profile tiny --jobs 2"),
     "plan": Verb(
         "Show what `run` would do: trials, stages, states, time, memory, disk, seeds; runs nothing.",
         "plan studies/rho_sweep.py --set adapt.steps=500",
@@ -41,6 +44,11 @@ VERBS = {
         "Measure latency and peak memory of a study's networks on this machine; `report` then shows them.",
         "measure studies/method_comparison.py --profile tiny --lr-size 96x96",
     ),
+    "new": Verb(
+        "Write a commented study file, from answers or from a shipped study.", "new my_study --from lambda_sweep"
+    ),
+    "demo": Verb("Run a small study on embedded photographs, from training to the report.", "demo"),
+    "doctor": Verb("Examine this installation: what is missing, and the command that gets it.", "doctor"),
     "list": Verb("Show what there is, one line each.", "list methods"),
     "evaluate": Verb(
         "Score a method on a set of images.", "evaluate bicubic --scale 4 --data photos/test --json scores.json"
@@ -106,7 +114,7 @@ class _Verbs(TyperGroup):
         else:
             single = typer.Typer(add_completion=False, rich_markup_mode=None)
             example = f"Example: python -m drnbench {VERBS[cmd_name].example}"
-            single.command(cmd_name, epilog=example)(_with_home(module.command))
+            single.command(cmd_name, epilog=example, context_settings=HELP)(_with_home(module.command))
             command = typer.main.get_command(single)
         command.name = cmd_name
         return command
@@ -129,8 +137,9 @@ app = typer.Typer(
     cls=_Verbs,
     name="drnbench",
     help="Ablation studies for super-resolution: one study file, one command, tables and figures for a paper.",
-    epilog="Example: python -m drnbench run studies/rho_sweep.py --profile tiny",
-    add_completion=False,
+    epilog="Example: python -m drnbench run rho_sweep --profile tiny",
+    context_settings=HELP,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -142,8 +151,12 @@ def _help(
     debug: Annotated[
         bool, typer.Option("--debug", help="print the traceback of an error, too; anywhere in a command")
     ] = False,
+    version: Annotated[bool, typer.Option("--version", help="print the version and end")] = False,
 ) -> None:
     del debug  # `entry` takes it
+    if version:
+        print(f"drnbench {importlib.metadata.version('drnbench')}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
 

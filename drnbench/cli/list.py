@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 from typer import Argument
 
 from drnbench.cli.options import DataRootOpt, use_data_roots
+from drnbench.config.shipped import question, shipped
 from drnbench.datasets.sources import absent, datasets
 from drnbench.degradations import kernels
 from drnbench.errors import UsageError, nearest
@@ -71,11 +71,12 @@ def _costs() -> Rows:
 
 
 def _studies() -> Rows:
-    for path in sorted(Path("studies").glob("*.py")):
-        import ast
-
-        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        yield str(path), " ".join(doc.split("\n\n")[0].split())
+    by_name = shipped()
+    listed = {path.resolve() for path in by_name.values()}
+    yield from ((name, question(path)) for name, path in by_name.items())
+    yield from (
+        (str(path), question(path)) for path in sorted(Path("studies").glob("*.py")) if path.resolve() not in listed
+    )
 
 
 KINDS: dict[str, Callable[[], Rows]] = {
@@ -102,12 +103,6 @@ def command(
         if kind is None:
             print(f"{shown}:")
         width = max((len(name) for name, _ in rows), default=0)
-        if shown == "studies" and not rows:
-            print(
-                f"no study file in {Path('studies').absolute()}: list them from a folder that has studies/, such as a checkout "
-                "of drnbench, or give a study file of your own to `plan` and `run`: a Python file with study = Study(...)",
-                file=sys.stderr,
-            )
         for name, text in rows:
             print(f"{'  ' if kind is None else ''}{name:<{width}}  {text}")
     return 0

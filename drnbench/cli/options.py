@@ -11,7 +11,12 @@ from typer import Argument, Option
 
 from drnbench.errors import UsageError
 
-StudyArg = Annotated[Path, Argument(metavar="STUDY.py", help="the study file", show_default=False)]
+StudyArg = Annotated[
+    Path,
+    Argument(
+        metavar="STUDY.py|NAME", help="a study file, or the name of one that comes with drnbench", show_default=False
+    ),
+]
 ProfileOpt = Annotated[
     str, Option(help="size of the study: tiny, quick, or one that it declares, such as small, paper")
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+import webbrowser
+from pathlib import Path
 
 from drnbench.outputs.stored_report import Report
 from drnbench.results.locations import results_option
@@ -21,3 +24,16 @@ def print_report(report: Report, store: Store, *, mirrored: bool) -> None:
     print("  " + "  ".join(sorted(path.name for path in report.files)))
     if mirrored:
         print(f"runs side by side: python -m drnbench ui{results_option(store)}")
+
+
+def open_page(page: Path) -> None:
+    """Show a page in the user's browser; where there is no display, print where it is."""
+    is_shown = sys.platform in {"darwin", "win32"} or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    try:
+        is_shown = is_shown and webbrowser.open(page.absolute().as_uri())
+    except (OSError, webbrowser.Error):
+        is_shown = False
+    if not is_shown:
+        print(f"no browser here; open {page.absolute()}", file=sys.stderr)

@@ -47,7 +47,7 @@ def announce(title: str, count: int, size: int, folder: Path) -> None:
 
 def summary(count: int, size: int, folder: Path) -> str:
     """Return number of images, GB decoded, destination and free space, as a sentence."""
-    return f"{_images(count)}, {_gb(size)} decoded, go to {folder} ({_gb(_free_bytes(folder))} free)"
+    return f"{_images(count)}, {_gb(size)} decoded, go to {folder} ({_gb(free_bytes(folder))} free)"
 
 
 def check_free_space(title: str, count: int, size: int, folder: Path) -> None:
@@ -56,7 +56,7 @@ def check_free_space(title: str, count: int, size: int, folder: Path) -> None:
     Raises:
         UsageError: less than `size` bytes are free.
     """
-    free = _free_bytes(folder)
+    free = free_bytes(folder)
     if size > free:
         raise UsageError(
             f"{title}: {_images(count)} would take {_gb(size)} decoded, and {folder} has {_gb(free)} free: make room, choose "
@@ -64,7 +64,8 @@ def check_free_space(title: str, count: int, size: int, folder: Path) -> None:
         )
 
 
-def _free_bytes(folder: Path) -> int:
+def free_bytes(folder: Path) -> int:
+    """Return the bytes that are free where a folder is, or will be."""
     existing = folder.absolute()
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent

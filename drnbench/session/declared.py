@@ -13,6 +13,7 @@ from drnbench.config.overrides import parse_value
 from drnbench.config.plain import plain
 from drnbench.config.search import Search
 from drnbench.config.settings import DEFAULT_PROFILE, Settings
+from drnbench.config.shipped import is_installed, locate
 from drnbench.config.study import Study, Until
 from drnbench.config.studyfile import file_digest, load
 from drnbench.datasets import sources
@@ -97,8 +98,13 @@ class Declared:
         return [*names, *(self.inputs.changed() if self.inputs else [])]
 
     def _file(self, store: Store) -> str | None:
-        """Return its file relative to the folder that holds the store, from where reports say that it is run."""
-        return None if self.file is None else _relative(self.file, store)
+        """Return its file relative to the folder that holds the store, from where reports say that it is run.
+
+        Of a study in an installed package it is the name, which commands take.
+        """
+        if self.file is None:
+            return None
+        return self.file.stem if is_installed(self.file) else _relative(self.file, store)
 
     @staticmethod
     def _data_roots(store: Store) -> tuple[str, ...]:
@@ -119,7 +125,7 @@ def declare(
     """Read a study file, once, or take a `Study` that a program has built.
 
     Args:
-        study: a file that defines `study = Study(...)`, or such an object.
+        study: a file that defines `study = Study(...)`, the name of one that comes with drnbench, or such an object.
         profile: named overrides of size.
         overrides: fields of every trial by path.
         name: of a study that no file names.
@@ -138,7 +144,7 @@ def declare(
                 "a Study object has no file that names it: give name=..., which its reports are stored under"
             )
         return Declared(study, _checked(name), "", profile, overrides)
-    file = Path(study).expanduser()
+    file = locate(Path(study).expanduser())
     loaded, stem, question, digests = load(file)
     return Declared(loaded, _checked(name or stem), question, profile, overrides, file, digests)
 
