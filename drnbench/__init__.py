@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from drnbench.errors import UsageError
     from drnbench.outputs.curve import Curve
     from drnbench.outputs.dual_kernel import DualKernel
+    from drnbench.outputs.forest import Forest
     from drnbench.outputs.gap import Gap
     from drnbench.outputs.heatmap import Heatmap
+    from drnbench.outputs.per_image import PerImage, Ranks
     from drnbench.outputs.table import Table
     from drnbench.outputs.tradeoff import Tradeoff
     from drnbench.outputs.zoom import Crops
@@ -36,16 +38,18 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "Axis", "Crops", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Gap", "Heatmap", "Primary", "Ref", "Results", "Stage", "Study",
-    "Table", "Tradeoff", "Trial", "Until", "UsageError",
-    "__version__", "audit", "degradations", "evaluate", "evaluation", "load", "models", "plan", "run", "schemes", "score",
+    "Axis", "Crops", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Forest", "Gap", "Heatmap", "PerImage",
+    "Primary", "Ranks", "Ref", "Results", "Stage", "Study", "Table", "Tradeoff", "Trial", "Until", "UsageError",
+    "__version__", "audit", "degradations", "evaluate", "evaluation", "load", "models", "plan", "run", "schemes",
+    "score",
 ]  # fmt: skip
 
 _HOME = {
     **dict.fromkeys(("Axis", "Exclude", "Primary", "Study", "Until"), "drnbench.config.study"),
-    **{name: f"drnbench.outputs.{name.lower()}" for name in ("Curve", "Gap", "Heatmap", "Table", "Tradeoff")},
+    **{name: f"drnbench.outputs.{name.lower()}" for name in ("Curve", "Forest", "Gap", "Heatmap", "Table", "Tradeoff")},
     "Crops": "drnbench.outputs.zoom",
     "DualKernel": "drnbench.outputs.dual_kernel",
+    **dict.fromkeys(("PerImage", "Ranks"), "drnbench.outputs.per_image"),
     "Ref": "drnbench.config.overrides",
     **dict.fromkeys(("Data", "Evaluate", "Stage", "Trial"), "drnbench.config.trial"),
     "UsageError": "drnbench.errors",

@@ -23,9 +23,11 @@ outputs: Registry[type[Output]] = Registry(
     home=(
         "drnbench.outputs.table",
         "drnbench.outputs.pooled",
+        "drnbench.outputs.forest",
         "drnbench.outputs.curve",
         "drnbench.outputs.heatmap",
         "drnbench.outputs.tradeoff",
+        "drnbench.outputs.per_image",
         "drnbench.outputs.gap",
         "drnbench.outputs.dual_kernel",
         "drnbench.outputs.search_figure",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 OFF_SCALE = 4.0
 """A difference this many times the span of the others is drawn as an arrow with its value: it would flatten them."""
+COLLAPSE = 12.0
+"""The same where every difference has a row of its own: there a large effect is the result."""
 REFERENCES = 4
 """Named arms, the control aside, that a panel shows."""
 
@@ -72,13 +74,21 @@ def panels(scores: Scores, results: Results, output: Curve) -> list[Panel]:
     return made
 
 
-def limits(points: list[Point], bands: list[tuple[float, float]]) -> tuple[float, float, list[Point]]:
-    """Return the vertical limits, and the points that lie so far out that they are drawn as arrows.
+def limits(
+    points: list[Point], bands: list[tuple[float, float]], factor: float = OFF_SCALE
+) -> tuple[float, float, list[Point]]:
+    """Return the limits of differences, and the points that lie so far out that they are drawn as arrows.
 
     A collapse of 10 dB on a linear scale would hide every difference of 0.1 dB; it is written instead.
+
+    Args:
+        points: differences with their intervals.
+        bands: intervals that are on scale in any case.
+        factor: a difference this many times the span of a typical one is off scale.
+
     """
     span = _span([p for p in points if not p.baseline], bands)
-    off_scale = [p for p in points if abs(p.value) > OFF_SCALE * span]
+    off_scale = [p for p in points if abs(p.value) > factor * span]
     kept = [p for p in points if p not in off_scale]
     if all(p.baseline for p in kept):
         off_scale, kept = [], points

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
         curve_figure,
         dual_kernel_figure,
         dual_kernel_sentence,
+        forest_figure,
         gap_figure,
         gap_macros,
         gap_sentences,
         gap_table,
         heatmap_figure,
         paper_table,
+        per_image_figure,
         pooled_table,
+        ranks_figure,
         report,
         score_table,
         tradeoff_figure,
@@ -30,8 +33,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "compose", "curve_figure", "dual_kernel_figure", "dual_kernel_sentence", "gap_figure", "gap_macros", "gap_sentences",
-    "gap_table", "heatmap_figure", "paper_table", "pooled_table", "report", "score_table", "tradeoff_figure", "zoom_figure",
+    "compose", "curve_figure", "dual_kernel_figure", "dual_kernel_sentence", "forest_figure", "gap_figure",
+    "gap_macros", "gap_sentences", "gap_table", "heatmap_figure", "paper_table", "per_image_figure", "pooled_table",
+    "ranks_figure", "report", "score_table", "tradeoff_figure", "zoom_figure",
 ]  # fmt: skip
 
 

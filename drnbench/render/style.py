@@ -35,6 +35,8 @@ LINE = 150
 GREY = "0.45"
 COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
 """Ten colours that colour-blind readers tell apart: seaborn's "colorblind"."""
+BETTER, WORSE = COLOURS[0], COLOURS[3]
+"""Colours of differences that are tested, dark and light in gray."""
 MARKERS = "osD^vP*X"
 LINES = ("-", "--", ":", "-.")
 STYLES = 9 * len(LINES)
@@ -176,6 +178,22 @@ def label_rows(axes: Iterable[Axes], label: str) -> None:
         position = ax.get_subplotspec()
         if position is not None and position.is_first_col():
             ax.set_ylabel(label)
+
+
+def name_rows(ax: Axes, names: Sequence[str]) -> None:
+    """Label rows 0, 1, ... from above."""
+    ax.set_yticks(range(len(names)), [legible(name) for name in names])
+    ax.set_ylim(len(names) - 0.5, -0.5)
+
+
+def off_scale_row(ax: Axes, row: int, value: str, *, right: bool, colour: str = "black") -> None:
+    """Draw what lies beyond a panel's edge as an arrow there, with its value towards the middle."""
+    edge, where = 1.0 if right else 0.0, ax.get_yaxis_transform()
+    ax.plot([edge], [row], marker=">" if right else "<", color=colour, markersize=4.5, clip_on=False, transform=where)
+    ax.annotate(
+        value, (edge, row), xycoords=where, xytext=(-6 if right else 6, 0), textcoords="offset points", va="center",
+        ha="right" if right else "left", fontsize=6,
+    )  # fmt: skip
 
 
 def colour_bar(figure: Figure, colours: ScalarMappable, *, labelsize: float = 6.5, **place: Any) -> Colorbar:
