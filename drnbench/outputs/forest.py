@@ -23,7 +23,7 @@ class Forest(Output):
 
     summary = "figure: all differences to the baseline with intervals (forest plot)"
     automatic = True
-    position = 25
+    position = 55
 
     metric: str | None = Field(None, description="what is compared; none: that of the headline")
 

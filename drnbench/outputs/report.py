@@ -12,6 +12,7 @@ import functools
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from drnbench.outputs import captions, compose, page
@@ -57,7 +58,8 @@ def write(store: Store, name: str) -> Report:
     figures = list[CaptionedFigure]()
     with style.styled():
         for figure in parts.make("every figure", lambda: compose.figures(study, shown), list[CaptionedFigure]()):
-            saved = parts.make(figure.name, functools.partial(style.save, figure, folder, origin.lines()), list[Path]())
+            kept = replace(figure, data=_in_context(figure.data, study.scores)) if figure.data else figure
+            saved = parts.make(figure.name, functools.partial(style.save, kept, folder, origin.lines()), list[Path]())
             files += saved
             figures += [figure] if saved else []
     document = parts.make("paper.tex", lambda: _paper(study.scores, tables, figures, headline, origin), None)

@@ -32,7 +32,6 @@ class Crops(Output):
     """
 
     summary = "figure: whole images with boxes and zoomed crops of every arm, PSNR / SSIM below; TikZ beside"
-    position = 45
 
     images: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         ("difference",), description=f"names of test images, or rules: {', '.join(RULES)}"

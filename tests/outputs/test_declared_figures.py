@@ -66,7 +66,7 @@ def test_the_dual_study_is_drawn_whole(store: Store) -> None:
     assert {f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png")} <= names
     assert {"costs.csv", "table_loss.tex", "table_kernel.tex"} <= names
     page = (store.study("dual/quick") / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 6
+    assert page.count("data:image/png;base64,") == 7
     macros = (store.study("dual/quick") / "macros.tex").read_text()
     macro_names = re.findall(r"\\newcommand\{\\(\w+)\}", macros)
     assert len(macro_names) == len(set(macro_names))

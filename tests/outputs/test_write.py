@@ -176,7 +176,7 @@ def test_the_page_is_whole_and_escaped(store: Store) -> None:
     assert page.count("<script") == 3, "the data, the pictures and the script of the package"
     assert "<script>alert" not in page
     assert "diverged &lt;b&gt;&amp; so on" in page
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
     assert not re.search(r'(src|href)="https?:(?!//127\.0\.0\.1)', page), "but for the UI of MLflow on this machine"
     for path in written.files:
         assert path.exists()
