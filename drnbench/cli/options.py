@@ -17,6 +17,9 @@ StudyArg = Annotated[
         metavar="STUDY.py|NAME", help="a study file, or the name of one that comes with drnbench", show_default=False
     ),
 ]
+OptionalStudyArg = Annotated[
+    Path | None, Argument(metavar="[STUDY.py|NAME]", help="as of `run`; none: with --all", show_default=False)
+]
 ProfileOpt = Annotated[
     str, Option(help="size of the study: tiny, quick, or one that it declares, such as small, paper")
 ]

@@ -89,11 +89,11 @@ def render(
     folder, (done, planned) = store.study(scores.plan.location), scores.counts
     effects, charts = _effects(scores, results), list(_charts(data, pictures))
     return assets.template("report.html.j2").render(
-        assets={"style": assets.style(), "script": assets.script(), "policy": assets.policy(), "block": assets.block},
+        assets=assets,
         plan=scores.plan,
         axes=[(axis.title, [text.shown(value, axis.path) for value in axis.values]) for axis in scores.plan.axes],
         baseline=scores.baseline_label if scores.baseline else "none",
-        headline=_lead(content.headline.replace(" -", " −").replace("[-", "[−")),
+        headline=_lead(content.headline),
         done=done,
         planned=planned,
         tables=[(table, group_runs(table.columns)) for table in content.tables],
@@ -130,8 +130,23 @@ def render(
     )
 
 
+def render_index(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the index page of a store.
+
+    Args:
+        name: of the store.
+        rows: of each report `study`, `settings`, `question`, `states` (state and number of trials), `date`, `answer`, `page`
+            (its path from the store; empty without one) and `failure`, the reason why there is no answer.
+
+    """
+    return assets.template("index.html.j2").render(
+        assets=assets, name=name, rows=[{**row, "answer": _lead(row["answer"])} for row in rows]
+    )
+
+
 def _lead(headline: str) -> tuple[str, str]:
-    """Split off the first sentence of a headline."""
+    """Split off the first sentence of a headline, with minus signs."""
+    headline = headline.replace(" -", " −").replace("[-", "[−").replace("(-", "(−")
     sentence = re.match(r".*?[^.]\.(?= [A-Z])", headline)
     end = sentence.end() if sentence else len(headline)
     return headline[:end], headline[end:]
