@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
+import textwrap
 import webbrowser
 from pathlib import Path
 
@@ -19,7 +21,8 @@ def print_report(report: Report, store: Store, *, mirrored: bool) -> None:
         print(f"warning: {warning}")
     # Bold and underlined on a terminal alone.
     table = report.table if sys.stdout.isatty() else re.sub(r"\x1b\[\d+m", "", report.table)
-    print(f"\n{report.settings}\n{report.headline}\n\n{table}\n")
+    headline = _folded(report.headline) if sys.stdout.isatty() else report.headline  # one line for `grep`
+    print(f"\n{report.settings}\n{headline}\n\n{table}\n")
     print(f"files in {report.files[0].parent}:")
     print("  " + "  ".join(sorted(path.name for path in report.files)))
     if mirrored:
@@ -37,3 +40,9 @@ def open_page(page: Path) -> None:
         is_shown = False
     if not is_shown:
         print(f"no browser here; open {page.absolute()}", file=sys.stderr)
+
+
+def _folded(text: str) -> str:
+    """Return text in lines as wide as the terminal, which would break them inside words."""
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)

@@ -135,7 +135,13 @@ def _in_context(text: str, scores: Scores) -> str:
 def _summary_json(study: StudyResults, origin: Provenance, headline: str) -> str:
     """Return summary.json: headline, settings, origin, and the rows of summary.csv; infinity is the text "inf", and NaN null."""
     rows = [
-        dict(zip(summary.COLUMNS, summary.row(result), strict=True), **study.scores.csv_columns)
+        dict(
+            zip(summary.COLUMNS, summary.row(result), strict=True),
+            **study.scores.csv_columns,
+            verdict=result.verdict,
+            contender=study.scores.is_contender(study.scores.arm(result.arm)),
+            higher_is_better=summary.higher_is_better(result.metric),
+        )
         for result in study.results.values()
     ]
     content = {

@@ -8,7 +8,10 @@ Only the coordinator's process writes, by explicit run ids: the fluent interface
 from __future__ import annotations
 
 import contextlib
+import json
+import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from typing import Any
 from drnbench.results.plan_record import PlanRecord, read_plan
 from drnbench.store import Store, atomic
 from drnbench.store.locks import Lock
-from drnbench.tracking import names, place, reading, record
+from drnbench.tracking import names, place, reading, record, study_view
 from drnbench.tracking.quiet import FIRST_CALL, PATIENCE, SILENCE, connect, settings
 from drnbench.tracking.reading import STATES, TrialView
 from drnbench.tracking.runs import BEGUN, Experiment, Run
@@ -106,7 +109,7 @@ class Mirror:
             points = 0
             for view in views:
                 if view.state != "untouched":
-                    points += self._child(experiment, parent, view)
+                    points += self._child(experiment, parent, plan, view)
             experiment.retire({view.identity for view in views})
             return SyncResult(1 + len(experiment.children), experiment.created - before, points, merged)
 
@@ -141,11 +144,12 @@ class Mirror:
         counts = f"{states.count('done')} of {len(states)} done, {states.count('failed')} failed"
         parent.describe(
             {
-                "mlflow.note.content": plan.question,
+                "mlflow.note.content": study_view.description(self.store, plan, final=final),
                 "drnbench.protocol": names.clipped(plan.measured, names.TAG_LENGTH),
                 "drnbench.trials": counts,
                 "drnbench.overrides": ", ".join(plan.settings.assignments),
                 **experiment.tags,
+                **_origin(parent, study_view.source(self.store, plan, views)),
             },
             {
                 "profile": plan.profile,
@@ -156,13 +160,30 @@ class Mirror:
         ends = [view.ended for view in views if view.ended]
         parent.move(STATES[_overall(states, running=not final)], max(ends, default=None), again=True)
         if final:
-            folder = self.store.study(plan.location)
-            files = reading.reports(self.store, plan.location)
-            for suffix in sorted({path.suffix for path in files}):
-                parent.attach(f"files{suffix}", [path for path in files if path.suffix == suffix], folder)
+            self._report(
+                experiment.id, parent, plan, views, max(ends, default=parent.ended) or reading.milliseconds(time.time())
+            )
         return parent
 
-    def _child(self, experiment: Experiment, parent: Run, view: TrialView) -> int:
+    def _report(self, experiment: str, parent: Run, plan: PlanRecord, views: list[TrialView], ended: int) -> None:
+        """Show the report: files in folders, best arms, comparisons, image sets, per-image scores."""
+        folder, files = self.store.study(plan.location), reading.reports(self.store, plan.location)
+        for beginning, into in (*study_view.FOLDERS.items(), ("", None)):
+            of_kind = [path for path in files if path.name.startswith(beginning)]
+            files = [path for path in files if path not in of_kind]
+            for suffix in sorted({path.suffix for path in of_kind}):
+                subject = f"{into or 'files'}{suffix}"
+                parent.attach(subject, [path for path in of_kind if path.suffix == suffix], folder, into)
+        points, best = study_view.points(self.store, plan, ended)
+        parent.update(points)
+        parent.describe(best)
+        parent.use(study_view.datasets(self.store, views))
+        parent.tabulate("per_image", study_view.by_arm(views))
+        view = json.dumps(study_view.shared_view(views))
+        if len(view) <= names.TAG_LENGTH:
+            self._client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{study_view.VIEW}", view)
+
+    def _child(self, experiment: Experiment, parent: Run, plan: PlanRecord, view: TrialView) -> int:
         stamp = reading.stamp(view)
         run = experiment.children.get(view.identity)
         if run is not None and run.mirrored.get("trial") == stamp:
@@ -197,15 +218,30 @@ class Mirror:
         if view.message is not None or "drnbench.message" in run.tags:
             tags["drnbench.message"] = view.message or ""
         run.describe(
-            {**tags, **experiment.tags, PARENT: parent.id},
+            {
+                **tags,
+                **experiment.tags,
+                PARENT: parent.id,
+                **_origin(run, study_view.source(self.store, plan, [view])),
+            },
             names.params(view.plan.config or {}, view.plan.arm, view.values),
         )
         points = run.add(history) + run.update([*scores.points, *reading.costs(view)])
         run.attach("samples", reading.samples(view), view.units[-1][1])
+        run.use(study_view.datasets(self.store, [view]))
+        if (rows := reading.score_rows(view)) is not None and len(rows):
+            run.tabulate("per_image", study_view.per_image(rows))
+        if view.first_seed:
+            run.show(reading.pictures(view), view.ended or reading.milliseconds(time.time()))
         run.move(STATES[view.state], view.ended)
         # Last: a mirror that is interrupted before this line goes over the trial again.
         run.remember(trial=stamp)
         return points
+
+
+def _origin(run: Run, source: Mapping[str, str]) -> dict[str, str]:
+    """Return tags on the origin of a run; the user who mirrors it first stays."""
+    return {**source, **({} if "mlflow.user" in run.tags else {"mlflow.user": study_view.user()})}
 
 
 def _overall(states: list[str], *, running: bool) -> str:

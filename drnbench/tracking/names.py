@@ -32,6 +32,11 @@ def safe(name: str) -> str:
     return "/".join(kept)[:NAME_LENGTH].rstrip("/ ") or "_"
 
 
+def image(name: str) -> str:
+    """Return a name that MLflow takes for an image; it allows no colon there."""
+    return re.sub(r"[^a-zA-Z0-9_\-. ]", "_", name)[:NAME_LENGTH]
+
+
 def clipped(value: str, length: int) -> str:
     """Return the text as every database takes it: cut with an ellipsis where it is longer, without NUL and half surrogates."""
     value = re.sub("[\x00\ud800-\udfff]", "\ufffd", value)

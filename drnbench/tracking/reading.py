@@ -9,21 +9,28 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drnbench.results.costs import MEASUREMENT, read_measurement
 from drnbench.results.plan_record import PlanRecord, TrialRecord
-from drnbench.store import Status, Store, read_json, stored_rows
+from drnbench.store import Status, Store, image_folder, read_json, sample_folder, stored_rows
 from drnbench.tracking import names
 
-VERSION = 3
+if TYPE_CHECKING:
+    import pandas as pd
+
+VERSION = 4
 """Raised when the same store should look different in MLflow, so that earlier mirrors are brought up to date."""
 
 ENDED = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "lost": "KILLED"}
 STATES = {**ENDED, "running": "RUNNING", "waiting": "SCHEDULED"}
 """MLflow's term for each state of a trial."""
 
-REPORTS = ("table_*", "figure_*", "summary.csv", "summary.json", "macros.tex", "report.html", "plan.json")
+PICTURES = 8
+"""Images of a test set that MLflow shows of a run."""
+REPORTS = (
+    "table_*", "figure_*", "summary.csv", "summary.json", "costs.csv", "macros.tex", "report.html", "plan.json",
+)  # fmt: skip
 """Files of a study's folder that its parent run shows."""
 
 
@@ -38,6 +45,15 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """An image for MLflow's image view: its name there, the number of the image in its test set, the file."""
+
+    name: str
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
 class TrialView:
     """One trial of a study as the store has it now.
 
@@ -45,6 +61,7 @@ class TrialView:
         state: a key of STATES, or "untouched" where none of its units was ever started.
         units: (name, folder, status) of its stages in order; the name of the last, its scores, is empty.
         own: folders of the units that no other trial of the study needs: what it waits for is not its work.
+        first_seed: its seed is the lowest of its arm; images are shown of that alone.
 
     """
 
@@ -54,6 +71,7 @@ class TrialView:
     message: str | None
     units: tuple[tuple[str, Path, Status | None], ...]
     own: frozenset[Path] = frozenset()
+    first_seed: bool = True
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -129,6 +147,9 @@ def trials(store: Store, plan: PlanRecord) -> list[TrialView]:
     for trial in plan.trials:
         for key in trial.stages:
             users.setdefault(key, set()).add(trial.key)
+    first = dict[str, int]()
+    for trial in plan.trials:
+        first[trial.arm] = min(first.get(trial.arm, trial.seed), trial.seed)
     views: dict[tuple[str, str], TrialView] = {}
     for trial in plan.trials:
         folder = store.trial(trial.key)
@@ -139,7 +160,10 @@ def trials(store: Store, plan: PlanRecord) -> list[TrialView]:
             held = (store.unseen_holder(place) for place in (*(stages[key][1] for key in trial.stages), folder))
             message = next(filter(None, held), None)
         alone = frozenset([folder, *(store.stage(key) for key in trial.stages if len(users[key]) == 1)])
-        view = TrialView(trial, values.get(trial.arm, {}), state, message, (*units, ("", folder, status)), alone)
+        view = TrialView(
+            trial, values.get(trial.arm, {}), state, message, (*units, ("", folder, status)), alone,
+            trial.seed == first[trial.arm],
+        )  # fmt: skip
         views.setdefault(view.identity, view)
     return list(views.values())
 
@@ -177,14 +201,10 @@ def history(view: TrialView) -> list[Point]:
 
 def scores(view: TrialView) -> Scores:
     """Return the means over images of every evaluation that the study wants and the store has."""
-    _, folder, status = view.units[-1]
-    means = Scores()
-    table = stored_rows(folder / "per_image.parquet") if status is not None else None
-    if status is None or table is None:
+    means, rows, status = Scores(), score_rows(view), view.units[-1][2]
+    if rows is None or status is None:
         return means
     metrics = names.scores(view.plan.wanted)
-    rows = table.to_pandas()
-    rows = rows[rows["evaluation"].isin([key for key in metrics if key in set(status.evaluations)])]
     for key, values in rows.groupby("evaluation", sort=False)["value"]:
         mean = float(values.mean())
         if math.isfinite(mean):
@@ -197,15 +217,54 @@ def scores(view: TrialView) -> Scores:
 
 
 def costs(view: TrialView) -> list[Point]:
-    """Return the costs of a scored trial's network as `cost/<name>`; latency and memory where they were measured."""
+    """Return the costs of a scored trial as `cost/<name>`; latency and memory of a pass where they were measured.
+
+    Seconds and the largest memory of a process are those of its training, shared stages included.
+    """
     _, folder, status = view.units[-1]
     if status is None or view.state != "done":
         return []
     counted, measured = read_json(folder / "scores.json") or {}, read_measurement(folder) or {}
+    stages = [read_json(stage / "stage.json") or {} for _, stage, _ in view.units[:-1]]
     values = {name: (counted.get("costs") or {}).get(name) for name in ("parameters", "macs", "activations")}
     values |= {name: measured.get(name) for name in ("latency_ms", "memory_mib")}
+    seconds = [value for record in stages if (value := (record.get("costs") or {}).get("seconds")) is not None]
+    values["training_seconds"] = sum(seconds) if seconds and len(seconds) == len(stages) else None
+    for name, field_name in (("training_memory_mib", "peak_rss_mib"), ("training_gpu_memory_mib", "peak_gpu_mib")):
+        values[name] = max((record[field_name] for record in stages if record.get(field_name)), default=None)
     time = milliseconds(status.finished or status.started)
     return [Point(f"cost/{name}", 0, float(value), time) for name, value in values.items() if value is not None]
+
+
+def score_rows(view: TrialView) -> pd.DataFrame | None:
+    """Return the per-image scores that the study wants of a trial; None as long as there are none."""
+    _, folder, status = view.units[-1]
+    table = stored_rows(folder / "per_image.parquet") if status is not None else None
+    if status is None or table is None:
+        return None
+    wanted = {e.key for e in view.plan.wanted} & set(status.evaluations)
+    rows: pd.DataFrame = table.to_pandas()
+    return rows[rows["evaluation"].isin(wanted)]
+
+
+def pictures(view: TrialView) -> list[Picture]:
+    """Return the SR images of a trial that is done, whole where they are kept, else its crops; of bicubic HR and LR, too.
+
+    Their names are those of test set and kernel, and each image has its own step: at one step all runs show the same image.
+    """
+    if view.state != "done":
+        return []
+    shown, folder = dict[tuple[str, int], Picture](), view.units[-1][1]
+    kinds = ("sr",) if view.plan.stages else ("sr", "hr", "lr")
+    for evaluation in view.plan.wanted:
+        whole, crops = folder / image_folder(evaluation), folder / sample_folder(evaluation)
+        place = whole if any(whole.glob("*_sr.png")) else crops
+        size = "" if place == whole else " crop"
+        for kind in kinds:
+            name = names.image(f"{kind.upper()}{size} {evaluation.dataset} {evaluation.kernel}")
+            for step, path in enumerate(sorted(place.glob(f"[!.]*_{kind}.png"))[:PICTURES]):
+                shown.setdefault((name, step), Picture(name, step, path))
+    return list(shown.values())
 
 
 def samples(view: TrialView) -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import math
 import time
@@ -13,10 +15,11 @@ from typing import Any
 from drnbench.config.settings import Settings
 from drnbench.errors import UsageError
 from drnbench.tracking import names
-from drnbench.tracking.reading import Point, contents
+from drnbench.tracking.reading import Picture, Point, contents
 
 METRICS_A_BATCH = 1000
 TAGS_A_BATCH = 100
+INPUTS_A_BATCH = 500
 MIRRORED = "drnbench.mirrored"
 SUPERSEDED = "superseded"
 BEGUN = "drnbench.begun"
@@ -114,15 +117,67 @@ class Run:
                     self.points[(point.name, point.step)] = point.value
         return len(points)
 
-    def attach(self, subject: str, files: list[Path], root: Path) -> None:
-        """Log files under their path relative to `root`, unless their contents equal those that were logged last."""
+    def attach(self, subject: str, files: list[Path], root: Path, into: str | None = None) -> None:
+        """Log files under their path relative to `root`, unless their contents equal those that were logged last.
+
+        Args:
+            subject: of the digest.
+            files: the files.
+            root: the folder that holds them.
+            into: a folder for all of them instead.
+
+        """
         digest = contents(files)
         if not files or self.mirrored.get(subject) == digest:
             return
         for path in files:
-            folder = path.parent.relative_to(root).as_posix()
+            folder = into or path.parent.relative_to(root).as_posix()
             self.client.log_artifact(self.id, str(path), None if folder == "." else folder)
         self.remember(**{subject: digest})
+
+    def show(self, pictures: list[Picture], time: int) -> None:
+        """Log images for the image view, unless their contents equal those that were logged last."""
+        from PIL import Image
+
+        digest = contents([picture.path for picture in pictures])
+        if not pictures or self.mirrored.get("images") == digest:
+            return
+        for picture in pictures:
+            with contextlib.suppress(FileNotFoundError), Image.open(picture.path) as image:
+                image.load()
+                self.client.log_image(self.id, image, key=picture.name, step=picture.step, timestamp=time)
+        self.remember(images=digest)
+
+    def tabulate(self, name: str, table: Mapping[str, Any]) -> None:
+        """Log a table artifact, which MLflow compares between runs, unless it equals the one that was logged last.
+
+        `log_table` would add its rows to those that are there.
+        """
+        text = json.dumps(table, ensure_ascii=False)
+        digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+        if not table["data"] or self.mirrored.get(name) == digest:
+            return
+        self.client.log_text(self.id, text, f"{name}.json")
+        self.describe({"mlflow.loggedArtifacts": json.dumps([{"path": f"{name}.json", "type": "table"}])})
+        self.remember(**{name: digest})
+
+    def use(self, datasets: list[tuple[str, str, str]]) -> None:
+        """Log image sets as inputs: name, fingerprint and purpose of each; unless they are those that were logged last."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        digest = hashlib.sha256(json.dumps(datasets).encode()).hexdigest()[:16]
+        if not datasets or self.mirrored.get("datasets") == digest:
+            return
+        inputs = [
+            DatasetInput(
+                Dataset(name[:500], fingerprint, "local", json.dumps({"uri": name})),
+                [InputTag("mlflow.data.context", purpose)],
+            )
+            for name, fingerprint, purpose in datasets
+        ]
+        for part in _parts(inputs, INPUTS_A_BATCH):
+            self.client.log_inputs(self.id, part)
+        self.remember(datasets=digest)
 
     def move(self, status: str, ended: int | None, *, again: bool = False) -> None:
         """Set the run's status.

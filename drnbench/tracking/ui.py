@@ -10,16 +10,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from drnbench.errors import UsageError
 from drnbench.results.locations import planned
 from drnbench.store import Store
-from drnbench.tracking import place, record
+from drnbench.tracking import place, record, study_view
 from drnbench.tracking.mirror import Mirror
 from drnbench.tracking.quiet import SILENCE, connect, settings
 
 TRAINING = "?workflowType=machine_learning"
 """Without it MLflow 3 opens among prompts and chats, where runs are called evaluations."""
+ANSWERS = 5
+"""Profiles and overrides of a study whose answers are linked."""
+VIEW = f"&viewStateShareKey={study_view.VIEW}&compareRunsMode=CHART"
+"""The view of the runs that the mirror has prepared: readable columns, PSNR against parameters, images by run."""
 
 
 def command(store: Store, uri: str, host: str, port: int) -> list[str]:
@@ -64,8 +69,10 @@ def serve(store: Store, uri: str | None = None, host: str = "127.0.0.1", port: i
     _check_port(host, port)
     base = f"http://{host}:{port}"
     print(f"MLflow UI: {base}/#/experiments{TRAINING}  (Ctrl-C ends it)", flush=True)
-    for study, number in experiments(store, uri):
-        print(f"  {study}: {base}/#/experiments/{number}/runs{TRAINING}" if number else f"  {study}", flush=True)
+    for study, number, answers in experiments(store, uri):
+        print(f"  {study}: {base}/#/experiments/{number}/runs{TRAINING}{VIEW}" if number else f"  {study}", flush=True)
+        for name, run in answers.items():
+            print(f"    answer of {name}: {base}/#/experiments/{number}/runs/{run}{TRAINING}", flush=True)
     # A session of its own: Ctrl-C must reach us alone, or server and workers each report it in their own way.
     server = subprocess.Popen(command(store, uri, host, port), env=environment(), start_new_session=True)
     try:
@@ -80,8 +87,10 @@ def serve(store: Store, uri: str | None = None, host: str = "127.0.0.1", port: i
     return 0
 
 
-def experiments(store: Store, uri: str) -> list[tuple[str, str | None]]:
-    """Return the store's studies with the ids of their experiments; None where a study was not mirrored.
+def experiments(store: Store, uri: str) -> list[tuple[str, str | None, dict[str, str]]]:
+    """Return the store's studies with the ids of their experiments and, by name, of the runs whose description is the answer.
+
+    The id of a study that was not mirrored is None.
 
     An experiment of a results folder that has moved is built again, so that its links lead to its files.
     """
@@ -89,7 +98,7 @@ def experiments(store: Store, uri: str) -> list[tuple[str, str | None]]:
     for location in planned(store):
         studies.setdefault(location.partition("/")[0], []).append(location)
     if record.database(uri) is None:
-        return [(study, None) for study in studies]
+        return [(study, None, {}) for study in studies]
     with settings(**SILENCE):
         client = connect(uri)
         for study, reports in studies.items():
@@ -103,7 +112,19 @@ def experiments(store: Store, uri: str) -> list[tuple[str, str | None]]:
                 for location in reports:
                     mirror.sync(location)
         mirrored = [client.get_experiment_by_name(study) for study in studies]
-    return [(name, stored.experiment_id if stored else None) for name, stored in zip(studies, mirrored, strict=True)]
+        return [
+            (name, stored.experiment_id if stored else None, _answers(client, stored))
+            for name, stored in zip(studies, mirrored, strict=True)
+        ]
+
+
+def _answers(client: Any, experiment: Any) -> dict[str, str]:
+    """Return the ids of the latest parent runs of an experiment by name."""
+    if experiment is None or experiment.lifecycle_stage == "deleted":
+        return {}
+    query = "tags.`drnbench.kind` = 'study'"
+    runs = client.search_runs([experiment.experiment_id], query, max_results=ANSWERS)
+    return {run.info.run_name: run.info.run_id for run in runs}
 
 
 @contextlib.contextmanager

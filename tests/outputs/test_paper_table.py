@@ -10,16 +10,20 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
+from rich.cells import cell_len
 
 from drnbench import Axis, Evaluate, Table, Tradeoff
 from drnbench.config.study import Study
 from drnbench.outputs import compose, report
 from drnbench.render.latex_text import escape
+from drnbench.render.markdown import terminal
 from drnbench.render.paper import CLASS
-from drnbench.render.table import CaptionedTable
-from drnbench.render.text import slug
+from drnbench.render.table import CaptionedTable, Column, Entry, Row
+from drnbench.render.text import plain, slug
 from drnbench.store import Store
 from tests.fake_store import fill, plan_of
 from tests.outputs.conftest import composed, rho_study
@@ -100,6 +104,35 @@ def test_the_caption_is_the_first_sentence_of_the_question_and_the_notes_have_th
     table = compose.tables(*composed(store))[0]
     assert table.caption == "Do unpaired images help?"
     assert table.notes.startswith("They come from another camera. Scores on photos-test")
+
+
+SOME = settings(deadline=None, max_examples=20)
+LETTERS = "abÅ中ρ_%$<"
+
+
+@SOME
+@given(
+    st.lists(st.text(LETTERS, max_size=70), min_size=1, max_size=3),
+    st.integers(1, 9),
+    st.lists(st.integers(1, 30), min_size=1, max_size=5),
+)
+def test_a_table_in_a_terminal_has_80_columns_and_no_word_on_two_lines(
+    labels: list[str], groups: int, digits: list[int]
+) -> None:
+    heads = [Column("arm", left=True), Column("seeds")]
+    heads += [Column(f"Δ {n}", f"set {g}") for g in range(groups) for n in range(len(digits))]
+    numbers = [Entry("1" * count, "[+0.1, +0.2]") for _ in range(groups) for count in digits]
+    rows = tuple(Row((Entry(label), Entry("3"), *numbers)) for label in labels)
+    text = terminal(CaptionedTable("wide", "A table.", tuple(heads), rows))
+    lines = text.splitlines()
+    assert max(map(cell_len, lines)) <= 80
+    words = {word for label in labels for word in plain(label).split()}
+    shown = {word for line in lines for word in line.split()}
+    assert all(
+        word in shown or any(part.endswith("…") and word.startswith(part[:-1]) for part in shown) for word in words
+    )
+    dropped = any(f"Δ {n}" not in text.partition("Without")[0] for n in range(len(digits)))
+    assert dropped == ("table_wide.md has all columns" in " ".join(lines))
 
 
 CLASSES = {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -8,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from drnbench.errors import DamageWarning, UsageError
+from drnbench.outputs import compose, report
 from drnbench.results.plan_record import read_plan
 from drnbench.store import read_json, write_json
 from drnbench.tracking import Mirror, reading, up_to_date
-from tests.tracking.stores import T0, StoredStudy, child, points, runs, status
+from tests.tracking.stores import KERNELS, T0, StoredStudy, child, points, runs, status
 
 POINTS = 4 * (2 * (4 + 2) + 4) + 4
 """Four trained trials with two histories of 4 losses and 2 validations and 4 scores each; bicubic with its scores."""
@@ -254,15 +256,64 @@ def test_artifacts_are_logged_and_only_again_when_they_change(stored: StoredStud
     client = MlflowClient(mirror.uri)
     parent, run = child(mirror.uri, "unpaired, tiny"), child(mirror.uri, "ρ=0, seed 0")
     listed = {item.path for item in client.list_artifacts(parent.info.run_id)}
-    assert listed == {"table_main.tex", "report.html", "figure_curve.png", "plan.json"}
+    assert listed == {"tables", "figures", "report.html", "plan.json", "per_image.json"}
     pictures = {item.path for item in client.list_artifacts(run.info.run_id, "samples/Set5/bicubic")}
     assert pictures == {f"samples/Set5/bicubic/baby_{what}.png" for what in ("lr", "sr", "hr")}
     logged = stored.store.root / "mlartifacts" / "unpaired" / parent.info.run_id / "artifacts"
-    before = {path.name: path.stat().st_mtime_ns for path in logged.iterdir()}
+    before = {path.name: path.stat().st_mtime_ns for path in logged.rglob("*.*")}
+    assert {"table_main.tex", "figure_curve.png"} <= set(before)
     stored.report(text="\\begin{tabular}{lr}")
     mirror.sync("unpaired")
-    changed = {path.name for path in logged.iterdir() if path.stat().st_mtime_ns != before[path.name]}
+    changed = {path.name for path in logged.rglob("*.*") if path.stat().st_mtime_ns != before[path.name]}
     assert changed == {"table_main.tex"}
+
+
+def test_the_parent_has_answer_table_best_arms_comparisons_and_datasets(
+    stored: StoredStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setattr(compose, "figures", lambda *_: [])
+    report.write(stored.store, "unpaired")
+    for crops in stored.store.root.glob("trials/*/samples/Set5/bicubic"):
+        crops.rename(crops.with_name("bicubic-crop64"))
+    mirror = Mirror(stored.store)
+    mirror.sync("unpaired")
+    assert mirror.sync("unpaired").points == 0
+    parent, run = child(mirror.uri, "unpaired, tiny"), child(mirror.uri, "ρ=0.5, seed 0")
+    note = parent.data.tags["mlflow.note.content"]
+    assert note.startswith("Do unpaired images help?")
+    assert "**Answer:**" in note
+    assert "| 0.5 |" in note
+    assert parent.data.metrics["best/psnr_y/Set5/bicubic"] == pytest.approx(30.75)
+    assert parent.data.tags["best/psnr_y/Set5/bicubic"] == "ρ=0.5"
+    assert parent.data.metrics["delta/psnr_y/Set5/bd:sigma_2.0/ρ_0.5"] == pytest.approx(0.2)
+    for inputs in (parent.inputs, run.inputs):
+        assert ("Set5", "evaluation") in {(i.dataset.name, i.tags[0].value) for i in inputs.dataset_inputs}
+        assert all(i.dataset.digest for i in inputs.dataset_inputs)
+    for tags in (parent.data.tags, run.data.tags):
+        assert tags["mlflow.source.name"] == "unpaired.py"
+        assert tags["mlflow.user"]
+    client = MlflowClient(mirror.uri)
+    table = json.loads(Path(client.download_artifacts(run.info.run_id, "per_image.json")).read_text(encoding="utf-8"))
+    assert table["columns"] == ["image", "dataset", "kernel", "psnr_y", "ssim_y"]
+    assert len(table["data"]) == 2 * len(KERNELS)
+    images = {item.path for item in client.list_artifacts(run.info.run_id, "images")}
+    assert len(images) == 2, "the image and its thumbnail"
+    assert any("SR crop Set5 bicubic+step+0+" in path for path in images)
+    assert run.data.tags["mlflow.loggedImages"]
+    assert not list(client.list_artifacts(child(mirror.uri, "ρ=0.5, seed 1").info.run_id, "images"))
+
+
+def test_a_perfect_image_is_inf_in_the_table_of_scores(stored: StoredStudy) -> None:
+    from mlflow import MlflowClient
+
+    stored.score(stored.trials[0], perfect=True)
+    mirror = Mirror(stored.store)
+    mirror.sync("unpaired")
+    run = child(mirror.uri, "ρ=0, seed 0")
+    path = MlflowClient(mirror.uri).download_artifacts(run.info.run_id, "per_image.json")
+    assert "inf" in [value for row in json.loads(Path(path).read_text(encoding="utf-8"))["data"] for value in row]
 
 
 def test_more_points_and_tags_than_one_call_may_carry(tmp_path: Path) -> None:

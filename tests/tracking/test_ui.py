@@ -100,6 +100,7 @@ def test_the_ui_lists_and_serves_artifacts(tmp_path: Path, port: int) -> None:
         output.seek(0)
         text = output.read()
     assert text.startswith(f"MLflow UI: {base}")
-    assert f"  unpaired: {base}/#/experiments/1/runs" in text
+    assert f"  unpaired: {base}/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=drnbench" in text
+    assert f"    answer of unpaired, tiny: {base}/#/experiments/1/runs/" in text
     assert "Traceback" not in text
     assert not list(folder.iterdir())
