@@ -13,7 +13,7 @@ import functools
 import importlib
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from importlib.metadata import Distribution, EntryPoints, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -21,7 +21,8 @@ from drnbench.errors import DrnbenchError, PlugInWarning, UsageError, nearest
 
 T = TypeVar("T")
 
-_groups: list[str] = []
+_registries: list[Registry[Any]] = []
+"""Those that other packages may add to."""
 
 
 class Registry(Generic[T]):
@@ -47,9 +48,9 @@ class Registry(Generic[T]):
         self.kind = kind
         self._entry = entry or _named
         self._home = tuple(home)
-        self._group = group
+        self.group = group
         if group is not None:
-            _groups.append(group)
+            _registries.append(self)
         self._entries: dict[str, T] = {}
         self._modules: dict[str, str] = {}
         self._loaded = False
@@ -75,7 +76,7 @@ class Registry(Generic[T]):
 
     def get(self, name: str) -> T:
         """Return the entry, or raise a `UsageError` that names the nearest one that is there."""
-        if self._group is None or not plug_ins(self._group):
+        if self.group is None or not plug_ins(self.group):
             # No plug-in can clash or be broken: a built-in is there without the others.
             for module in self._home:
                 if name in self._entries:
@@ -89,7 +90,7 @@ class Registry(Generic[T]):
 
     def plug_in(self, name: str) -> str | None:
         """Return the top-level package or module outside drnbench that registered a name; None where there is none."""
-        if self._group is None or not plug_ins(self._group):
+        if self.group is None or not plug_ins(self.group):
             return None
         self._load()
         package = self._modules.get(name, __package__).partition(".")[0]
@@ -97,7 +98,14 @@ class Registry(Generic[T]):
 
     def packages(self) -> set[str]:
         """Return the top-level packages whose entry points add to it."""
-        return {point.module.partition(".")[0] for point in plug_ins(self._group)} if self._group else set()
+        return {point.module.partition(".")[0] for point in plug_ins(self.group)} if self.group else set()
+
+    def withdraw(self, modules: Collection[str]) -> list[tuple[str, str]]:
+        """Remove what modules registered; return each name with its module."""
+        entries = [(name, module) for name, module in self._modules.items() if module in modules]
+        for name, _ in entries:
+            del self._entries[name], self._modules[name]
+        return entries
 
     def list(self) -> list[str]:
         """Return every name, sorted."""
@@ -114,16 +122,23 @@ class Registry(Generic[T]):
         self._loaded = True
         for module in self._home:
             importlib.import_module(module)
-        for point in plug_ins(self._group) if self._group else ():
+        for point in plug_ins(self.group) if self.group else ():
             try:
                 point.load()
             except Exception as error:  # noqa: BLE001 - a broken plug-in must stop nobody else
                 warnings.warn(
-                    f"plug-in {point.name!r} ({point.value}) for {self._group} cannot be loaded and is left out: "
+                    f"plug-in {point.name!r} ({point.value}) for {self.group} cannot be loaded and is left out: "
                     f"{type(error).__name__}: {error}",
                     PlugInWarning,
                     stacklevel=2,
                 )
+
+
+def withdraw(modules: Collection[str], kinds: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    """Remove what modules registered of some kinds; yield kind, name and module of each entry."""
+    for registry in _registries:
+        if registry.kind in kinds:
+            yield from ((registry.kind, name, module) for name, module in registry.withdraw(modules))
 
 
 @functools.cache
@@ -135,7 +150,7 @@ def plug_ins(group: str) -> EntryPoints:
 
 def distribution(package: str) -> Distribution | None:
     """Return the distribution whose entry points name a module of a top-level package; None where there is none."""
-    points = (point for group in _groups for point in plug_ins(group))
+    points = (point for registry in _registries for point in plug_ins(registry.group or ""))
     return next((p.dist for p in points if p.dist is not None and p.module.partition(".")[0] == package), None)
 
 

@@ -14,8 +14,12 @@ from pathlib import Path
 
 from drnbench.config.study import Study
 from drnbench.errors import DrnbenchError, UsageError, nearest, one_line
-from drnbench.registry import distribution
+from drnbench.registry import distribution, withdraw
 
+OF_WORKERS = frozenset({"model", "scheme", "kernel", "metric", "loss"})
+"""Kinds of registered entries that the processes which train and score look up."""
+RUN_NAME = "drnbench_study"
+"""`__name__` of a study file while it runs."""
 NAMED = 5
 """Up to so many files of a folder are named."""
 
@@ -42,16 +46,26 @@ def load(path: Path) -> tuple[Study, str, str, dict[Path, str | None]]:
         hint = nearest(path.name, (p.name for p in folder.glob("*.py")), NAMED)
         where = "" if path.parent == folder.resolve() else f" in {folder.resolve()}"
         raise UsageError(f"{path}: no such study file{where}: {hint}")
+    modules: dict[Path, str] = {path: RUN_NAME}
     try:
         digests = {path: file_digest(path)}  # before it runs
-        with _modules_beside(path.resolve().parent) as modules:
-            names = runpy.run_path(str(path), run_name="drnbench_study")
-        digests.update({module: file_digest(module) for module in modules})
+        with _modules_beside(path.resolve().parent, modules):
+            names = runpy.run_path(str(path), run_name=RUN_NAME)
+        digests.update({file: file_digest(file) for file in modules if file != path})
     except DrnbenchError as error:
         raise UsageError(f"{_line(path, error)}: {error}") from error
     except (Exception, SystemExit) as error:
         message = " ".join(str(error).split()) or "no message"
         raise UsageError(f"{_line(path, error)}: the study file raises {type(error).__name__}: {message}") from error
+    finally:
+        entries = list(withdraw(frozenset(modules.values()), OF_WORKERS))  # so that the next reading begins afresh
+    if entries:
+        kind, name, module = entries[0]
+        file = next(file for file, imported in modules.items() if imported == module)
+        raise UsageError(
+            f"{file} registers the {kind} {name!r}, which the processes that train and score would not know: put it into a "
+            "package with an entry point, as CONTRIBUTING.md shows, and install that (pip install -e)"
+        )
     study = names.get("study")
     if not isinstance(study, Study):
         value = "nothing of that name" if study is None else f"a {type(study).__name__}"
@@ -61,13 +75,12 @@ def load(path: Path) -> tuple[Study, str, str, dict[Path, str | None]]:
 
 
 @contextlib.contextmanager
-def _modules_beside(folder: Path) -> Iterator[list[Path]]:
+def _modules_beside(folder: Path, files: dict[Path, str]) -> Iterator[None]:
     """Import modules of a folder before all others, as `python FILE` does, and forget them afterwards.
 
-    Another study may have a module of the same name, and a changed module is to be read again. Yields a list, which has
-    the files of these modules afterwards.
+    Another study may have a module of the same name, and a changed module is to be read again. `files` has the names
+    of these modules by their files afterwards.
     """
-    files: list[Path] = []
     names = {entry.stem if entry.suffix == ".py" else entry.name for entry in folder.iterdir()}
     others = {
         name: module
@@ -81,7 +94,7 @@ def _modules_beside(folder: Path) -> Iterator[list[Path]]:
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
     try:
-        yield files
+        yield
     finally:
         sys.dont_write_bytecode = bytecode
         sys.path.remove(str(folder))
@@ -89,7 +102,7 @@ def _modules_beside(folder: Path) -> Iterator[list[Path]]:
             module = sys.modules.get(name)
             if name in others or (_is_inside(module, folder) and not _is_installed(name, module)):
                 sys.modules.pop(name, None)
-                files += [place for place in _places(module) if place.suffix == ".py"]
+                files.update({place: name for place in _places(module) if place.suffix == ".py"})
         sys.modules.update(others)
 
 

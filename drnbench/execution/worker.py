@@ -127,14 +127,14 @@ def run(
 
 
 def check_origin(unit: Unit, expected: Mapping[str, Any]) -> None:
-    """Refuse a unit where this process has other code than the coordinator.
+    """Refuse a unit where this process has other code than the coordinator, or other versions of packages that compute.
 
     Raises:
         ChangedError: what differs.
     """
     if reason := refusal(unit, expected):
         raise ChangedError(
-            f"the process of this unit on {socket.gethostname()} has {reason}: where it was edited meanwhile, run again; "
+            f"the process of this unit on {socket.gethostname()} has {reason}: where that changed meanwhile, run again; "
             "otherwise install the same on every node"
         )
 

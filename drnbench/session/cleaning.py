@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drnbench.config.keys import short
-from drnbench.errors import UsageError
+from drnbench.errors import FULL, UsageError
 from drnbench.render.terminal import columns, size
 from drnbench.results.inventory import CACHES, Holding, Inventory, sizes
 from drnbench.store import STALE_S, Store, processes
@@ -270,12 +270,11 @@ def _under_lease(store: Store, unit: Holding, work: _Work, files: Sequence[str] 
         return
     try:
         if files is not None:
-            status = store.status(unit.folder)
-            if status is not None and status.files.keys() & set(files):  # first: one that is listed is missed
-                status.files = {name: written for name, written in status.files.items() if name not in files}
-                store.write_status(unit.folder, status)
+            is_written = _unlist(store, unit, files)  # first: one that is listed is missed
             for name in files:
                 (unit.folder / name).unlink(missing_ok=True)
+            if not is_written:
+                _unlist(store, unit, files)
             work.freed += sum(unit.files[name] for name in files)
             return
         (unit.folder / "status.json").unlink(missing_ok=True)
@@ -286,6 +285,21 @@ def _under_lease(store: Store, unit: Holding, work: _Work, files: Sequence[str] 
         if files is None:
             with contextlib.suppress(OSError):  # a run came the moment the lease was given back: the folder is its own
                 unit.folder.rmdir()
+
+
+def _unlist(store: Store, unit: Holding, files: Sequence[str]) -> bool:
+    """Take files out of those that a unit's status lists; False where the disk is full."""
+    status = store.status(unit.folder)
+    if status is None or not status.files.keys() & set(files):
+        return True
+    status.files = {name: written for name, written in status.files.items() if name not in files}
+    try:
+        store.write_status(unit.folder, status)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        return False
+    return True
 
 
 def _empty(folder: Path, lease: Lease) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drnbench.config.keys import short
-from drnbench.errors import UsageError
+from drnbench.errors import UsageError, disk_full
 from drnbench.models import methods, models, on_demand
 from drnbench.results.inventory import resolve
 from drnbench.session.onnx_file import SIZES, check_packages, write_onnx
-from drnbench.store import Store, atomic, read_json
+from drnbench.store import Store, atomic, is_disk_full, read_json
 from drnbench.store.environment import version
 
 if TYPE_CHECKING:
@@ -154,7 +155,10 @@ def _write(out: Path, files: dict[str, Any]) -> None:
 
     for name, content in files.items():
         with atomic(out / name) as temporary:
-            torch.save(content, temporary)
+            # Not by its path: PyTorch reports a full disk in words of its own, and puts the temporary name into the file.
+            buffer = io.BytesIO()
+            torch.save(content, buffer)
+            temporary.write_bytes(buffer.getbuffer())
 
 
 @contextlib.contextmanager
@@ -162,6 +166,7 @@ def _refusing_unwritable(out: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:  # torch reports a folder it cannot write to as a RuntimeError
-        raise UsageError(
-            f"{out} cannot be written ({' '.join(str(error).split())[:120]}); choose another folder"
-        ) from error
+        if is_disk_full(error, out):
+            raise disk_full(out) from error
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
+        raise UsageError(f"{out} cannot be written ({reason}); choose another folder") from error

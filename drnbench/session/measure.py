@@ -65,6 +65,7 @@ def measure(store: Store, location: str, conditions: Conditions) -> Iterator[str
         A line for each network.
 
     """
+    store.prepare()  # before minutes of measuring
     users: dict[str, list[Path]] = {}
     networks: dict[str, tuple[Resolved, int]] = {}
     for key in dict.fromkeys(trial.key for arm in reading.read(store, location).arms for trial in arm.trials):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from drnbench.errors import UsageError, nearest, redacted
+from drnbench.errors import UsageError, disk_full, explain_environment, nearest, redacted
 from drnbench.results.locations import matching, planned
 from drnbench.session.listener import Listener
-from drnbench.store import Store
+from drnbench.store import Store, is_disk_full
 from drnbench.tracking import LiveMirror, Mirror, record, up_to_date
 from drnbench.tracking.mirror import SyncResult
 
@@ -64,7 +64,10 @@ def sync(store: Store, name: str, uri: str | None) -> SyncResult:
     try:
         return mirror.sync(name)
     except Exception as error:
-        reason = redacted(" ".join(str(error).split()))[:300]  # before it is cut: half a URI is not recognised
+        if is_disk_full(error, store.root):
+            raise disk_full(store.root) from error
+        reason = explain_environment(error) or " ".join(str(error).split())
+        reason = redacted(reason)[:300]  # before it is cut: half a URI is not recognised
         raise UsageError(
             f"{name}: MLflow at {record.public(mirror.uri)} cannot be reached or written: {reason}"
         ) from error

@@ -79,12 +79,24 @@ def _fresh_store(store: Store, key: str, keep: Path | None) -> Iterator[Store]:
     name = f".reproduce-{short(key)}.{uuid.uuid4().hex[:8]}.{os.getpid()}.tmp"
     fresh = Store(keep if keep is not None else store.root / name)
     try:
-        fresh.prepare()
+        _prepare(fresh, store, keep)
         yield fresh
     finally:
         shutil.rmtree(fresh.cache if keep is not None else fresh.root, ignore_errors=True)
         with contextlib.suppress(OSError):  # where nothing was made, nothing is left
             fresh.root.rmdir()
+
+
+def _prepare(fresh: Store, store: Store, keep: Path | None) -> None:
+    try:
+        fresh.prepare()
+    except UsageError as error:
+        if keep is not None:
+            raise
+        reason = getattr(error.__cause__, "strerror", None) or error
+        raise UsageError(
+            f"{store.root} cannot be written ({reason}), where what is made now lies meanwhile: give another place with --keep DIR"
+        ) from error
 
 
 def _device(store: Store, record: Recorded, device: str) -> list[str]:

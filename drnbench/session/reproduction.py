@@ -166,7 +166,9 @@ def check_data(record: Recorded, cache: Path) -> None:
         try:
             prints[source] = prints.get(source) or fingerprint(source, cache)
         except UsageError as error:
-            raise DataError(f"cannot be reproduced: the images of {source} are gone: {error}") from error
+            raise DataError(
+                f"cannot be reproduced: the images of {source} are gone or cannot be used: {error}"
+            ) from error
         if prints[source].digest != digest:
             raise DataError(f"cannot be reproduced: the images of {source} have changed since")
         return prints[source].images
@@ -177,7 +179,9 @@ def check_data(record: Recorded, cache: Path) -> None:
         try:
             same = precomputed_lr(hr, lr, scale, cache).digest == digest
         except UsageError as error:
-            raise DataError(f"cannot be reproduced: the LR images of {lr} are gone: {error}") from error
+            raise DataError(
+                f"cannot be reproduced: the LR images of {lr} are gone or cannot be used: {error}"
+            ) from error
         if not same:
             raise DataError(f"cannot be reproduced: the LR images of {lr} have changed since")
 

@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drnbench.errors import FULL
 from drnbench.store.integrity import ALTERED, Damaged, Fault, decode, encode, report, set_aside
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ LONGEST_NAME = 200
 """Bytes of a file's name that is made here, of the 255 that file systems allow."""
 MIN_FREE = 2**16
 """Bytes free on a disk below which any failure is taken for one of a full disk."""
+SQLITE_FULL = 13
+"""Code of an error of SQLite by which it has no room (`sqlite3.SQLITE_FULL`)."""
 ROWS = b"drnbench.rows"
 """Key of the number of rows in the metadata of a Parquet file: page checksums do not cover it."""
 INTEGERS = ("step", "scale")
@@ -70,8 +73,13 @@ def atomic(path: Path, folder: Path | None = None, *, durable: bool = True) -> I
         temporary.replace(path)
         if durable:
             sync([path.parent])
+    except OSError as error:
+        if error.filename is None or str(error.filename) == str(temporary):
+            error.filename = str(path)  # of this name the user knows
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk says so of a file that is not there, too
+            temporary.unlink(missing_ok=True)
 
 
 def sync(paths: Iterable[Path]) -> None:
@@ -250,7 +258,9 @@ def is_disk_full(error: BaseException, folder: Path) -> bool:
     """
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            return True
+        if getattr(cause, "sqlite_errorcode", None) == SQLITE_FULL:
             return True
         cause = cause.__cause__ or cause.__context__
     try:

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from drnbench.errors import FULL
 from drnbench.store import processes
 from drnbench.store.integrity import Damaged, Fault, decode, encode, report
 from drnbench.store.processes import identity, is_alive, is_visible_alive
@@ -118,8 +119,14 @@ def _claim(folder: Path) -> Lease | None:
         handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
         return None  # another process was faster
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        out.write(encode({**identity(), "since": time.time()}))
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(encode({**identity(), "since": time.time()}))
+    except OSError as error:
+        if error.errno not in FULL:
+            file.unlink(missing_ok=True)
+            raise
+        # `clean` makes room: an empty lease is one too, of a process without a name.
     if _last(folder) != last + 1:
         # The number was free again because a later one is taken: whoever has that one cleared the others away.
         file.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "30", "MLFLOW_HTTP_REQUEST_MAX_RETRIE
 FIRST_CALL = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "4", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 """For the first request, which asks for one row: a server that does not answer it soon is not there."""
 SILENCE = {
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what it logs as an error, with a traceback, it raises as well
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -44,7 +44,7 @@ def connect(uri: str) -> Any:
     # Creating a store migrates an empty database through dozens of versions, each with a line of its own.
     if os.environ.get("MLFLOW_LOGGING_LEVEL") == SILENCE["MLFLOW_LOGGING_LEVEL"]:
         for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     # Retries of a connection are reported once by our own warning, not three times by the library.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     return MlflowClient(tracking_uri=record.connection(uri))

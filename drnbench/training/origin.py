@@ -115,7 +115,16 @@ def refusal(unit: Unit, expected: Mapping[str, Any]) -> str | None:
         return "other numeric code of drnbench than the run began with"
     names = dict.fromkeys([*expected["plug_ins"], *current["plug_ins"]])
     differing = [name for name in names if current["plug_ins"].get(name) != expected["plug_ins"].get(name)]
-    return f"another plug-in {', '.join(differing)} than the run began with" if differing else None
+    if differing:
+        return f"another plug-in {', '.join(differing)} than the run began with"
+    # A package that the coordinator lacks has no version to compare: executors' workers may have more than it.
+    pairs = ((name, version_now, expected["packages"].get(name)) for name, version_now in current["packages"].items())
+    others = [
+        f"{name} {now or 'not installed'}, {before} in the run"
+        for name, now, before in pairs
+        if before and now != before
+    ]
+    return "; ".join(others) or None
 
 
 def changes(record: Mapping[str, Any] | None, unit: Unit) -> tuple[str, ...]:

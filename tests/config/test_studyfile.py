@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import EntryPoints, distributions
 from types import ModuleType
 
 import pytest
 
+from drnbench import registry
 from drnbench.config.studyfile import load
 from drnbench.errors import UsageError
 from drnbench.session.declared import declare
@@ -102,3 +104,48 @@ def test_a_program_cannot_either(tmp_path, name):
     with pytest.raises(UsageError, match="cannot be called"):
         declare(study, name=name)
     assert declare(study, name="a b, ρ=0.3").name == "a b, ρ=0.3"
+
+
+MODEL = """from drnbench.models import models
+
+STEPS = 3
+
+
+@models.register("net-beside-the-study", "an example")
+def net(scale: int) -> None: ...
+"""
+
+
+def test_a_model_that_only_the_study_registers_is_refused_before_any_work(tmp_path):
+    """The processes that train would not know it; said the same however often the file is read."""
+    path = write(tmp_path, MODEL)
+    for _ in range(2):
+        with pytest.raises(
+            UsageError, match=r"helper_of_the_study.py registers the model 'net-beside-the-study'.*pip install -e"
+        ):
+            load(path)
+    write(tmp_path)
+    path.write_text(MODEL + path.read_text().replace('"""Does it run?"""', ""))
+    with pytest.raises(UsageError, match=r"s.py registers the model"):
+        load(path)
+
+
+def test_a_plug_in_in_the_folder_of_the_study_is_registered_once_and_is_no_part_of_the_study(tmp_path, monkeypatch):
+    path = write(tmp_path, MODEL.replace("net-beside-the-study", "net-of-a-plug-in"), "plug_in_beside_the_study")
+    information = tmp_path / "plug_in_beside_the_study-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: plug_in_beside_the_study\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[drnbench.models]\nx = plug_in_beside_the_study\n")
+    registry.plug_ins.cache_clear()
+    monkeypatch.setattr(
+        registry,
+        "_installed",
+        lambda: EntryPoints(point for part in distributions(path=[str(tmp_path)]) for point in part.entry_points),
+    )
+    try:
+        digests = [load(path)[3] for _ in range(2)]
+    finally:
+        registry.plug_ins.cache_clear()
+        list(registry.withdraw({"plug_in_beside_the_study"}, {"model"}))
+        sys.modules.pop("plug_in_beside_the_study", None)
+    assert [set(files) for files in digests] == [{path}, {path}]

@@ -130,6 +130,22 @@ def test_a_folder_that_is_removed_meanwhile_is_made_again(tmp_path, monkeypatch)
     assert claim(tmp_path / "unit").held()
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_lease_on_a_full_disk_is_empty_and_held(tmp_path, monkeypatch, number):
+    """`clean`, which makes room, needs leases too."""
+
+    def full(content):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(leases, "encode", full)
+        lease = claim(tmp_path)
+    assert lease.held()
+    assert claim(tmp_path) is None
+    lease.release()
+    assert claim(tmp_path) is not None
+
+
 def test_a_lease_on_a_network_disk_that_was_removed_was_given_back(tmp_path, monkeypatch):
     other_host(tmp_path)
 

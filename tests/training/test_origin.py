@@ -6,8 +6,8 @@ from drnbench import Data, Evaluate, Stage, Trial
 from drnbench.execution.worker import run
 from drnbench.planning.keys import Keys
 from drnbench.store import Store
-from drnbench.store.environment import count_signatures
-from drnbench.training.origin import changes, continued, origin
+from drnbench.store.environment import count_signatures, public, version
+from drnbench.training.origin import changes, continued, origin, refusal
 
 SIZES = {"n_blocks": 1, "n_feats": 2}
 
@@ -103,9 +103,13 @@ def test_signatures_differ_by_the_versions_of_packages_that_both_name(unit):
     [
         ("code", "0" * 64, "other numeric code of drnbench"),
         ("plug_ins", {"outside": {"version": "1.0", "files": "a"}}, "another plug-in outside"),
+        ("packages", {"torch": "1.13.1"}, f"torch {public(version('torch'))}, 1.13.1 in the run"),
+        ("packages", {"torch": "1.13.1", "numpy": "1.0"}, f"numpy {version('numpy')}, 1.0 in the run"),
     ],
 )
-def test_a_process_with_other_code_than_the_coordinator_refuses_the_unit(unit, tmp_path, field, value, words):
+def test_a_process_with_other_code_or_packages_than_the_coordinator_refuses_the_unit(
+    unit, tmp_path, field, value, words
+):
     store = Store(tmp_path)
     folder = store.folder(unit)
     folder.mkdir(parents=True)
@@ -115,3 +119,14 @@ def test_a_process_with_other_code_than_the_coordinator_refuses_the_unit(unit, t
     assert words in status.message
     assert "\n" not in status.message
     assert not (folder / "stage.json").exists()
+
+
+def test_builds_of_one_version_and_packages_that_the_coordinator_lacks_are_no_reason_to_refuse(unit, monkeypatch):
+    expected = origin(unit)
+    assert refusal(unit, expected) is None
+    assert refusal(unit, {**expected, "packages": {"torch": public(version("torch")), "numpy": None}}) is None
+    monkeypatch.setattr("drnbench.training.origin.version", lambda name: f"{version(name)}+cu128")
+    try:
+        assert refusal(unit, expected) is None
+    finally:
+        monkeypatch.undo()
