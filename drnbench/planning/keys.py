@@ -191,7 +191,7 @@ class Keys:
             scheme = schemes.get(str(stage.scheme))
         check_stage(stage, scheme, method, scale, before.stage if before else None)
         # With every default filled in, so that a default written out is the same stage.
-        stage = stage.model_copy(update={"options": scheme.settings(**stage.options).model_dump()})
+        stage = stage.model_copy(update={"options": scheme.settings(**stage.options).content()})
         uses = scheme.uses(stage)
         data = self._training_data(stage.data, stage, scale, f"{stage.name}.data", paired=True)
         unpaired = None

@@ -7,7 +7,7 @@ weight is computed of images / 127.5: mean absolute error in half ranges. Only `
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, cast
 
 from numpy.typing import NDArray
 from pydantic import Field
@@ -71,11 +71,22 @@ class ImagePool:
 class AdversarialOptions(Options):
     """Settings of every adversarial scheme: the networks beside the model, and the pool."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"sigmoid", "init", "g_steps"})
     d_feats: int = Field(64, ge=1, description="channels of a discriminator's first layer")
     f_blocks: int = Field(6, ge=1, description="residual blocks of each network back to LR")
     f_feats: int = Field(64, ge=1, description="channels of each network back to LR")
     pool: int = Field(50, ge=0, description="images kept for each discriminator; 0: only the latest")
     tv: NonNegative = Field(0.0, description="weight of the smoothness of the SR image")
+    sigmoid: bool = Field(
+        False, description="sigmoid cross-entropy as the adversarial loss, in place of the scheme's own"
+    )
+    init: Literal["pytorch", "normal"] = Field(
+        "pytorch",
+        description="initial weights of all networks; normal: N(0, 0.02), biases 0, as CycleGAN's authors have it",
+    )
+    g_steps: int = Field(
+        1, ge=1, description="steps of the generators for one of the discriminators, on the same images"
+    )
 
 
 class DiscriminatorInput(NamedTuple):
@@ -126,6 +137,9 @@ class Adversarial(Scheme):
 
     def __init__(self, model: nn.Module, scale: int, stage: Stage) -> None:
         super().__init__(model, scale, stage)
+        if self.options.init == "normal":
+            for weights in (*model.parameters(), *self.extra.parameters()):
+                weights.data.normal_(0.0, 0.02) if weights.ndim > 1 else weights.data.zero_()
         self.pools = {domain: ImagePool(self.options.pool) for domain in ("hr", "lr")}
 
     def build_networks(self) -> dict[str, nn.Module]:
@@ -164,13 +178,14 @@ class Adversarial(Scheme):
 
     def step(self, batch: Batch, lr: float) -> dict[str, Tensor]:
         """One step of the generators and then of the discriminators, which get no gradient from the former."""
-        self.start_step(lr)
         self._freeze_discriminators(frozen=True)
-        losses, inputs = self.generate(batch)
-        losses["total"].backward()  # type: ignore[no-untyped-call]
-        for name, optimiser in self.optimisers.items():
-            if not name.startswith("d_"):
-                optimiser.step()
+        for _ in range(self.options.g_steps):
+            self.start_step(lr)
+            losses, inputs = self.generate(batch)
+            losses["total"].backward()  # type: ignore[no-untyped-call]
+            for name, optimiser in self.optimisers.items():
+                if not name.startswith("d_"):
+                    optimiser.step()
         self._freeze_discriminators(frozen=False)
         for domain, (real, fake) in inputs.items():
             pooled = self.pools[domain].exchange(fake.detach(), batch.chance(f"pool {domain}", (len(fake), 2)))
@@ -180,17 +195,25 @@ class Adversarial(Scheme):
     def train_discriminator(self, domain: str, images: DiscriminatorInput, batch: Batch) -> Tensor:  # noqa: ARG002
         """One step on the least-squares loss, half of which is for real images; returns the loss before it.
 
-        1/4 is chance level, 0 a perfect discriminator.
+        1/4 is chance level, 0 a perfect discriminator; of the sigmoid cross-entropy log 2 is chance level.
         """
+        from torch.nn.functional import softplus
+
         real, fake = self.judge(domain, images.real), self.judge(domain, images.fake)
-        loss = 0.5 * ((real - 1).square().mean() + fake.square().mean())
+        if self.options.sigmoid:
+            loss = 0.5 * (softplus(-real).mean() + softplus(fake).mean())
+        else:
+            loss = 0.5 * ((real - 1).square().mean() + fake.square().mean())
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimisers[f"d_{domain}"].step()
         return loss
 
     def generator_loss(self, domain: str, fake: Tensor) -> Tensor:
-        """Least-squares adversarial loss of a generator: 0 where its images are scored as real."""
-        return (self.judge(domain, fake) - 1).square().mean()
+        """Return the adversarial loss of a generator, least squares or cross-entropy: 0 where its images are scored as real."""
+        from torch.nn.functional import softplus
+
+        score = self.judge(domain, fake)
+        return softplus(-score).mean() if self.options.sigmoid else (score - 1).square().mean()
 
     def judge(self, domain: str, image: Tensor) -> Tensor:
         """Scores of the patches of an image in fp32: N x 1 x H x W."""

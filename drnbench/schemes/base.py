@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drnbench.config.overrides import validated
-from drnbench.config.trial import Frozen, Stage
+from drnbench.config.trial import Frozen, Scalar, Stage
 from drnbench.data.sampling import uniforms
 from drnbench.errors import UsageError
 from drnbench.models import Model
@@ -108,7 +108,19 @@ def l1_sum(a: Tensor, b: Tensor) -> Tensor:
 
 
 class Options(Frozen):
-    """Base class for the settings of a scheme beyond the fields of `Stage`."""
+    """Base class for the settings of a scheme beyond the fields of `Stage`.
+
+    Attributes:
+        later: settings that were added when results existed already: they enter a key only where they differ from their
+            defaults.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    def content(self) -> dict[str, Scalar]:
+        """Return the settings as they enter a key, defaults filled in."""
+        fields = type(self).model_fields
+        return {k: v for k, v in self.model_dump().items() if k not in self.later or v != fields[k].default}
 
 
 class Scheme(ABC):

@@ -66,12 +66,20 @@ class DualGAN(Adversarial):
         return losses, inputs
 
     def generator_loss(self, domain: str, fake: Tensor) -> Tensor:
-        """Wasserstein loss of a generator: minus the critic's mean score."""
+        """Wasserstein loss of a generator: minus the critic's mean score; or the cross-entropy."""
+        if self.options.sigmoid:
+            return super().generator_loss(domain, fake)
         return -self.judge(domain, fake).mean()
 
     def train_discriminator(self, domain: str, images: DiscriminatorInput, batch: Batch) -> Tensor:
-        """Make the critic's steps; returns its loss before the last: fake - real + penalty, usually negative."""
+        """Make the critic's steps; returns its loss before the last: fake - real + penalty, usually negative.
+
+        The cross-entropy has one step and no penalty.
+        """
         import torch
+
+        if self.options.sigmoid:
+            return super().train_discriminator(domain, images, batch)
 
         loss = torch.zeros(())
         optimiser = self.optimisers[f"d_{domain}"]

@@ -10,11 +10,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from drnbench import models
-from drnbench.config.trial import Data, Stage
+from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.data.sampling import uniforms
 from drnbench.degradations.resize import downsample
 from drnbench.errors import UsageError
 from drnbench.models import models as registry
+from drnbench.planning.keys import Keys
 from drnbench.schemes import schemes
 from drnbench.schemes.adversarial import DiscriminatorInput, ImagePool, total_variation
 from drnbench.schemes.base import Batch, Mix
@@ -329,3 +330,50 @@ def test_bf16_runs_and_stays_near_fp32(name):
     assert rough.dtype == torch.float32
     assert rough.item() == pytest.approx(exact.item(), rel=0.05)
     assert rough.item() != exact.item()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sigmoid_loss_is_binary_cross_entropy(name):
+    scheme = make_scheme(name, options={"sigmoid": True, "pool": 0})
+    batch = make_batch()
+    inputs = scheme.generate(batch)[1]
+    domain, images = next(iter(inputs.items()))
+    score, real = (scheme.judge(domain, image.detach()) for image in (images.fake, images.real))
+
+    def entropy(scores, target):
+        return F.binary_cross_entropy_with_logits(scores, torch.full_like(scores, target))
+
+    assert torch.allclose(scheme.generator_loss(domain, images.fake), entropy(score, 1.0))
+    trained = scheme.step(batch, 0.0)
+    assert torch.allclose(trained[f"d_{domain}"], 0.5 * (entropy(real, 1.0) + entropy(score, 0.0)), atol=1e-6)
+
+
+def test_two_generator_steps_are_two_on_the_same_images():
+    once, twice = (make_scheme("cyclegan", options={"g_steps": n, "pool": 0}) for n in (1, 2))
+    once.step(make_batch(), 1e-3)
+    first = copy.deepcopy(once.model.state_dict())
+    twice.step(make_batch(), 1e-3)
+    assert [int(s["step"]) for s in twice.optimisers["model"].state_dict()["state"].values()] == [2] * len(
+        list(twice.model.parameters())
+    )
+    assert {int(s["step"]) for s in twice.optimisers["d_hr"].state_dict()["state"].values()} == {1}
+    assert not all(torch.equal(a, b) for a, b in zip(first.values(), twice.model.state_dict().values(), strict=True))
+
+
+def test_normal_initialisation_is_that_of_the_authors():
+    scheme = make_scheme("cyclegan", options={"init": "normal", "d_feats": 32}, moved=False)
+    convolutions = [p for net in (scheme.model, scheme.extra) for p in net.parameters() if p.ndim > 1]
+    values = torch.cat([p.detach().flatten() for p in convolutions])
+    assert float(values.std()) == pytest.approx(0.02, rel=0.05)
+    assert not any(p.any() for net in (scheme.model, scheme.extra) for p in net.parameters() if p.ndim == 1)
+
+
+def test_options_that_came_later_are_in_a_key_where_they_are_set(tmp_path):
+    def key(**options):
+        trial = Trial(method="cyclegan", model={"n_blocks": 1, "n_feats": 4}, scale=2,
+                      stages=[make_stage("cyclegan", options=options)], evaluate=[Evaluate("photos/test")])  # fmt: skip
+        return Keys(tmp_path).stages(trial, "s")[0].key
+
+    plain = key()
+    assert key(sigmoid=False, init="pytorch", g_steps=1) == plain
+    assert len({plain, key(sigmoid=True), key(init="normal"), key(g_steps=2)}) == 4
