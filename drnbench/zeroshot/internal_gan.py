@@ -22,7 +22,6 @@ Optimisers = Mapping[str, torch.optim.Optimizer]
 
 FACTOR = 2
 """The generator halves; the kernel of a factor of 4 is that of two halvings by it."""
-SCALES = (2, 4)
 LAYERS = (7, 5, 3, 1, 1, 1)
 """Sides of the generator's filters."""
 SIDE = sum(LAYERS) - len(LAYERS) + 1
