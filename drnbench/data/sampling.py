@@ -39,24 +39,21 @@ def unpaired_count(step: int, rho: float, batch: int) -> int:
     return int((step + 1) * share // 1 - step * share // 1)
 
 
-def patches(
-    images: dict[int, Sequence[Image]], patch: int, draws: NDArray[np.float64], *, augment: bool
-) -> dict[int, NDArray[np.float32]]:
-    """Cut one aligned patch for each row of `draws` out of an image pyramid.
+def crops(images: dict[int, Sequence[Image]], patch: int, draws: NDArray[np.float64]) -> dict[int, NDArray[np.uint8]]:
+    """Cut one aligned patch for each row of `draws` out of an image pyramid, not turned.
 
     Args:
         images: factor (HR size over image size) -> images H/f x W/f x 3; factor 1 may be absent.
         patch: side in HR pixels, a multiple of every factor.
-        draws: n x 6 in [0, 1): image, row, column, horizontal flip, vertical flip, transposition.
-        augment: whether the last three are used (each with probability 1/2, shared by all factors).
+        draws: n x 6 in [0, 1): image, row, column, horizontal flip, vertical flip, transposition; the first three are used.
 
     Returns:
-        factor -> n x 3 x patch/f x patch/f, float32 in 0..255. Corners are multiples of the largest factor in HR pixels.
+        factor -> n x patch/f x patch/f x 3. Corners are multiples of the largest factor in HR pixels.
     """
     coarse = max(images)
     count = len(images[coarse])
-    out: dict[int, list[NDArray[np.float32]]] = {factor: [] for factor in images}
-    for image, row, column, flip_h, flip_v, transpose in draws:
+    cuts = {factor: np.empty((len(draws), patch // factor, patch // factor, 3), np.uint8) for factor in images}
+    for slot, (image, row, column, *_) in enumerate(draws):
         i = int(image * count)
         levels = {factor: stack[i] for factor, stack in images.items()}  # each once: it may be a file that is mapped
         height, width = levels[coarse].shape[:2]
@@ -64,16 +61,34 @@ def patches(
         top, left = int(row * (height - small + 1)), int(column * (width - small + 1))
         for factor, pixels in levels.items():
             k, side = coarse // factor, patch // factor
-            cut = pixels[top * k : top * k + side, left * k : left * k + side]
-            if augment:
-                cut = cut[:, ::-1] if flip_h < 0.5 else cut
-                cut = cut[::-1] if flip_v < 0.5 else cut
-                cut = cut.transpose(1, 0, 2) if transpose < 0.5 else cut
-            out[factor].append(cut.transpose(2, 0, 1).astype(np.float32))
-    return {
-        factor: np.stack(cuts) if cuts else np.zeros((0, 3, patch // factor, patch // factor), np.float32)
-        for factor, cuts in out.items()
-    }
+            cuts[factor][slot] = pixels[top * k : top * k + side, left * k : left * k + side]
+    return cuts
+
+
+def turns(draws: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return n x 3: whether a patch is flipped horizontally, vertically, then transposed; each with probability 1/2.
+
+    All factors of a patch share them.
+    """
+    return draws[:, 3:] < 0.5
+
+
+def patches(
+    images: dict[int, Sequence[Image]], patch: int, draws: NDArray[np.float64], *, augment: bool
+) -> dict[int, NDArray[np.float32]]:
+    """Return `crops`, turned by `turns` where `augment` is set, as n x 3 x patch/f x patch/f, float32 in 0..255."""
+
+    def turned(crop: Image, flip_h: bool, flip_v: bool, transpose: bool) -> Image:
+        crop = crop[:, ::-1] if flip_h else crop
+        crop = crop[::-1] if flip_v else crop
+        return crop.transpose(1, 0, 2) if transpose else crop
+
+    stacks = {}
+    for factor, cuts in crops(images, patch, draws).items():
+        stacks[factor] = np.empty((len(cuts), 3, *cuts.shape[1:3]), np.float32)
+        for slot, (crop, turn) in enumerate(zip(cuts, turns(draws).tolist(), strict=True)):
+            stacks[factor][slot] = (turned(crop, *turn) if augment else crop).transpose(2, 0, 1)
+    return stacks
 
 
 def pyramid_factors(scale: int) -> tuple[int, ...]:

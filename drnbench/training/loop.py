@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from drnbench.store.integrity import report, set_aside
 from drnbench.training.average import Average
 from drnbench.training.feed import Feed
 from drnbench.training.history import History
+from drnbench.training.losses import Losses
 from drnbench.training.schedule import learning_rate, validation_steps
 
 CHECKPOINT_S = float(os.environ.get("DRNBENCH_CHECKPOINT_S", "20"))
@@ -90,44 +91,60 @@ def train(
         return True
 
     feed = Feed(unit, store.cache, device)
+    with contextlib.closing(feed):
+        step = _steps(scheme, feed, average, history, _Course(unit, folder, emit, stop, checkpoint_s), step)
+    return step == stage.steps
+
+
+@dataclass(frozen=True)
+class _Course:
+    """Where a stage is kept, whom its progress goes to, and when it is left; as of `train`."""
+
+    unit: StageUnit
+    folder: Path
+    emit: Emit
+    stop: Stop
+    checkpoint_s: float
+
+
+def _steps(scheme: Scheme, feed: Feed, average: Average, history: History, course: _Course, step: int) -> int:
+    """Train from a step until the last, or until it is to stop; returns the step that was reached, which is saved."""
+    unit, stage, emit = course.unit, course.unit.stage, course.emit
     validate_at, log_every = validation_steps(stage), max(1, stage.steps // 100)
     saved = time.monotonic()
+    losses = Losses(history, stage, every=log_every if feed.device.type == "cuda" else 1)
     scheme.model.train()
     counter: FlopCounterMode | None = FlopCounterMode(display=False)
     while step < stage.steps:
         batch = feed.batch(step)  # the first call may make LR images, which is not counted
         # Counting sees every operation and changes none; it costs the first step some milliseconds.
         with counter or contextlib.nullcontext():
-            losses = {**scheme.step(batch, learning_rate(stage, step)), **scheme.gradient_norm}
+            values = {**scheme.step(batch, learning_rate(stage, step)), **scheme.gradient_norm}
         if counter is not None:
             emit({"macs": counter.get_total_flops() // 2 // stage.batch})
             counter = None
         step += 1
         average.update(step)
-        # One transfer for all losses: each would be a synchronisation with the GPU.
-        values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
-        if not all(math.isfinite(value) for value in values.values()):
-            losses_text = ", ".join(f"{name} {value:g}" for name, value in values.items())
-            raise DivergedError(
-                f"the loss is not finite at step {step} of {stage.steps} ({losses_text}); lower lr = {stage.lr:g} or lam"
-            )
-        history.add(values)
+        losses.add(step, values)
         if step % log_every == 0 or step == stage.steps:
+            losses.read()
             means = history.flush(step)
             history.put(step, "lr", learning_rate(stage, step - 1))
             emit({"step": step, "steps": stage.steps, "loss": means["total"]})
         if step in validate_at:
+            losses.read()
             for name, score in _validated(average.counted, feed, unit, step).items():
                 history.put(step, name, score)
                 emit({"step": step, "steps": stage.steps, name: score})
-        stopping = stop()
-        if step == stage.steps or stopping or time.monotonic() - saved >= checkpoint_s:
-            _save(folder, scheme, average, step, history)
+        stopping = course.stop()
+        if step == stage.steps or stopping or time.monotonic() - saved >= course.checkpoint_s:
+            losses.read()
+            _save(course.folder, scheme, average, step, history)
             saved = time.monotonic()
             emit({"saved": step})
             if stopping:
                 break
-    return step == stage.steps
+    return step
 
 
 def _stored(folder: Path) -> tuple[dict[str, Any], History] | None:
