@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self, get_args
 
 from drnbench.config.trial import Frozen, Trial
 from drnbench.config.units import EvaluateUnit
@@ -13,6 +13,7 @@ Cost = Literal["parameters", "macs", "step_macs", "seconds", "activations", "lat
 """A cost of an arm: parameters of the model; multiply-adds for a 96 x 96 LR image; multiply-adds of a step of its last
 stage (forward and backward, every network) by image; seconds of training in one process, over all its stages; numbers in the
 outputs of its convolutions for a 96 x 96 LR image; and, where `measure` was run, milliseconds an image and peak MiB."""
+COSTS: tuple[Cost, ...] = get_args(Cost)
 MEASURED: tuple[Cost, ...] = ("latency", "memory")
 """Costs that depend on the machine and on what else runs there: the verb `measure` alone records them."""
 

@@ -27,11 +27,13 @@ def draw(scores: Scores, results: Results, output: Curve) -> CaptionedFigure | N
     axis, s = scores.plan.axis(output.x), text.style(output.y)
     deltas = has_differences(results, scores, output.y)
     figure, axes = style.new_panels(len(shown), 2.3, extra=0.35)
+    # One scale for all panels: an arm that is off scale is so by one rule, and heights may be compared.
+    everything, bands = [p for panel in shown for p in panel.points], [b for panel in shown for b in panel.bands]
+    low, high, far = limits(everything, bands) if deltas else (0.0, 1.0, list[Point]())
     for ax, panel in zip(axes, shown, strict=True):
-        hidden: list[Point] = []
+        hidden = [point for point in panel.points if point in far]
         if deltas:
             _references(ax, panel, f"baseline, {scores.baseline_label}")
-            low, high, hidden = limits(panel.points, panel.bands)
         lines.draw(ax, panel.lines, axis, log=output.log, hidden=hidden)
         if deltas:
             ax.set_ylim(low, high)

@@ -102,6 +102,18 @@ def ceiling(values: list[float]) -> float:
     return max(kept, default=0.0) or 1.0
 
 
+def scale_end(shown: list[Panel]) -> float:
+    """Return the difference that has the full colour: `ceiling`, and no less than a typical half-width or the margin.
+
+    Differences that are smaller than what they are known to would otherwise fill the map with colour.
+    """
+    differences = [d for panel in shown for d in panel.differences]
+    halves = [(d.high - d.low) / 2 for d in differences if d.low is not None and d.high is not None]
+    margins = [result.margin for panel in shown for result in panel.results if result.margin]
+    floor = max([float(np.median(halves)) if halves else 0.0, *margins])
+    return max(ceiling([d.mean for d in differences]), floor)
+
+
 def draw(scores: Scores, results: Results, output: Heatmap) -> CaptionedFigure | None:
     """Return the maps side by side; None where nothing is compared yet."""
     shown = panels(scores, results, output)
@@ -114,7 +126,7 @@ def draw(scores: Scores, results: Results, output: Heatmap) -> CaptionedFigure |
     across = max(1, min(len(shown), int(room // (wide * CELL_IN + 0.15))))
     down = -(-len(shown) // across)
     cell = min(1.05, (room - 0.15 * across) / (wide * across))
-    s, top = text.style(output.metric), ceiling([d.mean for panel in shown for d in panel.differences])
+    s, top = text.style(output.metric), scale_end(shown)
     figure = style.new_figure(side + 0.8 + across * (wide * cell + 0.15), down * (high * 0.4 + 0.75))
     # seaborn draws the figure for each map: it is laid out when all are there.
     layout_engine = figure.get_layout_engine()
@@ -166,9 +178,27 @@ def _map(ax: Axes, panel: Panel, s: text.MetricStyle, top: float, width: float) 
             x, middle + 0.24, interval.replace(", ", ",\n") if broken else interval, ha="center", va="center",
             fontsize=size - 0.4, color=label.get_color(), linespacing=0.9,
         )  # fmt: skip
+    for row, column in np.argwhere(~missing):
+        cell = panel.cells[row][column]
+        if isinstance(cell, Result) and cell.difference is not None and _holds_zero(cell.difference):
+            _hatch(ax, row, column)
     for row, column in np.argwhere(missing):
         message = panel.cells[row][column] or "–"
         ax.text(column + 0.5, row + 0.5, message, ha="center", va="center", fontsize=size, color=GREY)
+
+
+def _holds_zero(difference: Difference) -> bool:
+    """Return True where the interval of a difference holds zero, or there is none."""
+    return difference.low is None or difference.high is None or difference.low <= 0 <= difference.high
+
+
+def _hatch(ax: Axes, row: int, column: int) -> None:
+    """Hatch the lower edge of a cell: its number stays readable."""
+    from matplotlib.patches import Rectangle
+
+    ax.add_patch(
+        Rectangle((column + 0.02, row + 0.86), 0.96, 0.1, fill=False, hatch="////////", edgecolor="0.45", linewidth=0)
+    )
 
 
 def _bar(figure: Figure, axes: list[Axes], shown: list[Panel], s: text.MetricStyle, top: float) -> None:
@@ -195,6 +225,8 @@ def _caption(scores: Scores, shown: list[Panel], s: text.MetricStyle, top: float
     ]
     if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in cells):
         parts.append(f"* better, † worse: Holm-adjusted {scores.limit} within all differences of a table.")
+    if any(_holds_zero(d) for d in differences):
+        parts.append("Hatched: the interval holds zero.")
     if any(abs(d.mean) > 1.001 * top for d in differences):
         parts.append(f"Colours saturate at {text.number(top, s.delta_decimals)}{s.unit}.")
     return " ".join(

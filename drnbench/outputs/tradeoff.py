@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from drnbench.config.outputs import Cost
+from drnbench.config.outputs import COSTS, Cost
 from drnbench.outputs import on_demand, outputs
 from drnbench.outputs.base import Output, StudyResults
 
@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 
 @outputs.register("tradeoff")
 class Tradeoff(Output):
-    """A figure: a metric against what it costs, one point an arm, with intervals."""
+    """A figure: a metric against what it costs, or one cost against another, one point an arm, with intervals."""
 
     summary = "figure: a metric against parameters, multiply-adds, activations, latency, memory or seconds of training"
 
     x: Cost = Field(description="cost on the horizontal, logarithmic")
-    y: str = Field("psnr_y", description="metric")
+    y: str = Field("psnr_y", description="metric, or a second cost")
+    size: Cost | None = Field(
+        None, description="cost that the areas of the points stand for, such as parameters; none: one size"
+    )
 
     def required_metrics(self) -> tuple[str, ...]:
         """See `OutputSpec`."""
-        return (self.y,)
+        return () if self.y in COSTS else (self.y,)
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""

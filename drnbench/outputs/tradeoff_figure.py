@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from drnbench.config.outputs import COSTS
 from drnbench.outputs import captions, failed_seeds
 from drnbench.render import label_placement, style, text
 from drnbench.render.style import COLOURS, COLUMN_IN, GREY, MARKERS, CaptionedFigure
-from drnbench.results.costs import Costs, description, scaled_unit
+from drnbench.results.costs import Costs, description, scaled_unit, three_digits
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.summary import Results
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 FAR = 4.0
 """An arm that makes the vertical axis this many times as long as the others need it is drawn as an arrow."""
+SIZE_PT, LEAST_PT, LARGEST_PT = 4.0, 2.5, 13.0
+"""Diameters of points: without areas, and the smallest and the largest with them."""
 PANELS = 6
 """Test sets that a page has room for."""
 # Grey is for lines that belong to no arm; pink and yellow are too light for text.
@@ -34,22 +37,26 @@ class Point:
     cost: float | None
     value: float
     half: float
+    area: float | None = None
 
 
 @dataclass(frozen=True)
 class _Mark:
-    """A point that has a cost, in the units of the panel, with its colour and marker."""
+    """A point that has a cost, in the units of the panel, with its colour, marker and size in points."""
 
     point: Point
     x: float
     colour: str
     marker: str
+    size: float
     off_scale: bool
 
 
 def points(scores: Scores, results: Results, costs: Costs, output: Tradeoff, condition: Condition) -> list[Point]:
     """Return the arms of one test set that have a score and, unless they are references, a cost."""
     arms = [arm for arm in scores.arms if condition in arm.conditions]
+    if output.y in COSTS:
+        return _cost_points(scores, costs, output, arms)
     made = []
     for arm in arms:
         result = results.get((arm.name, condition, output.y))
@@ -60,8 +67,36 @@ def points(scores: Scores, results: Results, costs: Costs, output: Tradeoff, con
             and not result.equals_hr
             and (cost is not None or arm.kind == "reference")
         ):
-            made.append(Point(arm, text.arm_label(scores, arm, arms), cost, result.mean, result.half_width or 0.0))
+            area = costs[arm.name].get(output.size) if output.size else None
+            label = text.arm_label(scores, arm, arms)
+            made.append(Point(arm, label, cost, result.mean, result.half_width or 0.0, area))
     return made
+
+
+def _cost_points(scores: Scores, costs: Costs, output: Tradeoff, arms: list[Arm]) -> list[Point]:
+    """Return the arms that have both costs, the vertical one in the unit of its axis."""
+    both = [(arm, costs[arm.name].get(output.x), costs[arm.name].get(output.y)) for arm in arms]
+    divisor = scaled_unit(output.y, [y for _, _, y in both if y])[1]
+    return [
+        Point(
+            arm,
+            text.arm_label(scores, arm, arms),
+            x,
+            y / divisor,
+            0.0,
+            costs[arm.name].get(output.size) if output.size else None,
+        )
+        for arm, x, y in both
+        if x and y
+    ]
+
+
+def _style(costs: Costs, output: Tradeoff) -> text.MetricStyle:
+    """Return how the vertical axis is written."""
+    if output.y not in COSTS:
+        return text.style(output.y)
+    label = scaled_unit(output.y, [value for cost in costs.values() if (value := cost.get(output.y))])[0]
+    return text.MetricStyle(label, "", 2, 3, higher_is_better=False)
 
 
 def off_scale(points: list[Point]) -> list[Point]:
@@ -87,17 +122,19 @@ def _span(points: list[Point]) -> float:
 def draw(scores: Scores, results: Results, costs: Costs, output: Tradeoff) -> CaptionedFigure | None:
     """Return a panel for each test set; None where no arm has both a score and a cost."""
     conditions = [c for c in scores.conditions if output.y in scores.metrics[c]]
+    if output.y in COSTS:
+        conditions = [scores.primary[0]]
     panels = {condition: points(scores, results, costs, output, condition) for condition in conditions}
     panels = {condition: arms for condition, arms in panels.items() if any(p.cost is not None for p in arms)}
     shown = dict(list(panels.items())[:PANELS])
     if not shown:
         return None
-    s = text.style(output.y)
+    s = _style(costs, output)
     label, divisor = scaled_unit(output.x, [p.cost for arms in shown.values() for p in arms if p.cost])
     figure, axes = style.new_panels(len(shown), 2.6, single=COLUMN_IN * 1.3)
     for ax, (condition, arms) in zip(axes, shown.items(), strict=True):
         _panel(ax, scores, arms, divisor, s)
-        ax.set_title(condition.label, loc="left")
+        ax.set_title("" if output.y in COSTS else condition.label, loc="left")
         ax.set_xlabel(label)
     style.label_rows(axes, f"{s.axis_label}\n{s.direction}")
     # Labels are placed in pixels, once everything else has its place.
@@ -111,11 +148,17 @@ def draw(scores: Scores, results: Results, costs: Costs, output: Tradeoff) -> Ca
 def _caption(
     scores: Scores, results: Results, costs: Costs, shown: dict[Condition, list[Point]], output: Tradeoff, left: int
 ) -> str:
-    metric = text.style(output.y).label
     parts = [
-        f"{metric} against cost, one point an arm: mean and {scores.confidence} t interval over the seeds' test-set means.",
+        f"{text.style(output.y).label} against cost, one point an arm: mean and {scores.confidence} t interval over the seeds' "
+        "test-set means."
+        if output.y not in COSTS
+        else f"{description(output.y, costs)} One point an arm.",
         description(output.x, costs),
     ]
+    if areas := [p.area for arms in shown.values() for p in arms if p.area]:
+        unit, divisor = scaled_unit(str(output.size), areas)
+        limits = " to ".join(dict.fromkeys(three_digits(value / divisor) for value in (min(areas), max(areas))))
+        parts.append(f"Areas of the points: {unit}, {limits}.")
     if scores.baseline:
         parts.append(f"Hollow: {scores.baseline_label}.")
     if any(p.cost is None for arms in shown.values() for p in arms):
@@ -124,18 +167,21 @@ def _caption(
         parts.append("Arrows: off scale.")
     if left:
         parts.append(f"{text.count(left, 'more test set')} not shown.")
-    means = [results[p.arm.name, condition, output.y] for condition, arms in shown.items() for p in arms]
+    cells = [(p.arm.name, condition, output.y) for condition, arms in shown.items() for p in arms]
+    means = [results[cell] for cell in cells if cell in results]
     parts += [*captions.different_seeds(means), *failed_seeds.sentences(scores), *captions.kernel_specs(shown)]
     return " ".join(parts)
 
 
 def _marks(points: list[Point], divisor: float) -> list[_Mark]:
     far = off_scale(points)
+    largest = max((p.area for p in points if p.area), default=0.0)
     marks = []
     for n, p in enumerate(p for p in points if p.cost is not None):
         again, colour = divmod(n, len(DARK))
         marker = MARKERS[again % len(MARKERS)]
-        marks.append(_Mark(p, (p.cost or 0.0) / divisor, DARK[colour], marker, p in far))
+        size = SIZE_PT if not largest else max(LEAST_PT, LARGEST_PT * ((p.area or 0.0) / largest) ** 0.5)
+        marks.append(_Mark(p, (p.cost or 0.0) / divisor, DARK[colour], marker if not largest else "o", size, p in far))
     return marks
 
 
@@ -150,11 +196,11 @@ def _panel(ax: Axes, scores: Scores, points: list[Point], divisor: float, s: tex
     edges = [edge for p in points if p not in far for edge in (p.value - p.half, p.value + p.half)]
     pad = 0.18 * (max(edges) - min(edges) or 1.0)
     ax.set_ylim(min(edges) - pad * (1.5 if far else 1), max(edges) + pad)
-    for mark in (m for m in marks if not m.off_scale):
+    for mark in sorted((m for m in marks if not m.off_scale), key=lambda mark: -mark.size):  # small ones stay in sight
         p = mark.point
         ax.errorbar(
             mark.x, p.value, yerr=p.half or None, color=mark.colour, capsize=2.0, elinewidth=0.9, marker=mark.marker,
-            linestyle="none", markerfacecolor="white" if scores.is_baseline(p.arm) else mark.colour,
+            linestyle="none", markerfacecolor="white" if scores.is_baseline(p.arm) else mark.colour, markersize=mark.size,
         )  # fmt: skip
     for p in (p for p in points if p.cost is None):
         _reference(ax, p, s, seen=p not in far)
@@ -189,5 +235,6 @@ def _label(ax: Axes, points: list[Point], divisor: float, s: text.MetricStyle) -
             label += f": {text.number(p.value, s.decimals)}{s.unit}"
         else:
             obstacles.append([(mark.x, p.value - p.half), (mark.x, p.value + p.half)])
-        labels.append(label_placement.Label(mark.x, y, label, mark.colour))
+        radius = max(3.0, mark.size / 2) if not mark.off_scale else 3.0
+        labels.append(label_placement.Label(mark.x, y, label, mark.colour, radius))
     label_placement.write(ax, labels, obstacles)

@@ -1,10 +1,11 @@
-"""Figure: training curves of every stage, one light line a seed, the mean of the seeds bold.
+"""Figure: training curves of every stage, the mean of the seeds with a band from the lowest to the highest.
 
-Of more arms than there are colours, a few are shown so, and the others as the grey lines of their means.
+More arms than eyes can tell apart have a small panel each, with the others as grey lines behind.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,10 @@ from drnbench.outputs import outputs
 from drnbench.outputs.arm_selection import representative
 from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import style, text
-from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, STYLES, CaptionedFigure
+from drnbench.render.style import COLOURS, COLUMN_IN, GREY, PAGE_IN, CaptionedFigure
 from drnbench.results import labels
 from drnbench.results.histories import SHARED
-from drnbench.results.scores import Scores
+from drnbench.results.scores import Arm, Scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 VALIDATION = "val_"
 PART = "primary/"
 RATE = "lr"
+TOGETHER, MULTIPLES = 8, 24
+"""Arms that share panels, and panels of one arm each that a page has room for."""
+WIDEST = 30
+"""Characters of a line above such a panel."""
 
 
 def draw(scores: Scores, frame: pd.DataFrame | None) -> CaptionedFigure | None:
@@ -35,18 +40,46 @@ def draw(scores: Scores, frame: pd.DataFrame | None) -> CaptionedFigure | None:
     recorded = set(frame["stage"])
     stages = [name for name in dict.fromkeys(stage.name for stage in scores.plan.stages.values()) if name in recorded]
     trained = [arm for arm in scores.arms if not arm.seedless]
-    # Of more arms than styles, a few have a colour.
-    coloured = [arm for arm in representative(scores) if not arm.seedless] if len(trained) > STYLES else trained
+    if len(set(frame["arm"]) - {SHARED}) > TOGETHER:
+        return _small_multiples(scores, frame, stages, trained)
+    coloured = trained
     styles: dict[str, Any] = {SHARED: {"color": GREY, "linestyle": "-"}, **style.palette(coloured)}
-    # Many arms ask for a wide legend.
-    width = COLUMN_IN if len(stages) == 1 and len(coloured) <= 8 else PAGE_IN
-    figure = style.new_figure(width, 1.6 * len(names) + 0.6)
+    figure = style.new_figure(COLUMN_IN if len(stages) == 1 else PAGE_IN, 1.6 * len(names) + 0.6)
     grid = figure.subplots(len(names), len(stages), squeeze=False)
     _panels(grid, frame, names, stages, styles)
     entries = style.legend_entries(grid.flat)
     short = {arm.name: text.arm_label(scores, arm, trained) for arm in trained}
     style.legend(figure, {short.get(name, name): entries[name] for name in styles if name in entries})
-    return CaptionedFigure("figure_training", _caption(scores, len(coloured), len(trained)), figure)
+    return CaptionedFigure("figure_training", _caption(scores), figure, _csv(frame[frame["name"].isin(names)]))
+
+
+def _small_multiples(scores: Scores, frame: pd.DataFrame, stages: list[str], trained: list[Arm]) -> CaptionedFigure:
+    """Return a panel an arm of the curve that says most: validation, or the loss where there is none, in its last stage."""
+    names = curve_names(frame)
+    kernel = scores.members(scores.primary[0])[0].kernel
+    validations = sorted((v for v in names if v.startswith(VALIDATION)), key=lambda v: not v.endswith(f"/{kernel}"))
+    metric = validations[0].partition("/")[0] if validations else ""
+    preferred = [v for v in validations if v.partition("/")[0] == metric] or names[:1]
+    # An arm may be validated under its own kernel alone.
+    last = frame[frame["name"].isin(preferred) & (frame["arm"] != SHARED)]
+    for column, order in (("name", preferred), ("stage", stages[::-1])):
+        rank = last[column].map({value: n for n, value in enumerate(order)})
+        last = last[rank == rank.groupby(last["arm"]).transform("min")]
+    recorded = [arm for arm in trained if arm.name in set(last["arm"])]
+    shown = recorded if len(recorded) <= MULTIPLES else [arm for arm in representative(scores) if arm in recorded]
+    columns = min(4, len(shown))
+    figure = style.new_figure(PAGE_IN, 1.15 * -(-len(shown) // columns) + 0.3)
+    axes = [*figure.subplots(-(-len(shown) // columns), columns, squeeze=False, sharex=True, sharey=True).flat]
+    for ax, arm in zip(axes, shown, strict=False):
+        _panel(ax, last, {arm.name: {"color": COLOURS[0], "linestyle": "-"}}, log=not validations)
+        title = style.legible(text.arm_label(scores, arm, trained))
+        ax.set_title("\n".join(textwrap.wrap(title, WIDEST)), loc="left", fontsize=6.5)
+    for ax in axes[len(shown) :]:
+        ax.remove()
+    figure.supxlabel("step", fontsize=8)
+    used = [name for name in preferred if name in set(last["name"])]
+    figure.supylabel(curve_label(used[0] if len(used) == 1 else metric or used[0]), fontsize=8)
+    return CaptionedFigure("figure_training", _caption(scores, len(shown), len(recorded)), figure, _csv(last))
 
 
 def _panels(
@@ -70,10 +103,21 @@ def _panels(
         ax.set_xlabel("step")
 
 
-def _caption(scores: Scores, coloured: int, trained: int) -> str:
-    parts = ["Training curves of each stage. Light: one seed; bold: mean of the seeds."]
-    if trained > coloured:
-        parts.append(f"{coloured} of {trained} arms in colour; grey: the mean of the seeds of every other arm.")
+def _csv(frame: pd.DataFrame) -> str:
+    """Return mean, lowest and highest seed of each arm, stage, curve and step."""
+    by = ["arm", "stage", "name", "step"]
+    rows = frame.groupby(by, sort=False)["value"].agg(["mean", "min", "max", "size"]).rename(columns={"size": "seeds"})
+    return rows.reset_index().to_csv(index=False, lineterminator="\n")
+
+
+def _caption(scores: Scores, panels: int = 0, trained: int = 0) -> str:
+    parts = ["Training curves of each stage: the mean of the seeds, and a band from the lowest seed to the highest."]
+    if panels:
+        shown = f", {panels} of {trained} arms" if panels < trained else ""
+        parts = [
+            f"Training curves of the last stage, a panel an arm{shown}: the mean of the seeds and a band over them."
+        ]
+        parts.append("Grey: the means of all other arms.")
     if text.reduces_pairs(scores):
         parts.append("Losses of different ρ are sums of different terms.")
     return " ".join(parts)
@@ -112,18 +156,15 @@ def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], *, log: bool) -
 
 
 def _seeds_and_mean(ax: Axes, arm: str, curves: pd.DataFrame, look: dict[str, Any]) -> None:
-    """Draw a light line for each seed of an arm and a bold one for their mean."""
-    from matplotlib.collections import LineCollection
-
+    """Draw the mean of an arm's seeds, and a band from the lowest seed to the highest."""
     marker = "." if curves["step"].nunique() <= 3 else None
-    seeds = [rows[["step", "value"]].to_numpy() for _, rows in curves.sort_values("step").groupby("key", sort=False)]
-    mean, width = curves.groupby("step")["value"].agg(["mean", "size"]), 1.2
-    if len(seeds) > 1:
-        # One object for all seeds: hundreds of lines take seconds.
-        light = {"colors": look["color"], "linestyles": look["linestyle"]}
-        ax.add_collection(LineCollection(seeds, alpha=0.35, linewidths=0.7, **light))
+    seeds = curves["key"].nunique()
+    mean, width = curves.groupby("step")["value"].agg(["mean", "size", "min", "max"]), 1.2
+    if seeds > 1:
         # Where a seed still trains, the mean of the others would jump.
-        mean, width = mean[mean["size"] == len(seeds)], 1.3
+        mean, width = mean[mean["size"] == seeds], 1.3
+        low, high = mean["min"].to_numpy(), mean["max"].to_numpy()
+        ax.fill_between(mean.index.to_numpy(), low, high, color=look["color"], alpha=0.18, linewidth=0)
     ax.plot(mean.index, mean["mean"].to_numpy(), linewidth=width, marker=marker, label=arm, **look)
 
 

@@ -26,12 +26,13 @@ STEPS = 8
 
 @dataclass(frozen=True)
 class Label:
-    """Text for a point in data coordinates."""
+    """Text for a point in data coordinates; `radius`: of the point, in points of 1/72 inch."""
 
     x: float
     y: float
     text: str
     colour: Any
+    radius: float = 3.0
 
 
 def write(ax: Axes, labels: Sequence[Label], obstacles: Sequence[Sequence[tuple[float, float]]] = ()) -> None:
@@ -47,14 +48,14 @@ def write(ax: Axes, labels: Sequence[Label], obstacles: Sequence[Sequence[tuple[
     scale = ax.figure.get_dpi() / 72
     frame = np.array(ax.get_window_extent().extents)
     points = [_pixels(ax, [(label.x, label.y)])[0] for label in labels]
-    taken = [_around(point, point, 3 * scale) for point in points]
+    taken = [_around(point, point, label.radius * scale) for label, point in zip(labels, points, strict=True)]
     taken += [np.array(text.get_window_extent().extents) for text in ax.texts]
     for places in obstacles:
         ends = _pixels(ax, places)
         taken += [_around(a, b, 1.5 * scale) for a, b in pairwise(ends if len(ends) > 1 else [*ends, *ends])]
     for n in sorted(range(len(labels)), key=lambda n: (-points[n][1], points[n][0])):
         width, height = _size(ax, labels[n].text)
-        offsets = _offsets(width, height, 6 * scale)
+        offsets = _offsets(width, height, (3 + labels[n].radius) * scale)
         boxes = np.tile(points[n] + offsets, 2) + np.array([0, -height / 2, width, height / 2])
         outside = np.maximum(0, frame[:2] - boxes[:, :2]) + np.maximum(0, boxes[:, 2:] - frame[2:])
         penalty = _overlaps(boxes, np.array(taken)).sum(1) + height * (50 * outside.sum(1) + 0.5 * abs(offsets[:, 1]))

@@ -39,13 +39,11 @@ BETTER, WORSE = COLOURS[0], COLOURS[3]
 """Colours of differences that are tested, dark and light in gray."""
 MARKERS = "osD^vP*X"
 LINES = ("-", "--", ":", "-.")
-STYLES = 9 * len(LINES)
-"""Arms that `palette` keeps apart."""
 STYLE: dict[str, Any] = {
     "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
     "legend.fontsize": 7, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6,
     "xtick.major.width": 0.6, "ytick.major.width": 0.6, "lines.linewidth": 1.2, "lines.markersize": 4,
-    "legend.frameon": False, "axes.unicode_minus": True, "font.family": "DejaVu Sans",
+    "legend.frameon": False, "axes.unicode_minus": True, "hatch.linewidth": 0.5, "font.family": "DejaVu Sans",
     # TrueType: publishers refuse the Type 3 fonts that matplotlib embeds by default.
     "pdf.fonttype": 42, "ps.fonttype": 42,
 }  # fmt: skip
@@ -151,7 +149,7 @@ def new_image_grid(
 
 
 def picture(ax: Axes, pixels: NDArray[Any], *, framed: bool = False, **options: Any) -> AxesImage:
-    """Draw pixels over the whole of a cell, its centre at (0, 0) and its sides 1 long.
+    """Draw pixels over the whole of a cell, its centre at (0, 0) and its sides 1 long; PDF files hold them as they are.
 
     Args:
         ax: the cell.
@@ -162,7 +160,7 @@ def picture(ax: Axes, pixels: NDArray[Any], *, framed: bool = False, **options: 
     """
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=framed, color="0.7", linewidth=0.4)
-    return ax.imshow(pixels, interpolation="nearest", extent=(-0.5, 0.5, -0.5, 0.5), **options)
+    return ax.imshow(pixels, interpolation="none", extent=(-0.5, 0.5, -0.5, 0.5), **options)
 
 
 def no_picture(ax: Axes, reason: str) -> None:
@@ -227,11 +225,46 @@ def legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
     figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)
 
 
+def ordinal(count: int) -> list[str]:
+    """Return colours from dark to light for values in an order, also in gray: viridis without its yellow, unreadable on white."""
+    import matplotlib as mpl
+
+    return [mpl.colors.to_hex(mpl.colormaps["viridis"](0.82 * n / max(1, count - 1))) for n in range(count)]
+
+
 def palette(arms: Iterable[Arm]) -> dict[str, Any]:
-    """Return the colour and line style of each trained arm; styles change where the colours begin again."""
+    """Return the colour and line style of each trained arm.
+
+    Arms along one axis of numbers have colours in its order, all others those that differ most; styles change where these
+    begin again.
+    """
+    trained = [arm for arm in arms if not arm.seedless]
+    ordered = _along_numbers(trained)
     colours = [c for n, c in enumerate(COLOURS) if n != 7]  # grey is for lines that belong to no arm
-    trained = [arm.name for arm in arms if not arm.seedless]
-    return {name: {"color": colours[n % 9], "linestyle": LINES[n // 9 % len(LINES)]} for n, name in enumerate(trained)}
+    others = [arm.name for arm in trained if arm.name not in ordered]
+    if ordered:
+        colours = [COLOURS[n] for n in (3, 4, 1, 5, 6)]
+    looks = {
+        name: {"color": colour, "linestyle": "-"} for name, colour in zip(ordered, ordinal(len(ordered)), strict=True)
+    }
+    for n, name in enumerate(others):
+        again, place = divmod(n, len(colours))
+        looks[name] = {"color": colours[place], "linestyle": LINES[(again + bool(ordered)) % len(LINES)]}
+    return {arm.name: looks[arm.name] for arm in trained}
+
+
+def _along_numbers(arms: Sequence[Arm]) -> list[str]:
+    """Return the arms of the grid by the values of the one axis along which they differ, if these are three numbers or more."""
+    grid = [arm for arm in arms if arm.kind == "grid"]
+    varied = [
+        path for path in (grid[0].values if grid else ()) if len({repr(arm.values.get(path)) for arm in grid}) > 1
+    ]
+    if len(varied) != 1 or not 3 <= len(grid) <= 9:
+        return []
+    values = {arm.name: arm.values[varied[0]] for arm in grid}
+    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in values.values()):
+        return []
+    return sorted(values, key=lambda name: float(values[name]))
 
 
 def legible(words: str) -> str:

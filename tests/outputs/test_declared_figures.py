@@ -224,3 +224,36 @@ def test_real_frames_have_no_hr_and_their_own_score(store: Store) -> None:
     assert "in LR-PSNR" in headline
     assert "undertrained" not in headline
     assert results["ρ=0", condition, "lr_psnr"].n_images == 5
+
+
+def test_cells_whose_interval_holds_zero_are_hatched_and_colours_have_a_floor(store: Store) -> None:
+    fill(store, plan_of(dual_study(outputs=[Heatmap(x="kernel", y="network")]), "dual"), dual_effect)
+    scores, results = read(store, "dual")
+    wanted = output(scores, "heatmap")
+    panels = heatmap_figure.panels(scores, results, wanted)
+    differences = [d for panel in panels for d in panel.differences]
+    drawn = heatmap_figure.draw(scores, results, wanted)
+    assert drawn is not None
+    hatched = [patch for ax in drawn.figure.axes for patch in ax.patches if patch.get_hatch()]
+    zero = [d for d in differences if d.low is None or d.low <= 0 <= (d.high or 0)]
+    assert len(hatched) == len(zero) > 0
+    halves = [(d.high - d.low) / 2 for d in differences if d.low is not None and d.high is not None]
+    assert heatmap_figure.scale_end(panels) >= np.median(halves)
+
+
+def test_areas_of_a_trade_off_stand_for_a_cost_and_both_axes_may_be_costs(store: Store) -> None:
+    outputs = [Tradeoff(x="macs", size="parameters"), Tradeoff(x="parameters", y="macs")]
+    fill(store, plan_of(dual_study(outputs=outputs), "dual"), dual_effect, costs=True)
+    scores, results = read(store, "dual")
+    costs = read_costs(scores, store)
+    bubbles, plain = (tradeoff_figure.draw(scores, results, costs, wanted) for wanted in outputs)
+    assert bubbles is not None
+    assert plain is not None
+    assert "Areas of the points: Params" in bubbles.caption
+    sizes = {line.get_markersize() for ax in bubbles.figure.axes for line in ax.lines if line.get_marker() == "o"}
+    assert len(sizes) > 1
+    points = tradeoff_figure.points(scores, results, costs, outputs[1], scores.primary[0])
+    assert all(p.cost == costs[p.arm.name].parameters for p in points)
+    values = [costs[p.arm.name].macs for p in points]
+    assert len({round(p.value / value * 1e12) for p, value in zip(points, values, strict=True) if value}) == 1
+    assert plain.name == "figure_macs_against_parameters"

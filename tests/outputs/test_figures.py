@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import itertools
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from PIL import Image
 
 from drnbench import Curve, Heatmap
 from drnbench.config.study import Axis
-from drnbench.outputs import compose, report
+from drnbench.outputs import compose, curve_figure, report, training
 from drnbench.outputs.curve_panels import limits
 from drnbench.render import label_placement, style, x_axis
 from drnbench.render.label_placement import Label
 from drnbench.render.lines import Point
 from drnbench.results import reading
+from drnbench.results.histories import read_histories
 from drnbench.results.plan_record import AxisRecord
 from drnbench.store import Store
 from tests.fake_store import fill, plan_of
@@ -122,3 +124,37 @@ def test_a_heat_map_is_drawn_by_seaborn(store: Store, monkeypatch: pytest.Monkey
     means = [r.difference.mean for r in results.results.values() if r.difference and r.metric == "psnr_y"]
     grid = [value for value in values.ravel() if not np.isnan(value)]
     assert sorted(grid) == pytest.approx(sorted(means))
+
+
+def test_all_panels_of_a_curve_have_one_scale(filled: Store) -> None:
+    scores = reading.read(filled, "unpaired")
+    results = compose.results_of(scores, filled).results
+    drawn = curve_figure.draw(scores, results, Curve(x="adapt.rho"))
+    assert drawn is not None
+    assert len({ax.get_ylim() for ax in drawn.figure.axes}) == 1
+    arrows = [[line for line in ax.lines if line.get_marker() == "v"] for ax in drawn.figure.axes]
+    assert [len(lines) for lines in arrows] == [1, 1]  # ρ = 1 collapses on both kernels
+
+
+def test_arms_along_numbers_have_colours_in_their_order(filled: Store) -> None:
+    looks = style.palette(reading.read(filled, "unpaired").arms)
+    rho = [looks[name]["color"] for name in ("ρ=0", "ρ=0.1", "ρ=0.3", "ρ=1")]
+    assert rho == style.ordinal(4)
+    luminance = [sum(w * int(c[i : i + 2], 16) for w, i in ((0.3, 1), (0.6, 3), (0.1, 5))) for c in rho]
+    assert luminance == sorted(luminance)
+    assert looks["true pairs"]["color"] not in rho
+
+
+def test_many_arms_have_a_panel_each(store: Store) -> None:
+    values = [0.1 * n for n in range(10)]
+    fill(store, plan_of(rho_study(axes=[Axis("adapt.rho", values, label="ρ")], seeds=2)), history=True)
+    scores = reading.read(store, "unpaired")
+    trained = [arm for arm in scores.arms if not arm.seedless]
+    assert len(trained) > training.TOGETHER
+    drawn = training.draw(scores, read_histories(scores, store))
+    assert drawn is not None
+    titles = [ax.get_title(loc="left") for ax in drawn.figure.axes]
+    assert titles == [arm.name for arm in trained]
+    rows = list(csv.DictReader(drawn.data.splitlines()))
+    assert {row["arm"] for row in rows} == {arm.name for arm in trained}
+    assert all(float(row["min"]) <= float(row["mean"]) <= float(row["max"]) for row in rows)
