@@ -54,16 +54,24 @@ def _dual(configs: list[Config]) -> str:
     """Write λ, ρ and the kind of D of the stages that use them, where they are constant."""
     dual = [stage for config in configs for stage in config["stages"] if _scheme(config, stage) in LAMBDA]
     unpaired = [stage for config in configs for stage in config["stages"] if _scheme(config, stage) in UNPAIRED]
-    lam, rho = _shared(stage["lam"] for stage in dual), _shared(stage["rho"] for stage in unpaired)
-    parts = [f"{name}={text.shown(value)}" for name, value in (("λ", lam), ("ρ", rho)) if value is not None]
-    own: dict[str, list[float]] = {}
+    lam, rho = _shared(_weight(stage) for stage in dual), _shared(text.shown(stage["rho"]) for stage in unpaired)
+    parts = [f"{name}={value}" for name, value in (("λ", lam), ("ρ", rho)) if value is not None]
+    own: dict[str, list[str]] = {}
     for stage in unpaired:
-        own.setdefault(_kind(stage), []).append(stage["lam"])
+        own.setdefault(_kind(stage), []).append(_weight(stage))
     different = lam is None and len(own) > 1 and all(_shared(weights) is not None for weights in own.values())
-    kinds = [f"{kind}{f' (λ={text.shown(weights[0])})' if different else ''}" for kind, weights in own.items()]
+    kinds = [f"{kind}{f' (λ={weights[0]})' if different else ''}" for kind, weights in own.items()]
     if len(kinds) == 1 or different:
         parts.append("; ".join(kinds))
     return ", ".join(parts)
+
+
+def _weight(stage: Config) -> str:
+    """Write λ of a stage, and that of its unpaired images where it is another."""
+    lam, unpaired = stage["lam"], stage.get("unpaired_lam")
+    if not stage["rho"] or unpaired in (None, lam):
+        return text.shown(lam)
+    return f"{text.shown(lam)}, of unpaired images {text.shown(unpaired)}"
 
 
 def _kind(stage: Config) -> str:

@@ -80,6 +80,14 @@ def test_the_headline_names_the_settings(store: Store) -> None:
     assert "ρ=0 (" not in made.headline.rpartition("Profile quick")[2]  # ρ is the axis
 
 
+def test_the_headline_names_both_weights_of_the_dual_loss(store: Store) -> None:
+    arms = {"own weight": {"adapt.rho": 0.5, "adapt.unpaired_lam": 10.0, "adapt.unpaired_dual": "linear"}}
+    study = rho_study(axes=[Axis("adapt.rho", [0, 0.1], label="ρ")], arms=arms, control=None)
+    words = headline(store, study, lambda arm, kernel: 0.0).rpartition("Profile quick")[2]
+    assert "(λ=0.1)" in words
+    assert "linear for unpaired images (λ=0.1, of unpaired images 10)" in words
+
+
 def test_only_contenders_are_best_of_a_column(store: Store) -> None:
     _, table = written(store, rho_study(), lambda arm, kernel: 1.0 if arm.name == "true pairs" else 0.0)
     assert "**" not in row(table, "true pairs") + row(table, "bicubic")
