@@ -88,6 +88,7 @@ def render(
     """
     folder, (done, planned) = store.study(scores.plan.location), scores.counts
     effects, charts = _effects(scores, results), list(_charts(data, pictures))
+    stages = {key: store.state(store.stage(key)) for key in scores.plan.stages}
     return assets.template("report.html.j2").render(
         assets=assets,
         plan=scores.plan,
@@ -102,13 +103,13 @@ def render(
         confidence=scores.confidence,
         tests_at=scores.tests_at,
         margins=bool(scores.plan.margin),
-        warnings=[*scores.plan.warnings, *_signature_warnings(scores, store), *content.warnings],
+        warnings=[*scores.plan.warnings, *_signature_warnings(scores, store, stages), *content.warnings],
         failed_parts=content.failed_parts,
         exclusions=[(arm.name, seed, reason) for arm in scores.arms for seed, reason in arm.excluded],
         arms=scores.arms,
         failures=[(arm.name, t) for arm in scores.arms for t in arm.trials if t.message],
         states=_states(scores),
-        stages=_stages(scores, store),
+        stages=_stages(scores, stages),
         held=_held(scores, store),
         files=[path.name for path in content.files],
         facts=[*content.origin.facts(), ("disk", _disk(scores, store))],
@@ -250,11 +251,11 @@ def _states(scores: Scores) -> list[tuple[str, int]]:
     return [(state, states.count(state)) for state in STATES if state in states]
 
 
-def _signature_warnings(scores: Scores, store: Store) -> list[str]:
+def _signature_warnings(scores: Scores, store: Store, states: Mapping[str, str]) -> list[str]:
     """Return what the plan could not know before the runs: results of one table from machines that round differently."""
     if any("signature" in warning for warning in scores.plan.warnings):
         return []
-    keys = [key for key in scores.plan.stages if store.state(store.stage(key)) == "done"]
+    keys = [key for key, state in states.items() if state == "done"]
     stored = [read_json(store.stage(key) / "stage.json") or {} for key in keys]
     signatures = count_signatures([record for record in stored if "signature" in record])
     if signatures < 2:
@@ -262,12 +263,12 @@ def _signature_warnings(scores: Scores, store: Store) -> list[str]:
     return [f"The stages come from {signatures} numerics signatures ({SIGNATURE}): this report mixes them."]
 
 
-def _stages(scores: Scores, store: Store) -> list[dict[str, Any]]:
+def _stages(scores: Scores, by_key: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the stages in the plan's order, counted by name and state as the store has them now."""
     names = list(dict.fromkeys(s.name for s in scores.plan.stages.values()))
     out = []
     for name in names:
-        states = [store.state(store.stage(k)) for k, s in scores.plan.stages.items() if s.name == name]
+        states = [by_key[key] for key, stage in scores.plan.stages.items() if stage.name == name]
         out.append({"name": name, "n": len(states), "states": [(s, states.count(s)) for s in STATES if s in states]})
     return out
 
