@@ -18,7 +18,7 @@ from drnbench import Table, Tradeoff
 from drnbench.config.study import Axis
 from drnbench.config.trial import Evaluate
 from drnbench.outputs import report
-from drnbench.render import assets
+from drnbench.render import assets, html
 from drnbench.store import Status, Store
 from tests.fake_store import base, fill, plan_of
 from tests.outputs.conftest import gain, rho_study
@@ -148,6 +148,7 @@ def test_tables_sort_filter_and_hide_columns(opened: Opener, page_file: Path) ->
     heads = table.locator("thead th")
     delta = [text.strip() for text in heads.all_inner_texts()].index("Δ") + 1
     before = column(page, delta, "#comparisons table")
+    assert len(before) > 5
     heads.nth(delta - 1).locator("button").click()
     values = [float(text.replace("−", "-")) for text in column(page, delta, "#comparisons table")]
     assert values == sorted(values)
@@ -248,6 +249,31 @@ def test_no_serious_fault_of_accessibility_and_nothing_wider_than_the_screen(
     faults = axe.Axe().run(page).response["violations"]
     serious = [fault for fault in faults if fault["impact"] in {"serious", "critical"}]
     assert [(fault["id"], [node["html"][:200] for node in fault["nodes"]][:3]) for fault in serious] == []
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("width", [1400, 390])
+def test_the_index_of_a_store_names_studies_of_any_name(opened: Opener, tmp_path: Path, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    empty = dict.fromkeys(("question", "date", "page", "failure"), "")
+    rows = [
+        {
+            **empty,
+            "study": name,
+            "settings": name,
+            "states": [("failed", 2), ("done", n)],
+            "answer": name,
+            "failure": name,
+        }
+        for n, name in enumerate(NAMES)
+    ]
+    (tmp_path / "index.html").write_text(html.render_index(NAMES[0], rows), encoding="utf-8")
+    page = opened(tmp_path / "index.html", width, bypass_csp=True)
+    for name in NAMES:
+        assert page.get_by_text(name, exact=True).first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    faults = axe.Axe().run(page).response["violations"]
+    assert [fault["id"] for fault in faults if fault["impact"] in {"serious", "critical"}] == []
 
 
 @pytest.mark.real

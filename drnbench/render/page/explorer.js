@@ -54,7 +54,7 @@ class Explorer {
     });
     const button = (text, label, click) => element("button", { type: "button", "aria-label": label, click }, text);
     this.split = element("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "position of the slider between A and B, percent", input: () => this.setSplit(Number(this.split.value)) });
-    this.gain = element("input", { type: "range", min: 1, max: 20, value: 6, "aria-label": "gain of the error map", input: () => this.setGain() });
+    this.gain = element("input", { type: "range", min: 1, max: 50, value: 8, "aria-label": "gain of the error map", input: () => this.setGain() });
     this.splitLabel = element("label", { class: "check" }, "A | B", this.split);
     this.gainLabel = element("label", { class: "check" }, "gain", this.gain);
     this.pause = element("button", { type: "button", "aria-pressed": "false", click: () => this.setPaused(!this.paused) }, "pause");

@@ -3,9 +3,23 @@
 const MANY_ROWS = 6;
 const MANY_COLUMNS = 4;
 
+/** Give each row whose first cell is empty, as its group is named above, the name of the group; it is shown where rows are sorted. */
+function nameGroups(rows) {
+  let above = "";
+  for (const row of rows) {
+    const own = row.cells[0].textContent;
+    if (own || row.classList.contains("rule")) above = own;
+    else if (above) row.cells[0].dataset.above = above;
+  }
+}
+
+function textOf(cell) {
+  return cell.textContent || (cell.dataset.above ?? "");
+}
+
 /** Return the order of two rows by a column: text by its words and numbers, numbers by size, cells without one last. */
 function compareCells(column, isText, direction) {
-  const key = (row) => (isText ? row.cells[column].textContent : numberIn(row.cells[column].textContent));
+  const key = (row) => (isText ? textOf(row.cells[column]) : numberIn(row.cells[column].textContent));
   return (first, second) => {
     const [a, b] = [key(first), key(second)];
     if (isText) return direction * a.localeCompare(b, undefined, { numeric: true });
@@ -36,7 +50,7 @@ function makeSortable(table, heads, original) {
 function filterBox(original) {
   const count = element("output", {}, "");
   const box = element("input", { type: "search", placeholder: "filter rows", "aria-label": "filter rows" });
-  const texts = original.map((row) => row.textContent.toLowerCase());
+  const texts = original.map((row) => [...row.cells].map(textOf).join(" ").toLowerCase());
   box.addEventListener("input", () => {
     const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
     let left = 0;
@@ -80,6 +94,7 @@ function columnBoxes(table, heads) {
 function enhanceTable(table) {
   const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
   const original = [...table.tBodies[0].rows];
+  nameGroups(original);
   makeSortable(table, heads, original);
   const tools = [];
   if (original.length >= MANY_ROWS) tools.push(...filterBox(original));
