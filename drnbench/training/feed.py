@@ -153,6 +153,27 @@ class Feed:
             images = torch.where(transpose, images.transpose(2, 3), images)
         return images.contiguous()
 
+    def _pyramid(self, purpose: str) -> Pyramid:
+        """Return all images for a purpose at its factors, cropped so that every factor covers the same HR pixels."""
+        if purpose not in self._pyramids:
+            read = self._reads[purpose]
+            images = read.select(self._images[read.data.source])
+            self._pyramids[purpose] = {factor: self._images_at(factor, read, images) for factor in read.factors}
+        return self._pyramids[purpose]
+
+    def _images_at(self, factor: int, read: Read, images: Sequence[ImageInfo]) -> Sequence[Image]:
+        data = read.data
+        if factor == 1:
+            return hr_set(images, data.crop, modulo=read.scale)
+        if factor in read.made or data.lr is None:
+            lr = lr_set(images, data.kernel, factor, self.cache, crop=data.crop, modulo=read.scale)
+            check_kernel(data.kernel, self.unit.kernel_digests.get(data.kernel))
+            return lr
+        lr_source = precomputed_lr(images, data.lr, read.scale, self.cache)
+        if lr_source.digest != self.unit.ready_digests.get(data.lr):
+            raise ChangedError(f"the LR images of {data.lr} changed since the plan was made; run the study again")
+        return hr_set(lr_source.images)
+
     def _empty(self, patch: int) -> dict[int, Tensor]:
         return {
             f: torch.zeros(0, 3, patch // f, patch // f, device=self.device) for f in pyramid_factors(self.unit.scale)
