@@ -59,6 +59,13 @@ def coverage(session):
 
 
 @nox.session
+def docs(session):
+    """The documentation site, strictly, into build/site; nothing is fetched while it is built."""
+    session.install("-e", ".[docs]")
+    session.run("mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session
 def build(session):
     """Source distribution and wheel."""
     session.install("build")

@@ -19,7 +19,7 @@ pages = pytest.mark.parametrize("page", TEXTS)
 
 
 def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}(?: [^\n]*)?\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
 @pages
@@ -54,7 +54,7 @@ def resolved(name: str) -> object:
 @pages
 def test_commands_name_verbs_and_options_that_exist(page):
     group = typer.main.get_group(app)
-    commands = re.findall(r"python -m drnbench ([^`\n]*)", TEXTS[page])
+    commands = re.findall(r"(?:python -m |^)drnbench ([^`\n]*)", TEXTS[page], flags=re.MULTILINE)
     for line in commands:
         words = shlex.split(line.replace("\\|", "|"), comments=True)
         if not words or not words[0].islower():
