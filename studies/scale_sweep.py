@@ -9,7 +9,8 @@ study = Study(
     base=Trial(method="drn", model={"n_blocks": 1, "n_feats": 8}, stages=[train], evaluate=[Evaluate("photos/test")]),
     axes=[Axis("scale", [2, 4, 8]), Axis("dual", {"off": {"train.scheme": "supervised"}, "on": {}})],
     seeds=3, baseline={"dual": "off"}, subject={"dual": "on"},
-    outputs=[Table(rows="dual", columns="scale"), Table(rows="dual", layout="paper", costs=("parameters",)), Curve(x="scale", y="psnr_y")],
+    outputs=[Table(rows="dual", layout="paper", costs=("parameters", "macs"), peers=("RCAN", "DRN-S", "DRN-L")),
+             Table(rows="dual", columns="scale"), Curve(x="scale", y="psnr_y")],
     profiles={
         "small": {"model": {"n_blocks": 4, "n_feats": 16}, "train.data.source": "T91+BSDS200", "train.steps": 20_000, "*.batch": 16,
                   "evaluate": sets},

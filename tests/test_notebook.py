@@ -17,7 +17,10 @@ def test_the_notebook_runs_a_study_loads_it_and_draws_a_figure(tmp_path):
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path / "docs")}}).execute()
     shown = [output["data"] for cell in notebook.cells for output in cell.get("outputs", ()) if "data" in output]
     assert any("image/png" in data for data in shown), "a figure is drawn"
-    assert sum("<table" in data.get("text/html", "") for data in shown) >= 4, "frames and scores are tables"
+    pages = [data.get("text/html", "") for data in shown]
+    assert sum("<table" in page for page in pages) >= 6, "frames, scores and the report's table are tables"
+    assert any('class="caption"' in page and "<b>" in page for page in pages), "headline and main table in a cell"
+    assert any(page.count("data:image/png") == 4 for page in pages), "LR, two arms and HR side by side"
 
 
 def test_the_notebook_is_kept_without_outputs():

@@ -43,7 +43,7 @@ def pictures(study: StudyResults, folder: Path, budget: int) -> Json | None:
     for number, condition in enumerate(scores.conditions):
         kept = [image for images in whole.values() for image in images if image.condition == condition]
         by_name: dict[str, dict[str, SRImage]] = {}
-        for image in kept or _crops(scores, study.store, condition):
+        for image in kept or crops(scores, study.store, condition):
             by_name.setdefault(image.name, {})[image.arm] = image
         images = [_image(scores, name, by_arm, sources) for name, by_arm in sorted(by_name.items())]
         if any(images):
@@ -77,7 +77,7 @@ def _score(scores: Scores, image: SRImage) -> float | str | None:
     return html.rounded([float(table[image.name].to_dict()[image.seed])], metric)[0]
 
 
-def _crops(scores: Scores, store: Store, condition: Condition) -> Iterator[SRImage]:
+def crops(scores: Scores, store: Store, condition: Condition) -> Iterator[SRImage]:
     """Yield the crops of a condition, of the first seed of each arm that has any."""
     if condition in scores.means:
         return

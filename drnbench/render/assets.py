@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drnbench.render.table import CaptionedTable, group_runs
+
 if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
@@ -59,3 +61,9 @@ def block(content: Any) -> Markup:
     from markupsafe import Markup
 
     return Markup(json.dumps(content, separators=(",", ":"), allow_nan=False).translate(ESCAPED))  # noqa: S704 - escaped
+
+
+def html_table(table: CaptionedTable) -> str:
+    """Return a table as HTML, with caption and notes, as report.html has it; for a notebook."""
+    macros: Any = template("macros.html.j2").module
+    return str(macros.table_of(table, group_runs(table.columns)))

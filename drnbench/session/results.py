@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, TypeVar
 
 from drnbench.errors import UsageError, nearest
 from drnbench.outputs import compose
 from drnbench.outputs.base import Output, StudyResults
+from drnbench.render import assets
 from drnbench.render.style import CaptionedFigure
 from drnbench.render.table import CaptionedTable
 from drnbench.results import reading, summary
 from drnbench.results.plan_record import PlanRecord
 from drnbench.results.value_tables import COLUMNS
+from drnbench.session.image_comparison import ComparedImage, compare
 from drnbench.store import Store, stored_rows
 
 if TYPE_CHECKING:
@@ -148,10 +151,29 @@ class Results:
         setattr(figure, "_repr_png_", lambda: _png(figure))  # noqa: B010 - an attribute that matplotlib does not know
         return figure
 
-    def _repr_html_(self) -> str:
-        from html import escape
+    def compare(
+        self, *arms: str, image: str | None = None, dataset: str | None = None, kernel: str | None = None
+    ) -> ComparedImage:
+        """Return one test image through several arms, side by side with LR, HR and the scores of the image.
 
-        return f"<p>{escape(self.headline)}</p>{self.table().to_html() if self._tables else ''}"
+        Args:
+            arms: names, such as "ρ=0.3"; none: every arm whose pictures the store keeps.
+            image: its name, such as "butterfly"; None: the one on which the first two arms differ most.
+            dataset: test set; None: the first that has pictures of all the arms.
+            kernel: spec of the degradation; None: the first.
+
+        Raises:
+            UsageError: there is no such arm, image or test set, or the store keeps no picture of all the arms.
+
+        """
+        return compare(self._scores, self.store, arms, image, dataset, kernel)
+
+    def _repr_html_(self) -> str:
+        first = next(iter(self._tables.values()), None)
+        done, planned = self._scores.counts
+        unfinished = "" if done == planned else f"<p>{done} of {planned} trials are done.</p>"
+        body = "" if first is None else assets.html_table(first)
+        return f"{unfinished}<p>{escape(self.headline)}</p>{body}"
 
 
 def _png(figure: Figure) -> bytes:
