@@ -68,7 +68,7 @@ def draw(scores: Scores, results: Results, metric: str | None = None) -> Caption
     written = len(shown) <= WRITTEN
     labels = [text.arm_label(scores, scores.arm(name), [scores.arm(n) for n in arms]) for name in arms]
     # Names and numbers stand beside the panel, which needs room, too.
-    narrow = len(shown) == 1 and max(map(len, labels)) <= NAME
+    narrow = len(shown) == 1 and max(len(style.legible(label)) for label in labels) <= NAME
     figure = style.new_figure(
         COLUMN_IN if narrow else PAGE_IN, 0.75 + ROW_IN * len(arms) + (0.14 if len(shown) > 1 else 0)
     )

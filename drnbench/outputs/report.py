@@ -19,7 +19,7 @@ from drnbench.outputs import captions, compose, page
 from drnbench.outputs.base import Output, StudyResults
 from drnbench.outputs.parts import Parts
 from drnbench.outputs.stored_report import Report, keep
-from drnbench.render import html, latex, markdown, paper, style
+from drnbench.render import fonts, html, latex, markdown, paper, style
 from drnbench.render.style import CaptionedFigure
 from drnbench.render.table import CaptionedTable, with_columns
 from drnbench.results import costs, reading, summary
@@ -47,6 +47,7 @@ def write(store: Store, name: str) -> Report:
     tables = parts.make("every table", lambda: compose.tables(study, shown), list[CaptionedTable]())
     headline = parts.make("the headline", lambda: compose.headline(study, shown), "")
     origin = read_provenance(study.scores, store)
+    warnings += parts.make("the fonts of figures", lambda: fonts.lacking(_names(study.scores)), list[str]())
     files = list[Path]()
     for file, maker in _texts(study, shown, tables, headline, origin).items():
         text = parts.make(file, maker, None)
@@ -97,6 +98,13 @@ def _texts(
     for n, table in enumerate(tables):
         texts |= _texts_of_table(table, label if n == 0 else f"{label}-{table.name}", origin)
     return texts
+
+
+def _names(scores: Scores) -> list[str]:
+    """Return the names that figures write: of arms, axes, test sets and images."""
+    names = [arm.name for arm in scores.arms] + [axis.title for axis in scores.axes]
+    images = {image for table in scores.tables.values() for image in map(str, table.columns)}
+    return [*names, *(condition.dataset for condition in scores.conditions), *images]
 
 
 def _texts_of_table(table: CaptionedTable, label: str, origin: Provenance) -> dict[str, Callable[[], str]]:

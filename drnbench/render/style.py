@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from drnbench.render import fonts
 from drnbench.render.spelling import cut, shortened, with_code_points
 from drnbench.results.scores import Arm
 from drnbench.store import atomic
@@ -32,6 +32,8 @@ BAR_IN = 0.07
 DPI = 200
 LINE = 150
 """Characters of a line of text in a figure: more than stand side by side on a page."""
+ROW_NAME = 44
+"""Characters of a name beside a row: a third of a page."""
 GREY = "0.45"
 COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
 """Ten colours that colour-blind readers tell apart: seaborn's "colorblind"."""
@@ -43,7 +45,7 @@ STYLE: dict[str, Any] = {
     "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
     "legend.fontsize": 7, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6,
     "xtick.major.width": 0.6, "ytick.major.width": 0.6, "lines.linewidth": 1.2, "lines.markersize": 4,
-    "legend.frameon": False, "axes.unicode_minus": True, "hatch.linewidth": 0.5, "font.family": "DejaVu Sans",
+    "legend.frameon": False, "axes.unicode_minus": True, "hatch.linewidth": 0.5,
     # TrueType: publishers refuse the Type 3 fonts that matplotlib embeds by default.
     "pdf.fonttype": 42, "ps.fonttype": 42,
 }  # fmt: skip
@@ -75,7 +77,7 @@ def styled() -> Iterator[None]:
         # A user's matplotlibrc must not change a paper's figures. The backend stays: nothing is shown.
         defaults: Any = {k: v for k, v in mpl.rcParamsDefault.items() if not k.startswith("backend")}
         mpl.rcParams.update(defaults)
-        mpl.rcParams.update(cast("Any", STYLE))
+        mpl.rcParams.update(cast("Any", {**STYLE, **fonts.settings()}))
         yield
 
 
@@ -180,7 +182,7 @@ def label_rows(axes: Iterable[Axes], label: str) -> None:
 
 def name_rows(ax: Axes, names: Sequence[str]) -> None:
     """Label rows 0, 1, ... from above."""
-    ax.set_yticks(range(len(names)), [legible(name) for name in names])
+    ax.set_yticks(range(len(names)), [cut(legible(name), ROW_NAME) for name in names])
     ax.set_ylim(len(names) - 0.5, -0.5)
 
 
@@ -273,16 +275,8 @@ def legible(words: str) -> str:
 
 
 def _literal(words: str) -> str:
-    words = with_code_points(words, lambda c: ord(c) in _glyphs() or c.isspace())
+    words = with_code_points(words, lambda c: ord(c) in fonts.glyphs() or c.isspace())
     return re.sub(r"(?<!\\)\$", r"\$", words)
-
-
-@functools.cache
-def _glyphs() -> frozenset[int]:
-    """Return the code points that the font of all figures has."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    return frozenset(get_font(findfont(FontProperties(family=STYLE["font.family"]))).get_charmap())
 
 
 def make_legible(figure: Figure) -> list[str]:

@@ -17,7 +17,7 @@ from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Evaluate
 from drnbench.outputs import compose, macros, report
 from drnbench.outputs.base import Macros, StudyResults
-from drnbench.render import math_text
+from drnbench.render import math_text, style
 from drnbench.render.latex_text import breakable, escape
 from drnbench.render.spelling import letters, mark, shortened
 from drnbench.store import Store
@@ -204,7 +204,7 @@ def test_figures_write_names_as_they_are(store: Store) -> None:
         figure.figure.draw_without_rendering()
         texts = [text.get_text().replace("\n", " ") for text in figure.figure.findobj(Text)]
         if figure.name in {"figure_strip", "figure_training", "figure_psnr_y_against_parameters"}:
-            for label in (r"\$x_1\$", r"\$\frac\$", "[U+4E2D U+6587]"):
+            for label in (r"\$x_1\$", r"\$\frac\$", style.legible("中文")):
                 assert any(label in text for text in texts), (figure.name, label)
             assert "a" * 200 in figure.caption
 
