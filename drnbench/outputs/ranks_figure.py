@@ -62,7 +62,7 @@ def draw(scores: Scores, results: Results, metric: str) -> CaptionedFigure | Non
         # Names stand in the order of mean ranks, which keeps them apart, with a thin line to the last rank.
         ax.annotate(
             label, (len(ranked) - 1, heights[-1]), xytext=(len(ranked) - 0.72, n + 1), textcoords="data", va="center",
-            fontsize=7, color=look["color"], annotation_clip=False,
+            fontsize=7, annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": look["color"], "linewidth": 0.4, "shrinkA": 1, "shrinkB": 3},
         )  # fmt: skip
     ax.set_ylim(len(arms) + 0.4, 0.6)

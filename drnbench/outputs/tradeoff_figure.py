@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from drnbench.config.outputs import COSTS
 from drnbench.outputs import captions, failed_seeds
 from drnbench.render import label_placement, style, text
+from drnbench.render.spelling import cut
 from drnbench.render.style import COLOURS, COLUMN_IN, GREY, MARKERS, CaptionedFigure
 from drnbench.results.costs import Costs, description, scaled_unit, three_digits
 from drnbench.results.scores import Arm, Condition, Scores
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 FAR = 4.0
 """An arm that makes the vertical axis this many times as long as the others need it is drawn as an arrow."""
+LABEL = 32
+"""Characters of a name beside a point."""
 SIZE_PT, LEAST_PT, LARGEST_PT = 4.0, 2.5, 13.0
 """Diameters of points: without areas, and the smallest and the largest with them."""
 PANELS = 6
@@ -228,7 +231,7 @@ def _label(ax: Axes, points: list[Point], divisor: float, s: text.MetricStyle) -
     obstacles = [[(left, p.value), (right, p.value)] for p in points if p.cost is None and p not in far]
     for mark in _marks(points, divisor):
         p = mark.point
-        y, label = p.value, p.label
+        y, label = p.value, cut(style.legible(p.label), LABEL)
         if mark.off_scale:
             y = min(max(p.value, low), high)
             ax.plot(mark.x, y, marker="v" if p.value < low else "^", color=mark.colour, markersize=5, clip_on=False)

@@ -29,7 +29,7 @@ DPI = 300
 GAP, BLOCK_GAP, FRAME = 12, 36, 4
 """Between cells, between images, and the coloured frame of a crop."""
 LINE_PT = 6.0
-CHARACTER = 13
+CHARACTER = 15
 """Width of a character of that size."""
 CELL = 170
 """Width of a crop below which two scores have room."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,6 +74,8 @@ def styled() -> Iterator[None]:
     """Draw and save in the report's style, and leave the caller's settings as they were."""
     import matplotlib as mpl
 
+    # A fallback font without a bold face is no news.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     with mpl.rc_context():
         # A user's matplotlibrc must not change a paper's figures. The backend stays: nothing is shown.
         defaults: Any = {k: v for k, v in mpl.rcParamsDefault.items() if not k.startswith("backend")}
@@ -245,7 +248,7 @@ def palette(arms: Iterable[Arm]) -> dict[str, Any]:
     colours = [c for n, c in enumerate(COLOURS) if n != 7]  # grey is for lines that belong to no arm
     others = [arm.name for arm in trained if arm.name not in ordered]
     if ordered:
-        colours = [COLOURS[n] for n in (3, 4, 1, 5, 6)]
+        colours = [COLOURS[n] for n in (3, 4, 1, 5, 9)]
     looks = {
         name: {"color": colour, "linestyle": "-"} for name, colour in zip(ordered, ordinal(len(ordered)), strict=True)
     }
