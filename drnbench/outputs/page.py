@@ -48,10 +48,9 @@ def data(study: StudyResults) -> Json:
     numbers = {arm.name: n for n, arm in enumerate(scores.arms)}
     trained = [arm.name for arm in scores.arms if not arm.seedless]
     shown = [arm.name for arm in representative(scores) if not arm.seedless][:SHOWN]
-    baseline = numbers[scores.baseline.name] if scores.baseline else None
     return {
         "arms": [arm.name for arm in scores.arms],
-        "baseline": baseline,
+        "baselines": [numbers[arm.name] for arm in scores.arms if scores.is_baseline(arm)],
         "pair": _pair(scores, numbers),
         "shown": [numbers[name] for name in (trained if len(trained) <= SHOWN else shown)],
         "colours": [colour for n, colour in enumerate(COLOURS) if n != GREY],

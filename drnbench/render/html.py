@@ -34,7 +34,7 @@ CHARTS = {
     ),
     "scores": (
         "Scores of each image", "score-chart",
-        "One point an image, means over seeds; on the dotted line both arms are equal. A click on a point or a name opens it.",
+        "One point an image, means over seeds; on the dotted line two arms are equal. A click on a point or a name opens the image.",
     ),
     "curves": (
         "Training curves", "curve-chart", "Line: mean over the seeds of an arm; band: from its lowest to its highest seed.",

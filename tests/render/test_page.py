@@ -220,6 +220,8 @@ def test_a_score_opens_its_image_and_curves_and_costs_are_read(opened: Opener, p
     assert "no picture of img04" in scores.locator("output").all_inner_texts()[1]
     scores.locator(".chart").press("ArrowRight")
     assert "→" in scores.locator("output").first.inner_text()
+    scores.locator("select[name=vertical]").select_option("both")
+    assert scores.locator("path.diagonal").count() == 1
     curves = scripted(page, "curves")
     lines = curves.locator("path.line")
     many = lines.count()
@@ -322,7 +324,7 @@ def test_a_page_of_40_arms_100_images_and_3_sets_opens(
     data |= {
         "arms": arms, "conditions": [{"label": f"set {n}", **condition} for n in range(3)], "styles": [*range(40)],
         "costs": {"parameters": {"label": "Params (M)", "values": [1 + n / 10 for n in range(40)]}},
-        "configurations": {"common": {}, "own": [{"train.lam": str(n)} for n in range(40)]}, "baseline": 0, "pair": [0, 1],
+        "configurations": {"common": {}, "own": [{"train.lam": str(n)} for n in range(40)]}, "baselines": [0], "pair": [0, 1],
     }  # fmt: skip
     file = tmp_path / "report.html"
     file.write_text(f'{head}id="data">{assets.block(data)}</script>{tail}', encoding="utf-8")

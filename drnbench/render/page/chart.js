@@ -1,6 +1,6 @@
 // A chart in SVG with two axes: lines, bands and points, which the mouse and the arrow keys reach.
 
-const MARGIN = { right: 16, top: 12, bottom: 44 };
+const MARGIN = { right: 16, top: 28, bottom: 44 };
 const LETTER = 6.6; // width of a letter of 12 px
 
 /** Return round ticks in a range; on a logarithmic axis powers of ten, with 2 and 5 where there are few. */
@@ -71,7 +71,7 @@ class Chart {
       ...rules.map((rule) => rule.y),
     ];
     this.y = this.axis(diagonal ? [...xs, ...ys] : ys, yLog, this.size.height - MARGIN.bottom, MARGIN.top);
-    this.left = 32 + LETTER * Math.max(...this.y.ticks.map((value) => tickText(value).length), 2);
+    this.left = 14 + LETTER * Math.max(...this.y.ticks.map((value) => tickText(value).length), 2);
     this.x = this.axis(diagonal ? [...xs, ...ys] : xs, xLog, this.left, width - MARGIN.right);
     this.boxes = [];
     const svg = shape("svg", { viewBox: `0 0 ${width} ${this.size.height}`, "aria-hidden": "true", focusable: "false" });
@@ -107,7 +107,7 @@ class Chart {
     }
     group.append(
       shape("text", { class: "title", x: (this.left + width) / 2, y: height - 8, "text-anchor": "middle" }, this.content.xLabel),
-      shape("text", { class: "title", transform: `translate(14 ${(MARGIN.top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, this.content.yLabel),
+      shape("text", { class: "title", x: 4, y: 14 }, this.content.yLabel),
     );
     return group;
   }

@@ -1,7 +1,7 @@
 // Scores of every image: two arms against each other, and a table of all arms; a click opens the image.
 
 function showScores(data, mount, explorer) {
-  const state = { condition: data.primary.condition, metric: data.primary.metric, a: data.pair[0], b: data.pair[1] };
+  const state = { condition: data.primary.condition, metric: data.primary.metric, a: data.pair[0], b: data.pair[1], difference: true };
   const controls = element("div", { class: "controls" });
   const note = element("output", { class: "reading" });
   mount.append(controls);
@@ -20,13 +20,20 @@ function showScores(data, mount, explorer) {
     const columns = scores[state.metric].map((column) => column && column.map(score));
     const [a, b] = [columns[state.a] ?? [], columns[state.b] ?? []];
     const points = images.map((image, n) => ({ image, n })).filter(({ n }) => Number.isFinite(a[n]) && Number.isFinite(b[n])).map(({ image, n }) => ({
-      x: a[n], y: b[n], colour: look(data, state.b).colour, open: () => open(image),
+      x: a[n], y: state.difference ? b[n] - a[n] : b[n], colour: look(data, state.b).colour, open: () => open(image),
       text: `${image}: ${written(a[n], style.decimals)} → ${written(b[n], style.decimals)}${style.unit} (Δ ${signed(b[n] - a[n], style.deltaDecimals)})`,
     }));
     const unit = style.unit ? ` (${style.unit.trim()})` : "";
-    chart.show({ points, diagonal: points.length > 0, xLabel: `${cutText(data.arms[state.a])}: ${style.label}${unit}`, yLabel: cutText(data.arms[state.b]) });
+    const names = [state.a, state.b].map((arm) => cutText(data.arms[arm]));
+    chart.show({
+      points,
+      diagonal: !state.difference && points.length > 0,
+      rules: state.difference ? [{ y: 0, label: "equal" }] : [],
+      xLabel: `${names[0]}: ${style.label}${unit}`,
+      yLabel: state.difference ? `Δ ${names[1]} ${MINUS} ${names[0]}${unit}` : `${names[1]}: ${style.label}${unit}`,
+    });
     const arms = columns.map((column, arm) => arm).filter((arm) => columns[arm] !== null);
-    const heads = [["image", true], [`Δ ${cutText(data.arms[state.b])} − ${cutText(data.arms[state.a])}`, false], ...arms.map((arm) => [data.arms[arm], false])];
+    const heads = [["image", true], [`Δ ${names[1]} ${MINUS} ${names[0]}`, false], ...arms.map((arm) => [data.arms[arm], false])];
     const rows = images.map((image, n) => [
       element("button", { type: "button", class: "link", click: () => open(image) }, image),
       Number.isFinite(a[n]) && Number.isFinite(b[n]) ? signed(b[n] - a[n], style.deltaDecimals) : "–",
@@ -49,6 +56,8 @@ function showScores(data, mount, explorer) {
     draw();
   };
   const condition = labelledSelect("test set", data.conditions.map((entry, n) => [n, entry.label]), state.condition, (value) => { state.condition = Number(value); fill(); });
-  controls.append(condition.node, metric.node, a.node, b.node);
+  const views = [["difference", "difference B − A"], ["both", "B against A"]];
+  const view = labelledSelect("vertical", views, "difference", (value) => { state.difference = value === "difference"; draw(); });
+  controls.append(condition.node, metric.node, a.node, b.node, view.node);
   fill();
 }

@@ -13,6 +13,16 @@ function nameGroups(rows) {
   }
 }
 
+/** Where groups are named in the first column, keep the second in sight, too: it tells their rows apart. */
+function keepSecondColumn(table, heads, rows) {
+  if (!rows.some((row) => row.cells[0].dataset.above) || !heads[1].classList.contains("l")) return;
+  const left = `${heads[0].offsetWidth}px`;
+  for (const cell of [heads[1], ...rows.map((row) => row.cells[1])]) {
+    cell.classList.add("kept");
+    cell.style.left = left;
+  }
+}
+
 function textOf(cell) {
   return cell.textContent || (cell.dataset.above ?? "");
 }
@@ -95,6 +105,7 @@ function enhanceTable(table) {
   const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
   const original = [...table.tBodies[0].rows];
   nameGroups(original);
+  keepSecondColumn(table, heads, original);
   makeSortable(table, heads, original);
   const tools = [];
   if (original.length >= MANY_ROWS) tools.push(...filterBox(original));

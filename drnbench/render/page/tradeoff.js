@@ -17,7 +17,7 @@ function showTradeoff(data, mount) {
       const [mean, half] = entry;
       const text = `${data.arms[arm]}: ${style.label} ${written(mean, style.decimals)}${half ? ` ± ${written(half, style.decimals)}` : ""}${style.unit}`;
       if (values[arm] === null) rules.push({ y: mean, label: data.arms[arm] });
-      else points.push({ x: values[arm], y: mean, half, colour: look(data, arm).colour, hollow: arm === data.baseline, label: means.length <= 12 ? cutText(data.arms[arm]) : null, text: `${text}, ${label} ${Number(values[arm].toPrecision(4))}` });
+      else points.push({ x: values[arm], y: mean, half, colour: look(data, arm).colour, hollow: data.baselines.includes(arm), label: means.length <= 12 ? cutText(data.arms[arm]) : null, text: `${text}, ${label} ${Number(values[arm].toPrecision(4))}` });
     });
     chart.show({ points, rules: rules.slice(0, 3), xLabel: label, yLabel: style.label + (style.unit ? ` (${style.unit.trim()})` : ""), xLog: true });
   };

@@ -104,6 +104,7 @@ class Viewport {
   update() {
     for (const stage of this.views) {
       const scale = this.fit(stage) * this.zoom;
+      stage.style.touchAction = this.zoom > 1 ? "none" : "pan-y"; // an image that is seen whole leaves scrolling to the page
       const x = stage.clientWidth / 2 - this.centre[0] * scale;
       const y = stage.clientHeight / 2 - this.centre[1] * scale;
       for (const picture of stage.querySelectorAll(".picture")) {
