@@ -13,10 +13,15 @@ from drnbench.cli.options import DeviceOpt
 
 def command(
     only: Annotated[
-        str | None, Option(metavar="PART", help="score, degrade, enlarge, train or sweep; none: all of them")
+        str | None,
+        Option(metavar="PART", help="score, degrade, enlarge, train, step, feed or sweep; none: all of them"),
     ] = None,
     json: Annotated[
         Path | None, Option(metavar="FILE", help="write the measurements there; - for standard output")
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="measurements of another run, to stand beside these", show_default=False),
     ] = None,
     device: DeviceOpt = "auto",
 ) -> int:
@@ -25,4 +30,4 @@ def command(
     from drnbench.session.bench import bench
 
     check_file(json)
-    return bench(device, only, json)
+    return bench(device, only, json, compare)

@@ -246,8 +246,14 @@ class Stage(Frozen):
     validations: int = Field(
         8, ge=0, description="validations on the held-out images, evenly spaced, the last at the end"
     )
-    precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="bf16: autocast of the networks, fp32 weights and losses"
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "fp32",
+        description="bf16: autocast of the networks, fp32 weights and losses; tf32: fp32 whose products an NVIDIA GPU rounds to "
+        "19 bits, the same as fp32 elsewhere",
+    )
+    channels_last: bool = Field(
+        False,
+        description="networks with channels last in memory: faster on many processors and GPUs, with other last bits",
     )
     threads: int = Field(1, ge=1, description="CPU threads: they change the numbers, 1 and 2 give different weights")
     deterministic: bool = Field(True, description="deterministic algorithms only")

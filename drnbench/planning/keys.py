@@ -40,7 +40,7 @@ SCHEME_FIELDS = frozenset(
 """Fields of a stage that enter its key only if its scheme uses them."""
 LATER = {
     "dual_border": 0, "unpaired_lam": None, "unpaired_dual": None, "unpaired_dual_frozen": None, "unpaired_patch": None, "loss": "l1",
-    "clip_norm": None, "clip_value": None,
+    "clip_norm": None, "clip_value": None, "channels_last": False,
 }  # fmt: skip
 """Fields that were added when results existed already, with their defaults: they enter a key only where they are set."""
 RECIPE = frozenset({"milestones", "gamma", "warmup", "optimiser", "weight_decay", "ema", "score_ema"})

@@ -217,9 +217,13 @@ class Scheme(ABC):
 
     def prepare(self, device: torch.device) -> None:
         """Move everything to the device and make the optimisers."""
+        import torch
+
         self.device = device
-        self.model.to(device)
-        self.extra.to(device)
+        for network in (self.model, self.extra):
+            network.to(device)
+            if self.stage.channels_last:
+                network.to(memory_format=torch.channels_last)
         # Fused and foreach variants round differently from release to release; the plain loop is the reference.
         self.optimisers = {name: self.optimiser(network) for name, network in self._optimised()}
         if self.stage.clip_norm or self.stage.clip_value:

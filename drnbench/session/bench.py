@@ -21,7 +21,7 @@ from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.data.images import degrade, pixel_sha, read_rgb
 from drnbench.datasets.sources import ImageFile, resolve
 from drnbench.degradations import parse
-from drnbench.errors import UsageError, nearest
+from drnbench.errors import UsageError, nearest, one_line
 from drnbench.evaluation import metrics as registry
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.protocol import Pixels
@@ -31,6 +31,7 @@ from drnbench.parallel import cores, each
 from drnbench.planning import make
 from drnbench.planning.expand import expand
 from drnbench.planning.keys import Keys
+from drnbench.session.bench_steps import data_rates, step_ratios
 from drnbench.session.coordinator import Coordinator
 from drnbench.session.degrade_images import Degrade, write_png
 from drnbench.session.recording import record
@@ -56,22 +57,40 @@ STEPS = 200
 
 @dataclass(frozen=True)
 class Speed:
-    """One line of the result: what was done, how often, in what unit, with how many processes of one thread."""
+    """One line of the result: what was done, how often, in what unit, with how many processes of one thread.
+
+    Attributes:
+        ratio: how many times as fast as the plain variant of the same run; None where there is none.
+    """
 
     what: str
     rate: float
     unit: str
     processes: int
+    ratio: float | None = None
 
 
-def bench(device: str, only: str | None, out: Path | None) -> int:
-    """Measure and print; returns the exit code."""
+def bench(device: str, only: str | None, out: Path | None, earlier: Path | None = None) -> int:
+    """Measure and print; returns the exit code.
+
+    Args:
+        device: auto, cpu or cuda.
+        only: one part; None: all.
+        out: file of the JSON; `-` for standard output.
+        earlier: JSON of another run, whose rates stand beside those of this one.
+
+    Raises:
+        UsageError: no such part, or a file that is none of `bench`.
+    """
+    before = _read(earlier) if earlier is not None else {}
     (place, *_), _ = pick_devices(device, 1)
     parts: dict[str, Callable[[Path], Iterator[Speed]]] = {
         "score": _score,
         "degrade": _degrade,
         "enlarge": lambda folder: _enlarge(folder, torch.device(place)),
         "train": lambda folder: _train(folder, place),
+        "step": lambda folder: _steps(folder, place),
+        "feed": _feed,
         "sweep": lambda folder: _sweep(folder, place),
     }
     if only is not None and only not in parts:
@@ -84,7 +103,10 @@ def bench(device: str, only: str | None, out: Path | None) -> int:
                 speeds.append(speed)
                 if str(out) != "-":
                     processes = f"{speed.processes} process{'es' * (speed.processes > 1)}"
-                    print(f"{speed.what:<66} {speed.rate:9.2f} {speed.unit}, {processes}", flush=True)
+                    more = "" if speed.ratio is None else f", {speed.ratio:.2f} times the plain step"
+                    if (rate := before.get((speed.what, speed.processes))) is not None:
+                        more += f"; {speed.rate / rate:.2f} times the earlier {rate:.2f}"
+                    print(f"{speed.what:<66} {speed.rate:9.2f} {speed.unit}, {processes}{more}", flush=True)
     name = torch.cuda.get_device_name(place) if place.startswith("cuda") else "cpu"
     record: dict[str, Any] = {
         "processor": processor(), "cores": cores(), "device": name, "torch": torch.__version__,
@@ -97,6 +119,15 @@ def bench(device: str, only: str | None, out: Path | None) -> int:
     if out is not None:
         write_text(out, json.dumps(record, indent=2) + "\n")
     return 0
+
+
+def _read(path: Path) -> dict[tuple[str, int], float]:
+    """Return the rates of an earlier run, by what was done and with how many processes."""
+    try:
+        speeds = json.loads(path.read_text(encoding="utf-8"))["speeds"]
+        return {(speed["what"], speed["processes"]): float(speed["rate"]) for speed in speeds}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"--compare {path}: give a file that `bench --json` wrote ({one_line(str(error))})") from error
 
 
 def _sized(name: str, sizes: dict[str, Any]) -> str:
@@ -189,6 +220,23 @@ def _train(folder: Path, device: str) -> Iterator[Speed]:
 
         what = f"train {_sized(method, model)}, batch {batch} x {patch}"
         yield Speed(what, _rate(step), "steps/s", 1)
+
+
+def _steps(folder: Path, device: str) -> Iterator[Speed]:
+    """Measure variants of a training step in turns, beside the plain one."""
+    Store(folder).prepare()
+    networks: list[tuple[str, dict[str, Any], int, int]] = [("drn", {"n_blocks": 1, "n_feats": 8}, 4, 64)]
+    if device.startswith("cuda"):
+        networks += [("drn-s", {}, 16, 192), ("drn-l", {}, 16, 192)]
+    for method, model, batch, patch in networks:
+        for name, rate, ratio in step_ratios(folder, device, method, model, batch, patch):
+            yield Speed(f"step of {_sized(method, model)}, {batch} x {patch}, {name}", rate, "steps/s", 1, ratio)
+
+
+def _feed(folder: Path) -> Iterator[Speed]:
+    Store(folder).prepare()
+    for name, rate in data_rates(folder):
+        yield Speed(f"cut patches of 192 from memory, {name}", rate, "patches/s", 1)
 
 
 def _sweep(folder: Path, device: str) -> Iterator[Speed]:

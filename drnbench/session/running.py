@@ -25,6 +25,7 @@ from drnbench.session.items import Item, todo, unscored
 from drnbench.session.recording import announce, record
 from drnbench.session.request import Request
 from drnbench.store import Store
+from drnbench.store.environment import computes_bf16
 from drnbench.store.leases import Leases
 from drnbench.training.origin import edited
 from drnbench.training.prepare import prepare
@@ -156,8 +157,20 @@ def _announce_work(declared: Declared, plan: Plan, store: Store, items: Sequence
     time = duration(estimate_run(plan, Costs(store, executor.device), queue, slots))
     print(f"{declared.name}, {declared.settings.text}: {stages} stages to train, {len(items) - stages} trials to score; "
           f"{slots} at once on {executor.device}; time {time}", flush=True)  # fmt: skip
-    if note := seeds_note(plan.study):
-        print(note, flush=True)
+    for note in (seeds_note(plan.study), _precision_note(items, executor.device)):
+        if note:
+            print(note, flush=True)
+
+
+def _precision_note(items: Sequence[Any], device: str) -> str | None:
+    """Return the note on stages in bf16 where this processor computes it more slowly than fp32; None for others."""
+    stages = [item.unit.stage for item in items if item.unit.kind == "stage"]
+    if device != "cpu" or computes_bf16() or not any(stage.precision == "bf16" for stage in stages):
+        return None
+    return (
+        "note: this processor has neither AVX-512 BF16 nor AMX: precision=bf16 takes two to three times as long as fp32 on it; "
+        "leave it for a GPU, or set precision=fp32"
+    )
 
 
 def _finish(plan: Plan, store: Store, tracking_uri: str | None, failed: list[str], *, ran: bool) -> Ended:

@@ -34,6 +34,16 @@ def processor() -> str:
     return match.group(1).strip() if match else platform.processor() or platform.machine()
 
 
+@functools.cache
+def computes_bf16() -> bool:
+    """Return True if the processor has instructions for bfloat16, without which it is emulated; True where nobody says."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return True
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)  # the last is ARM's
+
+
 def signature(device: str, threads: int, precision: str, deterministic: bool, split: int = 1) -> dict[str, Any]:
     """Return the numerics signature: results of one signature are equal bit for bit.
 

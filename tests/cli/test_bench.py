@@ -5,7 +5,7 @@ import json
 import pytest
 
 from drnbench.cli import main
-from drnbench.session import bench
+from drnbench.session import bench, bench_steps
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +13,7 @@ def short(monkeypatch):
     monkeypatch.setattr(bench, "SECONDS", 0.01)
     monkeypatch.setattr(bench, "XGA", (64, 96))
     monkeypatch.setattr(bench, "DIV2K", (96, 64))
+    monkeypatch.setattr(bench_steps, "ROUNDS", 2)
     for name, count in (("PLANNED", 20), ("SWEPT", 1), ("STEPS", 3)):
         monkeypatch.setattr(bench, name, count)
 
@@ -22,6 +23,8 @@ def short(monkeypatch):
     [
         ("score", "images/s"),
         ("degrade", "images/s"),
+        ("feed", "patches/s"),
+        pytest.param("step", "steps/s", marks=pytest.mark.real),
         pytest.param("train", "steps/s", marks=pytest.mark.real),
         pytest.param("sweep", "s", marks=pytest.mark.real),
     ],
@@ -32,10 +35,29 @@ def test_every_part_is_measured(part, unit, tmp_path):
     record = json.loads(out.read_text())
     assert record["speeds"]
     for speed in record["speeds"]:
-        assert speed["what"].startswith(part)
+        assert speed["what"].startswith({"feed": "cut"}.get(part, part))
         assert speed["rate"] > 0
         assert speed["unit"] == unit
     assert record["torch"]
+
+
+def test_rates_stand_beside_those_of_an_earlier_run(tmp_path, capsys):
+    earlier = tmp_path / "earlier.json"
+    assert main(["bench", "--only", "feed", "--json", str(earlier)]) == 0
+    record = json.loads(earlier.read_text())
+    for speed in record["speeds"]:
+        speed["rate"] = 1e-9
+    earlier.write_text(json.dumps(record))
+    capsys.readouterr()
+    assert main(["bench", "--only", "feed", "--compare", str(earlier)]) == 0
+    assert capsys.readouterr().out.count("times the earlier") == len(record["speeds"])
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"speeds": [{"what": 1}]}'])
+def test_a_file_that_bench_did_not_write_is_refused(tmp_path, capsys, content):
+    (tmp_path / "x.json").write_text(content)
+    assert main(["bench", "--only", "feed", "--compare", str(tmp_path / "x.json")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_an_unknown_part_is_refused(capsys):

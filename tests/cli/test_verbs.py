@@ -8,6 +8,8 @@ import sys
 import pytest
 
 from drnbench.cli import app, main
+from drnbench.config.shipped import shipped
+from drnbench.session import running
 from tests.helpers import call, command, write_study
 
 VERBS = (
@@ -52,14 +54,24 @@ def test_list_shows_everything(capsys):
         assert f"  {word} " in out, word
 
 
-def test_list_studies_says_where_there_is_none(tmp_path, monkeypatch, capsys):
+def test_list_studies_names_those_of_the_folder_beside_the_shipped_ones(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    write_study(tmp_path / "studies")
     assert main(["list", "studies"]) == 0
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    assert str(tmp_path / "studies") in err
-    assert "study = Study(...)" in err
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == [*sorted(shipped()), "studies/mini.py"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_processor_that_emulates_bf16_is_noted(tmp_path, monkeypatch, capsys, precision):
+    monkeypatch.setattr(running, "computes_bf16", lambda: False)
+    study, words = (
+        write_study(tmp_path),
+        ["--set", f"*.precision={precision}", "--set", "*.steps=1", "--tracking-uri", "off"],
+    )
+    assert main(["run", str(study), "--results", str(tmp_path / "r"), "--jobs", "1", *words]) == 0
+    assert ("neither AVX-512 BF16 nor AMX" in capsys.readouterr().out) == (precision == "bf16")
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def evaluation_keys(keys, t):
     "overrides",
     [
         {"adapt.lam": 1.0}, {"adapt.rho": 0.5}, {"adapt.steps": 6}, {"adapt.lr": 2e-4}, {"adapt.batch": 4}, {"adapt.dual": "level"},
-        {"adapt.threads": 2}, {"adapt.precision": "bf16"}, {"adapt.unpaired.kernel": "bd:sigma=2.0"}, {"adapt.data.kernel": "nearest"},
+        {"adapt.threads": 2}, {"adapt.precision": "bf16"}, {"adapt.precision": "tf32"}, {"adapt.channels_last": True},
+        {"adapt.unpaired.kernel": "bd:sigma=2.0"}, {"adapt.data.kernel": "nearest"},
         {"adapt.data.crop": 128}, {"adapt.holdout": 2}, {"adapt.unpaired.source": "photos/test"}, {"adapt.augment": False},
     ],
 )  # fmt: skip

@@ -20,6 +20,7 @@ RECIPES = {
         "schedule": "multistep", "milestones": (0.5, 3), "gamma": 0.3, "optimiser": "adamw", "weight_decay": 0.1,
         "clip_value": 1.0, "ema": 0.9, "score_ema": False,
     },
+    "channels last": {"channels_last": True, "ema": 0.5, "augment": True},
     "combined loss, bf16 in parts": {
         "loss": "0.05*fft+charbonnier", "precision": "bf16", "accumulate": 2, "ema": 0.5, "clip_norm": 20.0, "schedule": "constant",
     },
