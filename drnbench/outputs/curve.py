@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ class Curve(Output):
 
     x: str = Field(description="path of the axis on the horizontal")
     y: str = Field("psnr_y", description="metric")
+    width: Literal["column", "page"] | None = Field(None, description="of the figure; none: what its panels ask for")
     log: bool = Field(False, description="logarithmic horizontal (symlog, so that 0 is shown)")
 
     def axes(self) -> list[str]:

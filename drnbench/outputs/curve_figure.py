@@ -26,7 +26,7 @@ def draw(scores: Scores, results: Results, output: Curve) -> CaptionedFigure | N
         return None
     axis, s = scores.plan.axis(output.x), text.style(output.y)
     deltas = has_differences(results, scores, output.y)
-    figure, axes = style.new_panels(len(shown), 2.3, extra=0.35)
+    figure, axes = style.new_panels(len(shown), 2.3, extra=0.35, width=output.width)
     # One scale for all panels: an arm that is off scale is so by one rule, and heights may be compared.
     everything, bands = [p for panel in shown for p in panel.points], [b for panel in shown for b in panel.bands]
     low, high, far = limits(everything, bands) if deltas else (0.0, 1.0, list[Point]())
@@ -46,7 +46,12 @@ def draw(scores: Scores, results: Results, output: Curve) -> CaptionedFigure | N
     style.label_rows(axes, f"{difference.format(s.label)}{unit}\n{s.direction}")
     style.legend(figure, style.legend_entries(axes))
     name = f"figure_{text.slug(output.y)}_{text.path_slug(output.x)}"
-    return CaptionedFigure(name, _caption(scores, results, s, output.y, axis, deltas=deltas), figure)
+    rows = [
+        [panel.title.partition("\n")[0], label, p.x, p.value, p.low, p.high]
+        for panel in shown for label, points in panel.lines.items() for p in points
+    ]  # fmt: skip
+    data = style.data(["panel", "line", axis.title, "delta" if deltas else "mean", "low", "high"], rows)
+    return CaptionedFigure(name, _caption(scores, results, s, output.y, axis, deltas=deltas), figure, data)
 
 
 def _references(ax: Axes, panel: Panel, baseline: str) -> None:

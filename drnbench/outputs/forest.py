@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ class Forest(Output):
     automatic = True
     position = 55
 
+    width: Literal["column", "page"] | None = Field(None, description="of the figure; none: what its panels ask for")
     metric: str | None = Field(None, description="what is compared; none: that of the headline")
 
     def required_metrics(self) -> tuple[str, ...]:
@@ -33,4 +34,4 @@ class Forest(Output):
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [on_demand.forest_figure.draw(study.scores, study.results, self.metric)]
+        return [on_demand.forest_figure.draw(study.scores, study.results, self.metric, self.width)]

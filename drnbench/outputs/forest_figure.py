@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -56,7 +54,9 @@ def panels(scores: Scores, results: Results, metric: str) -> list[Panel]:
     return made
 
 
-def draw(scores: Scores, results: Results, metric: str | None = None) -> CaptionedFigure | None:
+def draw(
+    scores: Scores, results: Results, metric: str | None = None, width: style.Width = None
+) -> CaptionedFigure | None:
     """Return the figure; None where under two comparisons are scored."""
     metric = metric or scores.primary[1]
     all_panels = panels(scores, results, metric)
@@ -69,10 +69,12 @@ def draw(scores: Scores, results: Results, metric: str | None = None) -> Caption
     labels = [text.arm_label(scores, scores.arm(name), [scores.arm(n) for n in arms]) for name in arms]
     # Names and numbers stand beside the panel, which needs room, too.
     narrow = len(shown) == 1 and max(len(style.legible(label)) for label in labels) <= NAME
-    figure = style.new_figure(
-        COLUMN_IN if narrow else PAGE_IN, 0.75 + ROW_IN * len(arms) + (0.14 if len(shown) > 1 else 0)
-    )
-    axes = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
+    below = width == "column"
+    inches = COLUMN_IN if below or (narrow and width is None) else PAGE_IN
+    high = (0.75 if not below or len(shown) == 1 else 0.6) + ROW_IN * len(arms) + (0.14 if len(shown) > 1 else 0)
+    figure = style.new_figure(inches, high * (len(shown) if below else 1))
+    shape = (len(shown), 1) if below else (1, len(shown))
+    axes = [*figure.subplots(*shape, squeeze=False, sharey=True, sharex=below).flat]
     points = {id(r): _point(r) for panel in shown for r in panel.results}
     low, high, hidden = limits(list(points.values()), [], COLLAPSE)
     margin = next((r.margin for panel in shown for r in panel.results if r.margin), None)
@@ -93,7 +95,8 @@ def draw(scores: Scores, results: Results, metric: str | None = None) -> Caption
         ax.tick_params(axis="y", length=0)
         if len(shown) > 1:
             ax.set_title(panel.conditions[0].label, loc="left")
-    style.name_rows(axes[0], labels)
+    for ax in axes if below else axes[:1]:
+        style.name_rows(ax, labels)
     left = len(all_panels) - len(shown), len({r.arm for panel in shown for r in panel.results}) - len(arms)
     return CaptionedFigure(f"figure_forest_{text.slug(metric)}", _caption(scores, shown, s, left), figure, _csv(shown))
 
@@ -178,11 +181,9 @@ def _caption(scores: Scores, shown: Sequence[Panel], s: text.MetricStyle, left: 
 
 def _csv(shown: Sequence[Panel]) -> str:
     """Return the comparisons as CSV: the columns of summary.csv that are drawn."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    names = ["arm", "dataset", "kernel", "scale", "metric", *COLUMNS, "verdict"]
-    writer.writerow(names)
+    names = ["arm", "dataset", "kernel", "scale", "metric", *COLUMNS]
+    rows = []
     for result in (result for panel in shown for result in panel.results):
         values = dict(zip(summary.COLUMNS, summary.row(result), strict=True))
-        writer.writerow([*(values[name] for name in names[:-1]), result.verdict])
-    return out.getvalue()
+        rows.append([*(values[name] for name in names), result.verdict])
+    return style.data([*names, "verdict"], rows)

@@ -36,7 +36,13 @@ def draw(study: StudyResults, output: Gap) -> CaptionedFigure | None:
     style.legend(figure, style.legend_entries(axes))
     stem = text.path_slug(output.x)
     words = f"Gap against {axis.title}. " + notes(scores, output, gaps, study.results)
-    return CaptionedFigure(f"figure_gap_{text.slug(output.metric)}_{stem}", " ".join(words.split()), figure)
+    rows = [
+        [text.slot_label(scores, slot, scale=True), label, p.x, p.value, p.low, p.high]
+        for slot, conditions in panels.items()
+        for label, points in _lines(scores, gaps, axis, conditions).items() for p in points
+    ]  # fmt: skip
+    data = style.data(["panel", "line", axis.title, "gap", "low", "high"], rows)
+    return CaptionedFigure(f"figure_gap_{text.slug(output.metric)}_{stem}", " ".join(words.split()), figure, data)
 
 
 def _panel(ax: Axes, scores: Scores, gaps: gap_values.Gaps, axis: AxisRecord, conditions: list[Condition]) -> None:

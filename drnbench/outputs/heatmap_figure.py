@@ -145,9 +145,29 @@ def draw(scores: Scores, results: Results, output: Heatmap) -> CaptionedFigure |
     figure.set_layout_engine(layout_engine)
     _bar(figure, axes, shown, s, top)
     stem = f"{text.path_slug(output.x)}_{text.path_slug(output.y)}"
-    return CaptionedFigure(
-        f"figure_heatmap_{text.slug(output.metric)}_{stem}", _caption(scores, shown, s, top, (x.title, y.title)), figure
-    )
+    name = f"figure_heatmap_{text.slug(output.metric)}_{stem}"
+    return CaptionedFigure(name, _caption(scores, shown, s, top, (x.title, y.title)), figure, _data(shown, x, y))
+
+
+def _data(shown: list[Panel], x: AxisRecord, y: AxisRecord) -> str:
+    """Return the cells that have a difference."""
+    rows = [
+        [
+            panel.title,
+            row,
+            column,
+            cell.arm,
+            cell.difference.mean,
+            cell.difference.low,
+            cell.difference.high,
+            cell.verdict,
+        ]
+        for panel in shown
+        for row, cells in zip(y.values, panel.cells, strict=True)
+        for column, cell in zip(x.values, cells, strict=True)
+        if isinstance(cell, Result) and cell.difference is not None
+    ]
+    return style.data(["panel", y.title, x.title, "arm", "delta", "low", "high", "verdict"], rows)
 
 
 def _map(ax: Axes, panel: Panel, s: text.MetricStyle, top: float, width: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,7 @@ class PerImage(Output):
     summary = "figure: paired differences of every image to the baseline, or the distribution of scores over images"
 
     metric: str = Field("psnr_y", description="of the dots")
+    width: Literal["column", "page"] | None = Field(None, description="of the figure; none: what its panels ask for")
     differences: bool = Field(
         True, description="to the baseline, where the study has one; otherwise the scores themselves"
     )

@@ -69,9 +69,13 @@ def draw(scores: Scores, output: PerImage) -> CaptionedFigure | None:
     conditions = [condition for group in groups for condition in group]
     arms = _arms(scores, frame)
     shown = frame[frame["condition"].isin(conditions) & frame["arm"].isin(arms)]
-    s = text.style(output.metric)
-    figure = style.new_figure(COLUMN_IN if len(groups) == 1 else PAGE_IN, 0.75 + ROW_IN * len(arms))
-    axes = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
+    s, below = text.style(output.metric), output.width == "column"
+    figure = style.new_figure(
+        COLUMN_IN if below or (len(groups) == 1 and output.width is None) else PAGE_IN,
+        (0.75 + ROW_IN * len(arms)) * (len(groups) if below else 1),
+    )
+    shape = (len(groups), 1) if below else (1, len(groups))
+    axes = [*figure.subplots(*shape, squeeze=False, sharey=True).flat]
     low, high, far = _limits(shown)
     for ax, group in zip(axes, groups, strict=True):
         if differences:

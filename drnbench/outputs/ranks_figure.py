@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 
 from drnbench.evaluation import metrics
@@ -90,8 +88,5 @@ def _caption(metric: str, ranked: dict[Condition, dict[str, float]], left: int) 
 
 
 def _csv(ranked: dict[Condition, dict[str, float]], means: dict[str, float]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["arm", "mean_rank", *(condition.label for condition in ranked)])
-    writer.writerows([arm, mean, *(by_arm[arm] for by_arm in ranked.values())] for arm, mean in means.items())
-    return out.getvalue()
+    rows = [[arm, mean, *(by_arm[arm] for by_arm in ranked.values())] for arm, mean in means.items()]
+    return style.data(["arm", "mean_rank", *(condition.label for condition in ranked)], rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,7 @@ class Tradeoff(Output):
 
     x: Cost = Field(description="cost on the horizontal, logarithmic")
     y: str = Field("psnr_y", description="metric, or a second cost")
+    width: Literal["column", "page"] | None = Field(None, description="of the figure; none: what its panels ask for")
     size: Cost | None = Field(
         None, description="cost that the areas of the points stand for, such as parameters; none: one size"
     )

@@ -134,7 +134,7 @@ def draw(scores: Scores, results: Results, costs: Costs, output: Tradeoff) -> Ca
         return None
     s = _style(costs, output)
     label, divisor = scaled_unit(output.x, [p.cost for arms in shown.values() for p in arms if p.cost])
-    figure, axes = style.new_panels(len(shown), 2.6, single=COLUMN_IN * 1.3)
+    figure, axes = style.new_panels(len(shown), 2.6, single=COLUMN_IN * 1.3, width=output.width)
     for ax, (condition, arms) in zip(axes, shown.items(), strict=True):
         _panel(ax, scores, arms, divisor, s)
         ax.set_title("" if output.y in COSTS else condition.label, loc="left")
@@ -145,7 +145,13 @@ def draw(scores: Scores, results: Results, costs: Costs, output: Tradeoff) -> Ca
     for ax, arms in zip(axes, shown.values(), strict=True):
         _label(ax, arms, divisor, s)
     name = f"figure_{text.slug(output.y)}_against_{output.x}"
-    return CaptionedFigure(name, _caption(scores, results, costs, shown, output, len(panels) - len(shown)), figure)
+    rows = [
+        [p.arm.name, *condition, p.cost, p.value, p.half, p.area] for condition, arms in shown.items() for p in arms
+    ]
+    data = style.data(["arm", *Condition._fields, output.x, output.y, "half_width", output.size or "area"], rows)
+    return CaptionedFigure(
+        name, _caption(scores, results, costs, shown, output, len(panels) - len(shown)), figure, data
+    )
 
 
 def _caption(

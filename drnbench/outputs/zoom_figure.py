@@ -5,8 +5,6 @@ Lengths are pixels of the PNG, so that an enlarged image pixel covers a whole nu
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -82,7 +80,13 @@ def draw(scores: Scores, store: Store, output: Crops) -> CaptionedFigure | None:
     if bar:
         figure.colour_bar(limit)
     files = zoom_tikz.files(shown, NAME, BOXES) if output.tikz else {}
-    return CaptionedFigure(NAME, _caption(scores, shown, output), figure.figure, _csv(rows), files)
+    return CaptionedFigure(
+        NAME,
+        _caption(scores, shown, output),
+        figure.figure,
+        style.data([*rows[0]] if rows else [], [[*row.values()] for row in rows]),
+        files,
+    )
 
 
 class _Canvas:
@@ -302,11 +306,3 @@ def _caption(scores: Scores, shown: Content, output: Crops) -> str:
     if all(example.hr is None for example in shown.examples):
         parts.append("Real LR images: there is no HR.")
     return " ".join(parts)
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()

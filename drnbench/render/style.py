@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from mpl_toolkits.axes_grid1 import ImageGrid
     from numpy.typing import NDArray
 
+Width = Literal["column", "page"] | None
 COLUMN_IN, PAGE_IN = 3.4, 7.0
 """Widths of one column and of the page, in inches."""
 BAR_IN = 0.07
@@ -95,7 +98,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def new_panels(
-    count: int, height: float, *, single: float = COLUMN_IN, extra: float = 0.0
+    count: int, height: float, *, single: float = COLUMN_IN, extra: float = 0.0, width: Width = None
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure of panels, in rows of two over the page's width.
 
@@ -104,11 +107,13 @@ def new_panels(
         height: of a row, in inches.
         single: width of the figure where there is one panel, in inches.
         extra: height for what stands below all panels, in inches.
+        width: a column, in which panels stand below each other, or the page; None: what the panels ask for.
 
     """
-    columns = min(2, count)
+    columns = 1 if width == "column" else min(2, count)
     rows = -(-count // columns)
-    figure = new_figure(PAGE_IN if columns == 2 else single, height * rows + extra)
+    inches = {"column": COLUMN_IN, "page": PAGE_IN, None: PAGE_IN if columns == 2 else single}[width]
+    figure = new_figure(inches, height * rows + extra)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in axes[count:]:
         ax.remove()
@@ -304,6 +309,14 @@ def texts(figure: Figure) -> list[Text]:
 
     artists = (artist for artist in figure.findobj(Text) if isinstance(artist, Text))
     return [artist for artist in artists if artist.get_text() and r"\mathdefault" not in artist.get_text()]
+
+
+def data(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return what a figure draws as the text of a CSV file; None is an empty field."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows([columns, *rows])
+    return out.getvalue()
 
 
 def save(drawn: CaptionedFigure, folder: Path, origin: Sequence[str] = ()) -> list[Path]:

@@ -8,10 +8,10 @@ import io
 import numpy as np
 import pytest
 
-from drnbench import Forest, PerImage, Ranks, Table
+from drnbench import Curve, Forest, PerImage, Ranks, Table
 from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Evaluate
-from drnbench.outputs import forest_figure, per_image_figure, ranks_figure
+from drnbench.outputs import curve_figure, forest_figure, per_image_figure, ranks_figure
 from drnbench.render import style
 from drnbench.results import reading, summary
 from drnbench.store import Store
@@ -112,3 +112,32 @@ def test_ranks_are_those_of_the_means_on_each_test_set(study):
             ranks.append(1 + [name for _, name in means].index(row["arm"]))
         assert [float(row[condition.label]) for condition in scores.conditions] == ranks
         assert float(row["mean_rank"]) == np.mean(ranks)
+
+
+@pytest.mark.parametrize(("width", "inches"), [("column", 3.4), ("page", 7.0)])
+def test_figures_have_the_width_of_a_column_or_a_page(study, width, inches):
+    scores, results = study
+    with style.styled():
+        drawn = [
+            forest_figure.draw(scores, results, width=width), per_image_figure.draw(scores, PerImage(width=width)),
+            curve_figure.draw(scores, results, Curve(x="adapt.rho", width=width)),
+        ]  # fmt: skip
+    for figure in drawn:
+        assert figure.figure.get_size_inches()[0] == inches
+        head, *rows = csv.reader(io.StringIO(figure.data))
+        assert rows
+        assert {len(row) for row in rows} == {len(head)}
+
+
+def test_a_curve_has_its_points_as_data(study):
+    scores, results = study
+    with style.styled():
+        drawn = curve_figure.draw(scores, results, Curve(x="adapt.rho"))
+    rows = [row for row in csv.DictReader(io.StringIO(drawn.data)) if row["ρ"] == "0.3"]
+    for row, condition in zip(rows, scores.conditions, strict=True):
+        difference = results["ρ=0.3", condition, "psnr_y"].difference
+        assert [float(row[name]) for name in ("delta", "low", "high")] == [
+            difference.mean,
+            difference.low,
+            difference.high,
+        ]
