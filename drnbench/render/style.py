@@ -55,6 +55,14 @@ STYLE: dict[str, Any] = {
 }  # fmt: skip
 
 
+def _is_of_use(record: logging.LogRecord) -> bool:
+    """Return False for messages on the folder of matplotlib's cache: where it cannot be made, a temporary one does."""
+    return not str(record.msg).startswith(("mkdir -p failed", "Matplotlib created a temporary cache directory"))
+
+
+logging.getLogger("matplotlib").addFilter(_is_of_use)  # before it is first imported, which is in the functions below
+
+
 @dataclass(frozen=True)
 class CaptionedFigure:
     """A figure with its file stem and caption.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import re
 import warnings
@@ -80,7 +81,9 @@ def encode(content: Any) -> str:
     """Return a record as JSON, indented for people, with its CRC-32."""
     if isinstance(content, dict):
         content = signed(content)
-    return json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
+    text = io.StringIO()  # not json.dumps, which keeps a million pieces of the plan of a large study at once
+    json.dump(content, text, indent=2, ensure_ascii=False, default=str)
+    return f"{text.getvalue()}\n"
 
 
 def decode(text: bytes) -> dict[str, Any]:

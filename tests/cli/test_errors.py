@@ -189,6 +189,17 @@ def test_a_home_that_is_not_there(tmp_path):
 
 
 @pytest.mark.real
+def test_a_home_that_takes_no_cache_of_matplotlib():
+    code = "import drnbench.render.style, matplotlib; print(matplotlib.get_cachedir())"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "MPL"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**kept, "HOME": "/dev/null"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert "/dev/null" not in done.stdout
+    assert done.stderr == ""
+
+
 def test_a_user_without_a_name(tmp_path):
     """As in a container that is started with a number of its own for the user."""
     apart = ["unshare", "--map-user=54321", "env", "-u", "HOME", "-u", "USER", "-u", "LOGNAME"]
