@@ -18,8 +18,20 @@ MEASURED: tuple[Cost, ...] = ("latency", "memory")
 """Costs that depend on the machine and on what else runs there: the verb `measure` alone records them."""
 
 
+class PlannedArm(Protocol):
+    """An arm of the plan."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+
+
 class PlannedTrial(Protocol):
     """A trial of the plan and what is scored of it."""
+
+    @property
+    def arm(self) -> PlannedArm:
+        """Its arm."""
 
     @property
     def trial(self) -> Trial:

@@ -102,7 +102,7 @@ def draw(
 
 
 def _arms(scores: Scores, shown: Sequence[Panel]) -> dict[str, int]:
-    """Return the arms that are shown with their rows, in table order; of many those with the clearest differences."""
+    """Return the arms that are shown with their rows, in table order; of many those with the largest differences."""
     sizes: dict[str, float] = {}
     for panel in shown:
         for result in panel.results:
@@ -175,7 +175,12 @@ def _caption(scores: Scores, shown: Sequence[Panel], s: text.MetricStyle, left: 
         parts.append("Square: the comparison that the study declares in advance.")
     if any(scores.is_control(scores.arm(r.arm)) for r in cells):
         parts.append("Diamond: the positive control.")
-    parts += [f"{text.count(n, noun)} not shown." for n, noun in zip(left, ("test set", "arm"), strict=True) if n]
+    if left[0]:
+        parts.append(f"{text.count(left[0], 'test set')} not shown.")
+    if left[1]:
+        parts.append(
+            f"Shown are the {ROWS} arms of the largest differences, which flatter; {left[1]} more are in summary.csv."
+        )
     return " ".join([*parts, *failed_seeds.sentences(scores), *captions.kernel_specs(conditions)])
 
 

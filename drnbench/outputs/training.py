@@ -76,6 +76,8 @@ def _small_multiples(scores: Scores, frame: pd.DataFrame, stages: list[str], tra
         ax.set_title("\n".join(textwrap.wrap(title, WIDEST)), loc="left", fontsize=6.5)
     for ax in axes[len(shown) :]:
         ax.remove()
+    for ax in axes[: len(shown)][-columns:]:  # also above a row that is not full
+        ax.tick_params(labelbottom=True)
     figure.supxlabel("step", fontsize=8)
     used = [name for name in preferred if name in set(last["name"])]
     figure.supylabel(curve_label(used[0] if len(used) == 1 else metric or used[0]), fontsize=8)

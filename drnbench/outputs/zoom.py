@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from drnbench.config.outputs import PlannedTrial
+from drnbench.errors import UsageError, nearest
 from drnbench.outputs import on_demand, outputs
 from drnbench.outputs.base import Output, StudyResults
 
@@ -52,6 +54,20 @@ class Crops(Output):
     errors: bool = Field(False, description="maps of |SR - HR| below the crops, with a colour bar")
     width: Literal["column", "page"] = Field("page", description="of the figure")
     tikz: bool = Field(True, description="write the figure as TikZ with `spy` too, with the images as PNGs beside it")
+
+    def check(self, trials: Sequence[PlannedTrial], where: str) -> None:
+        """See `OutputSpec`: arms, a test set or a kernel that the plan does not have."""
+        super().check(trials, where)
+        evaluations = [evaluation for trial in trials for evaluation in trial.unit.wanted]
+        available = {
+            "arm": ({trial.arm.name for trial in trials}, self.arms),
+            "test set": ({name for e in evaluations for name in (e.dataset, e.source)}, (self.dataset,)),
+            "kernel": ({e.kernel for e in evaluations}, (self.kernel,)),
+        }
+        for kind, (names, asked) in available.items():
+            for name in asked:
+                if name is not None and name not in names:
+                    raise UsageError(f"{where}: Crops: no {kind} {name!r} is planned: {nearest(name, names)}")
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""

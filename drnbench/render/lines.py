@@ -18,6 +18,10 @@ BANDS = 4
 """Lines up to which intervals are bands, too: of more they would hide each other."""
 
 
+DENSE = 25
+"""Points of a line from which on they are small, and their intervals thin."""
+
+
 @dataclass(frozen=True)
 class Point:
     """One arm: position, value and interval (equal to the value where there is none)."""
@@ -81,8 +85,10 @@ def _in_order(labels: Sequence[str]) -> bool:
 
 def _points(ax: Axes, points: list[Point], colour: str, marker: str, *, face: str) -> None:
     if points:
+        dense = len(points) > DENSE
+        look = {"capsize": 0, "elinewidth": 0.4, "markersize": 1.5} if dense else {"capsize": 2.0, "elinewidth": 1.0}
+        below, above = [p.value - p.low for p in points], [p.high - p.value for p in points]
         ax.errorbar(
-            [p.x for p in points], [p.value for p in points],
-            yerr=[[p.value - p.low for p in points], [p.high - p.value for p in points]], color=colour, capsize=2.0,
-            elinewidth=1.0, linestyle="none", marker=marker, markerfacecolor=face, zorder=3,
+            [p.x for p in points], [p.value for p in points], yerr=[below, above], color=colour, linestyle="none",
+            marker=marker, markerfacecolor=face, zorder=3, **look,
         )  # fmt: skip

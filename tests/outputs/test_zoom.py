@@ -132,3 +132,11 @@ def test_a_store_without_whole_images_has_no_such_figure(tmp_path):
     study = rho_study(outputs=[Crops()])
     results, outputs = composed(fill(Store(tmp_path), plan_of(study), gain, samples=True))
     assert next(output for output in outputs if isinstance(output, Crops)).figures(results) == [None]
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"), [({"arms": ("ρ=7",)}, "ρ=7"), ({"dataset": "Set7"}, "Set7"), ({"kernel": "bc"}, "bicubic")]
+)
+def test_a_plan_refuses_what_it_does_not_have(fields, named):
+    with pytest.raises(UsageError, match=named):
+        plan_of(rho_study(outputs=[Crops(**fields)]))
