@@ -119,7 +119,7 @@ def _time(estimate: Estimate) -> str:
         if n
     ]
     if estimate.unknown_stages + estimate.unknown_scores == len(estimate.tasks):
-        return f"time: unknown (nothing like it was measured yet: {' and '.join(unknown)})"
+        return f"time: unknown (nothing like it was measured yet: {' and '.join(unknown)}; --measure times a few steps)"
     at_least = "at least" if unknown else "about"
     line = f"time: {at_least} {clock(estimate.sequential)} for one process"
     if estimate.slots > 1:
@@ -247,6 +247,9 @@ def command(
     ] = None,
     device: options.DeviceOpt = "auto",
     data_root: options.DataRootOpt = None,
+    measure: Annotated[
+        bool, Option("--measure", help="time a few training steps and an image of what nothing like it was run of")
+    ] = False,
 ) -> int:
     """Show what `run` would do: trials, stages, states, time, memory, disk, seeds; runs nothing."""
     options.use_data_roots(data_root)
@@ -255,6 +258,11 @@ def command(
     declared = declare(study, profile, read_overrides(sets or [], seeds, half_width)).catalogued(store)
     made = declared.plan(store)
     queue, kind = _queue(made), devices[0].partition(":")[0]
+    if measure:
+        # PyTorch is imported where something is measured, and nowhere else.
+        from drnbench.session import speeds
+
+        speeds.measure(made, store, kind, lambda part: print(f"measuring {part}", file=sys.stderr, flush=True))
     show(made, store, queue, slots, difference, kind)
     if made.until:
         print("\n".join(made.until.lines()))

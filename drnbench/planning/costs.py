@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from drnbench.config.trial import Trial
 from drnbench.config.units import EvaluateUnit, StageUnit
 from drnbench.planning.fit_costs import FitCosts
+from drnbench.planning.speeds import START_S, Speeds, read_speeds
 from drnbench.store import Damaged, Store
 from drnbench.store.devices import gpu_count
 from drnbench.store.integrity import decode
@@ -101,9 +102,12 @@ class Costs:
         self._folders: dict[Shape, int | None] = {}
 
     def seconds(self, unit: StageUnit) -> float | None:
-        """Return the estimated seconds of a stage on one process, or None without a measured sibling."""
+        """Return the estimated seconds of a stage on one process; None without a measured sibling or a measured step."""
         step = self._step_seconds.get(shape(unit))
-        return None if step is None else unit.stage.steps * step
+        if step is None:
+            step = self._speeds.steps.get(shape(unit))
+            return None if step is None else START_S + unit.stage.steps * step
+        return unit.stage.steps * step
 
     def memory(self, unit: StageUnit) -> Memory:
         """Return the largest memory of a stage's siblings."""
@@ -118,6 +122,10 @@ class Costs:
         """Return the estimated seconds of one evaluation of a trial, or None without a measured sibling."""
         seconds = [s.seconds for s in self._scored.get(score_shape(trial), ()) if s.seconds is not None]
         return median(seconds) if seconds else None
+
+    def scoring_measured(self, unit: EvaluateUnit) -> float | None:
+        """Return the seconds of scoring what a trial lacks, from `plan --measure`; None where it was not measured."""
+        return self._speeds.scoring(unit, self._store.cache)
 
     def fitting(self, unit: EvaluateUnit) -> float | None:
         """Return the estimated seconds of fitting a zero-shot method to the test images that are left; None: unknown."""
@@ -142,6 +150,10 @@ class Costs:
         if self._requested_device is not None:
             return self._requested_device
         return "cuda" if gpu_count() else "cpu"
+
+    @functools.cached_property
+    def _speeds(self) -> Speeds:
+        return read_speeds(self._store.cache, self._device)
 
     @functools.cached_property
     def _fits(self) -> FitCosts:

@@ -100,7 +100,7 @@ def scoring_seconds(costs: Costs, trial: PlannedTrial, evaluations: int) -> floa
     if is_fitted(trial.unit):
         return costs.fitting(trial.unit)
     evaluation = costs.scoring(trial.trial)
-    return None if evaluation is None else evaluation * evaluations
+    return costs.scoring_measured(trial.unit) if evaluation is None else evaluation * evaluations
 
 
 def trial_seconds(costs: Costs, trial: PlannedTrial, estimate: Estimate) -> float | None:

@@ -6,8 +6,11 @@ import re
 import pytest
 
 from drnbench.cli import main
+from drnbench.planning import speeds as planning_speeds
 from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import Task, makespan
+from drnbench.planning.speeds import Speeds, read_speeds, write_speeds
+from drnbench.session import speeds
 from drnbench.session.declared import declare
 from drnbench.store import Store, write_json
 from tests.fake_store import STEP_SECONDS, finish
@@ -62,7 +65,10 @@ def test_a_finished_plan_has_no_estimate(store, tmp_path, capsys):
 
 def test_unknown_stays_unknown(tmp_path, capsys):
     out = plan_output(capsys, write_study(tmp_path), tmp_path / "r")
-    assert "time: unknown (nothing like it was measured yet: 4 stages and 4 trials to score)" in out
+    assert (
+        "time: unknown (nothing like it was measured yet: 4 stages and 4 trials to score; --measure times a few steps)"
+        in out
+    )
     assert "memory: unknown" in out
     assert "disk: at least " in out
     assert "stages unknown, trials unknown" in out
@@ -151,3 +157,40 @@ def test_a_share_too_small_for_the_steps_is_a_warning(tmp_path, capsys):
     few = "warning: too few steps for a single unpaired image, so these train on pairs alone: adapt with rho=0.1"
     assert few in out.splitlines(), "4 steps of 2 images at 0.1 are 0.8 of an image"
     assert "train on pairs alone" not in plan_output(capsys, study, tmp_path / "r", "--set", "adapt.steps=5")
+
+
+def test_what_nothing_was_run_of_is_measured_once(tmp_path, capsys, monkeypatch):
+    study, results = write_study(tmp_path, steps=1000), tmp_path / "r"
+    assert "time: unknown" in plan_output(capsys, study, results)
+    assert "unknown" not in plan_output(capsys, study, results, "--measure").partition("memory:")[0]
+    monkeypatch.setattr(speeds, "_step_seconds", lambda *_: pytest.fail("measured already"))
+    out = plan_output(capsys, study, results, "--measure", "--device", "cpu", "--jobs", "1")
+    assert "time: about" in out
+    assert not (results / "stages").exists()
+    # A step of tiny networks takes milliseconds and not minutes: 4 stages of 1000 steps.
+    known = read_speeds(results / "cache", "cpu")
+    assert len(known.steps) == 2
+    assert all(0 < seconds < 10 for seconds in known.steps.values())
+
+
+def test_speeds_of_another_processor_do_not_count(tmp_path, monkeypatch):
+    write_speeds(tmp_path, "cpu", Speeds(steps={("drn", (("n_feats", 8),), 4): 0.5}, metrics={"psnr_y": 1e-9}))
+    assert read_speeds(tmp_path, "cpu").steps == {("drn", (("n_feats", 8),), 4): 0.5}
+    assert read_speeds(tmp_path, "cuda") == Speeds()
+    monkeypatch.setattr(planning_speeds, "processor", lambda: "another")
+    assert read_speeds(tmp_path, "cpu") == Speeds()
+
+
+def test_a_measured_sibling_comes_before_a_measured_step(store, tmp_path, capsys):
+    out = plan_output(capsys, tmp_path / "mini.py", store.root, "--set", "seeds=2", "--device", "cpu", "--measure")
+    assert " 0:48 " in out
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "study", ["method_comparison", "dual_operator", "recipe", "hr_dual", "dual_synth", "real_frames"]
+)
+def test_every_scheme_and_metric_of_the_shipped_studies_can_be_measured(tmp_path, capsys, study):
+    out = plan_output(capsys, study, tmp_path / "r", "--profile", "tiny", "--measure")
+    assert "stages of unknown cost" not in out
+    assert "time: unknown" not in out

@@ -1,0 +1,79 @@
+"""Speeds of this machine as `plan --measure` keeps them in the cache, and the times that follow from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from drnbench.config.units import EvaluateUnit
+from drnbench.data.cache import fingerprint
+from drnbench.store import read_json, write_json
+from drnbench.store.environment import processor, versions
+
+START_S = 1.0
+"""Seconds that a unit takes before its first step, and to store its result."""
+
+
+@dataclass
+class Speeds:
+    """Seconds of a training step by `costs.shape`, of enlarging by LR pixel, of a metric by HR pixel."""
+
+    steps: dict[Any, float] = field(default_factory=dict)
+    networks: dict[Any, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def scoring(self, unit: EvaluateUnit, cache: Path) -> float | None:
+        """Return the seconds of scoring what a trial lacks; None where a part of it was not measured."""
+        network = self.networks.get(network_shape(unit))
+        if network is None or not {e.metric for e in unit.wanted} <= self.metrics.keys():
+            return None
+        seconds, enlarged = START_S, set[tuple[Any, ...]]()
+        for evaluation in unit.wanted:
+            images = fingerprint(evaluation.source, cache).images[: evaluation.count]
+            crop = evaluation.crop or max((max(i.height, i.width) for i in images), default=0)
+            pixels = sum(min(image.height, crop) * min(image.width, crop) for image in images)
+            seconds += pixels * self.metrics[evaluation.metric]
+            place = (evaluation.source, evaluation.kernel, evaluation.crop, evaluation.count, evaluation.lr)
+            if place not in enlarged:
+                enlarged.add(place)
+                seconds += pixels / unit.scale**2 * network
+        return seconds
+
+
+def network_shape(unit: EvaluateUnit) -> tuple[Any, ...]:
+    """Return the fields that determine the seconds of enlarging a pixel."""
+    return (unit.model, tuple(sorted(unit.options.items())), unit.scale)
+
+
+def read_speeds(cache: Path, device: str) -> Speeds:
+    """Return what was measured on this machine; nothing where another processor or PyTorch measured it."""
+    stored = read_json(_path(cache, device)) or {}
+    if stored.get("machine") != _machine():
+        return Speeds()
+    parts: Mapping[str, list[list[Any]]] = stored["speeds"]
+    return Speeds(**{name: {_hashable(key): seconds for key, seconds in rows} for name, rows in parts.items()})
+
+
+def write_speeds(cache: Path, device: str, speeds: Speeds) -> None:
+    """Keep what was measured."""
+    parts = {name: [[key, seconds] for key, seconds in rows.items()] for name, rows in vars(speeds).items()}
+    cache.mkdir(parents=True, exist_ok=True)
+    write_json(_path(cache, device), {"machine": _machine(), "speeds": parts})
+
+
+def _path(cache: Path, device: str) -> Path:
+    return cache / f"speeds-{device}.json"
+
+
+def _machine() -> dict[str, str | None]:
+    return {"processor": processor(), "torch": versions().get("torch")}
+
+
+def _hashable(key: Any) -> Any:
+    """Return a key as it was: JSON has lists for tuples."""
+    if isinstance(key, dict):
+        return json.dumps(key, sort_keys=True)
+    return tuple(_hashable(part) for part in key) if isinstance(key, list) else key
