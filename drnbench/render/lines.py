@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drnbench.render import x_axis
 from drnbench.render.style import COLOURS, MARKERS, ordinal
@@ -86,7 +86,9 @@ def _in_order(labels: Sequence[str]) -> bool:
 def _points(ax: Axes, points: list[Point], colour: str, marker: str, *, face: str) -> None:
     if points:
         dense = len(points) > DENSE
-        look = {"capsize": 0, "elinewidth": 0.4, "markersize": 1.5} if dense else {"capsize": 2.0, "elinewidth": 1.0}
+        look: dict[str, Any] = (
+            {"capsize": 0, "elinewidth": 0.4, "markersize": 1.5} if dense else {"capsize": 2.0, "elinewidth": 1.0}
+        )
         below, above = [p.value - p.low for p in points], [p.high - p.value for p in points]
         ax.errorbar(
             [p.x for p in points], [p.value for p in points], yerr=[below, above], color=colour, linestyle="none",
