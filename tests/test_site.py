@@ -1,16 +1,21 @@
 """The documentation site: generated pages have every field, verb and kernel; code blocks of README, Start and Recipes run."""
 
 import importlib.util
+import os
 import re
+import shutil
 import sys
+from subprocess import run
 
 import pytest
 
 from drnbench import degradations, outputs
+from drnbench.cli import main
 from drnbench.cli.app import VERBS
 from drnbench.config.shipped import shipped
 from drnbench.config.study import Study
 from drnbench.config.trial import Stage
+from tests import site_blocks
 from tests.conftest import REPOSITORY
 
 
@@ -65,3 +70,36 @@ def test_every_page_is_in_the_navigation():
     assert set(re.findall(r": (\w+\.md)$", configuration, flags=re.MULTILINE)) == pages
     assert "- offline" in configuration
     assert "font: false" in configuration, "nothing is fetched to build or read it"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/start.md", "docs/recipes.md"])
+def test_every_code_block_is_executed_or_says_why_not(page):
+    for block in site_blocks.blocks(page):
+        is_code = block.title or block.language == "python" or block.mark
+        lines = [] if is_code else block.text.splitlines()
+        assert [line for line in lines if not site_blocks.COMMAND.match(line)] == []
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    assert len(site_blocks.blocks(page)) == text.count("\n```") // 2, "a fence or a mark of another form"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("page", ["README.md", "docs/start.md"])
+def test_code_of_the_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    site_blocks.write_files(page, tmp_path)
+    site_blocks.execute(page, tmp_path)
+
+
+@pytest.mark.real
+def test_recipes_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    site_blocks.write_files("docs/recipes.md", tmp_path)
+    for source, target in (("photos/train", "my/train"), ("photos/more", "my/test"), ("my/test", "my/test_LR_x4")):
+        assert main(["degrade", source, target, "--scale", "4", "--kernel", "bicubic"]) == 0
+    shutil.copytree("my/test_LR_x4", "frames")
+    # In a process of its own, which alone has the package of the recipe.
+    code = "import sys, pathlib; from tests.site_blocks import execute; execute(sys.argv[1], pathlib.Path.cwd())"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(REPOSITORY)])}
+    command = [sys.executable, "-c", code, "docs/recipes.md"]
+    process = run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-4000:]

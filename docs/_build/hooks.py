@@ -30,6 +30,12 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return "".join(part if part.startswith("```") else blank_before_lists(part) for part in parts)
 
 
+def on_post_page(output: str, **_: Any) -> str:
+    """Have the search of pages that are opened as files from this site, not from another host; name its dialog."""
+    output = output.replace("https://unpkg.com/iframe-worker/shim", "assets/worker.js")
+    return output.replace('role="dialog">', 'role="dialog" aria-label="Search">')
+
+
 def blank_before_lists(text: str) -> str:
     """Return a text with an empty line between a paragraph and a list that follows it."""
     lines: list[str] = []
