@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shlex
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -12,7 +13,8 @@ from typer import Argument, Option
 
 from drnbench.cli.options import ForceOpt
 from drnbench.config.shipped import locate, shipped
-from drnbench.errors import UsageError
+from drnbench.errors import UsageError, one_line
+from drnbench.session.declared import check_name
 from drnbench.session.new_study import Answers, text
 from drnbench.store import write_text
 
@@ -33,7 +35,8 @@ def command(
     force: ForceOpt = False,
 ) -> int:
     """Write a study file that runs as it is."""
-    path = (name if name.suffix == ".py" else name.with_name(name.name + ".py")).expanduser()
+    path = name if name.suffix == ".py" else name.parent / f"{name.name}.py"
+    check_name(path.stem)
     if ask and source is not None:
         raise UsageError("--ask and --from: a copied study needs no answers; give one of them")
     if path.exists() and not force:
@@ -46,13 +49,27 @@ def command(
         file = locate(source.expanduser())
         if not file.is_file():
             raise UsageError(f"--from {source}: no such study file; these come with drnbench: {', '.join(shipped())}")
-        content = file.read_text(encoding="utf-8")
+        content = _checked(source, file)
     write_text(path, content)
     shown = shlex.quote(str(path))
     print(
         f"wrote {path}\nplan it: python -m drnbench plan {shown}\nrun it:  python -m drnbench run {shown} --profile tiny"
     )
     return 0
+
+
+def _checked(source: Path, file: Path) -> str:
+    """Return the text of a file that defines a study; it is not executed."""
+    try:
+        content = file.read_text(encoding="utf-8")
+        targets = [
+            target for node in ast.parse(content).body if isinstance(node, ast.Assign) for target in node.targets
+        ]
+    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+        raise UsageError(f"--from {source}: not a study file ({one_line(str(error))})") from error
+    if not any(isinstance(target, ast.Name) and target.id == "study" for target in targets):
+        raise UsageError(f"--from {source}: a study file defines `study = Study(...)`, and this one does not")
+    return content
 
 
 def _asked() -> Answers:

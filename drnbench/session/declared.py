@@ -143,14 +143,18 @@ def declare(
             raise UsageError(
                 "a Study object has no file that names it: give name=..., which its reports are stored under"
             )
-        return Declared(study, _checked(name), "", profile, overrides)
+        return Declared(study, check_name(name), "", profile, overrides)
     file = locate(Path(study).expanduser())
     loaded, stem, question, digests = load(file)
-    return Declared(loaded, _checked(name or stem), question, profile, overrides, file, digests)
+    return Declared(loaded, check_name(name or stem), question, profile, overrides, file, digests)
 
 
-def _checked(name: str) -> str:
-    """Return the name of a study that names a folder of its own in a store, on every system."""
+def check_name(name: str) -> str:
+    """Return the name of a study that names a folder of its own in a store, on every system.
+
+    Raises:
+        UsageError: any other name.
+    """
     device = re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", name)
     plain_name = re.fullmatch(r"[^.\-\s/\\][^/\\]*(?<![.\s])", name) and name.isprintable() and name != "mlflow.db"
     if not plain_name or device or name.casefold() in RESERVED | {"reference"}:

@@ -52,13 +52,18 @@ def test_answers_become_the_study(here, monkeypatch, capsys):
     [
         (["new", "there"], ["there.py is there already", "--force"]),
         (["new", "no/folder/x"], ["no folder"]),
+        (["new", ""], ["cannot be called ''"]),
+        (["new", "con"], ["cannot be called 'con'"]),
+        (["new", "x", "--from", "text.py"], ["--from text.py", "study = Study(...)"]),
+        (["new", "x", "--from", "broken.py"], ["--from broken.py", "not a study file"]),
         (["new", "x", "--from", "lamda_sweep"], ["did you mean 'lambda_sweep'"]),
         (["new", "x", "--from", "there", "--ask"], ["--ask and --from"]),
         (["plan", "rho_swep"], ["did you mean 'rho_sweep'", "rho_swep.py"]),
     ],
 )
 def test_what_cannot_be_written_is_one_line(here, capsys, words, parts):
-    (here / "there.py").write_text("x = 1")
+    for name, content in (("there.py", "x = 1"), ("text.py", "'study = 1'"), ("broken.py", "root:x:0:0")):
+        (here / name).write_text(content)
     assert main(words) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
