@@ -41,6 +41,7 @@ def test_what_no_font_has_is_a_code_point_and_the_font_to_install_is_named(chose
     assert fonts.lacking(["λ=0.1", "ü – é"]) == []
 
 
+@pytest.mark.real
 def test_a_report_warns_of_letters_that_figures_cannot_draw(chosen, store: Store, unrendered):
     chosen()
     fill(store, plan_of(rho_study(arms={"中文方法": {"adapt.lam": 0.5}}, control=None)))

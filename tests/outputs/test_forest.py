@@ -50,7 +50,7 @@ def test_a_forest_has_a_row_for_each_comparison_with_its_interval_and_test(study
 
 
 def test_arms_of_one_test_set_each_share_a_panel(tmp_path):
-    store = fill(Store(tmp_path), plan_of(dual_study(), "dual"))
+    store = fill(Store(tmp_path), plan_of(dual_study(seeds=1), "dual"), images=2)
     scores = reading.read(store, "dual")
     (panel,) = forest_figure.panels(scores, summary.summarise(scores), "psnr_y")
     assert len(panel.conditions) > 1

@@ -34,6 +34,7 @@ def content(store: Store, **fields: object) -> zoom_content.Content:
     return shown
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize("width", ["page", "column"])
 def test_pixels_in_the_png_are_those_of_the_stored_images(store, tmp_path, width):
     scores = read(store, "unpaired")
@@ -130,7 +131,7 @@ def test_arms_by_name_and_a_damaged_image_is_an_empty_cell(store):
 
 def test_a_store_without_whole_images_has_no_such_figure(tmp_path):
     study = rho_study(outputs=[Crops()])
-    results, outputs = composed(fill(Store(tmp_path), plan_of(study), gain, samples=True))
+    results, outputs = composed(fill(Store(tmp_path), plan_of(study), gain, images=2))
     assert next(output for output in outputs if isinstance(output, Crops)).figures(results) == [None]
 
 
