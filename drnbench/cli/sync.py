@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from typer import Argument
+from typer import Argument, Option
 
 from drnbench.cli.options import RESULTS, ResultsOpt, TrackOpt
 from drnbench.session.mirroring import check_sync, sync
@@ -17,11 +17,14 @@ def command(
     ] = None,
     results: ResultsOpt = RESULTS,
     tracking_uri: TrackOpt = None,
+    log_models: Annotated[
+        bool, Option("--log-models", help="log the trained networks, too, as models with their signature")
+    ] = False,
 ) -> int:
     """Mirror the store into MLflow again; doing it twice adds nothing."""
     store = Store(results)
     for name in check_sync(store, studies or [], tracking_uri):
-        result = sync(store, name, tracking_uri)
+        result = sync(store, name, tracking_uri, log_models=log_models)
         merged = f"; {result.merged} doubles deleted, which MLflow can restore" if result.merged else ""
         print(f"{name}: {result.runs} runs, {result.new_runs} new, {result.points} new points{merged}")
     return 0

@@ -45,8 +45,9 @@ def _first_sentence(words: str) -> str:
 
 
 def notes(
-    scores: Scores, shown: list[Result], *, by_scale: bool = False, means_alone: bool = False, extra: Iterable[str] = ()
-) -> str:
+    scores: Scores, shown: list[Result], *, by_scale: bool = False, means_alone: bool = False, margins: bool = True,
+    extra: Iterable[str] = (),
+) -> str:  # fmt: skip
     """Return what was measured, how, and what a star means.
 
     Args:
@@ -54,6 +55,7 @@ def notes(
         shown: the results in the table, also those without a score yet.
         by_scale: the columns or rows say the scale.
         means_alone: without intervals and differences, of which the marks alone are shown.
+        margins: marks of equivalence are shown, where the study declares margins.
         extra: sentences that stand before the protocol.
 
     """
@@ -65,7 +67,7 @@ def notes(
         *search_summary.caption(scores),
         *unfinished(scores),
         *([] if means_alone else _intervals(scores, scored)),
-        *(_marks(scores, scored) if means_alone else _statistics(scores, scored)),
+        *(_marks(scores, scored) if means_alone else _statistics(scores, scored, margins=margins)),
         _sizes(scores, scored),
         *(scores.plan.until.caption() if scores.plan.until else ()),
         *lost_images(scored),
@@ -318,7 +320,7 @@ def _marks(scores: Scores, scored: list[Result]) -> list[str]:
     return [f"{words}; differences and their intervals are in summary.csv.", emphasis(scores)]
 
 
-def _statistics(scores: Scores, scored: list[Result]) -> list[str]:
+def _statistics(scores: Scores, scored: list[Result], *, margins: bool) -> list[str]:
     """Return what Δ, its interval, stars and bold type are."""
     if scores.baseline is None:
         return [emphasis(scores)]
@@ -342,7 +344,7 @@ def _statistics(scores: Scores, scored: list[Result]) -> list[str]:
         parts.append(f"Under {STAR_SEEDS} seeds nothing is starred.")
     if any(r.family and r.p_holm is None for r in scored):
         parts.append("Differences without variance have no p and are not starred.")
-    parts += _margins(scores, scored)
+    parts += _margins(scores, scored) if margins else []
     parts += _of_control(scored)
     if any(scores.arm(result.arm).seedless and result.difference for result in scored):
         parts.append("Untrained methods have no seeds and are not tested.")

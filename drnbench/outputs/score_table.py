@@ -45,7 +45,7 @@ def captioned_table(table: Table, study: StudyResults) -> CaptionedTable:
     shown = [result for part in cells for result in part.results if result is not None]
     sources = published_columns.sentences(number for part in cells for number in part.published if number)
     words = notes(
-        scores, shown, by_scale=bool(set(frame.across) & scores.scale_axes),
+        scores, shown, by_scale=bool(set(frame.across) & scores.scale_axes), margins=table.equivalence,
         extra=[*sources, *(description(cost, study.costs) for cost in costs)],
     )  # fmt: skip
     name = text.path_slug(rows) if rows else "arms"

@@ -47,6 +47,7 @@ class Table(Output):
     half_width: bool = Field(True, description="half-widths of the means' intervals (layout study)")
     seeds: bool = Field(True, description="a column of seeds, unless some differ or failed (layout study)")
     won: bool = Field(True, description="columns of images won, where a margin is declared (layout study)")
+    equivalence: bool = Field(True, description="marks of equivalence, where a margin is declared (layout study)")
     published: bool = Field(True, description="columns of published numbers of the arms themselves (layout study)")
     width: Literal["column", "page"] | None = Field(
         None, description="of the LaTeX table: a column, or the page of a two-column paper; none: by its contents"

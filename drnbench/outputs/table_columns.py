@@ -112,7 +112,7 @@ def score_columns(scores: Scores, frame: Skeleton, cells: ScoreCells, shown: Tab
         yield FilledColumn(Column("published", head), entries)
     scored = [result for result in cells.results if result is not None]
     if shown.delta and any(scores.baseline_of(scores.arm(r.arm), r.condition) for r in scored):
-        entries = [*(_delta(result, style) for result in cells.results), *blank]
+        entries = [*(_delta(result, style, margins=shown.equivalence) for result in cells.results), *blank]
         delta = metric_head(style, "Δ" if cells.leading else f"Δ {style.label}")
         yield FilledColumn(Column(f"{delta} [{scores.confidence}]", head), entries)
         if shown.won and any(result.margin for result in scored):
@@ -210,12 +210,12 @@ def _mean(scores: Scores, result: Result | None, style: text.MetricStyle, *, hal
     return Entry(EMPTY if result.mean is None else text.number(result.mean, style.decimals), tail)
 
 
-def _delta(result: Result | None, style: text.MetricStyle) -> Entry:
+def _delta(result: Result | None, style: text.MetricStyle, *, margins: bool) -> Entry:
     if result is None or result.difference is None:
         return Entry()
     difference, decimals = result.difference, style.delta_decimals
     mark = MARKS[result.verdict]
-    if result.verdict != "better" or result.equivalence == "equivalent":
+    if margins and (result.verdict != "better" or result.equivalence == "equivalent"):
         mark += MARGIN_MARKS.get(result.equivalence, "")
     notes = []
     if difference.seeds < result.n_seeds:  # a seed that the baseline lacks

@@ -53,14 +53,14 @@ def check_sync(store: Store, names: list[str], uri: str | None) -> list[str]:
     return list(dict.fromkeys(location for locations in chosen.values() for location in locations)) or stored
 
 
-def sync(store: Store, name: str, uri: str | None) -> SyncResult:
-    """Mirror one study.
+def sync(store: Store, name: str, uri: str | None, *, log_models: bool = False) -> SyncResult:
+    """Mirror one study; `log_models`: with the networks of its trials.
 
     Raises:
         UsageError: MLflow cannot be reached or written.
 
     """
-    mirror = Mirror(store, uri)
+    mirror = Mirror(store, uri, log_models=log_models)
     try:
         return mirror.sync(name)
     except Exception as error:

@@ -19,7 +19,7 @@ from typing import Any
 from drnbench.results.plan_record import PlanRecord, read_plan
 from drnbench.store import Store, atomic
 from drnbench.store.locks import Lock
-from drnbench.tracking import names, place, reading, record, study_view
+from drnbench.tracking import logged_models, names, place, reading, record, study_view
 from drnbench.tracking.quiet import FIRST_CALL, PATIENCE, SILENCE, connect, settings
 from drnbench.tracking.reading import STATES, TrialView
 from drnbench.tracking.runs import BEGUN, Experiment, Run
@@ -52,11 +52,12 @@ class Mirror:
 
     Args:
         uri: tracking URI; none is the store's own results/mlflow.db.
+        log_models: also log the network of each trial that is done as a model; it takes as much disk as its weights.
 
     """
 
-    def __init__(self, store: Store, uri: str | None = None) -> None:
-        self.store = store
+    def __init__(self, store: Store, uri: str | None = None, *, log_models: bool = False) -> None:
+        self.store, self.log_models = store, log_models
         self.uri = uri or record.default_uri(store)
         self._id = uuid.uuid4().hex
         self._client: Any = None
@@ -110,6 +111,8 @@ class Mirror:
             for view in views:
                 if view.state != "untouched":
                     points += self._child(experiment, parent, plan, view)
+                    if self.log_models and final:
+                        logged_models.log_model(self.store, experiment.id, experiment.children[view.identity], view)
             experiment.retire({view.identity for view in views})
             return SyncResult(1 + len(experiment.children), experiment.created - before, points, merged)
 

@@ -98,6 +98,16 @@ def test_a_table_shows_what_it_is_asked_for(store: Store) -> None:
     assert "±" not in " ".join(text for row in cells(table) for text in row)
 
 
+def test_a_table_shows_marks_of_equivalence_or_not(store: Store) -> None:
+    tables = [Table(rows="adapt.rho"), Table(rows="adapt.rho", equivalence=False)]
+    first(store, rho_study(outputs=tables, margin={"psnr_y": 0.5}), lambda arm, kernel: 0.0)
+    marked, plain_table = compose.tables(*composed(store))[:2]
+    marks = ["".join(entry.mark for row in table.rows for entry in row.entries) for table in (marked, plain_table)]
+    assert "≈" in marks[0]
+    assert "≈" in marked.notes
+    assert "≈" not in marks[1] + plain_table.notes
+
+
 def test_the_caption_is_the_first_sentence_of_the_question_and_the_notes_have_the_rest(store: Store) -> None:
     question = "Do unpaired images help? They come from another camera."
     fill(store, plan_of(rho_study(), question=question))
