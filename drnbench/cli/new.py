@@ -36,7 +36,7 @@ def command(
 ) -> int:
     """Write a study file that runs as it is."""
     path = name if name.suffix == ".py" else name.parent / f"{name.name}.py"
-    check_name(path.stem)
+    check_name(name.name.removesuffix(".py"))
     if ask and source is not None:
         raise UsageError("--ask and --from: a copied study needs no answers; give one of them")
     if path.exists() and not force:
