@@ -186,6 +186,7 @@ def _figures(figures: Sequence[CaptionedFigure], folder: Path) -> Iterator[dict[
         coded = f"data:image/png;base64,{base64.b64encode(content).decode()}"
         yield {
             "caption": figure.caption, "name": figure.name, "wide": figure.figure.get_figwidth() > 5,
+            "flat": figure.figure.get_figwidth() > 2.2 * figure.figure.get_figheight(),
             "data": coded if left > 0 else f"{figure.name}.png",
         }  # fmt: skip
 
