@@ -13,7 +13,7 @@ from drnbench.outputs import outputs
 from drnbench.outputs.arm_selection import representative
 from drnbench.outputs.base import Output, StudyResults
 from drnbench.render import style, text
-from drnbench.render.style import COLOURS, COLUMN_IN, GREY, PAGE_IN, CaptionedFigure
+from drnbench.render.style import COLOURS, COLUMN_IN, GREY, MARKERS, PAGE_IN, CaptionedFigure
 from drnbench.results import labels
 from drnbench.results.histories import SHARED
 from drnbench.results.scores import Arm, Scores
@@ -28,6 +28,8 @@ PART = "primary/"
 RATE = "lr"
 TOGETHER, MULTIPLES = 8, 24
 """Arms that share panels, and panels of one arm each that a page has room for."""
+MARKED = 6
+"""Markers along a line, about."""
 WIDEST = 30
 """Characters of a line above such a panel."""
 
@@ -43,7 +45,10 @@ def draw(scores: Scores, frame: pd.DataFrame | None) -> CaptionedFigure | None:
     if len(set(frame["arm"]) - {SHARED}) > TOGETHER:
         return _small_multiples(scores, frame, stages, trained)
     coloured = trained
-    styles: dict[str, Any] = {SHARED: {"color": GREY, "linestyle": "-"}, **style.palette(coloured)}
+    looks = style.palette(coloured)
+    # Markers keep lines apart in gray, too.
+    marked = {name: {**look, "marker": MARKERS[n % len(MARKERS)]} for n, (name, look) in enumerate(looks.items())}
+    styles: dict[str, Any] = {SHARED: {"color": GREY, "linestyle": "-"}, **marked}
     figure = style.new_figure(COLUMN_IN if len(stages) == 1 else PAGE_IN, 1.6 * len(names) + 0.6)
     grid = figure.subplots(len(names), len(stages), squeeze=False)
     _panels(grid, frame, names, stages, styles)
@@ -159,7 +164,8 @@ def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[str, Any], *, log: bool) -
 
 def _seeds_and_mean(ax: Axes, arm: str, curves: pd.DataFrame, look: dict[str, Any]) -> None:
     """Draw the mean of an arm's seeds, and a band from the lowest seed to the highest."""
-    marker = "." if curves["step"].nunique() <= 3 else None
+    steps = curves["step"].nunique()
+    look = {"marker": "." if steps <= 3 else None, **look}
     seeds = curves["key"].nunique()
     mean, width = curves.groupby("step")["value"].agg(["mean", "size", "min", "max"]), 1.2
     if seeds > 1:
@@ -167,7 +173,8 @@ def _seeds_and_mean(ax: Axes, arm: str, curves: pd.DataFrame, look: dict[str, An
         mean, width = mean[mean["size"] == seeds], 1.3
         low, high = mean["min"].to_numpy(), mean["max"].to_numpy()
         ax.fill_between(mean.index.to_numpy(), low, high, color=look["color"], alpha=0.18, linewidth=0)
-    ax.plot(mean.index, mean["mean"].to_numpy(), linewidth=width, marker=marker, label=arm, **look)
+    every = max(1, steps // MARKED)
+    ax.plot(mean.index, mean["mean"].to_numpy(), linewidth=width, markersize=3, markevery=every, label=arm, **look)
 
 
 def _means(ax: Axes, rows: pd.DataFrame) -> None:
