@@ -197,7 +197,9 @@ def _ranked(
         by_arm = values(name)
         base = next((arm.name for arm in trained if scores.is_baseline(arm) and arm.name in by_arm), None)
         others = [value for arm, value in by_arm.items() if arm != base]
-        return mean(others) - (by_arm[base] if base is not None else 0.0)
+        if not others or base is None:
+            return mean(by_arm.values())
+        return mean(others) - by_arm[base]
 
     scored = [name for name in names if len(values(name)) > 1] or [name for name in names if values(name)]
     keys: dict[str, Callable[[str], float]] = {
