@@ -18,7 +18,7 @@ StudyArg = Annotated[
     ),
 ]
 OptionalStudyArg = Annotated[
-    Path | None, Argument(metavar="[STUDY.py|NAME]", help="as of `run`; none: with --all", show_default=False)
+    Path | None, Argument(metavar="STUDY.py|NAME", help="as of `run`; none: with --all", show_default=False)
 ]
 ProfileOpt = Annotated[
     str, Option(help="size of the study: tiny, quick, or one that it declares, such as small, paper")
