@@ -201,7 +201,7 @@ def test_the_table_of_a_terminal_explains_its_marks(store: Store) -> None:
         margin={"psnr_y": 0.1}, base=base(evaluate=[Evaluate("photos/test", metrics=("psnr_y", "ssim_y"))])
     )
     made, _ = written(store, study, lambda arm, kernel: -20.0 * (arm.name == "ρ=1"))
-    legend = made.table.rstrip().splitlines()[-1]
+    legend = made.table.rstrip().rpartition("\n\n")[2].replace("\n", " ")
     assert legend.startswith("* better, † worse than the baseline: Holm-adjusted p < 0.05 over ")
     assert "≈ equivalent to the baseline, ≥ not worse, within a margin of 0.1 dB in PSNR-Y" in legend
     assert "undecided (no margin is declared in SSIM-Y)" in legend
