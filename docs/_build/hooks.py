@@ -37,6 +37,11 @@ def on_post_page(output: str, **_: Any) -> str:
     return output.replace('role="dialog">', 'role="dialog" aria-label="Search">')
 
 
+def on_post_template(output_content: str, **_: Any) -> str:
+    """Change 404.html as pages are changed."""
+    return on_post_page(output_content)
+
+
 def blank_before_lists(text: str) -> str:
     """Return a text with an empty line between a paragraph and a list that follows it."""
     lines: list[str] = []
