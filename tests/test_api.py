@@ -11,8 +11,8 @@ from pydantic import BaseModel
 import drnbench
 from tests.helpers import write_study
 
-DECLARED = ("Axis", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Gap", "Heatmap", "Primary", "Stage", "Study",
-            "Table", "Tradeoff", "Trial", "Until")  # fmt: skip
+DECLARED = ("Axis", "Crops", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Forest", "Gap", "Heatmap", "PerImage",
+            "Primary", "Ranks", "Stage", "Study", "Table", "Tradeoff", "Trial", "Until")  # fmt: skip
 CALLS = ("audit", "evaluate", "load", "plan", "run", "score")
 PACKAGES = ("degradations", "evaluation", "models", "schemes")
 

@@ -23,6 +23,8 @@ from drnbench.training.loop import build
 ROUNDS = 40
 """Steps of each variant, which take turns: what else the machine does slows all of them alike."""
 WARM_UP = 4
+SECONDS = 1.0
+"""How long the data path is measured at least."""
 PATCH, BATCH = 192, 16
 """Of the data path."""
 
@@ -120,7 +122,7 @@ def data_rates(folder: Path) -> Iterator[tuple[str, float]]:
     }
     for name, cut in cuts.items():
         start, step = time.perf_counter(), 0
-        while time.perf_counter() - start < 1 or not step:
+        while time.perf_counter() - start < SECONDS or not step:
             cut(step)
             step += 1
         yield name, step * BATCH / (time.perf_counter() - start)

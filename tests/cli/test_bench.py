@@ -14,6 +14,7 @@ def short(monkeypatch):
     monkeypatch.setattr(bench, "XGA", (64, 96))
     monkeypatch.setattr(bench, "DIV2K", (96, 64))
     monkeypatch.setattr(bench_steps, "ROUNDS", 2)
+    monkeypatch.setattr(bench_steps, "SECONDS", 0.01)
     for name, count in (("PLANNED", 20), ("SWEPT", 1), ("STEPS", 3)):
         monkeypatch.setattr(bench, name, count)
 

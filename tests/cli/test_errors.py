@@ -200,6 +200,7 @@ def test_a_home_that_takes_no_cache_of_matplotlib():
     assert done.stderr == ""
 
 
+@pytest.mark.real
 def test_a_user_without_a_name(tmp_path):
     """As in a container that is started with a number of its own for the user."""
     apart = ["unshare", "--map-user=54321", "env", "-u", "HOME", "-u", "USER", "-u", "LOGNAME"]

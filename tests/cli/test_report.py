@@ -50,6 +50,7 @@ def test_a_study_that_cannot_be_read_costs_itself_alone(store, capsys):
     assert 'href="whole/quick/report.html"' in page
 
 
+@pytest.mark.real
 def test_the_page_opens_in_a_browser_or_its_path_is_printed(store, monkeypatch, capsys):
     opened = []
     monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) is None)

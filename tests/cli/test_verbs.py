@@ -63,6 +63,7 @@ def test_list_studies_names_those_of_the_folder_beside_the_shipped_ones(tmp_path
     assert names == [*sorted(shipped()), "studies/mini.py"]
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_processor_that_emulates_bf16_is_noted(tmp_path, monkeypatch, capsys, precision):
     monkeypatch.setattr(running, "computes_bf16", lambda: False)

@@ -121,6 +121,7 @@ def test_a_network_that_reads_values_is_run_for_real(monkeypatch):
     assert costs("any", 2, {}, (4, 4)) == Costs(12, 9 * 16, 3 * 16)
 
 
+@pytest.mark.real
 def test_costs_are_listed_on_request(capsys, monkeypatch):
     monkeypatch.setattr(methods, "names", lambda: ["bicubic", "drn-s"])
     assert main(["list", "costs"]) == 0

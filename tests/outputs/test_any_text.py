@@ -42,7 +42,7 @@ def test_a_text_that_no_file_can_hold_is_refused_where_it_is_declared() -> None:
         named(TEXTS[SURROGATE])
 
 
-@pytest.mark.fast_variants(3)
+@pytest.mark.fast_variants(2)
 @pytest.mark.parametrize("kind", sorted(TEXTS.keys() - {SURROGATE}))
 def test_a_report_of_any_text_is_whole(store: Store, kind: str) -> None:
     fill(store, plan_of(named(TEXTS[kind]), question=TEXTS[kind]), gain)

@@ -241,6 +241,7 @@ def test_cells_whose_interval_holds_zero_are_hatched_and_colours_have_a_floor(st
     assert heatmap_figure.scale_end(panels) >= np.median(halves)
 
 
+@pytest.mark.real
 def test_areas_of_a_trade_off_stand_for_a_cost_and_both_axes_may_be_costs(store: Store) -> None:
     outputs = [Tradeoff(x="macs", size="parameters"), Tradeoff(x="parameters", y="macs")]
     fill(store, plan_of(dual_study(outputs=outputs), "dual"), dual_effect, costs=True)

@@ -73,6 +73,7 @@ def test_points_of_one_size_are_all_on_scale() -> None:
     assert low < -3.1
 
 
+@pytest.mark.real
 def test_a_second_write_changes_no_byte(filled: Store) -> None:
     first = {p: p.read_bytes() for p in report.write(filled, "unpaired").files}
     second = {p: p.read_bytes() for p in report.write(filled, "unpaired").files}

@@ -73,7 +73,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Figure]:
 STEMS = [stem for _, stems in STUDIES.values() for stem in stems]
 
 
-@pytest.mark.fast_variants(2)
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize("stem", STEMS)
 def test_figures_show_the_same_data(figures: dict[str, Figure], stem: str, request: pytest.FixtureRequest) -> None:
     path, lines = BASELINE / f"{stem}.txt", list(described(figures[stem]))

@@ -103,7 +103,9 @@ def test_summary_json_has_the_rows_of_summary_csv(recorded: Store) -> None:
         "arm": "ρ=0.1", "baseline": "ρ=0", "fields": {"adapt.rho": {"value": 0.1, "baseline": 0.0}},
     }  # fmt: skip
     rows = (next(recorded.root.glob("unpaired/*/summary.csv"))).read_text(encoding="utf-8").splitlines()
-    assert rows[0].split(",") == [*summary.COLUMNS, "confidence_percent", "settings"] == list(content["results"][0])
+    columns = [*summary.COLUMNS, "confidence_percent", "settings"]
+    assert rows[0].split(",") == columns
+    assert list(content["results"][0]) == [*columns, "verdict", "contender", "higher_is_better"]
     assert len(content["results"]) == len(rows) - 1
 
 

@@ -121,7 +121,7 @@ def test_no_mirror_and_no_other_file_of_a_result_depends_on_it_but_metrics_show_
     files = {path: path.read_bytes() for path in store.trial(view.plan.key).iterdir() if path.is_file()}
     put(store, lambda arm: True)
     after = {point.name: point.value for point in reading.costs(view)}
-    assert before == {"cost/parameters", "cost/macs"}
+    assert before == {"cost/parameters", "cost/macs", "cost/training_seconds"}
     assert after["cost/latency_ms"] == 12.5
     assert after["cost/memory_mib"] == 34.0
     assert reading.stamp(view) != stamp

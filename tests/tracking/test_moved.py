@@ -29,6 +29,7 @@ def located(mirror: Mirror) -> Path:
     return Path(unquote(urlparse(run.info.artifact_uri).path))
 
 
+@pytest.mark.real
 def test_artifacts_of_a_results_folder_that_moved_are_in_it(stored: StoredStudy, tmp_path: Path) -> None:
     Mirror(stored.store).sync("unpaired")
     moved = Store(tmp_path / "elsewhere")
