@@ -94,7 +94,8 @@ def expand(
     profiles = {*PROFILES, *study.profiles}
     if profile not in profiles:
         raise UsageError(f"{name}: unknown profile {profile!r}, the study declares none: {nearest(profile, profiles)}")
-    size = {**PROFILES.get(profile, {}), **study.profiles.get(profile, {})}
+    built_in = PROFILES.get(profile, {})
+    size = {**built_in, **(_uncropped(study.base) if built_in else {}), **study.profiles.get(profile, {})}
     overrides = dict(sets or {})
     chosen = _seeds(study, profile, size, overrides, name)
     until, seeds = (chosen, chosen.at_most) if isinstance(chosen, Until) else (None, chosen)
@@ -113,6 +114,13 @@ def expand(
     control = study.control if isinstance(study.control, str) else _first(arms, study.control or {})
     baseline = _first(arms, study.baseline)
     return Expanded(name, question, profile, study, tuple(arms), baseline, control, dict(sets or {}), until)
+
+
+def _uncropped(base: Trial) -> dict[str, None]:
+    """Return overrides that take the crop of a built-in profile from what has ready-made LR images, which stay whole."""
+    data = {f"{stage.name}.data": stage.data for stage in base.stages}
+    tested = {f"evaluate.{number}": evaluate for number, evaluate in enumerate(base.evaluate)}
+    return {f"{path}.crop": None for path, images in {**data, **tested}.items() if images.lr is not None}
 
 
 def _seeds(study: Study, profile: str, size: dict[str, Any], overrides: dict[str, Any], name: str) -> int | Until:

@@ -10,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from drnbench import Data, Evaluate, Stage, Trial
+from drnbench import Data, Evaluate, Stage, Study, Trial
 from drnbench.cli import main
 from drnbench.data.images import read_rgb
 from drnbench.errors import UnitError, UsageError
+from drnbench.planning.expand import expand
 from drnbench.planning.keys import Keys
 from drnbench.training.feed import Feed
 
@@ -118,3 +119,12 @@ def test_a_study_scores_made_and_ready_images_side_by_side(shared_data, tmp_path
     assert psnr.iloc[0] == pytest.approx(28.4290, abs=1e-3)
     assert any("LR made here" in name for name in psnr.index)
     assert any("LR: LR_matlab_symmetric/X4" in name for name in psnr.index)
+
+
+def test_the_tiny_profile_leaves_ready_images_whole(sets):
+    declared = trial(sets)
+    evaluate = (*declared.evaluate, Evaluate(str(sets / "hr")))
+    arms = expand(Study(base=declared.model_copy(update={"evaluate": evaluate})), "ready", "", "tiny").arms
+    made = next(arm for arm in arms if arm.kind != "reference").trials[0]
+    assert made.stages[0].data.crop is None
+    assert [evaluate.crop for evaluate in made.evaluate] == [None, 64]
