@@ -41,7 +41,7 @@ def main(args: list[str] | None = None) -> int:
         code = signals.guarded(
             lambda: importlib.import_module("drnbench.cli.app").call([word for word in words if word != DEBUG])
         )
-    except BaseException as error:  # noqa: BLE001 - told below as what it is
+    except BaseException as error:  # noqa: BLE001 - reported below as what it is
         code = _report(error, words)
     return _finish(code) if is_ours else code
 

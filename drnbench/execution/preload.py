@@ -73,7 +73,7 @@ def _print_line(kind: type[BaseException], error: BaseException, trace: Tracebac
     print(f"drnbench: a worker cannot be started: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
 
 
-# Of the server itself, where it cannot fork; its coordinator is told by the end of the connection.
+# Of the server itself, where it cannot fork; its coordinator sees the end of the connection.
 sys.excepthook = _print_line
 with contextlib.suppress(Exception), _leaving_with_parent():
     # The coordinator has reported a broken plug-in; its workers do not repeat it.

@@ -105,7 +105,7 @@ def ceiling(values: list[float]) -> float:
 def scale_end(shown: list[Panel]) -> float:
     """Return the difference that has the full colour: `ceiling`, and no less than a typical half-width or the margin.
 
-    Differences that are smaller than what they are known to would otherwise fill the map with colour.
+    Differences that are smaller than their uncertainty would otherwise fill the map with colour.
     """
     differences = [d for panel in shown for d in panel.differences]
     halves = [(d.high - d.low) / 2 for d in differences if d.low is not None and d.high is not None]

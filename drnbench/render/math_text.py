@@ -51,7 +51,7 @@ def split(text: str) -> list[tuple[bool, str]]:
 
 
 def valid(formula: str) -> bool:
-    """Return True if LaTeX sets a formula without an error: known commands, balanced braces, one script of a kind."""
+    """Return True if LaTeX sets a formula without an error: supported commands, balanced braces, one script of a kind."""
     tokens = TOKEN.findall(formula)
     if not formula.isascii() or "".join(tokens) != formula:
         return False

@@ -346,12 +346,12 @@ def unpaired_kernel(stage: Stage) -> str:
 
 def operators(stage: Stage) -> list[tuple[str, str, str]]:
     """Return each known D of a stage: the field of its kernel, the kernel, and the field of the data it is taken from."""
-    known = []
+    fixed = []
     if stage.dual == "known":
-        known.append(("dual_kernel", stage.dual_kernel or stage.data.kernel, "data.kernel"))
+        fixed.append(("dual_kernel", stage.dual_kernel or stage.data.kernel, "data.kernel"))
     if unpaired_kind(stage) == "known" and has_own_dual(stage):
-        known.append(("unpaired_dual_kernel", unpaired_kernel(stage), "unpaired.kernel"))
-    return known
+        fixed.append(("unpaired_dual_kernel", unpaired_kernel(stage), "unpaired.kernel"))
+    return fixed
 
 
 def check_operator(where: str, spec: str, taken_from: str) -> None:

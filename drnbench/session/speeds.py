@@ -39,7 +39,7 @@ def measure(plan: Plan, store: Store, device: str, progress: Callable[[str], Non
         plan: of the study.
         store: its cache keeps the speeds.
         device: "cpu" or "cuda", of the units.
-        progress: is told what is measured next.
+        progress: receives the name of what is measured next.
     """
     speeds = read_speeds(store.cache, device)
     for unit in _different(plan, speeds):

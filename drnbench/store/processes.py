@@ -1,4 +1,4 @@
-"""Processes, known by where they run and when they started: ids are used again, host names are shared, clocks are set.
+"""Processes, identified by where they run and when they started: ids are used again, host names are shared, clocks are set.
 
 A process that this one can see, in its own boot and PID namespace, is looked up. One elsewhere (another machine, another
 container) is judged by its heartbeat alone: a file that it touches, and that changes while this process watches. Dates of

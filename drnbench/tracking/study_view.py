@@ -87,19 +87,19 @@ def points(store: Store, plan: PlanRecord, time: int) -> tuple[list[Point], dict
     """
     rows = (read_json(store.study(plan.location) / "summary.json") or {}).get("results") or []
     several = len({row["scale"] for row in rows}) > 1
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     best: dict[str, Mapping[str, Any]] = {}
     for row in rows:
         place = "/".join([row["metric"], row["dataset"], row["kernel"], *([f"x{row['scale']}"] if several else [])])
         if isinstance(row["delta"], float) and math.isfinite(row["delta"]):
-            found[names.safe(f"delta/{place}/{row['arm']}")] = row["delta"]
+            values[names.safe(f"delta/{place}/{row['arm']}")] = row["delta"]
         if row.get("contender") and isinstance(row["mean"], float):
             sign = 1 if row["higher_is_better"] else -1
             if place not in best or sign * row["mean"] > sign * best[place]["mean"]:
                 best[place] = row
-    found |= {names.safe(f"best/{place}"): row["mean"] for place, row in best.items()}
+    values |= {names.safe(f"best/{place}"): row["mean"] for place, row in best.items()}
     tags = {names.safe(f"best/{place}"): f"{row['arm']}" for place, row in best.items()}
-    return [Point(name, 0, value, time) for name, value in found.items()], tags
+    return [Point(name, 0, value, time) for name, value in values.items()], tags
 
 
 def datasets(store: Store, views: Iterable[TrialView]) -> list[tuple[str, str, str]]:
