@@ -62,12 +62,12 @@ def _checked(source: Path, file: Path) -> str:
     """Return the text of a file that defines a study; it is not executed."""
     try:
         content = file.read_text(encoding="utf-8")
-        targets = [
-            target for node in ast.parse(content).body if isinstance(node, ast.Assign) for target in node.targets
-        ]
+        body = ast.parse(content).body
     except (SyntaxError, UnicodeDecodeError, ValueError) as error:
         raise UsageError(f"--from {source}: not a study file ({one_line(str(error))})") from error
-    if not any(isinstance(target, ast.Name) and target.id == "study" for target in targets):
+    assigned = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
+    assigned += [node.target for node in body if isinstance(node, ast.AnnAssign)]
+    if not any(isinstance(target, ast.Name) and target.id == "study" for target in assigned):
         raise UsageError(f"--from {source}: a study file defines `study = Study(...)`, and this one does not")
     return content
 

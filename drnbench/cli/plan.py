@@ -59,7 +59,7 @@ def show(
     seeds = outlook(plan, store, difference)  # first: it may refuse
     estimate = estimate_run(plan, costs, queue, slots)
     lines = [f"{study.name}, {study.settings.text}: {study.question}"]
-    lines += columns([HEAD, *(_row(trial, plan, costs, estimate) for trial in plan.trials)])
+    lines += columns([HEAD, *(_row(trial, plan, estimate) for trial in plan.trials)])
     lines += [
         f"excluded: {arm.name}, seed {seed}: {reason}" for arm in study.arms for seed, reason in arm.excluded.items()
     ]
@@ -88,7 +88,7 @@ def show(
     sys.stdout.flush()
 
 
-def _row(trial: PlannedTrial, plan: Plan, costs: Costs, estimate: Estimate) -> tuple[str, ...]:
+def _row(trial: PlannedTrial, plan: Plan, estimate: Estimate) -> tuple[str, ...]:
     nodes = [plan.stages[key] for key in trial.stages]
     stages = ", ".join(f"{n.unit.stage.name} {short(n.unit.key)}: {_state(n, estimate)}" for n in nodes)
     waits = trial.unit.key in estimate.seconds
@@ -97,7 +97,7 @@ def _row(trial: PlannedTrial, plan: Plan, costs: Costs, estimate: Estimate) -> t
         "" if trial.arm.kind == "reference" else str(trial.trial.seed),
         stages,
         f"{len(trial.unit.wanted) - len(trial.missing)}/{len(trial.unit.wanted)}",
-        clock(trial_seconds(costs, trial, estimate)) if waits else "",
+        clock(trial_seconds(trial, estimate)) if waits else "",
         short(trial.unit.key),
     )
 

@@ -24,7 +24,7 @@ def locate(study: Path) -> Path:
     Raises:
         UsageError: a name without a suffix that neither is.
     """
-    if study.suffix or len(study.parts) != 1 or study.exists():
+    if study.suffix or len(study.parts) != 1 or study.is_file():
         return study
     studies = shipped()
     if study.name not in studies:

@@ -18,6 +18,10 @@ from drnbench.registry import distribution, withdraw
 
 OF_WORKERS = frozenset({"model", "scheme", "kernel", "metric", "loss"})
 """Kinds of registered entries that the processes which train and score look up."""
+OF_REPORTS = frozenset({"output", "executor"})
+"""Kinds that this process alone looks up, until it reads another study file."""
+_registering = set[str]()
+"""Names of the modules that were read as study files, or imported by them from beside them."""
 RUN_NAME = "drnbench_study"
 """`__name__` of a study file while it runs."""
 NAMED = 5
@@ -47,6 +51,9 @@ def load(path: Path) -> tuple[Study, str, str, dict[Path, str | None]]:
         where = "" if path.parent == folder.resolve() else f" in {folder.resolve()}"
         raise UsageError(f"{path}: no such study file{where}: {hint}")
     modules: dict[Path, str] = {path: RUN_NAME}
+    # What an earlier reading registered for reports makes room for this one.
+    for _ in withdraw(frozenset(_registering), OF_REPORTS):
+        pass
     try:
         digests = {path: file_digest(path)}  # before it runs
         with _modules_beside(path.resolve().parent, modules):
@@ -58,6 +65,7 @@ def load(path: Path) -> tuple[Study, str, str, dict[Path, str | None]]:
         message = " ".join(str(error).split()) or "no message"
         raise UsageError(f"{_line(path, error)}: the study file raises {type(error).__name__}: {message}") from error
     finally:
+        _registering.update(modules.values())
         entries = list(withdraw(frozenset(modules.values()), OF_WORKERS))  # so that the next reading begins afresh
     if entries:
         kind, name, module = entries[0]

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from drnbench.config.trial import Trial
 from drnbench.config.units import EvaluateUnit, StageUnit
+from drnbench.errors import DataError
 from drnbench.planning.fit_costs import FitCosts
 from drnbench.planning.speeds import START_S, Speeds, read_speeds
 from drnbench.store import Damaged, Store
@@ -73,7 +74,10 @@ class Memory:
 def shape(unit: StageUnit) -> Shape:
     """Return the fields that determine the seconds of a step: network, batch, scheme, numerics, loss."""
     s = unit.stage
-    return (unit.model, _sizes(unit.options), unit.scale, s.scheme, s.batch, s.patch, s.threads, s.precision, s.loss)
+    return (
+        unit.model, _sizes(unit.options), unit.scale, s.scheme, s.batch, s.patch, s.threads, s.precision, s.loss,
+        s.channels_last, s.unpaired_patch, _sizes(s.options),
+    )  # fmt: skip
 
 
 def size_shape(unit: StageUnit) -> Shape:
@@ -124,8 +128,11 @@ class Costs:
         return median(seconds) if seconds else None
 
     def scoring_measured(self, unit: EvaluateUnit) -> float | None:
-        """Return the seconds of scoring what a trial lacks, from `plan --measure`; None where it was not measured."""
-        return self._speeds.scoring(unit, self._store.cache)
+        """Return the seconds of scoring a unit's evaluations from `plan --measure`; None: not measured, or no images here."""
+        try:
+            return self._speeds.scoring(unit, self._store.cache)
+        except DataError:
+            return None
 
     def fitting(self, unit: EvaluateUnit) -> float | None:
         """Return the estimated seconds of fitting a zero-shot method to the test images that are left; None: unknown."""
@@ -232,7 +239,10 @@ def _stage(path: str, time: int, size: int) -> StageSample | None:  # noqa: ARG0
         s, model = raw["stage"], (raw["model"], _sizes(raw["options"]), raw["scale"], raw["stage"]["scheme"])
         return StageSample(
             folder,
-            (*model, s["batch"], s["patch"], s["threads"], s["precision"], s.get("loss", "l1")),
+            (
+                *model, s["batch"], s["patch"], s["threads"], s["precision"], s.get("loss", "l1"), s.get("channels_last", False),
+                s.get("unpaired_patch"), _sizes(s.get("options") or {}),
+            ),
             (*model, s["dual"], s["dual_feats"], s["dual_of"], s.get("ema", 0) > 0),
             stored.get("device"), stored.get("seconds_per_step"), stored.get("peak_rss_mib"), stored.get("peak_gpu_mib"),
         )  # fmt: skip

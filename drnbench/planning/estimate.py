@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from drnbench.config.units import StageUnit, Unit
+from drnbench.config.units import EvaluateUnit, StageUnit, Unit
 from drnbench.data.cache import fingerprint
 from drnbench.planning.costs import Costs, Memory
 from drnbench.planning.fit_costs import is_fitted
@@ -80,7 +80,7 @@ def estimate_run(
             disk["stages"].append(costs.disk(unit))
         else:
             trial = trials[unit.key]
-            seconds, memory = scoring_seconds(costs, trial, len(unit.wanted)), costs.scoring_memory(trial.trial)
+            seconds, memory = _scoring_seconds(costs, trial, unit), costs.scoring_memory(trial.trial)
             disk["trials"].append(costs.scoring_disk(trial.trial))
         tasks.append(Task(unit.key, needs, rank, seconds))
         memories.append(memory)
@@ -95,19 +95,19 @@ def estimate_run(
     )  # fmt: skip
 
 
-def scoring_seconds(costs: Costs, trial: PlannedTrial, evaluations: int) -> float | None:
-    """Return the seconds of scoring that many evaluations of a trial; None: unknown."""
+def _scoring_seconds(costs: Costs, trial: PlannedTrial, unit: EvaluateUnit) -> float | None:
+    """Return the seconds of scoring the evaluations that a unit lacks; None: unknown."""
     if is_fitted(trial.unit):
         return costs.fitting(trial.unit)
     evaluation = costs.scoring(trial.trial)
-    return costs.scoring_measured(trial.unit) if evaluation is None else evaluation * evaluations
+    return costs.scoring_measured(unit) if evaluation is None else evaluation * len(unit.wanted)
 
 
-def trial_seconds(costs: Costs, trial: PlannedTrial, estimate: Estimate) -> float | None:
+def trial_seconds(trial: PlannedTrial, estimate: Estimate) -> float | None:
     """Return the seconds of one process for the missing units of a trial, shared stages too; None if some are unknown."""
     seconds = [estimate.seconds[key] for key in trial.stages if key in estimate.seconds]
     if trial.unit.key in estimate.seconds and trial.missing:
-        seconds.append(scoring_seconds(costs, trial, len(trial.missing)))
+        seconds.append(estimate.seconds[trial.unit.key])
     return None if None in seconds else sum(s for s in seconds if s is not None)
 
 

@@ -11,7 +11,7 @@ from drnbench.config.arm_names import check_names
 from drnbench.config.overrides import apply, validated
 from drnbench.config.settings import Settings
 from drnbench.config.study import PROFILES, Axis, Study, Until, arm_name, build
-from drnbench.config.trial import Evaluate, Trial
+from drnbench.config.trial import Data, Evaluate, Trial
 from drnbench.errors import UsageError, nearest
 
 
@@ -118,9 +118,9 @@ def expand(
 
 def _uncropped(base: Trial) -> dict[str, None]:
     """Return overrides that take the crop of a built-in profile from what has ready-made LR images, which stay whole."""
-    data = {f"{stage.name}.data": stage.data for stage in base.stages}
-    tested = {f"evaluate.{number}": evaluate for number, evaluate in enumerate(base.evaluate)}
-    return {f"{path}.crop": None for path, images in {**data, **tested}.items() if images.lr is not None}
+    declared: dict[str, Data | Evaluate] = {f"{stage.name}.data": stage.data for stage in base.stages}
+    declared |= {f"evaluate.{number}": evaluate for number, evaluate in enumerate(base.evaluate)}
+    return {f"{path}.crop": None for path, images in declared.items() if images.lr is not None}
 
 
 def _seeds(study: Study, profile: str, size: dict[str, Any], overrides: dict[str, Any], name: str) -> int | Until:

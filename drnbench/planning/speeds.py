@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,8 @@ from drnbench.data.cache import fingerprint
 from drnbench.store import read_json, write_json
 from drnbench.store.environment import processor, versions
 
+VERSION = 1
+"""Of the file: speeds of another are measured again."""
 START_S = 1.0
 """Seconds that a unit takes before its first step, and to store its result."""
 
@@ -51,7 +52,7 @@ def network_shape(unit: EvaluateUnit) -> tuple[Any, ...]:
 def read_speeds(cache: Path, device: str) -> Speeds:
     """Return what was measured on this machine; nothing where another processor or PyTorch measured it."""
     stored = read_json(_path(cache, device)) or {}
-    if stored.get("machine") != _machine():
+    if (stored.get("version"), stored.get("machine")) != (VERSION, _machine()):
         return Speeds()
     parts: Mapping[str, list[list[Any]]] = stored["speeds"]
     return Speeds(**{name: {_hashable(key): seconds for key, seconds in rows} for name, rows in parts.items()})
@@ -61,7 +62,7 @@ def write_speeds(cache: Path, device: str, speeds: Speeds) -> None:
     """Keep what was measured."""
     parts = {name: [[key, seconds] for key, seconds in rows.items()] for name, rows in vars(speeds).items()}
     cache.mkdir(parents=True, exist_ok=True)
-    write_json(_path(cache, device), {"machine": _machine(), "speeds": parts})
+    write_json(_path(cache, device), {"version": VERSION, "machine": _machine(), "speeds": parts})
 
 
 def _path(cache: Path, device: str) -> Path:
@@ -74,6 +75,4 @@ def _machine() -> dict[str, str | None]:
 
 def _hashable(key: Any) -> Any:
     """Return a key as it was: JSON has lists for tuples."""
-    if isinstance(key, dict):
-        return json.dumps(key, sort_keys=True)
     return tuple(_hashable(part) for part in key) if isinstance(key, list) else key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -67,21 +68,32 @@ def step_ratios(
         batch, patch: of the stage.
     """
     variants = GPU if device.startswith("cuda") else CPU
-    works = {name: _step(folder, device, method, model, batch, patch, variant) for name, variant in variants.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(WARM_UP + ROUNDS):
-        for name, work in works.items():
-            start = time.perf_counter()
-            work(turn)
-            if turn >= WARM_UP:
-                seconds[name].append(time.perf_counter() - start)
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    with contextlib.ExitStack() as feeds:
+        works = {
+            name: _step(folder, device, method, model, batch, patch, variant, feeds)
+            for name, variant in variants.items()
+        }
+        for turn in range(WARM_UP + ROUNDS):
+            for name, work in works.items():
+                start = time.perf_counter()
+                work(turn)
+                if turn >= WARM_UP:
+                    seconds[name].append(time.perf_counter() - start)
     for name, taken in seconds.items():
         ratio = statistics.median(plain / own for plain, own in zip(seconds[PLAIN], taken, strict=True))
         yield Ratio(name, 1 / statistics.median(taken), ratio)
 
 
 def _step(
-    folder: Path, device: str, method: str, model: dict[str, Any], batch: int, patch: int, variant: Step
+    folder: Path,
+    device: str,
+    method: str,
+    model: dict[str, Any],
+    batch: int,
+    patch: int,
+    variant: Step,
+    feeds: contextlib.ExitStack,
 ) -> Callable[[int], None]:
     stage = Stage(
         "train", scheme="paired", data=Data("photos/train"), steps=WARM_UP + ROUNDS, batch=batch, patch=patch, validations=0,
@@ -91,6 +103,7 @@ def _step(
     trial = Trial(method=method, scale=4, model=model, stages=(stage,), evaluate=(Evaluate("photos/test"),))
     (unit,) = Keys(store.cache).stages(trial, "bench")
     scheme, feed = build(unit), Feed(unit, store.cache, place, ahead=variant.ahead)
+    feeds.callback(feed.close)
     scheme.prepare(place)
     is_gpu = place.type == "cuda"
 

@@ -62,8 +62,12 @@ def examine(store: Store) -> list[Finding]:
     for part, check in _CHECKS.items():
         try:
             findings += check(store)
-        except (OSError, DrnbenchError) as error:
-            findings.append(Finding(part, "missing", str(error)))
+        except importlib.metadata.PackageNotFoundError as error:
+            findings.append(
+                Finding(part, "missing", f"no distribution {error.name} is installed", f"pip install {error.name}")
+            )
+        except (ImportError, OSError, DrnbenchError) as error:
+            findings.append(Finding(part, "missing", _line(error), "pip check names what does not fit together"))
     return findings
 
 

@@ -72,9 +72,6 @@ class Queue:
         """Return True while an item waits or has a process."""
         return bool(self.waiting or self.active)
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._items
-
     def get(self, key: str) -> Item | None:
         """Return an item by its key."""
         return self._items.get(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drnbench.errors import UsageError, disk_full, explain_environment, nearest, redacted
+from drnbench.errors import DrnbenchError, UsageError, disk_full, explain_environment, nearest, redacted
 from drnbench.results.locations import matching, planned
 from drnbench.session.listener import Listener
 from drnbench.store import Store, is_disk_full
@@ -63,6 +63,8 @@ def sync(store: Store, name: str, uri: str | None, *, log_models: bool = False) 
     mirror = Mirror(store, uri, log_models=log_models)
     try:
         return mirror.sync(name)
+    except DrnbenchError:  # a checkpoint or a plug-in of the store, and not the mirror
+        raise
     except Exception as error:
         if is_disk_full(error, store.root):
             raise disk_full(store.root) from error

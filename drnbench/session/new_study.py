@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from dataclasses import dataclass
 
@@ -82,11 +83,14 @@ def text(answers: Answers) -> str:
     Raises:
         UsageError: an answer that no study can have.
     """
-    values = [parse_value(part.strip()) for part in answers.values.split(",") if part.strip()]
-    if len(values) < 2:
+    # A comma before a name and an equals sign goes on with the parameters of a kernel.
+    values = [parse_value(part.strip()) for part in re.split(r",(?!\s*\w+=)", answers.values) if part.strip()]
+    if len(values) < 2 or set("[]{}") & set(answers.values):
         raise UsageError(f"values {answers.values!r}: give at least two, with commas, such as 0, 0.1, 1")
-    if not re.fullmatch(r"[\w*]+(\.[\w*]+)+", answers.axis):
-        raise UsageError(f"axis {answers.axis!r}: give the path of a field, such as train.lam or model.n_feats")
+    if any(isinstance(value, float) and not math.isfinite(value) for value in values):
+        raise UsageError(f"values {answers.values!r}: give numbers that are finite")
+    if not (re.fullmatch(r"[\w*]+(\.[\w*]+)+", answers.axis) or answers.axis in {"scale", "method"}):
+        raise UsageError(f"axis {answers.axis!r}: give the path of a field, such as train.lam, model.n_feats or scale")
     for name, answer in (("method", answers.method), ("training images", answers.train), ("test images", answers.test)):
         if not answer or not answer.isprintable() or '"' in answer or "\\" in answer:
             raise UsageError(f"{name} {answer!r}: give a name or a path without quotes and backslashes")

@@ -44,10 +44,14 @@ def measure(plan: Plan, store: Store, device: str, progress: Callable[[str], Non
     speeds = read_speeds(store.cache, device)
     for unit in _different(plan, speeds):
         progress(f"{unit.model} x{unit.scale}, {unit.stage.scheme}, batch {unit.stage.batch} x {unit.stage.patch}")
-        speeds.steps[shape(unit)] = _step_seconds(unit, torch.device(device))
+        try:
+            speeds.steps[shape(unit)] = _step_seconds(unit, torch.device(device))
+        except torch.OutOfMemoryError:  # `run` would take the batch in parts; how long that takes is not known before
+            continue
+        write_speeds(store.cache, device, speeds)
     for trial in plan.trials:
         _measure_scoring(trial.unit, speeds, torch.device(device), progress)
-    write_speeds(store.cache, device, speeds)
+        write_speeds(store.cache, device, speeds)
 
 
 def _different(plan: Plan, speeds: Speeds) -> Iterable[StageUnit]:
@@ -69,6 +73,7 @@ def _step_seconds(unit: StageUnit, device: torch.device) -> float:
 
 def _timed(unit: StageUnit, device: torch.device, steps: int) -> float:
     scheme = build(unit)
+    scheme.split = 1 if unit.stage.accumulate == "auto" else min(unit.stage.accumulate, unit.stage.batch)
     scheme.prepare(device)
     seconds = []
     for step in range(steps + 1):

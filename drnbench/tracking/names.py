@@ -87,8 +87,23 @@ def scores(wanted: Sequence[Evaluation]) -> dict[str, str]:
     for e in wanted:
         name = plain[e.key]
         if list(plain.values()).count(name) > 1:
-            crop = "whole" if e.crop is None else f"crop {e.crop}"
-            name = safe(f"{e.metric}/{e.dataset} {crop}/{e.kernel}")
+            name = safe(f"{e.metric}/{_cropped(e)}/{e.kernel}")
         # The same crop of two sources of one name: only their keys tell them apart.
         named[e.key] = name if name not in named.values() else f"{name} {e.key[:8]}"
     return named
+
+
+def datasets(wanted: Sequence[Evaluation]) -> dict[str, str]:
+    """Return evaluation key -> name of its test set, in which different evaluations under one metric and kernel keep apart."""
+    plain = {e.key: (e.metric, e.dataset, e.kernel) for e in wanted}
+    named: dict[str, str] = {}
+    used = set[tuple[str, str, str]]()
+    for e in wanted:
+        name = _cropped(e) if list(plain.values()).count(plain[e.key]) > 1 else e.dataset
+        named[e.key] = name if (e.metric, name, e.kernel) not in used else f"{name} {e.key[:8]}"
+        used.add((e.metric, name, e.kernel))
+    return named
+
+
+def _cropped(evaluation: Evaluation) -> str:
+    return f"{evaluation.dataset} {'whole' if evaluation.crop is None else f'crop {evaluation.crop}'}"

@@ -237,14 +237,18 @@ def costs(view: TrialView) -> list[Point]:
 
 
 def score_rows(view: TrialView) -> pd.DataFrame | None:
-    """Return the per-image scores that the study wants of a trial; None as long as there are none."""
+    """Return the per-image scores that the study wants of a trial; None as long as there are none.
+
+    Evaluations that differ by more than test set, kernel and metric have test sets of different names.
+    """
     _, folder, status = view.units[-1]
     table = stored_rows(folder / "per_image.parquet") if status is not None else None
     if status is None or table is None:
         return None
     wanted = {e.key for e in view.plan.wanted} & set(status.evaluations)
     rows: pd.DataFrame = table.to_pandas()
-    return rows[rows["evaluation"].isin(wanted)]
+    rows = rows[rows["evaluation"].isin(wanted)]
+    return rows.assign(dataset=rows["evaluation"].map(names.datasets(view.plan.wanted)))
 
 
 def pictures(view: TrialView) -> list[Picture]:

@@ -1,5 +1,6 @@
 """`new` writes studies that plan; shipped studies have names; `doctor` names what is missing; `demo` is a whole study."""
 
+import importlib.metadata
 import os
 import sqlite3
 import subprocess
@@ -12,7 +13,7 @@ from drnbench.cli import demo, main
 from drnbench.config.shipped import shipped
 from drnbench.models import on_demand
 from drnbench.session import doctor
-from drnbench.session.new_study import Answers
+from drnbench.session.new_study import Answers, text
 from drnbench.store import Store
 from tests.conftest import REPOSITORY
 
@@ -72,7 +73,29 @@ def test_what_cannot_be_written_is_one_line(here, capsys, words, parts):
 
 
 @pytest.mark.parametrize(
-    ("field", "answer"), [("values", "1"), ("axis", "lam"), ("method", 'a"b'), ("train", "a\nb"), ("test", "")]
+    ("axis", "values", "expected"),
+    [
+        ("train.data.kernel", "bicubic, gaussian:sigma=2.0,noise=5", ["bicubic", "gaussian:sigma=2.0,noise=5"]),
+        ("scale", "2, 4", [2, 4]),
+        ("train.augment", "true, false", [True, False]),
+    ],
+)
+def test_values_of_an_axis_are_read_as_overrides_are(axis, values, expected):
+    assert f"Axis({axis!r}, {expected!r})".replace("'", '"', 2) in text(Answers(axis=axis, values=values))
+
+
+@pytest.mark.parametrize(
+    ("field", "answer"),
+    [
+        ("values", "1"),
+        ("values", "1, Infinity"),
+        ("values", "1e400, 2"),
+        ("values", "[1, 2], [3]"),
+        ("axis", "lam"),
+        ("method", 'a"b'),
+        ("train", "a\nb"),
+        ("test", ""),
+    ],
 )
 def test_answers_that_no_study_can_have_are_refused(here, monkeypatch, capsys, field, answer):
     monkeypatch.setattr("drnbench.cli.new._asked", lambda: Answers(**{field: answer}))
@@ -86,6 +109,11 @@ def test_studies_are_planned_by_name_from_any_folder(here, capsys):
     assert "lambda_sweep, profile tiny" in capsys.readouterr().out
     assert main(["list", "studies"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == sorted(shipped())
+
+
+def test_a_folder_of_the_name_hides_no_shipped_study(here):
+    (here / "lambda_sweep").mkdir()
+    assert main(["plan", "lambda_sweep", "--profile", "tiny"]) == 0
 
 
 def test_a_file_comes_before_a_shipped_study_of_its_name(here):
@@ -153,6 +181,19 @@ def test_a_locked_and_a_damaged_database_are_named(here):
     (store.root / "mlflow.db").write_bytes(b"no database at all" * 100)
     ((state, words),) = states(store, "MLflow")
     assert (state, "check --repair" in words) == ("missing", True)
+
+
+def test_a_package_that_is_gone_is_named(here, monkeypatch):
+    version = importlib.metadata.version
+
+    def gone(name):
+        if name == "mlflow":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", gone)
+    ((state, words),) = states(Store(here / "r"), "MLflow")
+    assert (state, "pip install mlflow" in words) == ("missing", True)
 
 
 def test_a_full_disk_is_named(here, monkeypatch):

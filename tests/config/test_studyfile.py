@@ -11,6 +11,7 @@ import pytest
 from drnbench import registry
 from drnbench.config.studyfile import load
 from drnbench.errors import UsageError
+from drnbench.outputs import outputs
 from drnbench.session.declared import declare
 
 STUDY = '''"""Does it run?"""
@@ -128,6 +129,26 @@ def test_a_model_that_only_the_study_registers_is_refused_before_any_work(tmp_pa
     path.write_text(MODEL + path.read_text().replace('"""Does it run?"""', ""))
     with pytest.raises(UsageError, match=r"s.py registers the model"):
         load(path)
+
+
+OUTPUT = """from drnbench.outputs import outputs
+from drnbench.outputs.base import Output
+
+
+@outputs.register("table-beside-the-study")
+class Beside(Output):
+    summary = "an example"
+"""
+
+
+def test_an_output_that_the_study_registers_is_that_of_the_last_reading(tmp_path):
+    path = write(tmp_path)
+    path.write_text(OUTPUT + path.read_text().replace('"""Does it run?"""', ""))
+    for _ in range(3):  # as in a notebook
+        load(path)
+        assert "table-beside-the-study" in outputs
+    load(write(tmp_path))
+    assert "table-beside-the-study" not in outputs
 
 
 def test_a_plug_in_in_the_folder_of_the_study_is_registered_once_and_is_no_part_of_the_study(tmp_path, monkeypatch):

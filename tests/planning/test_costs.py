@@ -181,6 +181,23 @@ def test_speeds_of_another_processor_do_not_count(tmp_path, monkeypatch):
     assert read_speeds(tmp_path, "cpu") == Speeds()
 
 
+def test_sets_that_are_not_here_leave_the_time_of_scoring_unknown(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("DRNBENCH_DATA", str(tmp_path))
+    study = write_study(tmp_path)
+    study.write_text(study.read_text().replace("photos/test", "Set14"), encoding="utf-8")
+    for words in (["--measure"], []):
+        out = plan_output(capsys, study, tmp_path / "r", *words)
+        assert "trials to score of unknown cost" in out
+        assert "stages of unknown cost" not in out
+
+
+def test_speeds_of_another_version_are_measured_again(tmp_path):
+    write_speeds(tmp_path, "cpu", Speeds(metrics={"psnr_y": 1e-9}))
+    (path,) = tmp_path.glob("speeds-*.json")
+    write_json(path, {"machine": {}, "speeds": 3})
+    assert read_speeds(tmp_path, "cpu") == Speeds()
+
+
 def test_a_measured_sibling_comes_before_a_measured_step(store, tmp_path, capsys):
     out = plan_output(capsys, tmp_path / "mini.py", store.root, "--set", "seeds=2", "--device", "cpu", "--measure")
     assert " 0:48 " in out

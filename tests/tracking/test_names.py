@@ -85,6 +85,10 @@ def test_evaluations_that_differ_keep_apart() -> None:
     assert metrics[:2] == ["psnr_y/photos whole/bd", "psnr_y/photos crop 64/bd"]
     assert len(set(metrics)) == len(evaluations)
     assert all(mlflow_takes(name) for name in metrics)
+    assert [*names.datasets(evaluations).values()][:2] == ["photos whole", "photos crop 64"]
+    places = {(e.metric, names.datasets(evaluations)[e.key], e.kernel) for e in evaluations}
+    assert len(places) == len(evaluations)
+    assert names.datasets(evaluations[-1:]) == {evaluations[-1].key: "photos"}
 
 
 @pytest.mark.fast_variants(2)
