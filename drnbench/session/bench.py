@@ -21,7 +21,7 @@ from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.data.images import degrade, pixel_sha, read_rgb
 from drnbench.datasets.sources import ImageFile, resolve
 from drnbench.degradations import parse
-from drnbench.errors import UsageError, nearest, one_line
+from drnbench.errors import UnitError, UsageError, nearest, one_line
 from drnbench.evaluation import metrics as registry
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.protocol import Pixels
@@ -262,10 +262,12 @@ def _sweep(folder: Path, device: str) -> Iterator[Speed]:
         executor = LocalExecutor(folder / turn, 1, [device])
         start = time.perf_counter()
         try:
-            Coordinator(plan, Store(folder / turn), executor, []).run()
+            outcome = Coordinator(plan, Store(folder / turn), executor, []).run()
         finally:
             executor.close()
         took = time.perf_counter() - start
+        if outcome.failed:
+            raise UnitError(f"a trial of the sweep failed, and its time says nothing: {outcome.failed[0]}")
     stages = [read_json(path) or {} for path in sorted(folder.glob("measured/stages/*/stage.json"))]
     scored = [(read_json(path) or {})["seconds"] for path in sorted(folder.glob("measured/trials/*/scores.json"))]
     work = sum(stage["seconds_per_step"] * stage["steps"] for stage in stages) + sum(scored)

@@ -1,6 +1,7 @@
 """`bench` measures real work; the sizes and times here are small, and no speed is asserted."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -59,6 +60,13 @@ def test_a_file_that_bench_did_not_write_is_refused(tmp_path, capsys, content):
     (tmp_path / "x.json").write_text(content)
     assert main(["bench", "--only", "feed", "--compare", str(tmp_path / "x.json")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_sweep_whose_trials_fail_has_no_time(monkeypatch, capsys):
+    failed = SimpleNamespace(run=lambda: SimpleNamespace(failed=["train, seed 0: killed"]))
+    monkeypatch.setattr(bench, "Coordinator", lambda *_: failed)
+    assert main(["bench", "--only", "sweep", "--device", "cpu"]) == 2
+    assert "train, seed 0: killed" in capsys.readouterr().err
 
 
 def test_an_unknown_part_is_refused(capsys):
