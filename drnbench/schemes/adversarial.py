@@ -32,6 +32,34 @@ def total_variation(image: Tensor) -> Tensor:
     return x.diff(dim=2).square().mean() + x.diff(dim=3).square().mean()
 
 
+def initialise_normal(network: nn.Module) -> None:
+    """Draw the weights of all convolutions, transposed ones too, from N(0, 0.02), and set their biases to 0.
+
+    Parameters of other layers (slopes of PReLU, scales of normalisation), parameters without `requires_grad` and mean
+    shifts stay as they are: their values have a meaning, and are no random initialisation.
+    """
+    from torch import nn
+
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    for layer in network.modules():
+        if not isinstance(layer, kinds) or _is_mean_shift(layer):
+            continue
+        for name, weights in layer.named_parameters(recurse=False):
+            if not weights.requires_grad:
+                continue
+            if name == "weight":
+                nn.init.normal_(weights, 0.0, 0.02)
+            elif name == "bias":
+                nn.init.zeros_(weights)
+
+
+def _is_mean_shift(layer: nn.Module) -> bool:
+    """Return True for a 1x1 convolution that scales each channel by itself, such as subtraction of the RGB mean."""
+    weights = cast("Tensor", layer.weight).detach().flatten(1)
+    scales = weights.diagonal()
+    return 1 < len(weights) == weights.shape[1] and bool(scales.all()) and bool((weights == scales.diag()).all())
+
+
 class ImagePool:
     """Earlier images of a generator, shown to its discriminator in half of the cases (Shrivastava et al. 2017).
 
@@ -82,7 +110,8 @@ class AdversarialOptions(Options):
     )
     init: Literal["pytorch", "normal"] = Field(
         "pytorch",
-        description="initial weights of all networks; normal: N(0, 0.02), biases 0, as CycleGAN's authors have it",
+        description="initial weights of all networks; normal: convolutions N(0, 0.02), their biases 0, as CycleGAN's authors "
+        "have it (mean shifts, PReLU and what is frozen stay)",
     )
     g_steps: int = Field(
         1, ge=1, description="steps of the generators for one of the discriminators, on the same images"
@@ -138,8 +167,8 @@ class Adversarial(Scheme):
     def __init__(self, model: nn.Module, scale: int, stage: Stage) -> None:
         super().__init__(model, scale, stage)
         if self.options.init == "normal":
-            for weights in (*model.parameters(), *self.extra.parameters()):
-                weights.data.normal_(0.0, 0.02) if weights.ndim > 1 else weights.data.zero_()
+            for network in (model, self.extra):
+                initialise_normal(network)
         self.pools = {domain: ImagePool(self.options.pool) for domain in ("hr", "lr")}
 
     def build_networks(self) -> dict[str, nn.Module]:

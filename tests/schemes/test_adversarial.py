@@ -368,6 +368,29 @@ def test_normal_initialisation_is_that_of_the_authors():
     assert not any(p.any() for net in (scheme.model, scheme.extra) for p in net.parameters() if p.ndim == 1)
 
 
+@pytest.mark.parametrize(("method", "frozen"), [("drn", False), ("edsr", True)])
+def test_normal_initialisation_leaves_mean_shifts_slopes_and_frozen_weights(method, frozen):
+    class Wrapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = models.create(method, 2, n_blocks=1, n_feats=4)
+            self.up = nn.Sequential(nn.PReLU(), nn.ConvTranspose2d(3, 3, 1), nn.BatchNorm2d(3))
+            self.held = nn.Conv2d(3, 3, 3).requires_grad_(not frozen)
+
+        def forward(self, lr):
+            return self.net(lr)
+
+    torch.manual_seed(1)
+    model = Wrapped()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    after = make_scheme("cyclegan", model=model, options={"init": "normal"}, moved=False).model.state_dict()
+    same = {name for name, value in after.items() if torch.equal(value, before[name])}
+    others = {name for name in before if name.startswith(("up.0.", "up.2.", "held." if frozen else "up.2."))}
+    assert same == others | {name for name in before if "_mean." in name}
+    assert not after["up.1.bias"].any()
+    assert 0 < float(after["up.1.weight"].std()) < 0.1
+
+
 def test_options_that_came_later_are_in_a_key_where_they_are_set(tmp_path):
     def key(**options):
         trial = Trial(method="cyclegan", model={"n_blocks": 1, "n_feats": 4}, scale=2,
