@@ -15,6 +15,7 @@ from drnbench.cli.app import VERBS
 from drnbench.config.shipped import shipped
 from drnbench.config.study import Study
 from drnbench.config.trial import Stage
+from drnbench.models import on_demand
 from tests import site_blocks
 from tests.conftest import REPOSITORY
 
@@ -62,6 +63,25 @@ def test_verbs_kernels_and_studies_are_listed_with_what_they_take(reference):
     assert listed == {f"<code>{name}</code>" for name in degradations.kernels.list()}
     assert [name for name in shipped() if name not in reference.studies().replace("&#95;", "_")] == []
     assert reference.kernel_picture().startswith(b"\x89PNG")
+
+
+def test_readers_of_the_markdown_are_told_where_a_generated_part_is(reference):
+    for page in (REPOSITORY / "docs").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        assert len(re.findall(reference.NOT_ON_GITHUB, text, flags=re.MULTILINE)) == text.count("<!-- generated: "), (
+            page
+        )
+
+
+@pytest.mark.real
+def test_the_table_of_costs_is_what_the_networks_cost():
+    text = (REPOSITORY / "docs" / "weights.md").read_text(encoding="utf-8")
+    costs = re.findall(r"^\| (`.+`) \| ([\d,]+) \| ([\d.]+) \| ([\d.]+) \|$", text, flags=re.MULTILINE)
+    assert len(costs) == 10
+    for names, *numbers in costs:
+        for name in set(re.findall(r"`(.+?)`", names)) - {"kernelgan-zssr"}:  # its network is that of zssr
+            cost = on_demand.costs.costs(name, 4)
+            assert numbers == [f"{cost.parameters:,}", f"{cost.macs / 1e9:.1f}", f"{cost.activations / 1e6:.1f}"], name
 
 
 def test_every_page_is_in_the_navigation():

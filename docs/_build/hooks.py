@@ -26,6 +26,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if path in COPIED:
         markdown = (ROOT / COPIED[path]).read_text(encoding="utf-8").replace("](docs/", "](")
     markdown = re.sub(r"`([^`\n]*\\\|[^`\n]*)`", lambda span: reference.code(span[1].replace("\\|", "|")), markdown)
+    markdown = re.sub(reference.NOT_ON_GITHUB, "", markdown, flags=re.MULTILINE)
     markdown = re.sub(r"<!-- generated: (\w+) -->", lambda marker: reference.GENERATED[marker[1]](), markdown)
     parts = re.split(r"(^```.*?^```$)", markdown, flags=re.MULTILINE | re.DOTALL)
     return "".join(part if part.startswith("```") else blank_before_lists(part) for part in parts)

@@ -224,6 +224,8 @@ def kernel_pictures() -> str:
     return f"![{caption}](assets/kernels.png)\n\n{caption}\n"
 
 
+NOT_ON_GITHUB = r"^\*\(This \w+ is generated and is not shown on GitHub; see .+\.\)\*\n\n(?=<!-- generated: )"
+"""The line before a marker, for readers of the Markdown itself; the site leaves it out."""
 GENERATED = {
     "fields": study_fields, "verbs": verbs, "kernels": kernels, "kernel_pictures": kernel_pictures, "studies": studies,
 }  # fmt: skip
