@@ -147,9 +147,9 @@ class Paired(Scheme):
         primary = primary_losses(outputs, batch, self.scale, self.stage)
         pairs, unpaired = self._dual_on_pairs(outputs, batch), self._dual_on_unpaired(outputs, batch)
         dual = (pairs + unpaired) / batch.size
-        weighted = self.stage.lam * dual
-        if self.stage.unpaired_lam is not None:
-            weighted = (self.stage.lam * pairs + self.stage.unpaired_lam * unpaired) / batch.size
+        weighted, lam, own = self.stage.lam * dual, self.stage.lam, self.stage.unpaired_lam
+        if self.stage.rho > 0 and own is not None and own != lam:  # it rounds differently: only under a key of its own
+            weighted = (lam * pairs + own * unpaired) / batch.size
         losses = {**primary, "dual": dual, "total": primary["primary"] + weighted}
         if self.stage.hr_lam:
             losses["hr_dual"] = self._dual_on_hr(batch)

@@ -102,6 +102,24 @@ def test_pairs_and_unpaired_images_have_the_operators_of_their_degradations():
         assert torch.equal(given.degrade(hr, name), operator.known(parse(spec), 2)(hr))
 
 
+@pytest.mark.parametrize(
+    ("scheme", "rho", "weights"),
+    [("unpaired", 0.5, (None, 0.3)), ("unpaired", 0.0, (None, 3.0)), ("paired", 0.0, (None, 3.0))],
+)
+def test_stages_of_one_key_have_the_same_bits_at_any_weight_of_unpaired_images(scheme, rho, weights, tmp_path):
+    keys, states = [], []
+    for weight in weights:
+        declared = stage(scheme, rho=rho, lam=0.3, unpaired_lam=weight, data=Data("photos/train", crop=32), holdout=0)
+        trial = Trial(method="drn", model={"n_blocks": 1, "n_feats": 4}, scale=2, stages=[declared],
+                      evaluate=[Evaluate("photos/test")])  # fmt: skip
+        keys.append(Keys(tmp_path).stages(trial, "s")[0].key)
+        made = build(declared)
+        losses = [made.step(batch(3, 4 if rho else 0), 1e-3)["total"] for _ in range(3)]
+        states.append({"loss": torch.stack(losses), **made.model.state_dict()})
+    assert keys[0] == keys[1]
+    assert same(*states)
+
+
 def test_another_kind_of_d_for_unpaired_images():
     made = build(stage(dual="chain", unpaired_dual="linear"))
     assert sorted(made.extra) == ["dual", "dual_linear_unpaired"]
