@@ -240,7 +240,7 @@ def _example(
         return None
     whole = next((c.pixels for c in cells.values() if c.kind == "hr" and c.pixels is not None), sr[0])
     order = [cells[key] for key in ("lr", *(arm.name for arm in arms), "hr") if key in cells]
-    boxes = _boxes(output, name, whole, sr, scale)
+    boxes = boxes_of(output, name, whole, sr, scale)
     trained = [image.seed for arm, image in images.items() if not scores.arm(arm).seedless]
     return Example(name, rule, whole, boxes, tuple(order), trained[0] if trained else first.seed)
 
@@ -260,7 +260,7 @@ def _best(scores: Scores, images: dict[str, SRImage], measured: tuple[str, ...])
     return best
 
 
-def _boxes(output: Crops, name: str, whole: Pixels, sr: Sequence[Pixels], scale: int) -> tuple[Box, ...]:
+def boxes_of(output: Crops, name: str, whole: Pixels, sr: Sequence[Pixels], scale: int) -> tuple[Box, ...]:
     """Return the boxes of an image.
 
     Raises:
@@ -273,9 +273,9 @@ def _boxes(output: Crops, name: str, whole: Pixels, sr: Sequence[Pixels], scale:
         return placed(sr, scale, count, output.side)
     boxes = []
     for left, top, wide, high in output.boxes[name]:
-        box = Box(
-            *(side // scale * scale for side in (left, top)), *(-(-side // scale) * scale for side in (wide, high))
-        )
+        corner = [side // scale * scale for side in (left, top)]
+        right, bottom = (-(-side // scale) * scale for side in (left + wide, top + high))
+        box = Box(*corner, right - corner[0], bottom - corner[1])
         if min(left, top) < 0 or min(wide, high) < 1 or box.left + box.width > width or box.top + box.height > height:
             raise UsageError(
                 f"Crops: the box ({left}, {top}, {wide}, {high}) is not within {name}, which has {width} x {height} pixels: "

@@ -79,13 +79,12 @@ def draw(scores: Scores, store: Store, output: Crops) -> CaptionedFigure | None:
         rows += _example(figure, example, layout, top, shown.metrics, limit)
     if bar:
         figure.colour_bar(limit)
-    files = zoom_tikz.files(shown, NAME, BOXES) if output.tikz else {}
     return CaptionedFigure(
         NAME,
         _caption(scores, shown, output),
         figure.figure,
         style.data([*rows[0]] if rows else [], [[*row.values()] for row in rows]),
-        files,
+        lambda name: zoom_tikz.files(shown, name, BOXES) if output.tikz else {},
     )
 
 

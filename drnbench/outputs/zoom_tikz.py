@@ -37,12 +37,12 @@ def files(shown: Content, name: str, colours: Sequence[str]) -> dict[str, bytes]
     lines += [rf"\setlength{{\spywidth}}{{{0.96 / columns:.3f}\linewidth}}"]
     for number, example in enumerate(shown.examples, 1):
         lines.append(rf"\noindent % {example.name.splitlines()[0]}")
-        cells = [cell for cell in (*example.cells[-1:], *example.cells[:-1]) if cell.pixels is not None]
-        for n, cell in enumerate(cells):
-            file = f"{name}_{number}_{text.slug(cell.label)}.png"
+        cells = [cell for cell in sorted(example.cells, key=lambda cell: cell.kind != "hr") if cell.pixels is not None]
+        for n, cell in enumerate(cells, 1):
+            file = f"{name}_{number}_{n}_{text.slug(cell.label)}.png"  # two labels may have one slug
             made[file] = _png(cell)
             lines += _picture(example, cell, file, shown.metrics, len(colours), small=columns > MOST // 2)
-            lines.append(r"\par\medskip" if n % columns == columns - 1 or n == len(cells) - 1 else r"\hfill%")
+            lines.append(r"\par\medskip" if n % columns == 0 or n == len(cells) else r"\hfill%")
     made[f"{name}_spy.tex"] = ("\n".join(lines) + "\n").encode(errors="backslashreplace")
     return made
 

@@ -7,8 +7,8 @@ import csv
 import io
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -69,7 +69,7 @@ class CaptionedFigure:
 
     Attributes:
         data: what it draws, as the text of a CSV file beside it; empty: none.
-        files: further files beside it, by name.
+        files: further files beside it, by name, from its final name.
 
     """
 
@@ -77,7 +77,7 @@ class CaptionedFigure:
     caption: str
     figure: Figure
     data: str = ""
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Callable[[str], Mapping[str, bytes]] = lambda _name: {}
 
 
 @contextlib.contextmanager
@@ -351,12 +351,8 @@ def save(drawn: CaptionedFigure, folder: Path, origin: Sequence[str] = ()) -> li
         with atomic(path, durable=False) as temporary:
             drawn.figure.savefig(temporary, format=kind, dpi=drawn.figure.dpi, metadata=entries)
         out.append(path)
-    files = (
-        {f"{drawn.name}.csv": drawn.data.encode(errors="backslashreplace"), **drawn.files}
-        if drawn.data
-        else drawn.files
-    )
-    for name, content in files.items():
+    files = {f"{drawn.name}.csv": drawn.data.encode(errors="backslashreplace")} if drawn.data else {}
+    for name, content in {**files, **drawn.files(drawn.name)}.items():
         with atomic(folder / name, durable=False) as temporary:
             temporary.write_bytes(content)
         out.append(folder / name)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from drnbench import Crops, Table
 from drnbench.errors import UsageError
-from drnbench.outputs import zoom_content, zoom_figure
+from drnbench.outputs import compose, zoom_content, zoom_figure, zoom_tikz
 from drnbench.render import style
 from drnbench.results.reading import read
 from drnbench.results.sr_images import sr_images
@@ -141,3 +144,45 @@ def test_a_store_without_whole_images_has_no_such_figure(tmp_path):
 def test_a_plan_refuses_what_it_does_not_have(fields, named):
     with pytest.raises(UsageError, match=named):
         plan_of(rho_study(outputs=[Crops(**fields)]))
+
+
+@given(
+    left=st.integers(0, 60), top=st.integers(0, 40), wide=st.integers(1, 60), high=st.integers(1, 50),
+    scale=st.sampled_from([2, 3, 4]),
+)  # fmt: skip
+def test_a_declared_box_is_covered_by_whole_lr_pixels(left, top, wide, high, scale):
+    output = Crops(boxes={"img": ((left, top, wide, high),)})
+    image = np.zeros((96, 132, 3), np.uint8)
+    (box,) = zoom_content.boxes_of(output, "img", image, [image], scale)
+    assert left - scale < box.left <= left
+    assert top - scale < box.top <= top
+    assert left + wide <= box.left + box.width < left + wide + scale
+    assert top + high <= box.top + box.height < top + high + scale
+    assert {side % scale for side in (box.left, box.top, box.width, box.height)} == {0}
+
+
+def test_arms_whose_names_differ_in_no_letter_have_a_png_each(store):
+    shown = content(store, images=("img01",))
+    (example,) = shown.examples
+    cells = tuple(
+        replace(cell, label=label)
+        for cell, label in zip(example.cells, ("x=-1", "x=1", "双", "损", "失"), strict=False)
+    )
+    files = zoom_tikz.files(replace(shown, examples=(replace(example, cells=cells),)), "crops", ["#ff0000"])
+    pictures = [name for name in files if name.endswith(".png")]
+    assert len(pictures) == 5
+    text = files["crops_spy.tex"].decode()
+    assert all(text.count(f"{{{name}}}") == 1 for name in pictures)
+
+
+def test_two_outputs_have_files_of_their_own(store, tmp_path):
+    results, _ = composed(store)
+    outputs = [Crops(images=(name,), boxes={name: ((0, 0, 16, 16),)}, arms=("ρ=0",)) for name in ("img01", "img02")]
+    drawn = compose.figures(results, outputs)
+    with style.styled():
+        names = [[path.name for path in style.save(figure, tmp_path)] for figure in drawn]
+    assert not set(names[0]) & set(names[1])
+    for number, (figure, files) in enumerate(zip(drawn, names, strict=True), 1):
+        text = (tmp_path / f"{figure.name}_spy.tex").read_text(encoding="utf-8")
+        assert f"img0{number}" in text
+        assert all(f"{{{name}}}" in text for name in files if name.endswith(".png") and name != f"{figure.name}.png")

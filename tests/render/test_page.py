@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -236,6 +237,34 @@ def test_a_score_opens_its_image_and_curves_and_costs_are_read(opened: Opener, p
 
 
 @pytest.mark.real
+def test_an_arm_without_scores_or_configuration_is_not_selected(
+    opened: Opener, page_file: Path, tmp_path: Path
+) -> None:
+    text = page_file.read_text(encoding="utf-8")
+    head, _, rest = text.partition('id="data">')
+    block, _, tail = rest.partition("</script>")
+    data = json.loads(block)
+    without, unscored = 0, data["arms"].index(NAMES[1])
+    data["configurations"]["own"][without] = None
+    data["pair"] = [without, unscored]
+    file = tmp_path / "report.html"
+    file.write_text(f'{head}id="data">{assets.block(data)}</script>{tail}', encoding="utf-8")
+    page = opened(file)
+    arms = scripted(page, "scores").locator("select[name='arm B']")
+    assert arms.input_value() == str(unscored)
+    page.locator("#scores select[name=metric]").select_option("ssim_y")
+    assert arms.locator("option:checked").count() == 1
+    assert arms.input_value() != str(unscored)
+    page.locator("#configuration-table").scroll_into_view_if_needed()
+    page.locator("#configuration-table select").first.wait_for()
+    chosen = page.locator("#configuration-table option:checked").all_inner_texts()
+    caption = page.locator("#configuration-table table caption").inner_text()
+    assert len(chosen) == 2
+    assert all(name in caption for name in chosen)
+    assert data["arms"][without] not in caption
+
+
+@pytest.mark.real
 @pytest.mark.parametrize(("width", "light"), [(1400, "light"), (1400, "dark"), (390, "light"), (390, "dark")])
 def test_no_serious_fault_of_accessibility_and_nothing_wider_than_the_screen(
     opened: Opener, page_file: Path, width: int, light: str
@@ -341,4 +370,5 @@ def test_a_page_of_40_arms_100_images_and_3_sets_opens(
 def test_every_file_of_the_page_is_used() -> None:
     used = {f"{name}.js" for name in assets.SCRIPTS}
     assert {file.name for file in assets.FOLDER.glob("*.js")} == used
+    assert not re.search(r"(?<![\w.])(\w+) [=!]== \1(?![\w.(\[])", assets.script()), "a value compared with itself"
     assert not any(word in assets.script() for word in ("eval(", "innerHTML", "document.write", "</script"))

@@ -3,7 +3,7 @@
 function showConfigurations(data, mount) {
   const { common, own } = data.configurations;
   const arms = data.arms.map((name, arm) => [arm, name]).filter(([arm]) => own[arm] !== null);
-  const kept = (arm, n) => (arms.some(([arm]) => arm === arm) ? arm : arms[Math.min(n, arms.length - 1)][0]);
+  const kept = (arm, n) => (arms.some(([other]) => other === arm) ? arm : arms[Math.min(n, arms.length - 1)][0]);
   const state = { a: kept(data.pair[0], 0), b: kept(data.pair[1], 1), all: false };
   const holder = element("div");
   const draw = () => {

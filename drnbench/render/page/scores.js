@@ -49,7 +49,7 @@ function showScores(data, mount, explorer) {
     if (!available.includes(state.metric)) state.metric = available[0];
     metric.fill(available.map((name) => [name, data.metrics[name].label]), state.metric);
     const arms = data.arms.map((name, arm) => [arm, name]).filter(([arm]) => scores[state.metric][arm] !== null);
-    const kept = (arm, n) => (arms.some(([arm]) => arm === arm) ? arm : (arms[Math.min(n, arms.length - 1)] ?? [0])[0]);
+    const kept = (arm, n) => (arms.some(([other]) => other === arm) ? arm : (arms[Math.min(n, arms.length - 1)] ?? [0])[0]);
     [state.a, state.b] = [kept(state.a, 0), kept(state.b, 1)];
     a.fill(arms, state.a);
     b.fill(arms, state.b);
