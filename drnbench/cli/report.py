@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import webbrowser
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from drnbench.cli.options import RESULTS, HalfWidthOpt, OptionalStudyArg, ResultsOpt, SeedsOpt, SetOpt
-from drnbench.cli.study_output import print_report
+from drnbench.cli.study_output import open_page, print_report
 from drnbench.config.settings import DEFAULT_PROFILE, Settings
 from drnbench.errors import UsageError
 from drnbench.outputs import index_page
@@ -56,20 +53,9 @@ def command(
         print_report(written, store, mirrored=False)
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
-    if opened and not open_in_browser(page):
-        print(f"no browser here; the page is {page.absolute()}")
+    if opened:
+        open_page(page)
     return 1 if failed else 0
-
-
-def open_in_browser(page: Path) -> bool:
-    """Open a page in the user's browser; return False where there is none, or no screen to show it on."""
-    screens = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME")
-    if sys.platform == "linux" and not any(map(os.environ.get, screens)):
-        return False  # browsers of a terminal would take it over
-    try:
-        return webbrowser.open(page.absolute().as_uri())
-    except webbrowser.Error:
-        return False
 
 
 def report_location(store: Store, study: str, profile: str | None, overrides: dict[str, object]) -> str:

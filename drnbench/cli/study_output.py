@@ -30,16 +30,15 @@ def print_report(report: Report, store: Store, *, mirrored: bool) -> None:
 
 
 def open_page(page: Path) -> None:
-    """Show a page in the user's browser; where there is no display, print where it is."""
-    is_shown = sys.platform in {"darwin", "win32"} or any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
-    )
+    """Show a page in the user's browser; without a display, where browsers of a terminal would take it over, print its path."""
+    displays = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME")
+    is_shown = sys.platform in {"darwin", "win32"} or any(map(os.environ.get, displays))
     try:
         is_shown = is_shown and webbrowser.open(page.absolute().as_uri())
     except (OSError, webbrowser.Error):
         is_shown = False
     if not is_shown:
-        print(f"no browser here; open {page.absolute()}", file=sys.stderr)
+        print(f"no browser here; the page is {page.absolute()}")
 
 
 def _folded(text: str) -> str:

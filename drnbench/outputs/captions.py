@@ -254,11 +254,11 @@ def _data(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from (data for data in (stage["data"], stage.get("unpaired")) if data)
 
 
-def _tested(scores: Scores, scored: list[Result]) -> str:
-    """Write the family of a table's tests, and the comparison that is in none."""
+def family_words(scores: Scores, scored: list[Result], shown: str = "the table") -> str:
+    """Write the family of the tests that a table or figure shows, and the comparison that is in none."""
     families = [result.family for result in scored if result.family and not result.primary]
     family = max(families, default=0)
-    tables = "the table" if family == len(families) else "the study's tables"  # a cell may be in a larger one, too
+    tables = shown if family == len(families) else "the study's tables"  # a cell may be in a larger one, too
     words = f"Holm-adjusted {scores.limit} over the {text.count(family, 'difference')} of {tables}" if family else ""
     if words and any(scores.is_control(scores.arm(r.arm)) and verdicts.judged_alone(r) for r in scored):
         words += f" (sentences judge the control by its own {scores.confidence} interval)"
@@ -316,7 +316,7 @@ def _marks(scores: Scores, scored: list[Result]) -> list[str]:
     tested = [r for r in scored if r.family and r.difference and r.difference.seeds >= STAR_SEEDS]
     if not tested:
         return [emphasis(scores)]
-    words = f"* better, † worse than {scores.baseline_label}: {_tested(scores, scored)}"
+    words = f"* better, † worse than {scores.baseline_label}: {family_words(scores, scored)}"
     return [f"{words}; differences and their intervals are in summary.csv.", emphasis(scores)]
 
 
@@ -337,7 +337,7 @@ def _statistics(scores: Scores, scored: list[Result], *, margins: bool) -> list[
     else:
         parts = [f"{delta}."]
     if any(r.family and r.difference and r.difference.seeds >= STAR_SEEDS for r in scored):
-        parts.append(f"* better, † worse than it: {_tested(scores, scored)}.")
+        parts.append(f"* better, † worse than it: {family_words(scores, scored)}.")
         if any(r.p_holm is not None and r.difference and r.difference.seeds < STAR_SEEDS for r in scored):
             parts.append(f"Arms with fewer than {STAR_SEEDS} common seeds are not starred.")
     elif differences and levels != {"image"}:

@@ -38,7 +38,7 @@ def draw(scores: Scores, results: Results, output: Curve) -> CaptionedFigure | N
         if deltas:
             ax.set_ylim(low, high)
         for point in hidden:
-            _arrow(ax, point, s, right=_is_right(point, panel.points))
+            _arrow(ax, point, s, lines.colour_of(panel.lines, point), right=_is_right(point, panel.points))
         x_axis.draw(ax, axis, log=output.log)
         ax.set_title(panel.title, loc="left")
     difference = "Δ {} to the baseline" if deltas else "{}"
@@ -74,12 +74,12 @@ def _is_right(point: Point, points: list[Point]) -> bool:
     return point.x > (min(xs) + max(xs)) / 2
 
 
-def _arrow(ax: Axes, point: Point, s: text.MetricStyle, *, right: bool) -> None:
-    """Draw a point that is off scale at the edge, with its value towards the middle of the panel."""
+def _arrow(ax: Axes, point: Point, s: text.MetricStyle, colour: str, *, right: bool) -> None:
+    """Draw a point that is off scale at the edge in the colour of its line, with its value towards the middle of the panel."""
     below = point.value < 0
     edge = 0.0 if below else 1.0
     ax.plot(
-        [point.x], [edge], marker="v" if below else "^", color="black", markersize=5, clip_on=False,
+        [point.x], [edge], marker="v" if below else "^", color=colour, markersize=5, clip_on=False,
         transform=ax.get_xaxis_transform(), zorder=4,
     )  # fmt: skip
     message = f"off scale: {text.signed(point.value, 2)}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +33,8 @@ SATURATED = 2.0
 """The colour scale ends at this many times the largest learned weight at most."""
 SIDE_IN, LEFT_IN, GAP_IN, BELOW_IN, FOOT_IN = 1.25, 0.55, 0.16, 0.2, 0.2
 """The most that a picture is wide; room for the names of rows, between pictures, for errors, and for the bars' ticks."""
+BAR_ROOM_IN = 0.4
+"""Room for the ticks of a bar at the right."""
 
 
 @dataclass(frozen=True)
@@ -116,24 +119,67 @@ def draw(scores: Scores, results: Results, store: Store, output: DualKernel) -> 
     ]
     if not columns:
         return None
+    names = ["true kernel", *(name or _kind([k.arm for k in row.values()]) for name, row in rows.items())]
+    figure = _side_by_side(columns[0], names) if len(columns) == 1 else _table(columns, names)
+    caption = _caption(scores, [k for row in rows.values() for k in row.values()], axis.title, len(every) - len(rows))
+    return CaptionedFigure(f"figure_dual_kernel_{text.path_slug(output.x)}", caption, figure)
+
+
+def _table(columns: list[Column], names: list[str]) -> Figure:
+    """Return the figure of several columns: a colour bar below each."""
     lines = max(column.head.count("\n") + 1 for column in columns)
     side = min(SIDE_IN, (PAGE_IN - LEFT_IN - 0.1 + GAP_IN) / len(columns) - GAP_IN)
     figure, grid = style.new_image_grid(
-        (len(rows) + 1, len(columns)), side, (GAP_IN, BELOW_IN), (LEFT_IN, GAP_IN, 0.14 + 0.13 * lines, FOOT_IN),
+        (len(names), len(columns)), side, (GAP_IN, BELOW_IN), (LEFT_IN, GAP_IN, 0.14 + 0.13 * lines, FOOT_IN),
         ("bottom", BELOW_IN),
     )  # fmt: skip
     window = _window(columns)
     for axes, bar_axes, column in zip(grid.axes_column, grid.cbar_axes[: len(columns)], columns, strict=True):
-        images = [_picture(ax, kernel, window, column.top) for ax, kernel in zip(axes, column.cells, strict=True)]
-        for ax, kernels in zip(axes[1:], column.kernels, strict=True):
-            ax.set_xlabel(_error(kernels), fontsize=6, labelpad=2)
+        image = _pictures(axes, column, window)
         axes[0].set_title(column.head, fontsize=7, pad=3)
-        image = next(image for image in images if image is not None)
         _bar(figure, image, bar_axes, column.top)
-    for axes, name in zip(grid.axes_row, ["true kernel", *(name or "learned D" for name in rows)], strict=True):
+    for axes, name in zip(grid.axes_row, names, strict=True):
         axes[0].set_ylabel(_wrap(name), fontsize=7, labelpad=4)
-    caption = _caption(scores, [k for row in rows.values() for k in row.values()], axis.title, len(every) - len(rows))
-    return CaptionedFigure(f"figure_dual_kernel_{text.path_slug(output.x)}", caption, figure)
+    return figure
+
+
+def _side_by_side(column: Column, names: list[str]) -> Figure:
+    """Return the figure of one column: its kernels side by side, with one colour bar at the right."""
+    heads = [_wrap(name) for name in names]
+    lines = max(head.count("\n") + 1 for head in heads)
+    side = min(SIDE_IN, (PAGE_IN - LEFT_IN - BAR_ROOM_IN + GAP_IN) / len(names) - GAP_IN)
+    margins = (0.2 + 0.13 * (column.head.count("\n") + 1), BAR_ROOM_IN, 0.14 + 0.13 * lines, BELOW_IN)
+    figure, grid = style.new_image_grid((1, len(names)), side, (GAP_IN, BELOW_IN), margins, ("right", 0.08))
+    axes = grid.axes_row[0]
+    image = _pictures(axes, column, _window([column]))
+    for ax, head in zip(axes, heads, strict=True):
+        ax.set_title(head, fontsize=7, pad=3)
+    axes[0].set_ylabel(column.head, fontsize=7, labelpad=4)
+    bar = style.colour_bar(figure, image, labelsize=5.5, cax=grid.cbar_axes[0])
+    bar.set_ticks([-column.top, 0, column.top], labels=_ticks(column.top))
+    return figure
+
+
+def _pictures(axes: Sequence[Axes], column: Column, window: int) -> AxesImage:
+    """Draw the kernels of a column with their errors, and return one of the images."""
+    images = [_picture(ax, kernel, window, column.top) for ax, kernel in zip(axes, column.cells, strict=True)]
+    for ax, kernels in zip(axes[1:], column.kernels, strict=True):
+        ax.set_xlabel(_error(kernels), fontsize=6, labelpad=2)
+    return next(image for image in images if image is not None)
+
+
+def _kind(arms: Sequence[Arm]) -> str:
+    """Return the name of the kernels of some arms, by how they come to be."""
+    kinds = dict.fromkeys(_kind_of(arm.config or {}) for arm in arms)
+    return ", ".join(kinds)
+
+
+def _kind_of(config: Mapping[str, Any]) -> str:
+    stages = config.get("stages") or []
+    if not stages:
+        return "estimated kernel"  # of a zero-shot method, which trains no D
+    dual = stages[-1].get("unpaired_dual") or stages[-1].get("dual")
+    return {"estimated": "estimated D", "known": "known D"}.get(dual, "learned D")
 
 
 def _rows(scores: Scores, results: Results, store: Store, path: str) -> dict[str, dict[int, Kernels]]:
@@ -179,12 +225,15 @@ def _picture(ax: Axes, kernel: Array | None, window: int, top: float) -> AxesIma
 
 def _bar(figure: Figure, image: AxesImage, axes: Axes, top: float) -> None:
     bar = style.colour_bar(figure, image, labelsize=5.5, cax=axes, orientation="horizontal")
-    ticks = [-top, 0, top]
-    bar.set_ticks(ticks, labels=[text.number(t, 2 if top >= 0.1 else 3) for t in ticks])
+    bar.set_ticks([-top, 0, top], labels=_ticks(top))
     # Inwards, so that the labels of two columns do not touch.
     first, _, last = bar.ax.get_xticklabels()
     first.set_horizontalalignment("left")
     last.set_horizontalalignment("right")
+
+
+def _ticks(top: float) -> list[str]:
+    return [text.number(t, 2 if top >= 0.1 else 3) for t in (-top, 0, top)]
 
 
 def _error(kernels: Kernels | None) -> str:
@@ -203,7 +252,7 @@ def _wrap(name: str) -> str:
 def _caption(scores: Scores, shown: list[Kernels], title: str, more: int) -> str:
     s = text.style(METRIC)
     parts = [
-        f"Effective kernel of the learned D for each {title}; above, the true kernel.",
+        f"Effective kernel of each {title}: {_kind([k.arm for k in shown])}, beside the true kernel.",
         f"HR pixels around the centre of an LR pixel (+), mean over colours and {text.span([k.seeds for k in shown], 'seed')}.",
         "One colour scale a column: red is positive, blue negative; weights beyond the scale have its darkest colour.",
     ]

@@ -165,7 +165,7 @@ def _caption(scores: Scores, shown: Sequence[Panel], s: text.MetricStyle, left: 
     ]
     if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in cells):
         parts.append(
-            f"Filled, * better, † worse: Holm-adjusted {scores.limit} within all differences of a table; hollow: not shown."
+            f"Filled, * better, † worse: {captions.family_words(scores, cells, 'the figure')}; hollow: not shown."
         )
     if margin := next((r.margin for r in cells if r.margin), None):
         parts.append(

@@ -244,9 +244,9 @@ def _caption(scores: Scores, shown: list[Panel], s: text.MetricStyle, top: float
         "Blue: better than the baseline; red: worse.",
     ]
     if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in cells):
-        parts.append(f"* better, † worse: Holm-adjusted {scores.limit} within all differences of a table.")
+        parts.append(f"* better, † worse: {captions.family_words(scores, cells, 'the figure')}.")
     if any(_holds_zero(d) for d in differences):
-        parts.append("Hatched: the interval holds zero.")
+        parts.append("Hatched: the interval holds zero, or there is none.")
     if any(abs(d.mean) > 1.001 * top for d in differences):
         parts.append(f"Colours saturate at {text.number(top, s.delta_decimals)}{s.unit}.")
     return " ".join(

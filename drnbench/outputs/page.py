@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from drnbench.config.outputs import COSTS
 from drnbench.outputs import page_pictures, training
 from drnbench.outputs.arm_selection import representative
 from drnbench.outputs.base import StudyResults
@@ -17,7 +18,6 @@ from drnbench.results.histories import SHARED
 from drnbench.results.provenance import configurations
 from drnbench.results.scores import Condition, Scores
 
-COSTS = ("parameters", "macs", "step_macs", "activations", "latency", "memory", "seconds")
 STEPS = 80
 """Points of a training curve: more are not seen on a screen."""
 SHOWN = 8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from drnbench.config.outputs import COSTS
@@ -56,10 +56,13 @@ class _Mark:
 
 
 def points(scores: Scores, results: Results, costs: Costs, output: Tradeoff, condition: Condition) -> list[Point]:
-    """Return the arms of one test set that have a score and, unless they are references, a cost."""
-    arms = [arm for arm in scores.arms if condition in arm.conditions]
+    """Return the arms of one test set that have a score and, unless they are references, a cost.
+
+    Of two costs, which depend on no test set, those of every arm that has both. Numbers are as in costs.csv.
+    """
     if output.y in COSTS:
-        return _cost_points(scores, costs, output, arms)
+        return _cost_points(scores, costs, output)
+    arms = [arm for arm in scores.arms if condition in arm.conditions]
     made = []
     for arm in arms:
         result = results.get((arm.name, condition, output.y))
@@ -76,30 +79,21 @@ def points(scores: Scores, results: Results, costs: Costs, output: Tradeoff, con
     return made
 
 
-def _cost_points(scores: Scores, costs: Costs, output: Tradeoff, arms: list[Arm]) -> list[Point]:
-    """Return the arms that have both costs, the vertical one in the unit of its axis."""
-    both = [(arm, costs[arm.name].get(output.x), costs[arm.name].get(output.y)) for arm in arms]
-    divisor = scaled_unit(output.y, [y for _, _, y in both if y])[1]
+def _cost_points(scores: Scores, costs: Costs, output: Tradeoff) -> list[Point]:
+    both = [(arm, costs[arm.name].get(output.x), costs[arm.name].get(output.y)) for arm in scores.arms]
+    shown = [arm for arm, x, y in both if x and y]
     return [
-        Point(
-            arm,
-            text.arm_label(scores, arm, arms),
-            x,
-            y / divisor,
-            0.0,
-            costs[arm.name].get(output.size) if output.size else None,
-        )
-        for arm, x, y in both
-        if x and y
-    ]
+        Point(arm, text.arm_label(scores, arm, shown), x, y, 0.0, costs[arm.name].get(output.size) if output.size else None)
+        for arm, x, y in both if x and y
+    ]  # fmt: skip
 
 
-def _style(costs: Costs, output: Tradeoff) -> text.MetricStyle:
-    """Return how the vertical axis is written."""
+def _vertical(output: Tradeoff, shown: list[Point]) -> tuple[text.MetricStyle, float]:
+    """Return how the vertical axis is written, and the divisor of its values."""
     if output.y not in COSTS:
-        return text.style(output.y)
-    label = scaled_unit(output.y, [value for cost in costs.values() if (value := cost.get(output.y))])[0]
-    return text.MetricStyle(label, "", 2, 3, higher_is_better=False)
+        return text.style(output.y), 1.0
+    label, divisor = scaled_unit(output.y, [p.value for p in shown])
+    return text.MetricStyle(label, "", 2, 3, higher_is_better=False), divisor
 
 
 def off_scale(points: list[Point]) -> list[Point]:
@@ -132,23 +126,32 @@ def draw(scores: Scores, results: Results, costs: Costs, output: Tradeoff) -> Ca
     shown = dict(list(panels.items())[:PANELS])
     if not shown:
         return None
-    s = _style(costs, output)
-    label, divisor = scaled_unit(output.x, [p.cost for arms in shown.values() for p in arms if p.cost])
+    everything = [p for arms in shown.values() for p in arms]
+    s, y_divisor = _vertical(output, everything)
+    label, x_divisor = scaled_unit(output.x, [p.cost for p in everything if p.cost])
+    scaled = [
+        [replace(p, cost=p.cost and p.cost / x_divisor, value=p.value / y_divisor) for p in arms]
+        for arms in shown.values()
+    ]
     figure, axes = style.new_panels(len(shown), 2.6, single=COLUMN_IN * 1.3, width=output.width)
-    for ax, (condition, arms) in zip(axes, shown.items(), strict=True):
-        _panel(ax, scores, arms, divisor, s)
+    for ax, condition, arms in zip(axes, shown, scaled, strict=True):
+        _panel(ax, scores, arms, s)
         ax.set_title("" if output.y in COSTS else condition.label, loc="left")
         ax.set_xlabel(label)
     style.label_rows(axes, f"{s.axis_label}\n{s.direction}")
     # Labels are placed in pixels, once everything else has its place.
     figure.canvas.draw()
-    for ax, arms in zip(axes, shown.values(), strict=True):
-        _label(ax, arms, divisor, s)
+    for ax, arms in zip(axes, scaled, strict=True):
+        _label(ax, arms, s)
     name = f"figure_{text.slug(output.y)}_against_{output.x}"
+    # A cost belongs to no test set.
     rows = [
-        [p.arm.name, *condition, p.cost, p.value, p.half, p.area] for condition, arms in shown.items() for p in arms
+        [p.arm.name, *(() if output.y in COSTS else condition), p.cost, p.value, p.half, p.area]
+        for condition, arms in shown.items()
+        for p in arms
     ]
-    data = style.data(["arm", *Condition._fields, output.x, output.y, "half_width", output.size or "area"], rows)
+    fields = () if output.y in COSTS else Condition._fields
+    data = style.data(["arm", *fields, output.x, output.y, "half_width", output.size or "area"], rows)
     return CaptionedFigure(
         name, _caption(scores, results, costs, shown, output, len(panels) - len(shown)), figure, data
     )
@@ -178,11 +181,15 @@ def _caption(
         parts.append(f"{text.count(left, 'more test set')} not shown.")
     cells = [(p.arm.name, condition, output.y) for condition, arms in shown.items() for p in arms]
     means = [results[cell] for cell in cells if cell in results]
-    parts += [*captions.different_seeds(means), *failed_seeds.sentences(scores), *captions.kernel_specs(shown)]
+    parts += [
+        *captions.different_seeds(means),
+        *failed_seeds.sentences(scores),
+        *captions.kernel_specs(() if output.y in COSTS else shown),
+    ]
     return " ".join(parts)
 
 
-def _marks(points: list[Point], divisor: float) -> list[_Mark]:
+def _marks(points: list[Point]) -> list[_Mark]:
     far = off_scale(points)
     largest = max((p.area for p in points if p.area), default=0.0)
     marks = []
@@ -190,14 +197,14 @@ def _marks(points: list[Point], divisor: float) -> list[_Mark]:
         again, colour = divmod(n, len(DARK))
         marker = MARKERS[again % len(MARKERS)]
         size = SIZE_PT if not largest else max(LEAST_PT, LARGEST_PT * ((p.area or 0.0) / largest) ** 0.5)
-        marks.append(_Mark(p, (p.cost or 0.0) / divisor, DARK[colour], marker if not largest else "o", size, p in far))
+        marks.append(_Mark(p, p.cost or 0.0, DARK[colour], marker if not largest else "o", size, p in far))
     return marks
 
 
-def _panel(ax: Axes, scores: Scores, points: list[Point], divisor: float, s: text.MetricStyle) -> None:
+def _panel(ax: Axes, scores: Scores, points: list[Point], s: text.MetricStyle) -> None:
     """Draw the points, and bicubic; the labels follow when the figure is laid out."""
     ax.set_xscale("log")
-    marks, far = _marks(points, divisor), off_scale(points)
+    marks, far = _marks(points), off_scale(points)
     xs = [mark.x for mark in marks]
     # Room for labels on both sides, also where all arms cost the same.
     wide = max(2.0, (max(xs) / min(xs)) ** 0.35)
@@ -228,14 +235,14 @@ def _reference(ax: Axes, p: Point, s: text.MetricStyle, *, seen: bool) -> None:
     )  # fmt: skip
 
 
-def _label(ax: Axes, points: list[Point], divisor: float, s: text.MetricStyle) -> None:
+def _label(ax: Axes, points: list[Point], s: text.MetricStyle) -> None:
     """Label each arm; one that is off scale stands at the edge, with an arrow and its value."""
     low, high = ax.get_ylim()
     left, right = ax.get_xlim()
     far = off_scale(points)
     labels = []
     obstacles = [[(left, p.value), (right, p.value)] for p in points if p.cost is None and p not in far]
-    for mark in _marks(points, divisor):
+    for mark in _marks(points):
         p = mark.point
         y, label = p.value, cut(style.legible(p.label), LABEL)
         if mark.off_scale:

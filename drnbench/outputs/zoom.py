@@ -41,7 +41,7 @@ class Crops(Output):
     arms: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         (), description="names of arms, in this order; none: bicubic and those that a page has room for"
     )
-    boxes: int | dict[str, Annotated[tuple[Corners, ...], Field(strict=False)]] = Field(
+    boxes: Annotated[int, Field(ge=1)] | dict[str, Annotated[tuple[Corners, ...], Field(strict=False)]] = Field(
         1,
         description="number of boxes, placed where the arms differ most, or by image (left, top, width, height) in HR pixels",
     )

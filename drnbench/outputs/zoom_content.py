@@ -71,6 +71,7 @@ class Example:
     Attributes:
         rule: by which it was chosen, a clause; empty where it is named.
         whole: HR, or LR enlarged where there is no HR.
+        seeds: of the trained arms that are shown, by label.
 
     """
 
@@ -79,7 +80,7 @@ class Example:
     whole: Pixels
     boxes: tuple[Box, ...]
     cells: tuple[Cell, ...]
-    seed: int
+    seeds: dict[str, int]
 
     @property
     def hr(self) -> Pixels | None:
@@ -241,8 +242,11 @@ def _example(
     whole = next((c.pixels for c in cells.values() if c.kind == "hr" and c.pixels is not None), sr[0])
     order = [cells[key] for key in ("lr", *(arm.name for arm in arms), "hr") if key in cells]
     boxes = boxes_of(output, name, whole, sr, scale)
-    trained = [image.seed for arm, image in images.items() if not scores.arm(arm).seedless]
-    return Example(name, rule, whole, boxes, tuple(order), trained[0] if trained else first.seed)
+    seeds = {
+        cells[arm].label: image.seed
+        for arm, image in images.items() if not scores.arm(arm).seedless and cells[arm].pixels is not None
+    }  # fmt: skip
+    return Example(name, rule, whole, boxes, tuple(order), seeds)
 
 
 def _best(scores: Scores, images: dict[str, SRImage], measured: tuple[str, ...]) -> dict[str, set[str]]:

@@ -81,7 +81,7 @@ def draw(scores: Scores, store: Store, output: Crops) -> CaptionedFigure | None:
         figure.colour_bar(limit)
     return CaptionedFigure(
         NAME,
-        _caption(scores, shown, output),
+        _caption(shown, output),
         figure.figure,
         style.data([*rows[0]] if rows else [], [[*row.values()] for row in rows]),
         lambda name: zoom_tikz.files(shown, name, BOXES) if output.tikz else {},
@@ -291,17 +291,35 @@ def _error_limit(shown: Content) -> float:
     return max(1.0, float(np.percentile(np.concatenate(errors), 99))) if errors else 1.0
 
 
-def _caption(scores: Scores, shown: Content, output: Crops) -> str:
+def _caption(shown: Content, output: Crops) -> str:
     measured = " / ".join(text.style(metric).label for metric in shown.metrics)
     parts = [f"Crops of {shown.condition.label} at the boxes of the whole images, every pixel a square."]
     if measured:
         parts.append(f"Below: {measured} of the whole image, the best bold.")
-    seeds = sorted({example.seed for example in shown.examples})
-    if any(not arm.seedless for arm in scores.arms):
-        parts.append(f"Seed {', '.join(map(str, seeds))} of each arm.")
+    parts += _seeds(shown)
     parts += [f"{example.name}: {example.rule}." for example in shown.examples if example.rule]
-    if isinstance(output.boxes, int) and output.boxes:
-        parts.append("Boxes are placed where the arms differ most.")
+    named = set() if isinstance(output.boxes, int) else set(output.boxes)
+    placed = [example.name for example in shown.examples if example.name not in named]
+    if placed:
+        where = f" of {', '.join(placed)}" if len(placed) < len(shown.examples) else ""
+        parts.append(f"Boxes{where} are placed where the arms differ most.")
     if all(example.hr is None for example in shown.examples):
         parts.append("Real LR images: there is no HR.")
     return " ".join(parts)
+
+
+def _seeds(shown: Content) -> list[str]:
+    """Return the sentence on the seeds that are shown, by arm where they differ."""
+    by_arm: dict[str, set[int]] = {}
+    for example in shown.examples:
+        for label, seed in example.seeds.items():
+            by_arm.setdefault(label, set()).add(seed)
+    arms: dict[tuple[int, ...], list[str]] = {}
+    for label, seeds in by_arm.items():
+        arms.setdefault(tuple(sorted(seeds)), []).append(label)
+    parts = [
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))} of "
+        f"{', '.join(labels) if len(arms) > 1 else 'each arm'}"
+        for seeds, labels in arms.items()
+    ]
+    return [f"S{'; '.join(parts)[1:]}."] if parts else []

@@ -48,7 +48,7 @@ def draw(
         hidden: points that are left out, with a gap in their line.
 
     """
-    colours = ordinal(len(lines)) if _in_order([*lines]) else COLOURS
+    colours = _colours(lines)
     for n, (label, points) in enumerate(lines.items()):
         colour, marker = colours[n % len(colours)], MARKERS[n % len(MARKERS)]
         xs = x_axis.dodge(axis, [p.x for p in points], n, len(lines), log=log)
@@ -64,6 +64,16 @@ def draw(
         if label:
             face = "white" if all(p.baseline for p in points) else colour
             ax.plot([], [], color=colour, marker=marker, markerfacecolor=face, label=label)
+
+
+def colour_of(lines: Mapping[str, Sequence[Point]], point: Point) -> str:
+    """Return the colour of the line that holds a point, the object itself: lines may cross in equal ones."""
+    colours = _colours(lines)
+    return next(colours[n % len(colours)] for n, points in enumerate(lines.values()) if any(p is point for p in points))
+
+
+def _colours(lines: Mapping[str, Sequence[Point]]) -> Sequence[str]:
+    return ordinal(len(lines)) if _in_order([*lines]) else COLOURS
 
 
 def _low(point: Point) -> float:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from typing import Any
 
 import numpy as np
 import pytest
 
-from drnbench import Curve, Heatmap, Table, Tradeoff
-from drnbench.config.study import Axis
+from drnbench import Curve, DualKernel, Heatmap, Table, Tradeoff
+from drnbench.config.study import Axis, Study
+from drnbench.config.trial import Evaluate, Trial
 from drnbench.outputs import (
     compose,
     crops,
@@ -20,6 +23,7 @@ from drnbench.outputs import (
     report,
     tradeoff_figure,
 )
+from drnbench.render.style import MARKERS
 from drnbench.results import reading, summary
 from drnbench.results.costs import read_costs
 from drnbench.results.scores import Condition, Scores
@@ -183,6 +187,23 @@ def test_kernels_of_the_learned_d(store: Store) -> None:
     assert titles == ["bd", "skewed"]
 
 
+def test_kernels_of_a_zero_shot_method_are_estimated_ones_beside_the_true_one(store: Store) -> None:
+    base = Trial(
+        method="kernelgan", scale=2, evaluate=[Evaluate("photos/test", kernel="bd", metrics=("psnr_y", "dual_mae"))]
+    )
+    study = Study(
+        base=base, axes=[Axis("kernel", {"bd": {"evaluate.*.kernel": "bd"}})], seeds=1, outputs=[DualKernel(x="kernel")]
+    )
+    fill(store, plan_of(study, "s"), kernels=True, images=1)
+    scores, results = read(store, "s")
+    drawn = dual_kernel_figure.draw(scores, results, store, output(scores, "dualkernel"))
+    assert drawn is not None
+    assert [ax.get_title() for ax in drawn.figure.axes if ax.get_title()] == ["true kernel", "estimated kernel"]
+    assert "learned" not in drawn.caption
+    width, height = drawn.figure.get_size_inches()
+    assert width > height
+
+
 def test_where_the_true_kernel_is_not_known(store: Store) -> None:
     fill(store, plan_of(adapt_study(axes=[
         Axis("training", {"source": {"adapt.rho": 0.0}, "adapted": {"adapt.rho": 0.5}}),
@@ -255,6 +276,12 @@ def test_areas_of_a_trade_off_stand_for_a_cost_and_both_axes_may_be_costs(store:
     assert len(sizes) > 1
     points = tradeoff_figure.points(scores, results, costs, outputs[1], scores.primary[0])
     assert all(p.cost == costs[p.arm.name].parameters for p in points)
-    values = [costs[p.arm.name].macs for p in points]
-    assert len({round(p.value / value * 1e12) for p, value in zip(points, values, strict=True) if value}) == 1
+    assert all(p.value == costs[p.arm.name].macs for p in points)
+    assert [p.arm.name for p in points] == [arm.name for arm in scores.arms if costs[arm.name].macs]
+    rows = list(csv.DictReader(io.StringIO(plain.data)))
+    assert [(float(row["parameters"]), float(row["macs"])) for row in rows] == [(p.cost, p.value) for p in points]
+    (ax,) = plain.figure.axes
+    divisor = {"G": 1e9, "M": 1e6}[ax.get_ylabel()[0]]
+    drawn = sorted(line.get_ydata()[0] * divisor for line in ax.lines if line.get_marker() in MARKERS)
+    assert drawn == pytest.approx(sorted(p.value for p in points))
     assert plain.name == "figure_macs_against_parameters"

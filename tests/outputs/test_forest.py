@@ -71,6 +71,25 @@ def test_a_report_has_a_forest_from_two_comparisons_on(tmp_path, values, drawn):
         assert (forest.figures(results) != [None]) is drawn
 
 
+def test_a_declared_comparison_is_not_said_to_be_adjusted_with_the_others(tmp_path):
+    plan = plan_of(rho_study(primary={"adapt.rho": 1}))
+    results, _ = composed(fill(Store(tmp_path), plan, gain))
+    with style.styled():
+        caption = forest_figure.draw(results.scores, results.results).caption
+    assert "Holm-adjusted p < 0.05 over the" in caption
+    assert "tested alone at p < 0.05: ρ=1 on" in caption
+
+
+def test_an_arrow_has_the_colour_of_its_line(study):
+    scores, results = study
+    with style.styled():
+        drawn = curve_figure.draw(scores, results, Curve(x="adapt.rho"))
+    for ax in drawn.figure.axes:
+        arrows = [line.get_color() for line in ax.lines if line.get_marker() == "v"]
+        assert arrows
+        assert set(arrows) <= {line.get_color() for line in ax.lines if line.get_alpha() == pytest.approx(0.55)}
+
+
 def test_without_a_baseline_there_is_no_forest(tmp_path):
     store = fill(Store(tmp_path), plan_of(Study(base=base(), axes=[Axis("adapt.rho", [0, 0.3, 1.0])], seeds=2)))
     scores = reading.read(store, "unpaired")

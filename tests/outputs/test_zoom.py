@@ -138,6 +138,26 @@ def test_a_store_without_whole_images_has_no_such_figure(tmp_path):
     assert next(output for output in outputs if isinstance(output, Crops)).figures(results) == [None]
 
 
+def test_a_caption_states_seeds_by_arm_and_the_images_whose_boxes_are_placed(store, monkeypatch):
+    output = Crops(images=("img01", "img02"), boxes={"img01": ((0, 0, 16, 16),)}, arms=("ρ=0", "ρ=1"), tikz=False)
+    shown = zoom_content.content(read(store, "unpaired"), store, output)
+    assert [example.seeds for example in shown.examples] == [{"ρ=0": 0, "ρ=1": 0}] * 2
+    captions = []
+    for seeds in ({"ρ=0": 0, "ρ=1": 0}, {"ρ=0": 0, "ρ=1": 2}):
+        changed = replace(shown, examples=tuple(replace(example, seeds=seeds) for example in shown.examples))
+        monkeypatch.setattr(zoom_figure, "content", lambda *_, changed=changed: changed)
+        captions.append(zoom_figure.draw(read(store, "unpaired"), store, output).caption)
+    assert "Seed 0 of each arm." in captions[0]
+    assert "Seed 0 of ρ=0; seed 2 of ρ=1." in captions[1]
+    assert "Boxes of img02 are placed" in captions[0]
+
+
+@pytest.mark.parametrize("boxes", [0, -1])
+def test_a_figure_has_a_box_at_least(boxes):
+    with pytest.raises(UsageError, match="boxes"):
+        Crops(boxes=boxes)
+
+
 @pytest.mark.parametrize(
     ("fields", "named"), [({"arms": ("ρ=7",)}, "ρ=7"), ({"dataset": "Set7"}, "Set7"), ({"kernel": "bc"}, "bicubic")]
 )

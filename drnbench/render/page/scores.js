@@ -41,7 +41,7 @@ function showScores(data, mount, explorer) {
     ]);
     holder.replaceChildren(buildTable(`${style.label} of each image, ${data.conditions[state.condition].label}, means over seeds`, heads, rows));
   };
-  const metric = labelledSelect("metric", [], "", (value) => { state.metric = value; draw(); });
+  const metric = labelledSelect("metric", [], "", (value) => { state.metric = value; fill(); });
   const [a, b] = ["a", "b"].map((side) => labelledSelect(side === "a" ? "arm A" : "arm B", [], "", (value) => { state[side] = Number(value); draw(); }));
   const fill = () => {
     const { scores } = data.conditions[state.condition];
