@@ -109,7 +109,7 @@ def _condition(study: StudyResults, condition: Condition) -> Json:
 
 
 def _costs(study: StudyResults) -> Json:
-    costs = {}
+    costs: Json = {}
     for name in COSTS:
         values = [study.costs[arm.name].get(name) or None for arm in study.scores.arms]
         if any(values):

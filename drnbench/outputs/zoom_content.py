@@ -277,9 +277,9 @@ def boxes_of(output: Crops, name: str, whole: Pixels, sr: Sequence[Pixels], scal
         return placed(sr, scale, count, output.side)
     boxes = []
     for left, top, wide, high in output.boxes[name]:
-        corner = [side // scale * scale for side in (left, top)]
+        x, y = left // scale * scale, top // scale * scale
         right, bottom = (-(-side // scale) * scale for side in (left + wide, top + high))
-        box = Box(*corner, right - corner[0], bottom - corner[1])
+        box = Box(x, y, right - x, bottom - y)
         if min(left, top) < 0 or min(wide, high) < 1 or box.left + box.width > width or box.top + box.height > height:
             raise UsageError(
                 f"Crops: the box ({left}, {top}, {wide}, {high}) is not within {name}, which has {width} x {height} pixels: "
