@@ -115,6 +115,15 @@ def test_a_heatmap_holds_every_cell_of_the_subject(store: Store) -> None:
     assert "Colours saturate at" in drawn.caption
 
 
+def test_cells_without_an_interval_are_hatched_as_the_caption_states(store: Store) -> None:
+    plan = plan_of(dual_study(seeds=1, outputs=[Heatmap(x="kernel", y="network")]), "dual")
+    fill(store, plan, dual_effect, images=1)
+    scores, results = read(store, "dual")
+    drawn = heatmap_figure.draw(scores, results, output(scores, "heatmap"))
+    assert drawn is not None
+    assert "Hatched: the interval holds zero, or there is none." in drawn.caption
+
+
 def test_a_heatmap_over_the_compared_axis_shows_the_baseline(store: Store) -> None:
     fill(store, plan_of(dual_study(outputs=[Heatmap(x="loss", y="network")]), "dual"), dual_effect)
     scores, results = read(store, "dual")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import replace
 
 import numpy as np
@@ -193,6 +194,10 @@ def test_arms_whose_names_differ_in_no_letter_have_a_png_each(store):
     assert len(pictures) == 5
     text = files["crops_spy.tex"].decode()
     assert all(text.count(f"{{{name}}}") == 1 for name in pictures)
+    for name, cell in zip(pictures, cells, strict=True):  # without HR in the order of the cells
+        assert np.array_equal(
+            Image.open(io.BytesIO(files[name])), cell.pixels.repeat(cell.factor, 0).repeat(cell.factor, 1)
+        )
 
 
 def test_two_outputs_have_files_of_their_own(store, tmp_path):
