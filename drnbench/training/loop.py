@@ -197,11 +197,12 @@ def _check_weights(unit: StageUnit) -> None:
 
 
 def _save(folder: Path, scheme: Scheme, average: Average, step: int, history: History) -> None:
-    # History first: rows beyond the checkpoint are dropped on resume, missing rows would be lost.
-    counters = {"step": step, "sums": history.sums, "rows": len(history.rows)}
-    state = {**scheme.state_dict(), **counters, **average.state()}
     if not all(torch.isfinite(p).all() for net in (scheme.model, scheme.extra) for p in net.parameters()):
         raise DivergedError(f"a weight is not finite after step {step}; lower lr = {scheme.stage.lr:g}")
+    # A state may be computed from the weights (KernelGAN's estimate), so they are checked first.
+    counters = {"step": step, "sums": history.sums, "rows": len(history.rows)}
+    state = {**scheme.state_dict(), **counters, **average.state()}
+    # History first: rows beyond the checkpoint are dropped on resume, missing rows would be lost.
     history.write(folder / "history.parquet")
     save_checkpoint(folder / "checkpoint.pt", state)
     if step < scheme.stage.steps:  # the files of a complete stage are synced together

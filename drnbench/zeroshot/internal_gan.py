@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from drnbench.degradations.blur import chained
 from drnbench.degradations.kernel import Bicubic, Taps
+from drnbench.errors import DivergedError
 from drnbench.zeroshot.geometry import move
 
 Optimisers = Mapping[str, torch.optim.Optimizer]
@@ -167,10 +168,17 @@ class InternalGAN(nn.Module):
         """Return the kernel without its negligible weights, of sum 1, its centre of mass in the middle (s-1)/2 of the cell.
 
         Its window is that of `window` at every step.
+
+        Raises:
+            DivergedError: a weight of the kernel is not finite, or none is left above the negligible ones.
         """
         kernel = self.generator.kernel().double().cpu()
         least = SHARE * float(kernel.flatten().sort(descending=True).values[RANK - 1])
         kept = (kernel - least).clamp(min=0)
+        if not (torch.isfinite(kernel).all() and kept.sum() > 0):
+            raise DivergedError(
+                f"kernelgan: the kernel is not finite, or empty, after step {int(self.steps)}; lower lr"
+            )
         middle = (FACTOR - 1) / 2
         moved = move(Taps(kept / kept.sum(), (-MIDDLE, -MIDDLE)), (middle, middle))
         pads = [(first - FIRST, WINDOW - (first - FIRST) - SIDE - 3) for first in moved.first]

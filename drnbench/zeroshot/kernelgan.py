@@ -59,7 +59,7 @@ def estimate(
 
     Raises:
         UsageError: the image is smaller than the smallest crop.
-        DivergedError: a loss is not finite.
+        DivergedError: a loss is not finite, or the kernel at the end.
     """
     seed, crops = derived_seed(image.seed, "kernelgan"), Crops.of(image.lr)
     with torch.random.fork_rng(devices=[]):

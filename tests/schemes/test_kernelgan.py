@@ -4,13 +4,14 @@ import pytest
 import torch
 
 from drnbench import Axis, Data, Evaluate, Stage, Study, Trial
-from drnbench.errors import UsageError
+from drnbench.errors import DivergedError, UsageError
 from drnbench.evaluation.dual import load_dual
 from drnbench.models.weights import load_checkpoint
 from drnbench.planning.build import make
 from drnbench.planning.keys import Keys
 from drnbench.store import Store
 from drnbench.training.loop import train
+from drnbench.zeroshot.internal_gan import InternalGAN
 from tests.helpers import expand_study, same
 
 CPU = torch.device("cpu")
@@ -66,6 +67,26 @@ def test_a_stopped_stage_ends_with_the_same_bits(trained, tmp_path):
     run(store, units, stop=lambda unit, emitted: unit.stage.name == "estimate" and {"saved": 2} not in emitted)
     run(store, units)
     assert same(load_checkpoint(store.stage(units[1].key) / "checkpoint.pt")["extra"], state(trained, 1)["extra"])
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"), [(float("nan"), r"a weight is not finite after step 1; lower lr = 0\.0"), (0.0, "lower lr")]
+)
+def test_a_stage_that_diverges_in_its_last_step_is_filed_as_such(tmp_path, monkeypatch, weight, message):
+    step = InternalGAN.step
+
+    def diverging(gan, *images, **noise):
+        losses = step(gan, *images, **noise)
+        with torch.no_grad():
+            next(gan.generator.parameters()).fill_(weight)
+        return losses
+
+    monkeypatch.setattr(InternalGAN, "step", diverging)
+    store = Store(tmp_path)
+    (unit,) = Keys(store.cache).stages(trial(ESTIMATE.model_copy(update={"steps": 1})), "s")
+    with pytest.raises(DivergedError, match=message):
+        run(store, [unit])
+    assert not (store.stage(unit.key) / "checkpoint.pt").exists()
 
 
 def test_the_plan_counts_it_as_any_other_stage(tmp_path):

@@ -8,7 +8,7 @@ from drnbench import models
 from drnbench.data.images import center_crop, degrade, pixel_sha, read_rgb, to_tensor
 from drnbench.datasets.sources import resolve
 from drnbench.degradations import parse
-from drnbench.errors import UsageError
+from drnbench.errors import DivergedError, UsageError
 from drnbench.models.operator import Operator
 from drnbench.zeroshot.base import FitInput
 from drnbench.zeroshot.geometry import centre_of_mass, move
@@ -96,6 +96,21 @@ def test_zssr_takes_the_estimate_of_the_same_image():
 def test_an_image_smaller_than_a_crop_is_refused():
     with pytest.raises(UsageError, match="34 x 24 pixels is smaller than the 26 x 26"):
         fit(models.create("kernelgan", 2, **TINY), lr_image(0, 24))
+
+
+def test_a_fit_that_diverges_is_filed_as_such_at_any_number_of_steps():
+    for steps in (1, 3):
+        with pytest.raises(DivergedError, match=r"not finite.*lower lr"):
+            fit(models.create("kernelgan", 2, **TINY | {"steps": steps, "lr": 1e30}), lr_image(0))
+
+
+@pytest.mark.parametrize("weight", [0.0, float("nan"), float("inf")])
+def test_a_generator_without_a_kernel_has_no_estimate(weight):
+    gan = InternalGAN(2)
+    with torch.no_grad():
+        next(gan.generator.layers.parameters()).fill_(weight)
+    with pytest.raises(DivergedError, match="lower lr"):
+        gan.estimate(2)
 
 
 @pytest.mark.real
