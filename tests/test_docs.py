@@ -8,6 +8,7 @@ import shlex
 import pytest
 import typer
 
+import drnbench
 from drnbench.cli.app import VERBS, app
 from drnbench.models import methods
 from drnbench.schemes import schemes
@@ -80,3 +81,21 @@ def test_every_method_and_scheme_states_its_differences_from_its_source():
     headings = " ".join(re.findall(r"^### (.*)$", TEXTS["docs/methods.md"], flags=re.MULTILINE))
     stated = set(re.findall(r"`([\w-]+)`", headings))
     assert {*methods.names(), *schemes.list()} <= stated
+
+
+@pytest.mark.real
+def test_the_example_of_python_compares_arms_that_its_study_has(tmp_path):
+    arms = re.search(r'compare\("(.+?)", "(.+?)", image', TEXTS["docs/api.md"])
+    study = re.search(r'run\("(\w+)", profile="(\w+)"\)', TEXTS["docs/api.md"])
+    assert arms
+    assert study
+    plan = drnbench.plan(study[1], profile=study[2], results=tmp_path)
+    assert {arms[1], arms[2]} <= {trial.arm.name for trial in plan.trials}
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if page.startswith("docs/")])
+def test_pages_write_commands_in_one_way(page):
+    lines = [
+        line for line in TEXTS[page].splitlines() if re.search(r"python -m drnbench|^drnbench .*studies/\w+\.py", line)
+    ]
+    assert all("`python -m drnbench` is" in line for line in lines), lines
