@@ -17,6 +17,7 @@ from drnbench.planning.kept_images import keep_images
 from drnbench.planning.keys import Keys
 from drnbench.planning.leaks import Leaks
 from drnbench.schemes import losses, schemes
+from drnbench.schemes.dual import has_estimate
 from drnbench.store import Store, is_scored, read_json
 from drnbench.store.environment import SIGNATURE, count_signatures
 from drnbench.store.integrity import Fault, report
@@ -144,6 +145,10 @@ def _warnings(stages: dict[str, StageNode], trials: list[PlannedTrial], records:
         warnings.append(f"{counted} {reason}; --rerun stale makes them again")
     if names := dict.fromkeys(name for node in stages.values() if (name := _without_unpaired(node.unit.stage))):
         warnings.append(f"too few steps for a single unpaired image, so these train on pairs alone: {', '.join(names)}")
+    if names := dict.fromkeys(node.unit.stage.name for node in stages.values() if _turns_estimate(node.unit.stage)):
+        warnings.append(
+            f"{', '.join(names)}: flips of patches turn the kernel, and the estimate is not turned with them: set augment=False"
+        )
     if (signatures := count_signatures(records)) > 1:
         warnings.append(
             f"the stored stages come from {signatures} numerics signatures ({SIGNATURE}): one table would mix them; "
@@ -157,6 +162,13 @@ def _without_unpaired(stage: Stage) -> str | None:
     if stage.scheme is None or stage.rho <= 0 or _has_unpaired(stage.rho, stage.batch, stage.steps):
         return None
     return f"{stage.name} with rho={stage.rho:g}" if "unpaired" in schemes.get(stage.scheme).uses(stage) else None
+
+
+def _turns_estimate(stage: Stage) -> bool:
+    """Return True if LR patches are flipped that an estimated D, which is not turned with them, is compared with."""
+    if stage.scheme is None or not stage.augment:
+        return False
+    return has_estimate(stage) and "lam" in schemes.get(stage.scheme).uses(stage)
 
 
 @functools.cache

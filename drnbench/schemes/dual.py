@@ -83,9 +83,7 @@ class Paired(Scheme):
     def check_start(cls, stage: Stage, where: str, before: Stage | None) -> None:
         """Refuse a frozen D that was never trained."""
         super().check_start(stage, where, before)
-        if "estimated" in ({stage.dual, unpaired_kind(stage)} if has_own_dual(stage) else {stage.dual}) and (
-            before is None or before.scheme != "kernelgan"
-        ):
+        if has_estimate(stage) and (before is None or before.scheme != "kernelgan"):
             raise UsageError(
                 f"{where}.dual: an 'estimated' D is the kernel that the stage before estimated; put one of scheme 'kernelgan' "
                 "before it, or name the kernel: 'known'"
@@ -331,6 +329,11 @@ def unpaired_kind(stage: Stage) -> str:
 def has_own_dual(stage: Stage) -> bool:
     """Return True if unpaired images have a D of their own."""
     return stage.rho > 0 and (stage.dual_of == "own" or stage.unpaired_dual is not None or stage.dual in FIXED)
+
+
+def has_estimate(stage: Stage) -> bool:
+    """Return True if a D of the stage is the kernel that the stage before estimated."""
+    return stage.dual == "estimated" or (has_own_dual(stage) and unpaired_kind(stage) == "estimated")
 
 
 def is_frozen(stage: Stage, *, unpaired: bool) -> bool:

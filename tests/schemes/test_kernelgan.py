@@ -101,6 +101,22 @@ def test_the_plan_counts_it_as_any_other_stage(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("fields", "warned"),
+    [
+        ({"augment": True}, True), ({"augment": True, "dual": "estimated", "unpaired_dual": None}, True),
+        ({"augment": True, "scheme": "paired", "rho": 0.0, "dual": "estimated", "unpaired_dual": None}, True),
+        ({}, False), ({"augment": True, "unpaired_dual": "linear"}, False), ({"augment": True, "rho": 0.0}, False),
+    ],
+)  # fmt: skip
+def test_the_plan_warns_where_flips_turn_the_kernel_of_an_estimate(tmp_path, fields, warned):
+    base = trial(PRETRAIN, ESTIMATE, ADAPT.model_copy(update=fields))
+    study = Study(base=base, axes=[Axis("seed of all", {"a": {}})], seeds=2)
+    warnings = [line for line in make(expand_study(study, "s", "?"), Store(tmp_path)).warnings if "flips" in line]
+    assert len(warnings) == warned
+    assert all("adapt" in line and "augment=False" in line and "\n" not in line for line in warnings)
+
+
+@pytest.mark.parametrize(
     ("stages", "match"),
     [
         ((PRETRAIN, ADAPT), "'kernelgan' before it"),
