@@ -192,10 +192,14 @@ def _figures(figures: Sequence[CaptionedFigure], folder: Path) -> Iterator[dict[
 
 
 def _disk(scores: Scores, store: Store) -> str:
-    """Return the size of the stages and trials of a study, in words."""
-    folders = [*map(store.stage, scores.plan.stages), *map(store.trial, sorted(scores.plan.keys))]
+    """Return the size of the stages and trained trials of a study, in words.
+
+    Untrained methods are one trial for every setting, and grow with the studies of others.
+    """
+    trials = sorted({trial.key for trial in scores.plan.trials if trial.stages})
+    folders = [*map(store.stage, scores.plan.stages), *map(store.trial, trials)]
     total = sum(sum(inventory.sizes(folder).values()) for folder in folders)
-    return f"{total / 2**20:.1f} MiB in {len(folders)} stages and trials, of which other studies may share some"
+    return f"{total / 2**20:.1f} MiB in {len(folders)} stages and trained trials, of which other studies may share some"
 
 
 def _links(scores: Scores, store: Store) -> list[tuple[str, str, str]]:

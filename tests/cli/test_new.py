@@ -3,8 +3,6 @@
 import importlib.metadata
 import os
 import sqlite3
-import subprocess
-import sys
 
 import pytest
 
@@ -206,13 +204,3 @@ def test_a_full_disk_is_named(here, monkeypatch):
 def test_the_demo_is_a_plan(here, capsys):
     assert main(["plan", demo.STUDY, *(word for override in demo.OVERRIDES for word in ("--set", override))]) == 0
     assert "with train.steps=" in capsys.readouterr().out
-
-
-@pytest.mark.real
-def test_the_demo_ends_in_a_report(here):
-    done = subprocess.run(
-        [sys.executable, "-m", "drnbench", "demo", "--no-open"], cwd=here, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    (page,) = (here / "demo-results").glob("*/*/report.html")
-    assert str(page.relative_to(here)) in done.stdout

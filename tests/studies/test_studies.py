@@ -37,7 +37,7 @@ def test_it_runs_and_answers_its_question_in_words(path: Path, store, capsys):
             stem = output["rows"].rpartition(".")[2]
             assert {p.suffix for p in folder.glob(f"table_{stem}.*")} == {".md", ".tex", ".csv"}
         else:
-            word = {"curve": output.get("y"), "dualkernel": "dual", "tradeoff": "against"}.get(
+            word = {"curve": output.get("y"), "dualkernel": "dual", "tradeoff": "against", "zoom": "crops"}.get(
                 output["kind"], output["kind"]
             )
             assert any(word in name for name in drawn), (output, drawn)

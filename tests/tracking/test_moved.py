@@ -74,7 +74,8 @@ def test_the_ui_builds_experiments_again_that_moved(stored: StoredStudy, tmp_pat
     moved = Store(tmp_path / "elsewhere")
     shutil.move(stored.store.root, moved.root)
     mirror = Mirror(moved)
-    ((study, number),) = ui.experiments(moved, mirror.uri)
+    ((study, number, answers),) = ui.experiments(moved, mirror.uri)
     assert study == "unpaired"
+    assert len(answers) == 1
     assert child(mirror.uri, "ρ=0, seed 0").info.experiment_id == number
     assert located(mirror).is_relative_to(moved.root)
