@@ -80,7 +80,7 @@ def estimate_run(
             disk["stages"].append(costs.disk(unit))
         else:
             trial = trials[unit.key]
-            seconds, memory = _scoring_seconds(costs, trial, unit), costs.scoring_memory(trial.trial)
+            seconds, memory = scoring_seconds(costs, trial, unit), costs.scoring_memory(trial.trial)
             disk["trials"].append(costs.scoring_disk(trial.trial))
         tasks.append(Task(unit.key, needs, rank, seconds))
         memories.append(memory)
@@ -95,7 +95,7 @@ def estimate_run(
     )  # fmt: skip
 
 
-def _scoring_seconds(costs: Costs, trial: PlannedTrial, unit: EvaluateUnit) -> float | None:
+def scoring_seconds(costs: Costs, trial: PlannedTrial, unit: EvaluateUnit) -> float | None:
     """Return the seconds of scoring the evaluations that a unit lacks; None: unknown."""
     if is_fitted(trial.unit):
         return costs.fitting(trial.unit)

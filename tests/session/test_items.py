@@ -27,4 +27,4 @@ def test_items_that_wait_stand_by_rank_and_those_that_run_by_key(ranks, moves):
         assert bool(queue) == any(i.state is State.WAITING or i.state in ACTIVE for i in items)
     queue.drop_waiting()
     assert not queue.waiting
-    assert all((i.unit.key in queue) == (i.state is not State.WAITING) for i in items)
+    assert all((queue.get(i.unit.key) is not None) == (i.state is not State.WAITING) for i in items)
