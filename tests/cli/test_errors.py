@@ -56,6 +56,7 @@ def outcome(monkeypatch, capsys, tmp_path):
     return run
 
 
+@pytest.mark.fast_variants(7)
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_class_of_error_is_one_line_at_every_verb(outcome, verb):
     for error in ERRORS:

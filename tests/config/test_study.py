@@ -208,6 +208,7 @@ def test_the_half_width_of_until_needs_no_name():
 UNSEEN = st.text(st.sampled_from(" \t\u00a0\u2009\u200b\u200d\u2060\ufeff\u00ad\ufe0f\u3000"), max_size=3)
 
 
+@pytest.mark.real
 @given(st.text(min_size=1), UNSEEN, UNSEEN, st.sampled_from(["NFC", "NFD"]))
 def test_names_that_nobody_can_tell_apart_are_refused(name, before, after, form):
     other = f"{before}{unicodedata.normalize(form, name)}{after}"

@@ -33,6 +33,7 @@ def test_a_shift_is_measured_to_a_twentieth_of_a_pixel(name, scale, x, y, tool):
     assert (alignment.x, alignment.y) == pytest.approx((x, y), abs=0.05)
 
 
+@pytest.mark.fast_variants(12)
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("tool", TOOLS)
 def test_the_phase_of_every_program(tool, scale):

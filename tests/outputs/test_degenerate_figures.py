@@ -44,6 +44,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.fast_variants(2)
 @pytest.mark.fast_variants(1)
 @pytest.mark.parametrize("case", CASES)
 def test_every_figure_comes_out(store: Store, case: str) -> None:

@@ -64,6 +64,7 @@ def test_a_gap_agrees_with_a_count_by_hand(store: Store) -> None:
     )
 
 
+@pytest.mark.real
 def test_the_gap_is_written_and_drawn(store: Store) -> None:
     fill(store, plan_of(gap_study(), "gap"), lambda arm, kernel: 0.0, images=40, change=gap_change)
     written = report.write(store, "gap")
@@ -97,6 +98,7 @@ def test_gaps_that_differ_by_noise_are_not_called_different(store: Store) -> Non
         assert not any(gap.sign for gap in compared)
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize("seeds", [2, 3])
 def test_a_gap_earns_a_star_from_three_seeds_on(store: Store, seeds: int) -> None:
     def one_overfits(trial, rows):

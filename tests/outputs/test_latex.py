@@ -131,6 +131,7 @@ def means_of(store: Store, names: Sequence[str]) -> dict[str, list[str]]:
     }
 
 
+@pytest.mark.real
 def test_every_arm_name_has_macros_of_its_own(store: Store) -> None:
     means = means_of(store, NAMES)
     commands = [command for ((command, _),) in means.values()]

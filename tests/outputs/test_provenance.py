@@ -77,6 +77,7 @@ def test_comments_stand_in_front_of_latex(recorded: Store) -> None:
     assert lines[first].startswith("\\begin{table")
 
 
+@pytest.mark.real
 def test_figures_hold_the_origin_in_their_metadata(recorded: Store) -> None:
     made(recorded)
     folder = next(recorded.root.glob("unpaired/*/report.html")).parent

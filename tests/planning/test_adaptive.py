@@ -155,6 +155,7 @@ def test_a_killed_trial_is_waited_for(study, tmp_path):
     assert "1 of them to come" in reasons(plan)[OPEN]
 
 
+@pytest.mark.real
 def test_a_report_pairs_arms_by_common_seeds_and_says_why_each_has_its_number(finished):
     store, plan = finished
     report = write(store, plan.study.settings.location)

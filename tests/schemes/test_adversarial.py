@@ -71,6 +71,7 @@ def lsgan(scores, target):
     return F.mse_loss(scores, torch.full_like(scores, target))
 
 
+@pytest.mark.real
 def test_cyclegan_equals_a_hand_written_one():
     scheme = make_scheme("cyclegan", options={"gan": 0.7, "cycle": 3.0, "identity": 2.0, "tv": 0.4})
     batch, x, y = make_batch(), make_batch().lr, make_batch().hr

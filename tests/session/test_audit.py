@@ -33,6 +33,7 @@ def both(tool, scale):
     return {name: hr for name, (hr, _) in made.items()}, {name: lr for name, (_, lr) in made.items()}
 
 
+@pytest.mark.fast_variants(12)
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("tool", TOOLS)
 def test_the_program_is_named(audited, tool, scale):

@@ -111,6 +111,7 @@ def check_case(whole, folder, capsys, pattern, damage):
         assert str(path) not in capsys.readouterr().err
 
 
+@pytest.mark.fast_variants(8)
 @pytest.mark.parametrize(("number", "pattern"), list(enumerate(KINDS)))
 def test_a_file_that_is_not_whole_is_named_and_made_again(whole, tmp_path, capsys, number, pattern):
     check_case(whole, tmp_path, capsys, pattern, list(DAMAGES)[number % len(DAMAGES)])

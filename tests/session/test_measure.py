@@ -102,6 +102,7 @@ def test_a_report_shows_it_with_its_conditions_in_table_figure_and_macros(store)
     assert r"\drnLatencyAdaptedBd}{\ensuremath{12.5}}" in (store.study("a/quick") / "macros.tex").read_text()
 
 
+@pytest.mark.real
 def test_latencies_of_other_conditions_are_not_compared(store):
     put(store, lambda arm: arm.startswith("adapted"))
     put(store, lambda arm: not arm.startswith("adapted"), hardware="Old CPU", date="2025-01-01T00:00:00+00:00")

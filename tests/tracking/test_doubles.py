@@ -24,6 +24,7 @@ def test_two_processes_that_mirror_one_study_make_one_run_a_trial(tmp_path: Path
     assert {run.info.status for run in runs(first.uri)} == {"FINISHED"}
 
 
+@pytest.mark.real
 def test_sync_merges_doubles(tmp_path: Path) -> None:
     """Earlier versions made each run twice where two processes mirrored one study."""
     from mlflow import MlflowClient

@@ -19,6 +19,7 @@ def closed_port() -> int:
     return free_port()
 
 
+@pytest.mark.real
 def test_what_is_written_before_close_is_mirrored(tmp_path: Path) -> None:
     stored, warnings = StoredStudy(tmp_path, database=False), []
     mirror = LiveMirror(stored.store, warn=warnings.append)

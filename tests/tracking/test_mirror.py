@@ -72,6 +72,7 @@ def test_a_second_sync_adds_nothing(stored: StoredStudy) -> None:
     assert points(mirror.uri) == POINTS
 
 
+@pytest.mark.real
 def test_a_mirror_that_was_interrupted_goes_on(stored: StoredStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     from drnbench.tracking.runs import Run
 
@@ -106,6 +107,7 @@ def test_what_grows_adds_only_what_is_new(tmp_path: Path) -> None:
     assert {run.info.status for run in runs(mirror.uri)} == {"FINISHED"}
 
 
+@pytest.mark.real
 def test_states_of_trials_that_did_not_end_well(tmp_path: Path) -> None:
     stored = StoredStudy(tmp_path)
     (first, last), other = stored.trials[0]["stages"], stored.trials[1]["stages"][0]
@@ -135,6 +137,7 @@ def test_an_infinite_mean_is_a_tag(stored: StoredStudy) -> None:
     assert "ssim_y/Set5/bicubic" in run.data.metrics
 
 
+@pytest.mark.real
 def test_a_score_that_changed_replaces_the_one_before(stored: StoredStudy) -> None:
     mirror = Mirror(stored.store)
     mirror.sync("unpaired")
@@ -146,6 +149,7 @@ def test_a_score_that_changed_replaces_the_one_before(stored: StoredStudy) -> No
     assert child(mirror.uri, "ρ=0, seed 0").data.metrics["psnr_y/Set5/bicubic"] == pytest.approx(32.5)
 
 
+@pytest.mark.real
 def test_another_computation_under_the_same_key_gets_a_run_of_its_own(stored: StoredStudy) -> None:
     from mlflow import MlflowClient
 
@@ -167,6 +171,7 @@ def test_the_same_numbers_computed_again_add_nothing(stored: StoredStudy) -> Non
     assert (result.new_runs, result.points) == (0, 0)
 
 
+@pytest.mark.real
 def test_two_profiles_are_two_parents_of_one_experiment(tmp_path: Path) -> None:
     for profile in ("tiny", "it's mine"):
         stored = StoredStudy(tmp_path, seeds=1, profile=profile)
@@ -194,6 +199,7 @@ def test_trials_that_are_no_longer_planned_are_deleted(stored: StoredStudy) -> N
     assert len(runs(mirror.uri)) == 6
 
 
+@pytest.mark.real
 def test_a_mirror_of_an_earlier_version_is_brought_up_to_date(stored: StoredStudy) -> None:
     """Its runs name no settings, and those of an earlier plan and of an earlier computation stand among the others."""
     from mlflow import MlflowClient
@@ -420,6 +426,7 @@ class TestUpToDate:
         subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.fast_variants(1)
 @pytest.mark.parametrize("reused", ["bicubic", "pretrain"])
 def test_a_parent_begins_with_the_work_of_its_own_plan_and_not_with_what_another_had_done(
     stored: StoredStudy, reused: str
