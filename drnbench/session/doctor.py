@@ -18,7 +18,7 @@ from drnbench.data.disk_space import free_bytes
 from drnbench.datasets.catalogue import REMOTES
 from drnbench.datasets.fetch import checkpoints, present
 from drnbench.datasets.sources import datasets, roots
-from drnbench.errors import DrnbenchError
+from drnbench.errors import DrnbenchError, one_line
 from drnbench.models import on_demand
 from drnbench.store import Store, environment
 from drnbench.tracking.record import database_fault
@@ -67,7 +67,9 @@ def examine(store: Store) -> list[Finding]:
                 Finding(part, "missing", f"no distribution {error.name} is installed", f"pip install {error.name}")
             )
         except (ImportError, OSError, DrnbenchError) as error:
-            findings.append(Finding(part, "missing", _line(error), "pip check names what does not fit together"))
+            findings.append(
+                Finding(part, "missing", one_line(str(error)), "pip check names what does not fit together")
+            )
     return findings
 
 
@@ -84,7 +86,7 @@ def _torch(_: Store) -> Iterator[Finding]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Finding("torch", "missing", _line(error), "pip install 'torch>=2.11' torchvision")
+        yield Finding("torch", "missing", one_line(str(error)), "pip install 'torch>=2.11' torchvision")
         return
     version = tuple(map(int, torch.__version__.split("+")[0].split(".")[:2]))
     if version < SMALLEST_TORCH:
@@ -113,7 +115,7 @@ def _packages(_: Store) -> Iterator[Finding]:
         error = on_demand.perceptual.import_error(package)
         detail = f"cannot be imported: {error}" if error else importlib.metadata.version(package)
         yield Finding(package, "missing" if error else "ok", detail, remedy if error else "")
-    absent = [extra for extra, distribution in EXTRAS.items() if not _is_installed(distribution)]
+    absent = [extra for extra, distribution in EXTRAS.items() if environment.version(distribution) is None]
     if absent:
         yield Finding(
             "extras", "note", f"not installed: {', '.join(absent)}", f"pip install 'drnbench[{','.join(absent)}]'"
@@ -213,15 +215,3 @@ _CHECKS: dict[str, Callable[[Store], Iterator[Finding]]] = {
     "Python": _python, "torch": _torch, "packages": _packages, "weights": _weights, "data": _data, "results": _store,
     "MLflow": _mlflow, "machine": _machine,
 }  # fmt: skip
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        importlib.metadata.distribution(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())

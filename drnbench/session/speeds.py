@@ -10,6 +10,7 @@ import torch
 
 from drnbench.config.protocol import Protocol
 from drnbench.config.units import EvaluateUnit, StageUnit
+from drnbench.data.sampling import pyramid_factors
 from drnbench.errors import DrnbenchError
 from drnbench.evaluation import metrics as registry
 from drnbench.evaluation.evaluator import super_resolve
@@ -33,7 +34,7 @@ LR_SIDE = 48
 
 
 def measure(plan: Plan, store: Store, device: str, progress: Callable[[str], None]) -> None:
-    """Measure what the plan needs and neither this store nor an earlier measurement has; the images need not be here.
+    """Measure what the plan has to run and no earlier measurement has; the images need not be here.
 
     Args:
         plan: of the study.
@@ -49,9 +50,10 @@ def measure(plan: Plan, store: Store, device: str, progress: Callable[[str], Non
         except torch.OutOfMemoryError:  # `run` would take the batch in parts; how long that takes is not known before
             continue
         write_speeds(store.cache, device, speeds)
-    for trial in plan.trials:
-        _measure_scoring(trial.unit, speeds, torch.device(device), progress)
-        write_speeds(store.cache, device, speeds)
+    scored = {(network_shape(t.unit), frozenset(e.metric for e in t.unit.wanted)): t.unit for t in plan.trials}
+    for evaluation in scored.values():
+        if _measure_scoring(evaluation, speeds, torch.device(device), progress):
+            write_speeds(store.cache, device, speeds)
 
 
 def _different(plan: Plan, speeds: Speeds) -> Iterable[StageUnit]:
@@ -93,8 +95,7 @@ def _batch(scheme: Scheme, unit: StageUnit, step: int, device: torch.device) -> 
     def images(count: int, size: int) -> torch.Tensor:
         return (torch.rand(count, 3, size, size, generator=draw) * 255).to(device)
 
-    factors = [scale, *(f for f in (4, 2) if f < scale and scale % 2 == 0), 1]
-    pyramid = {factor: images(mix.pairs, side // factor) for factor in factors}
+    pyramid = {factor: images(mix.pairs, side // factor) for factor in pyramid_factors(scale)}
     small = (stage.unpaired_patch or side) // scale
     apart = small != side // scale and mix.pairs > 0
     unpaired = images(mix.unpaired, small)
@@ -105,11 +106,11 @@ def _batch(scheme: Scheme, unit: StageUnit, step: int, device: torch.device) -> 
     )  # fmt: skip
 
 
-def _measure_scoring(unit: EvaluateUnit, speeds: Speeds, device: torch.device, progress: Callable[[str], None]) -> None:
+def _measure_scoring(unit: EvaluateUnit, speeds: Speeds, device: torch.device, progress: Callable[[str], None]) -> bool:
     network = network_shape(unit)
     names = {evaluation.metric for evaluation in unit.wanted} - speeds.metrics.keys()
     if is_fitted(unit) or (network in speeds.networks and not names):
-        return
+        return False
     progress(f"scoring {unit.model} x{unit.scale}")
     noise = np.random.default_rng(0)
     lr = noise.integers(0, 256, (LR_SIDE, LR_SIDE, 3), dtype=np.uint8)
@@ -131,3 +132,4 @@ def _measure_scoring(unit: EvaluateUnit, speeds: Speeds, device: torch.device, p
                 speeds.metrics[name] = (time.perf_counter() - start) / hr[..., 0].size
             except DrnbenchError:  # a metric that needs D, or weights that are not here: its time stays unknown
                 continue
+    return True
