@@ -177,3 +177,18 @@ def test_whole_numbers_and_floats_are_one_value(rho):
     stage = {"name": "a", "data": Data("x"), "steps": 1}
     assert Stage(**stage, rho=rho).model_dump() == Stage(**stage, rho=int(rho) if rho == int(rho) else rho).model_dump()
     assert Fraction(repr(Stage(**stage, rho=rho).rho)) == Fraction(repr(rho))
+
+
+def test_options_of_adversarial_schemes_that_came_later_are_in_a_key_where_they_are_set(tmp_path):
+    def key(**options):
+        stage = Stage(
+            "s", scheme="cyclegan", data=Data("photos/train"), unpaired=Data("photos/unpaired"), patch=16, steps=6, batch=3,
+            options={"d_feats": 2, "f_blocks": 1, "f_feats": 4, **options},
+        )  # fmt: skip
+        trial = Trial(method="cyclegan", model={"n_blocks": 1, "n_feats": 4}, scale=2, stages=[stage],
+                      evaluate=[Evaluate("photos/test")])  # fmt: skip
+        return Keys(tmp_path).stages(trial, "s")[0].key
+
+    plain = key()
+    assert key(sigmoid=False, init="pytorch", g_steps=1) == plain
+    assert len({plain, key(sigmoid=True), key(init="normal"), key(g_steps=2)}) == 4

@@ -10,12 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from drnbench import models
-from drnbench.config.trial import Data, Evaluate, Stage, Trial
+from drnbench.config.trial import Data, Stage
 from drnbench.data.sampling import uniforms
 from drnbench.degradations.resize import downsample
 from drnbench.errors import UsageError
 from drnbench.models import models as registry
-from drnbench.planning.keys import Keys
 from drnbench.schemes import schemes
 from drnbench.schemes.adversarial import DiscriminatorInput, ImagePool, total_variation
 from drnbench.schemes.base import Batch, Mix
@@ -390,14 +389,3 @@ def test_normal_initialisation_leaves_mean_shifts_slopes_and_frozen_weights(meth
     assert same == others | {name for name in before if "_mean." in name}
     assert not after["up.1.bias"].any()
     assert 0 < float(after["up.1.weight"].std()) < 0.1
-
-
-def test_options_that_came_later_are_in_a_key_where_they_are_set(tmp_path):
-    def key(**options):
-        trial = Trial(method="cyclegan", model={"n_blocks": 1, "n_feats": 4}, scale=2,
-                      stages=[make_stage("cyclegan", options=options)], evaluate=[Evaluate("photos/test")])  # fmt: skip
-        return Keys(tmp_path).stages(trial, "s")[0].key
-
-    plain = key()
-    assert key(sigmoid=False, init="pytorch", g_steps=1) == plain
-    assert len({plain, key(sigmoid=True), key(init="normal"), key(g_steps=2)}) == 4
