@@ -54,6 +54,11 @@ paper_estimate = {"estimate.batch": 2, "estimate.lr": 2e-4, "estimate.steps": 30
 large = {"*.data.source": "BSDS200", "adapt.unpaired.source": "T91",
          "evaluate": [Evaluate(s, metrics=metrics) for s in ("Set5", "B100")],
          "axes": {"D": arms((0.1, 1.0, 3.0, 10.0), (0.1, 1.0, 3.0, 10.0))}}  # fmt: skip
+# No flips, which would turn an oblique kernel and every estimate, and that of D with it; pretrain is that of dual_ablation.
+two_cores = {"pretrain.steps": 3000, "pretrain.batch": 8, "pretrain.holdout": 3, "pretrain.validations": 8,
+             "adapt.steps": 600, "adapt.batch": 8, "adapt.holdout": 3, "adapt.validations": 8,
+             "axes": {"kernel": {k: {"*.unpaired.kernel": k, "evaluate.*.kernel": k, "adapt.augment": False} for k in kernels}},
+             "evaluate": [Evaluate(s, metrics=metrics) for s in ("Set5", "Set14")]}  # fmt: skip
 
 study = Study(
     base=Trial(method="drn", model={"n_blocks": 1, "n_feats": 8}, scale=4, stages=[pretrain, estimate, adapt],
@@ -67,6 +72,7 @@ study = Study(
     outputs=[Table(rows="D", columns="kernel"), DualKernel(x="kernel")],
     profiles={
         "tiny": {"estimate.unpaired.crop": 104, "estimate.unpaired_patch": 104},
+        "workstation": {**large, **two_cores},
         "small": {**large, "model": {"n_blocks": 4, "n_feats": 16}, "*.batch": 16, **paper_estimate,
                   "pretrain.steps": 20_000, "adapt.steps": 5_000},
         "paper": {**large, "method": "drn-s", "model": {}, "*.batch": 32, "*.patch": 384, "*.lr": 1e-4, "*.data.source": "DF2K",

@@ -82,7 +82,7 @@ def rows(plan):
 def test_every_study_is_frozen():
     # A study that is added gets its keys written down too.
     assert set(FROZEN) == {path.stem for path in (REPOSITORY / "studies").glob("*.py")}
-    assert all(set(profiles) == {"tiny", "quick", "small", "paper"} for profiles in FROZEN.values())
+    assert all(set(profiles) - {"workstation"} == {"tiny", "quick", "small", "paper"} for profiles in FROZEN.values())
 
 
 @pytest.mark.parametrize(("study", "profile"), CASES)
