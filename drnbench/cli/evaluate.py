@@ -46,6 +46,12 @@ def command(
     sets: Annotated[
         list[str] | None, Option("--set", metavar="SIZE=VALUE", help="size of the model, such as n_feats=8; repeatable")
     ] = None,
+    test_time: Annotated[
+        str | None,
+        Option(
+            metavar="SPEC", help="adapt the network to each image, such as srtta:types=blur; none: the method's own"
+        ),
+    ] = None,
     device: options.DeviceOpt = "auto",
     jobs: options.JobsOpt = None,
     alpha: options.AlphaOpt = None,
@@ -58,6 +64,6 @@ def command(
         method, scale, data, weights=weights, dual_weights=dual_weights, kernel=kernel, lr=lr,
         metrics=options.read_metrics(metrics), protocol=Protocol(y_round=y_round, border=border, quantise=not no_quantise),
         save=save, force=force, tile=tile, overlap=overlap, self_ensemble=self_ensemble, sizes=read_overrides(sets or []),
-        device=device, jobs=jobs, alpha=options.read_colour(alpha),
+        test_time=test_time, device=device, jobs=jobs, alpha=options.read_colour(alpha),
     )  # fmt: skip
     return finish(scores, json)

@@ -17,6 +17,7 @@ from drnbench.config.loss import loss_terms
 from drnbench.config.plain import plain
 from drnbench.config.trial import NAMED_FIELDS, Data, Evaluate, Stage, Trial, explain
 from drnbench.errors import UsageError, nearest
+from drnbench.registry import Registry
 
 M = TypeVar("M", bound=BaseModel)
 _CHILDREN: dict[str, type[BaseModel]] = {"data": Data, "unpaired": Data}
@@ -115,6 +116,19 @@ def validated(model: type[M], raw: dict[str, Any], where: str) -> M:
         return model.model_validate(raw)
     except ValidationError as error:
         raise UsageError(f"{where}: {explain(error, raw)}") from error
+
+
+def from_spec(registry: Registry[type[M]], spec: str) -> M:
+    """Return the entry of a registry that `name` or `name:parameter=value,...` describes; its fields are the parameters.
+
+    Raises:
+        UsageError: an unknown name or parameter, or a bad value.
+    """
+    name, colon, rest = spec.partition(":")
+    kind = registry.get(name.strip())
+    fields = dict(item.partition("=")[::2] for item in rest.split(",")) if colon else {}
+    values = {key.strip(): parse_value(text.strip()) for key, text in fields.items()}
+    return validated(kind, values, f"{registry.kind} {spec!r}")
 
 
 def _set(raw: dict[str, Any], path: str, value: Any, where: str) -> None:

@@ -269,7 +269,7 @@ class Stage(Frozen):
     @field_validator("name")
     @classmethod
     def _not_a_field(cls, name: str) -> str:
-        if name in {"method", "model", "scale", "stages", "evaluate", "protocol", "seed", "seeds"}:
+        if name in {"method", "model", "scale", "stages", "evaluate", "protocol", "test_time", "seed", "seeds"}:
             raise ValueError(f"a stage cannot be called {name!r}: override paths use that word")
         return name
 
@@ -324,6 +324,11 @@ class Trial(Frozen):
     stages: Annotated[tuple[Stage, ...], Field(strict=False)] = Field((), description="training phases, in order")
     evaluate: Annotated[tuple[Evaluate, ...], Field(strict=False)] = Field(description="test sets, scored afterwards")
     protocol: Protocol = Field(default_factory=Protocol, description="scoring protocol")
+    test_time: str | None = Field(
+        None,
+        description="adaptation of the trained network to each test image when it is scored, such as srtta or "
+        "srtta:types=blur; none: the method's own",
+    )
     seed: int = Field(0, ge=0, description="of initialisation and sampling")
 
     @model_validator(mode="after")

@@ -64,6 +64,8 @@ class EvaluateUnit(Frozen):
         default_factory=dict, description="content of each file that the options name, when the key was made"
     )
     scale: int
+    test_time: str | None = Field(None, description="adaptation of the network to each test image")
+    clean_digest: str | None = Field(None, description="fingerprint of the clean images that the adaptation reads")
     seed: int
     protocol: Protocol
     wanted: Annotated[tuple[Evaluation, ...], Field(strict=False)]

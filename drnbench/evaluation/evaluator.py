@@ -25,12 +25,13 @@ from drnbench.evaluation import metrics
 from drnbench.evaluation.dual import MeanKernel, load_dual
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.metric import Item, measure
-from drnbench.evaluation.zero_shot import ImageFitter, Progress
+from drnbench.evaluation.zero_shot import ImageFitter, Progress, adapted
 from drnbench.models import models
 from drnbench.models.weights import load_checkpoint
 from drnbench.store import Store, atomic, image_folder, safe, sample_folder, stored_rows, write_rows
 from drnbench.store.integrity import set_aside
 from drnbench.store.locks import Lock
+from drnbench.zeroshot.adaptation import parse as parse_adaptation
 from drnbench.zeroshot.base import ZeroShot
 
 COLUMNS = ("image", "dataset", "kernel", "scale", "metric", "value", "evaluation", "protocol")
@@ -46,12 +47,21 @@ Row = tuple[str, str, str, int, str, float, str, str]
 
 
 def load_model(unit: EvaluateUnit, store: Store, device: torch.device) -> nn.Module:
-    """Return the model of a unit with the weights of its last stage, ready to evaluate."""
+    """Return the model of a unit with the weights of its last stage, ready to evaluate.
+
+    Raises:
+        ChangedError: a file that it reads, or the clean images that it is adapted with, have changed since the plan.
+    """
     _check_files(unit)
     model = models.get(unit.model).make(unit.scale, **unit.options)
     _check_files(unit)  # again: they may have been replaced between the check and the reading
     if unit.stage is not None:
         model.load_state_dict(load_checkpoint(store.stage(unit.stage) / "checkpoint.pt")["model"])
+    if unit.test_time is not None:
+        source = parse_adaptation(unit.test_time).clean_source
+        if source is not None and fingerprint(source, store.cache).digest != unit.clean_digest:
+            raise ChangedError(f"the images of {source} changed since the plan was made; run the study again")
+        model = adapted(model, unit.test_time, unit.scale, store.cache)
     return model.to(device).eval()
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from drnbench.config.keys import digest
-from drnbench.data.images import pixel_sha, to_tensor
+from drnbench.data.images import center_crop, degrade, mod_crop, pixel_sha, read_rgb, to_tensor
 from drnbench.data.sampling import derived_seed
+from drnbench.datasets.sources import resolve
 from drnbench.degradations import identity, parse
 from drnbench.degradations.kernel import Taps
 from drnbench.evaluation.inference import Upscaler
@@ -21,7 +23,11 @@ from drnbench.store import Damaged, Fault, atomic, read_arrays
 from drnbench.store.code import code_fingerprint
 from drnbench.store.integrity import report, set_aside
 from drnbench.store.unit_files import FITS
+from drnbench.zeroshot.adaptation import parse as parse_adaptation
 from drnbench.zeroshot.base import Fit, FitInput, ZeroShot
+
+CLEAN, CLEAN_SIDE = 5, 64
+"""Clean images that an adaptation reads, the first ones of their source, and the side of their centre in LR pixels."""
 
 Progress = Callable[[int, int], None]
 """Called after each step with the steps done and the most there will be; it may raise to end the fit."""
@@ -54,7 +60,8 @@ class ImageFitter(Upscaler):
 
     def _image(self, lr: NDArray[np.uint8]) -> torch.Tensor:
         sha = pixel_sha(lr)
-        path = None if self.folder is None else self.folder / FITS / f"{fit_name(sha, self.kernel)}.npz"
+        name = fit_name(sha, self.kernel, self.method.identity)
+        path = None if self.folder is None else self.folder / FITS / f"{name}.npz"
         if path is not None and (stored := _read(path)) is not None:
             return self._with_operator(*stored)
         start = time.monotonic()
@@ -81,9 +88,37 @@ class ImageFitter(Upscaler):
             np.savez(file, **{name: np.asarray(value) for name, value in record.items()})  # type: ignore[arg-type]
 
 
-def fit_name(sha: str, kernel: str) -> str:
-    """Return the name of the file of a fit: by the pixels of the LR image, the degradation and the code that fits."""
-    return digest({"lr": sha, "kernel": identity(kernel), "code": code_fingerprint("fit")})[:32]
+def fit_name(sha: str, kernel: str, network: str = "") -> str:
+    """Return the name of the file of a fit: by the pixels of the LR image, the degradation and the code that fits.
+
+    Args:
+        sha: of the pixels.
+        kernel: spec of the degradation.
+        network: digest of the weights that the fit starts from, whose code counts then, too.
+    """
+    trained = {"network": network, "networks": code_fingerprint("evaluate")} if network else {}
+    return digest({"lr": sha, "kernel": identity(kernel), "code": code_fingerprint("fit"), **trained})[:32]
+
+
+def adapted(network: nn.Module, test_time: str, scale: int, frames: Path) -> ZeroShot:
+    """Return the method that adapts a trained network to each test image.
+
+    Args:
+        network: with its trained weights.
+        test_time: spec of the adaptation.
+        scale: HR size over LR size.
+        frames: folder for the frames of videos among the clean images.
+    """
+    settings, bicubic = parse_adaptation(test_time), parse("bicubic")
+
+    def clean() -> list[torch.Tensor]:
+        images = []
+        for image in resolve(str(settings.clean_source), frames).images[:CLEAN]:
+            hr = mod_crop(center_crop(read_rgb(image.path), CLEAN_SIDE * scale), scale)
+            images.append(to_tensor(degrade(bicubic, hr, scale, pixel_sha(hr))))
+        return images
+
+    return settings.wrap(network, scale, clean)
 
 
 def _read(path: Path) -> tuple[torch.Tensor, Taps | None] | None:

@@ -26,21 +26,24 @@ class Method:
         summary: one line for `list`.
         sizes: fixed sizes of the model at a scale; a study cannot change these.
         scheme: default scheme; None: the model's own.
+        test_time: default adaptation to each test image.
     """
 
     model: str
     summary: str
     sizes: Callable[[int], dict[str, Any]] = lambda scale: {}  # noqa: ARG005
     scheme: str | None = None
+    test_time: str | None = None
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A method at one scale: model, every size, default scheme (None: not trained)."""
+    """A method at one scale: model, every size, default scheme (None: not trained), default adaptation to test images."""
 
     model: str
     options: dict[str, Any]
     scheme: str | None
+    test_time: str | None = None
 
 
 def _large(scale: int) -> dict[str, Any]:
@@ -73,6 +76,11 @@ METHODS: dict[str, Method] = {
         "ZSSR with the kernel that KernelGAN estimates of each test image",
         lambda scale: {"kernel": "estimated"},  # noqa: ARG005
     ),
+    "srtta": Method(
+        "edsr",
+        "EDSR, trained first, then adapted to each test image when it is scored (SRTTA); sizes free",
+        test_time="srtta",
+    ),
     "dualgan": Method(
         "cyclegan", "CycleGAN's networks under DualGAN's Wasserstein losses, sizes free", scheme="dualgan"
     ),
@@ -97,9 +105,16 @@ def get(name: str) -> Method:
     return Method(name, models.get(name).summary)
 
 
-def is_zero_shot(name: str | None) -> bool:
-    """Return True if a method of that name is known here, and is fitted to each test image when it is scored."""
-    return name is not None and (name in METHODS or name in models) and models.get(get(name).model).zero_shot
+def is_fitted(name: str | None, test_time: str | None = None) -> bool:
+    """Return True if a method of that name is registered, and is fitted or adapted to each test image when it is scored.
+
+    Args:
+        name: of the method.
+        test_time: adaptation that the trial asks for.
+    """
+    if name is None or not (name in METHODS or name in models):
+        return False
+    return bool(test_time or get(name).test_time) or models.get(get(name).model).zero_shot
 
 
 def resolve(name: str, scale: int, sizes: dict[str, Any]) -> Resolved:
@@ -122,7 +137,7 @@ def resolve(name: str, scale: int, sizes: dict[str, Any]) -> Resolved:
     for size, value in options.items():
         if isinstance(value, int) and not isinstance(value, bool) and value < 1:
             raise UsageError(f"{name}: {size} must be at least 1 (got {value})")
-    return Resolved(method.model, options, method.scheme or model.scheme)
+    return Resolved(method.model, options, method.scheme or model.scheme, method.test_time)
 
 
 def create(name: str, scale: int, **sizes: Any) -> nn.Module:

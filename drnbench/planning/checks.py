@@ -20,6 +20,7 @@ from drnbench.models import models
 from drnbench.models.methods import Resolved
 from drnbench.schemes.base import Scheme
 from drnbench.training.schedule import position
+from drnbench.zeroshot import adaptation
 from drnbench.zeroshot.oracle import GIVEN, check_given
 
 
@@ -90,10 +91,23 @@ def _recipe_faults(stage: Stage) -> Iterator[str]:
         yield "clip_value: gradients are clipped by norm or by value; leave one of the two out"
 
 
-def check_zero_shot(method: Resolved, kernel: str) -> None:
-    """Refuse a test set's degradation that a zero-shot method is given and cannot have."""
+def check_zero_shot(method: Resolved, test_time: str | None, kernel: str) -> None:
+    """Refuse a test set's degradation that a zero-shot method or an adaptation is given and cannot have."""
     if models.get(method.model).zero_shot and method.options.get("kernel") == GIVEN:
         check_given(method.model, parse(kernel))
+    if test_time is not None:
+        adaptation.parse(test_time).check(parse(kernel))
+
+
+def check_adapted(trial: Trial, method: Resolved, test_time: str) -> None:
+    """Refuse to adapt a method that has no trained weights."""
+    model = models.get(method.model)
+    if model.zero_shot:
+        raise UsageError(f"test_time: {trial.method!r} is itself fitted to each test image; leave test_time out")
+    if method.scheme is None and not model.files:
+        raise UsageError(
+            f"test_time: {trial.method!r} has no weights that {test_time!r} could adapt; leave test_time out"
+        )
 
 
 def check_pairs(path: str, *, real: bool) -> None:

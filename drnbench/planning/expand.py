@@ -214,7 +214,7 @@ def _references(base: Trial, arms: list[Arm], name: str) -> list[Arm]:
     out = []
     several = len(by_scale) > 1
     for scale, evaluations in sorted(by_scale.items()):
-        trial = apply(base, {"method": "bicubic", "model": {}, "scale": scale}, name)
+        trial = apply(base, {"method": "bicubic", "model": {}, "scale": scale, "test_time": None}, name)
         trial = trial.model_copy(update={"stages": (), "evaluate": tuple(evaluations.values())})
         label = f"bicubic x{scale}" if several else "bicubic"
         out.append(Arm(label, {"scale": scale} if several else {}, "reference", (trial,), {}))

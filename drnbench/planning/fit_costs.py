@@ -16,6 +16,7 @@ from drnbench.data.cache import fingerprint
 from drnbench.models import methods, models
 from drnbench.store import Store, read_json
 from drnbench.store.unit_files import FITS
+from drnbench.zeroshot import adaptation
 
 Shape = tuple[Any, ...]
 
@@ -49,8 +50,9 @@ class FitCosts:
 
         The time of an image grows with the steps that it may take.
         """
-        per_step = self._per_step.get(_shape(unit.model, unit.options, unit.scale))
-        return None if per_step is None else self._images_left(unit) * per_step * int(unit.options["steps"] or 0)
+        shape, steps = _fit(unit.model, unit.options, unit.scale, unit.test_time)
+        per_step = self._per_step.get(shape)
+        return None if per_step is None else self._images_left(unit) * per_step * steps
 
     def _images_left(self, unit: EvaluateUnit) -> int:
         done = [sample.set_name for sample in _samples(self._store.trial(unit.key))]
@@ -65,25 +67,27 @@ class FitCosts:
         seconds: dict[Shape, list[float]] = {}
         for folder in sorted((self._store.root / "trials").glob(f"*/{FITS}")):
             config = (read_json(folder.parent / "trial.json") or {}).get("config") or {}
-            if not methods.is_zero_shot(config.get("method")):
+            if not methods.is_fitted(config.get("method"), test_time := config.get("test_time")):
                 continue
             resolved = methods.resolve(config["method"], config["scale"], config["model"])
-            shape = _shape(resolved.model, resolved.options, config["scale"])
+            shape, steps = _fit(resolved.model, resolved.options, config["scale"], test_time or resolved.test_time)
             seconds.setdefault(shape, []).extend(
-                sample.seconds / resolved.options["steps"]
-                for sample in _samples(folder.parent)
-                if sample.device == self._device
+                sample.seconds / steps for sample in _samples(folder.parent) if sample.device == self._device
             )
         return {shape: median(values) for shape, values in seconds.items() if values}
 
 
 def is_fitted(unit: EvaluateUnit) -> bool:
-    """Return True if a unit fits a zero-shot method to each test image."""
-    return models.get(unit.model).zero_shot
+    """Return True if a unit fits a zero-shot method, or adapts its network, to each test image."""
+    return unit.test_time is not None or models.get(unit.model).zero_shot
 
 
-def _shape(model: str, options: Mapping[str, Any], scale: int) -> Shape:
-    return (model, scale, *sorted((name, value) for name, value in options.items() if name != "steps"))
+def _fit(model: str, options: Mapping[str, Any], scale: int, test_time: str | None) -> tuple[Shape, int]:
+    """Return what the time of a step depends on, and the most steps."""
+    settings = {} if test_time is None else adaptation.parse(test_time).content()
+    fields = {**options, **settings}
+    steps = int(fields.pop("steps") or 0)
+    return (model, scale, *sorted(fields.items())), steps
 
 
 def _samples(trial: Path) -> Iterator[FitSample]:

@@ -17,6 +17,7 @@ from drnbench.evaluation import metrics
 from drnbench.models import models
 from drnbench.models.methods import Resolved, resolve
 from drnbench.planning.checks import (
+    check_adapted,
     check_method,
     check_metric,
     check_pairs,
@@ -31,6 +32,7 @@ from drnbench.planning.inputs import Inputs
 from drnbench.schemes import losses, schemes
 from drnbench.schemes.dual import FIXED, has_own_dual, operators, unpaired_kind, with_dual_feats
 from drnbench.training.schedule import in_steps, milestones
+from drnbench.zeroshot import adaptation
 
 SCHEME_FIELDS = frozenset(
     {"lam", "rho", "dual", "dual_feats", "dual_of", "dual_frozen", "dual_weights", "dual_kernel", "dual_border"}
@@ -141,12 +143,15 @@ class Keys:
 
         """
         method, last = self._method(trial).resolved, stages[-1].key if stages else None
+        test_time = trial.test_time or method.test_time
         with prefixed(f"{where}: "):
             files = self.inputs.model_files(method, trial.scale)
+            adapted, clean = self._adaptation(trial, method, test_time)
         model = {"name": method.model, **method.options, **files}
         alone: dict[str, Any] = {} if last else {"model": model, "scale": trial.scale}
-        if models.get(method.model).zero_shot:
+        if models.get(method.model).zero_shot or test_time is not None:
             alone["seed"] = trial.seed  # other models without stages are not trained: their seed has no effect
+        alone |= adapted
         trial_key = digest({"kind": "trial", "stage": last, **alone})
         # A zero-shot method compares through the degradation that it takes or estimates.
         dual = models.get(method.model).zero_shot or (
@@ -157,7 +162,7 @@ class Keys:
         for i, evaluate in enumerate(trial.evaluate):
             for single in self._each(evaluate, trial, f"{where}, evaluate.{i}"):
                 with prefixed(f"{where}, evaluate.{i}.kernel: "):
-                    check_zero_shot(method, str(single.kernel))
+                    check_zero_shot(method, test_time, str(single.kernel))
         if alike not in self._evaluations:
             with prefixed(f"{where}, "):
                 self._evaluations[alike] = [
@@ -173,8 +178,18 @@ class Keys:
             )
         return EvaluateUnit(
             key=trial_key, stage=last, model=method.model, options=method.options, files_digest=files, scale=trial.scale,
-            seed=trial.seed, protocol=trial.protocol, wanted=wanted,
+            test_time=test_time, clean_digest=clean, seed=trial.seed, protocol=trial.protocol, wanted=wanted,
         )  # fmt: skip
+
+    def _adaptation(self, trial: Trial, method: Resolved, test_time: str | None) -> tuple[dict[str, Any], str | None]:
+        """Return the share of an adaptation in a trial's key, and the digest of the clean images that it reads."""
+        if test_time is None:
+            return {}, None
+        check_adapted(trial, method, test_time)
+        with prefixed("test_time: "):
+            settings = adaptation.parse(test_time)
+            clean = settings.clean_source and self.inputs.images(settings.clean_source).digest
+        return {"test_time": {**settings.content(), "clean": clean}}, clean
 
     def _method(self, trial: Trial) -> _Method:
         """Return model, sizes and default scheme of a trial's method."""

@@ -84,7 +84,8 @@ class TrialRecord(_Record):
     @property
     def seedless(self) -> bool:
         """True if its seed moves no number: nothing is trained, and no method is fitted to the test images."""
-        return not self.stages and not methods.is_zero_shot((self.config or {}).get("method"))
+        config = self.config or {}
+        return not self.stages and not methods.is_fitted(config.get("method"), config.get("test_time"))
 
 
 class PrimaryRecord(_Record):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from drnbench.config.loss import loss_terms
-from drnbench.config.overrides import parse_value, validated
+from drnbench.config.overrides import from_spec
 from drnbench.config.trial import Frozen, Positive
 from drnbench.errors import UsageError
 from drnbench.models import HALF_RANGE, on_demand
@@ -78,10 +78,7 @@ def parse(spec: str) -> Loss:
         UsageError: an unknown name or parameter, or a bad value.
 
     """
-    name, colon, rest = spec.partition(":")
-    kind = losses.get(name.strip())
-    fields = dict(item.partition("=")[::2] for item in rest.split(",")) if colon else {}
-    return validated(kind, {key.strip(): parse_value(text.strip()) for key, text in fields.items()}, f"loss {spec!r}")
+    return from_spec(losses, spec)
 
 
 def terms(loss: str) -> tuple[Term, ...]:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +22,7 @@ from drnbench.evaluation.evaluator import super_resolve
 from drnbench.evaluation.inference import TILE_OVERLAP, Upscaler
 from drnbench.evaluation.metric import measure
 from drnbench.evaluation.protocol import Pixels
-from drnbench.evaluation.zero_shot import ImageFitter
+from drnbench.evaluation.zero_shot import ImageFitter, adapted
 from drnbench.forensics import displacement
 from drnbench.models import models
 from drnbench.models.dual import Chain
@@ -34,6 +34,7 @@ from drnbench.session.degrade_images import out_folder, write_png
 from drnbench.session.image_scores import METRICS, ImageScores, Scored, check_metrics, check_protocol, image_scores
 from drnbench.session.score_images import matched
 from drnbench.store.devices import pick_devices
+from drnbench.zeroshot import adaptation
 from drnbench.zeroshot.base import ZeroShot
 from drnbench.zeroshot.oracle import GIVEN, check_given
 
@@ -67,6 +68,7 @@ class Enlarge(Work[Task, Scored]):
     self_ensemble: bool
     alpha: Colour | None
     resolved: Resolved
+    test_time: str | None = None
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -86,6 +88,8 @@ class Enlarge(Work[Task, Scored]):
         model = models.get(self.resolved.model).make(self.scale, **self.resolved.options)
         if self.weights is not None and self.resolved.scheme is not None:
             load_weights(model, self.weights)
+        if self.test_time is not None:
+            model = adapted(model, self.test_time, self.scale, Path(gettempdir()))
         if self.dual_weights is not None:
             self._dual = Chain(dual_from_file(self.dual_weights, self.scale)).to(device).eval()
         if isinstance(model, ZeroShot):
@@ -155,7 +159,9 @@ class Enlarge(Work[Task, Scored]):
             raise UsageError("--lr: with --kernel real the images of --data are LR themselves; leave --lr out")
         if self.overlap is not None and self.tile is None:
             raise UsageError("--overlap: there are no tiles to overlap; add --tile, or leave it out")
-        if models.get(self.resolved.model).zero_shot:
+        if self.test_time is not None:
+            self._check_adaptation(self.test_time)
+        if self.test_time is not None or models.get(self.resolved.model).zero_shot:
             self._check_zero_shot()
         parse(self.kernel).identity()  # a kernel file that cannot be used is refused before any work
         check_protocol(self.protocol, self.metrics)
@@ -168,6 +174,16 @@ class Enlarge(Work[Task, Scored]):
                 )
         if self.resolved.options.get("kernel") == GIVEN:
             check_given(self.method, parse(self.kernel))
+
+    def _check_adaptation(self, test_time: str) -> None:
+        if models.get(self.resolved.model).zero_shot:
+            raise UsageError(f"--test-time: {self.method} is itself fitted to each image; leave --test-time out")
+        if self.weights is None:
+            raise UsageError(f"--test-time: {self.method} has no weights that {test_time} could adapt; leave it out")
+        settings = adaptation.parse(test_time)
+        settings.check(parse(self.kernel))
+        if settings.clean_source is not None:
+            resolve(settings.clean_source)
 
     def _check_files(self) -> None:
         trained, takes_file = self.resolved.scheme is not None, "weights" in models.get(self.resolved.model).files
@@ -191,6 +207,8 @@ class Enlarge(Work[Task, Scored]):
             entries |= {"weights": str(self.weights), "weights_sha256": digest}
         if self.lr is not None:
             entries["lr"] = self.lr
+        if self.test_time is not None:
+            entries["test_time"] = self.test_time
         if self.tile is not None:
             entries["tile"] = {"size": self.tile, "overlap": TILE_OVERLAP if self.overlap is None else self.overlap}
         return {
@@ -204,7 +222,8 @@ def evaluate(
     dual_weights: str | Path | None = None, kernel: str = "bicubic", lr: str | Path | None = None,
     metrics: Sequence[str] = METRICS, protocol: Protocol | None = None, save: str | Path | None = None,
     force: bool = False, tile: int | None = None, overlap: int | None = None, self_ensemble: bool = False,
-    sizes: Mapping[str, Any] | None = None, device: str = "auto", jobs: int | None = None, alpha: Colour | None = None,
+    sizes: Mapping[str, Any] | None = None, test_time: str | None = None, device: str = "auto", jobs: int | None = None,
+    alpha: Colour | None = None,
 ) -> ImageScores:  # fmt: skip
     """Score a method on a set of images.
 
@@ -224,6 +243,7 @@ def evaluate(
         overlap: LR pixels that a tile sees beyond its own; None: 16.
         self_ensemble: mean of the eight flips and turns.
         sizes: of the model, such as n_feats.
+        test_time: adaptation to each test image, such as srtta:types=blur; None: the method's own.
         device: auto, cpu or cuda.
         jobs: processes at once, on the CPU; None: one a core where it is worth it.
         alpha: colour that transparent images are laid onto; None: they are refused.
@@ -234,9 +254,10 @@ def evaluate(
     sizes = dict(sizes or {})
     if weights is not None and "weights" in models.get(get(method).model).files:
         sizes = {"weights": str(weights), **sizes}
+    resolved = resolve_method(method, scale, sizes)
     work = Enlarge(
         method, scale, _path(weights), _path(dual_weights), kernel, None if lr is None else str(lr), check_metrics(metrics),
-        protocol or Protocol(), _path(save), tile, overlap, self_ensemble, alpha, resolve_method(method, scale, sizes),
+        protocol or Protocol(), _path(save), tile, overlap, self_ensemble, alpha, resolved, test_time or resolved.test_time,
     )  # fmt: skip
     work.check()
     work.kernel = canonical(kernel)

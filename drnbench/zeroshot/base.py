@@ -49,10 +49,12 @@ class ZeroShot(nn.Module, ABC):
     Attributes:
         scale: HR size over LR size.
         steps: the most optimiser steps of a fit.
+        identity: digest of the weights that a fit starts from; empty for a method that has none.
     """
 
     scale: int
     steps: int
+    identity: str = ""
 
     @abstractmethod
     def fit(self, image: FitInput, report: Report) -> Fit:

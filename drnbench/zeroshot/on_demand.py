@@ -7,9 +7,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from drnbench.zeroshot import geometry, internal_gan, kernelgan, zssr
+    from drnbench.zeroshot import geometry, internal_gan, kernelgan, srtta, zssr
 
-__all__ = ["geometry", "internal_gan", "kernelgan", "zssr"]
+__all__ = ["geometry", "internal_gan", "kernelgan", "srtta", "zssr"]
 
 
 def __getattr__(name: str) -> ModuleType:
