@@ -58,7 +58,7 @@ def _set_numerics(threads: int, *, deterministic: bool, tf32: bool) -> None:
 def _score(
     unit: EvaluateUnit, store: Store, device: torch.device, emit: Emit, stop: Callable[[], bool], status: Status
 ) -> str:
-    start, before = time.monotonic(), len(status.evaluations)
+    start, cpu, before = time.monotonic(), time.process_time(), len(status.evaluations)
     try:
         status.evaluations = evaluate(unit, store, device, emit, stop)
     except StoppedError:
@@ -72,6 +72,7 @@ def _score(
         "signature": signature(device.type, 1, "fp32", deterministic=True),
         "costs": {**asdict(cost), "lr_size": list(LR_SIZE)},
         "seconds": seconds,
+        "cpu_seconds": time.process_time() - cpu,
         "scored": len(status.evaluations) - before,
         **_peak_memory(device.type),
     }
@@ -106,6 +107,7 @@ class _Meter:
 
     def __init__(self, emit: Emit) -> None:
         self._emit, self._start, self._first, self._last = emit, time.monotonic(), None, 0
+        self._cpu = time.process_time()
         self._macs: int | None = None
 
     def __call__(self, message: dict[str, Any]) -> None:
@@ -114,7 +116,7 @@ class _Meter:
             return
         if "loss" in message:
             if self._first is None:
-                self._first, self._start = message["step"], time.monotonic()
+                self._first, self._start, self._cpu = message["step"], time.monotonic(), time.process_time()
             self._last = message["step"]
         self._emit(message)
 
@@ -125,6 +127,7 @@ class _Meter:
         measured: dict[str, Any] = {"macs": self._macs}
         if done > 0:
             record["seconds_per_step"] = (time.monotonic() - self._start) / done
+            record["cpu_seconds"] = (time.process_time() - self._cpu) / done * steps
             measured["seconds"] = record["seconds_per_step"] * steps
         return {**record, "steps": steps, "costs": measured}
 

@@ -72,11 +72,11 @@ class Memory:
 
 
 def shape(unit: StageUnit) -> Shape:
-    """Return the fields that determine the seconds of a step: network, batch, scheme, numerics, loss."""
+    """Return the fields that determine the seconds of a step: network, batch, scheme, numerics, loss, D."""
     s = unit.stage
     return (
         unit.model, _sizes(unit.options), unit.scale, s.scheme, s.batch, s.patch, s.threads, s.precision, s.loss,
-        s.channels_last, s.unpaired_patch, _sizes(s.options),
+        s.channels_last, s.unpaired_patch, _sizes(s.options), s.dual, s.unpaired_dual, s.hr_lam > 0,
     )  # fmt: skip
 
 
@@ -127,10 +127,10 @@ class Costs:
         seconds = [s.seconds for s in self._scored.get(score_shape(trial), ()) if s.seconds is not None]
         return median(seconds) if seconds else None
 
-    def scoring_measured(self, unit: EvaluateUnit) -> float | None:
+    def scoring_measured(self, unit: EvaluateUnit, stage: StageUnit | None) -> float | None:
         """Return the seconds of scoring a unit's evaluations from `plan --measure`; None: not measured, or no images here."""
         try:
-            return self._speeds.scoring(unit, self._store.cache)
+            return self._speeds.scoring(unit, stage, self._store.cache)
         except DataError:
             return None
 
@@ -241,7 +241,7 @@ def _stage(path: str, time: int, size: int) -> StageSample | None:  # noqa: ARG0
             folder,
             (
                 *model, s["batch"], s["patch"], s["threads"], s["precision"], s.get("loss", "l1"), s.get("channels_last", False),
-                s.get("unpaired_patch"), _sizes(s.get("options") or {}),
+                s.get("unpaired_patch"), _sizes(s.get("options") or {}), s["dual"], s.get("unpaired_dual"), s.get("hr_lam", 0) > 0,
             ),
             (*model, s["dual"], s["dual_feats"], s["dual_of"], s.get("ema", 0) > 0),
             stored.get("device"), stored.get("seconds_per_step"), stored.get("peak_rss_mib"), stored.get("peak_gpu_mib"),

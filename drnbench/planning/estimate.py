@@ -80,7 +80,8 @@ def estimate_run(
             disk["stages"].append(costs.disk(unit))
         else:
             trial = trials[unit.key]
-            seconds, memory = scoring_seconds(costs, trial, unit), costs.scoring_memory(trial.trial)
+            stage = plan.stages[trial.stages[-1]].unit if trial.stages else None
+            seconds, memory = scoring_seconds(costs, trial, unit, stage), costs.scoring_memory(trial.trial)
             disk["trials"].append(costs.scoring_disk(trial.trial))
         tasks.append(Task(unit.key, needs, rank, seconds))
         memories.append(memory)
@@ -95,12 +96,12 @@ def estimate_run(
     )  # fmt: skip
 
 
-def scoring_seconds(costs: Costs, trial: PlannedTrial, unit: EvaluateUnit) -> float | None:
-    """Return the seconds of scoring the evaluations that a unit lacks; None: unknown."""
+def scoring_seconds(costs: Costs, trial: PlannedTrial, unit: EvaluateUnit, stage: StageUnit | None) -> float | None:
+    """Return the seconds of scoring the evaluations that a unit lacks, whose last stage is given; None: unknown."""
     if is_fitted(trial.unit):
         return costs.fitting(trial.unit)
     evaluation = costs.scoring(trial.trial)
-    return costs.scoring_measured(unit) if evaluation is None else evaluation * len(unit.wanted)
+    return costs.scoring_measured(unit, stage) if evaluation is None else evaluation * len(unit.wanted)
 
 
 def trial_seconds(trial: PlannedTrial, estimate: Estimate) -> float | None:

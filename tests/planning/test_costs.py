@@ -2,14 +2,16 @@
 
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from drnbench.cli import main
 from drnbench.planning import speeds as planning_speeds
-from drnbench.planning.costs import Costs
+from drnbench.planning.costs import Costs, shape
 from drnbench.planning.estimate import Task, makespan
-from drnbench.planning.speeds import Speeds, read_speeds, write_speeds
+from drnbench.planning.speeds import Speeds, dual_shape, network_shape, read_speeds, write_speeds
 from drnbench.session import speeds
 from drnbench.session.declared import declare
 from drnbench.store import Store, write_json
@@ -168,9 +170,33 @@ def test_what_nothing_was_run_of_is_measured_once(tmp_path, capsys, monkeypatch)
     assert "time: about" in out
     assert not (results / "stages").exists()
     # A step of tiny networks takes milliseconds and not minutes: 4 stages of 1000 steps.
-    known = read_speeds(results / "cache", "cpu")
-    assert len(known.steps) == 2
-    assert all(0 < seconds < 10 for seconds in known.steps.values())
+    measured = read_speeds(results / "cache", "cpu")
+    assert len(measured.steps) == 2
+    assert all(0 < seconds < 10 for seconds in measured.steps.values())
+
+
+def test_steps_of_another_dual_or_with_the_hr_constraint_have_times_of_their_own(tmp_path):
+    stages = {
+        name: declare(Path(name), "tiny").plan(Store(tmp_path)).stages.values() for name in ("hr_dual", "dual_operator")
+    }
+    adapted = [node.unit for node in stages["dual_operator"] if node.unit.stage.name == "adapt"]
+    assert len({shape(unit) for unit in adapted if unit.stage.scheme == "unpaired"}) >= 3
+    paired = [node.unit for node in stages["hr_dual"] if node.unit.stage.scheme == "paired"]
+    assert len({shape(unit) for unit in paired}) == len({unit.stage.hr_lam > 0 for unit in paired}) == 2
+
+
+def test_scoring_of_d_counts_and_is_unknown_where_it_was_not_measured(tmp_path):
+    store = Store(tmp_path)
+    plan = declare(Path("dual_kernel"), "tiny").plan(store)
+    trial = next(trial for trial in plan.trials if trial.stages)
+    stage = plan.stages[trial.stages[-1]].unit
+    measured = Speeds(networks={network_shape(trial.unit): 0.0}, metrics=dict.fromkeys(("dual_mae", "psnr_y"), 0.0))
+    assert measured.scoring(trial.unit, stage, store.cache) is None
+    times = [
+        replace(measured, duals={dual_shape(stage): seconds}).scoring(trial.unit, stage, store.cache)
+        for seconds in (0.0, 1e-6, 2e-6)
+    ]
+    assert 0 < times[1] - times[0] == pytest.approx(times[2] - times[1])
 
 
 def test_speeds_of_another_processor_do_not_count(tmp_path, monkeypatch):
@@ -209,5 +235,5 @@ def test_a_measured_sibling_comes_before_a_measured_step(store, tmp_path, capsys
 )
 def test_every_scheme_and_metric_of_the_shipped_studies_can_be_measured(tmp_path, capsys, study):
     out = plan_output(capsys, study, tmp_path / "r", "--profile", "tiny", "--measure")
-    assert "stages of unknown cost" not in out
+    assert "of unknown cost" not in out
     assert "time: unknown" not in out
