@@ -47,7 +47,7 @@ CALLS = {
     "data": ("data", "fetch", "Set5", "--to", "data"),
     "bench": ("bench", "--only", "score", "--json", "b.json"),
 }
-NOT_CALLED = {"ui": "a server", "sync": "see tests/tracking/test_mirror.py"}
+NOT_CALLED = {"ui": "a server", "sync": "below, as it takes seconds"}
 READ_ONLY = {"list": {0}, "show": {0}, "doctor": {0, 1}}
 """Verbs that only read, and their exit codes."""
 TAKES_NO_ROOM = {"os.rename", "os.remove", "os.rmdir", "os.utime"}
@@ -140,6 +140,18 @@ def test_a_disk_that_takes_no_more_is_said_in_one_line(attempt, name, after):
     assert code != 2 or err.splitlines()[-1].startswith("drnbench: "), err
     assert ".tmp" not in err or name == "reproduce", err  # whose store of its own ends so
     assert "Errno" not in err, err
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("number", "after"), [(errno.ENOSPC, 1), (errno.EROFS, 8)])
+def test_a_disk_that_takes_no_mirror_is_said_in_one_line(attempt, monkeypatch, number, after):
+    monkeypatch.setitem(CALLS, "sync", ("sync", "mini", "--results", "results"))
+    code, err = attempt("sync", number, after)
+    assert "Traceback" not in err
+    assert "Errno" not in err
+    assert code == 2
+    assert err.splitlines()[-1].startswith("drnbench: ")
+    assert ("full" if number in FULL else os.strerror(number).lower()) in err.splitlines()[-1]
 
 
 def test_images_go_from_a_full_disk(written, tmp_path, monkeypatch):
