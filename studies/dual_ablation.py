@@ -12,7 +12,7 @@ study = Study(
     seeds=3, baseline={"dual": "off"}, subject={"dual": "on"},
     outputs=[Table(rows="dual", costs=("parameters", "macs", "seconds")), Tradeoff(x="parameters")],
     profiles={
-        "workstation": {"train.data.source": "BSDS200", "train.holdout": 3, "train.steps": 3000, "train.batch": 8, "train.validations": 8,
+        "workstation": {"train.data.source": "BSDS200", "train.holdout": 3, "train.steps": 2000, "train.batch": 8, "train.validations": 8,
                         "seeds": 5, "evaluate": [Evaluate(s) for s in ("Set5", "Set14", "B100")]},
         "small": {"axes": {"network": {"S": {"model.n_blocks": 4, "model.n_feats": 16}, "L": {"model.n_blocks": 8, "model.n_feats": 20}}},
                   "train.data.source": "T91+BSDS200", "train.steps": 20_000, "*.batch": 16,

@@ -55,8 +55,8 @@ large = {"*.data.source": "BSDS200", "adapt.unpaired.source": "T91",
          "evaluate": [Evaluate(s, metrics=metrics) for s in ("Set5", "B100")],
          "axes": {"D": arms((0.1, 1.0, 3.0, 10.0), (0.1, 1.0, 3.0, 10.0))}}  # fmt: skip
 # No flips, which would turn an oblique kernel and every estimate, and that of D with it; pretrain is that of dual_ablation.
-two_cores = {"pretrain.steps": 3000, "pretrain.batch": 8, "pretrain.holdout": 3, "pretrain.validations": 8,
-             "adapt.steps": 600, "adapt.batch": 8, "adapt.holdout": 3, "adapt.validations": 8,
+two_cores = {"pretrain.steps": 2000, "pretrain.batch": 8, "pretrain.holdout": 3, "pretrain.validations": 8,
+             "adapt.steps": 400, "adapt.batch": 8, "adapt.holdout": 3, "adapt.validations": 8,
              "axes": {"kernel": {k: {"*.unpaired.kernel": k, "evaluate.*.kernel": k, "adapt.augment": False} for k in kernels}},
              "evaluate": [Evaluate(s, metrics=metrics) for s in ("Set5", "Set14")]}  # fmt: skip
 

@@ -33,7 +33,7 @@ study = Study(
     seeds=3, baseline={"method": "unadapted"}, subject={"method": "adapted"}, control={"method": "true pairs"},
     outputs=[Table(rows="method")],
     profiles={
-        "workstation": {**large, "axes": {"method": quick}, "pretrain.steps": 3000, "adapt.steps": 600, "gan.steps": 1500, "*.batch": 8,
+        "workstation": {**large, "axes": {"method": quick}, "pretrain.steps": 2000, "adapt.steps": 400, "gan.steps": 1000, "*.batch": 8,
                         "*.holdout": 3, "*.validations": 8, "evaluate": [Evaluate(s, kernel=kernels[0]) for s in ("Set5", "Set14")]},
         "small": {**large, "model": {"n_blocks": 4, "n_feats": 16}, "*.batch": 16, "pretrain.steps": 20_000, "adapt.steps": 5_000,
                   "gan.steps": 20_000},

@@ -46,7 +46,7 @@ study = Study(
              Tradeoff(x="macs"), Crops(images=("difference", "median"))],
     profiles={
         "workstation": {"axes": {"method": {**quick, "zssr": more["zssr"]}}, "*.data.source": "BSDS200", "*.unpaired.source": "T91",
-                        "train.steps": 3000, "gan.steps": 1500, "*.batch": 8, "*.holdout": 3, "*.validations": 8,
+                        "train.steps": 2000, "gan.steps": 1000, "*.batch": 8, "*.holdout": 3, "*.validations": 8,
                         "evaluate": [Evaluate(s) for s in ("Set5", "Set14")]},
         "small": {"axes": {"method": {**methods({"method": "drn", "model": {"n_blocks": 4, "n_feats": 16}}, {}, {}, {}, {}), **more}},
                   "*.data.source": "BSDS200", "*.unpaired.source": "T91", "*.steps": 20_000, "*.batch": 16,
