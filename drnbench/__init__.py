@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from drnbench.config.study import Axis, Exclude, Primary, Study, Until
     from drnbench.config.trial import Data, Evaluate, Stage, Trial
     from drnbench.errors import UsageError
+    from drnbench.outputs.crops import SampleCrops
     from drnbench.outputs.curve import Curve
     from drnbench.outputs.dual_kernel import DualKernel
     from drnbench.outputs.forest import Forest
     from drnbench.outputs.gap import Gap
     from drnbench.outputs.heatmap import Heatmap
+    from drnbench.outputs.kernels import KernelFigure
+    from drnbench.outputs.pareto import ParetoFront
     from drnbench.outputs.per_image import PerImage, Ranks
+    from drnbench.outputs.search_figure import SearchFigure
     from drnbench.outputs.table import Table
     from drnbench.outputs.tradeoff import Tradeoff
+    from drnbench.outputs.training import TrainingCurves
     from drnbench.outputs.zoom import Crops
     from drnbench.session.api import load, plan, run
     from drnbench.session.audit import audit
@@ -38,10 +43,10 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "Axis", "Crops", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Forest", "Gap", "Heatmap", "PerImage",
-    "Primary", "Ranks", "Ref", "Results", "Stage", "Study", "Table", "Tradeoff", "Trial", "Until", "UsageError",
-    "__version__", "audit", "degradations", "evaluate", "evaluation", "load", "models", "plan", "run", "schemes",
-    "score",
+    "Axis", "Crops", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Forest", "Gap", "Heatmap", "KernelFigure",
+    "ParetoFront", "PerImage", "Primary", "Ranks", "Ref", "Results", "SampleCrops", "SearchFigure", "Stage", "Study",
+    "Table", "Tradeoff", "TrainingCurves", "Trial", "Until", "UsageError", "__version__", "audit", "degradations",
+    "evaluate", "evaluation", "load", "models", "plan", "run", "schemes", "score",
 ]  # fmt: skip
 
 _HOME = {
@@ -49,6 +54,11 @@ _HOME = {
     **{name: f"drnbench.outputs.{name.lower()}" for name in ("Curve", "Forest", "Gap", "Heatmap", "Table", "Tradeoff")},
     "Crops": "drnbench.outputs.zoom",
     "DualKernel": "drnbench.outputs.dual_kernel",
+    "KernelFigure": "drnbench.outputs.kernels",
+    "ParetoFront": "drnbench.outputs.pareto",
+    "SampleCrops": "drnbench.outputs.crops",
+    "SearchFigure": "drnbench.outputs.search_figure",
+    "TrainingCurves": "drnbench.outputs.training",
     **dict.fromkeys(("PerImage", "Ranks"), "drnbench.outputs.per_image"),
     "Ref": "drnbench.config.overrides",
     **dict.fromkeys(("Data", "Evaluate", "Stage", "Trial"), "drnbench.config.trial"),

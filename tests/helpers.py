@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from drnbench.config.study import Study
 from drnbench.planning.expand import Expanded, expand
 from drnbench.search.resolve import expanded, resolve_search
 
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4//8/AAX+Av4N70a4AAAAAElFTkSuQmCC")
+"""A PNG of one pixel."""
 STUDY = '''"""Does a share of unpaired images change anything here?"""
 
 from drnbench import Axis, Curve, Data, Evaluate, Stage, Study, Table, Trial, Until

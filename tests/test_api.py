@@ -11,8 +11,9 @@ from pydantic import BaseModel
 import drnbench
 from tests.helpers import write_study
 
-DECLARED = ("Axis", "Crops", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Forest", "Gap", "Heatmap", "PerImage",
-            "Primary", "Ranks", "Stage", "Study", "Table", "Tradeoff", "Trial", "Until")  # fmt: skip
+DECLARED = ("Axis", "Crops", "Curve", "Data", "DualKernel", "Evaluate", "Exclude", "Forest", "Gap", "Heatmap",
+            "KernelFigure", "ParetoFront", "PerImage", "Primary", "Ranks", "SampleCrops", "SearchFigure", "Stage", "Study",
+            "Table", "Tradeoff", "TrainingCurves", "Trial", "Until")  # fmt: skip
 CALLS = ("audit", "evaluate", "load", "plan", "run", "score")
 PACKAGES = ("degradations", "evaluation", "models", "schemes")
 

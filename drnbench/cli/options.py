@@ -44,6 +44,9 @@ DeviceOpt = Annotated[str, Option(help="auto, cpu or cuda")]
 TrackOpt = Annotated[
     str | None, Option(metavar="URI|off", help="MLflow server or store; none: results/mlflow.db; off: no mirror")
 ]
+LogModelsOpt = Annotated[
+    bool, Option("--log-models", help="log the trained networks in MLflow, too, as models with their signature")
+]
 
 DataRootOpt = Annotated[
     list[Path] | None,

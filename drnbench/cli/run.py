@@ -26,6 +26,7 @@ def command(
     device: options.DeviceOpt = "auto",
     results: options.ResultsOpt = options.RESULTS,
     tracking_uri: options.TrackOpt = None,
+    log_models: options.LogModelsOpt = False,
     rerun: Annotated[str | None, Option(help="run again: failed, stale or all")] = None,
     fail_fast: Annotated[bool, Option("--fail-fast", help="stop at the first failure")] = False,
     gpus: Annotated[str | None, Option(metavar="0,1", help="GPUs to use; none: all")] = None,
@@ -52,6 +53,7 @@ def command(
     request = Request(
         jobs=jobs, executor=executor, device=device, gpus=gpus, per_gpu=per_gpu, time_limit=time_limit, address=address,
         partition=partition, slurm=slurm or (), rerun=rerun, fail_fast=fail_fast, tracking_uri=tracking_uri,
+        log_models=log_models,
     )  # fmt: skip
     store = Store(results)
     ended = run_study(declare(study, profile, read_overrides(sets or [], seeds, half_width)), store, request)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument
 
-from drnbench.cli.options import RESULTS, ResultsOpt, TrackOpt
+from drnbench.cli.options import RESULTS, LogModelsOpt, ResultsOpt, TrackOpt
 from drnbench.session.mirroring import check_sync, sync
 from drnbench.store import Store
 
@@ -17,9 +17,7 @@ def command(
     ] = None,
     results: ResultsOpt = RESULTS,
     tracking_uri: TrackOpt = None,
-    log_models: Annotated[
-        bool, Option("--log-models", help="log the trained networks, too, as models with their signature")
-    ] = False,
+    log_models: LogModelsOpt = False,
 ) -> int:
     """Mirror the store into MLflow again; doing it twice adds nothing."""
     store = Store(results)

@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
+from pydantic import Field
+
 from drnbench.config.outputs import OutputSpec
+from drnbench.render.style import Width
 from drnbench.results.histories import read_histories
 
 if TYPE_CHECKING:
@@ -73,6 +76,7 @@ class Output(OutputSpec):
         headline: where the sentences stand in the report's headline: "opening" it, "before" or "after" the comparison of
             the arms with their baseline, or "instead" of it (then the first output that has sentences speaks alone).
         quantities: lines for the head of macros.tex that explain the quantities of `macros`.
+        figure_needs: the results that a figure of it takes, for the line of a report that lacks it.
 
     """
 
@@ -81,6 +85,7 @@ class Output(OutputSpec):
     position: ClassVar[int] = 50
     headline: ClassVar[Literal["opening", "before", "instead", "after"]] = "after"
     quantities: ClassVar[tuple[str, ...]] = ()
+    figure_needs: ClassVar[str] = "results that are not in the store"
 
     def tables(self, study: StudyResults) -> Sequence[CaptionedTable | None]:
         """Return tables, None for one that the scores so far cannot give.
@@ -104,3 +109,11 @@ class Output(OutputSpec):
         """Return LaTeX commands for its numbers; where two names are equal, a letter makes them unique."""
         del study
         return []
+
+
+class FigureOutput(Output):
+    """An output with one figure, whose width a study may choose."""
+
+    width: Width = Field(
+        None, description="of the figure, that of a column or of the page; none: what its panels ask for"
+    )

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drnbench.outputs import outputs
 from drnbench.outputs.arm_selection import representative
-from drnbench.outputs.base import Output, StudyResults
+from drnbench.outputs.base import FigureOutput, StudyResults
 from drnbench.render import style, text
 from drnbench.render.style import PAGE_IN, CaptionedFigure
 from drnbench.results import labels
 from drnbench.results.outlying import outlying_everywhere
 from drnbench.results.scores import Arm, Condition, Scores
-from drnbench.results.sr_images import read_pixels
+from drnbench.results.sr_images import image_scores, read_pixels
 from drnbench.store import Store, safe, sample_folder
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ROWS = 3
 """Images that a page has room for."""
+ACROSS_COLUMN = 4
+"""Pictures side by side in a column."""
 NAMED = 4
 """So many arms are named one by one in the caption."""
 MARGIN_IN, GAP_IN, LINE_IN, BELOW_IN = 0.16, 0.03, 0.11, 0.16
@@ -50,7 +52,7 @@ class _Cell:
     below: str
 
 
-def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
+def draw(scores: Scores, store: Store, width: style.Width = None) -> CaptionedFigure | None:
     """Return the crops of the primary evaluation, of a seed that is no outlier if there is one; None without samples."""
     samples = _samples(scores, store)
     rows = _rows(scores, samples)
@@ -59,18 +61,40 @@ def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
     arms = [sample.arm for sample in samples]
     columns = len(next(iter(rows.values())))
     has_hr = columns > len(arms) + 1
-    side = (PAGE_IN - MARGIN_IN - GAP_IN * (columns - 1)) / columns
+    # In a column, the pictures of an image take several lines.
+    across = min(columns, ACROSS_COLUMN) if width == "column" else columns
+    lines = -(-columns // across)
+    side = (style.inches(width, PAGE_IN) - MARGIN_IN - GAP_IN * (across - 1)) / across
     heads = ["LR", *(style.legible(text.arm_label(scores, arm, arms)) for arm in arms), *["HR"] * has_hr]
     heads = [_wrap(head, side) for head in heads]
     top = LINE_IN * max(1 + head.count("\n") for head in heads) + 0.03
-    figure, grid = style.new_image_grid((len(rows), columns), side, (GAP_IN, BELOW_IN), (MARGIN_IN, 0.0, top, BELOW_IN))
-    for axes, (image, cells) in zip(grid.axes_row, rows.items(), strict=True):
-        for ax, cell in zip(axes, cells, strict=True):
+    figure, grid = style.new_image_grid(
+        (lines * len(rows), across), side, (GAP_IN, BELOW_IN + (top if lines > 1 else 0.0)),
+        (MARGIN_IN, 0.0, top, BELOW_IN),
+    )  # fmt: skip
+    for n, (image, cells) in enumerate(rows.items()):
+        axes = [ax for line in grid.axes_row[n * lines : (n + 1) * lines] for ax in line]
+        for ax in axes[columns:]:
+            ax.set_axis_off()
+        for ax, cell, head in zip(axes, cells, heads, strict=False):
             _picture(ax, cell)
+            if n == 0 or lines > 1:
+                ax.set_title(head, fontsize=6.5, pad=2)
         axes[0].set_ylabel(image if len(image) < 16 else f"{image[:14]}…", fontsize=6, labelpad=2)
-    for ax, head in zip(grid.axes_row[0], heads, strict=True):
-        ax.set_title(head, fontsize=6.5, pad=2)
-    return CaptionedFigure("figure_strip", _caption(scores, samples, has_hr=has_hr), figure)
+    data = style.data(
+        ["image", "arm", "seed", *_shown(scores)[0]._fields, _shown(scores)[1]], _data(scores, samples, rows)
+    )
+    return CaptionedFigure("figure_strip", _caption(scores, samples, has_hr=has_hr), figure, data)
+
+
+def _data(scores: Scores, samples: list[_Samples], images: Iterable[str]) -> list[list[object]]:
+    """Return the score of each whole image whose crop is shown."""
+    condition, metric = _shown(scores)
+    return [
+        [image, s.arm.name, None if s.arm.seedless else s.seed, *condition, _value(scores, s, image, condition, metric)]
+        for image in images
+        for s in samples
+    ]
 
 
 def _shown(scores: Scores) -> tuple[Condition, str]:
@@ -139,12 +163,13 @@ def _rows(scores: Scores, samples: list[_Samples]) -> dict[str, list[_Cell]]:
     return rows
 
 
+def _value(scores: Scores, sample: _Samples, image: str, condition: Condition, metric: str) -> float | None:
+    return image_scores(scores, sample.arm.name, condition, sample.seed, image).get(metric)
+
+
 def _score(scores: Scores, sample: _Samples, image: str, condition: Condition, metric: str) -> str:
-    table = scores.tables.get((sample.arm.name, condition, metric))
-    if table is None or image not in table.columns or sample.seed not in table.index:
-        return ""
-    value = float(table[image].to_dict()[sample.seed])
-    return text.number(value, text.style(metric).decimals)
+    value = _value(scores, sample, image, condition, metric)
+    return "" if value is None else text.number(value, text.style(metric).decimals)
 
 
 def _caption(scores: Scores, samples: list[_Samples], *, has_hr: bool) -> str:
@@ -221,13 +246,14 @@ def _picture(ax: Axes, cell: _Cell) -> None:
 
 
 @outputs.register("crops")
-class SampleCrops(Output):
+class SampleCrops(FigureOutput):
     """A figure: the same crops of test images through every arm."""
 
     summary = "figure: crops of test images through every arm"
+    figure_needs = "sample images of trials that are done"
     automatic = True
     position = 80
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [draw(study.scores, study.store)]
+        return [draw(study.scores, study.store, self.width)]

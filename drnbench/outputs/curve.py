@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from drnbench.outputs import on_demand, outputs
-from drnbench.outputs.base import Output, StudyResults
+from drnbench.outputs.base import FigureOutput, StudyResults
 
 if TYPE_CHECKING:
     from drnbench.render.style import CaptionedFigure
 
 
 @outputs.register("curve")
-class Curve(Output):
+class Curve(FigureOutput):
     """A figure: a metric against an axis, with intervals, one line for each evaluation."""
 
     summary = "figure: a metric against an axis, with intervals"
+    figure_needs = "scores of an arm on that axis"
 
     x: str = Field(description="path of the axis on the horizontal")
     y: str = Field("psnr_y", description="metric")
-    width: Literal["column", "page"] | None = Field(None, description="of the figure; none: what its panels ask for")
     log: bool = Field(False, description="logarithmic horizontal (symlog, so that 0 is shown)")
 
     def axes(self) -> list[str]:

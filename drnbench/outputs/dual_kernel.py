@@ -10,7 +10,7 @@ from pydantic import Field
 from drnbench.config.outputs import PlannedTrial, measured_metrics
 from drnbench.errors import UsageError
 from drnbench.outputs import on_demand, outputs
-from drnbench.outputs.base import Output, StudyResults
+from drnbench.outputs.base import FigureOutput, StudyResults
 
 if TYPE_CHECKING:
     from drnbench.render.style import CaptionedFigure
@@ -21,13 +21,14 @@ METRIC = "dual_mae"
 
 
 @outputs.register("dualkernel")
-class DualKernel(Output):
+class DualKernel(FigureOutput):
     """A figure: the effective kernel of the learned D beside that of the true degradation, for each value of an axis.
 
     Wants the metric `dual_mae` among the evaluations, which is when D is examined.
     """
 
     summary = "figure and sentence: the learned kernel of D beside the true one"
+    figure_needs = "an arm whose D was compared with the true kernel"
     headline = "before"
 
     x: str = Field(description="the axis whose values are the columns: the kernel that D was trained on, say")

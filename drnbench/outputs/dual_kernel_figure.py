@@ -11,9 +11,9 @@ import numpy as np
 
 from drnbench.outputs import captions
 from drnbench.outputs.dual_kernel import METRIC
-from drnbench.outputs.kernel_weights import Array, fit
+from drnbench.outputs.kernel_weights import Array, fit, weight_rows
 from drnbench.render import style, text
-from drnbench.render.style import PAGE_IN, CaptionedFigure
+from drnbench.render.style import BAR_IN, PAGE_IN, CaptionedFigure
 from drnbench.results.scores import Arm, Condition, Scores
 from drnbench.results.summary import Result, Results
 from drnbench.store import Damaged, Fault, Store, read_arrays, safe
@@ -33,8 +33,8 @@ SATURATED = 2.0
 """The colour scale ends at this many times the largest learned weight at most."""
 SIDE_IN, LEFT_IN, GAP_IN, BELOW_IN, FOOT_IN = 1.25, 0.55, 0.16, 0.2, 0.2
 """The most that a picture is wide; room for the names of rows, between pictures, for errors, and for the bars' ticks."""
-BAR_ROOM_IN = 0.4
-"""Room for the ticks of a bar at the right."""
+BAR_APART_IN, BAR_ROOM_IN = 0.08, 0.4
+"""Distance of a bar at the right, and room for its ticks."""
 
 
 @dataclass(frozen=True)
@@ -120,18 +120,33 @@ def draw(scores: Scores, results: Results, store: Store, output: DualKernel) -> 
     if not columns:
         return None
     names = ["true kernel", *(name or _kind([k.arm for k in row.values()]) for name, row in rows.items())]
-    figure = _side_by_side(columns[0], names) if len(columns) == 1 else _table(columns, names)
-    caption = _caption(scores, [k for row in rows.values() for k in row.values()], axis.title, len(every) - len(rows))
-    return CaptionedFigure(f"figure_dual_kernel_{text.path_slug(output.x)}", caption, figure)
+    in_rows = len(columns) == 1 or output.width == "column"
+    figure = (_in_rows if in_rows else _in_columns)(columns, names, output.width)
+    caption = _caption(
+        scores, [k for row in rows.values() for k in row.values()], axis.title, len(every) - len(rows), in_rows=in_rows
+    )
+    name = f"figure_dual_kernel_{text.path_slug(output.x)}"
+    return CaptionedFigure(name, caption, figure, _data(columns, names, axis.title))
 
 
-def _table(columns: list[Column], names: list[str]) -> Figure:
-    """Return the figure of several columns: a colour bar below each."""
+def _data(columns: list[Column], names: list[str], title: str) -> str:
+    """Return every weight that is not zero, by its place in HR pixels from the centre of the LR pixel."""
+    rows = [
+        [column.head.replace("\n", " "), name, *entry]
+        for column in columns
+        for name, kernel in zip(names, column.cells, strict=True) if kernel is not None
+        for entry in weight_rows(kernel)
+    ]  # fmt: skip
+    return style.data([title, "kernel", "x", "y", "weight"], rows)
+
+
+def _in_columns(columns: list[Column], names: list[str], width: style.Width) -> Figure:
+    """Return the figure of several values of the axis, a column each, with a colour bar below each."""
     lines = max(column.head.count("\n") + 1 for column in columns)
-    side = min(SIDE_IN, (PAGE_IN - LEFT_IN - 0.1 + GAP_IN) / len(columns) - GAP_IN)
+    side, spare = _side(width, len(columns), LEFT_IN + GAP_IN)
     figure, grid = style.new_image_grid(
-        (len(names), len(columns)), side, (GAP_IN, BELOW_IN), (LEFT_IN, GAP_IN, 0.14 + 0.13 * lines, FOOT_IN),
-        ("bottom", BELOW_IN),
+        (len(names), len(columns)), side, (GAP_IN, BELOW_IN),
+        (LEFT_IN + spare, GAP_IN + spare, 0.14 + 0.13 * lines, FOOT_IN), ("bottom", BELOW_IN),
     )  # fmt: skip
     window = _window(columns)
     for axes, bar_axes, column in zip(grid.axes_column, grid.cbar_axes[: len(columns)], columns, strict=True):
@@ -143,21 +158,33 @@ def _table(columns: list[Column], names: list[str]) -> Figure:
     return figure
 
 
-def _side_by_side(column: Column, names: list[str]) -> Figure:
-    """Return the figure of one column: its kernels side by side, with one colour bar at the right."""
+def _in_rows(columns: list[Column], names: list[str], width: style.Width) -> Figure:
+    """Return the figure of one value of the axis, or of several in a column of a paper: a row each, with a bar at its right."""
     heads = [_wrap(name) for name in names]
     lines = max(head.count("\n") + 1 for head in heads)
-    side = min(SIDE_IN, (PAGE_IN - LEFT_IN - BAR_ROOM_IN + GAP_IN) / len(names) - GAP_IN)
-    margins = (0.2 + 0.13 * (column.head.count("\n") + 1), BAR_ROOM_IN, 0.14 + 0.13 * lines, BELOW_IN)
-    figure, grid = style.new_image_grid((1, len(names)), side, (GAP_IN, BELOW_IN), margins, ("right", 0.08))
-    axes = grid.axes_row[0]
-    image = _pictures(axes, column, _window([column]))
-    for ax, head in zip(axes, heads, strict=True):
+    labels = max(column.head.count("\n") + 1 for column in columns)
+    left = 0.2 + 0.13 * labels
+    side, spare = _side(width, len(names), left + BAR_APART_IN + BAR_IN + BAR_ROOM_IN)
+    margins = (left + spare, BAR_ROOM_IN + spare, 0.14 + 0.13 * lines, BELOW_IN)
+    figure, grid = style.new_image_grid(
+        (len(columns), len(names)), side, (GAP_IN, BELOW_IN), margins, ("rows", BAR_APART_IN)
+    )
+    window = _window(columns)
+    for axes, bar_axes, column in zip(grid.axes_row, grid.cbar_axes[: len(columns)], columns, strict=True):
+        image = _pictures(axes, column, window)
+        axes[0].set_ylabel(column.head, fontsize=7, labelpad=4)
+        bar = style.colour_bar(figure, image, labelsize=5.5, cax=bar_axes)
+        bar.set_ticks([-column.top, 0, column.top], labels=_ticks(column.top))
+    for ax, head in zip(grid.axes_row[0], heads, strict=True):
         ax.set_title(head, fontsize=7, pad=3)
-    axes[0].set_ylabel(column.head, fontsize=7, labelpad=4)
-    bar = style.colour_bar(figure, image, labelsize=5.5, cax=grid.cbar_axes[0])
-    bar.set_ticks([-column.top, 0, column.top], labels=_ticks(column.top))
     return figure
+
+
+def _side(width: style.Width, count: int, beside: float) -> tuple[float, float]:
+    """Return the side of one of `count` pictures in a row with some room beside them, and what is left on both sides."""
+    inches = style.inches(width, PAGE_IN)
+    side = min(SIDE_IN, (inches - beside + GAP_IN) / count - GAP_IN)
+    return side, 0.0 if width is None else (inches - beside - count * (side + GAP_IN) + GAP_IN) / 2
 
 
 def _pictures(axes: Sequence[Axes], column: Column, window: int) -> AxesImage:
@@ -249,12 +276,12 @@ def _wrap(name: str) -> str:
     return "\n".join(textwrap.wrap(name, 20))
 
 
-def _caption(scores: Scores, shown: list[Kernels], title: str, more: int) -> str:
+def _caption(scores: Scores, shown: list[Kernels], title: str, more: int, *, in_rows: bool) -> str:
     s = text.style(METRIC)
     parts = [
         f"Effective kernel of each {title}: {_kind([k.arm for k in shown])}, beside the true kernel.",
         f"HR pixels around the centre of an LR pixel (+), mean over colours and {text.span([k.seeds for k in shown], 'seed')}.",
-        "One colour scale a column: red is positive, blue negative; weights beyond the scale have its darkest colour.",
+        f"One colour scale a {'row' if in_rows else 'column'}: red is positive, blue negative, and beyond it the darkest colour.",
     ]
     if any(k.error is not None and k.error.mean is not None for k in shown):
         unit = f" in{s.unit}" if s.unit else ""

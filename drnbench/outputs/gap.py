@@ -11,7 +11,7 @@ from drnbench.config.outputs import PlannedTrial
 from drnbench.config.trial import Trial
 from drnbench.errors import UsageError, nearest
 from drnbench.outputs import on_demand, outputs
-from drnbench.outputs.base import Macros, Output, StudyResults
+from drnbench.outputs.base import FigureOutput, Macros, StudyResults
 
 if TYPE_CHECKING:
     from drnbench.render.style import CaptionedFigure
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 
 @outputs.register("gap")
-class Gap(Output):
+class Gap(FigureOutput):
     """A table and a figure: score on the training images minus score on the test images, against an axis."""
 
     summary = "table, figure and sentences: scores on training images minus scores on test images"
+    figure_needs = "scores of an arm on training and on test images"
     headline = "instead"
     quantities = (
         "Gap, GapHalfWidth, GapDelta, GapDeltaLow, GapDeltaHigh  training minus test images, and that to the baseline's",

@@ -27,7 +27,7 @@ def draw(study: StudyResults, output: Gap) -> CaptionedFigure | None:
     if not panels:
         return None
     axis, s = scores.plan.axis(output.x), text.style(output.metric)
-    figure, axes = style.new_panels(len(panels), 2.3, extra=0.35)
+    figure, axes = style.new_panels(len(panels), 2.3, extra=0.35, width=output.width)
     for ax, (slot, conditions) in zip(axes, panels.items(), strict=True):
         _panel(ax, scores, gaps, axis, conditions)
         if len(panels) > 1:

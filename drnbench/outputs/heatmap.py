@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from drnbench.outputs import on_demand, outputs
-from drnbench.outputs.base import Output, StudyResults
+from drnbench.outputs.base import FigureOutput, StudyResults
 
 if TYPE_CHECKING:
     from drnbench.render.style import CaptionedFigure
 
 
 @outputs.register("heatmap")
-class Heatmap(Output):
+class Heatmap(FigureOutput):
     """A figure: the difference of the metric to the baseline in every cell of two axes (scale and kernel, say)."""
 
     summary = "figure: the difference to the baseline in every cell of two axes"
+    figure_needs = "an arm beside the baseline, with scores of both"
 
     x: str = Field(description="the axis on the horizontal")
     y: str = Field(description="the axis on the vertical")

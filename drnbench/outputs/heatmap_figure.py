@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 CLIP = 4.0
 """A cell this many times the typical one does not set the colour scale: a collapse would leave all others white."""
 CELL_IN = 0.78
-"""Width that a cell with its interval takes; where there is less room, the interval breaks."""
+"""Width that a cell with its interval takes; where there is less room, the interval breaks, or the data beside have it."""
+LEAST_IN = 0.42
+"""Width that a cell with a broken interval takes."""
 MARKS = {"better": "*", "worse": "†", "": ""}
 
 
@@ -122,10 +124,12 @@ def draw(scores: Scores, results: Results, output: Heatmap) -> CaptionedFigure |
     x, y = scores.plan.axis(output.x), scores.plan.axis(output.y)
     wide, high = len(x.values), len(y.values)
     side = 0.5 + 0.055 * max(len(name) for name in x_axis.names(y))
-    room = PAGE_IN - side - 0.8
+    inches = style.inches(output.width, PAGE_IN)
+    room = inches - side - 0.8
     across = max(1, min(len(shown), int(room // (wide * CELL_IN + 0.15))))
     down = -(-len(shown) // across)
-    cell = min(1.05, (room - 0.15 * across) / (wide * across))
+    cell = (room - 0.15 * across) / (wide * across)
+    cell = cell if output.width else min(1.05, cell)
     s, top = text.style(output.metric), scale_end(shown)
     figure = style.new_figure(side + 0.8 + across * (wide * cell + 0.15), down * (high * 0.4 + 0.75))
     # seaborn draws the figure for each map: it is laid out when all are there.
@@ -146,7 +150,8 @@ def draw(scores: Scores, results: Results, output: Heatmap) -> CaptionedFigure |
     _bar(figure, axes, shown, s, top)
     stem = f"{text.path_slug(output.x)}_{text.path_slug(output.y)}"
     name = f"figure_heatmap_{text.slug(output.metric)}_{stem}"
-    return CaptionedFigure(name, _caption(scores, shown, s, top, (x.title, y.title)), figure, _data(shown, x, y))
+    caption = _caption(scores, shown, s, top, (x.title, y.title), intervals=cell >= LEAST_IN)
+    return CaptionedFigure(name, caption, figure, _data(shown, x, y))
 
 
 def _data(shown: list[Panel], x: AxisRecord, y: AxisRecord) -> str:
@@ -177,8 +182,8 @@ def _map(ax: Axes, panel: Panel, s: text.MetricStyle, top: float, width: float) 
 
     values = panel.values()
     missing = np.isnan(values)
-    broken = width < 0.9 * CELL_IN
-    size = min(6.0, 6.0 * width / (0.45 if broken else CELL_IN))
+    broken, alone = width < 0.9 * CELL_IN, width < LEAST_IN
+    size = min(6.0, 6.0 * width / (0.36 if alone else 0.45 if broken else CELL_IN))
     decimals = s.delta_decimals
     labels = np.full(values.shape, "", dtype=object)
     labels[~missing] = [
@@ -191,6 +196,8 @@ def _map(ax: Axes, panel: Panel, s: text.MetricStyle, top: float, width: float) 
     )  # fmt: skip
     ax.tick_params(length=0)
     for label, difference in zip(list(ax.texts), panel.differences, strict=True):
+        if alone:
+            continue
         x, middle = label.get_position()
         label.set_y(middle - 0.14)
         interval = text.interval(difference, decimals)
@@ -234,13 +241,17 @@ def _bar(figure: Figure, axes: list[Axes], shown: list[Panel], s: text.MetricSty
     bar.set_label(f"Δ {s.axis_label}", fontsize=7)
 
 
-def _caption(scores: Scores, shown: list[Panel], s: text.MetricStyle, top: float, titles: tuple[str, str]) -> str:
+def _caption(
+    scores: Scores, shown: list[Panel], s: text.MetricStyle, top: float, titles: tuple[str, str], *, intervals: bool
+) -> str:
     cells = [r for panel in shown for r in panel.results]
     differences = [d for panel in shown for d in panel.differences]
     sizes = text.sample([d.seeds for d in differences], [d.images for d in differences])
     parts = [
         f"{s.label} over {' and '.join(titles)}: mean paired difference to {scores.baseline_label}",
-        f"with its {scores.confidence} interval ({captions.interval_method(differences)}; {sizes}).",
+        f"with its {scores.confidence} interval ({captions.interval_method(differences)}; {sizes})."
+        if intervals
+        else f"({sizes}); its {scores.confidence} intervals are in the data beside the figure.",
         "Blue: better than the baseline; red: worse.",
     ]
     if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in cells):

@@ -185,3 +185,12 @@ def fit(kernel: Array, shape: tuple[int, ...]) -> Array:
         source.append(slice(max(-before, 0), max(-before, 0) + shared))
     fitted[tuple(target)] = kernel[tuple(source)]
     return fitted
+
+
+def weight_rows(kernel: Array) -> list[list[float]]:
+    """Return x and y, in HR pixels from the middle to the right and down, and the weight where it is not zero, six digits."""
+    middle = (np.array(kernel.shape) - 1) / 2
+    return [
+        [float(column - middle[1]), float(row - middle[0]), float(f"{kernel[row, column]:.6g}")]
+        for row, column in np.argwhere(kernel)
+    ]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from drnbench.outputs import captions, outputs
-from drnbench.outputs.base import Output, StudyResults
-from drnbench.outputs.kernel_weights import Array, Panel, fit, panels
+from drnbench.outputs.base import FigureOutput, StudyResults
+from drnbench.outputs.kernel_weights import Array, Panel, fit, panels, weight_rows
 from drnbench.render import style, text
 from drnbench.render.style import BAR_IN, COLUMN_IN, PAGE_IN, CaptionedFigure
 from drnbench.results import labels
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ACROSS = 5
+ACROSS_COLUMN = 3
+"""Panels side by side on a page and in a column."""
 FAINT = 0.01
 """A window ends where all weights are below this share of their kernel's largest."""
 SIDE_IN, GAP_IN, LEFT_IN, RIGHT_IN = 1.12, 0.14, 0.3, 0.51
@@ -41,25 +43,27 @@ class _Cell:
     side: int
 
 
-def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
+def draw(scores: Scores, store: Store, width: style.Width = None) -> CaptionedFigure | None:
     """Return a row for each scale, or several where it has many kernels; None where no kernel can be drawn."""
     every = panels(scores, store)
     shown = [p for p in every if p.weights is not None]
     if not shown:
         return None
     single = len({p.spec for p in shown}) == 1
-    rows = _rows(shown, single=single)
+    inches = style.inches(width, PAGE_IN)
+    rows = _rows(shown, ACROSS_COLUMN if width == "column" else ACROSS, single=single)
     cells = [cell for row in rows for cell in row if cell]
     across = len(rows[0])
     left, gap = (APART_IN / 2, APART_IN) if single else (LEFT_IN, GAP_IN)
     right = GAP_IN + BAR_IN + RIGHT_IN
-    side = min(SMALL_IN if single else SIDE_IN, (PAGE_IN - left - right + gap) / across - gap)
+    side = min(SMALL_IN if single else SIDE_IN, (inches - left - right + gap) / across - gap)
     # Letters of 7 pt and 6 pt are about 0.055 and 0.047 in wide, and their lines 0.125 and 0.105 in high.
     heads = {cell: _head(cell.panel, int((side + gap) / 0.055), scale=single) for cell in cells}
     notes = {cell: _below(cell.panel, int((side + gap) / 0.047)) for cell in cells}
     above, below = 0.125 * _lines(heads), 0.105 * _lines(notes)
-    # The page's column stays full where panels do not fill it.
-    spare = max(0.0, COLUMN_IN - (left + across * (side + gap) - gap + right)) / 2
+    # The column, or the page that is asked for, stays full where panels do not fill it.
+    least = COLUMN_IN if width is None else inches
+    spare = max(0.0, least - (left + across * (side + gap) - gap + right)) / 2
     figure, grid = style.new_image_grid(
         (len(rows), across), side, (gap, 0.14 + above + below),
         (left + spare, RIGHT_IN + spare, 0.06 + above, 0.08 + below), ("right", GAP_IN),
@@ -76,7 +80,13 @@ def draw(scores: Scores, store: Store) -> CaptionedFigure | None:
         if not single:
             _scale_label(axes[0], next(cell.panel.scale for cell in row if cell))
     _bar(figure, grid.cbar_axes[0], norm)
-    return CaptionedFigure("figure_kernels", _caption(every, cells), figure)
+    return CaptionedFigure("figure_kernels", _caption(every, cells), figure, _data(shown))
+
+
+def _data(shown: list[Panel]) -> str:
+    """Return every weight that is not zero, by its place in HR pixels from the centre of the LR pixel."""
+    rows = [[p.spec, p.scale, *entry] for p in shown if p.weights is not None for entry in weight_rows(p.weights)]
+    return style.data(["kernel", "scale", "x", "y", "weight"], rows)
 
 
 def _lines(notes: dict[_Cell, str]) -> int:
@@ -107,7 +117,7 @@ def window(some: list[Panel]) -> int:
     return max(int(2 * reach) + 3, scale + 2)
 
 
-def _rows(shown: list[Panel], *, single: bool) -> list[list[_Cell | None]]:
+def _rows(shown: list[Panel], most: int, *, single: bool) -> list[list[_Cell | None]]:
     """Lay panels out in rows of one length: a few kernels have a column each at all scales, an only kernel has one row."""
     if single:
         return [[_Cell(panel, window([panel])) for panel in shown]]
@@ -115,9 +125,9 @@ def _rows(shown: list[Panel], *, single: bool) -> list[list[_Cell | None]]:
     rows: list[list[_Cell | None]] = []
     for scale in dict.fromkeys(p.scale for p in shown):
         at_scale = {p.spec: p for p in shown if p.scale == scale}
-        line = [at_scale.get(spec) for spec in (specs if len(specs) <= ACROSS else at_scale)]
-        for start in range(0, len(line), ACROSS):
-            row = line[start : start + ACROSS]
+        line = [at_scale.get(spec) for spec in (specs if len(specs) <= most else at_scale)]
+        for start in range(0, len(line), most):
+            row = line[start : start + most]
             side = window([panel for panel in row if panel])
             rows.append([_Cell(panel, side) if panel else None for panel in row])
     across = max(len(row) for row in rows)
@@ -211,13 +221,14 @@ def _outside(cell: _Cell) -> float:
 
 
 @outputs.register("kernels")
-class KernelFigure(Output):
+class KernelFigure(FigureOutput):
     """A figure: the degradation kernels that the study trains on and tests on."""
 
     summary = "figure: the degradation kernels of the study"
+    figure_needs = "a kernel that states its weights"
     automatic = True
     position = 90
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [draw(study.scores, study.store)]
+        return [draw(study.scores, study.store, self.width)]

@@ -33,7 +33,7 @@ def render(study: StudyResults, content: html.Content, parts: Parts) -> str | No
     drawn = parts.make("the data of report.html", lambda: data(study), None)
     pictures = parts.make(
         "the pictures of report.html",
-        lambda: page_pictures.pictures(study, folder, html.picture_bytes(content.figures, folder, drawn)),
+        lambda: page_pictures.pictures(study, folder, html.picture_bytes(content.figures, drawn)),
         None,
     )
     return parts.make(

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from drnbench.outputs.base import StudyResults
 from drnbench.render import html
 from drnbench.results.scores import Condition, Scores
-from drnbench.results.sr_images import SRImage, sr_images
+from drnbench.results.sr_images import SRImage, image_scores, sr_images
 from drnbench.store import Fault, Store, safe, sample_folder
 from drnbench.store.integrity import report
 
@@ -71,10 +71,7 @@ def _image(scores: Scores, name: str, by_arm: dict[str, SRImage], sources: _Sour
 def _score(scores: Scores, image: SRImage) -> float | str | None:
     """Return the score of an image in its seed, in the first metric of its test set."""
     metric = scores.metrics[image.condition][0]
-    table = scores.tables.get((image.arm, image.condition, metric))
-    if table is None or image.name not in table.columns or image.seed not in table.index:
-        return None
-    return html.rounded([float(table[image.name].to_dict()[image.seed])], metric)[0]
+    return html.rounded([image.scores[metric]], metric)[0] if metric in image.scores else None
 
 
 def crops(scores: Scores, store: Store, condition: Condition) -> Iterator[SRImage]:
@@ -93,7 +90,8 @@ def crops(scores: Scores, store: Store, condition: Condition) -> Iterator[SRImag
             if file.endswith("_sr.png"):
                 name = file.removesuffix("_sr.png")
                 lr, hr = (files.get(f"{name}_{kind}.png") for kind in ("lr", "hr"))
-                yield SRImage(arm.name, seed, condition, name, path, lr, hr, {})
+                values = image_scores(scores, arm.name, condition, seed, name)
+                yield SRImage(arm.name, seed, condition, name, path, lr, hr, values)
 
 
 class _Sources:

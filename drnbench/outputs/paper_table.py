@@ -37,15 +37,18 @@ def captioned_table(table: Table, study: StudyResults) -> CaptionedTable:
     metrics = [metric for metric in table.metrics or names if metric in names]
     lines = [line for scale in sorted({c.scale for c in scores.conditions}) for line in _lines(scores, scale)]
     results = {(place, metric): _column(study, lines, place, metric) for place in test_sets for metric in metrics}
-    costs = [cost_column(study.costs, Skeleton([], lines, [], []), cost, 0) for cost in table.costs]
     cells = [
         _joined([_marked(scores, results[place, metric], lines, metric) for metric in metrics]) for place in test_sets
     ]
     peers = {line.block[0]: _peers(scores, table.peers, line.block[0], test_sets, metrics) for line in lines}
-    rows = list(_rows(lines, [*(cost.entries for cost in costs), *cells], peers, len(costs)))
+    methods = [(name, scale) for scale, block in peers.items() for name in block]
+    costs = [cost_column(study.costs, Skeleton([], lines, [], []), cost, methods) for cost in table.costs]
+    peer_costs = {method: [cost.entries[len(lines) + n] for cost in costs] for n, method in enumerate(methods)}
+    rows = list(_rows(lines, [*(cost.entries for cost in costs), *cells], peers, peer_costs))
     published = [
         number for block in peers.values() for places in block.values() for place in places for number in place
     ]
+    published += [published_columns.size(*method) for method in methods if "parameters" in table.costs]
     slashed = " / ".join(text.style(metric).label for metric in metrics)
     alone = len({kernel for _, kernel in test_sets}) == 1
     heads = [name if alone else f"{name}, {labels.kernel(kernel)}" for name, kernel in test_sets]
@@ -74,7 +77,10 @@ def captioned_table(table: Table, study: StudyResults) -> CaptionedTable:
 
 
 def _rows(
-    lines: Sequence[Line], columns: Sequence[Sequence[Entry]], peers: Mapping[int, Peers], costs: int
+    lines: Sequence[Line],
+    columns: Sequence[Sequence[Entry]],
+    peers: Mapping[int, Peers],
+    peer_costs: Mapping[tuple[str, int], Sequence[Entry]],
 ) -> Iterator[Row]:
     """Yield the rows of each scale, then those of its published methods."""
     for n, line in enumerate(lines):
@@ -83,7 +89,7 @@ def _rows(
         yield Row((*label, *(column[n] for column in columns)), rule=first and n > 0)
         if n + 1 == len(lines) or lines[n + 1].block != line.block:
             for m, (name, numbers) in enumerate(peers[line.block[0]].items()):
-                yield _peer_row(name, numbers, costs, rule=m == 0)
+                yield _peer_row(name, numbers, peer_costs[name, line.block[0]], rule=m == 0)
 
 
 def _lines(scores: Scores, scale: int) -> list[Line]:
@@ -145,6 +151,6 @@ def _peers(
     return {name: numbers for name, numbers in rows.items() if any(number for place in numbers for number in place)}
 
 
-def _peer_row(name: str, numbers: Sequence[Sequence[Published | None]], costs: int, *, rule: bool) -> Row:
+def _peer_row(name: str, numbers: Sequence[Sequence[Published | None]], costs: Sequence[Entry], *, rule: bool) -> Row:
     cells = [_joined([[Entry(number.text if number else EMPTY)] for number in place])[0] for place in numbers]
-    return Row((Entry(""), Entry(f"{name}{PEER}"), *[Entry()] * costs, *cells), rule)
+    return Row((Entry(""), Entry(f"{name}{PEER}"), *costs, *cells), rule)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from drnbench.config.search import COSTS
 from drnbench.outputs import outputs, search_summary
-from drnbench.outputs.base import Output, StudyResults
+from drnbench.outputs.base import FigureOutput, StudyResults
 from drnbench.render import label_placement, style, text
 from drnbench.render.label_placement import Label
 from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, CaptionedFigure
@@ -21,22 +21,28 @@ PANELS = 3
 Place = tuple[float, float]
 
 
-def draw(scores: Scores) -> CaptionedFigure | None:
+def draw(scores: Scores, width: style.Width = None) -> CaptionedFigure | None:
     """Return a panel for each pair of objectives: points, front, baseline, labels; None before anything is scored."""
     search = scores.search
     if search is None or len(search["objectives"]) < 2 or not search["best"]:
         return None
     pairs = list(itertools.combinations(range(len(search["objectives"])), 2))[:PANELS]
     pairs = [_horizontal_and_vertical(search, *pair) for pair in pairs]
-    figure = style.new_figure(COLUMN_IN * 1.4 if len(pairs) == 1 else PAGE_IN, 2.7)
-    axes = figure.subplots(1, len(pairs), squeeze=False)[0]
+    below = width == "column"
+    figure = style.new_figure(
+        style.inches(width, COLUMN_IN * 1.4 if len(pairs) == 1 else PAGE_IN), 2.7 * (len(pairs) if below else 1)
+    )
+    axes = [*figure.subplots(*((len(pairs), 1) if below else (1, len(pairs))), squeeze=False).flat]
     for ax, pair in zip(axes, pairs, strict=True):
         _panel(ax, search, *pair)
     figure.canvas.draw()
     for ax, pair in zip(axes, pairs, strict=True):
         label_placement.write(ax, _labels(search, *pair), _obstacles(search, *pair))
     return CaptionedFigure(
-        "figure_pareto", " ".join([_caption(search, len(pairs)), *search_summary.selection(scores)]), figure
+        "figure_pareto",
+        " ".join([_caption(search, len(pairs)), *search_summary.selection(scores)]),
+        figure,
+        search_summary.data(search, _complete(search)),
     )
 
 
@@ -121,13 +127,14 @@ def _caption(search: dict[str, Any], panels: int) -> str:
 
 
 @outputs.register("pareto")
-class ParetoFront(Output):
+class ParetoFront(FigureOutput):
     """A figure: the candidates of a search with several objectives, and their Pareto front."""
 
     summary = "figure: the Pareto front of a search with several objectives"
+    figure_needs = "a search with several objectives"
     automatic = True
     position = 61
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [draw(study.scores)]
+        return [draw(study.scores, self.width)]

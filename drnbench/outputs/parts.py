@@ -19,11 +19,13 @@ class Parts:
 
     Attributes:
         failed: a line for each part that could not be made: its name, the reason, where the traceback is.
+        absent: by output whose figure the results do not give, a line with what the figure takes.
 
     """
 
     def __init__(self) -> None:
         self.failed: list[str] = []
+        self.absent: dict[str, str] = {}
 
     def make(self, name: str, maker: Callable[[], T], instead: D) -> T | D:
         """Return a part, or `instead` where making it fails.
@@ -66,7 +68,11 @@ class _Guarded:
         return self._make("tables", study)
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
-        return self._make("figures", study)
+        figures = self._make("figures", study)
+        if figures and not any(figures):
+            name = type(self._output).__name__
+            self._parts.absent[self._output.name] = f"{name} has no figure here: it takes {self._output.figure_needs}"
+        return figures
 
     def sentences(self, study: StudyResults) -> Sequence[str]:
         return self._make("sentences", study)

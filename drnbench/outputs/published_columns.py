@@ -58,6 +58,11 @@ def of_peer(scores: Scores, name: str, conditions: Iterable[Condition], metric: 
     return next((number for number in numbers if number is not None), None)
 
 
+def size(method: str, scale: int | None) -> Published | None:
+    """Return the published number of parameters of a method at a scale; None where there is none, or no one scale."""
+    return None if scale is None else published.parameters(method, scale)
+
+
 def sentences(numbers: Iterable[Published]) -> list[str]:
     """Return the sources of a table's published numbers, for its caption."""
     sources = list(dict.fromkeys(f"{number.source}, {number.table}" for number in numbers))

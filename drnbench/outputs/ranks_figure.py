@@ -38,7 +38,7 @@ def _comparable(scores: Scores, cells: Sequence[Result]) -> bool:
     return len(on_the_same_seeds(scores, trained)) == len(trained)
 
 
-def draw(scores: Scores, results: Results, metric: str) -> CaptionedFigure | None:
+def draw(scores: Scores, results: Results, metric: str, width: style.Width = None) -> CaptionedFigure | None:
     """Return the figure; None under two test sets on which all arms may be ranked, or two arms."""
     scored = [
         arm for arm in scores.arms if any((arm.name, condition, metric) in results for condition in scores.conditions)
@@ -49,7 +49,7 @@ def draw(scores: Scores, results: Results, metric: str) -> CaptionedFigure | Non
         return None
     means = {arm.name: sum(by_arm[arm.name] for by_arm in ranked.values()) / len(ranked) for arm in arms}
     order = sorted(arms, key=lambda arm: means[arm.name])
-    figure = style.new_figure(PAGE_IN if len(ranked) > 4 else COLUMN_IN, 0.7 + 0.2 * len(arms))
+    figure = style.new_figure(style.inches(width, PAGE_IN if len(ranked) > 4 else COLUMN_IN), 0.7 + 0.2 * len(arms))
     ax = figure.subplots()
     looks = style.palette(arms)
     for n, arm in enumerate(order):

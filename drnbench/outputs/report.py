@@ -63,12 +63,17 @@ def write(store: Store, name: str) -> Report:
             saved = parts.make(figure.name, functools.partial(style.save, kept, folder, origin.lines()), list[Path]())
             files += saved
             figures += [figure] if saved else []
+    wanted = {record["kind"] for record in study.scores.plan.outputs}
+    warnings += [line for kind, line in parts.absent.items() if kind in wanted]
     document = parts.make("paper.tex", lambda: _paper(study.scores, tables, figures, headline, origin), None)
     if document is not None:
         files.append(folder / "paper.tex")
         write_text(files[-1], document, durable=False)
     files.append(folder / "report.html")
-    content = html.Content(tables, figures, headline, files, origin, warnings, parts.failed)
+    shown_figures = parts.make(
+        "the figures of report.html", lambda: html.page_figures(figures, folder), list[html.PageFigure]()
+    )
+    content = html.Content(tables, shown_figures, headline, files, origin, warnings, parts.failed)
     text = page.render(study, content, parts)
     if text is None:
         files.pop()

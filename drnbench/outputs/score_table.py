@@ -33,6 +33,8 @@ def captioned_table(table: Table, study: StudyResults) -> CaptionedTable:
     frame = skeleton(scores, rows, table.columns)
     peers = published_peers(scores, frame, table.peers, table.metrics)
     costs = table.costs or search_summary.costs(scores, rows)
+    scales = {condition.scale for condition in scores.conditions}
+    scale = scales.pop() if len(scales) == 1 else None
     cells = list(score_cells(study, frame, table.metrics, peers))
     counts = seed_counts(study.results, frame.lines)
     labelled = label_columns(scores, rows, frame.others, frame.lines, counts, peers)
@@ -40,10 +42,12 @@ def captioned_table(table: Table, study: StudyResults) -> CaptionedTable:
     columns = [
         *(labelled if table.seeds or not alike else labelled[:-1]),
         *(column for part in cells for column in score_columns(scores, frame, part, table)),
-        *(cost_column(study.costs, frame, cost, len(peers)) for cost in costs),
+        *(cost_column(study.costs, frame, cost, [(peer, scale) for peer in peers]) for cost in costs),
     ]
     shown = [result for part in cells for result in part.results if result is not None]
-    sources = published_columns.sentences(number for part in cells for number in part.published if number)
+    published = [number for part in cells for number in part.published]
+    sizes = [published_columns.size(peer, scale) for peer in peers if "parameters" in costs]
+    sources = published_columns.sentences(filter(None, [*published, *sizes]))
     words = notes(
         scores, shown, by_scale=bool(set(frame.across) & scores.scale_axes), margins=table.equivalence,
         extra=[*sources, *(description(cost, study.costs) for cost in costs)],

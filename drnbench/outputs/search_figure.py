@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from drnbench.outputs import outputs, search_summary
-from drnbench.outputs.base import Output, StudyResults
+from drnbench.outputs.base import FigureOutput, StudyResults
 from drnbench.render import style, text
-from drnbench.render.style import COLUMN_IN, GREY, PAGE_IN, CaptionedFigure
+from drnbench.render.style import COLUMN_IN, GREY, CaptionedFigure
 from drnbench.results.scores import Scores
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _range(scores: list[float], sign: int) -> _Range:
     return _Range(sign, edge if has_edge else None, floor, best + pad, floor + 0.3 * pad)
 
 
-def draw(scores: Scores) -> CaptionedFigure | None:
+def draw(scores: Scores, width: style.Width = None) -> CaptionedFigure | None:
     """Return the figure of a search with one objective, and where it has two numbers the map of its space.
 
     None where no candidate has ended, and for several objectives, which have `pareto`.
@@ -74,16 +74,21 @@ def draw(scores: Scores) -> CaptionedFigure | None:
     limits = _range(complete, 1 if search["objectives"][0]["direction"] == "maximise" else -1)
     numeric = [parameter for parameter in search["space"] if parameter["numeric"]]
     mapped = len(search["space"]) == 2 == len(numeric)
-    figure = style.new_figure(PAGE_IN if mapped else COLUMN_IN * 1.3, 2.5)
-    axes = figure.subplots(1, 2 if mapped else 1, squeeze=False)[0]
+    figure, axes = style.new_panels(1 + mapped, 2.5, single=COLUMN_IN * 1.3, width=width)
     _progress(axes[0], search, ended, limits)
     if mapped:
         _map(figure, axes[1], search, ended, limits)
+    place = ("Below" if width == "column" else "Right") if mapped else ""
     return CaptionedFigure(
         "figure_search",
-        " ".join([_caption(search, ended, limits, mapped=mapped), *search_summary.selection(scores)]),
+        " ".join([_caption(search, ended, limits, place), *search_summary.selection(scores)]),
         figure,
+        _data(search),
     )
+
+
+def _data(search: dict[str, Any]) -> str:
+    return search_summary.data(search, [c for c in search["candidates"] if c["state"] != "running"])
 
 
 def _best_so_far(complete: list[tuple[int, float]], sign: int) -> tuple[list[int], list[float]]:
@@ -156,7 +161,7 @@ def _limits(parameter: dict[str, Any]) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _caption(search: dict[str, Any], ended: list[dict[str, Any]], limits: _Range, *, mapped: bool) -> str:
+def _caption(search: dict[str, Any], ended: list[dict[str, Any]], limits: _Range, place: str) -> str:
     seeds, states = text.count(len(search["seeds"]), "seed"), {c["state"] for c in ended}
     sentences = {
         f"The search: {search_summary.where(search['objectives'][0])} of each candidate, mean over {seeds}; "
@@ -165,24 +170,25 @@ def _caption(search: dict[str, Any], ended: list[dict[str, Any]], limits: _Range
         "+: failed.": "failed" in states,
         "Triangles: off scale.": limits.edge is not None,
         "Dotted: the default.": search_summary.baseline(search) is not None,
-        "Right: where the candidates lie, coloured by the score on the left.": mapped,
+        f"{place}: where the candidates lie, coloured by their scores.": bool(place),
         f"{search['how']}. These scores chose the winner and are no evidence for it; the table has scores of fresh seeds.": True,
     }
     return " ".join(sentence for sentence, holds in sentences.items() if holds)
 
 
 @outputs.register("search")
-class SearchFigure(Output):
+class SearchFigure(FigureOutput):
     """A figure: the course of a search with one objective; and the sentences on any search."""
 
     summary = "figure and sentences: the course of a search"
+    figure_needs = "a search with one objective"
     automatic = True
     position = 60
     headline = "opening"
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [draw(study.scores)]
+        return [draw(study.scores, self.width)]
 
     def sentences(self, study: StudyResults) -> list[str]:
         """See `Output`."""

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from drnbench.config.outputs import Cost
 from drnbench.config.search import AXIS, COSTS, DEFAULT, VALIDATION
-from drnbench.render import text
+from drnbench.render import style, text
 from drnbench.results import labels
 from drnbench.results.scores import Scores
 
@@ -26,10 +26,10 @@ def label(objective: Mapping[str, Any]) -> str:
     better = "higher is better" if objective["direction"] == "maximise" else "lower is better"
     if measure in COSTS:
         return f"{COST_LABELS[measure]}\n{better}"
-    style = _style(measure)
+    s = _style(measure)
     kernel = f"{labels.kernel(objective['kernel'])}, " if objective["kernel"] else ""
-    unit = f" ({style.unit.strip()})" if style.unit else ""
-    return f"{'validation ' if measure == VALIDATION else ''}{style.label}{unit}\n{kernel}{better}"
+    unit = f" ({s.unit.strip()})" if s.unit else ""
+    return f"{'validation ' if measure == VALIDATION else ''}{s.label}{unit}\n{kernel}{better}"
 
 
 def where(objective: Mapping[str, Any]) -> str:
@@ -55,14 +55,29 @@ def value(objective: Mapping[str, Any], number: float) -> str:
     measure = objective["what"]
     if measure in COSTS:
         return f"{number:,.0f} {COST_LABELS[measure]}" if number >= 1000 else f"{number:.3g} {COST_LABELS[measure]}"
-    style = _style(measure)
-    return f"{text.number(number, style.delta_decimals)}{style.unit}"
+    s = _style(measure)
+    return f"{text.number(number, s.delta_decimals)}{s.unit}"
 
 
 def best(search: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the best candidate, or the Pareto front in its order."""
     by_number = {candidate["number"]: candidate for candidate in search["candidates"]}
     return [by_number[number] for number in search["best"]]
+
+
+def data(search: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]) -> str:
+    """Return candidates as CSV: number, state, the values of the space, the objectives (empty without a score), the best."""
+    paths = [parameter["path"] for parameter in search["space"]]
+    measures = [objective["what"] for objective in search["objectives"]]
+    objectives = [o["what"] if measures.count(o["what"]) == 1 else where(o) for o in search["objectives"]]
+    rows = [
+        [
+            candidate["number"], candidate["state"], *(candidate["values"].get(path) for path in paths),
+            *(candidate["mean"] or [None] * len(objectives)), candidate["number"] in search["best"],
+        ]
+        for candidate in candidates
+    ]  # fmt: skip
+    return style.data(["candidate", "state", *paths, *objectives, "best"], rows)
 
 
 def baseline(search: Mapping[str, Any]) -> dict[str, Any] | None:

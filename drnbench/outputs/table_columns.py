@@ -23,6 +23,8 @@ from drnbench.results.summary import Result, Results
 if TYPE_CHECKING:
     from drnbench.outputs.table import Table
 
+MILLION = 1e6
+
 
 class FilledColumn(NamedTuple):
     """A column with its entries: one a line of the skeleton, then one for each method of other papers (a peer)."""
@@ -141,12 +143,29 @@ def _seed_count(results: Results, line: Line) -> Entry:
     return replace(count, tail=f"({failures})") if failures else count
 
 
-def cost_column(costs: Costs, frame: Skeleton, cost: Cost, peers: int) -> FilledColumn:
-    """Return a column of what arms cost; of several arms in one row, from the least to the most."""
+def cost_column(
+    costs: Costs, frame: Skeleton, cost: Cost, peers: Sequence[tuple[str, int | None]] = ()
+) -> FilledColumn:
+    """Return a column of what arms cost; of several arms in one row, from the least to the most.
+
+    Args:
+        costs: by arm.
+        frame: whose rows it fills.
+        cost: parameters, say, which published methods state, too.
+        peers: names and scales of published methods, whose rows follow.
+
+    """
     values = [[value for arm in line.arms if (value := costs[arm.name].get(cost)) is not None] for line in frame.lines]
     head, divisor = scaled_unit(cost, [value for row in values for value in row])
     entries = [span([three_digits(value / divisor) for value in sorted(row)]) for row in values]
-    return FilledColumn(Column(head, "cost"), [*entries, *[Entry()] * peers])
+    sizes = [published_columns.size(*peer) if cost == "parameters" else None for peer in peers]
+    entries += [Entry() if size is None else Entry(_in_unit(size, divisor)) for size in sizes]
+    return FilledColumn(Column(head, "cost"), entries)
+
+
+def _in_unit(size: Published, divisor: float) -> str:
+    """Write a published number of parameters, with its printed digits where the column is in millions, too."""
+    return size.text if divisor == MILLION else three_digits(float(size.value) * MILLION / divisor)
 
 
 def metric_head(style: text.MetricStyle, quantity: str | None = None) -> str:

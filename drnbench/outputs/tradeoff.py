@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from drnbench.config.outputs import COSTS, Cost
 from drnbench.outputs import on_demand, outputs
-from drnbench.outputs.base import Output, StudyResults
+from drnbench.outputs.base import FigureOutput, StudyResults
 
 if TYPE_CHECKING:
     from drnbench.render.style import CaptionedFigure
 
 
 @outputs.register("tradeoff")
-class Tradeoff(Output):
+class Tradeoff(FigureOutput):
     """A figure: a metric against what it costs, or one cost against another, one point an arm, with intervals."""
 
     summary = "figure: a metric against parameters, multiply-adds, activations, latency, memory or seconds of training"
+    figure_needs = "an arm with both values"
 
     x: Cost = Field(description="cost on the horizontal, logarithmic")
     y: str = Field("psnr_y", description="metric, or a second cost")
-    width: Literal["column", "page"] | None = Field(None, description="of the figure; none: what its panels ask for")
     size: Cost | None = Field(
         None, description="cost that the areas of the points stand for, such as parameters; none: one size"
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from drnbench.outputs import outputs
 from drnbench.outputs.arm_selection import representative
-from drnbench.outputs.base import Output, StudyResults
+from drnbench.outputs.base import FigureOutput, StudyResults
 from drnbench.render import style, text
 from drnbench.render.style import COLOURS, COLUMN_IN, GREY, MARKERS, PAGE_IN, CaptionedFigure
 from drnbench.results import labels
@@ -34,7 +34,7 @@ WIDEST = 30
 """Characters of a line above such a panel."""
 
 
-def draw(scores: Scores, frame: pd.DataFrame | None) -> CaptionedFigure | None:
+def draw(scores: Scores, frame: pd.DataFrame | None, width: style.Width = None) -> CaptionedFigure | None:
     """Return losses above, validation below, one column a stage; None before any history is written."""
     names = [] if frame is None else curve_names(frame)
     if frame is None or not names:
@@ -43,13 +43,13 @@ def draw(scores: Scores, frame: pd.DataFrame | None) -> CaptionedFigure | None:
     stages = [name for name in dict.fromkeys(stage.name for stage in scores.plan.stages.values()) if name in recorded]
     trained = [arm for arm in scores.arms if not arm.seedless]
     if len(set(frame["arm"]) - {SHARED}) > TOGETHER:
-        return _small_multiples(scores, frame, stages, trained)
+        return _small_multiples(scores, frame, stages, trained, width)
     coloured = trained
     looks = style.palette(coloured)
     # Markers keep lines apart in gray, too.
     marked = {name: {**look, "marker": MARKERS[n % len(MARKERS)]} for n, (name, look) in enumerate(looks.items())}
     styles: dict[str, Any] = {SHARED: {"color": GREY, "linestyle": "-"}, **marked}
-    figure = style.new_figure(COLUMN_IN if len(stages) == 1 else PAGE_IN, 1.6 * len(names) + 0.6)
+    figure = style.new_figure(style.inches(width, COLUMN_IN if len(stages) == 1 else PAGE_IN), 1.6 * len(names) + 0.6)
     grid = figure.subplots(len(names), len(stages), squeeze=False)
     _panels(grid, frame, names, stages, styles)
     entries = style.legend_entries(grid.flat)
@@ -58,7 +58,9 @@ def draw(scores: Scores, frame: pd.DataFrame | None) -> CaptionedFigure | None:
     return CaptionedFigure("figure_training", _caption(scores), figure, _csv(frame[frame["name"].isin(names)]))
 
 
-def _small_multiples(scores: Scores, frame: pd.DataFrame, stages: list[str], trained: list[Arm]) -> CaptionedFigure:
+def _small_multiples(
+    scores: Scores, frame: pd.DataFrame, stages: list[str], trained: list[Arm], width: style.Width
+) -> CaptionedFigure:
     """Return a panel an arm of the curve that says most: validation, or the loss where there is none, in its last stage."""
     names = curve_names(frame)
     kernel = scores.members(scores.primary[0])[0].kernel
@@ -72,8 +74,8 @@ def _small_multiples(scores: Scores, frame: pd.DataFrame, stages: list[str], tra
         last = last[rank == rank.groupby(last["arm"]).transform("min")]
     recorded = [arm for arm in trained if arm.name in set(last["arm"])]
     shown = recorded if len(recorded) <= MULTIPLES else [arm for arm in representative(scores) if arm in recorded]
-    columns = min(4, len(shown))
-    figure = style.new_figure(PAGE_IN, 1.15 * -(-len(shown) // columns) + 0.3)
+    columns = min(2 if width == "column" else 4, len(shown))
+    figure = style.new_figure(style.inches(width, PAGE_IN), 1.15 * -(-len(shown) // columns) + 0.3)
     axes = [*figure.subplots(-(-len(shown) // columns), columns, squeeze=False, sharex=True, sharey=True).flat]
     for ax, arm in zip(axes, shown, strict=False):
         _panel(ax, last, {arm.name: {"color": COLOURS[0], "linestyle": "-"}}, log=not validations)
@@ -192,13 +194,14 @@ def _means(ax: Axes, rows: pd.DataFrame) -> None:
 
 
 @outputs.register("training")
-class TrainingCurves(Output):
+class TrainingCurves(FigureOutput):
     """A figure: losses and validation of every stage against its steps."""
 
     summary = "figure: training curves of every stage"
+    figure_needs = "histories of training"
     automatic = True
     position = 70
 
     def figures(self, study: StudyResults) -> Sequence[CaptionedFigure | None]:
         """See `Output`."""
-        return [draw(study.scores, study.histories)]
+        return [draw(study.scores, study.histories, self.width)]

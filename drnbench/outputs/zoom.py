@@ -34,6 +34,7 @@ class Crops(Output):
     """
 
     summary = "figure: whole images with boxes and zoomed crops of every arm, PSNR / SSIM below; TikZ beside"
+    figure_needs = "whole SR images of these arms, which the store keeps within Study.image_budget"
 
     images: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         ("difference",), description=f"names of test images, or rules: {', '.join(RULES)}"

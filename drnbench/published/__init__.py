@@ -28,9 +28,9 @@ class Published:
 
     Attributes:
         method: name in the table.
-        dataset: name in this package.
+        dataset: name in this package; empty for parameters.
         scale: HR size over LR size.
-        metric: psnr_y in dB or ssim_y, names of this package.
+        metric: psnr_y in dB or ssim_y, names of this package; parameters, in millions.
         text: the number with its printed digits.
         source: repository and commit.
         table: position in the source.
@@ -66,6 +66,15 @@ def lookup(method: str, dataset: str, scale: int, metric: str, kernel: str = "bi
     return _index().get((PRINTED.get(method, method), dataset, scale, metric, kernel))
 
 
+def parameters(method: str, scale: int) -> Published | None:
+    """Return the number of parameters of a published method, in millions as its source prints it; None where it has none.
+
+    >>> parameters("EDSR", 4).text
+    '43.1'
+    """
+    return _sizes().get((PRINTED.get(method, method), scale))
+
+
 def methods() -> set[str]:
     """Return every method with a published number, as printed."""
     return {row.method for row in _rows()}
@@ -78,6 +87,16 @@ def table(scale: int) -> list[Published]:
 
 @functools.cache
 def _rows() -> tuple[Published, ...]:
+    return tuple(row for row in _stored() if row.metric != "parameters")
+
+
+@functools.cache
+def _sizes() -> dict[tuple[str, int], Published]:
+    return {(row.method, row.scale): row for row in _stored() if row.metric == "parameters"}
+
+
+@functools.cache
+def _stored() -> tuple[Published, ...]:
     tables = sorted((f for f in files(__package__).iterdir() if f.name.endswith(".csv")), key=lambda f: f.name)
     return tuple(
         Published(

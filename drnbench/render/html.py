@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from drnbench.render import assets, text
+from drnbench.render import dark as dark_mode
 from drnbench.render.style import CaptionedFigure
 from drnbench.render.table import CaptionedTable, group_runs
 from drnbench.results import inventory
@@ -48,12 +49,33 @@ CHARTS = {
 
 
 @dataclass(frozen=True)
+class PageFigure:
+    """A figure as a page shows it.
+
+    Attributes:
+        name, caption: of the figure.
+        data: data URI of its PNG; its file name where it would make the page too large.
+        dark: data URI of it for dark mode; empty: it stands on white there.
+        wide: it takes the width of a page.
+        flat: it is much wider than high.
+
+    """
+
+    name: str
+    caption: str
+    data: str
+    dark: str
+    wide: bool
+    flat: bool
+
+
+@dataclass(frozen=True)
 class Content:
     """What the other files of a report hold, and a page shows.
 
     Attributes:
         tables, headline, origin: of the report.
-        figures: saved in its folder as PNG.
+        figures: as `page_figures` gives them.
         files: of the report, in the order of use.
         warnings: of the report, beside those of the plan.
         failed_parts: a line for each part of the report that could not be made.
@@ -61,7 +83,7 @@ class Content:
     """
 
     tables: Sequence[CaptionedTable]
-    figures: Sequence[CaptionedFigure]
+    figures: Sequence[PageFigure]
     headline: str
     files: Sequence[Path]
     origin: Provenance
@@ -86,7 +108,7 @@ def render(
         pictures: the images of the explorer, as `drnbench.outputs.page_pictures` makes them.
 
     """
-    folder, (done, planned) = store.study(scores.plan.location), scores.counts
+    done, planned = scores.counts
     effects, charts = _effects(scores, results), list(_charts(data, pictures))
     stages = {key: store.state(store.stage(key)) for key in scores.plan.stages}
     return assets.template("report.html.j2").render(
@@ -98,7 +120,7 @@ def render(
         done=done,
         planned=planned,
         tables=[(table, group_runs(table.columns)) for table in content.tables],
-        figures=list(_figures(content.figures, folder)),
+        figures=content.figures,
         effects=effects,
         confidence=scores.confidence,
         tests_at=scores.tests_at,
@@ -171,24 +193,34 @@ def rounded(values: Iterable[float], metric: str) -> list[float | str | None]:
     ]
 
 
-def picture_bytes(figures: Sequence[CaptionedFigure], folder: Path, data: Mapping[str, Any] | None) -> int:
+def picture_bytes(figures: Sequence[PageFigure], data: Mapping[str, Any] | None) -> int:
     """Return the bytes of a page that are left for pictures beside its figures and data."""
-    held = sum((folder / f"{figure.name}.png").stat().st_size for figure in figures) * 4 // 3
+    held = sum(len(figure.data) + len(figure.dark) for figure in figures)
     return max(0, BYTES - held - len(assets.block(data)) - len(assets.script()) - 500_000)
 
 
-def _figures(figures: Sequence[CaptionedFigure], folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield what the page shows of each figure: the first ones as data, those that would make it too large by their names."""
-    left = BYTES
+def page_figures(figures: Iterable[CaptionedFigure], folder: Path) -> list[PageFigure]:
+    """Return what a page shows of figures that are saved in a folder: those that it has no room for by their file names."""
+    left, shown = BYTES, []
     for figure in figures:
-        content = (folder / f"{figure.name}.png").read_bytes()
-        left -= len(content) * 4 // 3
-        coded = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-        yield {
-            "caption": figure.caption, "name": figure.name, "wide": figure.figure.get_figwidth() > 5,
-            "flat": figure.figure.get_figwidth() > 2.2 * figure.figure.get_figheight(),
-            "data": coded if left > 0 else f"{figure.name}.png",
-        }  # fmt: skip
+        file = folder / f"{figure.name}.png"
+        data, dark = _uri("png", file.read_bytes()), ""
+        left -= len(data)
+        if left > 0:
+            dark = _uri("webp", dark_mode.webp(file, figure.figure))
+            dark = dark if len(dark) < left else ""
+            left -= len(dark)
+        width, height = figure.figure.get_size_inches()
+        shown.append(
+            PageFigure(
+                figure.name, figure.caption, data if left > 0 else file.name, dark, width > 5, width > 2.2 * height
+            )
+        )
+    return shown
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _disk(scores: Scores, store: Store) -> str:

@@ -95,6 +95,11 @@ def styled() -> Iterator[None]:
         yield
 
 
+def inches(width: Width, otherwise: float) -> float:
+    """Return a declared width in inches; `otherwise` where none is."""
+    return otherwise if width is None else {"column": COLUMN_IN, "page": PAGE_IN}[width]
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure in inches, outside of pyplot's global list."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -120,8 +125,7 @@ def new_panels(
     """
     columns = 1 if width == "column" else min(2, count)
     rows = -(-count // columns)
-    inches = {"column": COLUMN_IN, "page": PAGE_IN, None: PAGE_IN if columns == 2 else single}[width]
-    figure = new_figure(inches, height * rows + extra)
+    figure = new_figure(inches(width, PAGE_IN if columns == 2 else single), height * rows + extra)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in axes[count:]:
         ax.remove()
@@ -133,7 +137,7 @@ def new_image_grid(
     side: float,
     gaps: tuple[float, float],
     margins: tuple[float, float, float, float],
-    bars: tuple[Literal["right", "bottom"], float] | None = None,
+    bars: tuple[Literal["right", "bottom", "rows"], float] | None = None,
 ) -> tuple[Figure, ImageGrid]:
     """Return a figure with a grid of square pictures; all lengths are in inches.
 
@@ -142,8 +146,8 @@ def new_image_grid(
         side: of a picture.
         gaps: between pictures, horizontal and vertical.
         margins: left, right, top and bottom, with room for what stands there.
-        bars: of colour bars, one on the right of all pictures or one below each column, and their distance to them; the
-            margin beside them is room for their ticks and labels.
+        bars: of colour bars, one on the right of all pictures, one below each column or one beside each row, and their
+            distance to them; the margin beside them is room for their ticks and labels.
 
     """
     from mpl_toolkits.axes_grid1 import ImageGrid
@@ -152,10 +156,11 @@ def new_image_grid(
     wide, high = columns * side + (columns - 1) * gaps[0], rows * side + (rows - 1) * gaps[1]
     options: dict[str, Any] = {}
     if bars is not None:
-        location, distance = bars
-        mode = "single" if location == "right" else "edge"
+        place, distance = bars
+        below, mode = place == "bottom", "single" if place == "right" else "edge"
+        location = "bottom" if below else "right"
         options = {"cbar_mode": mode, "cbar_location": location, "cbar_pad": distance, "cbar_size": BAR_IN}
-        wide, high = (wide + distance + BAR_IN, high) if location == "right" else (wide, high + distance + BAR_IN)
+        wide, high = (wide, high + distance + BAR_IN) if below else (wide + distance + BAR_IN, high)
     width, height = left + wide + right, top + high + bottom
     figure = new_figure(width, height)
     figure.set_layout_engine("none")

@@ -74,13 +74,13 @@ def sr_images(scores: Scores, store: Store) -> dict[str, list[SRImage]]:
     inputs = {condition: place for (_, condition), (_, place) in places.items() if _named(files[place], "lr")}
     by_arm: dict[str, list[SRImage]] = {arm.name: [] for arm in scores.arms}
     for (arm, condition), (seed, place) in places.items():
-        values, source = _values(scores, arm, condition, seed), inputs.get(condition, place)
+        source = inputs.get(condition, place)
         for name in sorted(_named(files[place], "sr")):
             lr, hr = (
                 source / file if (file := f"{name}_{kind}.png") in files[source] else None for kind in ("lr", "hr")
             )
-            image = SRImage(arm, seed, condition, name, place / f"{name}_sr.png", lr, hr, values.get(name, {}))
-            by_arm[arm].append(image)
+            values = image_scores(scores, arm, condition, seed, name)
+            by_arm[arm].append(SRImage(arm, seed, condition, name, place / f"{name}_sr.png", lr, hr, values))
     return {arm: images for arm, images in by_arm.items() if images}
 
 
@@ -111,12 +111,14 @@ def _named(files: frozenset[str], kind: str) -> list[str]:
     return [file.removesuffix(f"_{kind}.png") for file in files if file.endswith(f"_{kind}.png")]
 
 
-def _values(scores: Scores, arm: str, condition: Condition, seed: int) -> dict[str, dict[str, float]]:
-    """Return the scores of one seed of an arm by image and metric."""
-    values: dict[str, dict[str, float]] = {}
+def image_scores(scores: Scores, arm: str, condition: Condition, seed: int, image: str) -> dict[str, float]:
+    """Return the scores of one image in one seed of an arm (any of a method that is not trained), by metric."""
+    values = {}
     for metric in scores.metrics.get(condition, ()):
         table = scores.tables.get((arm, condition, metric))
-        if table is not None and seed in table.index:
-            for image, value in zip(table.columns, table.loc[[seed]].to_numpy(dtype="float64")[0], strict=True):
-                values.setdefault(str(image), {})[metric] = float(value)
+        if table is None or image not in table.columns or not len(table.index):
+            continue
+        row = table.index[0] if scores.arm(arm).seedless else seed
+        if row in table.index:
+            values[metric] = float(table[image].to_dict()[row])
     return values

@@ -148,7 +148,7 @@ def _largest_difference(
     metric = scores.metrics[condition][0]
 
     def distance(name: str) -> float:
-        values = [_scores(scores, images[name][arm]).get(metric, 0.0) for arm in arms[:2]]
+        values = [images[name][arm].scores.get(metric, 0.0) for arm in arms[:2]]
         return abs(values[0] - values[-1])
 
     return max(sorted(images), key=distance)
@@ -160,17 +160,6 @@ def _compared(
     files = {picture.arm: picture.sr for picture in pictures}
     lr, hr = (next((path for p in pictures if (path := getattr(p, kind))), None) for kind in ("lr", "hr"))
     files = {**({"LR": lr} if lr else {}), **files, **({"HR": hr} if hr else {})}
-    own = {picture.arm: _scores(scores, picture) for picture in pictures}
+    own = {picture.arm: picture.scores for picture in pictures}
     seeds = {picture.arm: picture.seed for picture in pictures if not scores.arm(picture.arm).seedless}
     return ComparedImage(name, condition, files, own, seeds, cropped)
-
-
-def _scores(scores: Scores, picture: SRImage) -> dict[str, float]:
-    """Return the scores of an image in the seed that is shown, by metric."""
-    values = {}
-    for metric in scores.metrics[picture.condition]:
-        table = scores.tables.get((picture.arm, picture.condition, metric))
-        if table is not None and picture.name in table.columns and len(table.index):
-            seed = picture.seed if picture.seed in table.index else table.index[0]
-            values[metric] = float(table.loc[[seed], [picture.name]].to_numpy(dtype="float64")[0, 0])
-    return values

@@ -21,16 +21,19 @@ def live_mirror(store: Store, name: str, uri: str | None) -> tuple[LiveMirror | 
     return mirror, [_Notifier(mirror)]
 
 
-def update_mirror(store: Store, name: str, uri: str | None) -> None:
-    """Bring the mirror of a study up to date where it is not; a tracking server that is down costs a warning."""
-    if up_to_date(store, name, uri):
+def update_mirror(store: Store, name: str, uri: str | None, *, log_models: bool) -> None:
+    """Bring the mirror of a study up to date where it is not; a tracking server that is down costs a warning.
+
+    Networks are logged here, after the run: written while it goes on they would hold up what its mirror shows.
+    """
+    if not log_models and up_to_date(store, name, uri):
         return
     try:
-        Mirror(store, uri).sync(name)
+        Mirror(store, uri, log_models=log_models).sync(name)
     except Exception as error:  # noqa: BLE001 - the results are on disk; the mirror can wait
         reason = redacted(" ".join(str(error).split()))[:300]
         command = record.sync_command(store, uri or record.default_uri(store))
-        print(f"warning: the MLflow mirror is behind ({reason}); `{command}` catches up")
+        print(f"warning: the MLflow mirror is behind ({reason}); `{command}{' --log-models' * log_models}` catches up")
 
 
 def check_sync(store: Store, names: list[str], uri: str | None) -> list[str]:

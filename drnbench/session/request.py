@@ -21,17 +21,21 @@ class Request(Options):
     rerun: str | None = None
     fail_fast: bool = False
     tracking_uri: str | None = None
+    log_models: bool = False
 
     def check(self) -> None:
         """Refuse an impossible request before any work.
 
         Raises:
-            UsageError: an option that is unknown, or of another executor, or a device that is not there.
+            UsageError: an option that is unknown, or of another executor, or a device that is not there, or models without a
+                mirror.
 
         """
         executors.get(self.executor).check(self)
         if self.rerun is not None and self.rerun not in RERUNS:
             raise UsageError(f"--rerun {self.rerun!r}: {nearest(self.rerun, RERUNS)}")
+        if self.log_models and self.tracking_uri == "off":
+            raise UsageError("--log-models logs models into MLflow, and --tracking-uri off turns it off: leave out one")
 
     def open(self, root: Path, most: int | None = None) -> Executor:
         """Return the executor, ready for units; see `Executor.open`."""

@@ -81,7 +81,7 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
         if declared.search is None:
             announce(plan, store)
         print(f"{declared.name}: nothing to train, everything is in {store.root}")
-        return _finish(plan, store, request.tracking_uri, failed, ran=False)
+        return _finish(plan, store, request, failed, ran=False)
     with Leases() as leases:
         leases.need(store.root, [item.unit.key for item in items])
         return _work(declared, plan, store, request, rerun, items, failed)
@@ -122,7 +122,7 @@ def _work(
         plan.warnings += notes
         record(plan, store)
     print(f"trained {trained} stages, scored {scored} trials, {len(failed)} failed")
-    return _finish(plan, store, tracking_uri, failed, ran=True)
+    return _finish(plan, store, replace(request, tracking_uri=tracking_uri), failed, ran=True)
 
 
 def _note_changes(declared: Declared) -> list[str]:
@@ -173,15 +173,15 @@ def _precision_note(items: Sequence[Any], device: str) -> str | None:
     )
 
 
-def _finish(plan: Plan, store: Store, tracking_uri: str | None, failed: list[str], *, ran: bool) -> Ended:
+def _finish(plan: Plan, store: Store, request: Request, failed: list[str], *, ran: bool) -> Ended:
     """Write the report, or take the one that is there where nothing has changed, and bring the mirror up to date."""
     location = plan.study.settings.location
     report = (None if ran else current(store, location)) or on_demand.report.write(store, location)
-    if tracking_uri != "off":
+    if request.tracking_uri != "off":
         # Without a mirror nothing of it is imported.
         from drnbench.session.mirroring import update_mirror
 
-        update_mirror(store, location, tracking_uri)
+        update_mirror(store, location, request.tracking_uri, log_models=request.log_models)
     if plan.until:
         print("\n".join(plan.until.lines()), flush=True)
     before = [

@@ -9,13 +9,14 @@ from matplotlib.figure import Figure
 from drnbench.cli import main
 from drnbench.store import Status, Store
 from tests.fake_store import fill, plan_of
+from tests.helpers import PIXEL
 from tests.outputs.conftest import gain, rho_study
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     """Two studies, one of which has a failed trial."""
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **options: Path(path).write_bytes(b""))
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **options: Path(path).write_bytes(PIXEL))
     store = Store(tmp_path / "my results")
     fill(store, plan_of(rho_study(outputs=[]), "whole", question="Is <it> so?"), gain)
     plan = plan_of(rho_study(seeds=2, outputs=[]), "broken")

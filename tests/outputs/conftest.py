@@ -17,6 +17,7 @@ from drnbench.planning import PlannedTrial
 from drnbench.results import reading
 from drnbench.store import Status, Store
 from tests.fake_store import base, fill, plan_of
+from tests.helpers import PIXEL
 
 RHO = [0, 0.1, 0.3, 1.0]
 
@@ -65,8 +66,8 @@ def filled(store: Store) -> Store:
 
 @pytest.fixture
 def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are drawn and saved as empty files: fonts in PDFs take longer than all else that a report does."""
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **options: Path(path).write_bytes(b""))
+    """Figures are drawn and saved as one pixel: fonts in PDFs take longer than all else that a report does."""
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **options: Path(path).write_bytes(PIXEL))
 
 
 @pytest.fixture

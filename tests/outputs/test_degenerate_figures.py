@@ -11,7 +11,7 @@ import pytest
 
 from drnbench import Crops, Curve, Evaluate, Forest, Heatmap, PerImage, Ranks, Table, Tradeoff
 from drnbench.config.study import Axis
-from drnbench.outputs import compose
+from drnbench.outputs import compose, report
 from drnbench.outputs.parts import Parts
 from drnbench.store import Store
 from tests.fake_store import base, fill, plan_of
@@ -33,8 +33,10 @@ def without_ssim(trial: Any, rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["metric"] != "ssim_y"] if trial.arm.name.startswith("ρ=0,") else rows
 
 
+ONE_ARM: dict[str, Any] = {"axes": [Axis("adapt.rho", [0], label="ρ"), Axis("adapt.lam", [0.1])]}
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a failed arm": ({}, {"done": lambda trial: not trial.arm.name.startswith("ρ=0.5")}),
+    "one arm": (ONE_ARM, {}),
     "one seed, one image": ({"seeds": 1}, {"images": 1}),
     "nothing is scored": ({}, {"done": lambda trial: False}),
     "infinite scores": ({}, {"change": infinite}),
@@ -60,3 +62,15 @@ def test_every_figure_comes_out(store: Store, case: str) -> None:
         figure.figure.draw_without_rendering()
     assert len({figure.name for figure in figures}) == len(figures)
     assert ("figure_crops" in {figure.name for figure in figures}) == (case != "nothing is scored")
+
+
+def test_a_study_of_one_arm_names_what_each_missing_figure_takes(store: Store, unrendered: None) -> None:
+    study = rho_study(**ONE_ARM, arms={}, control=None, seeds=1, outputs=OUTPUTS)
+    fill(store, plan_of(study), images=2)
+    written = report.write(store, "unpaired")
+    drawn = {file.stem for file in written.files if file.suffix == ".png"}
+    page = (store.study("unpaired/quick") / "report.html").read_text(encoding="utf-8")
+    for kind, stem in (("Heatmap", "figure_heatmap"), ("Forest", "figure_forest"), ("Crops", "figure_crops")):
+        (line,) = [warning for warning in written.warnings if warning.startswith(f"{kind} has no figure")]
+        assert not any(name.startswith(stem) for name in drawn)
+        assert line in page

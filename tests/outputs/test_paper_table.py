@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unittest import mock
 
 import pytest
@@ -64,6 +64,23 @@ def test_the_rows_of_a_paper_are_scale_method_costs_and_one_cell_a_test_set(stor
         ("×2", "bicubic"), ("", "off (baseline)"), ("", "on"),  # nothing that is published at x2 is here
         ("×4", "bicubic"), ("", "off (baseline)"), ("", "on"), ("", "RCAN‡"), ("", "SAN‡"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", ["paper", "study"])
+def test_published_methods_have_the_parameters_that_their_source_states(
+    store: Store, layout: Literal["paper", "study"]
+) -> None:
+    axes = [Axis("loss", LOSS)]
+    output = Table(rows="loss", layout=layout, costs=("parameters", "macs"), peers=("RCAN", "SAN"))
+    table = first(store, scale_study(axes=axes, outputs=[output]))
+    heads = [column.header for column in table.columns]
+    names = 0 if layout == "study" else 1
+    sizes = {row.entries[names].text.rstrip("‡"): row for row in table.rows}
+    (at,) = (n for n, head in enumerate(heads) if head.startswith("Params"))
+    shown = {name: sizes[name].entries[at].text for name in ("RCAN", "SAN")}
+    assert shown in ({"RCAN": "15.6", "SAN": "15.8"}, {"RCAN": "15600", "SAN": "15800"})
+    (at,) = (n for n, head in enumerate(heads) if "MACs" in head)
+    assert sizes["RCAN"].entries[at].text == "–", "no source states multiply-adds of this input"
 
 
 def test_each_number_of_a_cell_has_its_own_rank_and_star(store: Store) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from typing import Any
 
@@ -130,6 +132,11 @@ def test_the_picture_of_a_search_shows_every_candidate_and_where_it_lies(store: 
     with style.styled():
         drawn = search_figure.draw(read(store, "unpaired"))
     assert drawn is not None
+    rows = list(csv.DictReader(io.StringIO(drawn.data)))
+    assert [float(row["val_psnr_y"]) for row in rows if row["state"] == "complete"] == [
+        candidate["mean"][0] for candidate in CANDIDATES if candidate["state"] == "complete"
+    ]
+    assert [int(row["candidate"]) for row in rows if row["best"] == "True"] == [5]
     line, where = drawn.figure.axes[:2]
     low, high = line.get_ylim()
     assert 25 < low < 26 < high, "a collapse does not flatten the rest"
@@ -210,8 +217,16 @@ def test_three_objectives_give_a_panel_for_each_pair(store: Store) -> None:
     searching(store, three, [1, 0, 2], objectives=[*OBJECTIVES, Maximise("ssim_y", "photos/unpaired")], baseline=None)
     with style.styled():
         drawn = pareto.draw(read(store, "unpaired"))
+        column = pareto.draw(read(store, "unpaired"), "column")
     assert drawn is not None
+    assert column is not None
     assert len(drawn.figure.axes) == 3
+    (wide, low), (narrow, high) = (figure.figure.get_size_inches() for figure in (drawn, column))
+    assert (wide, narrow) == (style.PAGE_IN, style.COLUMN_IN)
+    assert high > 2 * low
+    rows = list(csv.reader(io.StringIO(drawn.data)))
+    assert rows[0] == ["candidate", "state", "adapt.lam", "adapt.rho", "psnr_y", "parameters", "ssim_y", "best"]
+    assert len(rows) == 1 + len(three)
 
 
 def test_a_grid_is_not_taken_for_the_search_that_it_once_was(store: Store, filled: Store) -> None:

@@ -67,3 +67,11 @@ def test_numbers_on_other_kernels_stand_under_the_kernel_that_makes_them():
 def test_second_hand_numbers_are_left_out():
     # DRN-S without its dual loss, 32.53 on Set5: quoted by others, found in no source.
     assert "32.53" not in {row.text for row in EVERY}
+
+
+def test_sizes_are_those_of_the_source_and_none_is_made_up():
+    assert published.parameters("drn-s", 8).text == "5.4"
+    assert published.parameters("DRN-L", 8).text == "10.0"
+    assert published.parameters("RCAN", 8) is None
+    assert published.parameters("drn", 4) is None
+    assert {row.metric for row in EVERY} == {"psnr_y", "ssim_y"}

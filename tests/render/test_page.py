@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import shutil
@@ -22,6 +21,7 @@ from drnbench.outputs import report
 from drnbench.render import assets, html
 from drnbench.store import Status, Store
 from tests.fake_store import base, fill, plan_of
+from tests.helpers import PIXEL
 from tests.outputs.conftest import gain, rho_study
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NAMES = [r"a_b%&#{}<script>alert(1)</script>", r"$\frac{a$", "中文方法", "x" * 200]
-PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4//8/AAX+Av4N70a4AAAAAElFTkSuQmCC")
 Opener = Callable[..., "Page"]
 
 

@@ -11,7 +11,8 @@ function makeZoomable(figures) {
   for (const button of figures) {
     button.addEventListener("click", () => {
       const image = button.querySelector("img");
-      stage.replaceChildren(element("img", { class: "picture smooth", src: image.src, alt: image.alt }));
+      stage.replaceChildren(element("img", { class: "picture smooth", src: image.currentSrc, alt: image.alt }));
+      stage.classList.toggle("both", button.classList.contains("both"));
       dialog.showModal();
       viewport.setImage(image.naturalWidth, image.naturalHeight);
       stage.focus();

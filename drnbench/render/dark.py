@@ -1,0 +1,75 @@
+"""Figures for the dark mode of a page: the pixels of a PNG with dark and light exchanged, pictures and maps as they are."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
+
+PAPER, INK = (20.0, 24.0, 28.0), 236.0
+"""Colours that white and black become: the page's in dark mode, and a light gray."""
+WEIGHTS = (0.299, 0.587, 0.114)
+"""Of R, G and B in the luma of ITU-R BT.601."""
+
+
+def webp(file: Path, figure: Figure) -> bytes:
+    """Return a figure for dark mode as lossless WebP.
+
+    Luma is turned around and the hue kept, so blue stays blue. It falls slowly from black, so that colours which are
+    lighter than gray on white stand out on black as well. Photographs, kernels and heat maps, with what is written on
+    them and their colour bars, stay: their colours are their content.
+
+    Args:
+        file: PNG of the figure.
+        figure: laid out as it was saved, for the places of its pictures.
+
+    """
+    from PIL import Image
+
+    with Image.open(file) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    height = pixels.shape[0]
+    turned = _turned(pixels)
+    for box in _pictures(figure):
+        rows = slice(max(0, round(height - box.y1)), max(0, round(height - box.y0)))
+        columns = slice(max(0, round(box.x0)), max(0, round(box.x1)))
+        turned[rows, columns] = pixels[rows, columns]
+    out = io.BytesIO()
+    Image.fromarray(turned).save(out, "WEBP", lossless=True, quality=20, method=1)
+    return out.getvalue()
+
+
+def _turned(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return pixels, H x W x 3 uint8, with their luma turned around."""
+    colours = pixels.astype(np.float32)
+    luma = colours @ np.array(WEIGHTS, np.float32)
+    level = 1 - (luma / 255) ** 2
+    paper = np.array(PAPER, np.float32)
+    gray = paper + level[..., None] * (INK - paper)
+    turned: NDArray[np.uint8] = np.clip(gray + colours - luma[..., None] + 0.5, 0, 255).astype(np.uint8)
+    return turned
+
+
+def _pictures(figure: Figure) -> Iterator[Bbox]:
+    """Yield the places of pictures, maps and their colour bars, in pixels of the figure from its lower left corner."""
+    from matplotlib.collections import PathCollection, QuadMesh
+    from matplotlib.image import AxesImage
+    from matplotlib.transforms import Bbox
+
+    # The bar of points is turned around with its points.
+    points = (artist.colorbar for artist in figure.findobj(PathCollection) if isinstance(artist, PathCollection))
+    turned = {bar.ax for bar in points if bar is not None}
+    for artist in figure.findobj(lambda artist: isinstance(artist, (AxesImage, QuadMesh))):
+        axes = artist.axes
+        if axes is not None and axes not in turned:
+            shared = Bbox.intersection(artist.get_window_extent(), axes.bbox)
+            if shared is not None:
+                yield shared
