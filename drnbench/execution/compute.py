@@ -5,7 +5,6 @@ This imports PyTorch; `drnbench.execution.worker`, which starts it, does not.
 
 from __future__ import annotations
 
-import os
 import resource
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from drnbench.models.costs import LR_SIZE, costs
 from drnbench.store import Status, Store, read_json, write_json
 from drnbench.store.environment import capture, signature
 from drnbench.training.loop import train
+from drnbench.training.numerics import set_numerics
 from drnbench.training.origin import continued, origin
 
 
@@ -37,22 +37,11 @@ def compute(unit: Unit, store: Store, device: str, emit: Emit, stop: Callable[[]
         status: of the unit; of a trial, its `evaluations` are brought up to date.
     """
     if isinstance(unit, EvaluateUnit):
-        _set_numerics(1, deterministic=True, tf32=False)
+        set_numerics(1, deterministic=True, tf32=False)
         return _score(unit, store, torch.device(device), emit, stop, status)
     stage = unit.stage
-    _set_numerics(stage.threads, deterministic=stage.deterministic, tf32=stage.precision == "tf32")
+    set_numerics(stage.threads, deterministic=stage.deterministic, tf32=stage.precision == "tf32")
     return _train(unit, store, torch.device(device), emit, stop)
-
-
-def _set_numerics(threads: int, *, deterministic: bool, tf32: bool) -> None:
-    torch.set_num_threads(threads)
-    # cuBLAS is deterministic only with a workspace of its own; it reads this when CUDA starts.
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    # Not use_deterministic_algorithms(), which does the same and imports the compiler: three seconds a unit.
-    torch.set_deterministic_debug_mode("error" if deterministic else "default")
-    torch.backends.cudnn.benchmark = False
-    # TF32 changes fp32 numbers with the GPU's generation: only where a stage asks for it.
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
 
 
 def _score(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from drnbench.models.interpolation import Interpolation
+from drnbench.models.interpolation import Interpolation, PixelShuffle
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean of DIV2K in 0..1, as the authors use it."""
@@ -113,7 +113,7 @@ class DRN(nn.Module):
             out = n * 2 ** (levels - 1 - i)
             mids, shuffled = [next(inner) for _ in range(n_blocks)], next(inner) or width
             # Made before the blocks: the order in which weights are drawn is part of every stored result.
-            upsampler = nn.Sequential(nn.Conv2d(width, 4 * shuffled, 3, padding=1), nn.PixelShuffle(2))
+            upsampler = nn.Sequential(nn.Conv2d(width, 4 * shuffled, 3, padding=1), PixelShuffle(2))
             blocks = [RCAB(width, mid) for mid in mids]
             self.up_blocks.append(nn.Sequential(*blocks, upsampler, nn.Conv2d(shuffled, out, 1)))
             tails.append(nn.Conv2d(2 * out, 3, 3, padding=1))

@@ -7,6 +7,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from drnbench.models.drn import mean_shift
+from drnbench.models.interpolation import PixelShuffle
 
 
 class ResidualBlock(nn.Module):
@@ -26,7 +27,7 @@ def upsampler(scale: int, n: int) -> nn.Sequential:
     factors = [3] if scale == 3 else [2] * (scale.bit_length() - 1)
     layers: list[nn.Module] = []
     for factor in factors:
-        layers += [nn.Conv2d(n, factor**2 * n, 3, padding=1), nn.PixelShuffle(factor)]
+        layers += [nn.Conv2d(n, factor**2 * n, 3, padding=1), PixelShuffle(factor)]
     return nn.Sequential(*layers)
 
 

@@ -191,6 +191,8 @@ class Paired(Scheme):
         if len(batch.others):
             n, x, outputs = 0, batch.others, self.run_model(batch.others)
         name = self.unpaired_name
+        if not len(x) and name == self.dual_name:
+            return x.new_zeros(())  # D has the gradient of the pairs; another D takes a step with a gradient of zero
         if (self.stage.unpaired_dual or self.stage.dual) != "level":
             return self._distance(self.degrade(outputs[-1][n:], name), x)
         with self.autocast():
