@@ -1,6 +1,6 @@
 """PSNR and SSIM as the field computes them, the base class of metrics, and the input of a metric.
 
-The attributes that a report needs (label, unit, direction, decimals) are available without torch or scikit-image.
+The attributes that a report needs (label, unit, direction, decimals) are available without torch.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from drnbench.config.protocol import Protocol
 from drnbench.errors import DataError, UnitError
 from drnbench.evaluation import metrics
 from drnbench.evaluation.protocol import Pixels, planes, prepare
+from drnbench.evaluation.ssim import RADIUS, ssim
 
-SSIM_WINDOW = 11
 Array = NDArray[np.float64]
 
 
@@ -182,7 +182,6 @@ class Ssim(Compared):
     """Structural similarity (Wang et al. 2004): 11 x 11 Gaussian window, sigma 1.5, valid region; mean of the colours."""
 
     kind: ClassVar[str] = "SSIM"
-    packages: ClassVar[tuple[str, ...]] = ("scikit-image",)
 
     def compare(self, sr: Array, hr: Array) -> float:
         """Return a number of at most 1.
@@ -190,17 +189,15 @@ class Ssim(Compared):
         Raises:
             DataError: images smaller than the window.
         """
-        from skimage.metrics import structural_similarity
-
-        height, width = hr.shape[:2]
-        if min(height, width) < SSIM_WINDOW:
+        (height, width), window = hr.shape[:2], 2 * RADIUS + 1
+        if min(height, width) < window:
             raise DataError(
-                f"SSIM has an {SSIM_WINDOW} x {SSIM_WINDOW} window, but {width} x {height} pixels are left of "
+                f"SSIM has an {window} x {window} window, but {width} x {height} pixels are left of "
                 f"an image when its border is shaved: use larger images, or leave out {self.name}"
             )
-        paper = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
-        axis = 2 if sr.ndim == 3 else None
-        return float(structural_similarity(sr, hr, channel_axis=axis, **paper))  # type: ignore[no-untyped-call]
+        if sr.ndim == 2:
+            return ssim(sr, hr)
+        return float(np.mean([ssim(sr[..., color], hr[..., color]) for color in range(sr.shape[2])]))
 
 
 @metrics.register("psnr_y")

@@ -27,7 +27,6 @@ HEAVY = (
     "psutil",
     "pyarrow.pandas_compat",
     "pyarrow.parquet",
-    "skimage.metrics",
     "torch._dynamo",  # the first optimiser step of every process imports it
     "torch.utils.serialization.config",
     "drnbench.execution.compute",
@@ -37,12 +36,11 @@ HEAVY = (
 def _load() -> None:
     for module in (*HEAVY, "drnbench.execution.worker"):
         importlib.import_module(module)
-    # Code, scikit-image and Pillow's formats are loaded when they are first asked for: before the fork, too.
+    # Code and Pillow's formats are loaded when they are first asked for: before the fork, too.
     importlib.import_module("drnbench.training.origin").load()
     code = importlib.import_module("drnbench.store.code")
     for kind in code.PARTS:
         code.code_fingerprint(kind)
-    _ = importlib.import_module("skimage.metrics").structural_similarity
     importlib.import_module("PIL.Image").preinit()
     # Workers share these objects: a collector that looks through them would copy their memory, page by page.
     gc.collect()

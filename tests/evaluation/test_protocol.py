@@ -7,6 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from skimage.metrics import structural_similarity
 
 from drnbench.config.protocol import Protocol
 from drnbench.data.images import mod_crop, read_rgb, to_tensor, to_uint8
@@ -203,3 +206,16 @@ def test_scores_do_not_depend_on_the_number_of_threads():
         assert torch.equal(parse("bd").degrade(hr, 4), two)
     finally:
         torch.set_num_threads(threads)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(11, 60), st.integers(11, 700), st.integers(0, 2**32 - 1))
+@example(12, 25_000, 0)  # a row that is more than a block
+def test_ssim_is_that_of_scikit_image(height, width, seed):
+    rng = np.random.default_rng(seed)
+    a = rng.random((height, width)) * 219 + 16
+    b = np.clip(a + rng.normal(0, rng.integers(0, 60), a.shape), 16, 235)
+    expected = structural_similarity(
+        a, b, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
+    )
+    assert metrics.get("ssim_y").compare(a, b) == pytest.approx(expected, abs=1e-13)
