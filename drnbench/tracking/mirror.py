@@ -20,7 +20,7 @@ from drnbench.results.plan_record import PlanRecord, read_plan
 from drnbench.store import Store, atomic
 from drnbench.store.locks import Lock
 from drnbench.tracking import logged_models, names, place, reading, record, study_view
-from drnbench.tracking.quiet import FIRST_CALL, PATIENCE, SILENCE, connect, settings
+from drnbench.tracking.quiet import FIRST_CALL, PATIENCE, SILENCE, connect, settings, unsynced
 from drnbench.tracking.reading import STATES, TrialView
 from drnbench.tracking.runs import BEGUN, Experiment, Run
 
@@ -141,7 +141,14 @@ class Mirror:
                 min(starts, default=None),
                 {"drnbench.kind": "study"},
             )
-        parent, states = experiment.parent, [view.state for view in views]
+        with experiment.parent.together():
+            self._show_study(experiment, experiment.parent, plan, views, final=final)
+        return experiment.parent
+
+    def _show_study(
+        self, experiment: Experiment, parent: Run, plan: PlanRecord, views: list[TrialView], *, final: bool
+    ) -> None:
+        states = [view.state for view in views]
         # Tags, since parameters cannot change; MLflow shows the note on top. Counts as metrics would put charts of one
         # bar each among those of the trials.
         counts = f"{states.count('done')} of {len(states)} done, {states.count('failed')} failed"
@@ -166,7 +173,6 @@ class Mirror:
             self._report(
                 experiment.id, parent, plan, views, max(ends, default=parent.ended) or reading.milliseconds(time.time())
             )
-        return parent
 
     def _report(self, experiment: str, parent: Run, plan: PlanRecord, views: list[TrialView], ended: int) -> None:
         """Show the report: files in folders, best arms, comparisons, image sets, per-image scores."""
@@ -212,6 +218,15 @@ class Mirror:
                 BEGUN: "yes" if view.begun else "no",
             }
             run = experiment.children[view.identity] = experiment.create(view.label, view.started, tags)
+        with run.together():
+            points = self._show(run, experiment, parent, plan, view) + run.add(history)
+        run.move(STATES[view.state], view.ended)
+        # Last: a mirror that is interrupted before this line goes over the trial again.
+        run.remember(trial=stamp)
+        return points
+
+    def _show(self, run: Run, experiment: Experiment, parent: Run, plan: PlanRecord, view: TrialView) -> int:
+        """Show a trial on its run, but for its history; return the number of values of metrics."""
         scores = reading.scores(view)
         tags = {
             "drnbench.state": view.state,
@@ -229,16 +244,13 @@ class Mirror:
             },
             names.params(view.plan.config or {}, view.plan.arm, view.values),
         )
-        points = run.add(history) + run.update([*scores.points, *reading.costs(view)])
+        points = run.update([*scores.points, *reading.costs(view)])
         run.attach("samples", reading.samples(view), view.units[-1][1])
         run.use(study_view.datasets(self.store, [view]))
         if (rows := reading.score_rows(view)) is not None and len(rows):
             run.tabulate("per_image", study_view.per_image(rows))
         if view.first_seed:
             run.show(reading.pictures(view), view.ended or reading.milliseconds(time.time()))
-        run.move(STATES[view.state], view.ended)
-        # Last: a mirror that is interrupted before this line goes over the trial again.
-        run.remember(trial=stamp)
         return points
 
 
@@ -256,9 +268,9 @@ def _overall(states: list[str], *, running: bool) -> str:
 
 
 def _create(path: Path) -> None:
-    """Make an empty MLflow database under a temporary name and rename it.
+    """Make an empty MLflow database under a temporary name, sync it and rename it.
 
     It takes seconds of migrations: a process killed in the middle would leave a database that no MLflow opens again.
     """
-    with atomic(path) as temporary:
+    with atomic(path) as temporary, unsynced():
         connect(record.sqlite_uri(temporary)).search_experiments()

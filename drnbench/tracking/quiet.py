@@ -48,3 +48,18 @@ def connect(uri: str) -> Any:
     # Retries of a connection are reported once by our own warning, not three times by the library.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     return MlflowClient(tracking_uri=record.connection(uri))
+
+
+@contextlib.contextmanager
+def unsynced() -> Iterator[None]:
+    """Let SQLite databases that are opened meanwhile not wait for the disk: of a file that is synced as a whole afterwards."""
+    from sqlalchemy import Engine, event
+
+    def opened(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", opened)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", opened)

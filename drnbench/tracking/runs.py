@@ -7,8 +7,9 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from drnbench.errors import UsageError
 from drnbench.tracking import names
 from drnbench.tracking.reading import Picture, Point, contents
 
-METRICS_A_BATCH = 1000
+METRICS_A_BATCH = 800
 TAGS_A_BATCH = 100
+"""MLflow takes 1000 items in a call, of which 100 parameters and 100 tags."""
 INPUTS_A_BATCH = 500
 MIRRORED = "drnbench.mirrored"
 SUPERSEDED = "superseded"
@@ -29,12 +31,22 @@ KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 
 @dataclass
+class _Content:
+    """Content of a run that is to be written."""
+
+    points: list[Point] = field(default_factory=list)
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class Run:
     """One run as MLflow has it.
 
     Attributes:
         latest: newest value of each metric.
         points: every point by (name, step); None until it is needed.
+        unwritten: content that is written at the end of `together`; None outside.
 
     """
 
@@ -46,6 +58,7 @@ class Run:
     tags: dict[str, str] = field(default_factory=dict)
     latest: dict[str, float] = field(default_factory=dict)
     points: dict[tuple[str, int], float] | None = None
+    unwritten: _Content | None = None
 
     @classmethod
     def of(cls, client: Any, run: Any) -> Run:
@@ -68,15 +81,10 @@ class Run:
 
     def describe(self, tags: Mapping[str, str], params: Mapping[str, str] | None = None) -> None:
         """Write tags that are new or changed, and new parameters: MLflow lets no parameter change."""
-        from mlflow.entities import Param, RunTag
-
         tags = {name: names.clipped(value, names.TAG_LENGTH) for name, value in tags.items()}
         new_tags = {name: value for name, value in tags.items() if self.tags.get(name) != value}
         new_params = {name: value for name, value in (params or {}).items() if name not in self.params}
-        for part in _parts(sorted(new_params.items()), TAGS_A_BATCH):
-            self.client.log_batch(self.id, params=[Param(*item) for item in part])
-        for part in _parts(sorted(new_tags.items()), TAGS_A_BATCH):
-            self.client.log_batch(self.id, tags=[RunTag(*item) for item in part])
+        self._log(_Content(params=new_params, tags=new_tags))
         self.tags.update(new_tags)
         self.params.update(new_params)
 
@@ -107,15 +115,41 @@ class Run:
         return self.points
 
     def _write(self, points: list[Point]) -> int:
-        from mlflow.entities import Metric
-
-        for part in _parts(points, METRICS_A_BATCH):
-            self.client.log_batch(self.id, metrics=[Metric(p.name, p.value, p.time, p.step) for p in part])
-            for point in part:
-                self.latest[point.name] = point.value
-                if self.points is not None:
-                    self.points[(point.name, point.step)] = point.value
+        self._log(_Content(points))
+        for point in points:
+            self.latest[point.name] = point.value
+            if self.points is not None:
+                self.points[(point.name, point.step)] = point.value
         return len(points)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Write the tags, parameters and points of a block at its end: a call waits for the disk or the server several times."""
+        self.unwritten = _Content()
+        try:
+            yield
+        except BaseException:
+            self.unwritten = None
+            raise
+        content, self.unwritten = self.unwritten, None
+        self._log(content)
+
+    def _log(self, content: _Content) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        if self.unwritten is not None:
+            self.unwritten.points += content.points
+            self.unwritten.params.update(content.params)
+            self.unwritten.tags.update(content.tags)
+            return
+        metrics = [Metric(p.name, p.value, p.time, p.step) for p in content.points]
+        params = [Param(*item) for item in sorted(content.params.items())]
+        tags = [RunTag(*item) for item in sorted(content.tags.items())]
+        parts = (_parts(metrics, METRICS_A_BATCH), _parts(params, TAGS_A_BATCH), _parts(tags, TAGS_A_BATCH))
+        # Backwards, so that the last call has tags: they name what was written before.
+        calls = list(zip_longest(*(reversed(list(part)) for part in parts), fillvalue=[]))
+        for metric_part, param_part, tag_part in reversed(calls):
+            self.client.log_batch(self.id, metrics=metric_part, params=param_part, tags=tag_part)
 
     def attach(self, subject: str, files: list[Path], root: Path, into: str | None = None) -> None:
         """Log files under their path relative to `root`, unless their contents equal those that were logged last.
