@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -184,18 +185,34 @@ def _score(
     mean_kernel = MeanKernel(unit.scale, upscaler.device)
     tags = {e.key: unit.protocol.tag({e.metric: metrics.get(e.metric)}, unit.scale) for e in evaluations}
     needs_dual, rows = _need_dual(evaluations), list[Row]()
-    for i, item in enumerate(
-        super_resolve_all(upscaler, images, first.kernel, store.cache, crop=first.crop, lr_images=lr_images, dual=dual)
-    ):
-        if i < SAMPLES:
+
+    def finish(item: Item, number: int) -> list[Row]:
+        if number < SAMPLES:
             _save_crops(samples, item)
-        if i < unit.sr_images.get(whole, 0):
+        if number < unit.sr_images.get(whole, 0):
             _save_image(folder / whole, item, names, inputs=whole in unit.inputs)
-        if needs_dual and (operator := dual or upscaler.operator) is not None:
-            mean_kernel.add(operator, item)
-        for e in evaluations:
-            value = measure(item, e.metric, unit.protocol)
-            rows.append((item.name, e.dataset, e.kernel, unit.scale, e.metric, value, e.key, tags[e.key]))
+        values = {e.key: measure(item, e.metric, unit.protocol) for e in evaluations}
+        return [
+            (item.name, e.dataset, e.kernel, unit.scale, e.metric, values[e.key], e.key, tags[e.key]) for e in evaluations
+        ]
+
+    items = super_resolve_all(
+        upscaler, images, first.kernel, store.cache, crop=first.crop, lr_images=lr_images, dual=dual
+    )
+    # An image is scored and written while the next is enlarged; no more of them are held in memory.
+    with ThreadPoolExecutor(1, thread_name_prefix="score") as scorer:
+        waiting = deque[Future[list[Row]]]()
+        for number, item in enumerate(items):
+            if needs_dual and (operator := dual or upscaler.operator) is not None:
+                mean_kernel.add(operator, item)  # here: a method that states a degradation states that of its last image
+            waiting.append(scorer.submit(finish, item, number))
+            if len(waiting) > 1:
+                rows += waiting.popleft().result()
+        for scored in waiting:
+            rows += scored.result()
+    if upscaler.cut is not None:
+        print(f"{first.dataset} {first.kernel}: in tiles of {upscaler.cut} LR pixels that overlap by {upscaler.overlap}: the "
+              "network would need too much memory for a whole image", flush=True)  # fmt: skip
     check_kernel(first.kernel, first.kernel_digest)
     if needs_dual:
         mean_kernel.save(folder / "dual_kernel" / f"{safe(first.kernel)}.npz", first.kernel)

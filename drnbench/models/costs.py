@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.modules.conv import _ConvNd
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from drnbench import models
@@ -109,3 +112,41 @@ def _count(module: nn.Module, *inputs: Tensor) -> Costs:
         for hook in hooks:
             hook.remove()
     return Costs(parameters, counter.get_total_flops() // 2, activations)
+
+
+class _LiveBytes(TorchDispatchMode):
+    """Follows the memory of the results of operations; `peak` is the most that lived at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak, self._live, self._sizes = 0, 0, dict[int, int]()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor) and (address := (storage := tensor.untyped_storage())._cdata) not in self._sizes:
+                self._sizes[address] = storage.nbytes()
+                self._live += storage.nbytes()
+                self.peak = max(self.peak, self._live)
+                weakref.finalize(storage, self._freed, address)
+        return result
+
+    def _freed(self, address: int) -> None:
+        self._live -= self._sizes.pop(address)
+
+
+def forward_bytes(module: nn.Module, *inputs: Tensor) -> int | None:
+    """Return the most memory that results of operations take at once in one forward pass without gradients.
+
+    Counted by shapes alone, so it is the same on every machine; what libraries take for themselves comes on top.
+
+    Returns:
+        Bytes; None for a module whose operations cannot be followed by shapes alone.
+    """
+    try:
+        shaped = copy.deepcopy(module).to("meta").eval()
+        with torch.no_grad(), _ShapesOfBicubic(), _LiveBytes() as memory:
+            shaped(*(x.to("meta") for x in inputs))
+    except (NotImplementedError, RuntimeError, TypeError):
+        return None
+    return memory.peak

@@ -235,8 +235,8 @@ def _steps(folder: Path, device: str) -> Iterator[Speed]:
 
 def _feed(folder: Path) -> Iterator[Speed]:
     Store(folder).prepare()
-    for name, rate in data_rates(folder):
-        yield Speed(f"cut patches of 192 from memory, {name}", rate, "patches/s", 1)
+    for measured in data_rates(folder):
+        yield Speed(measured.name, measured.rate, measured.unit, measured.threads)
 
 
 def _sweep(folder: Path, device: str) -> Iterator[Speed]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from drnbench.session.items import Item, Queue, State, starts_from, todo
 from drnbench.session.listener import Listener, Outcome, Source
 from drnbench.session.recording import remove_result, set_damage_aside
 from drnbench.store import Status, Store, is_disk_full, is_scored
+from drnbench.store.files import sync
 from drnbench.store.integrity import compare, set_aside
 from drnbench.store.leases import BEAT_S, Leases, leased
 from drnbench.store.unit_files import CHECKPOINT
@@ -70,6 +72,8 @@ class Coordinator:
         self._leases, self._checked = Leases(), 0.0
         self._waiting, self._taken = waiting, list[Item]()
         self._outcome = Outcome()
+        # The name of a status is on the disk a moment later, and no unit waits for it.
+        self._syncer = ThreadPoolExecutor(1, thread_name_prefix="sync")
 
     def run(self) -> Outcome:
         """Run until nothing is left. The first Ctrl-C lets workers checkpoint, the second ends them at once.
@@ -91,6 +95,7 @@ class Coordinator:
                 raise
             finally:
                 self._executor.close()
+                self._syncer.shutdown()
         return self._outcome
 
     def _loop(self) -> None:
@@ -296,6 +301,7 @@ class Coordinator:
             self._queue.move(item, State.WAITING)
             return
         status = self._final_status(item, folder, exitcode)
+        self._syncer.submit(sync, [folder])
         ending = self._outcome.interrupted or self._outcome.full
         again = None if ending else retry(item, status)
         key = starts_from(unit)

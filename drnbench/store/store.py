@@ -146,7 +146,8 @@ class Store:
     def finish(self, folder: Path, status: Status) -> None:
         """Write the status of a unit that is done, with size and CRC-32 of the files of its result.
 
-        Everything is on the disk before status.json takes its name: what it vouches for is there after a power cut.
+        Everything is on the disk before status.json takes its name: what it vouches for is there after a power cut. Its name
+        itself is synced by who waits for the unit, see `Coordinator`: without it the unit would be made again.
 
         Raises:
             OSError: the disk failed, or is full.
@@ -158,7 +159,6 @@ class Store:
         with atomic(path, durable=False) as temporary:
             temporary.write_text(encode(asdict(status)), encoding="utf-8")
             sync([temporary, *(folder / name for name in main), folder, folder.parent, self.root])
-        sync([folder])
 
     def state(self, folder: Path) -> str:
         """Return missing, done, failed, interrupted, running, lost (its process is gone), damaged (not whole)."""

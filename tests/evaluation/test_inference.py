@@ -12,10 +12,12 @@ from torch import nn
 from drnbench.config.protocol import Protocol
 from drnbench.data.cache import fingerprint
 from drnbench.errors import DataError, UsageError
+from drnbench.evaluation import inference
 from drnbench.evaluation.evaluator import super_resolve_all
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.metric import measure
 from drnbench.models import create
+from drnbench.models.costs import forward_bytes
 
 CPU = torch.device("cpu")
 
@@ -55,6 +57,31 @@ def test_the_seam_of_too_small_an_overlap_is_measured():
     assert Upscaler(model, 2, CPU, tile=16, overlap=2).seam(lr) < 1e-3
     assert Upscaler(model, 2, CPU).seam(lr) is None
     assert Upscaler(model, 2, CPU, tile=40).seam(lr) is None
+
+
+def test_an_image_that_is_too_large_for_the_network_is_cut_into_tiles(monkeypatch):
+    model, lr = Small(2).eval(), image(60, 50)
+    whole = Upscaler(model, 2, CPU)
+    expected = whole(lr)
+    assert whole.cut is None
+    monkeypatch.setattr(inference, "LARGE", 0)
+    monkeypatch.setattr(inference, "FORWARD_BYTES", 50_000)
+    tiled = Upscaler(model, 2, CPU, overlap=2)
+    assert np.abs(tiled(lr) - expected).max() < 1e-3
+    assert tiled.cut is not None
+    assert forward_bytes(model, torch.zeros(1, 3, tiled.cut + 4, tiled.cut + 4)) <= 50_000
+    assert forward_bytes(model, torch.zeros(1, 3, tiled.cut + 5, tiled.cut + 5)) > 50_000
+    small = Upscaler(model, 2, CPU)
+    assert (small(lr[:16, :16]) == whole(lr[:16, :16])).all()
+    assert small.cut is None
+
+
+def test_the_memory_of_a_forward_pass_is_that_of_what_lives_at_once():
+    def convolution(inputs, outputs):
+        return nn.Conv2d(inputs, outputs, 1, bias=False)
+
+    chain = nn.Sequential(convolution(3, 4), convolution(4, 8), convolution(8, 1))
+    assert forward_bytes(chain, torch.zeros(1, 3, 10, 20)) == (4 + 8) * 4 * 200
 
 
 def test_channel_attention_is_global_so_tiles_change_it():
