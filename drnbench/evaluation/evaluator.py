@@ -193,7 +193,8 @@ def _score(
             _save_image(folder / whole, item, names, inputs=whole in unit.inputs)
         values = {e.key: measure(item, e.metric, unit.protocol) for e in evaluations}
         return [
-            (item.name, e.dataset, e.kernel, unit.scale, e.metric, values[e.key], e.key, tags[e.key]) for e in evaluations
+            (item.name, e.dataset, e.kernel, unit.scale, e.metric, values[e.key], e.key, tags[e.key])
+            for e in evaluations
         ]
 
     items = super_resolve_all(
@@ -204,7 +205,9 @@ def _score(
         waiting = deque[Future[list[Row]]]()
         for number, item in enumerate(items):
             if needs_dual and (operator := dual or upscaler.operator) is not None:
-                mean_kernel.add(operator, item)  # here: a method that states a degradation states that of its last image
+                mean_kernel.add(
+                    operator, item
+                )  # here: a method that states a degradation states that of its last image
             waiting.append(scorer.submit(finish, item, number))
             if len(waiting) > 1:
                 rows += waiting.popleft().result()

@@ -114,17 +114,22 @@ def _count(module: nn.Module, *inputs: Tensor) -> Costs:
     return Costs(parameters, counter.get_total_flops() // 2, activations)
 
 
-class _LiveBytes(TorchDispatchMode):
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows the memory of the results of operations; `peak` is the most that lived at once."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.peak, self._live, self._sizes = 0, 0, dict[int, int]()
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peak: int = 0
+        self._live, self._sizes = 0, dict[int, int]()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor) and (address := (storage := tensor.untyped_storage())._cdata) not in self._sizes:
+            if not isinstance(tensor, Tensor):
+                continue
+            storage = tensor.untyped_storage()
+            address = storage._cdata  # noqa: SLF001 - tensors of shapes alone have no address
+            if address not in self._sizes:
                 self._sizes[address] = storage.nbytes()
                 self._live += storage.nbytes()
                 self.peak = max(self.peak, self._live)
@@ -136,7 +141,7 @@ class _LiveBytes(TorchDispatchMode):
 
 
 def forward_bytes(module: nn.Module, *inputs: Tensor) -> int | None:
-    """Return the most memory that results of operations take at once in one forward pass without gradients.
+    """Return the most memory that inputs and results of operations take at once in one forward pass without gradients.
 
     Counted by shapes alone, so it is the same on every machine; what libraries take for themselves comes on top.
 
@@ -145,7 +150,8 @@ def forward_bytes(module: nn.Module, *inputs: Tensor) -> int | None:
     """
     try:
         shaped = copy.deepcopy(module).to("meta").eval()
-        with torch.no_grad(), _ShapesOfBicubic(), _LiveBytes() as memory:
+        memory = _LiveBytes()
+        with torch.no_grad(), _ShapesOfBicubic(), memory:
             shaped(*(x.to("meta") for x in inputs))
     except (NotImplementedError, RuntimeError, TypeError):
         return None

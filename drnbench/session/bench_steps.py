@@ -148,15 +148,20 @@ def data_rates(folder: Path) -> Iterator[Feeding]:
     for threads in sorted({1, cores()}):
         for name, cut in (("bytes", crops), ("bytes, turned", _turned_bytes)):
             yield Feeding(f"cut patches of 192 from mapped files, {name}", _rate(cut, mapped, threads), threads=threads)
-    yield Feeding(f"cut: the loop waits, for {BATCH} patches a step of {STAND_IN_S * 1000:.0f} ms", _waiting(mapped), "%")
+    yield Feeding(
+        f"cut: the loop waits, for {BATCH} patches a step of {STAND_IN_S * 1000:.0f} ms", _waiting(mapped), "%"
+    )
 
 
 def _mapped(folder: Path, images: Sequence[Pixels]) -> ImageStack:
     """Return images of the size of DIV2K as mapped files, as those of large sets are kept."""
     files = []
     for number in range(MAPPED):
-        pixels = np.tile(np.roll(images[number % len(images)], number, axis=0), (12, 12, 1))[:MAPPED_SIZE[0], :MAPPED_SIZE[1]]
-        info = ImageInfo(str(number), folder, f"{number:064x}", *pixels.shape[:2], folder)
+        pixels = np.tile(np.roll(images[number % len(images)], number, axis=0), (12, 12, 1))[
+            : MAPPED_SIZE[0], : MAPPED_SIZE[1]
+        ]
+        height, width = pixels.shape[:2]
+        info = ImageInfo(str(number), folder, f"{number:064x}", height, width, folder)
         file = info.pixel_file(folder)
         file.save(pixels)
         files.append(file)

@@ -81,7 +81,7 @@ def test_the_memory_of_a_forward_pass_is_that_of_what_lives_at_once():
         return nn.Conv2d(inputs, outputs, 1, bias=False)
 
     chain = nn.Sequential(convolution(3, 4), convolution(4, 8), convolution(8, 1))
-    assert forward_bytes(chain, torch.zeros(1, 3, 10, 20)) == (4 + 8) * 4 * 200
+    assert forward_bytes(chain, torch.zeros(1, 3, 10, 20)) == (3 + 4 + 8) * 4 * 200
 
 
 def test_channel_attention_is_global_so_tiles_change_it():
