@@ -20,6 +20,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from rich.console import Console
@@ -95,6 +96,21 @@ def _apply(work: Callable[[T], R], item: T) -> R | Failed:
         return Failed(str(error))
 
 
+def check_script() -> None:
+    """Refuse a script that worker processes, which import it, could not read.
+
+    Raises:
+        UsageError: it was read from standard input.
+    """
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if file is not None and main.__spec__ is None and not Path(file).exists():
+        raise UsageError(
+            f"worker processes import the script that starts them, and {file} is no file (a script on standard input?): save the "
+            "script, put what it does under `if __name__ == '__main__':`, and run it with python FILE"
+        )
+
+
 def start_fork_server() -> None:
     """Start the fork server of this process, if need be: one for the workers of studies and the pools of images.
 
@@ -130,6 +146,7 @@ def ignore_group_signals() -> None:
 
 
 def _pool(work: Work[T, R], items: Sequence[T], jobs: int) -> Iterator[R | Failed]:
+    check_script()
     # A process that has not needed torch yet does not wait for the server of those that need it.
     heavy = "torch" in sys.modules
     if heavy:

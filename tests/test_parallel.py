@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import types
 
 import psutil
 import pytest
 
-from drnbench.errors import DataError, UnitError
+import drnbench
+from drnbench import Evaluate, Study, Trial
+from drnbench.errors import DataError, UnitError, UsageError
 from drnbench.parallel import Failed, Work, each
 from tests.helpers import until
 
@@ -34,6 +37,20 @@ def test_results_come_in_order_and_an_error_stops_no_other_item(jobs):
     values, pids = zip(*(result for result in results if not isinstance(result, Failed)), strict=True)
     assert values == (1, 2, 5, 17, 26, 37, 50)
     assert (os.getpid() in pids) == (jobs == 1)
+
+
+def test_a_script_on_standard_input_is_refused_before_any_process_is_started(monkeypatch, tmp_path):
+    script = types.ModuleType("__main__")
+    script.__file__, script.__spec__ = "<stdin>", None
+    monkeypatch.setitem(sys.modules, "__main__", script)
+    monkeypatch.chdir(tmp_path)
+    study = Study(base=Trial(method="ibp", scale=2, evaluate=[Evaluate("photos/test", count=1)]), seeds=1)
+    with pytest.raises(UsageError, match=r"standard input.*python FILE"):
+        drnbench.run(study, name="s", results=tmp_path / "r", device="cpu", tracking_uri="off")
+    assert not list(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match="standard input"):
+        list(each(Square(), range(8), 2, "squaring"))
+    assert len(list(each(Square(), range(3), 1, "squaring"))) == 3
 
 
 def test_nothing_to_do():

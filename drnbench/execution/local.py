@@ -15,7 +15,7 @@ from drnbench.errors import UnitError
 from drnbench.execution import executors
 from drnbench.execution.base import Event, Executor, Options
 from drnbench.execution.worker import main
-from drnbench.parallel import start_fork_server
+from drnbench.parallel import check_script, start_fork_server
 from drnbench.store.devices import pick_devices
 from drnbench.training.origin import origin
 
@@ -56,6 +56,7 @@ class LocalExecutor(Executor):
     def check(cls, options: Options) -> None:
         """See `Executor.check`; devices that this machine does not have are refused, too."""
         super().check(options)
+        check_script()
         pick_devices(options.device, options.jobs, options.gpus, options.per_gpu)
 
     @classmethod

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from drnbench.outputs import captions
 from drnbench.outputs.dual_kernel import METRIC
+from drnbench.outputs.dual_kernel_sentence import kernel_kind
 from drnbench.outputs.kernel_weights import Array, fit, weight_rows
 from drnbench.render import style, text
 from drnbench.render.style import BAR_IN, PAGE_IN, CaptionedFigure
@@ -197,16 +198,7 @@ def _pictures(axes: Sequence[Axes], column: Column, window: int) -> AxesImage:
 
 def _kind(arms: Sequence[Arm]) -> str:
     """Return the name of the kernels of some arms, by how they come to be."""
-    kinds = dict.fromkeys(_kind_of(arm.config or {}) for arm in arms)
-    return ", ".join(kinds)
-
-
-def _kind_of(config: Mapping[str, Any]) -> str:
-    stages = config.get("stages") or []
-    if not stages:
-        return "estimated kernel"  # of a zero-shot method, which trains no D
-    dual = stages[-1].get("unpaired_dual") or stages[-1].get("dual")
-    return {"estimated": "estimated D", "known": "known D"}.get(dual, "learned D")
+    return ", ".join(dict.fromkeys(kernel_kind(arm.config or {}) for arm in arms))
 
 
 def _rows(scores: Scores, results: Results, store: Store, path: str) -> dict[str, dict[int, Kernels]]:

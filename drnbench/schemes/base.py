@@ -326,3 +326,32 @@ class Scheme(ABC):
             else:
                 fresh.append(name)
         return fresh
+
+
+class Estimator(Scheme):
+    """Base of the schemes that estimate the degradation of unpaired LR images, and see nothing else; P is not trained."""
+
+    unpaired_data: ClassVar[bool] = True
+
+    @classmethod
+    def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003
+        """The unpaired images."""
+        return frozenset({"unpaired", "unpaired_patch"})
+
+    @classmethod
+    def mix(cls, stage: Stage, step: int) -> Mix:  # noqa: ARG003
+        """Unpaired LR images alone."""
+        return Mix(0, stage.batch)
+
+    @classmethod
+    def check(cls, stage: Stage, where: str, *, model: Model, scale: int) -> None:
+        """See `Scheme.check`."""
+        super().check(stage, where, model=model, scale=scale)
+        if stage.ema:
+            raise UsageError(
+                f"{where}.ema: scheme {stage.scheme!r} does not train P, whose weights are averaged; set ema = 0"
+            )
+        if stage.unpaired is None:
+            raise UsageError(
+                f"{where}.unpaired: scheme {stage.scheme!r} needs unpaired=Data(...), the LR images without HR"
+            )

@@ -10,7 +10,7 @@ from drnbench.config.trial import Stage
 from drnbench.errors import UsageError
 from drnbench.models import Model, on_demand
 from drnbench.schemes import schemes
-from drnbench.schemes.base import Batch, Mix, Options, Scheme
+from drnbench.schemes.base import Batch, Estimator, Options
 from drnbench.schemes.dual import NETWORKS
 from drnbench.zeroshot import on_demand as zero_shot
 
@@ -33,7 +33,7 @@ class KernelGANOptions(Options):
 
 
 @schemes.register("kernelgan")
-class KernelGAN(Scheme):
+class KernelGAN(Estimator):
     """KernelGAN (Bell-Kligler et al., NeurIPS 2019) on patches of all unpaired images, which share one degradation.
 
     P is not touched. The kernel is that of `drnbench.zeroshot.kernelgan`, for one image; here crops come from all images, and
@@ -42,19 +42,8 @@ class KernelGAN(Scheme):
     """
 
     summary: ClassVar[str] = "estimate the kernel of unpaired LR images (KernelGAN), for a D that is 'estimated'"
-    unpaired_data: ClassVar[bool] = True
     settings: ClassVar[type[Options]] = KernelGANOptions
     options: KernelGANOptions
-
-    @classmethod
-    def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003
-        """The unpaired images."""
-        return frozenset({"unpaired", "unpaired_patch"})
-
-    @classmethod
-    def mix(cls, stage: Stage, step: int) -> Mix:  # noqa: ARG003
-        """Unpaired LR images alone."""
-        return Mix(0, stage.batch)
 
     @classmethod
     def check(cls, stage: Stage, where: str, *, model: Model, scale: int) -> None:
@@ -62,14 +51,8 @@ class KernelGAN(Scheme):
         super().check(stage, where, model=model, scale=scale)
         if scale not in SCALES:
             raise UsageError(f"{where}: KernelGAN estimates kernels of x2, and of x4 as two halvings, not of x{scale}")
-        if stage.unpaired is None:
-            raise UsageError(f"{where}.unpaired: scheme 'kernelgan' needs unpaired=Data(...), the LR images without HR")
         if stage.augment:
             raise UsageError(f"{where}.augment: flips of LR images turn their kernel; set augment = False")
-        if stage.ema:
-            raise UsageError(
-                f"{where}.ema: scheme 'kernelgan' does not train P, whose weights are averaged; set ema = 0"
-            )
         if (side := (stage.unpaired_patch or stage.patch) // scale) < LEAST or side % 2:
             raise UsageError(
                 f"{where}.unpaired_patch: KernelGAN's crops have an even side of at least {LEAST} LR pixels, 64 in the paper, not "

@@ -9,7 +9,7 @@ from drnbench.degradations.resize import downsample, round_half_up
 from drnbench.errors import UsageError
 from drnbench.models import Model
 from drnbench.schemes import schemes
-from drnbench.schemes.base import Batch, Mix
+from drnbench.schemes.base import Batch, Estimator, Mix
 from drnbench.schemes.dual import SHAPE, Paired, has_trained_dual
 from drnbench.schemes.supervised import primary_losses
 
@@ -21,7 +21,7 @@ MARGIN = 4
 
 
 @schemes.register("dual-fit")
-class DualFit(Paired):
+class DualFit(Estimator, Paired):
     """Fit D to unpaired LR images x with P frozen: L1(D(P(x)), x). No HR image is used.
 
     D learns the degradation of P's outputs: a P that was trained on another kernel makes SR images with that kernel's
@@ -29,30 +29,18 @@ class DualFit(Paired):
     """
 
     summary: ClassVar[str] = "fit the dual D to unpaired LR images with P held still: L1(D(P(x)), x)"
-    unpaired_data: ClassVar[bool] = True
 
     @classmethod
-    def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003
+    def uses(cls, stage: Stage) -> frozenset[str]:
         """The shape of D and the unpaired images."""
-        return (SHAPE - {"dual_frozen"}) | {"unpaired", "unpaired_patch"}
-
-    @classmethod
-    def mix(cls, stage: Stage, step: int) -> Mix:  # noqa: ARG003
-        """Unpaired LR images alone."""
-        return Mix(0, stage.batch)
+        return (SHAPE - {"dual_frozen"}) | super().uses(stage)
 
     @classmethod
     def check(cls, stage: Stage, where: str, *, model: Model, scale: int) -> None:
         """See `Scheme.check`."""
-        super().check(stage, where, model=model, scale=scale)
-        if stage.ema:
-            raise UsageError(
-                f"{where}.ema: scheme 'dual-fit' does not train P, whose weights are averaged; set ema = 0"
-            )
         if stage.dual == "known":
             raise UsageError(f"{where}.dual: a known D has nothing to fit; use 'linear', 'chain' or 'single'")
-        if stage.unpaired is None:
-            raise UsageError(f"{where}.unpaired: scheme 'dual-fit' needs unpaired=Data(...), the LR images without HR")
+        super().check(stage, where, model=model, scale=scale)
 
     @classmethod
     def check_start(cls, stage: Stage, where: str, before: Stage | None) -> None:

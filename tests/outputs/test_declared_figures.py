@@ -18,6 +18,7 @@ from drnbench.outputs import (
     crops,
     curve_figure,
     dual_kernel_figure,
+    dual_kernel_sentence,
     heatmap_figure,
     kernel_weights,
     report,
@@ -209,6 +210,8 @@ def test_kernels_of_a_zero_shot_method_are_estimated_ones_beside_the_true_one(st
     assert drawn is not None
     assert [ax.get_title() for ax in drawn.figure.axes if ax.get_title()] == ["true kernel", "estimated kernel"]
     assert "learned" not in drawn.caption
+    sentence = dual_kernel_sentence.sentence(scores, results, "dual_mae")
+    assert sentence.startswith("The estimated kernel is within ")
     width, height = drawn.figure.get_size_inches()
     assert width > height
 
