@@ -255,6 +255,15 @@ class Stage(Frozen):
         False,
         description="networks with channels last in memory: faster on many processors and GPUs, with other last bits",
     )
+    compile: bool = Field(
+        False,
+        description="P compiled by torch.compile, once for each shape of batch: other last bits; needs a C++ compiler",
+    )
+    recompute: bool = Field(
+        False,
+        description="activation checkpointing: blocks of P are computed again in the backward pass; less memory, more time, "
+        "the same numbers",
+    )
     threads: int = Field(1, ge=1, description="CPU threads: they change the numbers, 1 and 2 give different weights")
     deterministic: bool = Field(True, description="deterministic algorithms only")
 

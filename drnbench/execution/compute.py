@@ -78,7 +78,9 @@ def _train(unit: StageUnit, store: Store, device: torch.device, emit: Emit, stop
         "key": unit.key,
         **capture(),
         **continued(before, origin(unit), "stage"),
-        "signature": signature(device.type, stage.threads, stage.precision, stage.deterministic, unit.split),
+        "signature": signature(
+            device.type, stage.threads, stage.precision, stage.deterministic, unit.split, compiled=stage.compile
+        ),
         "data": {"paired": unit.data_digest, "unpaired": unit.unpaired_digest},
     }
     write_json(folder / "stage.json", record, durable=False)

@@ -11,9 +11,35 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from drnbench.models import classical, costs, dbpn, drn, dual, edsr, gan, operator, perceptual, spandrel, weights
+    from drnbench.models import (
+        classical,
+        costs,
+        dbpn,
+        drn,
+        dual,
+        edsr,
+        gan,
+        operator,
+        perceptual,
+        recompute,
+        spandrel,
+        weights,
+    )
 
-__all__ = ["classical", "costs", "dbpn", "drn", "dual", "edsr", "gan", "operator", "perceptual", "spandrel", "weights"]
+__all__ = [
+    "classical",
+    "costs",
+    "dbpn",
+    "drn",
+    "dual",
+    "edsr",
+    "gan",
+    "operator",
+    "perceptual",
+    "recompute",
+    "spandrel",
+    "weights",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

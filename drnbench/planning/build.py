@@ -10,6 +10,7 @@ from drnbench.config.trial import Stage, Trial
 from drnbench.config.units import EvaluateUnit, StageUnit
 from drnbench.evaluation import metrics
 from drnbench.planning import claims
+from drnbench.planning.checks import check_compiler
 from drnbench.planning.expand import Arm, Expanded
 from drnbench.planning.graph import Plan, PlannedTrial, StageNode
 from drnbench.planning.inputs import Inputs
@@ -66,6 +67,9 @@ def make(study: Expanded, store: Store, inputs: Inputs | None = None) -> Plan:
         metrics.get(name).check_available()
     for loss, name in {n.unit.stage.loss: n.unit.stage.name for n in stages.values() if n.state != "done"}.items():
         losses.check_available(loss, f"{study.name}, {name}")
+    for node in stages.values():
+        if node.state != "done":
+            check_compiler(node.unit.stage, f"{study.name}, {node.unit.stage.name}")
     warnings = [*keys.displaced, *_warnings(stages, trials, records), *leaks.warnings, *_absent(keys.inputs, stages)]
     plan = Plan(study, trials, stages, warnings, keys.displaced)
     plan.overlap, plan.images_left_out = leaks.overlap, leaks.left_out

@@ -19,6 +19,7 @@ from drnbench.evaluation.metric import Metric
 from drnbench.models import models
 from drnbench.models.methods import Resolved
 from drnbench.schemes.base import Scheme
+from drnbench.store.environment import find_compiler
 from drnbench.training.schedule import position
 from drnbench.zeroshot import adaptation
 from drnbench.zeroshot.oracle import GIVEN, check_given
@@ -63,6 +64,15 @@ def check_stage(stage: Stage, scheme: type[Scheme], method: Resolved, scale: int
         raise UsageError(f"{stage.name}.patch: {stage.patch} is not a multiple of the scale {scale}")
     for fault in filter(None, (_milestones_fault(stage), *_recipe_faults(stage))):
         raise UsageError(f"{stage.name}.{fault}")
+
+
+def check_compiler(stage: Stage, where: str) -> None:
+    """Refuse a stage to be compiled where this machine has no compiler."""
+    if stage.compile and find_compiler() is None:
+        raise UsageError(
+            f"{where}.compile: torch.compile needs a C++ compiler, and there is none; install g++ (apt install g++), name "
+            "another in CXX, or leave compile = False"
+        )
 
 
 def _milestones_fault(stage: Stage) -> str:

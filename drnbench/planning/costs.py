@@ -76,7 +76,7 @@ def shape(unit: StageUnit) -> Shape:
     s = unit.stage
     return (
         unit.model, _sizes(unit.options), unit.scale, s.scheme, s.batch, s.patch, s.threads, s.precision, s.loss,
-        s.channels_last, s.unpaired_patch, _sizes(s.options), s.dual, s.unpaired_dual, s.hr_lam > 0,
+        s.channels_last, s.unpaired_patch, _sizes(s.options), s.compile, s.recompute, s.dual, s.unpaired_dual, s.hr_lam > 0,
     )  # fmt: skip
 
 
@@ -241,7 +241,8 @@ def _stage(path: str, time: int, size: int) -> StageSample | None:  # noqa: ARG0
             folder,
             (
                 *model, s["batch"], s["patch"], s["threads"], s["precision"], s.get("loss", "l1"), s.get("channels_last", False),
-                s.get("unpaired_patch"), _sizes(s.get("options") or {}), s["dual"], s.get("unpaired_dual"), s.get("hr_lam", 0) > 0,
+                s.get("unpaired_patch"), _sizes(s.get("options") or {}), s.get("compile", False),
+                s.get("recompute", False), s["dual"], s.get("unpaired_dual"), s.get("hr_lam", 0) > 0,
             ),
             (*model, s["dual"], s["dual_feats"], s["dual_of"], s.get("ema", 0) > 0),
             stored.get("device"), stored.get("seconds_per_step"), stored.get("peak_rss_mib"), stored.get("peak_gpu_mib"),

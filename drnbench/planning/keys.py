@@ -42,7 +42,7 @@ SCHEME_FIELDS = frozenset(
 """Fields of a stage that enter its key only if its scheme uses them."""
 LATER = {
     "dual_border": 0, "unpaired_lam": None, "unpaired_dual": None, "unpaired_dual_frozen": None, "unpaired_patch": None, "loss": "l1",
-    "clip_norm": None, "clip_value": None, "channels_last": False,
+    "clip_norm": None, "clip_value": None, "channels_last": False, "compile": False,
 }  # fmt: skip
 """Fields that were added when results existed already, with their defaults: they enter a key only where they are set."""
 RECIPE = frozenset({"milestones", "gamma", "warmup", "optimiser", "weight_decay", "ema", "score_ema"})
@@ -318,6 +318,7 @@ def _semantic_fields(stage: Stage, uses: frozenset[str]) -> dict[str, Any]:
     """Return the fields of a stage that reach its numbers, files and images aside."""
     by_content = {"name", "data", "unpaired", "weights", "dual_weights", "unpaired_dual_weights"}
     by_content |= {"dual_kernel", "unpaired_dual_kernel"}
+    by_content.add("recompute")  # the same numbers in less memory
     fields = stage.model_dump(exclude={*by_content, *(SCHEME_FIELDS - uses), *RECIPE})
     fields = {name: value for name, value in fields.items() if name not in LATER or value != LATER[name]}
     fields |= _recipe(stage)

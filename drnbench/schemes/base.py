@@ -17,7 +17,7 @@ from drnbench.config.overrides import validated
 from drnbench.config.trial import Frozen, Scalar, Stage
 from drnbench.data.sampling import uniforms
 from drnbench.errors import UsageError
-from drnbench.models import Model
+from drnbench.models import Model, on_demand
 from drnbench.schemes import losses
 
 if TYPE_CHECKING:
@@ -180,6 +180,8 @@ class Scheme(ABC):
             losses.check(stage.loss, where, stage.patch)
         elif stage.loss != "l1":
             raise UsageError(f"{where}.loss: scheme {stage.scheme!r} has losses of its own; leave it at 'l1'")
+        if stage.compile and stage.recompute:
+            raise UsageError(f"{where}.recompute: a compiled network is not recomputed; leave compile or recompute out")
         if stage.optimiser != "adam" and cls.optimiser is not Scheme.optimiser:
             raise UsageError(f"{where}.optimiser: scheme {stage.scheme!r} has one of its own; leave it at 'adam'")
         validated(cls.settings, stage.options, f"{where}.options")
@@ -200,6 +202,7 @@ class Scheme(ABC):
         self.stage = stage
         self.options = validated(self.settings, stage.options, f"{stage.name}.options")
         self.split = 1
+        self._run: Callable[[Tensor], tuple[Tensor, ...]] = model
         self.gradient_norm: dict[str, Tensor] = {}
         self.extra = nn.ModuleDict(self.build_networks())
 
@@ -224,6 +227,10 @@ class Scheme(ABC):
             network.to(device)
             if self.stage.channels_last:
                 network.to(memory_format=torch.channels_last)
+        if self.stage.compile:
+            # Of fixed shapes: a graph for any shape, and so its last bits, would depend on the shapes that came before.
+            torch._dynamo.config.recompile_limit, torch._dynamo.config.fail_on_recompile_limit_hit = 64, True  # noqa: SLF001
+            self._run = torch.compile(self.model, dynamic=False)
         # Fused and foreach variants round differently from release to release; the plain loop is the reference.
         self.optimisers = {name: self.optimiser(network) for name, network in self._optimised()}
         if self.stage.clip_norm or self.stage.clip_value:
@@ -275,8 +282,9 @@ class Scheme(ABC):
 
     def run_model(self, lr: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs of the model in fp32, coarse to fine."""
-        with self.autocast():
-            outputs = self.model(lr)
+        kept = on_demand.recompute.recomputing(self.model) if self.stage.recompute else contextlib.nullcontext()
+        with self.autocast(), kept:
+            outputs = self._run(lr)
         return tuple(out.float() for out in outputs)
 
     def step(self, batch: Batch, lr: float) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,13 +45,16 @@ def computes_bf16() -> bool:
     return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)  # the last is ARM's
 
 
-def signature(device: str, threads: int, precision: str, deterministic: bool, split: int = 1) -> dict[str, Any]:
+def signature(
+    device: str, threads: int, precision: str, deterministic: bool, split: int = 1, *, compiled: bool = False
+) -> dict[str, Any]:  # fmt: skip
     """Return the numerics signature: results of one signature are equal bit for bit.
 
     Args:
         device: "cpu" or "cuda".
         threads, precision, deterministic: as the stage declares them.
         split: parts that a batch was taken in, of a `StageUnit`.
+        compiled: the network was compiled, by the compiler that stands in the signature then.
 
     """
     import torch
@@ -62,9 +66,25 @@ def signature(device: str, threads: int, precision: str, deterministic: bool, sp
         "threads": threads,
         "precision": precision,
         "deterministic": deterministic,
-        "compile": False,
+        "compile": compiler() if compiled else False,
         **({"split": split} if split > 1 else {}),
     }
+
+
+def find_compiler() -> str | None:
+    """Return the C++ compiler that torch.compile calls: $CXX, or g++ (clang++ on macOS); None: it is not installed."""
+    return shutil.which(os.environ.get("CXX") or ("clang++" if platform.system() == "Darwin" else "g++"))
+
+
+@functools.cache
+def compiler() -> str | None:
+    """Return the first line of what the C++ compiler states as its version."""
+    path = find_compiler()
+    try:
+        done = subprocess.run([path or "", "--version"], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.partition("\n")[0].strip()
 
 
 def count_signatures(records: Sequence[Mapping[str, Any]]) -> int:

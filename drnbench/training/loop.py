@@ -33,6 +33,7 @@ from drnbench.training.average import Average
 from drnbench.training.feed import Feed
 from drnbench.training.history import History
 from drnbench.training.losses import Losses
+from drnbench.training.numerics import compiling
 from drnbench.training.schedule import learning_rate, validation_steps
 
 CHECKPOINT_S = float(os.environ.get("DRNBENCH_CHECKPOINT_S", "20"))
@@ -92,7 +93,9 @@ def train(
 
     feed = Feed(unit, store.cache, device)
     with contextlib.closing(feed):
-        step = _steps(scheme, feed, average, history, _Course(unit, folder, emit, stop, checkpoint_s), step)
+        step = _steps(
+            scheme, feed, average, history, _Course(unit, folder, store.cache, emit, stop, checkpoint_s), step
+        )
     return step == stage.steps
 
 
@@ -102,6 +105,7 @@ class _Course:
 
     unit: StageUnit
     folder: Path
+    cache: Path
     emit: Emit
     stop: Stop
     checkpoint_s: float
@@ -114,15 +118,19 @@ def _steps(scheme: Scheme, feed: Feed, average: Average, history: History, cours
     saved = time.monotonic()
     losses = Losses(history, stage, every=log_every if feed.device.type == "cuda" else 1)
     scheme.model.train()
-    counter: FlopCounterMode | None = FlopCounterMode(display=False)
+    # Compilation does not see through a counter of operations: the first step would not be compiled.
+    counter = None if stage.compile else FlopCounterMode(display=False)
+    first: contextlib.AbstractContextManager[object] = (
+        compiling(course.cache) if stage.compile else contextlib.nullcontext()
+    )
     while step < stage.steps:
         batch = feed.batch(step)  # the first call may make LR images, which is not counted
         # Counting sees every operation and changes none; it costs the first step some milliseconds.
-        with counter or contextlib.nullcontext():
+        with first, counter or contextlib.nullcontext():
             values = {**scheme.step(batch, learning_rate(stage, step)), **scheme.gradient_norm}
         if counter is not None:
             emit({"macs": counter.get_total_flops() // 2 // stage.batch})
-            counter = None
+        counter, first = None, contextlib.nullcontext()
         step += 1
         average.update(step)
         losses.add(step, values)

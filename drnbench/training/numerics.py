@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+from pathlib import Path
 
 import torch
+
+from drnbench.store.locks import Lock
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 """Parameters of glibc's `mallopt`."""
@@ -31,6 +35,20 @@ def set_numerics(threads: int, *, deterministic: bool, tf32: bool) -> None:
     # TF32 changes fp32 numbers with the GPU's generation: only where a stage asks for it.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     _keep_memory()
+
+
+def compiling(cache: Path) -> contextlib.AbstractContextManager[object]:
+    """Let one process at a time compile, into a folder that all processes of a store read.
+
+    The first trial compiles, which takes a minute on a processor; the others find its code, in two or three seconds.
+
+    Args:
+        cache: folder of the store for what can be made again.
+    """
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache / "compiled")
+    torch._inductor.config.compile_threads = 1  # noqa: SLF001 - processes of a pool would outlive a worker that is killed
+    cache.mkdir(parents=True, exist_ok=True)
+    return Lock(cache / "compiled.lock")
 
 
 def _keep_memory() -> None:

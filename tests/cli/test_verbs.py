@@ -75,6 +75,16 @@ def test_a_processor_that_emulates_bf16_is_noted(tmp_path, monkeypatch, capsys, 
     assert ("neither AVX-512 BF16 nor AMX" in capsys.readouterr().out) == (precision == "bf16")
 
 
+def test_compilation_without_a_compiler_is_refused_by_the_plan(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CXX", str(tmp_path / "none"))
+    words = ["plan", str(write_study(tmp_path)), "--results", str(tmp_path / "r")]
+    assert main([*words, "--set", "*.compile=true"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "pretrain.compile" in line
+    assert "g++" in line
+    assert main(words) == 0
+
+
 @pytest.mark.parametrize(
     ("seeds", "words"), [(1, "one seed: no difference is tested"), (2, "two seeds: nothing is starred")]
 )

@@ -50,6 +50,7 @@ def evaluation_keys(keys, t):
     [
         {"adapt.lam": 1.0}, {"adapt.rho": 0.5}, {"adapt.steps": 6}, {"adapt.lr": 2e-4}, {"adapt.batch": 4}, {"adapt.dual": "level"},
         {"adapt.threads": 2}, {"adapt.precision": "bf16"}, {"adapt.precision": "tf32"}, {"adapt.channels_last": True},
+        {"adapt.compile": True},
         {"adapt.unpaired.kernel": "bd:sigma=2.0"}, {"adapt.data.kernel": "nearest"},
         {"adapt.data.crop": 128}, {"adapt.holdout": 2}, {"adapt.unpaired.source": "photos/test"}, {"adapt.augment": False},
     ],
@@ -81,6 +82,7 @@ def test_the_seed_changes_all_keys(keys):
         {"protocol.y_round": True},
         {"pretrain.rho": 0.0, "pretrain.dual": "level"},
         {"pretrain.unpaired": Data("photos/unpaired")},
+        {"pretrain.recompute": True, "adapt.recompute": True},
     ],
 )
 def test_fields_that_affect_no_weight_keep_the_keys_of_stages(keys, overrides):

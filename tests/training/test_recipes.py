@@ -1,5 +1,7 @@
 """Recipes of training: they resume bit for bit, averages are what they should be, the history shows rates and losses."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from drnbench.errors import DivergedError
 from drnbench.models.weights import load_checkpoint
 from drnbench.planning.keys import Keys
 from drnbench.store import Store
+from drnbench.store.locks import Lock
 from drnbench.training.loop import build, train
 from tests.helpers import same
 
@@ -21,6 +24,7 @@ RECIPES = {
         "clip_value": 1.0, "ema": 0.9, "score_ema": False,
     },
     "channels last": {"channels_last": True, "ema": 0.5, "augment": True},
+    "recomputed": {"recompute": True, "ema": 0.5, "clip_norm": 20.0},
     "combined loss, bf16 in parts": {
         "loss": "0.05*fft+charbonnier", "precision": "bf16", "accumulate": 2, "ema": 0.5, "clip_norm": 20.0, "schedule": "constant",
     },
@@ -103,3 +107,28 @@ def test_a_recipe_that_diverges_says_so(images, tmp_path):
     unit = make_unit(images, lr=1e30, warmup=2, ema=0.9, clip_norm=1.0)
     with pytest.raises(DivergedError, match="lower lr"):
         run(unit, Store(tmp_path))
+
+
+@pytest.mark.real
+def test_a_compiled_stage_resumes_bit_for_bit_and_is_compiled_once_under_the_lock_of_its_store(
+    images, tmp_path, monkeypatch
+):
+    graphs, compile_network = [], torch.compile
+
+    def backend(graph, _):
+        (lock,) = tmp_path.rglob("compiled.lock")
+        with pytest.raises(TimeoutError):
+            Lock(lock).acquire(timeout=0)
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda network, **fixed: compile_network(network, backend=backend, **fixed))
+    # The step's share of unpaired images changes, and the shape of P's batch does not.
+    unit = make_unit(images, scheme="unpaired", rho=0.5, unpaired=Data(str(images)), batch=3, compile=True, ema=0.5)
+    expected = run(unit, Store(tmp_path / "a" / "whole"))[-1]
+    assert len(graphs) == 1
+    torch._dynamo.reset()
+    shutil.rmtree(tmp_path / "a")
+    stops = run(unit, Store(tmp_path / "b"), saves=(1,))
+    assert same(expected, stops[-1])
+    assert "_orig_mod" not in repr([*expected["model"], *expected["last_step"]])

@@ -1,0 +1,40 @@
+"""Activation checkpointing: blocks of a network keep their input alone and are computed again in the backward pass."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+
+def blocks(network: nn.Module) -> list[nn.Module]:
+    """Return the modules of a network that are recomputed: the outermost ones of several layers that stand in a row.
+
+    Those are the members of `nn.Sequential` and `nn.ModuleList` that are neither themselves and have two layers with weights
+    or more, such as residual blocks. One with batch normalisation is left out: its running statistics would move twice.
+    """
+    row = isinstance(network, (nn.Sequential, nn.ModuleList))
+    return [block for child in network.children() for block in ([child] if row and _is_block(child) else blocks(child))]
+
+
+def _is_block(module: nn.Module) -> bool:
+    inner = [*module.modules()]
+    weighted = [layer for layer in inner if next(layer.parameters(recurse=False), None) is not None]
+    has_statistics = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in inner)  # noqa: SLF001
+    return not isinstance(module, (nn.Sequential, nn.ModuleList)) and len(weighted) > 1 and not has_statistics
+
+
+@contextlib.contextmanager
+def recomputing(network: nn.Module) -> Iterator[None]:
+    """Let the forward passes inside keep only the inputs of the blocks; their gradients are the same bit for bit."""
+    chosen = blocks(network)
+    for block in chosen:
+        vars(block)["forward"] = functools.partial(checkpoint, block.forward, use_reentrant=False)
+    try:
+        yield
+    finally:
+        for block in chosen:
+            del vars(block)["forward"]
