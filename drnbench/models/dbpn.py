@@ -11,6 +11,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from drnbench.models.drn import in_fp32
+
 PROJECTION = {2: (6, 2, 2), 4: (8, 4, 2), 8: (12, 8, 2)}
 """Kernel, stride and padding of every projection layer at a scale, as in the paper."""
 
@@ -76,7 +78,7 @@ class DBPN(nn.Module):
         for down, up, to_down, to_up in zip(self.down, self.up[1:], self.to_down, self.to_up, strict=True):
             low.append(down(to_down(torch.cat(high, 1))))
             high.append(up(to_up(torch.cat(low, 1))))
-        return ((self.tail(torch.cat(high, 1)) + 1) * 127.5,)
+        return ((in_fp32(self.tail, torch.cat(high, 1)) + 1) * 127.5,)
 
 
 def _pool(count: int, n: int) -> nn.Module:

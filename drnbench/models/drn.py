@@ -33,6 +33,14 @@ def mean_shift(sign: int, *, train_mean: bool = True) -> nn.Conv2d:
     return layer.requires_grad_(train_mean)
 
 
+def in_fp32(layer: nn.Module, x: Tensor) -> Tensor:
+    """Apply a layer at the input or output of a network in fp32 under autocast too: bf16 rounds images to whole gray levels."""
+    if not torch.is_autocast_enabled(x.device.type):
+        return cast("Tensor", layer(x))
+    with torch.autocast(x.device.type, enabled=False):
+        return cast("Tensor", layer(x.float()))
+
+
 class Down(nn.Module):
     """Halve the size: conv3x3 stride 2, LeakyReLU, conv3x3, no biases. Also the per-level dual network (3 -> n -> 3)."""
 
@@ -131,15 +139,15 @@ class DRN(nn.Module):
                 x = self.interpolation(lr)
         else:
             x = self._bicubic(lr)
-        x = self.head(self.sub_mean(x))
+        x = self.head(in_fp32(self.sub_mean, x))
         skips = []
         for down in self.down:
             skips.append(x)
             x = down(x)
-        outputs = [self.add_mean(self.tail[0](x))]
+        outputs = [in_fp32(self.add_mean, in_fp32(self.tail[0], x))]
         for up, tail in zip(self.up_blocks, self.tail[1:], strict=True):
             x = torch.cat([up(x), skips.pop()], 1)
-            outputs.append(self.add_mean(tail(x)))
+            outputs.append(in_fp32(self.add_mean, in_fp32(tail, x)))
         return tuple(outputs)
 
     def _bicubic(self, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from drnbench.models.drn import mean_shift
+from drnbench.models.drn import in_fp32, mean_shift
 from drnbench.models.interpolation import PixelShuffle
 
 
@@ -52,6 +52,7 @@ class EDSR(nn.Module):
 
     def forward(self, lr: Tensor) -> tuple[Tensor]:
         """N x 3 x H x W in 0..255 -> one image of scale x the size; not clamped."""
-        x = self.head(self.sub_mean(lr))
+        x = self.head(in_fp32(self.sub_mean, lr))
         x = x + self.body(x)
-        return (self.add_mean(self.tail(x)),)
+        enlarge, last = self.tail
+        return (in_fp32(self.add_mean, in_fp32(last, enlarge(x))),)

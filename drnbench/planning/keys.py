@@ -322,6 +322,8 @@ def _semantic_fields(stage: Stage, uses: frozenset[str]) -> dict[str, Any]:
     fields = stage.model_dump(exclude={*by_content, *(SCHEME_FIELDS - uses), *RECIPE})
     fields = {name: value for name, value in fields.items() if name not in LATER or value != LATER[name]}
     fields |= _recipe(stage)
+    if stage.precision == "bf16":
+        fields["autocast"] = 2  # the second form: D, mean shifts and last layers in fp32
     if "loss" in fields:
         fields["loss"] = losses.content(stage.loss)
     kinds = {stage.dual, unpaired_kind(stage)} if "unpaired" in uses else {stage.dual}

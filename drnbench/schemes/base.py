@@ -274,7 +274,7 @@ class Scheme(ABC):
 
     @contextlib.contextmanager
     def autocast(self) -> Iterator[None]:
-        """Run the networks inside in the stage's precision; losses are computed outside, in fp32."""
+        """Run the networks inside in the stage's precision; losses, and D of dual regression, are computed outside, in fp32."""
         import torch
 
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.stage.precision == "bf16"):

@@ -157,10 +157,9 @@ class Paired(Scheme):
     def degrade(self, hr: Tensor, name: str | None = None) -> Tensor:
         """Return D(hr), all the way from the SR size to LR: N x 3 x sH x sW -> N x 3 x H x W in fp32."""
         network = self.extra[name or self.dual_name]
-        with self.autocast():
-            for d in reversed(on_demand.dual.parts(network)):
-                hr = d(hr)
-        return hr.float()
+        for d in reversed(on_demand.dual.parts(network)):  # in fp32: bf16 moves D(SR) by a quarter gray level
+            hr = d(hr)
+        return hr
 
     def _distance(self, back: Tensor, target: Tensor, factor: int = 1) -> Tensor:
         """Return `l1_sum` without the border, whose width in pixels is the stage's times `factor`."""
@@ -172,11 +171,10 @@ class Paired(Scheme):
         n = batch.n_pairs
         if self.stage.dual not in {"level", "chain"}:
             return self._distance(self.degrade(outputs[-1][:n]), batch.lr[:n])
-        with self.autocast():
-            back = [d(out[:n]) for d, out in zip(on_demand.dual.parts(self.extra["dual"]), outputs[1:], strict=True)]
+        back = [d(out[:n]) for d, out in zip(on_demand.dual.parts(self.extra["dual"]), outputs[1:], strict=True)]
         factors = sorted(batch.pyramid, reverse=True)[:-1]
         terms = [
-            self._distance(b.float(), batch.pyramid[factor], self.scale // factor)
+            self._distance(b, batch.pyramid[factor], self.scale // factor)
             for b, factor in zip(back, factors, strict=True)
         ]
         return sum(terms[1:], terms[0])
@@ -195,9 +193,7 @@ class Paired(Scheme):
             return x.new_zeros(())  # D has the gradient of the pairs; another D takes a step with a gradient of zero
         if (self.stage.unpaired_dual or self.stage.dual) != "level":
             return self._distance(self.degrade(outputs[-1][n:], name), x)
-        with self.autocast():
-            back = on_demand.dual.parts(self.extra[name])[0](outputs[1][n:])
-        return self._distance(back.float(), x)
+        return self._distance(on_demand.dual.parts(self.extra[name])[0](outputs[1][n:]), x)
 
     @property
     def unpaired_name(self) -> str:

@@ -113,10 +113,9 @@ class DualSynth(Paired):
         network = self.extra[self.dual_name]
         if isinstance(network, nn.ModuleList):
             for d in reversed(list(network)):
-                with self.autocast():
-                    x = d(x)
+                x = d(x)
                 factor, pad = factor * 2, pad // 2
-                pyramid[factor] = round_half_up(x.float()[..., pad:-pad, pad:-pad])
+                pyramid[factor] = round_half_up(x[..., pad:-pad, pad:-pad])
         else:
             lr = self.degrade(x)[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
             while factor * 2 < self.scale:

@@ -30,6 +30,23 @@ def test_parameter_counts_are_the_authors(method, scale, count):
     assert sum(p.numel() for p in models.create(method, scale).parameters()) == count
 
 
+@pytest.mark.parametrize("name", ["drn", "edsr"])
+def test_mean_shifts_and_last_layers_are_in_fp32_under_bf16(name):
+    net = models.create(name, 4, n_blocks=1, n_feats=4)
+    last = net.tail if name == "drn" else net.tail[1:]
+    for layer in last:
+        torch.nn.init.zeros_(layer.weight)
+    lr = torch.full((1, 3, 8, 8), 100.3)
+    with torch.no_grad():
+        exact = net(lr)
+        with torch.autocast("cpu", torch.bfloat16):
+            rough, shifted = net(lr), []
+            net.sub_mean.register_forward_hook(lambda *args: shifted.append(args[-1]))
+            net(lr)
+    assert all(map(torch.equal, exact, rough))
+    assert shifted[0].dtype == torch.float32
+
+
 def test_outputs_equal_the_authors(golden):
     reference = torch.load(golden / "drn_x4_paired.pt", weights_only=True)
     net = models.create("drn", 4, n_blocks=1, n_feats=16)

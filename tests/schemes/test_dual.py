@@ -160,6 +160,13 @@ def test_bf16_runs_and_stays_near_fp32():
     assert rough.item() != exact.item()
 
 
+@pytest.mark.parametrize("dual", ["chain", "single"])
+def test_d_is_computed_in_fp32_under_bf16(dual):
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255
+    exact, rough = (make_scheme("paired", make_stage(precision=p, dual=dual)).degrade(images) for p in ("fp32", "bf16"))
+    assert torch.equal(exact, rough)
+
+
 def test_hr_constraint_adds_its_term_and_trains_both_networks():
     batch = make_batch(2, 1)
     scheme = make_scheme("unpaired", make_stage(scheme="unpaired", rho=0.5, hr_lam=0.5))
