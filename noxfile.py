@@ -58,11 +58,18 @@ def coverage(session):
     )
 
 
-@nox.session
+@nox.session(python=["3.11", "3.12", "3.13"])
 def docs(session):
     """The documentation site, strictly, into build/site; nothing is fetched while it is built."""
     session.install("-e", ".[docs]")
     session.run("mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session(python="3.11")
+def gallery(session):
+    """Run the shipped studies, or those that are named, and write docs/gallery.md; goes on where it was interrupted."""
+    session.install("-e", ".")
+    session.run("python", "docs/_build/gallery.py", *session.posargs)
 
 
 @nox.session

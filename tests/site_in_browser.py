@@ -13,7 +13,7 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, sync_playwright
 
-PAGES = ("index", "start", "recipes", "study_file", "degradations", "api", "cli", "concepts")
+PAGES = ("index", "start", "recipes", "gallery", "study_file", "degradations", "api", "cli", "concepts")
 WIDTHS = (1400, 390)
 SCHEMES = ("light", "dark")
 SEARCHED = ("equivalence margin", "What a report claims")

@@ -77,6 +77,14 @@ def test_python_is_python(page):
                 assert all(hasattr(module, alias.name) for alias in node.names), block
 
 
+def test_package_citation_and_changelog_name_one_version():
+    version = re.search(
+        r'^version = "(.+)"$', (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE
+    )[1]
+    assert f"\nversion: {version}\n" in (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^## (\d.+) - \d{4}-\d\d-\d\d$", TEXTS["CHANGELOG.md"], re.MULTILINE)[1] == version
+
+
 def test_every_method_and_scheme_states_its_differences_from_its_source():
     headings = " ".join(re.findall(r"^### (.*)$", TEXTS["docs/methods.md"], flags=re.MULTILINE))
     stated = set(re.findall(r"`([\w-]+)`", headings))

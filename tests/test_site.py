@@ -1,33 +1,49 @@
 """The documentation site: generated pages have every field, verb and kernel; code blocks of README, Start and Recipes run."""
 
 import importlib.util
+import json
 import os
 import re
 import shutil
 import sys
 from subprocess import run
+from types import SimpleNamespace
 
 import pytest
 
 from drnbench import degradations, outputs
 from drnbench.cli import main
 from drnbench.cli.app import VERBS
-from drnbench.config.shipped import shipped
+from drnbench.config.shipped import question, shipped
 from drnbench.config.study import Study
 from drnbench.config.trial import Stage
 from drnbench.models import on_demand
+from drnbench.outputs import report
+from drnbench.store import Store
 from tests import site_blocks
 from tests.conftest import REPOSITORY
+from tests.fake_store import fill, plan_of
+from tests.outputs.shapes import adapt_study
+
+
+def module_of(name):
+    """Return a module of docs/_build, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "docs" / "_build" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
 def reference():
-    spec = importlib.util.spec_from_file_location("reference", REPOSITORY / "docs" / "_build" / "reference.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["reference"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["reference"]
+    yield from module_of("reference")
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    yield from module_of("gallery")
 
 
 def rows(text):
@@ -82,6 +98,52 @@ def test_the_table_of_costs_is_what_the_networks_cost():
         for name in set(re.findall(r"`(.+?)`", names)) - {"kernelgan-zssr"}:  # its network is that of zssr
             cost = on_demand.costs.costs(name, 4)
             assert numbers == [f"{cost.parameters:,}", f"{cost.macs / 1e9:.1f}", f"{cost.activations / 1e6:.1f}"], name
+
+
+def test_the_gallery_shows_every_shipped_study_with_question_command_time_answer_figure_and_report(gallery):
+    records = json.loads(gallery.RECORDS.read_text(encoding="utf-8"))
+    text = (REPOSITORY / "docs" / "gallery.md").read_text(encoding="utf-8")
+    assert text == gallery.page(records), f"out of date: {gallery.COMMAND} -- --page"
+    assert records.keys() == shipped().keys()
+    entries = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL))
+    assert entries.keys() == shipped().keys()
+    for study, entry in entries.items():
+        record = records[study]
+        size = "" if record["profile"] == "quick" else f" --profile {record['profile']}"
+        parts = (question(shipped()[study]), f"`drnbench run {study}{size}`: ", record["answer"], record["date"])
+        assert [part for part in parts if part not in entry] == []
+        assert set(re.findall(r"[(\"](gallery/[^)\"]+)[)\"]", entry)) == {
+            f"gallery/{study}.webp",
+            f"gallery/{study}.html",
+        }
+
+
+def test_the_gallery_is_small_and_its_pages_load_nothing(gallery):
+    files = list(gallery.FOLDER.iterdir())
+    assert sum(file.stat().st_size for file in files) < 6 * 2**20
+    for page in gallery.FOLDER.glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert len(re.findall(r"data:image/webp;base64,", text)) >= 1
+        assert re.findall(r"data:image/png|(?:src|href)=\"(?!data:|#|http)[^\"]+\.(?:png|webp)", text) == []
+
+
+@pytest.mark.real
+def test_a_study_is_run_and_taken_into_the_gallery_with_the_time_of_its_units(gallery, tmp_path, monkeypatch):
+    store, commands = Store(tmp_path / "r"), []
+    for name in ("FOLDER", "DOCS"):
+        monkeypatch.setattr(gallery, name, tmp_path / "docs")
+    monkeypatch.setattr(gallery, "RECORDS", tmp_path / "docs" / "gallery.json")
+    monkeypatch.setattr(gallery, "subprocess", SimpleNamespace(run=lambda command, check: commands.append(command)))
+    plan = plan_of(adapt_study(), "rho_sweep")
+    fill(store, plan, lambda arm, kernel: 0.0, costs=True)
+    report.write(store, "rho_sweep")
+    gallery.main(["rho_sweep", "--results", str(store.root)])
+    assert commands[0][3:7] == ["run", "rho_sweep", "--profile", "quick"]
+    record = json.loads(gallery.RECORDS.read_text(encoding="utf-8"))["rho_sweep"]
+    assert record["seconds"] > 0
+    assert (tmp_path / "docs" / "rho_sweep.webp").read_bytes()[8:12] == b"WEBP"
+    assert "data:image/png" not in (tmp_path / "docs" / "rho_sweep.html").read_text(encoding="utf-8")
+    assert not (tmp_path / "docs" / "gallery.md").exists(), "the other studies have no entry yet"
 
 
 def test_every_page_is_in_the_navigation():

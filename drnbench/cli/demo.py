@@ -22,7 +22,7 @@ def command(
     jobs: JobsOpt = None,
     show: Annotated[bool, Option("--open/--no-open", help="open the report in a browser")] = True,
 ) -> int:
-    """Run a small study on embedded photographs, from training to the report, in under a minute on two cores."""
+    """Run a small study on embedded photographs, from training to the report, in one to two minutes on two cores."""
     code = run.command(Path(STUDY), sets=OVERRIDES, jobs=jobs, results=results)
     page = Store(results).study(Settings.of(STUDY, DEFAULT_PROFILE, read_overrides(OVERRIDES)).location) / "report.html"
     if show and page.is_file():

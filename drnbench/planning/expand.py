@@ -104,6 +104,9 @@ def expand(
         raise UsageError(f"--set {min(clash)}: this path is an axis of the study, or set by one; edit the axis instead")
     base = apply(study.base, size, f"{name}, profile {profile!r}") if size else study.base
     base = apply(base, overrides, "--set") if overrides else base
+    if built_in and not any(path.endswith(".crop") for path in overrides):
+        named = {path: None for path in _uncropped(base) if path not in _uncropped(study.base)}
+        base = apply(base, named, "--set") if named else base
 
     arms = [*_grid(study, base, seeds, name), *_named(study, base, seeds, name)]
     arms += _references(base, arms, name)

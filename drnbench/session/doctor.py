@@ -66,7 +66,9 @@ def examine(store: Store) -> list[Finding]:
             findings.append(
                 Finding(part, "missing", f"no distribution {error.name} is installed", f"pip install {error.name}")
             )
-        except (ImportError, OSError, DrnbenchError) as error:
+        except DrnbenchError as error:  # its message says how to mend it
+            findings.append(Finding(part, "missing", one_line(str(error))))
+        except (ImportError, OSError) as error:
             findings.append(
                 Finding(part, "missing", one_line(str(error)), "pip check names what does not fit together")
             )
@@ -111,10 +113,12 @@ def _packages(_: Store) -> Iterator[Finding]:
         "torchvision": "pip install torchvision, of the same build (CPU or CUDA) and release as torch",
         "lpips": "pip install --force-reinstall lpips",
     }
-    for package, remedy in remedies.items():
-        error = on_demand.perceptual.import_error(package)
+    errors = {package: on_demand.perceptual.import_error(package) for package in remedies}
+    for package, error in errors.items():
         detail = f"cannot be imported: {error}" if error else importlib.metadata.version(package)
-        yield Finding(package, "missing" if error else "ok", detail, remedy if error else "")
+        # A package that only lacks another one is mended with that one.
+        cause = next((name for name in errors if errors[name] and f"'{name}'" in str(error)), package)
+        yield Finding(package, "missing" if error else "ok", detail, remedies[cause] if error else "")
     absent = [extra for extra, distribution in EXTRAS.items() if environment.version(distribution) is None]
     if absent:
         yield Finding(
@@ -141,17 +145,21 @@ def _weights(_: Store) -> Iterator[Finding]:
 
 
 def _data(_: Store) -> Iterator[Finding]:
+    readable = True
     for root in roots():
         if not root.is_dir():
             yield Finding(
                 "data root", "missing", f"{root} is no folder", "set DRNBENCH_DATA to the folder with Set5, DIV2K, ..."
             )
         elif not os.access(root, os.R_OK | os.X_OK):
+            readable = False
             yield Finding(
                 "data root", "missing", f"{root} cannot be read", f"chmod u+rx {root}, or name another folder"
             )
         else:
             yield Finding("data root", "ok", str(root))
+    if not readable:
+        return
     names = [dataset.name for dataset in datasets() if not dataset.name.startswith("photos/")]
     if names:
         yield Finding("data sets", "ok", ", ".join(names))

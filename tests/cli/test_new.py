@@ -9,6 +9,7 @@ import pytest
 import drnbench
 from drnbench.cli import demo, main
 from drnbench.config.shipped import shipped
+from drnbench.errors import DataError
 from drnbench.models import on_demand
 from drnbench.session import doctor
 from drnbench.session.new_study import Answers, text
@@ -151,6 +152,22 @@ def test_a_missing_torchvision_is_named_with_its_remedy(here, monkeypatch, capsy
     assert "1 missing" in capsys.readouterr().out
 
 
+def test_a_package_that_only_lacks_another_one_is_mended_with_that_one(here, monkeypatch):
+    monkeypatch.setattr(on_demand.perceptual, "import_error", lambda package: "No module named 'torchvision'")
+    for package in ("torchvision", "lpips"):
+        ((_, words),) = states(Store(here / "r"), package)
+        assert words.partition("-> ")[2].startswith("pip install torchvision")
+
+
+def test_a_set_that_cannot_be_listed_is_named_without_advice_that_does_not_help(here, monkeypatch):
+    def unreadable():
+        raise DataError("data/Set5/HR cannot be listed (Permission denied): check its permissions")
+
+    monkeypatch.setattr(doctor, "datasets", unreadable)
+    ((state, words),) = states(Store(here / "r"), "data")
+    assert (state, words) == ("missing", "data/Set5/HR cannot be listed (Permission denied): check its permissions -> ")
+
+
 @pytest.mark.parametrize("kind", ["file", "gone", "unreadable"])
 def test_a_data_root_that_cannot_be_read_is_named(here, monkeypatch, kind):
     root = here / "data"
@@ -164,6 +181,8 @@ def test_a_data_root_that_cannot_be_read_is_named(here, monkeypatch, kind):
     ((state, words),) = states(Store(here / "r"), "data root")
     assert state == "missing"
     assert str(root) in words
+    if kind == "unreadable":
+        assert states(Store(here / "r"), "data") == states(Store(here / "r"), "data sets") == [], "said once"
 
 
 def test_a_locked_and_a_damaged_database_are_named(here):

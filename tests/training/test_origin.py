@@ -54,6 +54,7 @@ def test_a_result_of_another_version_is_stale_and_both_versions_are_named(unit):
     assert changes(record(unit, torch="2.1.0"), unit) == (f"were made with torch 2.1.0, now {now}",)
     assert changes(record(unit, torch=f"{now}+cu128"), unit) == ()  # another build of the same version
     assert changes(record(unit, scikit_image="0.1"), unit) == ()  # no unit of this kind uses it
+    assert changes(record(unit, drnbench="0.0.1"), unit) == ()  # a release alone computes what the one before did
 
 
 def test_versions_of_records_of_earlier_commits_count_as_far_as_they_go(unit):
