@@ -134,16 +134,16 @@ def test_the_plan_states_the_time_of_the_images_that_are_left(whole):
         record_trial(store, trial.unit.key, [], trial.trial)
     costs = Costs(store, "cpu")
     left = {
-        trial.trial.seed: scoring_seconds(costs, trial, trial.unit)
+        trial.trial.seed: scoring_seconds(costs, trial, trial.unit, None)
         for trial in plan.trials
         if trial.unit.model == "zssr"
     }
     assert left[0] == 0
     assert left[1] > 0
     twice = planned(store, sizes={**SIZES, "steps": 4}).trials[0]
-    assert scoring_seconds(costs, twice, twice.unit) == pytest.approx(2 * left[1])
+    assert scoring_seconds(costs, twice, twice.unit, None) == pytest.approx(2 * left[1])
     other = planned(store, sizes={**SIZES, "n_feats": 8}).trials[0]
-    assert scoring_seconds(costs, other, other.unit) is None
+    assert scoring_seconds(costs, other, other.unit, None) is None
 
 
 @pytest.mark.parametrize("kernel", ["real", "random", "second-order"])
