@@ -31,6 +31,7 @@ from drnbench.parallel import cores, each
 from drnbench.planning import make
 from drnbench.planning.expand import expand
 from drnbench.planning.keys import Keys
+from drnbench.session.bench_figure import STEP_OF, save_figure
 from drnbench.session.bench_steps import data_rates, step_ratios
 from drnbench.session.coordinator import Coordinator
 from drnbench.session.degrade_images import Degrade, write_png
@@ -41,6 +42,7 @@ from drnbench.store.devices import pick_devices
 from drnbench.store.environment import processor
 from drnbench.training.feed import Feed
 from drnbench.training.loop import build
+from drnbench.training.numerics import set_numerics
 
 XGA = (768, 1024)
 """Height and width of the images that scoring and degrading are measured on."""
@@ -61,6 +63,7 @@ class Speed:
 
     Attributes:
         ratio: how many times as fast as the plain variant of the same run; None where there is none.
+        peak, first_s, kept_mib: of a training step, as in `bench_steps.Ratio`.
     """
 
     what: str
@@ -68,9 +71,24 @@ class Speed:
     unit: str
     processes: int
     ratio: float | None = None
+    peak: float | None = None
+    first_s: float | None = None
+    kept_mib: float | None = None
+
+    def details(self) -> str:
+        """Return words for what of a training step was measured beside its rate, each after a comma."""
+        parts = [
+            "" if self.ratio is None else f"{self.ratio:.2f} times the plain step",
+            "" if self.peak is None else f"{self.peak:.0%} of the arithmetic peak",
+            "" if self.first_s is None else f"first step after {self.first_s:.1f} s",
+            "" if self.kept_mib is None else f"{self.kept_mib:.0f} MiB kept for the backward pass",
+        ]
+        return "".join(f", {part}" for part in parts if part)
 
 
-def bench(device: str, only: str | None, out: Path | None, earlier: Path | None = None) -> int:
+def bench(
+    device: str, only: str | None, out: Path | None, earlier: Path | None = None, figure: Path | None = None
+) -> int:
     """Measure and print; returns the exit code.
 
     Args:
@@ -78,6 +96,7 @@ def bench(device: str, only: str | None, out: Path | None, earlier: Path | None 
         only: one part; None: all.
         out: file of the JSON; `-` for standard output.
         earlier: JSON of another run, whose rates stand beside those of this one.
+        figure: file of a figure of the training steps.
 
     Raises:
         UsageError: no such part, or a file that is none of `bench`.
@@ -95,7 +114,7 @@ def bench(device: str, only: str | None, out: Path | None, earlier: Path | None 
     }
     if only is not None and only not in parts:
         raise UsageError(f"bench --only {only}: {nearest(only, parts)}")
-    torch.set_num_threads(1)
+    set_numerics(1, deterministic=True, tf32=False)  # as a trial is computed
     speeds: list[Speed] = []
     for name in [only] if only else parts:
         with TemporaryDirectory() as folder:
@@ -103,7 +122,7 @@ def bench(device: str, only: str | None, out: Path | None, earlier: Path | None 
                 speeds.append(speed)
                 if str(out) != "-":
                     processes = f"{speed.processes} process{'es' * (speed.processes > 1)}"
-                    more = "" if speed.ratio is None else f", {speed.ratio:.2f} times the plain step"
+                    more = speed.details()
                     if (rate := before.get((speed.what, speed.processes))) is not None:
                         more += f"; {speed.rate / rate:.2f} times the earlier {rate:.2f}"
                     print(f"{speed.what:<66} {speed.rate:9.2f} {speed.unit}, {processes}{more}", flush=True)
@@ -112,6 +131,8 @@ def bench(device: str, only: str | None, out: Path | None, earlier: Path | None 
         "processor": processor(), "cores": cores(), "device": name, "torch": torch.__version__,
         "speeds": [vars(speed) for speed in speeds],
     }  # fmt: skip
+    if figure is not None:
+        save_figure(record["speeds"], f"{record['processor']}, {record['device']}", figure)
     if str(out) == "-":
         sys.stdout.write(json.dumps(record, indent=2) + "\n")
         return 0
@@ -225,12 +246,15 @@ def _train(folder: Path, device: str) -> Iterator[Speed]:
 def _steps(folder: Path, device: str) -> Iterator[Speed]:
     """Measure variants of a training step in turns, beside the plain one."""
     Store(folder).prepare()
+    (folder / "images").mkdir()
+    for i in range(4):  # some of the embedded ones are smaller than a patch
+        write_png(folder / "images" / f"{i}.png", _photograph(512, 512, i))
     networks: list[tuple[str, dict[str, Any], int, int]] = [("drn", {"n_blocks": 1, "n_feats": 8}, 4, 64)]
     if device.startswith("cuda"):
         networks += [("drn-s", {}, 16, 192), ("drn-l", {}, 16, 192)]
     for method, model, batch, patch in networks:
-        for name, rate, ratio in step_ratios(folder, device, method, model, batch, patch):
-            yield Speed(f"step of {_sized(method, model)}, {batch} x {patch}, {name}", rate, "steps/s", 1, ratio)
+        for name, rate, *measured in step_ratios(folder, device, str(folder / "images"), method, model, batch, patch):
+            yield Speed(f"{STEP_OF}{_sized(method, model)}, {batch} x {patch}, {name}", rate, "steps/s", 1, *measured)
 
 
 def _feed(folder: Path) -> Iterator[Speed]:

@@ -13,8 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
 
 from drnbench.config.trial import Data, Evaluate, Stage, Trial
+from drnbench.config.units import StageUnit
 from drnbench.data.cache import fingerprint, hr_set
 from drnbench.data.packed import ImageInfo, ImageStack
 from drnbench.data.sampling import crops, patches, turns, uniforms
@@ -24,10 +28,13 @@ from drnbench.store import Store
 from drnbench.training.ahead import Ahead
 from drnbench.training.feed import Feed
 from drnbench.training.loop import build
+from drnbench.training.numerics import compiling
 
 ROUNDS = 40
 """Steps of each variant, which take turns: what else the machine does slows all of them alike."""
 WARM_UP = 4
+PEAK_SIDES, PEAK_ROUNDS = {"cpu": 1024, "cuda": 8192}, 10
+"""Side of the matrices whose product measures the arithmetic peak, and how often it is made."""
 SECONDS = 1.0
 """How long the data path is measured at least."""
 PATCH, BATCH = 192, 16
@@ -49,72 +56,94 @@ class Step(NamedTuple):
 PLAIN = "plain: fp32, losses read at every step"
 CPU = {
     PLAIN: Step({}), "channels last": Step({"channels_last": True}), "bf16": Step({"precision": "bf16"}),
-    "bf16, channels last": Step({"precision": "bf16", "channels_last": True}),
+    "bf16, channels last": Step({"precision": "bf16", "channels_last": True}), "recomputed": Step({"recompute": True}),
+    "compiled": Step({"compile": True}),
 }  # fmt: skip
 GPU = {
     **CPU, "tf32": Step({"precision": "tf32"}), "batches ahead, losses late": Step({}, ahead=True),
-    "all: bf16, channels last, ahead": Step({"precision": "bf16", "channels_last": True}, ahead=True),
+    "all: bf16, channels last, compiled, ahead": Step(
+        {"precision": "bf16", "channels_last": True, "compile": True}, ahead=True
+    ),
 }  # fmt: skip
 
 
 class Ratio(NamedTuple):
-    """Steps a second of a variant, and how many times as fast as the plain step it is: median over the rounds."""
+    """A variant of a training step.
+
+    Attributes:
+        rate: steps a second, median over the rounds.
+        ratio: how many times as fast as the plain step it is, median over the rounds.
+        peak: arithmetic a second over that of large matrix products in the same precision.
+        first_s: seconds from the networks to the end of the first step, compilation included.
+        kept_mib: tensors that the forward pass keeps for the backward pass; None: not seen, of a compiled network.
+    """
 
     name: str
     rate: float
     ratio: float
+    peak: float
+    first_s: float
+    kept_mib: float | None
+
+
+class First(NamedTuple):
+    """Of the first step: seconds, floating-point operations, MiB that are kept for the backward pass."""
+
+    seconds: float
+    flops: int
+    kept_mib: float | None
 
 
 def step_ratios(
-    folder: Path, device: str, method: str, model: dict[str, Any], batch: int, patch: int
+    folder: Path, device: str, source: str, method: str, model: dict[str, Any], batch: int, patch: int
 ) -> Iterator[Ratio]:
     """Measure the variants of one training step at x4, interleaved; yields the plain step first.
 
     Args:
         folder: for the cache.
         device: "cpu" or a CUDA device; tf32 and batches that are prepared ahead are of the latter.
+        source: training images.
         method, model: of the network.
         batch, patch: of the stage.
     """
     variants = GPU if device.startswith("cuda") else CPU
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     with contextlib.ExitStack() as feeds:
-        works = {
-            name: _step(folder, device, method, model, batch, patch, variant, feeds)
-            for name, variant in variants.items()
-        }
-        for turn in range(WARM_UP + ROUNDS):
+        works, first = {}, {}
+        for name, variant in variants.items():
+            stage = Stage(
+                "train", scheme="paired", data=Data(source), steps=WARM_UP + ROUNDS, batch=batch, patch=patch, validations=0,
+                **variant.fields,
+            )  # fmt: skip
+            trial = Trial(method=method, scale=4, model=model, stages=(stage,), evaluate=(Evaluate("photos/test"),))
+            (unit,) = Keys(Store(folder).cache).stages(trial, "bench")
+            works[name], first[name] = _step(unit, Store(folder).cache, torch.device(device), variant, feeds)
+        for turn in range(1, WARM_UP + ROUNDS):
             for name, work in works.items():
                 start = time.perf_counter()
                 work(turn)
                 if turn >= WARM_UP:
                     seconds[name].append(time.perf_counter() - start)
+    peaks: dict[str, float] = {}
     for name, taken in seconds.items():
+        precision = variants[name].fields.get("precision", "fp32")
+        if precision not in peaks:
+            peaks[precision] = _arithmetic_peak(torch.device(device), precision)
         ratio = statistics.median(plain / own for plain, own in zip(seconds[PLAIN], taken, strict=True))
-        yield Ratio(name, 1 / statistics.median(taken), ratio)
+        rate, begun = 1 / statistics.median(taken), first[name]
+        # The operations of the plain step: what is computed twice, or rounded otherwise, does no more of the work.
+        share = first[PLAIN].flops * rate / peaks[precision]
+        yield Ratio(name, rate, ratio, share, begun.seconds, begun.kept_mib)
 
 
 def _step(
-    folder: Path,
-    device: str,
-    method: str,
-    model: dict[str, Any],
-    batch: int,
-    patch: int,
-    variant: Step,
-    feeds: contextlib.ExitStack,
-) -> Callable[[int], None]:
-    stage = Stage(
-        "train", scheme="paired", data=Data("photos/train"), steps=WARM_UP + ROUNDS, batch=batch, patch=patch, validations=0,
-        **variant.fields,
-    )  # fmt: skip
-    store, place = Store(folder), torch.device(device)
-    trial = Trial(method=method, scale=4, model=model, stages=(stage,), evaluate=(Evaluate("photos/test"),))
-    (unit,) = Keys(store.cache).stages(trial, "bench")
-    scheme, feed = build(unit), Feed(unit, store.cache, place, ahead=variant.ahead)
+    unit: StageUnit, cache: Path, device: torch.device, variant: Step, feeds: contextlib.ExitStack
+) -> tuple[Callable[[int], None], First]:
+    """Build the networks and make the first step; return a function that makes another."""
+    start, stage, is_gpu = time.perf_counter(), unit.stage, device.type == "cuda"
+    scheme, feed = build(unit), Feed(unit, cache, device, ahead=variant.ahead)
     feeds.callback(feed.close)
-    scheme.prepare(place)
-    is_gpu = place.type == "cuda"
+    scheme.prepare(device)
 
     def work(step: int) -> None:
         if is_gpu:
@@ -123,9 +152,41 @@ def _step(
         if not variant.ahead:
             float(losses["total"])
         if is_gpu:  # the time of a step is that of its work, and not that of asking for it
-            torch.cuda.synchronize(place)
+            torch.cuda.synchronize(device)
 
-    return work
+    if stage.compile:
+        with compiling(cache):
+            work(0)
+        return work, First(time.perf_counter() - start, 0, None)
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
+        work(0)
+    return work, First(time.perf_counter() - start, counter.get_total_flops(), sum(kept.values()) / 2**20)
+
+
+def _arithmetic_peak(device: torch.device, precision: str) -> float:
+    """Return the floating-point operations a second of large matrix products in a precision."""
+    side = PEAK_SIDES[device.type]
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    factor = torch.rand(side, side, dtype=kind, device=device)
+
+    def product() -> float:
+        start = time.perf_counter()
+        factor @ factor
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - start
+
+    product()
+    return float(2 * side**3 / min(product() for _ in range(PEAK_ROUNDS)))
 
 
 class Feeding(NamedTuple):

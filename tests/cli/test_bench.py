@@ -29,7 +29,6 @@ def short(monkeypatch):
         ("score", "images/s"),
         ("degrade", "images/s"),
         ("feed", "patches/s %"),
-        pytest.param("step", "steps/s", marks=pytest.mark.real),
         pytest.param("train", "steps/s", marks=pytest.mark.real),
         pytest.param("sweep", "s", marks=pytest.mark.real),
     ],
@@ -44,6 +43,28 @@ def test_every_part_is_measured(part, unit, tmp_path):
         assert speed["rate"] > 0
         assert speed["unit"] in unit.split()
     assert record["torch"]
+
+
+@pytest.mark.real
+def test_the_variants_of_a_step_are_measured_and_drawn(tmp_path, monkeypatch):
+    """All but the compiled one, which takes a minute."""
+    monkeypatch.setattr(bench_steps, "CPU", {k: v for k, v in bench_steps.CPU.items() if k != "compiled"})
+    monkeypatch.setattr(bench_steps, "PEAK_SIDES", {"cpu": 8})
+    out, figure = tmp_path / "bench.json", tmp_path / "bench.pdf"
+    assert main(["bench", "--only", "step", "--device", "cpu", "--json", str(out), "--figure", str(figure)]) == 0
+    plain, *_, recomputed = speeds = json.loads(out.read_text())["speeds"]
+    assert all(speed["unit"] == "steps/s" and min(speed["ratio"], speed["peak"]) > 0 for speed in speeds)
+    assert plain["what"].endswith(bench_steps.PLAIN)
+    assert recomputed["what"].endswith("recomputed")
+    assert recomputed["kept_mib"] < plain["kept_mib"]
+    assert figure.read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("words", [["--only", "feed", "--figure", "x.png"], ["--only", "step", "--figure", "x.txt"]])
+def test_a_figure_of_nothing_or_of_an_unknown_kind_is_refused(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", *words]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_rates_stand_beside_those_of_an_earlier_run(tmp_path, capsys):
