@@ -285,7 +285,7 @@ def _samples(folder: Path, trial: PlannedTrial) -> None:
 
 
 def _sr_images(folder: Path, trial: PlannedTrial, images: int) -> None:
-    """Write whole images of 96 x 128 pixels; SR of each arm differs from HR in a place of its own."""
+    """Write whole images of 96 x 128 pixels, LR by nearest; SR of each arm differs from HR in a place of its own."""
     y, x = np.mgrid[0:96, 0:128] / 96
     for evaluation in {image_folder(e): e for e in trial.unit.wanted}.values():
         place = folder / image_folder(evaluation)
@@ -297,7 +297,10 @@ def _sr_images(folder: Path, trial: PlannedTrial, images: int) -> None:
             own = np.random.default_rng([n, *trial.arm.name.encode("utf-8", "surrogatepass")])
             sr, (row, column) = hr + own.normal(0, 2, hr.shape), own.integers(0, 64, 2)
             sr[row : row + 16, column : column + 16] += 60
-            pictures = {"sr": sr, **({"hr": hr, "lr": hr[::4, ::4]} if trial.unit.inputs else {})}
+            pictures = {
+                "sr": sr,
+                **({"hr": hr, "lr": hr[:: trial.unit.scale, :: trial.unit.scale]} if trial.unit.inputs else {}),
+            }
             for kind, pixels in pictures.items():
                 Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(place / f"img{n:02d}_{kind}.png")
 

@@ -132,20 +132,22 @@ def draw(scores: Scores, results: Results, output: Heatmap) -> CaptionedFigure |
     cell = cell if output.width else min(1.05, cell)
     s, top = text.style(output.metric), scale_end(shown)
     figure = style.new_figure(side + 0.8 + across * (wide * cell + 0.15), down * (high * 0.4 + 0.75))
-    # seaborn draws the figure for each map: it is laid out when all are there.
+    # seaborn draws the figure for each map: it is laid out, and cells are written in, when all are there.
     layout_engine = figure.get_layout_engine()
     figure.set_layout_engine("none")
     axes = []
     for n, panel in enumerate(shown):
         ax = figure.add_subplot(down, across, n + 1)
         axes.append(ax)
-        _map(ax, panel, s, top, cell)
+        _map(ax, panel, s, top)
         ax.set_title(panel.title, loc="left", fontsize=7)
         x_axis.set_names(ax, x, inches=wide * cell, first=0.5)
         first = n % across == 0
         ax.set_yticks([0.5 + row for row in range(high)], x_axis.names(y) if first else [""] * high)
         ax.set_ylabel(y.title if first else "")
         ax.set_xlabel(x.title if n + across >= len(shown) else "")
+    for ax, panel in zip(axes, shown, strict=True):
+        _write_cells(ax, panel, s, cell)
     figure.set_layout_engine(layout_engine)
     _bar(figure, axes, shown, s, top)
     stem = f"{text.path_slug(output.x)}_{text.path_slug(output.y)}"
@@ -175,43 +177,57 @@ def _data(shown: list[Panel], x: AxisRecord, y: AxisRecord) -> str:
     return style.data(["panel", y.title, x.title, "arm", "delta", "low", "high", "verdict"], rows)
 
 
-def _map(ax: Axes, panel: Panel, s: text.MetricStyle, top: float, width: float) -> None:
-    """Draw the cells in their colours, the difference above its interval in each."""
+def _map(ax: Axes, panel: Panel, s: text.MetricStyle, top: float) -> None:
+    """Draw the cells in their colours."""
     import matplotlib as mpl
     import seaborn as sns
 
     values = panel.values()
-    missing = np.isnan(values)
+    sns.heatmap(
+        s.sign * values, mask=np.isnan(values), vmin=-top, vmax=top, cbar=False, linewidths=1.2, linecolor="white",
+        cmap=mpl.colormaps["RdBu"].with_extremes(bad="0.94"), xticklabels=False, yticklabels=False, ax=ax,
+    )  # fmt: skip
+    ax.tick_params(length=0)
+
+
+def _write_cells(ax: Axes, panel: Panel, s: text.MetricStyle, width: float) -> None:
+    """Write the difference above its interval in each cell, and hatch those whose interval holds zero."""
+    from matplotlib.cm import ScalarMappable
+
+    (mesh,) = ax.collections
+    assert isinstance(mesh, ScalarMappable)
+    missing = np.isnan(panel.values())
     broken, alone = width < 0.9 * CELL_IN, width < LEAST_IN
     size = min(6.0, 6.0 * width / (0.36 if alone else 0.45 if broken else CELL_IN))
     decimals = s.delta_decimals
-    labels = np.full(values.shape, "", dtype=object)
-    labels[~missing] = [
-        text.signed(r.difference.mean, decimals) + MARKS[r.verdict] for r in panel.results if r.difference
+    compared = [
+        (row + 0.5, column + 0.5, cell, cell.difference)
+        for row, cells in enumerate(panel.cells)
+        for column, cell in enumerate(cells)
+        if isinstance(cell, Result) and cell.difference is not None
     ]
-    sns.heatmap(
-        s.sign * values, mask=missing, vmin=-top, vmax=top, annot=labels, fmt="", cbar=False,
-        cmap=mpl.colormaps["RdBu"].with_extremes(bad="0.94"), linewidths=1.2, linecolor="white", xticklabels=False,
-        yticklabels=False, annot_kws={"fontsize": size + 1}, ax=ax,
-    )  # fmt: skip
-    ax.tick_params(length=0)
-    for label, difference in zip(list(ax.texts), panel.differences, strict=True):
-        if alone:
-            continue
-        x, middle = label.get_position()
-        label.set_y(middle - 0.14)
+    # Light on dark cells, as seaborn chooses it.
+    colours = mesh.to_rgba(np.array([s.sign * difference.mean for *_, difference in compared]))
+    inks = ["0.15" if _luminance(*colour[:3]) > 0.408 else "white" for colour in colours]
+    for (y, x, cell, difference), ink in zip(compared, inks, strict=True):
+        words = text.signed(difference.mean, decimals) + MARKS[cell.verdict]
+        ax.text(x, y - (0 if alone else 0.14), words, ha="center", va="center", fontsize=size + 1, color=ink)
+    for (y, x, _, difference), ink in zip(compared, inks, strict=True):
         interval = text.interval(difference, decimals)
-        ax.text(
-            x, middle + 0.24, interval.replace(", ", ",\n") if broken else interval, ha="center", va="center",
-            fontsize=size - 0.4, color=label.get_color(), linespacing=0.9,
-        )  # fmt: skip
-    for row, column in np.argwhere(~missing):
-        cell = panel.cells[row][column]
-        if isinstance(cell, Result) and cell.difference is not None and _holds_zero(cell.difference):
-            _hatch(ax, row, column)
+        interval = interval.replace(", ", ",\n") if broken else interval
+        if not alone:
+            ax.text(x, y + 0.24, interval, ha="center", va="center", fontsize=size - 0.4, color=ink, linespacing=0.9)
+        if _holds_zero(difference):
+            _hatch(ax, y - 0.5, x - 0.5)
     for row, column in np.argwhere(missing):
         message = panel.cells[row][column] or "–"
         ax.text(column + 0.5, row + 0.5, message, ha="center", va="center", fontsize=size, color=GREY)
+
+
+def _luminance(red: float, green: float, blue: float) -> float:
+    """Return the relative luminance of a colour, as WCAG defines it; components are in 0..1."""
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _holds_zero(difference: Difference) -> bool:
@@ -219,7 +235,7 @@ def _holds_zero(difference: Difference) -> bool:
     return difference.low is None or difference.high is None or difference.low <= 0 <= difference.high
 
 
-def _hatch(ax: Axes, row: int, column: int) -> None:
+def _hatch(ax: Axes, row: float, column: float) -> None:
     """Hatch the lower edge of a cell: its number stays readable."""
     from matplotlib.patches import Rectangle
 

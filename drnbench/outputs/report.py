@@ -49,7 +49,10 @@ def write(store: Store, name: str) -> Report:
     origin = read_provenance(study.scores, store)
     warnings += parts.make("the fonts of figures", lambda: fonts.lacking(_names(study.scores)), list[str]())
     files = list[Path]()
-    for file, maker in _texts(study, shown, tables, headline, origin).items():
+    label = _label(study.scores)
+    labels = [label if n == 0 else f"{label}-{table.name}" for n, table in enumerate(tables)]
+    as_latex = functools.cache(lambda n: latex.render(tables[n], labels[n]))
+    for file, maker in _texts(study, shown, tables, as_latex, headline, origin).items():
         text = parts.make(file, maker, None)
         if text is not None:
             files.append(folder / file)
@@ -65,7 +68,7 @@ def write(store: Store, name: str) -> Report:
             figures += [figure] if saved else []
     wanted = {record["kind"] for record in study.scores.plan.outputs}
     warnings += [line for kind, line in parts.absent.items() if kind in wanted]
-    document = parts.make("paper.tex", lambda: _paper(study.scores, tables, figures, headline, origin), None)
+    document = parts.make("paper.tex", lambda: _paper(study.scores, tables, as_latex, figures, headline, origin), None)
     if document is not None:
         files.append(folder / "paper.tex")
         write_text(files[-1], document, durable=False)
@@ -89,10 +92,14 @@ def write(store: Store, name: str) -> Report:
 
 
 def _texts(
-    study: StudyResults, shown: Sequence[Output], tables: Sequence[CaptionedTable], headline: str, origin: Provenance
+    study: StudyResults,
+    shown: Sequence[Output],
+    tables: Sequence[CaptionedTable],
+    as_latex: Callable[[int], str],
+    headline: str,
+    origin: Provenance,
 ) -> dict[str, Callable[[], str]]:
-    """Return the text files of a report, each with what makes it."""
-    label = _label(study.scores)
+    """Return the text files of a report, each with what makes it; `as_latex` sets a table by its number."""
     comment = latex.comment(origin.lines())
     texts: dict[str, Callable[[], str]] = {
         "summary.csv": lambda: summary.to_csv(study.results),
@@ -101,7 +108,7 @@ def _texts(
         "macros.tex": lambda: comment + compose.macros_tex(study, shown),
     }
     for n, table in enumerate(tables):
-        texts |= _texts_of_table(table, label if n == 0 else f"{label}-{table.name}", origin)
+        texts |= _texts_of_table(table, functools.partial(as_latex, n), origin)
     return texts
 
 
@@ -112,10 +119,12 @@ def _names(scores: Scores) -> list[str]:
     return [*names, *(condition.dataset for condition in scores.conditions), *images]
 
 
-def _texts_of_table(table: CaptionedTable, label: str, origin: Provenance) -> dict[str, Callable[[], str]]:
+def _texts_of_table(
+    table: CaptionedTable, as_latex: Callable[[], str], origin: Provenance
+) -> dict[str, Callable[[], str]]:
     return {
         f"table_{table.name}.md": lambda: markdown.render(table) + markdown.comment(origin.lines()),
-        f"table_{table.name}.tex": lambda: latex.comment(origin.lines()) + latex.render(table, label),
+        f"table_{table.name}.tex": lambda: latex.comment(origin.lines()) + as_latex(),
         f"table_{table.name}.csv": table.to_csv,
     }
 
@@ -123,12 +132,13 @@ def _texts_of_table(table: CaptionedTable, label: str, origin: Provenance) -> di
 def _paper(
     scores: Scores,
     tables: Sequence[CaptionedTable],
+    as_latex: Callable[[int], str],
     figures: Sequence[CaptionedFigure],
     headline: str,
     origin: Provenance,
 ) -> str:
     label = _label(scores)
-    written = [(f"table_{table.name}", latex.render(table, label)) for table in tables]
+    written = [(f"table_{table.name}", as_latex(n)) for n, table in enumerate(tables)]
     return latex.comment(origin.lines()) + paper.render(captions.question(scores), headline, written, figures, label)
 
 

@@ -72,7 +72,8 @@ def _small_multiples(
     for column, order in (("name", preferred), ("stage", stages[::-1])):
         rank = last[column].map({value: n for n, value in enumerate(order)})
         last = last[rank == rank.groupby(last["arm"]).transform("min")]
-    recorded = [arm for arm in trained if arm.name in set(last["arm"])]
+    names_recorded = set(last["arm"])
+    recorded = [arm for arm in trained if arm.name in names_recorded]
     shown = recorded if len(recorded) <= MULTIPLES else [arm for arm in representative(scores) if arm in recorded]
     columns = min(2 if width == "column" else 4, len(shown))
     figure = style.new_figure(style.inches(width, PAGE_IN), 1.15 * -(-len(shown) // columns) + 0.3)

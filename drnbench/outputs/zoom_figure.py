@@ -5,6 +5,7 @@ Lengths are pixels of the PNG, so that an enlarged image pixel covers a whole nu
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import numpy as np
 from drnbench.outputs import zoom_tikz
 from drnbench.outputs.zoom_content import Box, Cell, Content, Example, content
 from drnbench.render import style, text
+from drnbench.render.spelling import cut
 from drnbench.render.style import COLOURS, COLUMN_IN, GREY, PAGE_IN, CaptionedFigure
 from drnbench.results.scores import Scores
 from drnbench.store import Store
@@ -85,6 +87,7 @@ def draw(scores: Scores, store: Store, output: Crops) -> CaptionedFigure | None:
         figure.figure,
         style.data([*rows[0]] if rows else [], [[*row.values()] for row in rows]),
         lambda name: zoom_tikz.files(shown, name, BOXES) if output.tikz else {},
+        zoom_tikz.ENDING if output.tikz else "",
     )
 
 
@@ -151,7 +154,7 @@ def _layout(example: Example, width: int, below: int, *, wide: bool, errors: boo
     Args:
         example: the image.
         width: of the figure.
-        below: height of the text below a crop.
+        below: height of the text below a crop whose name takes one line.
         wide: the whole image stands at the left; otherwise above.
         errors: error maps stand below the crops.
 
@@ -184,6 +187,7 @@ def _arranged(
     sides = [(z * box.width, z * box.height) for z, box in zip(zoom, example.boxes, strict=True)]
     # The boxes of a picture stand above each other, error maps below each, and its name and scores below all.
     inner = max((w for w, _ in sides), default=0)
+    below += LINE * (max(len(_name(cell, inner)) for cell in example.cells) - 1)
     offsets = [sum((h + ERROR_GAP) * (1 + errors) + 2 * FRAME for _, h in sides[:n]) for n in range(len(sides) + 1)]
     x, y = inner + GAP + 2 * FRAME, offsets[-1] + below + GAP
     across, high = columns * x - GAP, rows * y - GAP
@@ -255,10 +259,19 @@ def _cell(figure: _Canvas, cell: Cell, box: Box, place: tuple[int, int, int, int
     figure.picture(box.cut(cell.pixels, cell.factor), *place)
 
 
+def _name(cell: Cell, width: int) -> list[str]:
+    """Return the name of a picture in at most two lines of a width."""
+    characters = max(6, int(width / CHARACTER))
+    first, *rest = textwrap.wrap(style.legible(cell.label), characters, break_on_hyphens=False) or [""]
+    second = " ".join(rest)
+    return [first, *([cut(second, characters)] if second else [])]
+
+
 def _scores(figure: _Canvas, cell: Cell, metrics: Sequence[str], place: tuple[float, float], width: int) -> None:
     """Write the name of a picture and its scores below it, the best ones bold; below HR the names of the metrics."""
-    label, characters = style.legible(cell.label), max(6, int(width / CHARACTER))
-    figure.write([(label if len(label) <= characters else f"{label[: characters - 1]}…", False)], place)
+    names = _name(cell, width)
+    for n, name in enumerate(names):
+        figure.write([(name, False)], (place[0], place[1] + n * LINE))
     styles = [text.style(metric) for metric in metrics]
     if cell.kind == "hr":
         parts = [(s.label.removesuffix("-Y"), False) for s in styles]
@@ -269,7 +282,7 @@ def _scores(figure: _Canvas, cell: Cell, metrics: Sequence[str], place: tuple[fl
         ]  # fmt: skip
     # On one line where there is room, as in the heads of tables, otherwise below each other.
     lines = [parts] if width >= CELL or figure.width > DPI * COLUMN_IN else [[part] for part in parts]
-    for n, line in enumerate(lines, 1):
+    for n, line in enumerate(lines, len(names)):
         words = [piece for part in line for piece in ((" / ", False), part)][1:]
         figure.write(words, (place[0], place[1] + n * LINE), color="black" if cell.kind == "sr" else GREY)
 
@@ -295,7 +308,8 @@ def _caption(shown: Content, output: Crops) -> str:
     measured = " / ".join(text.style(metric).label for metric in shown.metrics)
     parts = [f"Crops of {shown.condition.label} at the boxes of the whole images, every pixel a square."]
     if measured:
-        parts.append(f"Below: {measured} of the whole image, the best bold.")
+        aside = " (of trained arms, oracles and the control aside)" if _is_beaten(shown) else ""
+        parts.append(f"Below: {measured} of the whole image, the best bold{aside}.")
     parts += _seeds(shown)
     parts += [f"{example.name}: {example.rule}." for example in shown.examples if example.rule]
     named = set() if isinstance(output.boxes, int) else set(output.boxes)
@@ -306,6 +320,18 @@ def _caption(shown: Content, output: Crops) -> str:
     if all(example.hr is None for example in shown.examples):
         parts.append("Real LR images: there is no HR.")
     return " ".join(parts)
+
+
+def _is_beaten(shown: Content) -> bool:
+    """Return True if a score is better than the bold one, which competes with other arms alone."""
+    for example in shown.examples:
+        for metric in shown.metrics:
+            sign = text.style(metric).sign
+            cells = [cell for cell in example.cells if metric in cell.scores]
+            bold = [sign * cell.scores[metric] for cell in cells if metric in cell.best]
+            if bold and any(sign * cell.scores[metric] > max(bold) for cell in cells if metric not in cell.best):
+                return True
+    return False
 
 
 def _seeds(shown: Content) -> list[str]:

@@ -12,6 +12,8 @@ from drnbench.outputs.zoom_content import Cell, Content, Example
 from drnbench.render import text
 from drnbench.render.latex_text import escape
 
+ENDING = "_spy"
+"""Of the name of the LaTeX file."""
 MOST = 8
 """Pictures that stand side by side."""
 HEAD = r"""% Zoomed crops, to be edited: \input it in a figure, with \usepackage{graphicx,tikz} and \usetikzlibrary{spy}.
@@ -43,7 +45,7 @@ def files(shown: Content, name: str, colours: Sequence[str]) -> dict[str, bytes]
             made[file] = _png(cell)
             lines += _picture(example, cell, file, shown.metrics, len(colours), small=columns > MOST // 2)
             lines.append(r"\par\medskip" if n % columns == 0 or n == len(cells) else r"\hfill%")
-    made[f"{name}_spy.tex"] = ("\n".join(lines) + "\n").encode(errors="backslashreplace")
+    made[f"{name}{ENDING}.tex"] = ("\n".join(lines) + "\n").encode(errors="backslashreplace")
     return made
 
 

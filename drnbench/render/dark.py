@@ -43,18 +43,20 @@ def webp(file: Path, figure: Figure) -> bytes:
         columns = slice(max(0, round(box.x0)), max(0, round(box.x1)))
         turned[rows, columns] = pixels[rows, columns]
     out = io.BytesIO()
-    Image.fromarray(turned).save(out, "WEBP", lossless=True, quality=20, method=1)
+    Image.fromarray(turned).save(out, "WEBP", lossless=True, quality=0, method=0)
     return out.getvalue()
 
 
 def _turned(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return pixels, H x W x 3 uint8, with their luma turned around."""
-    colours = pixels.astype(np.float32)
-    luma = colours @ np.array(WEIGHTS, np.float32)
-    level = 1 - (luma / 255) ** 2
     paper = np.array(PAPER, np.float32)
-    gray = paper + level[..., None] * (INK - paper)
-    turned: NDArray[np.uint8] = np.clip(gray + colours - luma[..., None] + 0.5, 0, 255).astype(np.uint8)
+    turned = np.empty_like(pixels)
+    turned[:] = paper
+    drawn = (pixels != 255).any(-1)  # most of a figure is white
+    colours = pixels[drawn].astype(np.float32)
+    luma = (colours @ np.array(WEIGHTS, np.float32))[:, None]
+    gray = paper + (1 - (luma / 255) ** 2) * (INK - paper)
+    turned[drawn] = np.clip(gray + colours - luma + 0.5, 0, 255)
     return turned
 
 

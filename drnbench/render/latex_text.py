@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import re
@@ -113,6 +114,7 @@ def breakable(text: str, widest: float = BREAKABLE_EM) -> str:
     return "".join(part if is_math else re.sub(r"\S+", parts, part) for is_math, part in math_text.split(text))
 
 
+@functools.lru_cache(1 << 15)  # of each cell, asked for again by every layout that is tried
 def em_width(text: str) -> float:
     """Return the approximate width of text in Computer Modern, in em: enough to choose between layouts."""
     parts = math_text.split(text)

@@ -15,15 +15,16 @@ FLOATS = 8
 """Floats between two page breaks: LaTeX keeps 52 waiting ones at most, and IEEEtran's older kernels 18."""
 CLASS = r"\documentclass[twocolumn]{article}\usepackage[margin=2cm,columnsep=22pt]{geometry}"
 """The line to replace by the class of a paper."""
-OTHER_SCRIPTS = r"""% Names in Chinese, Japanese or Korean: compile with XeLaTeX or LuaLaTeX and the font below (Debian: texlive-xetex or
-% texlive-luatex, fonts-noto-cjk). pdfLaTeX shows their code points; with CJKutf8 and its fonts (latex-cjk-all) define instead
+OTHER_SCRIPTS = r"""% Names in Chinese, Japanese or Korean: compile with XeLaTeX or LuaLaTeX and a font below (Debian: texlive-xetex or
+% texlive-luatex, and fonts-noto-cjk or, smaller, fonts-wqy-microhei). pdfLaTeX shows their code points; with CJKutf8 and its fonts
+% (latex-cjk-all) define instead
 % \newcommand{\drnglyphs}[2]{\begin{CJK}{UTF8}{gbsn}#1\end{CJK}}.
 \ifdefined\Umathcode
 \usepackage{fontspec}
-\IfFontExistsTF{Noto Serif CJK SC}{%
-  \newfontfamily\drnfont{Noto Serif CJK SC}%
-  \def\drnfirst#1#2\relax#3#4{\iffontchar\font`#1 #3\else\normalfont #4\fi}%
-  \DeclareRobustCommand{\drnglyphs}[2]{{\drnfont\drnfirst#1\relax{#1}{#2}}}}{}
+\def\drnfirst#1#2\relax#3#4{\iffontchar\font`#1 #3\else\normalfont #4\fi}
+\def\drncjk#1{\newfontfamily\drnfont{#1}\DeclareRobustCommand{\drnglyphs}[2]{{\drnfont\drnfirst##1\relax{##1}{##2}}}}
+\IfFontExistsTF{Noto Serif CJK SC}{\drncjk{Noto Serif CJK SC}}{%
+  \IfFontExistsTF{WenQuanYi Micro Hei}{\drncjk{WenQuanYi Micro Hei}}{}}
 \fi
 """
 INCLUDE = r"""\newcommand{\drnfigure}[1]{\sbox0{\includegraphics{#1}}% as large as it is drawn, unless that does not fit
@@ -66,6 +67,9 @@ def render(
     return "\n".join([*filter(None, head), *filter(None, body), END])
 
 
+EDITABLE = (
+    r"in place of the next line is the same as TikZ, to be edited: it needs \usepackage{tikz}\usetikzlibrary{spy}"
+)
 HEAD = r"""\begin{document}
 \ifdefined\endfrontmatter\section*{TITLE}\else % elsarticle has a command of its own for titles
 \title{TITLE}\author{drnbench}\date{}\maketitle\fi"""
@@ -85,6 +89,7 @@ def _figure(figure: CaptionedFigure, label: str) -> str:
     lines = [
         f"\\begin{{{environment}}}[!t]",
         r"\centering",
+        *([f"% \\input{{{figure.name}{figure.editable}}} {EDITABLE}"] if figure.editable else []),
         f"\\drnfigure{{{figure.name}}}",
         f"\\caption{{{_set(caption)}}}",
         f"\\label{{fig:{label}-{latex_text.label(figure.name.removeprefix('figure_'))}}}",

@@ -60,6 +60,8 @@ def legible(words: str) -> str:
 
 def with_code_points(text: str, available: Callable[[str], bool]) -> str:
     """Replace characters that are not available by their code points: `中文` becomes `[U+4E2D U+6587]`."""
+    if all(map(available, text)):
+        return text
     out, missing = list[str](), list[str]()
     for character in [*text, ""]:
         if character and not available(character):

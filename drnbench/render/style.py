@@ -70,6 +70,7 @@ class CaptionedFigure:
     Attributes:
         data: what it draws, as the text of a CSV file beside it; empty: none.
         files: further files beside it, by name, from its final name.
+        editable: ending of the LaTeX file among them that sets the same figure with TikZ; empty: none.
 
     """
 
@@ -78,6 +79,7 @@ class CaptionedFigure:
     figure: Figure
     data: str = ""
     files: Callable[[str], Mapping[str, bytes]] = lambda _name: {}
+    editable: str = ""
 
 
 @contextlib.contextmanager

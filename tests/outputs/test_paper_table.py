@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from rich.cells import cell_len
 
-from drnbench import Axis, Evaluate, Table, Tradeoff
+from drnbench import Axis, Crops, Evaluate, Table, Tradeoff
 from drnbench.config.study import Study
 from drnbench.outputs import compose, report
 from drnbench.render.latex_text import escape
@@ -180,9 +180,9 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tables = [Table(rows="loss", costs=("parameters", "macs")), Table(rows="loss", layout="paper", peers=("RCAN",)),
               Table(rows="loss", metrics=("psnr_y",), width="column"), Table(rows="loss", width="page")]  # fmt: skip
     arms = {name: {"pretrain.steps": 41 + n} for n, name in enumerate(NAMES)}
-    study = scale_study(outputs=[*tables, Tradeoff(x="parameters")], arms=arms)
+    study = scale_study(outputs=[*tables, Tradeoff(x="parameters"), Crops()], arms=arms)
     store = Store(tmp_path_factory.mktemp("paper"))
-    fill(store, plan_of(study), costs=True, samples=True, history=True)
+    fill(store, plan_of(study), costs=True, samples=True, sr_images=True, history=True)
 
     def save(figure: Figure, path: Path, **options: Any) -> None:
         size = tuple(round(72 * inches) for inches in figure.get_size_inches())
@@ -221,10 +221,21 @@ def test_the_paper_compiles_in_the_classes_of_papers_and_nothing_is_too_wide(pap
 
 
 @pytest.mark.real
+def test_the_figure_as_tikz_compiles_where_the_paper_names_it(paper: Path) -> None:
+    text = (paper / "paper.tex").read_text(encoding="utf-8")
+    (line,) = re.findall(r"% (\\input\{figure_crops\w*\}) .* needs (\S+)\n\\drnfigure\{figure_crops\}", text)
+    include, packages = line
+    body = f"\\begin{{document}}\\begin{{figure*}}{include}\\end{{figure*}}\\end{{document}}"
+    log = compiled(paper, f"{CLASS}\n\\usepackage{{graphicx}}\n{packages}\n{body}", "spy.tex")
+    for complaint in ("Overfull", "Missing character", "Float too large", "undefined"):
+        assert complaint not in log
+
+
+@pytest.mark.real
 def test_the_paper_shows_names_of_other_scripts_by_xelatex(paper: Path) -> None:
     xelatex = shutil.which("xelatex")
     if xelatex is None:
-        pytest.skip("xelatex is not installed: apt-get install texlive-xetex fonts-noto-cjk")
+        pytest.skip("xelatex is not installed: apt-get install texlive-xetex fonts-wqy-microhei")
     command = [xelatex, "-interaction=nonstopmode", "-halt-on-error", "-jobname=xe", "paper.tex"]
     run = subprocess.run(command, cwd=paper, capture_output=True, text=True, errors="replace", check=False)
     assert run.returncode == 0, run.stdout[-2000:]
