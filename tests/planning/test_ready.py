@@ -128,3 +128,15 @@ def test_the_tiny_profile_leaves_ready_images_whole(sets):
     made = next(arm for arm in arms if arm.kind != "reference").trials[0]
     assert made.stages[0].data.crop is None
     assert [evaluate.crop for evaluate in made.evaluate] == [None, 64]
+
+
+@pytest.mark.parametrize("path", ["evaluate.0.lr", "evaluate.*.lr", "train.data.lr"])
+def test_so_it_does_with_those_that_are_named_by_an_override(sets, path):
+    study = Study(base=trial(sets, lr=None))
+    made = expand(study, "s", "", "tiny", {path: str(sets / "lr")}).arms[0].trials[0]
+    is_data = path.startswith("train")
+    assert (made.stages[0].data.crop, made.evaluate[0].crop) == ((None, 64) if is_data else (96, None))
+    cropped = (
+        expand(study, "s", "", "tiny", {path: str(sets / "lr"), path.replace(".lr", ".crop"): 40}).arms[0].trials[0]
+    )
+    assert (cropped.stages[0].data.crop if is_data else cropped.evaluate[0].crop) == 40, "refused later, by its name"
