@@ -6,6 +6,7 @@ The state dict has the names of the authors' files (`DRNS4x.pt`, ...), so that t
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -31,6 +32,13 @@ def mean_shift(sign: int, *, train_mean: bool = True) -> nn.Conv2d:
         assert layer.bias is not None
         layer.bias.copy_(sign * 255.0 * torch.tensor(RGB_MEAN))
     return layer.requires_grad_(train_mean)
+
+
+def mean(x: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tensor:
+    """Return `x.mean(axes)`, bit for bit; on a processor the gradient is not written out to the size of x, as a mean's is."""
+    if x.device.type != "cpu" or x.dtype != torch.float32:  # where a mean is rounded otherwise
+        return x.mean(axes, keepdim=keepdim)
+    return x.sum(axes, keepdim=keepdim) / math.prod(x.shape[axis] for axis in axes)
 
 
 def in_fp32(layer: nn.Module, x: Tensor) -> Tensor:
@@ -66,7 +74,7 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as the input."""
-        return x * cast("Tensor", self.conv_du(x.mean((2, 3), keepdim=True)))
+        return x * cast("Tensor", self.conv_du(mean(x, (2, 3), keepdim=True)))
 
 
 class RCAB(nn.Module):

@@ -19,6 +19,7 @@ from drnbench.data.sampling import uniforms
 from drnbench.errors import UsageError
 from drnbench.models import Model, on_demand
 from drnbench.schemes import losses
+from drnbench.schemes.adam import adam_step
 
 if TYPE_CHECKING:
     import torch
@@ -104,7 +105,7 @@ def l1_sum(a: Tensor, b: Tensor) -> Tensor:
 
     Divided by the batch size it equals L1 over all pixels, also when a part of the batch is empty (ρ = 1).
     """
-    return (a - b).abs().mean((1, 2, 3)).sum()
+    return on_demand.drn.mean((a - b).abs(), (1, 2, 3)).sum()
 
 
 class Options(Frozen):
@@ -297,7 +298,7 @@ class Scheme(ABC):
             for name, value in losses.items():
                 total[name] = total.get(name, 0) + value.detach() * share
         for optimiser in self.optimisers.values():
-            optimiser.step()
+            adam_step(optimiser)
         return total
 
     def start_step(self, lr: float) -> None:

@@ -1,0 +1,33 @@
+"""The step of Adam on lists of tensors equals PyTorch's plain loop bit for bit."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from drnbench.schemes.adam import adam_step
+
+
+@pytest.mark.parametrize("fields", [{}, {"weight_decay": 0.1}, {"betas": (0.5, 0.99), "eps": 1e-6}])
+@pytest.mark.parametrize("missing", [False, True])
+def test_weights_and_moments_equal_those_of_the_plain_loop(fields, missing):
+    draw = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 7, 3), nn.Conv2d(7, 5, 3, bias=False), nn.Conv2d(5, 1, 1))
+    networks = network, copy.deepcopy(network)
+    fast, plain = (torch.optim.Adam(net.parameters(), lr=1e-3, foreach=False, **fields) for net in networks)
+    for step in range(6):
+        for optimiser in (fast, plain):
+            optimiser.param_groups[0]["lr"] = 1e-3 / (step + 1)
+        for index, pair in enumerate(zip(*(net.parameters() for net in networks), strict=True)):
+            gradient = torch.randn(pair[0].shape, generator=draw) * 10 ** torch.randn(1, generator=draw)
+            for parameter in pair:
+                parameter.grad = None if missing and step == 2 and index == 1 else gradient.clone()
+        adam_step(fast)
+        plain.step()
+        for a, b in zip(*(net.parameters() for net in networks), strict=True):
+            assert torch.equal(a, b)
+    states = (optimiser.state_dict()["state"] for optimiser in (fast, plain))
+    for a, b in zip(*(state.values() for state in states), strict=True):
+        assert all(torch.equal(a[name], b[name]) for name in ("step", "exp_avg", "exp_avg_sq"))
