@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Image = NDArray[np.uint8]
 
@@ -73,10 +74,10 @@ def turns(draws: NDArray[np.float64]) -> NDArray[np.bool_]:
     return draws[:, 3:] < 0.5
 
 
-def patches(
-    images: dict[int, Sequence[Image]], patch: int, draws: NDArray[np.float64], *, augment: bool
-) -> dict[int, NDArray[np.float32]]:
-    """Return `crops`, turned by `turns` where `augment` is set, as n x 3 x patch/f x patch/f, float32 in 0..255."""
+def planes(
+    images: dict[int, Sequence[Image]], patch: int, draws: NDArray[np.float64], *, augment: bool, dtype: DTypeLike = np.uint8
+) -> dict[int, NDArray[Any]]:
+    """Return `crops`, turned by `turns` where `augment` is set, as n x 3 x patch/f x patch/f of a type."""
 
     def turned(crop: Image, flip_h: bool, flip_v: bool, transpose: bool) -> Image:
         crop = crop[:, ::-1] if flip_h else crop
@@ -85,10 +86,17 @@ def patches(
 
     stacks = {}
     for factor, cuts in crops(images, patch, draws).items():
-        stacks[factor] = np.empty((len(cuts), 3, *cuts.shape[1:3]), np.float32)
+        stacks[factor] = np.empty((len(cuts), 3, *cuts.shape[1:3]), dtype)
         for slot, (crop, turn) in enumerate(zip(cuts, turns(draws).tolist(), strict=True)):
             stacks[factor][slot] = (turned(crop, *turn) if augment else crop).transpose(2, 0, 1)
     return stacks
+
+
+def patches(
+    images: dict[int, Sequence[Image]], patch: int, draws: NDArray[np.float64], *, augment: bool
+) -> dict[int, NDArray[np.float32]]:
+    """Return `planes` as float32 in 0..255."""
+    return planes(images, patch, draws, augment=augment, dtype=np.float32)
 
 
 def pyramid_factors(scale: int) -> tuple[int, ...]:

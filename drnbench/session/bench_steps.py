@@ -21,7 +21,7 @@ from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.config.units import StageUnit
 from drnbench.data.cache import fingerprint, hr_set
 from drnbench.data.packed import ImageInfo, ImageStack
-from drnbench.data.sampling import crops, patches, turns, uniforms
+from drnbench.data.sampling import crops, patches, planes, uniforms
 from drnbench.parallel import cores
 from drnbench.planning.keys import Keys
 from drnbench.store import Store
@@ -238,12 +238,7 @@ def _turned_floats(images: dict[int, Sequence[Pixels]], patch: int, draws: NDArr
 
 
 def _turned_bytes(images: dict[int, Sequence[Pixels]], patch: int, draws: NDArray[np.float64]) -> object:
-    """Cut and turn as bytes; on a GPU the device turns them."""
-    stack = crops(images, patch, draws)[1]
-    for slot, (flip_h, flip_v, transpose) in enumerate(turns(draws).tolist()):
-        crop = stack[slot, :: -1 if flip_v else 1, :: -1 if flip_h else 1]
-        stack[slot] = (crop.transpose(1, 0, 2) if transpose else crop).copy()
-    return stack
+    return planes(images, patch, draws, augment=True)
 
 
 def _rate(cut: Callable[..., object], images: Sequence[Pixels], threads: int = 1) -> float:
