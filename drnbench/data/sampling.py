@@ -75,7 +75,12 @@ def turns(draws: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def planes(
-    images: dict[int, Sequence[Image]], patch: int, draws: NDArray[np.float64], *, augment: bool, dtype: DTypeLike = np.uint8
+    images: dict[int, Sequence[Image]],
+    patch: int,
+    draws: NDArray[np.float64],
+    *,
+    augment: bool,
+    dtype: DTypeLike = np.uint8,
 ) -> dict[int, NDArray[Any]]:
     """Return `crops`, turned by `turns` where `augment` is set, as n x 3 x patch/f x patch/f of a type."""
 
