@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROWS = 3
 """Images that a page has room for."""
-ACROSS_COLUMN = 4
+ACROSS_COLUMN = 5
 """Pictures side by side in a column."""
 NAMED = 4
 """So many arms are named one by one in the caption."""
@@ -62,8 +62,8 @@ def draw(scores: Scores, store: Store, width: style.Width = None) -> CaptionedFi
     columns = len(next(iter(rows.values())))
     has_hr = columns > len(arms) + 1
     # In a column, the pictures of an image take several lines.
-    across = min(columns, ACROSS_COLUMN) if width == "column" else columns
-    lines = -(-columns // across)
+    lines = -(-columns // ACROSS_COLUMN) if width == "column" else 1
+    across = -(-columns // lines)
     side = (style.inches(width, PAGE_IN) - MARGIN_IN - GAP_IN * (across - 1)) / across
     heads = ["LR", *(style.legible(text.arm_label(scores, arm, arms)) for arm in arms), *["HR"] * has_hr]
     heads = [_wrap(head, side) for head in heads]

@@ -27,8 +27,8 @@ CLIP = 4.0
 """A cell this many times the typical one does not set the colour scale: a collapse would leave all others white."""
 CELL_IN = 0.78
 """Width that a cell with its interval takes; where there is less room, the interval breaks, or the data beside have it."""
-LEAST_IN = 0.42
-"""Width that a cell with a broken interval takes."""
+LEAST_IN, NUMBER_IN = 0.42, 0.3
+"""Widths that a cell with a broken interval takes, and one with its difference alone."""
 MARKS = {"better": "*", "worse": "†", "": ""}
 
 
@@ -131,7 +131,8 @@ def draw(scores: Scores, results: Results, output: Heatmap) -> CaptionedFigure |
     cell = (room - 0.15 * across) / (wide * across)
     cell = cell if output.width else min(1.05, cell)
     s, top = text.style(output.metric), scale_end(shown)
-    figure = style.new_figure(side + 0.8 + across * (wide * cell + 0.15), down * (high * 0.4 + 0.75))
+    row_in = 0.2 if cell < NUMBER_IN else 0.55 if LEAST_IN <= cell < 0.9 * CELL_IN else 0.4
+    figure = style.new_figure(side + 0.8 + across * (wide * cell + 0.15), down * (high * row_in + 0.75))
     # seaborn draws the figure for each map: it is laid out, and cells are written in, when all are there.
     layout_engine = figure.get_layout_engine()
     figure.set_layout_engine("none")
@@ -152,7 +153,7 @@ def draw(scores: Scores, results: Results, output: Heatmap) -> CaptionedFigure |
     _bar(figure, axes, shown, s, top)
     stem = f"{text.path_slug(output.x)}_{text.path_slug(output.y)}"
     name = f"figure_heatmap_{text.slug(output.metric)}_{stem}"
-    caption = _caption(scores, shown, s, top, (x.title, y.title), intervals=cell >= LEAST_IN)
+    caption = _caption(scores, shown, s, top, (x.title, y.title), cell)
     return CaptionedFigure(name, caption, figure, _data(shown, x, y))
 
 
@@ -197,7 +198,7 @@ def _write_cells(ax: Axes, panel: Panel, s: text.MetricStyle, width: float) -> N
     (mesh,) = ax.collections
     assert isinstance(mesh, ScalarMappable)
     missing = np.isnan(panel.values())
-    broken, alone = width < 0.9 * CELL_IN, width < LEAST_IN
+    broken, alone, bare = width < 0.9 * CELL_IN, width < LEAST_IN, width < NUMBER_IN
     size = min(6.0, 6.0 * width / (0.36 if alone else 0.45 if broken else CELL_IN))
     decimals = s.delta_decimals
     compared = [
@@ -210,16 +211,33 @@ def _write_cells(ax: Axes, panel: Panel, s: text.MetricStyle, width: float) -> N
     colours = mesh.to_rgba(np.array([s.sign * difference.mean for *_, difference in compared]))
     inks = ["0.15" if _luminance(*colour[:3]) > 0.408 else "white" for colour in colours]
     for (y, x, cell, difference), ink in zip(compared, inks, strict=True):
-        words = text.signed(difference.mean, decimals) + MARKS[cell.verdict]
-        ax.text(x, y - (0 if alone else 0.14), words, ha="center", va="center", fontsize=size + 1, color=ink)
+        words = MARKS[cell.verdict] if bare else text.signed(difference.mean, decimals) + MARKS[cell.verdict]
+        ax.text(
+            x,
+            y - (0 if alone else 0.26 if broken else 0.14),
+            words,
+            ha="center",
+            va="center",
+            fontsize=size + 1,
+            color=ink,
+        )
     for (y, x, _, difference), ink in zip(compared, inks, strict=True):
         interval = text.interval(difference, decimals)
         interval = interval.replace(", ", ",\n") if broken else interval
         if not alone:
-            ax.text(x, y + 0.24, interval, ha="center", va="center", fontsize=size - 0.4, color=ink, linespacing=0.9)
+            ax.text(
+                x,
+                y + (0.1 if broken else 0.24),
+                interval,
+                ha="center",
+                va="center",
+                fontsize=size - 0.4,
+                color=ink,
+                linespacing=0.9,
+            )
         if _holds_zero(difference):
             _hatch(ax, y - 0.5, x - 0.5)
-    for row, column in np.argwhere(missing):
+    for row, column in () if bare else np.argwhere(missing):
         message = panel.cells[row][column] or "–"
         ax.text(column + 0.5, row + 0.5, message, ha="center", va="center", fontsize=size, color=GREY)
 
@@ -258,20 +276,23 @@ def _bar(figure: Figure, axes: list[Axes], shown: list[Panel], s: text.MetricSty
 
 
 def _caption(
-    scores: Scores, shown: list[Panel], s: text.MetricStyle, top: float, titles: tuple[str, str], *, intervals: bool
+    scores: Scores, shown: list[Panel], s: text.MetricStyle, top: float, titles: tuple[str, str], cell: float
 ) -> str:
+    """Return the caption; `cell` is the width of a cell in inches."""
     cells = [r for panel in shown for r in panel.results]
     differences = [d for panel in shown for d in panel.differences]
     sizes = text.sample([d.seeds for d in differences], [d.images for d in differences])
     parts = [
         f"{s.label} over {' and '.join(titles)}: mean paired difference to {scores.baseline_label}",
         f"with its {scores.confidence} interval ({captions.interval_method(differences)}; {sizes})."
-        if intervals
-        else f"({sizes}); its {scores.confidence} intervals are in the data beside the figure.",
+        if cell >= LEAST_IN
+        else f"({sizes}); {'numbers' if cell < NUMBER_IN else 'intervals'} are in the data beside the figure.",
         "Blue: better than the baseline; red: worse.",
     ]
     if any(r.p_holm is not None and r.difference and r.difference.seeds >= STAR_SEEDS for r in cells):
         parts.append(f"* better, † worse: {captions.family_words(scores, cells, 'the figure')}.")
+    if cell < NUMBER_IN and any(not isinstance(result, Result) for p in shown for row in p.cells for result in row):
+        parts.append("Gray: the baseline, or not scored.")
     if any(_holds_zero(d) for d in differences):
         parts.append("Hatched: the interval holds zero, or there is none.")
     if any(abs(d.mean) > 1.001 * top for d in differences):

@@ -222,7 +222,7 @@ def _panel(ax: Axes, scores: Scores, points: list[Point], s: text.MetricStyle) -
         _reference(ax, p, s, seen=p not in far)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
-    ax.tick_params(axis="x", which="minor", labelsize=6)
+    ax.tick_params(axis="x", which="minor", labelsize=7, pad=5)  # on a line with those of the longer major ticks
 
 
 def _reference(ax: Axes, p: Point, s: text.MetricStyle, *, seen: bool) -> None:

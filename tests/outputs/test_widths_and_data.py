@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -19,7 +19,7 @@ from drnbench.outputs.training import TrainingCurves
 from drnbench.render.style import COLUMN_IN, PAGE_IN
 from drnbench.store import Store
 from tests.fake_store import PRETRAIN, base, fill, plan_of
-from tests.outputs.conftest import composed
+from tests.outputs.conftest import composed, rho_study
 
 METRICS = ("psnr_y", "ssim_y", "dual_mae")
 WIDTHS = {"column": COLUMN_IN, "page": PAGE_IN}
@@ -71,3 +71,18 @@ def test_every_output_with_a_figure_has_a_width() -> None:
     drawing = [kind for name in outputs.list() if "figures" in vars(kind := outputs.get(name))]
     assert {kind.__name__ for kind in drawing if "width" not in kind.model_fields} == set()
     assert any(issubclass(kind, FigureOutput) for kind in drawing)
+
+
+@pytest.mark.parametrize(("width", "sizes"), [("column", set()), ("page", {5, 6, 7})])
+def test_numbers_in_the_cells_of_a_heat_map_are_legible_or_left_to_the_data(
+    store: Store, width: Literal["column", "page"], sizes: set[int]
+) -> None:
+    axes = [Axis("adapt.rho", [n / 10 for n in range(10)], label="ρ"), Axis("adapt.lam", [0.1, 1.0], label="λ")]
+    heatmap = Heatmap(x="adapt.rho", y="adapt.lam", width=width)
+    fill(store, plan_of(rho_study(axes=axes, arms={}, control=None, seeds=2, outputs=[heatmap])), images=2)
+    (figure,) = (f for f in compose.figures(*composed(store)) if f.name.startswith("figure_heatmap"))
+    written = [text for ax in figure.figure.axes for text in ax.texts if any(map(str.isdigit, text.get_text()))]
+    assert {round(text.get_fontsize()) for text in written} <= sizes
+    assert bool(written) == bool(sizes)
+    assert ("numbers are in the data beside" in figure.caption) == (not sizes)
+    assert len(figure.data.splitlines()) == 1 + 2 * 2 * 9
