@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import evidence
 import reference
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 """Pages of the site whose text is a file of the repository."""
+GENERATED = {**reference.GENERATED, "reference_results": evidence.reference_results}
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -27,7 +29,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         markdown = (ROOT / COPIED[path]).read_text(encoding="utf-8").replace("](docs/", "](")
     markdown = re.sub(r"`([^`\n]*\\\|[^`\n]*)`", lambda span: reference.code(span[1].replace("\\|", "|")), markdown)
     markdown = re.sub(reference.NOT_ON_GITHUB, "", markdown, flags=re.MULTILINE)
-    markdown = re.sub(r"<!-- generated: (\w+) -->", lambda marker: reference.GENERATED[marker[1]](), markdown)
+    markdown = re.sub(r"<!-- generated: (\w+) -->", lambda marker: GENERATED[marker[1]](), markdown)
     parts = re.split(r"(^```.*?^```$)", markdown, flags=re.MULTILINE | re.DOTALL)
     return "".join(part if part.startswith("```") else blank_before_lists(part) for part in parts)
 
