@@ -6,7 +6,6 @@ The state dict has the names of the authors' files (`DRNS4x.pt`, ...), so that t
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -36,14 +35,16 @@ def mean_shift(sign: int, *, train_mean: bool = True) -> nn.Conv2d:
 
 def mean(x: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tensor:
     """Return `x.mean(axes)`, bit for bit; on a processor the gradient is not written out to the size of x, as a mean's is."""
-    if x.device.type != "cpu" or x.dtype != torch.float32:  # where a mean is rounded otherwise
+    if x.device.type != "cpu" or x.dtype != torch.float32 or not x.numel():  # where a mean is rounded otherwise
         return x.mean(axes, keepdim=keepdim)
-    return x.sum(axes, keepdim=keepdim) / math.prod(x.shape[axis] for axis in axes)
+    total = x.sum(axes, keepdim=keepdim)
+    return total / (x.numel() // total.numel())
 
 
 def in_fp32(layer: nn.Module, x: Tensor) -> Tensor:
     """Apply a layer at the input or output of a network in fp32 under autocast too: bf16 rounds images to whole gray levels."""
-    if not torch.is_autocast_enabled(x.device.type):
+    # The compiler cannot ask for autocast, and needs no short cut around it.
+    if not torch.compiler.is_dynamo_compiling() and not torch.is_autocast_enabled(x.device.type):
         return cast("Tensor", layer(x))
     with torch.autocast(x.device.type, enabled=False):
         return cast("Tensor", layer(x.float()))
