@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 
@@ -74,34 +73,37 @@ def turns(draws: NDArray[np.float64]) -> NDArray[np.bool_]:
     return draws[:, 3:] < 0.5
 
 
-def planes(
-    images: dict[int, Sequence[Image]],
-    patch: int,
-    draws: NDArray[np.float64],
-    *,
-    augment: bool,
-    dtype: DTypeLike = np.uint8,
-) -> dict[int, NDArray[Any]]:
-    """Return `crops`, turned by `turns` where `augment` is set, as n x 3 x patch/f x patch/f of a type."""
+def turned_crops(
+    images: dict[int, Sequence[Image]], patch: int, draws: NDArray[np.float64], *, augment: bool
+) -> dict[int, list[Image]]:
+    """Return `crops`, turned by `turns` where `augment` is set: factor -> n times patch/f x patch/f x 3."""
 
     def turned(crop: Image, flip_h: bool, flip_v: bool, transpose: bool) -> Image:
         crop = crop[:, ::-1] if flip_h else crop
         crop = crop[::-1] if flip_v else crop
         return crop.transpose(1, 0, 2) if transpose else crop
 
-    stacks = {}
-    for factor, cuts in crops(images, patch, draws).items():
-        stacks[factor] = np.empty((len(cuts), 3, *cuts.shape[1:3]), dtype)
-        for slot, (crop, turn) in enumerate(zip(cuts, turns(draws).tolist(), strict=True)):
-            stacks[factor][slot] = (turned(crop, *turn) if augment else crop).transpose(2, 0, 1)
-    return stacks
+    rows = (turns(draws) & augment).tolist()
+    return {
+        factor: [turned(crop, *row) for crop, row in zip(stack, rows, strict=True)]
+        for factor, stack in crops(images, patch, draws).items()
+    }
 
 
 def patches(
     images: dict[int, Sequence[Image]], patch: int, draws: NDArray[np.float64], *, augment: bool
 ) -> dict[int, NDArray[np.float32]]:
-    """Return `planes` as float32 in 0..255."""
-    return planes(images, patch, draws, augment=augment, dtype=np.float32)
+    """Return `turned_crops` as n x 3 x patch/f x patch/f, float32 in 0..255.
+
+    Both steps keep the order of axes in memory: channels last, and columns outside of rows where every patch is transposed. It
+    decides how convolutions round, so weights depend on it.
+    """
+    if not len(draws):
+        return {factor: np.zeros((0, 3, patch // factor, patch // factor), np.float32) for factor in images}
+    return {
+        factor: np.stack([crop.transpose(2, 0, 1).astype(np.float32) for crop in turned])
+        for factor, turned in turned_crops(images, patch, draws, augment=augment).items()
+    }
 
 
 def pyramid_factors(scale: int) -> tuple[int, ...]:

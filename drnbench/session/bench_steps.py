@@ -21,7 +21,7 @@ from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.config.units import StageUnit
 from drnbench.data.cache import fingerprint, hr_set
 from drnbench.data.packed import ImageInfo, ImageStack
-from drnbench.data.sampling import crops, patches, planes, uniforms
+from drnbench.data.sampling import crops, patches, turned_crops, uniforms
 from drnbench.parallel import cores
 from drnbench.planning.keys import Keys
 from drnbench.store import Store
@@ -238,7 +238,7 @@ def _turned_floats(images: dict[int, Sequence[Pixels]], patch: int, draws: NDArr
 
 
 def _turned_bytes(images: dict[int, Sequence[Pixels]], patch: int, draws: NDArray[np.float64]) -> object:
-    return planes(images, patch, draws, augment=True)
+    return [np.stack(turned) for turned in turned_crops(images, patch, draws, augment=True).values()]
 
 
 def _rate(cut: Callable[..., object], images: Sequence[Pixels], threads: int = 1) -> float:

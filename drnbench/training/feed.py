@@ -78,7 +78,7 @@ class Feed:
         hr = images["hr"][1] if "hr" in images else torch.zeros(0, 3, stage.patch, stage.patch, device=self.device)
         pyramid = pairs or self._empty(lr[0].shape[-1] * scale if lr else stage.patch)
         return Batch(
-            lr=(lr[0] if len(lr) == 1 else torch.cat(lr)) if lr else pyramid[scale],
+            lr=_joined(lr) if lr else pyramid[scale],
             pyramid=pyramid,
             n_pairs=len(pairs[scale]) if pairs else 0,
             hr=hr,
@@ -151,7 +151,7 @@ class Feed:
             images = torch.where(flip_h, images.flip(3), images)
             images = torch.where(flip_v, images.flip(2), images)
             images = torch.where(transpose, images.transpose(2, 3), images)
-        return images.contiguous()
+        return _in_order(images, transposed=self.unit.stage.augment and bool(turned[:, 2].all()))
 
     def _pyramid(self, purpose: str) -> Pyramid:
         """Return all images for a purpose at its factors, cropped so that every factor covers the same HR pixels."""
@@ -178,6 +178,20 @@ class Feed:
         return {
             f: torch.zeros(0, 3, patch // f, patch // f, device=self.device) for f in pyramid_factors(self.unit.scale)
         }
+
+
+def _in_order(images: Tensor, *, transposed: bool) -> Tensor:
+    """Return images with the order of axes in memory that `patches` gives them; convolutions round by it."""
+    if transposed:
+        return images.transpose(2, 3).contiguous(memory_format=torch.channels_last).transpose(2, 3)
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Return batches one after the other, with columns outside of rows in memory only where all of them have that."""
+    if len(parts) == 1:
+        return parts[0]
+    return _in_order(torch.cat(list(parts)), transposed=all(part.stride(2) < part.stride(3) for part in parts))
 
 
 def _read(data: Data, digest: str, cache: Path) -> tuple[ImageInfo, ...]:

@@ -66,6 +66,15 @@ def test_patches_of_all_levels_show_the_same_place(data, scale, augment):
         assert (cut[f].min((2, 3)) % scale == 0).all()
 
 
+@given(transpose=st.lists(st.booleans(), min_size=1, max_size=4), flip=st.sampled_from([0.0, 0.9]))
+@settings(max_examples=30, deadline=None)
+def test_patches_lie_in_memory_as_those_that_all_weights_were_trained_on(transpose, flip):
+    draws = np.array([[0, 0.5, 0.5, flip, flip, 0.0 if is_transposed else 0.9] for is_transposed in transpose])
+    strides = patches({4: [coordinates(16, 16, 1)]}, 32, draws, augment=True)[4].strides
+    assert strides[1] == 4, "channels last"
+    assert (strides[2] < strides[3]) == all(transpose), "columns outside of rows where all patches are transposed"
+
+
 def test_an_empty_draw_gives_an_empty_patch():
     cut = patches({4: [np.zeros((8, 8, 3), np.uint8)]}, 16, np.zeros((0, 6)), augment=True)
     assert cut[4].shape == (0, 3, 4, 4)

@@ -32,6 +32,12 @@ def unit(cache, **fields):
 UNPAIRED = Data("photos/unpaired", kernel="bd", crop=64)
 
 
+def order(images):
+    """Return the axes of more than one entry in their order in memory, the outermost first: convolutions round by it."""
+    axes = [axis for axis in range(4) if images.shape[axis] > 1]
+    return sorted(axes, key=images.stride, reverse=True)
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -52,11 +58,23 @@ def test_batches_that_are_prepared_ahead_are_equal_bit_for_bit(cache, fields):
         assert batch.n_pairs == expected.n_pairs
         for name in ("lr", "hr", "others"):
             torch.testing.assert_close(getattr(batch, name), getattr(expected, name), rtol=0, atol=0)
+            assert order(getattr(batch, name)) == order(getattr(expected, name))
         assert batch.pyramid.keys() == expected.pyramid.keys()
         for factor, stack in expected.pyramid.items():
-            assert batch.pyramid[factor].is_contiguous()
+            assert order(batch.pyramid[factor]) == order(stack)
             torch.testing.assert_close(batch.pyramid[factor], stack, rtol=0, atol=0)
     ahead.close()
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize("fields", [{}, {"scheme": "unpaired", "rho": 0.5, "unpaired": UNPAIRED}])
+def test_channels_are_last_in_memory_as_in_all_versions_before(cache, fields, ahead):
+    feed = Feed(unit(cache, **{"scheme": "paired", "batch": 8, **fields}), cache, CPU, ahead=ahead)
+    batch = feed.batch(0)
+    feed.close()
+    assert [order(images) for images in (batch.lr, *batch.pyramid.values())] == [[0, 2, 3, 1]] * (
+        1 + len(batch.pyramid)
+    )
 
 
 def test_steps_are_made_ahead_in_one_thread_and_once():
