@@ -4,10 +4,13 @@
 """
 
 import csv
+import json
+import re
 import shutil
 
 import pytest
 
+from drnbench.store.environment import signature
 from tests.conftest import REPOSITORY
 from tests.helpers import call
 
@@ -69,6 +72,20 @@ def test_numbers_are_equal_to_the_last_digit(rerun, name):
             assert float(row["delta_high"]) >= float(old["delta_high"]) - 1e-12
         if old["p_holm"]:
             assert float(row["p_holm"]) >= float(old["p_holm"]) - 1e-12
+
+
+@pytest.mark.parametrize("stage", ["a5db4674fb5a", "2c3ef1282614"])  # ρ = 0.5, and true pairs
+def test_training_gives_the_weights_that_the_earlier_commit_stored(rerun, stage):
+    """Bit for bit on the kind of processor that the store was written on, where a change of memory layout shows, too."""
+    store, _ = rerun
+    (folder,) = (store / "stages").glob(f"{stage}*")
+    recorded = json.loads((folder / "stage.json").read_text())["signature"]
+    output = call("reproduce", stage, "--results", store).stdout
+    differences = [float(size) for size in re.findall(r"largest difference ([-+.e\d]+)", output)]
+    assert "weights of adapt" in output
+    assert max(differences, default=0.0) < 1e-5
+    if recorded == signature("cpu", 1, "fp32", deterministic=True):
+        assert "IDENTICAL bit for bit" in output, output
 
 
 MOVED = {"delta_low", "delta_high", "p_holm"}
