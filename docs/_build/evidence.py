@@ -14,7 +14,7 @@ def reference_results(folder: Path = RESULTS) -> str:
     """Return a section for each report: question, answer, tables, and how it was made; in the order of their dates."""
     summaries = {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*/*/summary.json")}
     ordered = sorted(summaries.items(), key=lambda item: item[1]["provenance"]["date"])
-    return "\n\n".join(_section(report, summary) for report, summary in ordered)
+    return "\n\n".join(_section(report, summary) for report, summary in ordered) or "None is stored yet."
 
 
 def _section(report: Path, summary: dict[str, Any]) -> str:

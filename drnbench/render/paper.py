@@ -61,6 +61,8 @@ def render(
         *(f"\\usepackage{{{package}}}" if package != "amssymb" else AMSSYMB for package in packages),
         OTHER_SCRIPTS + GLYPHS if "\\drnglyphs{" in "".join([*body, tables_text, _set(title)]) else "",
         INCLUDE + r"\emergencystretch=3em",
+        # Figures that fill a page with the space below them go to a page of figures: as text they would be too high.
+        r"\renewcommand{\topfraction}{.9}\renewcommand{\dbltopfraction}{.9}",
         r"\input{macros}",
         HEAD.replace("TITLE", _set(title)),
     ]
@@ -87,7 +89,7 @@ def _figure(figure: CaptionedFigure, label: str) -> str:
     environment = "figure*" if wide else "figure"
     caption, *notes = re.split(r"(?<=[.?!])\s+(?=[A-Z])", figure.caption, maxsplit=1)
     lines = [
-        f"\\begin{{{environment}}}[!t]",
+        f"\\begin{{{environment}}}[tp]",
         r"\centering",
         *([f"% \\input{{{figure.name}{figure.editable}}} {EDITABLE}"] if figure.editable else []),
         f"\\drnfigure{{{figure.name}}}",
