@@ -205,9 +205,8 @@ def _score(
         waiting = deque[Future[list[Row]]]()
         for number, item in enumerate(items):
             if needs_dual and (operator := dual or upscaler.operator) is not None:
-                mean_kernel.add(
-                    operator, item
-                )  # here: a method that states a degradation states that of its last image
+                # In this thread: a method that states a degradation states that of its last image.
+                mean_kernel.add(operator, item)
             waiting.append(scorer.submit(finish, item, number))
             if len(waiting) > 1:
                 rows += waiting.popleft().result()

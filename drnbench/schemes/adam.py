@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 def adam_step(optimiser: torch.optim.Optimizer) -> None:
     """Make one step, in two thirds of the time of `optimiser.step()` for a network of many small tensors.
 
-    That is called on other devices, for other optimisers, with weight decay and hooks, at first, and where a parameter has no
-    gradient.
+    That is called on other devices, for other optimisers, with several groups of parameters, with options beside rate, betas and
+    epsilon, with hooks, at first, and where a parameter has no gradient.
     """
     import torch
 
@@ -21,8 +21,10 @@ def adam_step(optimiser: torch.optim.Optimizer) -> None:
     is_plain = (
         type(optimiser) is torch.optim.Adam
         and parameters[0].device.type == "cpu"
-        and not (group["weight_decay"] or group["amsgrad"])
-        and not (optimiser._optimizer_step_pre_hooks or "step" in vars(optimiser))  # noqa: SLF001
+        and len(optimiser.param_groups) == 1
+        and not (group["weight_decay"] or group["amsgrad"] or group["maximize"] or group["fused"])
+        and not (optimiser._optimizer_step_pre_hooks or optimiser._optimizer_step_post_hooks)  # noqa: SLF001
+        and "step" not in vars(optimiser)
     )
     counts = {float(state["step"]) for state in states} if is_plain else set()
     if len(counts) != 1 or len(states) < len(parameters) or any(p.grad is None for p in parameters):

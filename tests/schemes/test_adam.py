@@ -31,3 +31,22 @@ def test_weights_and_moments_equal_those_of_the_plain_loop(fields, missing):
     states = (optimiser.state_dict()["state"] for optimiser in (fast, plain))
     for a, b in zip(*(state.values() for state in states), strict=True):
         assert all(torch.equal(a[name], b[name]) for name in ("step", "exp_avg", "exp_avg_sq"))
+
+
+@pytest.mark.parametrize("fields", [{"maximize": True}, {"groups": 2}, {"hook": True}])
+def test_what_the_plain_loop_does_beside_a_step_is_done(fields):
+    """A second group of parameters, the sign of `maximize`, hooks after a step."""
+    weights = [[nn.Parameter(torch.ones(3)) for _ in range(2)] for _ in range(2)]
+    calls = []
+    for pair in weights:
+        groups = [{"params": [p]} for p in pair] if fields.get("groups") else pair
+        optimiser = torch.optim.Adam(groups, lr=0.1, foreach=False, maximize=fields.get("maximize", False))
+        if fields.get("hook"):
+            optimiser.register_step_post_hook(lambda *_: calls.append(1))
+        for _ in range(3):
+            for p in pair:
+                p.grad = torch.ones(3)
+            adam_step(optimiser) if pair is weights[0] else optimiser.step()
+    assert all(map(torch.equal, *weights))
+    assert not torch.equal(weights[0][1], torch.ones(3))
+    assert len(calls) == (6 if fields.get("hook") else 0)
