@@ -75,6 +75,17 @@ class Batch:
         return len(self.lr) + len(self.others)
 
 
+def _one_layout(run: Callable[[Tensor], tuple[Tensor, ...]]) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """Return a compiled network that gets all images with channels last in memory.
+
+    A batch whose patches are all transposed has rows and columns the other way round in memory, for which the network would be
+    compiled again, hours later and outside of the store's lock.
+    """
+    import torch
+
+    return lambda lr: run(lr.contiguous(memory_format=torch.channels_last))
+
+
 def parts(batch: Batch, count: int) -> Iterator[tuple[Batch, float]]:
     """Yield a batch in `count` parts of about equal size, each with its share of the images.
 
@@ -231,7 +242,7 @@ class Scheme(ABC):
         if self.stage.compile:
             # Of fixed shapes: a graph for any shape, and so its last bits, would depend on the shapes that came before.
             torch._dynamo.config.recompile_limit, torch._dynamo.config.fail_on_recompile_limit_hit = 64, True  # noqa: SLF001
-            self._run = torch.compile(self.model, dynamic=False)
+            self._run = _one_layout(torch.compile(self.model, dynamic=False))
         # Fused and foreach variants round differently from release to release; the plain loop is the reference.
         self.optimisers = {name: self.optimiser(network) for name, network in self._optimised()}
         if self.stage.clip_norm or self.stage.clip_value:

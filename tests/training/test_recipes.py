@@ -123,7 +123,7 @@ def test_a_compiled_stage_resumes_bit_for_bit_and_is_compiled_once_under_the_loc
         return graph.forward
 
     monkeypatch.setattr(torch, "compile", lambda network, **fixed: compile_network(network, backend=backend, **fixed))
-    # The step's share of unpaired images changes, and the shape of P's batch does not.
+    # The share of unpaired images changes from step to step, and patches of one step are all transposed; P's batch keeps its shape.
     unit = make_unit(images, scheme="unpaired", rho=0.5, unpaired=Data(str(images)), batch=3, compile=True, ema=0.5)
     expected = run(unit, Store(tmp_path / "a" / "whole"))[-1]
     assert len(graphs) == 1
