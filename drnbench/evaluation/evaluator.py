@@ -123,7 +123,8 @@ def evaluate(
     Args:
         unit: the trial and the evaluations that are wanted.
         store, device: where its files lie, and where its model runs.
-        emit: receives progress: {"step", "steps", "note"}, and at the end {"step", "steps", "seconds"}.
+        emit: receives progress: {"step", "steps", "note"}, and at the end {"step", "steps", "seconds"}; {"tiles": side in LR pixels,
+            by test set and degradation} where an image was too large for the network as a whole.
         stop: asked after each step of the fit of a zero-shot method, and only then: other scoring is short.
 
     Raises:
@@ -150,6 +151,8 @@ def evaluate(
                 folder=folder, progress=_progress(state, emit, stop),
             )  # fmt: skip
         rows += _score(unit, evaluations, upscaler, dual if _need_dual(evaluations) else None, store)
+        if upscaler.cut is not None:
+            emit({"tiles": {f"{first.dataset}, {first.kernel}": upscaler.cut}})
     emit({"step": len(missing), "steps": len(missing), "seconds": time.time() - started})
     with Lock(folder / ".lock"):
         _append(folder / "per_image.parquet", rows)

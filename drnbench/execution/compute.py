@@ -48,21 +48,30 @@ def _score(
     unit: EvaluateUnit, store: Store, device: torch.device, emit: Emit, stop: Callable[[], bool], status: Status
 ) -> str:
     start, cpu, before = time.monotonic(), time.process_time(), len(status.evaluations)
+    path = store.trial(unit.key) / "scores.json"
+    earlier = read_json(path) if before else None
+    tiles: dict[str, int] = (earlier or {}).get("tiles") or {}
+
+    def progress(message: dict[str, Any]) -> None:
+        tiles.update(message.get("tiles") or {})
+        if "step" in message:
+            emit(message)
+
     try:
-        status.evaluations = evaluate(unit, store, device, emit, stop)
+        status.evaluations = evaluate(unit, store, device, progress, stop)
     except StoppedError:
         return "interrupted"
     seconds = time.monotonic() - start
     cost = costs(unit.model, unit.scale, unit.options)
-    path = store.trial(unit.key) / "scores.json"
     record = {
         **capture(),
-        **continued(read_json(path) if before else None, origin(unit), "evaluate"),
+        **continued(earlier, origin(unit), "evaluate"),
         "signature": signature(device.type, 1, "fp32", deterministic=True),
         "costs": {**asdict(cost), "lr_size": list(LR_SIZE)},
         "seconds": seconds,
         "cpu_seconds": time.process_time() - cpu,
         "scored": len(status.evaluations) - before,
+        **({"tiles": tiles} if tiles else {}),
         **_peak_memory(device.type),
     }
     write_json(path, record, durable=False)

@@ -43,8 +43,8 @@ def mean(x: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tensor:
 
 def in_fp32(layer: nn.Module, x: Tensor) -> Tensor:
     """Apply a layer at the input or output of a network in fp32 under autocast too: bf16 rounds images to whole gray levels."""
-    # The compiler cannot ask for autocast, and needs no short cut around it.
-    if not torch.compiler.is_dynamo_compiling() and not torch.is_autocast_enabled(x.device.type):
+    # The compiler cannot ask for autocast, and needs no short cut around it; shapes alone have no autocast.
+    if x.is_meta or (not torch.compiler.is_dynamo_compiling() and not torch.is_autocast_enabled(x.device.type)):
         return cast("Tensor", layer(x))
     with torch.autocast(x.device.type, enabled=False):
         return cast("Tensor", layer(x.float()))

@@ -61,6 +61,8 @@ class Provenance:
         memory_mib, gpu_memory_mib: largest peak of a process; None: not recorded.
         seeds: of the trained arms.
         recipes: of training that are not the default, with their arms; one names the weights that are scored.
+        tiles: test sets whose images were enlarged in tiles, as the network needs too much memory for a whole one, with the side
+            in LR pixels and the arms: other numbers than of whole images for a network that averages over them.
         differences: of the arms that are trained or named, in table order.
 
     """
@@ -78,6 +80,7 @@ class Provenance:
     gpu_memory_mib: float | None
     seeds: tuple[int, ...]
     recipes: tuple[str, ...]
+    tiles: tuple[str, ...]
     differences: tuple[ArmDifference, ...]
 
     def facts(self) -> list[tuple[str, str]]:
@@ -101,6 +104,7 @@ class Provenance:
             ("peak memory of a process", ", ".join(memory)),
             ("seeds", ", ".join(map(str, self.seeds))),
             ("recipes of training", "; ".join(self.recipes)),
+            ("enlarged in tiles", "; ".join(self.tiles)),
         ]
         return [(heading, text) for heading, text in facts if text]
 
@@ -128,6 +132,7 @@ class Provenance:
             "peak_gpu_memory_mib": self.gpu_memory_mib,
             "seeds": list(self.seeds),
             "recipes": list(self.recipes),
+            "tiles": list(self.tiles),
             "differences": [
                 {
                     "arm": difference.arm,
@@ -169,8 +174,19 @@ def read_provenance(scores: Scores, store: Store) -> Provenance:
         _largest(record.get("peak_gpu_mib") for record in [*stages, *scored]),
         tuple(sorted({trial.seed for arm in arms for trial in arm.trials})),
         tuple(recipe_lines((arm.name, stage) for arm in arms for stage in (arm.config or {})["stages"])),
+        _tiles(scores, store),
         tuple(_differences(scores, arms)),
     )
+
+
+def _tiles(scores: Scores, store: Store) -> tuple[str, ...]:
+    """Return where images were enlarged in tiles: `B100, bicubic in 512 LR pixels: rcan`."""
+    arms: dict[str, list[str]] = {}
+    for arm in scores.arms:
+        records = (read_json(store.trial(trial.key) / "scores.json") or {} for trial in arm.trials)
+        for condition, side in dict(item for record in records for item in (record.get("tiles") or {}).items()).items():
+            arms.setdefault(f"{condition} in {side} LR pixels", []).append(arm.name)
+    return tuple(f"{condition}: {', '.join(names)}" for condition, names in arms.items())
 
 
 def command(plan: PlanRecord, store: Store) -> str:

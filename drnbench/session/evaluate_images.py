@@ -30,6 +30,7 @@ from drnbench.models.methods import Resolved, get
 from drnbench.models.methods import resolve as resolve_method
 from drnbench.models.weights import dual_from_file, load_weights
 from drnbench.parallel import Failed, Work, each
+from drnbench.render import text
 from drnbench.session.degrade_images import out_folder, write_png
 from drnbench.session.image_scores import METRICS, ImageScores, Scored, check_metrics, check_protocol, image_scores
 from drnbench.session.score_images import matched
@@ -116,7 +117,9 @@ class Enlarge(Work[Task, Scored]):
         seam = None if self._seam_measured else self._upscaler.seam(lr)
         self._seam_measured = self._seam_measured or seam is not None
         values = {metric: measure(enlarged, metric, self.protocol) for metric in self.metrics}
-        return Scored(task.name, values, None if seam is None else {"tile_difference": seam})
+        tiles = {"tile_difference": seam, "tile": self._upscaler.cut}
+        self._upscaler.cut = None
+        return Scored(task.name, values, {name: value for name, value in tiles.items() if value is not None} or None)
 
     def _pair(self, task: Task) -> tuple[Pixels, Pixels | None]:
         image, kernel = read_rgb(task.path, alpha=self.alpha), parse(self.kernel)
@@ -284,12 +287,17 @@ def _path(value: str | Path | None) -> Path | None:
 
 
 def _tile_notes(method: str, rows: list[Scored]) -> list[str]:
-    """Return a note on the difference that tiles make, where they make one."""
-    seams = [(row.extra["tile_difference"], row.image) for row in rows if row.extra]
+    """Return notes on images that were too large as a whole, and on the difference that tiles make, where they make one."""
+    sides = [row.extra["tile"] for row in rows if row.extra and "tile" in row.extra]
+    cut = [(
+        f"note: {text.count(len(sides), 'image')} in tiles of {min(sides)} LR pixels, as {method} needs too much memory for a whole one: "
+        "other scores where it averages over the image, as channel attention does"
+    )] if sides else []  # fmt: skip
+    seams = [(row.extra["tile_difference"], row.image) for row in rows if row.extra and "tile_difference" in row.extra]
     largest, image = max(seams, default=(0.0, ""))
     if largest <= SEAM:
-        return []
-    return [(
+        return cut
+    return [*cut, (
         f"note: tiles change the SR image: {largest:.2f} gray levels where it was measured (four tiles at the centre of "
         f"{image}, against these as a whole), and more elsewhere is possible. {method} sees further than "
         "--overlap, or averages over the whole image, as channel attention does"

@@ -7,6 +7,7 @@ from drnbench import Data, Stage, models
 from drnbench.data.sampling import uniforms
 from drnbench.models import methods
 from drnbench.models import models as registry
+from drnbench.models.costs import forward_bytes
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch
 from tests.helpers import same
@@ -82,3 +83,12 @@ def test_twenty_steps_lower_the_reconstruction_loss_and_resume_is_bit_exact(name
     again = [second.step(batch(second, step), 1e-3)["primary"].item() for step in range(10, 20)]
     assert again == losses[10:]
     assert same(second.state_dict(), whole.state_dict())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes_alone_tell_the_memory_of_a_network(name):
+    """Without them costs are counted by a real pass, and no image is ever too large."""
+    network = models.create(name, smallest_scale(name), **sizes(name))
+    small, large = (forward_bytes(network, torch.zeros(1, 3, size, size)) for size in (16, 32))
+    assert small is not None
+    assert small < large

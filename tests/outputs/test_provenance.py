@@ -24,6 +24,7 @@ ORIGIN = {
     "hardware": {"processor": "A processor", "cores": 2, "system": "Linux"},
     "signature": {"device": "A processor, AVX512"},
     "peak_rss_mib": 518,
+    "tiles": {"photos/test, bicubic": 512},
 }  # fmt: skip
 END = 1_700_000_000.0
 
@@ -56,6 +57,7 @@ FACTS = (
     "unpaired, profile quick with adapt.steps=90", "torch 2.14.1", "numpy 2.4.6", "pillow 13.0.0", "scikit-image 0.26.0",
     "lpips 0.1.4", "drnbench 0.1.0", "0e11680d0a24+", "A processor, AVX512 (2 cores, Linux)", "518 MiB", "0, 1, 2",
     "2023-11-14 22:13:20 UTC", "--profile quick --set adapt.steps=90",
+    "photos/test, bicubic in 512 LR pixels: ",
 )  # fmt: skip
 
 
