@@ -111,12 +111,15 @@ def check_script() -> None:
         )
 
 
-def start_fork_server() -> None:
+def start_fork_server(*, compiler: bool = False) -> None:
     """Start the fork server of this process, if need be: one for the workers of studies and the pools of images.
 
     Its preload is asked for here alone: a server without it would be everybody's.
+
+    Args:
+        compiler: PyTorch's compiler is imported, too, which optimisers on a GPU ask for: a second that each worker saves.
     """
-    multiprocessing.set_forkserver_preload(["drnbench.execution.preload"])
+    multiprocessing.set_forkserver_preload(["drnbench.execution.preload", *(["torch._dynamo"] if compiler else [])])
     with shielded():
         resource_tracker.ensure_running()  # it lifts the shield of the signals that it ignores
     with shielded():

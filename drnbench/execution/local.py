@@ -86,7 +86,7 @@ class LocalExecutor(Executor):
         for _ in range(STARTS):
             process = self._context.Process(target=main, args=arguments, daemon=True)
             try:
-                start_fork_server()
+                start_fork_server(compiler=self.device == "cuda")
                 process.start()
             except (EOFError, ConnectionError) as error:
                 cause = error

@@ -27,7 +27,7 @@ HEAVY = (
     "psutil",
     "pyarrow.pandas_compat",
     "pyarrow.parquet",
-    "torch._dynamo",  # the first optimiser step of every process imports it
+    "torch.fx.experimental.symbolic_shapes",  # costs of a network are counted by shapes
     "torch.utils.serialization.config",
     "drnbench.execution.compute",
 )

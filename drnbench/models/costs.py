@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import math
 import weakref
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +16,9 @@ from torch.nn.modules.conv import _ConvNd
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
 from drnbench import models
+from drnbench.models.counting import FlopCounter
 
 LR_SIZE = (96, 96)
 """Height and width of the LR image that multiply-adds are stated for, as in the DRN papers."""
@@ -39,14 +41,19 @@ class Costs:
     activations: int | None
 
 
-class _ShapesOfBicubic(TorchFunctionMode):
-    """On the meta device, bicubic interpolation as nearest: the same shape, which PyTorch derives a hundred times faster."""
+class _ShapesOfInterpolation(TorchFunctionMode):
+    """On the meta device, interpolation as memory of its shape: PyTorch would follow its arithmetic, a hundred times slower."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if function is F.interpolate and kwargs.get("mode") == "bicubic" and args[0].is_meta:
-            kwargs = {**kwargs, "mode": "nearest", "align_corners": None, "antialias": False}
-        return function(*args, **kwargs)
+        if function is not F.interpolate or not args[0].is_meta or len(args) > 1:
+            return function(*args, **kwargs)
+        (x,), size, factor = args, kwargs.get("size"), kwargs.get("scale_factor")
+        sizes = x.shape[2:]
+        if size is None:
+            factors = factor if isinstance(factor, (tuple, list)) else [factor] * len(sizes)
+            size = [math.floor(side * scale) for side, scale in zip(sizes, factors, strict=True)]
+        return x.new_empty(*x.shape[:2], *(size if isinstance(size, (tuple, list)) else [size] * len(sizes)))
 
 
 def costs(method: str, scale: int, sizes: dict[str, Any] | None = None, lr_size: tuple[int, int] = LR_SIZE) -> Costs:
@@ -106,12 +113,12 @@ def _count(module: nn.Module, *inputs: Tensor) -> Costs:
     layers = [layer for layer in module.modules() if isinstance(layer, _ConvNd)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     try:
-        with torch.no_grad(), _ShapesOfBicubic(), FlopCounterMode(display=False) as counter:
+        with torch.no_grad(), _ShapesOfInterpolation(), FlopCounter() as counter:
             module.eval()(*inputs)
     finally:
         for hook in hooks:
             hook.remove()
-    return Costs(parameters, counter.get_total_flops() // 2, activations)
+    return Costs(parameters, counter.total // 2, activations)
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -140,6 +147,10 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._live -= self._sizes.pop(address)
 
 
+# As in counting.py.
+_LiveBytes.__torch_dispatch__ = inspect.unwrap(_LiveBytes.__torch_dispatch__)  # type: ignore[method-assign]
+
+
 def forward_bytes(module: nn.Module, *inputs: Tensor) -> int | None:
     """Return the most memory that inputs and results of operations take at once in one forward pass without gradients.
 
@@ -151,7 +162,7 @@ def forward_bytes(module: nn.Module, *inputs: Tensor) -> int | None:
     try:
         shaped = copy.deepcopy(module).to("meta").eval()
         memory = _LiveBytes()
-        with torch.no_grad(), _ShapesOfBicubic(), memory:
+        with torch.no_grad(), _ShapesOfInterpolation(), memory:
             shaped(*(x.to("meta") for x in inputs))
     except (NotImplementedError, RuntimeError, TypeError):
         return None

@@ -27,15 +27,18 @@ def mean_shift(sign: int, *, train_mean: bool = True) -> nn.Conv2d:
     """
     layer = nn.Conv2d(3, 3, 1)
     with torch.no_grad():
-        layer.weight.copy_(torch.eye(3).view(3, 3, 1, 1))
+        # On the CPU also where a network of shapes alone is built: PyTorch's compiler is imported for their arithmetic.
+        layer.weight.copy_(torch.eye(3, device="cpu").view(3, 3, 1, 1))
         assert layer.bias is not None
-        layer.bias.copy_(sign * 255.0 * torch.tensor(RGB_MEAN))
+        layer.bias.copy_(sign * 255.0 * torch.tensor(RGB_MEAN, device="cpu"))
     return layer.requires_grad_(train_mean)
 
 
 def mean(x: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tensor:
     """Return `x.mean(axes)`, bit for bit; on a processor the gradient is not written out to the size of x, as a mean's is."""
-    if x.device.type != "cpu" or x.dtype != torch.float32 or not x.numel():  # where a mean is rounded otherwise
+    if (
+        x.device.type not in {"cpu", "meta"} or x.dtype != torch.float32 or not x.numel()
+    ):  # where a mean is rounded otherwise
         return x.mean(axes, keepdim=keepdim)
     total = x.sum(axes, keepdim=keepdim)
     return total / (x.numel() // total.numel())

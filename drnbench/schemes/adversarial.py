@@ -15,6 +15,7 @@ from pydantic import Field
 from drnbench.config.trial import NonNegative, Stage
 from drnbench.errors import UsageError
 from drnbench.models import HALF_RANGE, SMALLEST, Model, on_demand
+from drnbench.schemes.adam import adam_step
 from drnbench.schemes.base import Batch, Mix, Options, Scheme
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ class Adversarial(Scheme):
             losses["total"].backward()  # type: ignore[no-untyped-call]
             for name, optimiser in self.optimisers.items():
                 if not name.startswith("d_"):
-                    optimiser.step()
+                    adam_step(optimiser)
         self._freeze_discriminators(frozen=False)
         for domain, (real, fake) in inputs.items():
             pooled = self.pools[domain].exchange(fake.detach(), batch.chance(f"pool {domain}", (len(fake), 2)))
@@ -234,7 +235,7 @@ class Adversarial(Scheme):
         else:
             loss = 0.5 * ((real - 1).square().mean() + fake.square().mean())
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimisers[f"d_{domain}"].step()
+        adam_step(self.optimisers[f"d_{domain}"])
         return loss
 
     def generator_loss(self, domain: str, fake: Tensor) -> Tensor:

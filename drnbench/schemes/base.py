@@ -19,7 +19,7 @@ from drnbench.data.sampling import uniforms
 from drnbench.errors import UsageError
 from drnbench.models import Model, on_demand
 from drnbench.schemes import losses
-from drnbench.schemes.adam import adam_step
+from drnbench.schemes.adam import adam, adam_step
 
 if TYPE_CHECKING:
     import torch
@@ -251,10 +251,8 @@ class Scheme(ABC):
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         """Return the optimiser of one network: Adam or AdamW with the stage's betas, epsilon and weight decay."""
-        import torch
-
         decay = self.stage.effective_weight_decay
-        return torch.optim.Adam(
+        return adam(
             [p for p in network.parameters() if p.requires_grad],
             lr=self.stage.lr, betas=self.stage.betas, eps=self.stage.eps, foreach=self.device.type == "cuda",
             weight_decay=decay, decoupled_weight_decay=decay > 0,

@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils.flop_counter import FlopCounterMode
 
 from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.config.units import StageUnit
 from drnbench.data.cache import fingerprint, hr_set
 from drnbench.data.packed import ImageInfo, ImageStack
 from drnbench.data.sampling import crops, patches, turned_crops, uniforms
+from drnbench.models.counting import FlopCounter
 from drnbench.parallel import cores
 from drnbench.planning.keys import Keys
 from drnbench.store import Store
@@ -165,9 +165,9 @@ def _step(
         kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
+    with FlopCounter() as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
         work(0)
-    return work, First(time.perf_counter() - start, counter.get_total_flops(), sum(kept.values()) / 2**20)
+    return work, First(time.perf_counter() - start, counter.total, sum(kept.values()) / 2**20)
 
 
 def _arithmetic_peak(device: torch.device, precision: str) -> float:

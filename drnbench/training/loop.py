@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from drnbench.config.protocol import Protocol
 from drnbench.config.units import StageUnit
@@ -22,6 +21,7 @@ from drnbench.degradations import check_kernel
 from drnbench.errors import ChangedError, DamagedError, DivergedError, NotFiniteError
 from drnbench.evaluation import metrics
 from drnbench.models import models
+from drnbench.models.counting import FlopCounter
 from drnbench.models.weights import load_checkpoint, load_dual, load_weights, save_checkpoint, state_digest
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Scheme
@@ -119,7 +119,7 @@ def _steps(scheme: Scheme, feed: Feed, average: Average, history: History, cours
     losses = Losses(history, stage, every=log_every if feed.device.type == "cuda" else 1)
     scheme.model.train()
     # Compilation does not see through a counter of operations: the first step would not be compiled.
-    counter = None if stage.compile else FlopCounterMode(display=False)
+    counter = None if stage.compile else FlopCounter()
     first: contextlib.AbstractContextManager[object] = (
         compiling(course.cache) if stage.compile else contextlib.nullcontext()
     )
@@ -129,7 +129,7 @@ def _steps(scheme: Scheme, feed: Feed, average: Average, history: History, cours
         with first, counter or contextlib.nullcontext():
             values = {**scheme.step(batch, learning_rate(stage, step)), **scheme.gradient_norm}
         if counter is not None:
-            emit({"macs": counter.get_total_flops() // 2 // stage.batch})
+            emit({"macs": counter.total // 2 // stage.batch})
         counter, first = None, contextlib.nullcontext()
         step += 1
         average.update(step)

@@ -90,3 +90,37 @@ def test_a_finished_study_takes_no_pytorch(finished, verb):
 def test_the_verb_plan_takes_none_either_where_everything_is_to_be_done(tmp_path):
     write_study(tmp_path)
     assert imports({"plan": call("plan", "mini.py", "--results", "r")}, tmp_path) == {"plan": []}
+
+
+WORK = """
+import torch
+from drnbench import Data, Evaluate, Stage, Study, Trial
+from drnbench.execution.compute import compute
+from drnbench.planning.build import make
+from drnbench.store import Status, Store
+from tests.helpers import expand_study
+
+model = {"n_blocks": 1, "n_feats": 2}
+stage = Stage("train", data=Data("photos/train"), steps=2, batch=1, patch=16, validations=1, clip_norm=1.0)
+trial = Trial(model=model, scale=2, stages=[stage], evaluate=[Evaluate("photos/test", crop=32, count=1)])
+store = Store(Path("r"))
+plan = make(expand_study(Study(base=trial, seeds=1), "s", "?"), store)
+for unit in (*(node.unit for node in plan.stages.values()), *(trial.unit for trial in plan.trials)):
+    folder = store.stage(unit.key) if unit.kind == "stage" else store.trial(unit.key)
+    folder.mkdir(parents=True)
+    assert compute(unit, store, "cpu", lambda message: None, lambda: False, Status("running")) == "done"
+"""
+
+
+@pytest.mark.real
+def test_a_worker_trains_and_scores_without_the_compiler(tmp_path):
+    """It takes a second and 200 MiB, in every process."""
+    code = {"path": f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); from pathlib import Path", "work": WORK}
+    assert imports(code, tmp_path, ("torch._dynamo", "torch"))["work"] == ["torch"]
+
+
+@pytest.mark.real
+def test_what_every_worker_needs_is_imported_before_the_fork():
+    code = {"server": "import drnbench.execution.preload"}
+    needed = ("torch", "torch.fx.experimental.symbolic_shapes", "pandas", "drnbench.training.loop", "torch._dynamo")
+    assert imports(code, REPOSITORY, needed)["server"] == list(needed[:-1])

@@ -21,7 +21,7 @@ def test_one_that_dies_at_every_start_is_told_as_what_it_is(tmp_path, monkeypatc
         starts.append(process)
         raise error
 
-    monkeypatch.setattr("drnbench.execution.local.start_fork_server", lambda: None)
+    monkeypatch.setattr("drnbench.execution.local.start_fork_server", lambda **_: None)
     monkeypatch.setattr("multiprocessing.process.BaseProcess.start", start)
     executor = LocalExecutor(tmp_path, 1, ["cpu"])
     with pytest.raises(UnitError, match=r"killed \d times, for want of memory"):

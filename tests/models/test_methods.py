@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from drnbench import Data, Stage, models
 from drnbench.data.sampling import uniforms
 from drnbench.models import methods
 from drnbench.models import models as registry
 from drnbench.models.costs import forward_bytes
+from drnbench.models.counting import FlopCounter
 from drnbench.schemes import schemes
 from drnbench.schemes.base import Batch
 from tests.helpers import same
@@ -92,3 +94,14 @@ def test_shapes_alone_tell_the_memory_of_a_network(name):
     small, large = (forward_bytes(network, torch.zeros(1, 3, size, size)) for size in (16, 32))
     assert small is not None
     assert small < large
+
+
+@pytest.mark.parametrize("param", [p.values[0] for p in TRAINED if p.values[0] not in LARGE])
+def test_operations_of_a_step_are_counted_as_by_pytorch(param):
+    counts = []
+    for counter in (FlopCounter(), FlopCounterMode(display=False)):
+        scheme = make(param)
+        with counter:
+            scheme.step(batch(scheme, 0), 1e-4)
+        counts.append(counter.total if isinstance(counter, FlopCounter) else counter.get_total_flops())
+    assert counts[0] == counts[1] > 0

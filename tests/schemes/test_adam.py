@@ -6,17 +6,26 @@ import pytest
 import torch
 from torch import nn
 
-from drnbench.schemes.adam import adam_step
+from drnbench.schemes.adam import adam, adam_step
+
+DECOUPLED = {"weight_decay": 0.1, "decoupled_weight_decay": True}
 
 
-@pytest.mark.parametrize("fields", [{}, {"weight_decay": 0.1}, {"betas": (0.5, 0.99), "eps": 1e-6}])
+@pytest.mark.parametrize("fields", [{}, {"weight_decay": 0.1}, DECOUPLED, {"betas": (0.5, 0.99), "eps": 1e-6}])
 @pytest.mark.parametrize("missing", [False, True])
 def test_weights_and_moments_equal_those_of_the_plain_loop(fields, missing):
     draw = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 7, 3), nn.Conv2d(7, 5, 3, bias=False), nn.Conv2d(5, 1, 1))
     networks = network, copy.deepcopy(network)
-    fast, plain = (torch.optim.Adam(net.parameters(), lr=1e-3, foreach=False, **fields) for net in networks)
+    make = adam, torch.optim.Adam
+    fast, plain = (
+        kind(net.parameters(), lr=1e-3, foreach=False, **fields) for kind, net in zip(make, networks, strict=True)
+    )
+    for optimiser in (fast, plain):
+        optimiser.register_step_pre_hook(
+            lambda this, *_: nn.utils.clip_grad_norm_(this.param_groups[0]["params"], 5.0) and None
+        )
     for step in range(6):
         for optimiser in (fast, plain):
             optimiser.param_groups[0]["lr"] = 1e-3 / (step + 1)
@@ -26,6 +35,8 @@ def test_weights_and_moments_equal_those_of_the_plain_loop(fields, missing):
                 parameter.grad = None if missing and step == 2 and index == 1 else gradient.clone()
         adam_step(fast)
         plain.step()
+        if step == 3:
+            fast.load_state_dict(copy.deepcopy(plain.state_dict()))
         for a, b in zip(*(net.parameters() for net in networks), strict=True):
             assert torch.equal(a, b)
     states = (optimiser.state_dict()["state"] for optimiser in (fast, plain))
