@@ -72,6 +72,13 @@ def gallery(session):
     session.run("python", "docs/_build/gallery.py", *session.posargs)
 
 
+@nox.session(python="3.11")
+def reference(session):
+    """Keep the reports of studies at `workstation`: nox -s reference -- STORE STUDY..., into results/reference."""
+    session.install("-e", ".")
+    session.run("python", "docs/_build/keep_reference.py", *session.posargs)
+
+
 @nox.session
 def build(session):
     """Source distribution and wheel."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "reference"
+FIGURES = Path(__file__).resolve().parents[1] / "reference"
 COMMENT = "\n[//]: #"
 
 
@@ -18,10 +19,15 @@ def reference_results(folder: Path = RESULTS) -> str:
 
 
 def _section(report: Path, summary: dict[str, Any]) -> str:
-    tables = [path.read_text(encoding="utf-8").partition(COMMENT)[0].strip() for path in sorted(report.glob("table_*.md"))]
+    # Over all test sets; the wide tables of each set and metric are files of the report.
+    pooled = [report / "table_pooled.md"] if (report / "table_pooled.md").exists() else sorted(report.glob("table_*.md"))
+    tables = [path.read_text(encoding="utf-8").partition(COMMENT)[0].strip() for path in pooled]
+    name, folder = report.parent.name, report.relative_to(RESULTS.parents[1])
+    figures = [f"![Differences in PSNR-Y of {name}, with 95 % intervals](reference/{name}.png)"] if (FIGURES / f"{name}.png").exists() else []
     answer = "\n".join(f"> {line}" for line in str(summary["headline"]).splitlines())
     return "\n\n".join([
-        f"## {summary['study']}", f"*{summary['question']}*", answer, *tables, _made(summary["provenance"]),
+        f"## {summary['study']}", f"*{summary['question']}*", answer, *figures, *tables,
+        f"Each test set and metric, costs and per-image scores: `{folder}/`.", _made(summary["provenance"]),
     ])  # fmt: skip
 
 

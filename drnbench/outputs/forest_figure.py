@@ -24,6 +24,8 @@ ROWS, PANELS = 40, 4
 ROW_IN = 0.17
 NAME = 26
 """Characters of a name that a column has room for."""
+TITLES = 60
+"""Characters of the titles side by side beyond which each is broken after the test set."""
 WRITTEN = 2
 """Panels up to which differences are written beside their intervals."""
 COLUMNS = ("delta", "delta_low", "delta_high", "p_holm", "margin", "equivalence")
@@ -71,7 +73,13 @@ def draw(
     narrow = len(shown) == 1 and max(len(style.legible(label)) for label in labels) <= NAME
     below = width == "column"
     inches = COLUMN_IN if below or (narrow and width is None) else PAGE_IN
-    high = (0.75 if not below or len(shown) == 1 else 0.6) + ROW_IN * len(arms) + (0.14 if len(shown) > 1 else 0)
+    titles = [panel.conditions[0].label for panel in shown]
+    wrapped = not below and max(map(len, titles)) * len(shown) > TITLES
+    high = (
+        (0.75 if not below or len(shown) == 1 else 0.6)
+        + ROW_IN * len(arms)
+        + (0.14 * (1 + wrapped) if len(shown) > 1 else 0)
+    )
     figure = style.new_figure(inches, high * (len(shown) if below else 1))
     shape = (len(shown), 1) if below else (1, len(shown))
     axes = [*figure.subplots(*shape, squeeze=False, sharey=True, sharex=below).flat]
@@ -80,7 +88,7 @@ def draw(
     margin = next((r.margin for panel in shown for r in panel.results if r.margin), None)
     if margin:
         low, high = min(low, -1.3 * margin), max(high, 1.3 * margin)
-    for ax, panel in zip(axes, shown, strict=True):
+    for ax, panel, title in zip(axes, shown, titles, strict=True):
         ax.set_xlim(low, high)
         if margin:
             ax.axvspan(-margin, margin, color="0.9", linewidth=0, zorder=0)
@@ -94,7 +102,7 @@ def draw(
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
         if len(shown) > 1:
-            ax.set_title(panel.conditions[0].label, loc="left")
+            ax.set_title(title.replace(", ", ",\n", 1) if wrapped else title, loc="left")
     for ax in axes if below else axes[:1]:
         style.name_rows(ax, labels)
     left = len(all_panels) - len(shown), len({r.arm for panel in shown for r in panel.results}) - len(arms)
