@@ -1,6 +1,6 @@
 """Floating-point operations of what runs inside a context, as PyTorch's `FlopCounterMode` counts them.
 
-That one imports PyTorch's compiler, which takes a second and 200 MiB, in every process that trains.
+That one imports PyTorch's compiler, which takes most of a second and 35 MiB, in every process that trains.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ for unit in (*(node.unit for node in plan.stages.values()), *(trial.unit for tri
 
 @pytest.mark.real
 def test_a_worker_trains_and_scores_without_the_compiler(tmp_path):
-    """It takes a second and 200 MiB, in every process."""
+    """It takes most of a second, in every process."""
     code = {"path": f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); from pathlib import Path", "work": WORK}
     assert imports(code, tmp_path, ("torch._dynamo", "torch"))["work"] == ["torch"]
 
