@@ -35,6 +35,8 @@ R_co = TypeVar("R_co", covariant=True)
 
 GROUP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that reach a whole process group."""
+_servers: set[int] = set()
+"""Processes that have started a fork server: this one, and not the parent of a fork."""
 WORTH = 16
 """Images a process that make up for starting it, where the number of processes is not given."""
 
@@ -124,6 +126,30 @@ def start_fork_server(*, compiler: bool = False) -> None:
         resource_tracker.ensure_running()  # it lifts the shield of the signals that it ignores
     with shielded():
         forkserver.ensure_running()
+    _servers.add(os.getpid())
+
+
+def call_beside_torch(function: Callable[..., object], *args: object) -> bool:
+    """Call a function where PyTorch is imported: in a process of the fork server, if this one runs it and lacks PyTorch.
+
+    An import takes seconds; a process of the server takes hundredths of one.
+
+    Args:
+        function: of a module, with arguments that can be pickled; what it returns is lost, so it writes.
+
+    Returns:
+        True where it was called and ended well; otherwise the caller goes on without.
+    """
+    if "torch" in sys.modules or os.getpid() not in _servers:
+        return False
+    try:
+        start_fork_server()
+        process = multiprocessing.get_context("forkserver").Process(target=function, args=args, daemon=True)
+        process.start()
+    except (EOFError, OSError):  # the server was killed
+        return False
+    process.join()
+    return process.exitcode == 0
 
 
 @contextlib.contextmanager

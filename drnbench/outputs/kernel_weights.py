@@ -1,14 +1,15 @@
 """The degradation kernels of a study, as the weights of HR pixels in one LR pixel.
 
 The weights are `Kernel.impulse`. Kernels are made with torch, whose import takes longer than all of the drawing, so the
-weights of built-in kernels stay in the store's cache and a report reads them from there.
+weights of built-in kernels stay in the store's cache and a report reads them from there; at the end of a run the server of its workers
+makes those that are missing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,6 +21,7 @@ from drnbench import degradations
 from drnbench.config.kernel_sets import kernels_of
 from drnbench.degradations import canonical, parse
 from drnbench.errors import UsageError
+from drnbench.parallel import call_beside_torch
 from drnbench.results.plan_record import TrialRecord
 from drnbench.results.scores import Scores
 from drnbench.store import Damaged, Fault, Store, atomic, read_arrays
@@ -80,13 +82,18 @@ def panels(scores: Scores, store: Store) -> list[Panel]:
     Nothing needs to have run. What cannot be drawn (`real`, a kernel that does not state its weights, one that this
     machine lacks) is in the list with the reason.
     """
+    cache = store.cache / "impulses"
+    pairs = dict.fromkeys((spec, trial.scale) for trial in scores.plan.trials for spec, _ in _uses(trial))
+    missing = [(spec, scale) for spec, scale in pairs if not (cache / f"{_key(spec, scale)}.npz").exists()]
+    if missing:
+        call_beside_torch(_describe, missing, cache)
     roles: dict[tuple[int, str], set[str]] = {}
     descriptions: dict[tuple[int, str], _Description] = {}
     spelt: dict[tuple[int, str], str] = {}
     for trial in scores.plan.trials:
         for spec, role in _uses(trial):
             if (trial.scale, spec) not in spelt:
-                description = _described(spec, trial.scale, store.cache / "impulses")
+                description = _described(spec, trial.scale, cache)
                 spelt[trial.scale, spec] = description.spec
                 descriptions[trial.scale, description.spec] = description
             roles.setdefault((trial.scale, spelt[trial.scale, spec]), set()).add(role)
@@ -112,6 +119,12 @@ def _uses(trial: TrialRecord) -> Iterator[tuple[str, str]]:
     declared = [scored["kernel"] for scored in config.get("evaluate", ())] or [e.kernel for e in trial.wanted]
     for kernel in declared:
         yield from ((spec, "test") for spec in kernels_of(kernel, trial.scale))
+
+
+def _describe(pairs: Sequence[tuple[str, int]], cache: Path) -> None:
+    """Fill the cache."""
+    for spec, scale in pairs:
+        _described(spec, scale, cache)
 
 
 def _described(spec: str, scale: int, cache: Path) -> _Description:

@@ -124,3 +124,12 @@ def test_what_every_worker_needs_is_imported_before_the_fork():
     code = {"server": "import drnbench.execution.preload"}
     needed = ("torch", "torch.fx.experimental.symbolic_shapes", "pandas", "drnbench.training.loop", "torch._dynamo")
     assert imports(code, REPOSITORY, needed)["server"] == list(needed[:-1])
+
+
+@pytest.mark.real
+def test_a_run_leaves_pytorch_to_its_workers(tmp_path):
+    """Also for the kernels in its report, which are made in a process of the same server."""
+    write_study(tmp_path)
+    run = call("run", "mini.py", "--results", "r", "--tracking-uri", "off")
+    assert imports({"run": run}, tmp_path) == {"run": []}
+    assert list((tmp_path / "r" / "cache" / "impulses").glob("*.npz"))
