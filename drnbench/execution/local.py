@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import time
 from dataclasses import dataclass
@@ -63,7 +64,14 @@ class LocalExecutor(Executor):
     def open(cls, root: Path, options: Options, most: int | None = None) -> Self:
         """See `Executor.open`."""
         devices, slots = pick_devices(options.device, options.jobs, options.gpus, options.per_gpu)
-        return cls(root, min(slots, most or slots), devices)
+        executor = cls(root, min(slots, most or slots), devices)
+        # It imports PyTorch while the plan is recorded and images are made; a failure is told where a worker is started.
+        with contextlib.suppress(EOFError, OSError):
+            executor._start_server()
+        return executor
+
+    def _start_server(self) -> None:
+        start_fork_server(compiler=self.device == "cuda")
 
     def submit(self, unit: Unit) -> None:
         """See `Executor.submit`."""
@@ -86,7 +94,7 @@ class LocalExecutor(Executor):
         for _ in range(STARTS):
             process = self._context.Process(target=main, args=arguments, daemon=True)
             try:
-                start_fork_server(compiler=self.device == "cuda")
+                self._start_server()
                 process.start()
             except (EOFError, ConnectionError) as error:
                 cause = error
