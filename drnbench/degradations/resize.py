@@ -31,7 +31,7 @@ def border_indices(size: int, before: int, after: int, border: Extension) -> Ten
     """
     import torch
 
-    positions = torch.arange(-before, size + after, device="cpu")
+    positions = torch.arange(-before, size + after)
     if border == "replicate":
         return positions.clamp(0, size - 1)
     if border == "wrap":

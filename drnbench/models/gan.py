@@ -34,9 +34,14 @@ class Bicubic(Interpolation):
     """MATLAB's bicubic enlargement (`resize.upsample`); in a cycle its input has a gradient. H and W are at least 2."""
 
     def __init__(self, scale: int) -> None:
-        super().__init__(scale, lambda x: upsample(x, scale), mirrored=True)
+        super().__init__(scale, self._upsample, mirrored=True)
         # As stored results were computed.
         self.weight = self.weight.float()
+
+    def _upsample(self, x: Tensor) -> Tensor:
+        if x.is_meta:  # its indices would be followed in Python
+            return x.new_empty(*x.shape[:2], *(self.scale * side for side in x.shape[2:]))
+        return upsample(x, self.scale)
 
 
 class Repeat(nn.Module):

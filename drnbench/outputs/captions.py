@@ -70,7 +70,7 @@ def notes(
         *(_marks(scores, scored) if means_alone else _statistics(scores, scored, margins=margins)),
         _sizes(scores, scored),
         *(scores.plan.until.caption() if scores.plan.until else ()),
-        *lost_images(scored),
+        *lost_images(scores, scored),
         *unranked(scores, scored),
         *left_out(scores),
         *_fewer_pairs(scores),
@@ -123,7 +123,8 @@ def left_out(scores: Scores) -> list[str]:
     for arm in scores.arms:
         for reason in dict.fromkeys(reason for _, reason in arm.excluded):
             seeds = [str(seed) for seed, why in arm.excluded if why == reason]
-            cell = f"{arm.name}, seed {' and '.join(seeds)}" if arm.trials else arm.name
+            name = text.arm_name(scores, arm.name)
+            cell = f"{name}, seed {' and '.join(seeds)}" if arm.trials else name
             cells.setdefault(reason, []).append(cell)
     return [
         f"Left out: {cut(', '.join(names), LONGEST)} ({cut(reason.rstrip('.'), LONGEST)})."
@@ -150,14 +151,16 @@ def _sizes(scores: Scores, scored: list[Result]) -> str:
     return f"{', '.join([*spans, scores.plan.settings.text])}."
 
 
-def lost_images(scored: Iterable[Result]) -> list[str]:
+def lost_images(scores: Scores, scored: Iterable[Result]) -> list[str]:
     """Return why means rest on fewer images than there are, and which are infinite; [] where none is."""
     scored = list(scored)
-    infinite = {f"{r.left_out} of {r.arm} on {r.condition.label}" for r in scored if r.left_out}
+    infinite = {f"{r.left_out} of {text.arm_name(scores, r.arm)} on {r.condition.label}" for r in scored if r.left_out}
     missing = {
-        f"{r.missing} of {r.arm} on {r.condition.label} in {text.style(r.metric).label}" for r in scored if r.missing
+        f"{r.missing} of {text.arm_name(scores, r.arm)} on {r.condition.label} in {text.style(r.metric).label}"
+        for r in scored
+        if r.missing
     }
-    equal = {f"{r.arm} on {r.condition.label}" for r in scored if r.equals_hr}
+    equal = {f"{text.arm_name(scores, r.arm)} on {r.condition.label}" for r in scored if r.equals_hr}
     left_out = []
     if infinite:
         left_out.append(f"Infinite values (SR equal to HR) are left out: {'; '.join(sorted(infinite))}")
@@ -198,7 +201,7 @@ def unranked(scores: Scores, scored: Iterable[Result]) -> list[str]:
     return sentences
 
 
-def different_seeds(results: Iterable[Result]) -> list[str]:
+def different_seeds(scores: Scores, results: Iterable[Result]) -> list[str]:
     """Return how many seeds each of some means rests on, where the numbers differ; [] where all are equal."""
     arms: dict[int, list[str]] = {}
     for result in results:
@@ -206,7 +209,8 @@ def different_seeds(results: Iterable[Result]) -> list[str]:
             arms[result.n_seeds].append(result.arm)
     if len(arms) < 2:
         return []
-    counts = [f"{text.count(n, 'seed')}: {labels.listing(arms[n], NAMED)}" for n in sorted(arms)]
+    named = {n: [text.arm_name(scores, name) for name in names] for n, names in sorted(arms.items())}
+    counts = [f"{text.count(n, 'seed')}: {labels.listing(names, NAMED)}" for n, names in named.items()]
     return [f"Means are over different numbers of seeds ({'; '.join(counts)})."]
 
 
@@ -265,7 +269,7 @@ def family_words(scores: Scores, scored: list[Result], shown: str = "the table")
     primary = next((result for result in scored if result.primary and result.p_holm is not None), None)
     if primary is None:
         return words or scores.limit
-    alone = f"{primary.arm} on {primary.condition.label} in {text.style(primary.metric).label}"
+    alone = f"{text.arm_name(scores, primary.arm)} on {primary.condition.label} in {text.style(primary.metric).label}"
     return f"{f'{words}; ' if words else ''}declared in advance and tested alone at {scores.limit}: {alone}"
 
 
@@ -281,10 +285,11 @@ def _margins(scores: Scores, scored: list[Result]) -> list[str]:
     ]
 
 
-def _of_control(scored: list[Result]) -> list[str]:
+def _of_control(scores: Scores, scored: list[Result]) -> list[str]:
     """Return what share of the positive control's gain the significant gains are; [] where it is not detected."""
     shares = [
-        f"{result.arm} {100 * result.of_control:.0f} % on {verdicts.in_metric(result.condition.label, result.metric)}"
+        f"{text.arm_name(scores, result.arm)} {100 * result.of_control:.0f} % on "
+        f"{verdicts.in_metric(result.condition.label, result.metric)}"
         for result in verdicts.by_gain(scored)
         if result.of_control is not None and verdicts.of_control(result)
     ]
@@ -345,7 +350,7 @@ def _statistics(scores: Scores, scored: list[Result], *, margins: bool) -> list[
     if any(r.family and r.p_holm is None for r in scored):
         parts.append("Differences without variance have no p and are not starred.")
     parts += _margins(scores, scored) if margins else []
-    parts += _of_control(scored)
+    parts += _of_control(scores, scored)
     if any(scores.arm(result.arm).seedless and result.difference for result in scored):
         parts.append("Untrained methods have no seeds and are not tested.")
     return [*parts, emphasis(scores)]

@@ -33,13 +33,13 @@ def sentences(scores: Scores) -> list[str]:
     groups: dict[str, list[str]] = {}
     for arm in scores.arms:
         if _failed([arm]):
-            groups.setdefault(_failures(arm), []).append(arm.name)
+            groups.setdefault(_failures(arm), []).append(text.arm_name(scores, arm.name))
     parts = [f"{_names(names)}: {'each ' if len(names) > 1 else ''}{words}" for words, names in groups.items()]
     return [*([f"{'; '.join(parts)}."] if parts else []), *_outlying(scores), *_without_effect(scores)]
 
 
 def _without_effect(scores: Scores) -> list[str]:
-    equal = equal_seeds(scores)
+    equal = [text.arm_name(scores, name) for name in equal_seeds(scores)]
     if not equal:
         return []
     return [
@@ -56,16 +56,16 @@ def _outlying(scores: Scores) -> list[str]:
     first, others = list(groups.values())[:PLACES], list(groups.values())[PLACES:]
     more = sum(map(len, others))
     rest = [f"So do seeds of {text.count(more, 'more arm')} on other test sets or metrics."] if more else []
-    return [*map(_apart, first), *rest]
+    return [*(_apart(scores, group) for group in first), *rest]
 
 
-def _apart(group: Sequence[Outlier]) -> str:
+def _apart(scores: Scores, group: Sequence[Outlier]) -> str:
     """Write `Seed 2 of ρ=0.3 lies 21.4 dB below the other seeds on Set5, bd ×4 in PSNR-Y; the mean includes it`."""
     first, style = group[0], text.style(group[0].metric)
     sizes = sorted(text.number(abs(outlier.distance), style.decimals - 1) for outlier in group)
     distance = "–".join(dict.fromkeys((sizes[0], sizes[-1]))) + style.unit
     seeds, below = list(map(str, first.seeds)), "above" if first.distance > 0 else "below"
-    arms = labels.listing([outlier.arm for outlier in group], NAMED)
+    arms = labels.listing([text.arm_name(scores, outlier.arm) for outlier in group], NAMED)
     many = len(seeds) > 1 and not (first.all_seeds and len(seeds) == 2)
     if many and first.all_seeds:
         words = f"The seeds of {arms} lie up to {distance} apart"

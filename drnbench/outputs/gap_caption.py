@@ -43,7 +43,7 @@ def notes(scores: Scores, output: Gap, gaps: Gaps, results: Results) -> str:
         [
             *parts,
             captions.emphasis(scores),
-            *captions.lost_images(side for sides in shown for side in sides),
+            *captions.lost_images(scores, (side for sides in shown for side in sides)),
             *captions.unranked(scores, (test for _, test in shown)),
             *captions.left_out(scores),
             *captions.kernel_specs(tests),

@@ -13,7 +13,7 @@ from drnbench.results.scores import Scores
 def sentences(study: StudyResults, outputs: Sequence[Output]) -> list[str]:
     """Return the answer, which outputs and arms give, and after it what limits it: seeds that failed, overlaps, settings."""
     done, planned = study.scores.counts
-    failures = [*failed_seeds.sentences(study.scores), *wording.equal_to_hr(study.results.values())]
+    failures = [*failed_seeds.sentences(study.scores), *wording.equal_to_hr(study.scores, study.results.values())]
     opening = list(_of(study, outputs, "opening"))
     if not any(result.n_seeds for result in study.results.values()):
         return _distinct([f"No scores yet: {done} of {text.count(planned, 'trial')} done.", *failures, *opening[:1]])

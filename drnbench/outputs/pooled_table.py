@@ -77,13 +77,20 @@ def _entries(study: StudyResults, cell: Pooled, sets: Sequence[str]) -> list[Ent
         MARKS[cell.verdict],
     )
     return [
-        Entry(cell.arm),
+        Entry(_label(study.scores, cell.arm, cell.setting.conditions)),
         Entry(f"{labels.kernel(first.kernel)} ×{first.scale}"),
         Entry(style.axis_label),
         *(by_set.get(name, Entry()) for name in sets),
         overall,
         Entry(f"{100 * difference.won:.0f} %"),
     ]
+
+
+def _label(scores: Scores, name: str, conditions: Sequence[Condition]) -> str:
+    """Return an arm's name without the axis values that all arms on its test sets share, such as the kernel that these are made with."""
+    arm = scores.arm(name)
+    scored = [other for other in scores.arms if not set(conditions).isdisjoint(other.conditions)]
+    return text.arm_label(scores, arm, scored) if arm.kind == "grid" else name
 
 
 def _rank(ranked: Sequence[Ranks], cell: Pooled) -> float | None:
@@ -130,8 +137,9 @@ def _left_out(cells: Sequence[Pooled]) -> list[str]:
 def _rank_sentence(scores: Scores, ranks: Ranks) -> str:
     """Return the mean ranks, the methods that are not separated, and the reach of such a statement."""
     first = ranks.setting.conditions[0]
-    order = ", ".join(f"{arm} {mean:.2f}" for arm, mean in ranks.means.items())
-    groups = "; ".join(" – ".join(group) for group in ranks.groups)
+    names = {arm: _label(scores, arm, ranks.setting.conditions) for arm in ranks.means}
+    order = ", ".join(f"{names[arm]} {mean:.2f}" for arm, mean in ranks.means.items())
+    groups = "; ".join(" – ".join(names[arm] for arm in group) for group in ranks.groups)
     p = "< 0.001" if ranks.friedman < 0.001 else f"= {ranks.friedman:.3f}"
     return (
         f"Mean ranks in {text.style(ranks.setting.metric).label} on {labels.kernel(first.kernel)} ×{first.scale}: {order} "

@@ -182,7 +182,7 @@ def _caption(
     cells = [(p.arm.name, condition, output.y) for condition, arms in shown.items() for p in arms]
     means = [results[cell] for cell in cells if cell in results]
     parts += [
-        *captions.different_seeds(means),
+        *captions.different_seeds(scores, means),
         *failed_seeds.sentences(scores),
         *captions.kernel_specs(() if output.y in COSTS else shown),
     ]

@@ -120,19 +120,19 @@ def oracle_sentence(scores: Scores) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for arm in oracles(scores):
         if not (scores.oracle_kernels and arm.kind == "grid"):
-            reasons.setdefault(scores.oracle_reason(arm), []).append(arm.name)
+            reasons.setdefault(scores.oracle_reason(arm), []).append(text.arm_name(scores, arm.name))
     return [
         f"{labels.listing(arms, NAMED)} {'is an oracle' if len(arms) == 1 else 'are oracles'}: {reason}."
         for reason, arms in reasons.items()
     ]
 
 
-def equal_to_hr(results: Iterable[Result]) -> list[str]:
+def equal_to_hr(scores: Scores, results: Iterable[Result]) -> list[str]:
     """Return which arms equal HR on every image of a condition: they have an infinite score and no difference."""
     conditions: dict[Condition, dict[str, None]] = {}
     for result in results:
         if result.equals_hr:
-            conditions.setdefault(result.condition, {})[result.arm] = None
+            conditions.setdefault(result.condition, {})[text.arm_name(scores, result.arm)] = None
     sentences = []
     for condition, arms in conditions.items():
         subject = f"{labels.listing(list(arms), NAMED)} {'equals' if len(arms) == 1 else 'equal'} HR"

@@ -165,6 +165,11 @@ def arm_label(scores: Scores, arm: Arm, among: Sequence[Arm]) -> str:
     return ", ".join(settings) or arm.name
 
 
+def arm_name(scores: Scores, name: str) -> str:
+    """Return the name of an arm in a sentence: values of its axes as they are shown elsewhere, kernels by their names."""
+    return arm_label(scores, scores.arm(name), scores.arms) if scores.arm(name).kind == "grid" else name
+
+
 def reduces_pairs(scores: Scores) -> bool:
     """Return True if some arms replace pairs by unpaired images (ρ above 0)."""
     return any(axis.path.endswith(".rho") for axis in scores.plan.axes)
