@@ -50,7 +50,7 @@ def arms(lams: tuple[float, ...], unpaired_lams: tuple[float, ...]) -> dict[str,
 
 
 paper_estimate = {"estimate.batch": 2, "estimate.lr": 2e-4, "estimate.steps": 3000}
-large = {"*.data.source": "BSDS200", "adapt.unpaired.source": "T91",
+large = {"*.data.source": "BSDS200", "adapt.unpaired.source": "T91", "margin": {"psnr_y": 0.05},
          "evaluate": [Evaluate(s, metrics=metrics) for s in ("Set5", "B100")],
          "axes": {"D": arms((0.1, 1.0, 3.0, 10.0), (0.1, 1.0, 3.0, 10.0))}}  # fmt: skip
 # No flips, which would turn an oblique kernel and every estimate, and that of D with it; pretrain is that of dual_ablation.

@@ -78,7 +78,7 @@ def expand(
     """Turn a study with axes into arms of frozen trials; a study with a search is resolved by `drnbench.search.resolve`.
 
     Overrides apply in this order, the later the stronger: built-in profile, the study's profile, `--set`, arm. A
-    profile may also give `seeds`, and `axes`: new values for some axes.
+    profile may also give `seeds`, `margin`, and `axes`: new values for some axes.
 
     Args:
         study: the declaration.
@@ -100,6 +100,8 @@ def expand(
     chosen = _seeds(study, profile, size, overrides, name)
     until, seeds = (chosen, chosen.at_most) if isinstance(chosen, Until) else (None, chosen)
     study = _with_axes(study, size.pop("axes", {}), f"{name}, profile {profile!r}")
+    if "margin" in size:
+        study = _with_fields(study, {"margin": size.pop("margin")}, f"{name}, profile {profile!r}")
     if clash := {path for axis in study.axes for path in axis.paths} & set(overrides):
         raise UsageError(f"--set {min(clash)}: this path is an axis of the study, or set by one; edit the axis instead")
     base = apply(study.base, size, f"{name}, profile {profile!r}") if size else study.base
@@ -164,7 +166,11 @@ def _with_axes(study: Study, values: Mapping[str, Any], where: str) -> Study:
         if path not in paths:
             raise UsageError(f"{where}: axes: {study.unknown_axis(path)}")
     axes = [Axis(a.path, values[a.path], label=a.label) if a.path in values else a for a in study.axes]
-    return build({**{name: getattr(study, name) for name in Study.model_fields}, "axes": axes}, where)
+    return _with_fields(study, {"axes": axes}, where)
+
+
+def _with_fields(study: Study, fields: Mapping[str, Any], where: str) -> Study:
+    return build({**{name: getattr(study, name) for name in Study.model_fields}, **fields}, where)
 
 
 def _seeded(trial: Trial, seeds: int, values: dict[str, Any], study: Study) -> tuple[tuple[Trial, ...], dict[int, str]]:
