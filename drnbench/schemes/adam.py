@@ -63,10 +63,11 @@ def adam_step(optimiser: torch.optim.Optimizer) -> None:
     with torch.no_grad():
         if not states:
             for p in parameters:
-                zeros = (torch.zeros_like(p, memory_format=torch.preserve_format) for _ in range(2))
-                optimiser.state[p] = dict(
-                    zip(("step", "exp_avg", "exp_avg_sq"), (torch.tensor(0.0), *zeros), strict=True)
-                )
+                optimiser.state[p] = {
+                    "step": torch.tensor(0.0),
+                    "exp_avg": torch.zeros_like(p, memory_format=torch.preserve_format),
+                    "exp_avg_sq": torch.zeros_like(p, memory_format=torch.preserve_format),
+                }
         _step(torch, group, [optimiser.state[p] for p in parameters])
 
 

@@ -103,7 +103,9 @@ def test_the_primary_arm_of_a_search_is_a_name_that_it_can_have() -> None:
 
 
 def test_a_profile_may_have_a_margin_of_its_own() -> None:
-    declared = study(margin={"ssim_y": 0.01}, profiles={"real": {"margin": {"psnr_y": 0.05}}, "wrong": {"margin": {"psnr_y": 0}}})
+    declared = study(
+        margin={"ssim_y": 0.01}, profiles={"real": {"margin": {"psnr_y": 0.05}}, "wrong": {"margin": {"psnr_y": 0}}}
+    )
     assert plan_of(declared).record().margin == {"ssim_y": 0.01}
     assert plan_of(declared, profile="real").record().margin == {"psnr_y": 0.05}
     with pytest.raises(UsageError, match=r"profile 'wrong'.*margin of 'psnr_y' must be finite and above 0"):
