@@ -112,7 +112,7 @@ class Resize(Generator):
         if self.linear_light:
             levels = _to_linear(levels)
         for horizontal in (self.columns_first, not self.columns_first):
-            levels = columns @ levels if horizontal else np.tensordot(rows, levels, (1, 0))
+            levels = _across(columns, levels) if horizontal else np.tensordot(rows, levels, (1, 0))
             if self.between is not None and horizontal == self.columns_first:
                 levels = self.between(levels)
         if self.linear_light:
@@ -160,7 +160,7 @@ class Blur(Generator):
             rows = np.arange(window.part[axis])[:, None]
             pixels = rows * round(window.ratio[axis]) + taps.astype(int)
             np.add.at(matrix, (rows, np.clip(pixels, 0, levels.shape[axis] - 1)), weights / weights.sum())
-            levels = np.tensordot(matrix, levels, (1, 0)) if axis == 0 else matrix @ levels
+            levels = np.tensordot(matrix, levels, (1, 0)) if axis == 0 else _across(matrix, levels)
         return [("", half_up(levels))]
 
 
@@ -244,6 +244,11 @@ def _pytorch() -> list[Generator]:
                 Resize(f"PyTorch's {name} without antialias{end}", axis=sharp, columns_first=True),
             ]
     return [*made, Resize("the mean of each cell (PyTorch's area)", axis=Axis(box, 0.5, border="replicate"))]
+
+
+def _across(columns: Array, levels: Array) -> Array:
+    """Return H x w x 3 of w x W weights and H x W x 3 levels: one product, as one for each row takes three times as long."""
+    return np.ascontiguousarray(np.tensordot(columns, levels, (1, 1)).swapaxes(0, 1))
 
 
 def _to_linear(levels: Array) -> Array:

@@ -121,8 +121,12 @@ def _count(module: nn.Module, *inputs: Tensor) -> Costs:
     return Costs(parameters, counter.total // 2, activations)
 
 
-class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Follows the memory of the results of operations; `peak` is the most that lived at once."""
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While it is entered, follows the memory of the results of operations.
+
+    Attributes:
+        peak: the most of it that lived at once, in bytes; what was there before, such as weights, is not counted.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -148,7 +152,7 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 # As in counting.py.
-_LiveBytes.__torch_dispatch__ = inspect.unwrap(_LiveBytes.__torch_dispatch__)  # type: ignore[method-assign]
+LiveBytes.__torch_dispatch__ = inspect.unwrap(LiveBytes.__torch_dispatch__)  # type: ignore[method-assign]
 
 
 def forward_bytes(module: nn.Module, *inputs: Tensor) -> int | None:
@@ -161,7 +165,7 @@ def forward_bytes(module: nn.Module, *inputs: Tensor) -> int | None:
     """
     try:
         shaped = copy.deepcopy(module).to("meta").eval()
-        memory = _LiveBytes()
+        memory = LiveBytes()
         with torch.no_grad(), _ShapesOfInterpolation(), memory:
             shaped(*(x.to("meta") for x in inputs))
     except (NotImplementedError, RuntimeError, TypeError):

@@ -163,4 +163,9 @@ class DRN(nn.Module):
         return tuple(outputs)
 
     def _bicubic(self, x: Tensor) -> Tensor:
-        return F.interpolate(x, scale_factor=float(self.scale), mode="bicubic", align_corners=False)
+        last = torch.channels_last
+        if x.device.type != "cpu" or torch.compiler.is_dynamo_compiling() or not x.is_contiguous(memory_format=last):
+            return F.interpolate(x, scale_factor=float(self.scale), mode="bicubic", align_corners=False)
+        # On a processor in half the time, the same bits: a channel at a time, and back.
+        enlarged = F.interpolate(x.contiguous(), scale_factor=float(self.scale), mode="bicubic", align_corners=False)
+        return enlarged.contiguous(memory_format=last)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,16 +12,47 @@ from torch.nn import functional as F  # noqa: N812
 
 
 class PixelShuffle(nn.PixelShuffle):
-    """PyTorch's PixelShuffle; in training on a processor by a strided copy, in half the time forward and a quarter backward."""
+    """PyTorch's PixelShuffle, on a processor by strided copies: the same values and order in memory, up to four times as fast."""
 
     def forward(self, x: Tensor) -> Tensor:
         """N x r^2 C x H x W -> N x C x r H x r W."""
-        if not x.requires_grad or x.device.type != "cpu" or not x.is_contiguous():
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(x)
-        n, channels, height, width = x.shape
-        r = self.upscale_factor
-        moved = x.view(n, channels // r**2, r, r, height, width).permute(0, 1, 4, 2, 5, 3)
-        return moved.reshape(n, channels // r**2, r * height, r * width)
+        return (
+            cast("Tensor", _Shuffle.apply(x, self.upscale_factor))
+            if x.requires_grad
+            else _shuffled(x, self.upscale_factor)
+        )
+
+
+def _shuffled(x: Tensor, r: int) -> Tensor:
+    if not x.is_contiguous():  # channels last: PyTorch's is as fast as a copy can be
+        return F.pixel_shuffle(x, r)
+    n, channels, height, width = x.shape
+    moved = x.view(n, channels // r**2, r, r, height, width).permute(0, 1, 4, 2, 5, 3)
+    return moved.reshape(n, channels // r**2, r * height, r * width)
+
+
+class _Shuffle(torch.autograd.Function):
+    """`_shuffled`, with copies in the order of what is read or written in its gradient, too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, r: int) -> Tensor:
+        ctx.r = r
+        return _shuffled(x, r)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        r = ctx.r
+        n, channels, height, width = gradient.shape
+        if torch.is_grad_enabled():  # a gradient of the gradient is asked for
+            return F.pixel_unshuffle(gradient, r), None
+        if gradient.is_contiguous():
+            moved = gradient.view(n, channels, height // r, r, width // r, r).permute(0, 1, 3, 5, 2, 4)
+            return moved.reshape(n, channels * r**2, height // r, width // r), None
+        last = gradient.permute(0, 2, 3, 1)
+        parts = [last[:, row::r, column::r] for row, column in itertools.product(range(r), repeat=2)]
+        return torch.stack(parts, dim=-1).view(n, height // r, width // r, channels * r**2).permute(0, 3, 1, 2), None
 
 
 class Interpolation(nn.Module):

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -175,44 +174,7 @@ def _peak(forward: Callable[[], Tensor], network: nn.Module, device: str) -> int
         forward()
         return int(torch.cuda.max_memory_allocated())
     weights = [*network.parameters(), *network.buffers()]
-    return _peak_of_tensors(forward) + sum(tensor.numel() * tensor.element_size() for tensor in weights)
-
-
-def _peak_of_tensors(forward: Callable[[], Tensor]) -> int:
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves
-
-    class Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
-        """Adds up the storages of what operations return, as long as each lives."""
-
-        def __init__(self) -> None:
-            super().__init__()  # type: ignore[no-untyped-call]
-            self.bytes = self.peak = 0
-            self.storages: set[int] = set()
-
-        def __torch_dispatch__(
-            self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-        ) -> Any:
-            del types
-            result = func(*args, **(kwargs or {}))
-            for leaf in tree_leaves(result):
-                if isinstance(leaf, torch.Tensor):
-                    self.add(leaf.untyped_storage())
-            return result
-
-        def add(self, storage: torch.UntypedStorage) -> None:
-            if id(storage) not in self.storages:
-                self.storages.add(id(storage))
-                self.bytes += storage.nbytes()
-                self.peak = max(self.peak, self.bytes)
-                weakref.finalize(storage, self.remove, id(storage), storage.nbytes())
-
-        def remove(self, identity: int, size: int) -> None:
-            self.storages.discard(identity)
-            self.bytes -= size
-
-    alive = Alive()
+    alive = on_demand.costs.LiveBytes()
     with alive:
         forward()
-    return alive.peak
+    return alive.peak + sum(tensor.numel() * tensor.element_size() for tensor in weights)

@@ -133,3 +133,17 @@ def test_a_gradient_of_the_input_moves_the_output_by_rounding_alone():
     net, lr = models.create("drn", 4, n_blocks=1, n_feats=2), torch.rand(1, 3, 6, 5) * 255
     for with_gradient, without in zip(net(lr.clone().requires_grad_()), net(lr), strict=True):
         assert torch.allclose(with_gradient, without, atol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_enlarging_keeps_bits_and_memory_order_for_every_order_of_the_input(scale):
+    lr = torch.rand(2, 3, 7, 5, generator=torch.Generator().manual_seed(0)) * 255
+    network = models.create("drn", scale, n_blocks=1, n_feats=2)
+    heads = []
+    network.sub_mean.register_forward_pre_hook(lambda _, inputs: heads.append(inputs[0]))
+    with torch.no_grad():
+        for x in (lr, lr.contiguous(memory_format=torch.channels_last)):
+            network(x)
+            expected = F.interpolate(x, scale_factor=float(scale), mode="bicubic", align_corners=False)
+            assert torch.equal(heads[-1], expected)
+            assert heads[-1].stride() == expected.stride()
