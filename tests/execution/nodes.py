@@ -30,8 +30,11 @@ def cluster_of(cpus: list[int], client_port: int | None = None) -> Iterator:
         warnings.simplefilter("ignore", ResourceWarning)  # Ray leaves the client server's log files to the collector
         cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
-        for count in cpus:
-            cluster.add_node(num_cpus=count, object_store_memory=100 * 2**20)
+        with pytest.MonkeyPatch.context() as patch:
+            # Else Ray's workers give way to all other processes: beside other tests, a unit of two seconds took a minute.
+            patch.setenv("RAY_worker_niceness", "0")
+            for count in cpus:
+                cluster.add_node(num_cpus=count, object_store_memory=100 * 2**20)
         cluster.wait_for_nodes()
         yield cluster
     finally:

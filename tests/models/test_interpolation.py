@@ -6,7 +6,6 @@ from torch import nn
 
 from drnbench.models.interpolation import PixelShuffle
 
-
 FORMATS = [torch.contiguous_format, torch.channels_last]
 
 
