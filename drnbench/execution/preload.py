@@ -27,7 +27,6 @@ HEAVY = (
     "psutil",
     "pyarrow.pandas_compat",
     "pyarrow.parquet",
-    "torch.fx.experimental.symbolic_shapes",  # costs of a network are counted by shapes
     "torch.utils.serialization.config",
     "drnbench.execution.compute",
 )

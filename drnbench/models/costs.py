@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from drnbench import models
-from drnbench.models.counting import FlopCounter
+from drnbench.models.counting import FlopCounter, result_of_shapes
 
 LR_SIZE = (96, 96)
 """Height and width of the LR image that multiply-adds are stated for, as in the DRN papers."""
@@ -134,7 +134,8 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._live, self._sizes = 0, dict[int, int]()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
+        if (result := result_of_shapes(function, args)) is None:
+            result = function(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
             if not isinstance(tensor, Tensor):
                 continue
