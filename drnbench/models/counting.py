@@ -53,15 +53,17 @@ def result_of_shapes(function: Any, args: Any) -> Tensor | None:
         shape[dim] = sum(part.shape[dim] for part in args[0])
         return first.new_empty(shape)
     if function in SHAPES:
-        return first.new_empty(SHAPES[function](*args))
+        shape = SHAPES[function](*args)
+        return None if shape is None else first.new_empty(shape)
     if torch.Tag.pointwise not in function.tags and function is not torch.ops.aten._prelu_kernel.default:  # noqa: SLF001
         return None
     if function._schema.is_mutable:  # noqa: SLF001
         return first
     shapes = [value.shape for value in args if isinstance(value, Tensor)]
-    axes = itertools.zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1)
-    # A side of 1 gives way to any other, 0 too.
-    return first.new_empty([next((side for side in sides if side != 1), 1) for sides in axes][::-1])
+    axes = [set(sides) - {1} for sides in itertools.zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1)]
+    if any(len(sides) > 1 for sides in axes):
+        return None  # PyTorch has a message for shapes that do not agree
+    return first.new_empty([next(iter(sides), 1) for sides in axes][::-1])
 
 
 def _reduced(x: Tensor, axes: Sequence[int] | None = None, keepdim: bool = False) -> list[int]:
@@ -78,9 +80,11 @@ def _shuffled(x: Tensor, factor: int) -> list[int]:
 def _convolved(
     x: Tensor, weight: Tensor, bias: object, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
     transposed: bool, output_padding: Sequence[int], groups: int,
-) -> list[int]:  # fmt: skip
-    """Return the shape of a convolution, of the arguments of `aten.convolution`."""
+) -> list[int] | None:  # fmt: skip
+    """Return the shape of a convolution, of the arguments of `aten.convolution`; None where channels do not agree."""
     del bias
+    if x.shape[1] != (len(weight) if transposed else weight.shape[1] * groups):
+        return None
     axes = x.dim() - 2
     settings = (list(part) * axes if len(part) == 1 else part for part in (stride, padding, dilation, output_padding))
     sides = zip(x.shape[2:], weight.shape[2:], *settings, strict=True)
@@ -90,7 +94,7 @@ def _convolved(
     return [len(x), len(weight), *((side + 2 * p - d * (k - 1) - 1) // s + 1 for side, k, s, p, d, _ in sides)]
 
 
-SHAPES: dict[Any, Callable[..., list[int]]] = {
+SHAPES: dict[Any, Callable[..., list[int] | None]] = {
     torch.ops.aten.convolution.default: _convolved,
     torch.ops.aten.mean.dim: _reduced,
     torch.ops.aten.pixel_shuffle.default: _shuffled,

@@ -140,3 +140,24 @@ def test_a_model_that_needs_a_file_is_left_out_of_the_list(capsys, monkeypatch):
     monkeypatch.setattr(methods, "names", lambda: ["bicubic", "spandrel"])
     assert main(["list", "costs"]) == 0
     assert capsys.readouterr().out == "bicubic x4  0 parameters, not a network\n"
+
+
+@pytest.mark.parametrize("second", [nn.Conv2d(5, 3, 3), nn.ConvTranspose2d(5, 3, 3)])
+def test_layers_that_do_not_fit_are_refused_on_shapes_alone(second):
+    """Whatever is counted could be run."""
+    with pytest.raises(RuntimeError):
+        module_costs(nn.Sequential(nn.Conv2d(3, 4, 3), second), torch.zeros(1, 3, 8, 8))
+
+
+class Added(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 3, 3)
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+
+def test_images_of_two_sizes_are_not_added_on_shapes_alone():
+    with pytest.raises(RuntimeError):
+        module_costs(Added(), torch.zeros(1, 3, 8, 8))
