@@ -53,8 +53,7 @@ def result_of_shapes(function: Any, args: Any) -> Tensor | None:
         shape[dim] = sum(part.shape[dim] for part in args[0])
         return first.new_empty(shape)
     if function in SHAPES:
-        shape = SHAPES[function](*args)
-        return None if shape is None else first.new_empty(shape)
+        return first.new_empty(SHAPES[function](*args))
     if torch.Tag.pointwise not in function.tags and function is not torch.ops.aten._prelu_kernel.default:  # noqa: SLF001
         return None
     if function._schema.is_mutable:  # noqa: SLF001
@@ -80,11 +79,15 @@ def _shuffled(x: Tensor, factor: int) -> list[int]:
 def _convolved(
     x: Tensor, weight: Tensor, bias: object, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
     transposed: bool, output_padding: Sequence[int], groups: int,
-) -> list[int] | None:  # fmt: skip
-    """Return the shape of a convolution, of the arguments of `aten.convolution`; None where channels do not agree."""
+) -> list[int]:  # fmt: skip
+    """Return the shape of a convolution, of the arguments of `aten.convolution`.
+
+    Raises:
+        RuntimeError: the channels of image and weights do not agree.
+    """
     del bias
     if x.shape[1] != (len(weight) if transposed else weight.shape[1] * groups):
-        return None
+        raise RuntimeError(f"an image of {x.shape[1]} channels does not fit weights of shape {tuple(weight.shape)}")
     axes = x.dim() - 2
     settings = (list(part) * axes if len(part) == 1 else part for part in (stride, padding, dilation, output_padding))
     sides = zip(x.shape[2:], weight.shape[2:], *settings, strict=True)
@@ -94,7 +97,7 @@ def _convolved(
     return [len(x), len(weight), *((side + 2 * p - d * (k - 1) - 1) // s + 1 for side, k, s, p, d, _ in sides)]
 
 
-SHAPES: dict[Any, Callable[..., list[int] | None]] = {
+SHAPES: dict[Any, Callable[..., list[int]]] = {
     torch.ops.aten.convolution.default: _convolved,
     torch.ops.aten.mean.dim: _reduced,
     torch.ops.aten.pixel_shuffle.default: _shuffled,
