@@ -40,7 +40,7 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def result_of_shapes(function: Any, args: Any) -> Tensor | None:
-    """Return the result of a pointwise operation, a concatenation or a convolution on shapes alone; None: of another one, or on numbers.
+    """Return the result of a pointwise operation, a concatenation or one of `SHAPES` on shapes alone; None: of others, or on numbers.
 
     PyTorch would follow the arithmetic of these in Python, by way of the compiler.
     """
