@@ -144,6 +144,9 @@ class Scheme(ABC):
     Attributes:
         summary: one line for `list`.
         unpaired_data: it can use LR images without HR.
+        replayed: `losses` is a function of the batch's tensors and of the networks, computed on the device alone, so that it can
+            be recorded once and replayed by a GPU (`drnbench.training.graphs`). Each class states it for itself.
+        compute: sets the gradients of a batch and returns its losses: `gradients`, or what replays it.
         split: number of parts of a batch whose gradients are added up: less memory for the same step.
         gradient_norm: `grad_norm`, that of P in the last step before it was clipped; empty where norms are not clipped.
         settings: class of `Stage.options`, with defaults; all of it is in the stage's key.
@@ -152,6 +155,7 @@ class Scheme(ABC):
 
     summary: ClassVar[str]
     unpaired_data: ClassVar[bool] = False
+    replayed: ClassVar[bool] = False
     settings: ClassVar[type[Options]] = Options
     packages: ClassVar[tuple[str, ...]] = ()
 
@@ -214,6 +218,7 @@ class Scheme(ABC):
         self.stage = stage
         self.options = validated(self.settings, stage.options, f"{stage.name}.options")
         self.split = 1
+        self.compute: Callable[[Batch], dict[str, Tensor]] = self.gradients
         self._run: Callable[[Tensor], tuple[Tensor, ...]] = model
         self.gradient_norm: dict[str, Tensor] = {}
         self.extra = nn.ModuleDict(self.build_networks())
@@ -300,14 +305,19 @@ class Scheme(ABC):
     def step(self, batch: Batch, lr: float) -> dict[str, Tensor]:
         """Make one optimiser step at learning rate `lr`; returns the losses before it."""
         self.start_step(lr)
+        losses = self.compute(batch)
+        for optimiser in self.optimisers.values():
+            adam_step(optimiser)
+        return losses
+
+    def gradients(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the losses of a batch, and add their gradients to those of the networks."""
         total: dict[str, Tensor] = {}
         for part, share in parts(batch, self.split) if self.split > 1 else ((batch, 1.0),):
             losses = self.losses(part)
             (losses["total"] * share).backward()  # type: ignore[no-untyped-call]
             for name, value in losses.items():
                 total[name] = total.get(name, 0) + value.detach() * share
-        for optimiser in self.optimisers.values():
-            adam_step(optimiser)
         return total
 
     def start_step(self, lr: float) -> None:

@@ -50,6 +50,7 @@ class Paired(Scheme):
     """
 
     summary: ClassVar[str] = "dual regression on pairs (Eq. 1): L1 + lam * L1(D(P(x)), x)"
+    replayed: ClassVar[bool] = True
 
     @classmethod
     def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003
@@ -216,6 +217,7 @@ class Unpaired(Paired):
     """
 
     summary: ClassVar[str] = "dual regression with a share rho of unpaired LR images (Eq. 2, Algorithm 1)"
+    replayed: ClassVar[bool] = True
     unpaired_data: ClassVar[bool] = True
 
     @classmethod

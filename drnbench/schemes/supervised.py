@@ -40,6 +40,7 @@ class Supervised(Scheme):
     """The primary loss on pairs alone; with L1 and a DRN this is the authors' "dual off"."""
 
     summary: ClassVar[str] = "L1 on pairs at every output scale; no dual loss (the no-dual baseline)"
+    replayed: ClassVar[bool] = True
 
     @classmethod
     def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003

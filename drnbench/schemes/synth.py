@@ -29,6 +29,7 @@ class DualFit(Estimator, Paired):
     """
 
     summary: ClassVar[str] = "fit the dual D to unpaired LR images with P held still: L1(D(P(x)), x)"
+    replayed: ClassVar[bool] = True
 
     @classmethod
     def uses(cls, stage: Stage) -> frozenset[str]:
@@ -68,6 +69,7 @@ class DualSynth(Paired):
     """Supervised training of P on pairs that D makes: (D(y), y) for HR images y, D frozen, its output as 8 bit."""
 
     summary: ClassVar[str] = "supervised training on pairs that a fitted dual D makes of HR images: (D(y), y)"
+    replayed: ClassVar[bool] = True
 
     @classmethod
     def uses(cls, stage: Stage) -> frozenset[str]:  # noqa: ARG003

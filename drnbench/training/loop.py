@@ -31,6 +31,7 @@ from drnbench.store.files import sync
 from drnbench.store.integrity import report, set_aside
 from drnbench.training.average import Average
 from drnbench.training.feed import Feed
+from drnbench.training.graphs import replay_steps
 from drnbench.training.history import History
 from drnbench.training.losses import Losses
 from drnbench.training.numerics import compiling
@@ -78,6 +79,7 @@ def train(
         check_kernel(spec, unit.kernel_digests.get(spec))
     scheme.split = unit.split if stage.accumulate == "auto" else stage.accumulate
     scheme.prepare(device)
+    replay_steps(scheme)
     step, history = 0, History()
     if (stored := _stored(folder)) is not None:
         state, history = stored
