@@ -11,8 +11,9 @@ from drnbench.evaluation.inference import Upscaler
 from drnbench.execution.worker import kind_of
 from drnbench.planning.keys import Keys
 from drnbench.store import Store
+from drnbench.training import graphs
 from drnbench.training.feed import Feed
-from drnbench.training.loop import learning_rate, load_checkpoint, train, validation_steps
+from drnbench.training.loop import build, learning_rate, load_checkpoint, train, validation_steps
 from tests.helpers import same
 
 CPU = torch.device("cpu")
@@ -174,3 +175,34 @@ def test_on_a_gpu_it_resumes_bit_for_bit_too(cache, tmp_path):
         for stop in stops:
             train(unit, store, gpu, lambda message: None, lambda stop=stop: stop)
     assert same(outcome(whole, unit)[0], outcome(parts, unit)[0])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("fields", [{"rho": 0.3, "steps": 12}, {"precision": "bf16", "channels_last": True, "steps": 12}])
+def test_on_a_gpu_replayed_steps_have_the_bits_of_plain_ones(cache, tmp_path, monkeypatch, capsys, fields):
+    unit = units(cache, **fields)[1]
+    stored = []
+    for name, is_used in (("plain", False), ("replayed", True)):
+        monkeypatch.setattr(graphs, "GRAPHS", is_used)
+        store = Store(tmp_path / name)
+        for stage in units(cache, **fields):
+            store.stage(stage.key).mkdir(parents=True)
+            train(stage, store, torch.device("cuda"), lambda message: None, lambda: False)
+        stored.append(outcome(store, unit))
+    assert "no CUDA graph" not in capsys.readouterr().out
+    assert same(stored[0][0], stored[1][0])
+    assert stored[0][1].equals(stored[1][1])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("fields", [{}, {"deterministic": False}], ids=["deterministic", "not"])
+def test_on_a_gpu_steps_are_replayed(cache, fields):
+    unit = units(cache, **fields)[0]
+    scheme, feed = build(unit), Feed(unit, cache.cache, torch.device("cuda"))
+    scheme.prepare(torch.device("cuda"))
+    graphs.replay_steps(scheme)
+    for step in range(6):
+        scheme.step(feed.batch(step), 1e-3)
+    feed.close()
+    assert scheme.compute.reason is None
+    assert scheme.compute.replays == 4
