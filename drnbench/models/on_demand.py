@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from drnbench.models import (
         classical,
+        convolution,
         costs,
         dbpn,
         drn,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "classical",
+    "convolution",
     "costs",
     "dbpn",
     "drn",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -27,14 +27,20 @@ def _is_block(module: nn.Module) -> bool:
     return not isinstance(module, (nn.Sequential, nn.ModuleList)) and len(weighted) > 1 and not has_statistics
 
 
-@contextlib.contextmanager
-def recomputing(network: nn.Module) -> Iterator[None]:
+def recomputing(network: nn.Module) -> contextlib.AbstractContextManager[None]:
     """Let the forward passes inside keep only the inputs of the blocks; their gradients are the same bit for bit."""
-    chosen = blocks(network)
-    for block in chosen:
-        vars(block)["forward"] = functools.partial(checkpoint, block.forward, use_reentrant=False)
+    return running(
+        {block: functools.partial(checkpoint, block.forward, use_reentrant=False) for block in blocks(network)}
+    )
+
+
+@contextlib.contextmanager
+def running(forwards: Mapping[nn.Module, Callable[..., object]]) -> Iterator[None]:
+    """Let modules run functions in place of their `forward` inside."""
+    for module, forward in forwards.items():
+        vars(module)["forward"] = forward
     try:
         yield
     finally:
-        for block in chosen:
-            del vars(block)["forward"]
+        for module in forwards:
+            del vars(module)["forward"]

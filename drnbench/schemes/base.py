@@ -220,6 +220,7 @@ class Scheme(ABC):
         self.split = 1
         self.compute: Callable[[Batch], dict[str, Tensor]] = self.gradients
         self._run: Callable[[Tensor], tuple[Tensor, ...]] = model
+        self._blocks: dict[nn.Module, Callable[..., object]] = {}
         self.gradient_norm: dict[str, Tensor] = {}
         self.extra = nn.ModuleDict(self.build_networks())
 
@@ -244,10 +245,17 @@ class Scheme(ABC):
             network.to(device)
             if self.stage.channels_last:
                 network.to(memory_format=torch.channels_last)
+            if device.type == "cuda" and self.stage.precision == "bf16":
+                on_demand.convolution.use_fast_gradients(network)
         if self.stage.compile:
             # Of fixed shapes: a graph for any shape, and so its last bits, would depend on the shapes that came before.
             torch._dynamo.config.recompile_limit, torch._dynamo.config.fail_on_recompile_limit_hit = 64, True  # noqa: SLF001
-            self._run = _one_layout(torch.compile(self.model, dynamic=False))
+            if device.type == "cuda" and (blocks := on_demand.recompute.blocks(self.model)):
+                # Blocks alike are compiled once, in seconds: the whole network takes minutes, for kernels that are as fast.
+                self._blocks = {block: torch.compile(block.forward, dynamic=False) for block in blocks}
+                self._run = _one_layout(self.model)
+            else:
+                self._run = _one_layout(torch.compile(self.model, dynamic=False))
         # Fused and foreach variants round differently from release to release; the plain loop is the reference.
         self.optimisers = {name: self.optimiser(network) for name, network in self._optimised()}
         if self.stage.clip_norm or self.stage.clip_value:
@@ -298,7 +306,8 @@ class Scheme(ABC):
     def run_model(self, lr: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs of the model in fp32, coarse to fine."""
         kept = on_demand.recompute.recomputing(self.model) if self.stage.recompute else contextlib.nullcontext()
-        with self.autocast(), kept:
+        compiled = on_demand.recompute.running(self._blocks) if self._blocks else contextlib.nullcontext()
+        with self.autocast(), kept, compiled:
             outputs = self._run(lr)
         return tuple(out.float() for out in outputs)
 

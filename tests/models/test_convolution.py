@@ -1,0 +1,72 @@
+"""Convolutions with gradients of their own: those of PyTorch's, but for rounding."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from drnbench import models
+from drnbench.models.convolution import Convolution, use_fast_gradients
+
+LAST = torch.channels_last
+
+
+def gradients(layer, x):
+    x = x.clone().requires_grad_()
+    y = layer(x)
+    torch.manual_seed(1)
+    y.backward(torch.randn_like(y))
+    return y.detach(), x.grad, *(p.grad for p in layer.parameters())
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, LAST])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("ins", "outs", "fields"),
+    [
+        (8, 8, {"padding": 1}),
+        (6, 10, {"padding": 1}),
+        (8, 3, {"padding": 1}),
+        (3, 8, {"padding": 1}),
+        (3, 8, {"padding": 1, "stride": 2}),
+        (8, 3, {"padding": 1, "stride": 2}),
+        (8, 1, {"padding": 0}),
+        (3, 3, {"padding": 2}),
+        (8, 8, {"padding": 1, "groups": 4}),
+        (8, 3, {"padding": 1, "padding_mode": "reflect"}),
+        (8, 3, {"padding": 2, "dilation": 2}),
+        (8, 3, {"padding": "same"}),
+    ],
+)
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_gradients_are_those_of_pytorch(kind, ins, outs, fields, bias, order):
+    torch.manual_seed(0)
+    plain = nn.Conv2d(ins, outs, 3, bias=bias, **fields)
+    with torch.no_grad():  # numbers that bf16 has, so that only sums are rounded
+        for p in plain.parameters():
+            p.copy_(p.bfloat16().float())
+    fast = copy.deepcopy(plain)
+    use_fast_gradients(fast)
+    assert type(fast) is Convolution
+    assert fast.state_dict().keys() == plain.state_dict().keys()
+    x = torch.randn(2, ins, 9, 12).to(memory_format=order).to(kind)
+    with torch.autocast("cpu", kind, enabled=kind == torch.bfloat16):
+        expected, results = gradients(plain, x), gradients(fast, x)
+    for a, b in zip(expected, results, strict=True):
+        assert a.dtype == b.dtype
+        assert a.shape == b.shape
+        torch.testing.assert_close(
+            a, b, rtol=2e-5 if kind == torch.float32 else 2e-2, atol=1e-4 if kind == torch.float32 else 5e-2
+        )
+
+
+def test_the_output_keeps_its_bits_and_a_network_its_names():
+    torch.manual_seed(0)
+    net = models.create("drn", 4, n_blocks=1, n_feats=4)
+    fast, lr = copy.deepcopy(net), torch.rand(1, 3, 8, 8) * 255
+    use_fast_gradients(fast)
+    assert fast.state_dict().keys() == net.state_dict().keys()
+    for a, b in zip(net(lr), fast(lr), strict=True):
+        assert torch.equal(a, b)
+    copy.deepcopy(fast)
