@@ -6,7 +6,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,7 +32,7 @@ from drnbench.planning import make
 from drnbench.planning.expand import expand
 from drnbench.planning.keys import Keys
 from drnbench.session.bench_figure import STEP_OF, save_figure
-from drnbench.session.bench_steps import data_rates, step_ratios
+from drnbench.session.bench_steps import FEWER, data_rates, step_ratios
 from drnbench.session.coordinator import Coordinator
 from drnbench.session.degrade_images import Degrade, write_png
 from drnbench.session.recording import record
@@ -63,7 +63,7 @@ class Speed:
 
     Attributes:
         ratio: how many times as fast as the plain variant of the same run; None where there is none.
-        peak, first_s, kept_mib: of a training step, as in `bench_steps.Ratio`.
+        peak, first_s, kept_mib, busy: of a training step, as in `bench_steps.Ratio`.
     """
 
     what: str
@@ -74,12 +74,14 @@ class Speed:
     peak: float | None = None
     first_s: float | None = None
     kept_mib: float | None = None
+    busy: float | None = None
 
     def details(self) -> str:
         """Return words for what of a training step was measured beside its rate, each after a comma."""
         parts = [
             "" if self.ratio is None else f"{self.ratio:.2f} times the plain step",
             "" if self.peak is None else f"{self.peak:.0%} of the arithmetic peak",
+            "" if self.busy is None else f"GPU busy {self.busy:.0%} of the time",
             "" if self.first_s is None else f"first step after {self.first_s:.1f} s",
             "" if self.kept_mib is None else f"{self.kept_mib:.0f} MiB kept for the backward pass",
         ]
@@ -249,11 +251,15 @@ def _steps(folder: Path, device: str) -> Iterator[Speed]:
     (folder / "images").mkdir()
     for i in range(4):  # some of the embedded ones are smaller than a patch
         write_png(folder / "images" / f"{i}.png", _photograph(512, 512, i))
-    networks: list[tuple[str, dict[str, Any], int, int]] = [("drn", {"n_blocks": 1, "n_feats": 8}, 4, 64)]
+    networks: list[tuple[str, dict[str, Any], int, int, Sequence[str]]] = [
+        ("drn", {"n_blocks": 1, "n_feats": 8}, 4, 64, ())
+    ]
     if device.startswith("cuda"):
-        networks += [("drn-s", {}, 16, 192), ("drn-l", {}, 16, 192)]
-    for method, model, batch, patch in networks:
-        for name, rate, *measured in step_ratios(folder, device, str(folder / "images"), method, model, batch, patch):
+        networks += [(name, {}, 16, 192, ()) for name in ("drn-s", "drn-l")]
+        networks += [(name, {}, 4, 384, FEWER) for name in ("drn-s", "drn-l")]
+    for method, model, batch, patch, variants in networks:
+        source = str(folder / "images")
+        for name, rate, *measured in step_ratios(folder, device, source, method, model, batch, patch, variants):
             yield Speed(f"{STEP_OF}{_sized(method, model)}, {batch} x {patch}, {name}", rate, "steps/s", 1, *measured)
 
 

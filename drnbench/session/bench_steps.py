@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,12 +28,16 @@ from drnbench.planning.keys import Keys
 from drnbench.store import Store
 from drnbench.training.ahead import Ahead
 from drnbench.training.feed import Feed
+from drnbench.training.graphs import replay_steps
 from drnbench.training.loop import build
 from drnbench.training.numerics import compiling
 
-ROUNDS = 40
-"""Steps of each variant, which take turns: what else the machine does slows all of them alike."""
-WARM_UP = 4
+ROUNDS, GPU_ROUNDS = 40, 6
+"""Measurements of each variant, which take turns: what else the machine does slows all of them alike."""
+TURN_S, TURN_STEPS = 0.3, (3, 50)
+"""Seconds of a measurement on a GPU, which runs behind the host, by the time of a plain step; and its fewest and most steps."""
+WARM_UP, PROFILED = 6, 3
+"""Steps before anything is measured, in which graphs are recorded; and steps that are profiled."""
 PEAK_SIDES, PEAK_ROUNDS = {"cpu": 1024, "cuda": 8192}, 10
 """Side of the matrices whose product measures the arithmetic peak, and how often it is made."""
 SECONDS = 1.0
@@ -47,24 +52,44 @@ Pixels = NDArray[np.uint8]
 
 
 class Step(NamedTuple):
-    """A variant of a training step: fields of its stage, and whether batches are prepared ahead and losses read late."""
+    """A variant of a training step.
+
+    Attributes:
+        fields: of its stage.
+        ahead: batches are prepared in a thread, and losses read late.
+        replayed: steps are CUDA graphs.
+        rows: patches have rows of a channel in memory, as those of other training code, and not channels last.
+    """
 
     fields: dict[str, Any]
     ahead: bool = False
+    replayed: bool = False
+    rows: bool = False
 
 
 PLAIN = "plain: fp32, losses read at every step"
+FREE = "plain: fp32, any cuDNN algorithm, losses read at every step"
 CPU = {
     PLAIN: Step({}), "channels last": Step({"channels_last": True}), "bf16": Step({"precision": "bf16"}),
     "bf16, channels last": Step({"precision": "bf16", "channels_last": True}), "recomputed": Step({"recompute": True}),
     "compiled": Step({"compile": True}),
 }  # fmt: skip
+HALF = {"precision": "bf16", "channels_last": True}
 GPU = {
-    **CPU, "tf32": Step({"precision": "tf32"}), "batches ahead, losses late": Step({}, ahead=True),
-    "all: bf16, channels last, compiled, ahead": Step(
-        {"precision": "bf16", "channels_last": True, "compile": True}, ahead=True
-    ),
+    FREE: Step({"deterministic": False}, rows=True),
+    "fp32, deterministic": Step({}),
+    "batches ahead, losses late": Step({}, ahead=True),
+    "the default: ahead, CUDA graphs": Step({}, ahead=True, replayed=True),
+    "tf32, channels last, ahead, CUDA graphs": Step({"precision": "tf32", "channels_last": True}, ahead=True, replayed=True),
+    "recomputed, ahead": Step({"recompute": True}, ahead=True),
+    "bf16, channels last, ahead": Step(HALF, ahead=True),
+    "bf16, channels last, ahead, CUDA graphs": Step(HALF, ahead=True, replayed=True),
+    "bf16, channels last, ahead, compiled": Step({**HALF, "compile": True}, ahead=True),
+    "all: bf16, channels last, ahead, compiled, CUDA graphs": Step({**HALF, "compile": True}, ahead=True, replayed=True),
 }  # fmt: skip
+"""The first is what other training code does; no other variant is measured against something that is slower than it need be."""
+FEWER = (FREE, "the default: ahead, CUDA graphs", "all: bf16, channels last, ahead, compiled, CUDA graphs")
+"""Variants on a GPU of networks whose plain step takes long."""
 
 
 class Ratio(NamedTuple):
@@ -76,6 +101,7 @@ class Ratio(NamedTuple):
         peak: arithmetic a second over that of large matrix products in the same precision.
         first_s: seconds from the networks to the end of the first step, compilation included.
         kept_mib: tensors that the forward pass keeps for the backward pass; None: not seen, of a compiled network.
+        busy: share of its time that the GPU computes; None: on a processor.
     """
 
     name: str
@@ -84,6 +110,7 @@ class Ratio(NamedTuple):
     peak: float
     first_s: float
     kept_mib: float | None
+    busy: float | None = None
 
 
 class First(NamedTuple):
@@ -94,80 +121,122 @@ class First(NamedTuple):
     kept_mib: float | None
 
 
+class _Work:
+    """A variant that is measured: networks and batches, after the first step."""
+
+    def __init__(self, unit: StageUnit, cache: Path, device: torch.device, variant: Step) -> None:
+        start, self._stage, self._variant, self._device = time.perf_counter(), unit.stage, variant, device
+        self._is_gpu, self._step = device.type == "cuda", 0
+        self._scheme, self.feed = build(unit), Feed(unit, cache, device, ahead=variant.ahead)
+        self._scheme.prepare(device)
+        self._scheme.model.train()
+        if variant.replayed:
+            replay_steps(self._scheme)
+        self.first = self._first(cache, start)
+
+    def __call__(self, count: int = 1) -> float:
+        """Make steps; returns the seconds of one, which are those of its work, and not of asking for it."""
+        start, stage = time.perf_counter(), self._stage
+        if self._is_gpu:  # settings of the process, which variants share
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = stage.precision == "tf32"
+            torch.set_deterministic_debug_mode("error" if stage.deterministic else "default")
+        for _ in range(count):
+            batch = self.feed.batch(self._step)
+            if self._variant.rows:
+                pyramid = {factor: stack.contiguous() for factor, stack in batch.pyramid.items()}
+                batch = replace(batch, lr=pyramid[max(pyramid)], pyramid=pyramid)
+            losses = self._scheme.step(batch, stage.lr)
+            if not self._variant.ahead:
+                float(losses["total"])
+            self._step += 1
+        if self._is_gpu:
+            torch.cuda.synchronize(self._device)
+        return (time.perf_counter() - start) / count
+
+    def busy(self, seconds: float) -> float | None:
+        """Return the share of a step's seconds that kernels run; the profiler itself slows the host, so it counts kernels alone."""
+        if not self._is_gpu:
+            return None
+        from torch.profiler import ProfilerActivity, profile
+
+        with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+            self(PROFILED)
+        busy, end = 0.0, 0.0
+        events = (event for event in profiler.events() or [] if event.device_type.name == "CUDA")
+        for begun, ended in sorted((event.time_range.start, event.time_range.end) for event in events):
+            busy, end = busy + max(0.0, ended - max(begun, end)), max(end, ended)
+        return busy / 1e6 / PROFILED / seconds
+
+    def _first(self, cache: Path, start: float) -> First:
+        """Make the first step, and count."""
+        if self._stage.compile:
+            with compiling(cache):
+                self()
+            return First(time.perf_counter() - start, 0, None)
+        kept: dict[int, int] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with FlopCounter() as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
+            self()
+        return First(time.perf_counter() - start, counter.total, sum(kept.values()) / 2**20)
+
+
 def step_ratios(
-    folder: Path, device: str, source: str, method: str, model: dict[str, Any], batch: int, patch: int
+    folder: Path,
+    device: str,
+    source: str,
+    method: str,
+    model: dict[str, Any],
+    batch: int,
+    patch: int,
+    names: Sequence[str] = (),
 ) -> Iterator[Ratio]:
     """Measure the variants of one training step at x4, interleaved; yields the plain step first.
 
     Args:
         folder: for the cache.
-        device: "cpu" or a CUDA device; tf32 and batches that are prepared ahead are of the latter.
+        device: "cpu" or a CUDA device; each has variants of its own.
         source: training images.
         method, model: of the network.
         batch, patch: of the stage.
+        names: of the variants, the plain one first; none: all.
     """
-    variants = GPU if device.startswith("cuda") else CPU
+    is_gpu = device.startswith("cuda")
+    variants = GPU if is_gpu else CPU
+    variants = {name: variants[name] for name in names or variants}
+    plain, rounds = next(iter(variants)), GPU_ROUNDS if is_gpu else ROUNDS
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     with contextlib.ExitStack() as feeds:
-        works, first = {}, {}
+        works: dict[str, _Work] = {}
         for name, variant in variants.items():
             stage = Stage(
-                "train", scheme="paired", data=Data(source), steps=WARM_UP + ROUNDS, batch=batch, patch=patch, validations=0,
+                "train", scheme="paired", data=Data(source), steps=100_000, batch=batch, patch=patch, validations=0,
                 **variant.fields,
             )  # fmt: skip
             trial = Trial(method=method, scale=4, model=model, stages=(stage,), evaluate=(Evaluate("photos/test"),))
             (unit,) = Keys(Store(folder).cache).stages(trial, "bench")
-            works[name], first[name] = _step(unit, Store(folder).cache, torch.device(device), variant, feeds)
-        for turn in range(1, WARM_UP + ROUNDS):
+            works[name] = _Work(unit, Store(folder).cache, torch.device(device), variant)
+            feeds.callback(works[name].feed.close)
+            works[name](WARM_UP - 1)
+        count = min(max(round(TURN_S / works[plain]()), TURN_STEPS[0]), TURN_STEPS[1]) if is_gpu else 1
+        for _ in range(rounds):
             for name, work in works.items():
-                start = time.perf_counter()
-                work(turn)
-                if turn >= WARM_UP:
-                    seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(work(count))
+        busy = {name: work.busy(statistics.median(seconds[name])) for name, work in works.items()}
     peaks: dict[str, float] = {}
     for name, taken in seconds.items():
         precision = variants[name].fields.get("precision", "fp32")
         if precision not in peaks:
             peaks[precision] = _arithmetic_peak(torch.device(device), precision)
-        ratio = statistics.median(plain / own for plain, own in zip(seconds[PLAIN], taken, strict=True))
-        rate, begun = 1 / statistics.median(taken), first[name]
+        ratio = statistics.median(unaided / own for unaided, own in zip(seconds[plain], taken, strict=True))
+        rate, begun = 1 / statistics.median(taken), works[name].first
         # The operations of the plain step: what is computed twice, or rounded otherwise, does no more of the work.
-        share = first[PLAIN].flops * rate / peaks[precision]
-        yield Ratio(name, rate, ratio, share, begun.seconds, begun.kept_mib)
-
-
-def _step(
-    unit: StageUnit, cache: Path, device: torch.device, variant: Step, feeds: contextlib.ExitStack
-) -> tuple[Callable[[int], None], First]:
-    """Build the networks and make the first step; return a function that makes another."""
-    start, stage, is_gpu = time.perf_counter(), unit.stage, device.type == "cuda"
-    scheme, feed = build(unit), Feed(unit, cache, device, ahead=variant.ahead)
-    feeds.callback(feed.close)
-    scheme.prepare(device)
-
-    def work(step: int) -> None:
-        if is_gpu:
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = stage.precision == "tf32"
-        losses = scheme.step(feed.batch(step), stage.lr)
-        if not variant.ahead:
-            float(losses["total"])
-        if is_gpu:  # the time of a step is that of its work, and not that of asking for it
-            torch.cuda.synchronize(device)
-
-    if stage.compile:
-        with compiling(cache):
-            work(0)
-        return work, First(time.perf_counter() - start, 0, None)
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with FlopCounter() as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
-        work(0)
-    return work, First(time.perf_counter() - start, counter.total, sum(kept.values()) / 2**20)
+        share = works[plain].first.flops * rate / peaks[precision]
+        yield Ratio(name, rate, ratio, share, begun.seconds, begun.kept_mib, busy[name])
 
 
 def _arithmetic_peak(device: torch.device, precision: str) -> float:

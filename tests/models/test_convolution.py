@@ -23,26 +23,28 @@ def gradients(layer, x):
 @pytest.mark.parametrize("order", [torch.contiguous_format, LAST])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(
-    ("ins", "outs", "fields"),
+    ("ins", "outs", "side", "fields"),
     [
-        (8, 8, {"padding": 1}),
-        (6, 10, {"padding": 1}),
-        (8, 3, {"padding": 1}),
-        (3, 8, {"padding": 1}),
-        (3, 8, {"padding": 1, "stride": 2}),
-        (8, 3, {"padding": 1, "stride": 2}),
-        (8, 1, {"padding": 0}),
-        (3, 3, {"padding": 2}),
-        (8, 8, {"padding": 1, "groups": 4}),
-        (8, 3, {"padding": 1, "padding_mode": "reflect"}),
-        (8, 3, {"padding": 2, "dilation": 2}),
-        (8, 3, {"padding": "same"}),
+        (3, 3, 1, {}),
+        (8, 3, (1, 3), {"padding": (0, 1)}),
+        (8, 8, 3, {"padding": 1}),
+        (6, 10, 3, {"padding": 1}),
+        (8, 3, 3, {"padding": 1}),
+        (3, 8, 3, {"padding": 1}),
+        (3, 8, 3, {"padding": 1, "stride": 2}),
+        (8, 3, 3, {"padding": 1, "stride": 2}),
+        (8, 1, 3, {"padding": 0}),
+        (3, 3, 3, {"padding": 2}),
+        (8, 8, 3, {"padding": 1, "groups": 4}),
+        (8, 3, 3, {"padding": 1, "padding_mode": "reflect"}),
+        (8, 3, 3, {"padding": 2, "dilation": 2}),
+        (8, 3, 3, {"padding": "same"}),
     ],
 )
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_gradients_are_those_of_pytorch(kind, ins, outs, fields, bias, order):
+def test_gradients_are_those_of_pytorch(kind, ins, outs, side, fields, bias, order):
     torch.manual_seed(0)
-    plain = nn.Conv2d(ins, outs, 3, bias=bias, **fields)
+    plain = nn.Conv2d(ins, outs, side, bias=bias, **fields)
     with torch.no_grad():  # numbers that bf16 has, so that only sums are rounded
         for p in plain.parameters():
             p.copy_(p.bfloat16().float())
