@@ -32,7 +32,7 @@ from drnbench.planning import make
 from drnbench.planning.expand import expand
 from drnbench.planning.keys import Keys
 from drnbench.session.bench_figure import STEP_OF, save_figure
-from drnbench.session.bench_steps import FEWER, data_rates, step_ratios
+from drnbench.session.bench_steps import FEWER, MOST, data_rates, step_ratios
 from drnbench.session.coordinator import Coordinator
 from drnbench.session.degrade_images import Degrade, write_png
 from drnbench.session.recording import record
@@ -255,7 +255,7 @@ def _steps(folder: Path, device: str) -> Iterator[Speed]:
         ("drn", {"n_blocks": 1, "n_feats": 8}, 4, 64, ())
     ]
     if device.startswith("cuda"):
-        networks += [(name, {}, 16, 192, ()) for name in ("drn-s", "drn-l")]
+        networks += [(name, {}, 16, 192, MOST) for name in ("drn-s", "drn-l")]
         networks += [(name, {}, 4, 384, FEWER) for name in ("drn-s", "drn-l")]
     for method, model, batch, patch, variants in networks:
         source = str(folder / "images")
