@@ -160,7 +160,7 @@ class _Work:
             return None
         from torch.profiler import ProfilerActivity, profile
 
-        with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+        with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as profiler:
             self(PROFILED)
         busy, end = 0.0, 0.0
         events = (event for event in profiler.events() or [] if event.device_type.name == "CUDA")
