@@ -257,7 +257,8 @@ class Stage(Frozen):
     )
     compile: bool = Field(
         False,
-        description="P compiled by torch.compile, once for each shape of batch: other last bits; needs a C++ compiler",
+        description="P (on a GPU: its blocks) compiled by torch.compile, once for each shape of batch: other last bits; needs a C++ "
+        "compiler",
     )
     recompute: bool = Field(
         False,

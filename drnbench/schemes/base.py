@@ -245,7 +245,7 @@ class Scheme(ABC):
             network.to(device)
             if self.stage.channels_last:
                 network.to(memory_format=torch.channels_last)
-            if device.type == "cuda" and self.stage.precision == "bf16":
+            if device.type == "cuda" and self.stage.precision != "fp32":
                 on_demand.convolution.use_fast_gradients(network)
         if self.stage.compile:
             # Of fixed shapes: a graph for any shape, and so its last bits, would depend on the shapes that came before.

@@ -6,7 +6,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -118,30 +118,43 @@ def bench(
         raise UsageError(f"bench --only {only}: {nearest(only, parts)}")
     set_numerics(1, deterministic=True, tf32=False)  # as a trial is computed
     speeds: list[Speed] = []
-    for name in [only] if only else parts:
-        with TemporaryDirectory() as folder:
-            for speed in parts[name](Path(folder)):
-                speeds.append(speed)
-                if str(out) != "-":
-                    processes = f"{speed.processes} process{'es' * (speed.processes > 1)}"
-                    more = speed.details()
-                    if (rate := before.get((speed.what, speed.processes))) is not None:
-                        more += f"; {speed.rate / rate:.2f} times the earlier {rate:.2f}"
-                    print(f"{speed.what:<66} {speed.rate:9.2f} {speed.unit}, {processes}{more}", flush=True)
+    try:
+        for name in [only] if only else parts:
+            with TemporaryDirectory() as folder:
+                for speed in parts[name](Path(folder)):
+                    speeds.append(speed)
+                    if str(out) != "-":
+                        print(_line(speed, before), flush=True)
+    except KeyboardInterrupt:  # what was measured took minutes
+        if speeds:
+            _keep(speeds, place, out, figure)
+        raise
+    _keep(speeds, place, out, figure)
+    return 0
+
+
+def _line(speed: Speed, earlier: Mapping[tuple[str, int], float]) -> str:
+    processes, more = f"{speed.processes} process{'es' * (speed.processes > 1)}", speed.details()
+    if (rate := earlier.get((speed.what, speed.processes))) is not None:
+        more += f"; {speed.rate / rate:.2f} times the earlier {rate:.2f}"
+    return f"{speed.what:<66} {speed.rate:9.2f} {speed.unit}, {processes}{more}"
+
+
+def _keep(speeds: Sequence[Speed], place: str, out: Path | None, figure: Path | None) -> None:
+    """Write what was measured, and print the machine."""
     name = torch.cuda.get_device_name(place) if place.startswith("cuda") else "cpu"
     record: dict[str, Any] = {
         "processor": processor(), "cores": cores(), "device": name, "torch": torch.__version__,
         "speeds": [vars(speed) for speed in speeds],
     }  # fmt: skip
-    if figure is not None:
+    if figure is not None and any(speed.ratio is not None for speed in speeds):
         save_figure(record["speeds"], f"{record['processor']}, {record['device']}", figure)
     if str(out) == "-":
         sys.stdout.write(json.dumps(record, indent=2) + "\n")
-        return 0
+        return
     print(f"{record['processor']}, {record['cores']} cores, {record['device']}, torch {record['torch']}")
     if out is not None:
         write_text(out, json.dumps(record, indent=2) + "\n")
-    return 0
 
 
 def _read(path: Path) -> dict[tuple[str, int], float]:

@@ -79,6 +79,19 @@ def test_rates_stand_beside_those_of_an_earlier_run(tmp_path, capsys):
     assert capsys.readouterr().out.count("times the earlier") == len(record["speeds"])
 
 
+def test_an_interrupted_run_keeps_what_it_measured(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "bench.json"
+
+    def rates(folder):
+        yield bench_steps.Feeding("cut patches", 2.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "data_rates", rates)
+    assert main(["bench", "--only", "feed", "--json", str(out), "--device", "cpu"]) == 130
+    assert [speed["rate"] for speed in json.loads(out.read_text())["speeds"]] == [2.0]
+    assert "interrupted" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"speeds": [{"what": 1}]}'])
 def test_a_file_that_bench_did_not_write_is_refused(tmp_path, capsys, content):
     (tmp_path / "x.json").write_text(content)
