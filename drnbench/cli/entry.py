@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pwd
@@ -17,6 +18,9 @@ from drnbench.errors import redacted
 
 DEBUG = "--debug"
 INTERRUPTED = 130
+COLLECT = (50_000, 20, 20)
+"""Thresholds of the garbage collector: with Python's it looks through all that was imported again and again, a tenth of a
+report's time."""
 RESUMING = frozenset({"run", "data", "sync"})
 """Verbs that keep what they have done, and go on from there."""
 
@@ -31,6 +35,7 @@ def main(args: list[str] | None = None) -> int:
     """
     is_ours = args is None
     if is_ours:
+        gc.set_threshold(*COLLECT)
         signals.install()
         streams.make_usable()
         _name_user()

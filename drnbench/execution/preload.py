@@ -42,7 +42,6 @@ def _load() -> None:
         code.code_fingerprint(kind)
     importlib.import_module("PIL.Image").preinit()
     # Workers share these objects: a collector that looks through them would copy their memory, page by page.
-    gc.collect()
     gc.freeze()
 
 
@@ -75,4 +74,7 @@ sys.excepthook = _print_line
 with contextlib.suppress(Exception), _leaving_with_parent():
     # The coordinator has reported a broken plug-in; its workers do not repeat it.
     warnings.simplefilter("ignore", PlugInWarning)
+    # Nearly all that imports make stays: looking for garbage among it takes a quarter of their time.
+    gc.disable()
     _load()
+gc.enable()
