@@ -18,11 +18,13 @@ from pathlib import Path
 from drnbench.outputs import captions, compose, page
 from drnbench.outputs.base import Output, StudyResults
 from drnbench.outputs.parts import Parts
+from drnbench.outputs.sources import digest_of_sources
 from drnbench.outputs.stored_report import Report, keep
 from drnbench.render import fonts, html, latex, markdown, paper, style
 from drnbench.render.style import CaptionedFigure
 from drnbench.render.table import CaptionedTable, with_columns
 from drnbench.results import costs, reading, summary
+from drnbench.results.plan_record import location_of
 from drnbench.results.provenance import Provenance, read_provenance
 from drnbench.results.scores import Scores
 from drnbench.store import Store, write_text
@@ -39,10 +41,12 @@ def write(store: Store, name: str) -> Report:
         UsageError: the store has no plan of that study, or several, or no class is registered for a metric of it.
 
     """
-    study, parts = compose.results_of(reading.read(store, name), store), Parts()
+    location = location_of(store, name)
+    made_from = digest_of_sources(store, location)
+    study, parts = compose.results_of(reading.read(store, location), store), Parts()
     declared, warnings = compose.outputs_of(study.scores.plan)
     shown = [parts.guarded(output) for output in declared]
-    settings, location = study.scores.plan.settings, study.scores.plan.location
+    settings = study.scores.plan.settings
     folder = store.study(location)
     tables = parts.make("every table", lambda: compose.tables(study, shown), list[CaptionedTable]())
     headline = parts.make("the headline", lambda: compose.headline(study, shown), "")
@@ -87,7 +91,7 @@ def write(store: Store, name: str) -> Report:
     report = Report(
         f"{settings.study}, {settings.text}", headline, first, files, planned - done, warnings, parts.failed
     )
-    keep(report, store, location)
+    keep(report, store, location, made_from)
     return report
 
 

@@ -1,4 +1,4 @@
-"""The digest of everything that a report is made from: the plan, scores and histories, and the code that draws."""
+"""The digest of everything that a report is made from: the plan, scores, histories and states, and the code that draws."""
 
 from __future__ import annotations
 
@@ -45,9 +45,10 @@ def _plug_ins() -> Iterator[Path]:
 
 def _results(store: Store, plan: PlanRecord) -> Iterator[Path]:
     for key in sorted(plan.keys):
-        yield from (store.trial(key) / file for file in ("per_image.parquet", "scores.json"))  # and what D learned
+        # `scores.json` has what D learned.
+        yield from (store.trial(key) / file for file in ("status.json", "per_image.parquet", "scores.json"))
     for key in plan.stages:
-        yield from (store.stage(key) / file for file in ("history.parquet", "stage.json"))
+        yield from (store.stage(key) / file for file in ("status.json", "history.parquet", "stage.json"))
 
 
 def _state(path: Path) -> tuple[int, int] | None:

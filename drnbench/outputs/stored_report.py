@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from drnbench.errors import UsageError
 from drnbench.outputs.sources import digest_of_sources
 from drnbench.store import Fault, Store, read_json, renew_json
+from drnbench.store.cache_files import hold, lock
 from drnbench.store.files import sync
 from drnbench.store.integrity import compare, stamp
 from drnbench.store.integrity import report as report_fault
 
 FILE = "report.json"
+PATIENCE_S = 10.0
+"""Seconds of waiting for the report of another run before that is printed."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,19 @@ def current(store: Store, location: str) -> Report | None:
     return Report(stored.settings, stored.headline, stored.table, files, stored.incomplete, stored.warnings)
 
 
+@contextlib.contextmanager
+def writing(store: Store, location: str) -> Iterator[None]:
+    """Hold the lock of a report, so that of several runs that end together one writes it and the others find it current.
+
+    Without a lock, as on a disk that is full, each writes its own: they are equal.
+    """
+    name = f"report-{hashlib.sha256(location.encode()).hexdigest()[:12]}"
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError, UsageError):
+            held.enter_context(hold(lock(store.cache, name), f"{location}: another run writes the report", PATIENCE_S))
+        yield
+
+
 def faults(store: Store, location: str) -> list[Fault]:
     """Return the files of a report that are not as `write` left them."""
     folder = store.study(location)
@@ -87,14 +107,22 @@ def _parsed(record: dict[str, Any] | None) -> _Record | None:
         return None
 
 
-def keep(report: Report, store: Store, location: str) -> None:
-    """Sync the files of a report and record it, with their sizes and CRC-32s, for `current`."""
+def keep(report: Report, store: Store, location: str, made_from: str) -> None:
+    """Sync the files of a report and record it, with their sizes and CRC-32s, for `current`.
+
+    Args:
+        report: as it was written.
+        store: the results folder.
+        location: of the study's report.
+        made_from: `digest_of_sources` before anything was read: what changed since is not in the report.
+
+    """
     folder = store.study(location)
     if report.failed:  # made again instead
         (folder / FILE).unlink(missing_ok=True)
         return
     sync([*report.files, folder])
     files = {file.name: stamp(file) for file in report.files}
-    record = {"made_from": digest_of_sources(store, location), **asdict(report), "files": files}
+    record = {"made_from": made_from, **asdict(report), "files": files}
     del record["failed"]
     renew_json(folder / FILE, record, durable=False)

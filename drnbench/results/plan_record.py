@@ -251,7 +251,7 @@ def read_plan(store: Store, name: str) -> PlanRecord:
         UsageError: the store has none of that name, or several, or it is of a newer version or another form.
 
     """
-    location = name if "/" in name and (store.study(name) / FILE).is_file() else locate(store, name)
+    location = location_of(store, name)
     path = store.study(location) / FILE
     raw = read_json(path)
     if raw is None:
@@ -262,6 +262,16 @@ def read_plan(store: Store, name: str) -> PlanRecord:
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:160]
         raise UsageError(f"{path} is not a plan of this package ({reason}); `run` writes it again") from error
+
+
+def location_of(store: Store, name: str) -> str:
+    """Return the location of a study that has one report, or of `<study>/<settings>`.
+
+    Raises:
+        UsageError: the store has none of that name, or several.
+
+    """
+    return name if "/" in name and (store.study(name) / FILE).is_file() else locate(store, name)
 
 
 def _record(raw: dict[str, Any], location: str) -> PlanRecord:

@@ -29,7 +29,7 @@ def update_mirror(store: Store, name: str, uri: str | None, *, log_models: bool)
     if not log_models and up_to_date(store, name, uri):
         return
     try:
-        Mirror(store, uri, log_models=log_models).sync(name)
+        Mirror(store, uri, log_models=log_models).sync(name, unless_shown=not log_models)
     except Exception as error:  # noqa: BLE001 - the results are on disk; the mirror can wait
         reason = redacted(" ".join(str(error).split()))[:300]
         command = record.sync_command(store, uri or record.default_uri(store))

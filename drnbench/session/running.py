@@ -13,7 +13,7 @@ from drnbench.config.keys import short
 from drnbench.errors import UsageError
 from drnbench.execution.base import Executor
 from drnbench.outputs import on_demand
-from drnbench.outputs.stored_report import Report, current
+from drnbench.outputs.stored_report import Report, current, writing
 from drnbench.parallel import clock
 from drnbench.planning import Plan
 from drnbench.planning.costs import Costs
@@ -81,7 +81,7 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
         if declared.search is None:
             announce(plan, store)
         print(f"{declared.name}: nothing to train, everything is in {store.root}")
-        return _finish(plan, store, request, failed, ran=False)
+        return _finish(plan, store, request, failed)
     with Leases() as leases:
         leases.need(store.root, [item.unit.key for item in items])
         return _work(declared, plan, store, request, rerun, items, failed)
@@ -122,7 +122,7 @@ def _work(
         plan.warnings += notes
         record(plan, store)
     print(f"trained {trained} stages, scored {scored} trials, {len(failed)} failed")
-    return _finish(plan, store, replace(request, tracking_uri=tracking_uri), failed, ran=True)
+    return _finish(plan, store, replace(request, tracking_uri=tracking_uri), failed)
 
 
 def _note_changes(declared: Declared) -> list[str]:
@@ -173,10 +173,16 @@ def _precision_note(items: Sequence[Any], device: str) -> str | None:
     )
 
 
-def _finish(plan: Plan, store: Store, request: Request, failed: list[str], *, ran: bool) -> Ended:
+def report_of(store: Store, location: str) -> Report:
+    """Return the report that is there where nothing has changed, or write it; of runs that end together one writes it."""
+    with writing(store, location):
+        return current(store, location) or on_demand.report.write(store, location)
+
+
+def _finish(plan: Plan, store: Store, request: Request, failed: list[str]) -> Ended:
     """Write the report, or take the one that is there where nothing has changed, and bring the mirror up to date."""
     location = plan.study.settings.location
-    report = (None if ran else current(store, location)) or on_demand.report.write(store, location)
+    report = report_of(store, location)
     if request.tracking_uri != "off":
         # Without a mirror nothing of it is imported.
         from drnbench.session.mirroring import update_mirror

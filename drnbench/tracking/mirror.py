@@ -63,12 +63,13 @@ class Mirror:
         self._client: Any = None
         self._open: dict[str, Experiment] = {}
 
-    def sync(self, name: str, final: bool = True) -> SyncResult:
+    def sync(self, name: str, final: bool = True, *, unless_shown: bool = False) -> SyncResult:
         """Mirror one study.
 
         Args:
             name: the study, or `<study>/<settings>` where it has several reports.
             final: also its tables and figures, and record that all was mirrored; without, what changes while it runs.
+            unless_shown: do nothing where another process has just shown the study as it is.
 
         Raises:
             UsageError: the store has no such study, or several reports of it, or its experiment was deleted in MLflow.
@@ -86,6 +87,8 @@ class Mirror:
             return SyncResult(0, 0, 0)  # another process shows the study as it is
         # Two processes that create one sqlite store at once crash each other, and would make every run twice.
         with contextlib.closing(lock), settings(**SILENCE):
+            if unless_shown and record.up_to_date(self.store, name, self.uri):
+                return SyncResult(0, 0, 0)
             if record.take_turn(self.store, self._id):
                 self._open = {}  # another process may have made runs since
             # Read only now, as the process before may have shown a later state; and the digest before anything is

@@ -3,6 +3,8 @@ from __future__ import annotations
 import math
 import os
 import re
+import threading
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,8 @@ from drnbench.config.study import Axis, Exclude, Study
 from drnbench.config.trial import Evaluate
 from drnbench.errors import UsageError
 from drnbench.outputs import report, stored_report
+from drnbench.results import reading
+from drnbench.session import running
 from drnbench.store import Status, Store, read_json, write_json
 from tests.fake_store import base, fill, plan_of, value
 from tests.outputs.conftest import gain, notes_of, rho_study
@@ -256,6 +260,34 @@ def test_a_current_report_is_found_and_an_outdated_one_is_not(filled: Store) -> 
     assert set(current.files) == set(written.files)
     os.utime(next(store.root.glob("trials/*/per_image.parquet")), (1, 1))
     assert stored_report.current(store, name) is None
+
+
+def test_a_report_is_outdated_by_a_state_and_by_what_changed_while_it_was_drawn(filled: Store) -> None:
+    store, name = filled, "unpaired/quick"
+    report.write(store, name)
+    assert stored_report.current(store, name) is not None
+    os.utime(next(store.root.glob("trials/*/status.json")), (1, 1))
+    assert stored_report.current(store, name) is None
+
+    def read_then_changed(*args: object) -> object:
+        scores = reading.read(*args)
+        os.utime(next(store.root.glob("trials/*/per_image.parquet")), (2, 2))
+        return scores
+
+    with mock.patch.object(report, "reading", mock.Mock(read=read_then_changed)):
+        report.write(store, name)
+    assert stored_report.current(store, name) is None
+
+
+def test_a_run_takes_the_report_that_another_one_writes_meanwhile(filled: Store) -> None:
+    store, name, taken, write = filled, "unpaired/quick", [], report.write
+    with mock.patch.object(report, "write", side_effect=AssertionError("drawn twice")):
+        waiting = threading.Thread(target=lambda: taken.append(running.report_of(store, name)))
+        with stored_report.writing(store, name):
+            waiting.start()
+            written = write(store, name)
+        waiting.join()
+    assert taken[0].files == written.files
 
 
 def test_a_caption_says_what_few_seeds_and_one_image_leave(store: Store) -> None:
