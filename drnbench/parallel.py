@@ -8,6 +8,7 @@ parent was killed, where ours end with it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -166,6 +167,18 @@ def shielded() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Import without the garbage collector: nearly all that is made stays, and looking through it takes a quarter of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def ignore_group_signals() -> None:

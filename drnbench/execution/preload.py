@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from drnbench.errors import PlugInWarning
-from drnbench.parallel import ignore_group_signals
+from drnbench.parallel import ignore_group_signals, importing
 
 ignore_group_signals()  # first of all; workers inherit it
 
@@ -71,10 +71,7 @@ def _print_line(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 # Of the server itself, where it cannot fork; its coordinator sees the end of the connection.
 sys.excepthook = _print_line
-with contextlib.suppress(Exception), _leaving_with_parent():
+with contextlib.suppress(Exception), _leaving_with_parent(), importing():
     # The coordinator has reported a broken plug-in; its workers do not repeat it.
     warnings.simplefilter("ignore", PlugInWarning)
-    # Nearly all that imports make stays: looking for garbage among it takes a quarter of their time.
-    gc.disable()
     _load()
-gc.enable()

@@ -31,7 +31,7 @@ from drnbench.errors import (
     is_out_of_memory,
     redacted,
 )
-from drnbench.parallel import ignore_group_signals
+from drnbench.parallel import ignore_group_signals, importing
 from drnbench.store import DISK_FULL, HEARTBEAT_S, Status, Store, is_disk_full
 from drnbench.store.files import remove_temporaries
 from drnbench.store.integrity import reporting_to
@@ -101,8 +101,9 @@ def run(
         store.write_status(folder, status, durable=bool(old and old.state == "done"))
         with _log(folder / "log.txt"), reporting_to(lambda text: emit({"damaged": text})):
             try:
-                # Not at the top: the local executor imports this module for `main`, and runs without PyTorch.
-                from drnbench.execution.compute import compute
+                with importing():
+                    # Not at the top: the local executor imports this module for `main`, and runs without PyTorch.
+                    from drnbench.execution.compute import compute
 
                 check_origin(unit, expected)
                 status.state = compute(unit, store, device, emit, stop, status)
