@@ -66,12 +66,15 @@ def _pictures(figure: Figure) -> Iterator[Bbox]:
     from matplotlib.image import AxesImage
     from matplotlib.transforms import Bbox
 
+    # Panels alone are asked: a search through all artists makes every tick of every axis first.
+    panels = [panel for axes in figure.axes for panel in (axes, *axes.child_axes)]
+    artists = [artist for panel in panels for artist in (*panel.collections, *panel.images)]
     # The bar of points is turned around with its points.
-    points = (artist.colorbar for artist in figure.findobj(PathCollection) if isinstance(artist, PathCollection))
+    points = (artist.colorbar for artist in artists if isinstance(artist, PathCollection))
     turned = {bar.ax for bar in points if bar is not None}
-    for artist in figure.findobj(lambda artist: isinstance(artist, (AxesImage, QuadMesh))):
+    for artist in artists:
         axes = artist.axes
-        if axes is not None and axes not in turned:
+        if isinstance(artist, (AxesImage, QuadMesh)) and axes is not None and axes not in turned:
             shared = Bbox.intersection(artist.get_window_extent(), axes.bbox)
             if shared is not None:
                 yield shared
