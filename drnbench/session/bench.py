@@ -41,6 +41,7 @@ from drnbench.store import Store, read_json, write_text
 from drnbench.store.devices import pick_devices
 from drnbench.store.environment import processor
 from drnbench.training.feed import Feed
+from drnbench.training.graphs import replay_steps
 from drnbench.training.loop import build
 from drnbench.training.numerics import set_numerics
 
@@ -248,6 +249,7 @@ def _train(folder: Path, device: str) -> Iterator[Speed]:
         (unit,) = Keys(store.cache).stages(trial, "bench")
         scheme, feed = build(unit), Feed(unit, store.cache, torch.device(device))
         scheme.prepare(torch.device(device))
+        replay_steps(scheme)
         count = itertools.count()
 
         def step(scheme: Any = scheme, feed: Feed = feed, count: Iterator[int] = count) -> None:

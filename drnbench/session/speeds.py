@@ -30,6 +30,7 @@ from drnbench.planning.graph import Plan
 from drnbench.planning.speeds import Speeds, dual_shape, needs_dual, network_shape, read_speeds, write_speeds
 from drnbench.schemes.base import Batch, Scheme
 from drnbench.store import Store
+from drnbench.training.graphs import replay_steps
 from drnbench.training.loop import build
 
 STEPS, TIMED_S = 9, 1.5
@@ -107,6 +108,7 @@ def _timed(unit: StageUnit, device: torch.device, steps: int) -> float:
     scheme = build(unit)
     scheme.split = 1 if unit.stage.accumulate == "auto" else min(unit.stage.accumulate, unit.stage.batch)
     scheme.prepare(device)
+    replay_steps(scheme)
     clock, seconds = _clock(device, unit.stage.threads), list[float]()
     for step in range(steps + WARM_UP):
         batch = _batch(scheme, unit, step, device)

@@ -72,3 +72,20 @@ def test_the_output_keeps_its_bits_and_a_network_its_names():
     for a, b in zip(net(lr), fast(lr), strict=True):
         assert torch.equal(a, b)
     copy.deepcopy(fast)
+
+
+@pytest.mark.parametrize(("ins", "outs"), [(8, 8), (3, 8), (8, 3)])
+def test_gradients_of_gradients_are_those_of_pytorch(ins, outs):
+    """As gradient penalties take them."""
+    torch.manual_seed(0)
+    plain = nn.Conv2d(ins, outs, 3, padding=1, dtype=torch.bfloat16 if ins == outs else torch.float32)
+    fast, x = copy.deepcopy(plain), torch.randn(2, ins, 6, 6, dtype=plain.weight.dtype)
+    use_fast_gradients(fast)
+    results = []
+    for layer in (plain, fast):
+        image = x.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(layer(image).square().sum(), image, create_graph=True)
+        gradient.square().mean().backward()
+        results.append([image.grad, *(p.grad for p in layer.parameters())])
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=5e-2 if ins == outs else 1e-4, atol=1e-1 if ins == outs else 1e-4)
