@@ -34,6 +34,8 @@ BEAT_S = 5.0
 """Seconds between two touches."""
 UNREADABLE_S = 15.0
 """Seconds of watching a lease that is not whole without a touch, after which its holder counts as dead."""
+ATTEMPTS = 64
+"""How often a folder is made again that others remove meanwhile."""
 RUNS = ".runs"
 """Folder of a store with a lease for each run that goes on."""
 GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENOTDIR})
@@ -101,16 +103,23 @@ def claim(folder: Path) -> Lease | None:
         OSError: the folder cannot be written.
 
     """
-    for _ in range(8):
-        with contextlib.suppress(FileNotFoundError):  # `clean` removed the folder between two of the steps
-            folder.mkdir(parents=True, exist_ok=True)
+    for _ in range(ATTEMPTS):
+        # `clean`, or whoever held a lock, removed the folder between two of the steps; `mkdir` itself has two.
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                if folder.exists() and not folder.is_dir():
+                    raise
+                continue
             return _claim(folder)
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
 
 
 def _claim(folder: Path) -> Lease | None:
     last = _last(folder)
-    if last and alive(former := folder / f"lease.{last}"):
+    former = folder / f"lease.{last}"
+    if last and alive(former):
         return None
     if last and _read(former) == {}:
         report(Fault(former, "is not whole"), "its holder shows no sign of life and counts as dead")
@@ -129,6 +138,10 @@ def _claim(folder: Path) -> Lease | None:
         # `clean` makes room: an empty lease is one too, of a process without a name.
     if _last(folder) != last + 1:
         # The number was free again because a later one is taken: whoever has that one cleared the others away.
+        file.unlink(missing_ok=True)
+        return None
+    if last and alive(former):
+        # The number was given back and taken again between the look at its holder and the claim of the next one.
         file.unlink(missing_ok=True)
         return None
     for number in range(1, last + 1):

@@ -97,12 +97,13 @@ class Lock:
         return False
 
     def _try_lease(self) -> bool:
-        leases = Leases().__enter__()
-        if leases.claim(self._folder):
+        with contextlib.ExitStack() as stack:
+            leases = stack.enter_context(Leases())
+            if not leases.claim(self._folder):
+                return False
+            stack.pop_all()
             self._leases = leases
             return True
-        leases.__exit__()
-        return False
 
 
 def has_locks(folder: Path) -> bool:

@@ -117,6 +117,49 @@ def test_a_lease_that_cannot_be_read_counts_until_it_was_observed(tmp_path, adva
         assert claim(tmp_path) is not None
 
 
+def test_a_folder_that_is_removed_while_it_is_made_is_made_again(tmp_path, monkeypatch):
+    """`mkdir` finds the folder, and does not find it when it looks again."""
+    folder, make, calls = tmp_path / "unit", os.mkdir, []
+
+    def mkdir(path, *args, **kwargs):
+        calls.append(path)
+        if len(calls) < 12:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        make(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    assert claim(folder) is not None
+    assert len(calls) == 12
+
+
+def test_a_number_that_is_taken_again_meanwhile_stays_with_its_holder(tmp_path, monkeypatch):
+    """The holder that was looked at is gone, and another one has its number by the time that the next number is claimed."""
+    (tmp_path / "lease.1").write_text(json.dumps({"host": "elsewhere", "pid": 1, "pid_start": 0.0}))
+    real, read, holders = os.open, leases._read, []
+
+    def gone(file):
+        monkeypatch.setattr(leases, "_read", read)
+        file.unlink()
+
+    def taken(path, *args, **kwargs):
+        if Path(path).name == "lease.2" and not holders:
+            monkeypatch.setattr(os, "open", real)
+            holders.append(claim(tmp_path))
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(leases, "_read", gone)
+    monkeypatch.setattr(os, "open", taken)
+    assert claim(tmp_path) is None
+    assert holders[0].held()
+    assert [path.name for path in tmp_path.iterdir()] == ["lease.1"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path):
+    (tmp_path / "unit").write_text("")
+    with pytest.raises(FileExistsError):
+        claim(tmp_path / "unit")
+
+
 def test_a_folder_that_is_removed_meanwhile_is_made_again(tmp_path, monkeypatch):
     removals, real = [], os.open
 
