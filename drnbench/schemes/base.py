@@ -245,7 +245,7 @@ class Scheme(ABC):
             network.to(device)
             if self.stage.channels_last:
                 network.to(memory_format=torch.channels_last)
-            if device.type == "cuda" and self.stage.precision != "fp32":
+            if self._chose_speed:
                 on_demand.convolution.use_fast_gradients(network)
         if self.stage.compile:
             # Of fixed shapes: a graph for any shape, and so its last bits, would depend on the shapes that came before.
@@ -262,14 +262,18 @@ class Scheme(ABC):
             for name, optimiser in self.optimisers.items():
                 optimiser.register_step_pre_hook(functools.partial(self._clip, name))
 
+    @property
+    def _chose_speed(self) -> bool:
+        """True where gradients and steps of the optimiser may be rounded otherwise than the plain ones, by fewer or faster kernels."""
+        return self.device.type == "cuda" and self.stage.precision != "fp32"
+
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         """Return the optimiser of one network: Adam or AdamW with the stage's betas, epsilon and weight decay."""
-        decay, is_gpu = self.stage.effective_weight_decay, self.device.type == "cuda"
-        # One kernel for all tensors rounds otherwise than the plain loop: where a stage chose speed.
-        is_fused = is_gpu and self.stage.precision != "fp32"
+        decay, is_fused = self.stage.effective_weight_decay, self._chose_speed
         return adam(
             [p for p in network.parameters() if p.requires_grad],
-            lr=self.stage.lr, betas=self.stage.betas, eps=self.stage.eps, foreach=is_gpu and not is_fused, fused=is_fused or None,
+            lr=self.stage.lr, betas=self.stage.betas, eps=self.stage.eps,
+            foreach=self.device.type == "cuda" and not is_fused, fused=is_fused or None,
             weight_decay=decay, decoupled_weight_decay=decay > 0,
         )  # fmt: skip
 

@@ -104,15 +104,15 @@ def claim(folder: Path) -> Lease | None:
 
     """
     for _ in range(ATTEMPTS):
-        # `clean`, or whoever held a lock, removed the folder between two of the steps; `mkdir` itself has two.
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except FileExistsError:
-                if folder.exists() and not folder.is_dir():
-                    raise
-                continue
+        # `clean`, or whoever held a lock, may remove the folder between two of the steps; `mkdir` itself has two.
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
             return _claim(folder)
+        except FileNotFoundError:
+            continue
+        except FileExistsError:
+            if folder.exists() and not folder.is_dir():
+                raise
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
 
 
