@@ -16,28 +16,23 @@ import numpy as np
 import torch
 
 from drnbench.config.protocol import Protocol
-from drnbench.config.study import Axis, Study
 from drnbench.config.trial import Data, Evaluate, Stage, Trial
 from drnbench.data.images import degrade, pixel_sha, read_rgb
 from drnbench.datasets.sources import ImageFile, resolve
 from drnbench.degradations import parse
-from drnbench.errors import UnitError, UsageError, nearest, one_line
+from drnbench.errors import UsageError, nearest, one_line
 from drnbench.evaluation import metrics as registry
 from drnbench.evaluation.inference import Upscaler
 from drnbench.evaluation.protocol import Pixels
-from drnbench.execution.local import LocalExecutor
 from drnbench.models import create
 from drnbench.parallel import cores, each
-from drnbench.planning import make
-from drnbench.planning.expand import expand
 from drnbench.planning.keys import Keys
 from drnbench.session.bench_figure import STEP_OF, save_figure
-from drnbench.session.bench_steps import FEWER, MOST, data_rates, step_ratios
-from drnbench.session.coordinator import Coordinator
+from drnbench.session.bench_steps import FEWER, MOST, SOME, data_rates, step_ratios
+from drnbench.session.bench_sweep import sweep_rates
 from drnbench.session.degrade_images import Degrade, write_png
-from drnbench.session.recording import record
 from drnbench.session.score_images import Pair, Score
-from drnbench.store import Store, read_json, write_text
+from drnbench.store import Store, write_text
 from drnbench.store.devices import pick_devices
 from drnbench.store.environment import processor
 from drnbench.training.feed import Feed
@@ -50,12 +45,6 @@ XGA = (768, 1024)
 DIV2K = (1356, 2040)
 SECONDS = 3.0
 """How long a measurement lasts at least."""
-PLANNED = 10_000
-"""Trials that are planned."""
-SWEPT = 12
-"""Trials that are run."""
-STEPS = 200
-"""Training steps of each of them."""
 
 
 @dataclass(frozen=True)
@@ -266,12 +255,11 @@ def _steps(folder: Path, device: str) -> Iterator[Speed]:
     (folder / "images").mkdir()
     for i in range(4):  # some of the embedded ones are smaller than a patch
         write_png(folder / "images" / f"{i}.png", _photograph(512, 512, i))
-    networks: list[tuple[str, dict[str, Any], int, int, Sequence[str]]] = [
-        ("drn", {"n_blocks": 1, "n_feats": 8}, 4, 64, ())
-    ]
+    networks: list[tuple[str, dict[str, Any], int, int, Sequence[str]]] = []
     if device.startswith("cuda"):
-        networks += [(name, {}, 16, 192, MOST) for name in ("drn-s", "drn-l")]
+        networks += [("drn-s", {}, 16, 192, MOST), ("drn-l", {}, 16, 192, SOME)]
         networks += [(name, {}, 4, 384, FEWER) for name in ("drn-s", "drn-l")]
+    networks.append(("drn", {"n_blocks": 1, "n_feats": 8}, 4, 64, ()))
     for method, model, batch, patch, variants in networks:
         source = str(folder / "images")
         for name, rate, *measured in step_ratios(folder, device, source, method, model, batch, patch, variants):
@@ -285,36 +273,5 @@ def _feed(folder: Path) -> Iterator[Speed]:
 
 
 def _sweep(folder: Path, device: str) -> Iterator[Speed]:
-    """Measure planning, and the seconds that a trial takes beyond its training steps and its scoring."""
-
-    def study(values: int, seeds: int) -> Study:
-        stage = Stage(
-            "train", scheme="paired", data=Data("photos/train"), steps=STEPS, batch=4, patch=48, validations=0
-        )
-        base = Trial(model={"n_blocks": 1, "n_feats": 4}, scale=4, stages=(stage,), evaluate=(Evaluate("photos/test"),))
-        return Study(base=base, axes=(Axis("train.lam", [0.01 * i for i in range(values)]),), seeds=seeds)
-
-    store = Store(folder)
-    make(expand(study(1, 1), "warm", ""), store)  # fingerprints are made once
-    start = time.perf_counter()
-    plan = make(expand(study(PLANNED // 10, 10), "large", ""), store)
-    yield Speed(f"sweep: plan {len(plan.trials) - 1} trials", time.perf_counter() - start, "s", 1)
-
-    for turn in ("warm", "measured"):  # the first worker waits for the fork server
-        count = 1 if turn == "warm" else SWEPT
-        plan = make(expand(study(count, 1), turn, ""), Store(folder / turn))
-        record(plan, Store(folder / turn))
-        executor = LocalExecutor(folder / turn, 1, [device])
-        start = time.perf_counter()
-        try:
-            outcome = Coordinator(plan, Store(folder / turn), executor, []).run()
-        finally:
-            executor.close()
-        took = time.perf_counter() - start
-        if outcome.failed:
-            raise UnitError(f"a trial of the sweep failed, and its time says nothing: {outcome.failed[0]}")
-    stages = [read_json(path) or {} for path in sorted(folder.glob("measured/stages/*/stage.json"))]
-    scored = [(read_json(path) or {})["seconds"] for path in sorted(folder.glob("measured/trials/*/scores.json"))]
-    work = sum(stage["seconds_per_step"] * stage["steps"] for stage in stages) + sum(scored)
-    yield Speed(f"sweep: a trial of {STEPS} steps, training and scoring", work / SWEPT, "s", 1)
-    yield Speed("sweep: a trial, everything else", (took - work) / SWEPT, "s", 1)
+    for measured in sweep_rates(folder, device):
+        yield Speed(*measured)

@@ -89,8 +89,9 @@ GPU = {
 }  # fmt: skip
 """Ahead: batches are prepared ahead, and losses read late; graphs: CUDA graphs. The first is what other training code does."""
 MOST = tuple(name for name in GPU if "recomputed" not in name)
-FEWER = (FREE, "fp32, ahead, graphs: the default", "all: bf16, compiled, ahead, graphs")
-"""Variants on a GPU of larger networks, and of larger patches."""
+SOME = tuple(name for name in MOST if name == FREE or "graphs" in name)
+FEWER = tuple(name for name in SOME if name != "bf16, channels last, ahead, graphs")
+"""Variants on a GPU of a large network, of the largest, and of the largest patches."""
 
 
 class Ratio(NamedTuple):

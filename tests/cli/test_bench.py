@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from drnbench.cli import main
-from drnbench.session import bench, bench_steps
+from drnbench.session import bench, bench_steps, bench_sweep
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def short(monkeypatch):
     monkeypatch.setattr(bench_steps, "MAPPED_SIZE", (200, 210))
     monkeypatch.setattr(bench_steps, "STAND_IN_S", 0.001)
     for name, count in (("PLANNED", 20), ("SWEPT", 1), ("STEPS", 3)):
-        monkeypatch.setattr(bench, name, count)
+        monkeypatch.setattr(bench_sweep, name, count)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def short(monkeypatch):
         ("degrade", "images/s"),
         ("feed", "patches/s %"),
         pytest.param("train", "steps/s", marks=pytest.mark.real),
-        pytest.param("sweep", "s", marks=pytest.mark.real),
+        pytest.param("sweep", "s trials/min", marks=pytest.mark.real),
     ],
 )
 def test_every_part_is_measured(part, unit, tmp_path):
@@ -101,7 +101,7 @@ def test_a_file_that_bench_did_not_write_is_refused(tmp_path, capsys, content):
 
 def test_a_sweep_whose_trials_fail_has_no_time(monkeypatch, capsys):
     failed = SimpleNamespace(run=lambda: SimpleNamespace(failed=["train, seed 0: killed"]))
-    monkeypatch.setattr(bench, "Coordinator", lambda *_: failed)
+    monkeypatch.setattr(bench_sweep, "Coordinator", lambda *_: failed)
     assert main(["bench", "--only", "sweep", "--device", "cpu"]) == 2
     assert "train, seed 0: killed" in capsys.readouterr().err
 
