@@ -10,7 +10,7 @@ import pytest
 from drnbench.cli import main
 
 REFERENCE = Path(__file__).parents[1] / "results" / "reference"
-REPORTS = sorted(path.parent for path in REFERENCE.glob("*/*/report.json"))
+REPORTS = sorted(path.parent for path in REFERENCE.rglob("report.json"))
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".html", ".pt"}
 """None of test sets without a licence, and no weights."""
 
@@ -23,13 +23,15 @@ def copy(tmp_path_factory):
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("committed", REPORTS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("committed", REPORTS, ids=lambda path: "-".join(path.relative_to(REFERENCE).parts[:-1]))
 def test_the_stored_scores_give_the_committed_tables(committed, copy, capsys):
     written = copy / committed.relative_to(REFERENCE)
     tables = [path.name for path in committed.iterdir() if path.suffix in {".csv", ".md", ".tex"}]
     for name in tables:
         (written / name).unlink()
-    assert main(["report", committed.parent.name, "--profile", committed.name, "--results", str(copy)]) == 0
+    assert (
+        main(["report", committed.parent.name, "--profile", committed.name, "--results", str(written.parents[1])]) == 0
+    )
     headline = capsys.readouterr().out
     assert "Holm" in headline or "tested alone" in headline
     assert len(tables) > 3

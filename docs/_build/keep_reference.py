@@ -1,12 +1,12 @@
-"""Copy what a report is made of from a store into results/reference: `nox -s reference -- STORE STUDY...`.
+"""Copy what a report is made of from a store into results/reference: `nox -s reference -- STORE STUDY... [--into results/reference/h100]`.
 
 Scores, histories and costs, the plan and the report; no weights, no picture of a test set, no log. The forest plot is kept for the page.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
-import sys
 from pathlib import Path
 
 from drnbench.cli import main
@@ -22,30 +22,36 @@ UNIT_FILES = {
 PICTURES = (".png", ".html")
 
 
-def keep(store: Path, study: str, profile: str) -> None:
-    """Copy one study and its report, which is written anew."""
+def keep(store: Path, study: str, profile: str, into: Path) -> None:
+    """Copy one study and its report, which is written anew; the forest plot goes to the documentation from `REFERENCE` itself."""
     report = Path(study, profile)
     plan = read_plan(Store(store), str(report))
-    (REFERENCE / report).mkdir(parents=True, exist_ok=True)
-    shutil.copy(store / report / "plan.json", REFERENCE / report)
+    (into / report).mkdir(parents=True, exist_ok=True)
+    shutil.copy(store / report / "plan.json", into / report)
     for kind, keys in (("stages", plan.stages), ("trials", plan.keys)):
         for key in keys:
             for name in UNIT_FILES[kind]:
-                source, target = store / kind / key / name, REFERENCE / kind / key / name
+                source, target = store / kind / key / name, into / kind / key / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if source.is_dir():
                     shutil.copytree(source, target, dirs_exist_ok=True)
                 elif source.exists():
                     shutil.copy(source, target)
-    if main(["report", study, "--profile", profile, "--results", str(REFERENCE)]):
+    if main(["report", study, "--profile", profile, "--results", str(into)]):
         raise SystemExit(1)
-    FIGURES.mkdir(exist_ok=True)
-    shutil.move(REFERENCE / report / "figure_forest_psnr_y.png", FIGURES / f"{study}.png")
-    for file in (REFERENCE / report).rglob("*"):
+    if into == REFERENCE:
+        FIGURES.mkdir(exist_ok=True)
+        shutil.move(into / report / "figure_forest_psnr_y.png", FIGURES / f"{study}.png")
+    for file in (into / report).rglob("*"):
         if file.suffix in PICTURES:
             file.unlink()
 
 
 if __name__ == "__main__":
-    for name in sys.argv[2:]:
-        keep(Path(sys.argv[1]), name, "workstation")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("studies", nargs="+", metavar="STUDY")
+    parser.add_argument("--into", type=Path, default=REFERENCE, help="another store of reports, of other hardware")
+    given = parser.parse_args()
+    for name in given.studies:
+        keep(given.store, name, "workstation", given.into.resolve())

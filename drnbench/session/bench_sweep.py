@@ -48,6 +48,7 @@ def sweep_rates(folder: Path, device: str) -> Iterator[Sweep]:
 
     Raises:
         UnitError: a trial failed.
+        KeyboardInterrupt: a run was stopped, by Ctrl-C.
     """
     store = Store(folder)
     make(expand(_study(1, 1), "warm", ""), store)  # fingerprints are made once
@@ -87,6 +88,8 @@ def _run(folder: Path, study: Study, at_once: int, device: str) -> float:
         outcome = Coordinator(plan, Store(folder), executor, []).run()
     finally:
         executor.close()
+    if outcome.interrupted:  # the coordinator ends in order, but its time says nothing
+        raise KeyboardInterrupt
     if outcome.failed:
         raise UnitError(f"a trial of the sweep failed, and its time says nothing: {outcome.failed[0]}")
     return time.perf_counter() - start

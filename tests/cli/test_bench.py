@@ -100,10 +100,18 @@ def test_a_file_that_bench_did_not_write_is_refused(tmp_path, capsys, content):
 
 
 def test_a_sweep_whose_trials_fail_has_no_time(monkeypatch, capsys):
-    failed = SimpleNamespace(run=lambda: SimpleNamespace(failed=["train, seed 0: killed"]))
+    failed = SimpleNamespace(run=lambda: SimpleNamespace(failed=["train, seed 0: killed"], interrupted=False))
     monkeypatch.setattr(bench_sweep, "Coordinator", lambda *_: failed)
     assert main(["bench", "--only", "sweep", "--device", "cpu"]) == 2
     assert "train, seed 0: killed" in capsys.readouterr().err
+
+
+def test_a_sweep_that_is_stopped_has_no_time_of_what_was_cut_off(tmp_path, monkeypatch):
+    out = tmp_path / "bench.json"
+    stopped = SimpleNamespace(run=lambda: SimpleNamespace(failed=[], interrupted=True))
+    monkeypatch.setattr(bench_sweep, "Coordinator", lambda *_: stopped)
+    assert main(["bench", "--only", "sweep", "--device", "cpu", "--json", str(out)]) == 130
+    assert ["plan" in speed["what"] for speed in json.loads(out.read_text())["speeds"]] == [True]
 
 
 def test_an_unknown_part_is_refused(capsys):
