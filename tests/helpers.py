@@ -50,6 +50,10 @@ def write_study(
     return path
 
 
+STORE_ONLY = ("--tracking-uri", "off", "--no-report")
+"""Options of a `run` that a test looks at by its store alone: a report and a mirror take longer than small units."""
+
+
 def command(*args: object) -> list[str]:
     """Return the command line as a user calls it."""
     return [sys.executable, "-m", "drnbench", *map(str, args)]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.helpers import call, write_study
+from tests.helpers import STORE_ONLY, call, write_study
 
 NET = """
 from torch import nn
@@ -143,12 +143,12 @@ def test_it_is_listed_and_the_broken_one_is_named(site):
 @pytest.mark.real
 def test_a_study_runs_on_an_executor_of_another_package(site, tmp_path):
     study = write_study(tmp_path, rhos=(0.0,))
-    args = ("run", study, "--results", tmp_path / "r", "--tracking-uri", "off", "--executor", "subprocess")
+    args = ("run", study, "--results", tmp_path / "r", *STORE_ONLY, "--executor", "subprocess")
     done = call(*args, "--jobs", 2, PYTHONPATH=path(site))
     assert done.returncode == 0, done.stderr
     assert "2 at once on cpu" in done.stdout
     assert "trained 3 stages, scored 3 trials, 0 failed" in done.stdout
-    options = f"results={str(tmp_path / 'p')!r}, executor='subprocess', tracking_uri='off'"
+    options = f"results={str(tmp_path / 'p')!r}, executor='subprocess', tracking_uri='off', report=False"
     code = f"import drnbench; print(len(drnbench.run({str(study)!r}, {options}).summary))"
     env = {**os.environ, "PYTHONPATH": path(site)}
     done = run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300, check=True)

@@ -46,6 +46,9 @@ def command(
             help="more of --executor slurm, in submitit's words: timeout_min=600, mem_gb=16, account=x; repeatable",
         ),
     ] = None,
+    no_report: Annotated[
+        bool, Option("--no-report", help="write no tables and figures; drnbench report writes them later")
+    ] = False,
     data_root: options.DataRootOpt = None,
 ) -> int:
     """Run what is missing of a study, then report."""
@@ -53,15 +56,17 @@ def command(
     request = Request(
         jobs=jobs, executor=executor, device=device, gpus=gpus, per_gpu=per_gpu, time_limit=time_limit, address=address,
         partition=partition, slurm=slurm or (), rerun=rerun, fail_fast=fail_fast, tracking_uri=tracking_uri,
-        log_models=log_models,
+        log_models=log_models, report=not no_report,
     )  # fmt: skip
     store = Store(results)
     ended = run_study(declare(study, profile, read_overrides(sets or [], seeds, half_width)), store, request)
-    if ended.interrupted or ended.report is None:
+    if ended.interrupted:
         return 130
-    print_report(ended.report, store, mirrored=tracking_uri is None)
-    for line in [*ended.failed, *ended.failed_before, *ended.report.failed]:
+    if ended.report is not None:
+        print_report(ended.report, store, mirrored=tracking_uri is None)
+    not_written = ended.report.failed if ended.report is not None else []
+    for line in [*ended.failed, *ended.failed_before, *not_written]:
         print(f"failed: {line}", file=sys.stderr)
     if ended.failed_before:
         print(f"{len(ended.failed_before)} trials failed before; --rerun failed tries them again", file=sys.stderr)
-    return 1 if ended.failed or ended.failed_before or ended.report.failed else 0
+    return 1 if ended.failed or ended.failed_before or not_written else 0

@@ -24,6 +24,7 @@ def run(
     device: str = "auto", gpus: str | None = None, per_gpu: int = 1, time_limit: float | None = None,
     address: str | None = None, partition: str | None = None, slurm: Sequence[str] = (), rerun: str | None = None,
     fail_fast: bool = False, tracking_uri: str | None = None, log_models: bool = False,
+    report: bool = True,
 ) -> Results:  # fmt: skip
     """Run what is missing of a study, mirror it into MLflow, write its report; prints progress.
 
@@ -46,6 +47,7 @@ def run(
         fail_fast: stop at the first failure.
         tracking_uri: MLflow server or store; None: mlflow.db of the results; "off": no mirror.
         log_models: log the trained networks, too, as MLflow's models with their signature.
+        report: write tables, figures and page at the end; False: leave them to `drnbench report`, or to a later run.
 
     Returns:
         The results; `failed` names units that failed, and parts of the report.
@@ -60,7 +62,7 @@ def run(
     request = Request(
         device, jobs, gpus, per_gpu, address, partition, slurm,
         executor=executor, time_limit=time_limit, rerun=rerun, fail_fast=fail_fast, tracking_uri=tracking_uri,
-        log_models=log_models,
+        log_models=log_models, report=report,
     )  # fmt: skip
     ended = run_study(declared, store, request)
     if ended.interrupted:

@@ -22,6 +22,7 @@ class Request(Options):
     fail_fast: bool = False
     tracking_uri: str | None = None
     log_models: bool = False
+    report: bool = True
 
     def check(self) -> None:
         """Refuse an impossible request before any work.

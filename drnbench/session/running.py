@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,7 @@ from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import Estimate, estimate_run
 from drnbench.planning.inputs import Inputs
 from drnbench.planning.power import seeds_note
+from drnbench.results.locations import results_option
 from drnbench.session.declared import Declared
 from drnbench.session.items import Item, todo, unscored
 from drnbench.session.recording import announce, record
@@ -37,7 +39,7 @@ class Ended:
 
     Attributes:
         plan: as it is afterwards.
-        report: what was written; None where the run was interrupted.
+        report: what was written; None where the run was interrupted, or none was asked for.
         failed: units that failed now, a line each.
         failed_before: trials that failed in an earlier run and were not tried again, a line each.
         interrupted: Ctrl-C ended it; the same call goes on.
@@ -182,7 +184,12 @@ def report_of(store: Store, location: str) -> Report:
 def _finish(plan: Plan, store: Store, request: Request, failed: list[str]) -> Ended:
     """Write the report, or take the one that is there where nothing has changed, and bring the mirror up to date."""
     location = plan.study.settings.location
-    report = report_of(store, location)
+    report = report_of(store, location) if request.report else None
+    if report is None:
+        settings = plan.study.settings
+        # The study's name, not its file: `report` looks it up in the store.
+        again = f"python -m drnbench report {shlex.quote(settings.study)} {settings.options}{results_option(store)}"
+        print(f"no report was asked for; `{again}` writes it")
     if request.tracking_uri != "off":
         # Without a mirror nothing of it is imported.
         from drnbench.session.mirroring import update_mirror

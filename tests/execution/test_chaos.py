@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests.execution.test_kill import assert_equal, running
-from tests.helpers import call, command, until, write_study
+from tests.helpers import STORE_ONLY, call, command, until, write_study
 
 pytestmark = pytest.mark.real
 
@@ -25,7 +25,7 @@ WORKERS, COORDINATORS = 10, 3
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("calm")
     study = write_study(folder, steps=80, rhos=(0.0, 0.2, 0.4, 0.6, 0.8), seeds=2)
-    done = call("run", study, "--results", folder / "r", "--tracking-uri", "off", "--jobs", 2)
+    done = call("run", study, "--results", folder / "r", *STORE_ONLY, "--jobs", 2)
     assert done.returncode == 0, done.stderr
     return study, folder / "r"
 
@@ -39,7 +39,7 @@ def saved_step(folder: Path) -> int:
 def test_a_sweep_under_random_kills_ends_like_an_undisturbed_one(undisturbed, tmp_path):
     study, reference = undisturbed
     results, rng = tmp_path / "r", random.Random(0)
-    args = command("run", study, "--results", results, "--tracking-uri", "off", "--jobs", 2)
+    args = command("run", study, "--results", results, *STORE_ONLY, "--jobs", 2)
     environment = {**os.environ, "DRNBENCH_CHECKPOINT_S": "0.05"}
     killed: list[tuple[Path, int]] = []
     ended = 0
@@ -77,7 +77,7 @@ def test_a_sweep_under_random_kills_ends_like_an_undisturbed_one(undisturbed, tm
     run.kill()
     run.wait()
     for _ in range(3):  # what was killed too often in one run is tried again by the next
-        done = call("run", study, "--results", results, "--tracking-uri", "off", "--jobs", 2)
+        done = call("run", study, "--results", results, *STORE_ONLY, "--jobs", 2)
         if done.returncode == 0:
             break
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from drnbench.store import Store
-from tests.helpers import call, command, scores, until, write_study
+from tests.helpers import STORE_ONLY, call, command, scores, until, write_study
 
 pytestmark = pytest.mark.real
 
@@ -71,7 +71,7 @@ def assert_everything_once(results: Path) -> None:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     folder = tmp_path_factory.mktemp("undisturbed")
     study = write_study(folder, steps=20, rhos=(0.0, 0.3, 0.6))
-    done = call("run", study, "--results", folder / "r", "--tracking-uri", "off", "--jobs", 2)
+    done = call("run", study, "--results", folder / "r", *STORE_ONLY, "--jobs", 2)
     assert done.returncode == 0, done.stderr
     return study, scores(folder / "r")
 
@@ -83,7 +83,7 @@ def test_two_containers_with_one_host_name_do_each_unit_once(undisturbed, tmp_pa
         or subprocess.run([*CONTAINER, "true"], capture_output=True, check=False).returncode
     ):
         pytest.skip("no PID namespace can be made here (unshare -r -p -f --mount-proc)")
-    both = [start([*CONTAINER, *run(study, tmp_path / "r", "--tracking-uri", "off")]) for _ in range(2)]
+    both = [start([*CONTAINER, *run(study, tmp_path / "r", *STORE_ONLY)]) for _ in range(2)]
     outputs = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert_everything_once(tmp_path / "r")
@@ -97,10 +97,7 @@ def test_clocks_that_are_set_by_an_hour_lose_and_double_nothing(undisturbed, tmp
     (tmp_path / "sitecustomize.py").write_text(CLOCK)
     path = os.pathsep.join([str(tmp_path), *sys.path])
     clocks = [tmp_path / "clock0", tmp_path / "clock1"]
-    both = [
-        start(run(study, tmp_path / "r", "--tracking-uri", "off"), CLOCK=str(clock), PYTHONPATH=path)
-        for clock in clocks
-    ]
+    both = [start(run(study, tmp_path / "r", *STORE_ONLY), CLOCK=str(clock), PYTHONPATH=path) for clock in clocks]
     steps = [(3600, 3600), (-3600, 3600), (0, -3600), (3, 0)]
     for n, shifts in enumerate(steps):
         # At another moment each: while the next units run.
@@ -124,7 +121,7 @@ def test_clocks_that_are_set_by_an_hour_lose_and_double_nothing(undisturbed, tmp
 def test_a_lease_dated_ahead_is_waited_for_with_a_line_and_taken_over(undisturbed, tmp_path):
     study, expected = undisturbed
     results = tmp_path / "r"
-    args = run(study, results, "--tracking-uri", "off")
+    args = run(study, results, *STORE_ONLY)
     first = start(args)
     until(lambda: list(results.glob("stages/*/status.json")) or first.poll() is not None)
     first.kill()

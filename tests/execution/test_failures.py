@@ -7,7 +7,7 @@ import pytest
 from drnbench.session.declared import declare
 from drnbench.session.items import todo
 from drnbench.store import Store, write_json
-from tests.helpers import call, scores, write_study
+from tests.helpers import STORE_ONLY, call, scores, write_study
 
 pytestmark = pytest.mark.real
 
@@ -49,13 +49,10 @@ def test_a_diverging_arm_fails_alone_and_stays_failed_until_asked(tmp_path):
 def test_a_new_metric_or_test_set_retrains_nothing(tmp_path):
     study, results = write_study(tmp_path), tmp_path / "r"
     assert (
-        call(
-            "run", study, "--results", results, "--tracking-uri", "off", "--set", 'evaluate.*.metrics=["psnr_y"]'
-        ).returncode
-        == 0
+        call("run", study, "--results", results, *STORE_ONLY, "--set", 'evaluate.*.metrics=["psnr_y"]').returncode == 0
     )
     before, stamps = scores(results), {p: p.stat().st_mtime_ns for p in results.glob("stages/*/checkpoint.pt")}
-    done = call("run", study, "--results", results, "--tracking-uri", "off")
+    done = call("run", study, "--results", results, *STORE_ONLY)
     assert done.returncode == 0
     assert "0 stages to train" in done.stdout
     assert done.stdout.count("note: one seed: no difference is tested") == 1
@@ -67,7 +64,7 @@ def test_a_new_metric_or_test_set_retrains_nothing(tmp_path):
 
 def test_a_store_copied_elsewhere_is_finished_there(tmp_path):
     study, here, there = write_study(tmp_path), tmp_path / "here", tmp_path / "there"
-    assert call("run", study, "--results", here, "--tracking-uri", "off").returncode == 0
+    assert call("run", study, "--results", here, *STORE_ONLY).returncode == 0
     for kind in ("stages", "trials"):
         (there / kind).mkdir(parents=True)
         for folder in (here / kind).iterdir():
@@ -80,7 +77,7 @@ def test_a_store_copied_elsewhere_is_finished_there(tmp_path):
 
 def test_rerun_stale_trains_again_what_other_code_made(tmp_path):
     study, results = write_study(tmp_path, rhos=(0.0,)), tmp_path / "r"
-    args, store = ("run", study, "--results", results, "--tracking-uri", "off"), Store(results)
+    args, store = ("run", study, "--results", results, *STORE_ONLY), Store(results)
     assert call(*args).returncode == 0
     for stale in (min(results.glob("stages/*/stage.json")), min(results.glob("trials/*/scores.json"))):
         write_json(stale, {**json.loads(stale.read_text()), "code": "other"})
@@ -98,7 +95,7 @@ def test_rerun_stale_trains_again_what_other_code_made(tmp_path):
 
 def test_a_cleaned_checkpoint_is_trained_again_only_when_somebody_needs_it(tmp_path):
     study, results = write_study(tmp_path, rhos=(0.0,)), tmp_path / "r"
-    assert call("run", study, "--results", results, "--tracking-uri", "off").returncode == 0
+    assert call("run", study, "--results", results, *STORE_ONLY).returncode == 0
     store = Store(results)
     clean_checkpoints(store)
     assert todo(declare(study, "quick").plan(store), None) == []

@@ -10,7 +10,7 @@ from drnbench.errors import UnitError
 from drnbench.execution.local import STARTS, LocalExecutor
 from drnbench.store import Store
 from tests.execution.test_contract import stage
-from tests.helpers import command, until, write_study
+from tests.helpers import STORE_ONLY, command, until, write_study
 
 
 @pytest.mark.parametrize("error", [EOFError, ConnectionResetError, ConnectionRefusedError, BrokenPipeError])
@@ -34,7 +34,7 @@ def test_one_that_dies_at_every_start_is_told_as_what_it_is(tmp_path, monkeypatc
 def test_one_that_is_killed_while_it_imports_costs_nothing(tmp_path):
     study = write_study(tmp_path)
     run = subprocess.Popen(
-        command("run", study, "--tracking-uri", "off", "--jobs", 1), cwd=tmp_path, stdout=subprocess.PIPE,
+        command("run", study, *STORE_ONLY, "--jobs", 1), cwd=tmp_path, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 

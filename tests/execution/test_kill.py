@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from drnbench.store import Store
-from tests.helpers import call, command, histories, same, scores, until, weights, write_study
+from tests.helpers import STORE_ONLY, call, command, histories, same, scores, until, weights, write_study
 
 pytestmark = pytest.mark.real
 STEPS = 150
@@ -20,7 +20,7 @@ STEPS = 150
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     study = write_study(folder, steps=STEPS)
-    done = call("run", study, "--results", folder / "r", "--tracking-uri", "off", "--jobs", 2)
+    done = call("run", study, "--results", folder / "r", *STORE_ONLY, "--jobs", 2)
     assert done.returncode == 0, done.stderr
     return study, folder / "r"
 
@@ -66,7 +66,7 @@ def assert_equal(results, reference):
 def test_run_killed_at_every_moment_ends_like_an_undisturbed_one(undisturbed, tmp_path):
     study, reference = undisturbed
     results = tmp_path / "r"
-    args = command("run", study, "--results", results, "--tracking-uri", "off", "--jobs", 2)
+    args = command("run", study, "--results", results, *STORE_ONLY, "--jobs", 2)
     for moment, reached in MOMENTS.items():
         run = subprocess.Popen(args, stdout=subprocess.DEVNULL, env={**os.environ, "DRNBENCH_CHECKPOINT_S": "0.05"})
         until(lambda reached=reached, run=run: reached(results) or run.poll() is not None)
@@ -77,7 +77,7 @@ def test_run_killed_at_every_moment_ends_like_an_undisturbed_one(undisturbed, tm
         # No orphan: every process of the killed run leaves by itself.
         _, alive = psutil.wait_procs(family, timeout=120)
         assert not alive, f"{alive} outlived the run killed at {moment!r}"
-    done = call("run", study, "--results", results, "--tracking-uri", "off", "--jobs", 1)
+    done = call("run", study, "--results", results, *STORE_ONLY, "--jobs", 1)
     assert done.returncode == 0, done.stderr
     assert_equal(results, reference)
     assert not list(results.rglob(".*.tmp"))
@@ -87,7 +87,7 @@ def test_a_killed_worker_is_retried_and_costs_nobody_else(undisturbed, tmp_path)
     study, reference = undisturbed
     results = tmp_path / "r"
     run = subprocess.Popen(
-        command("run", study, "--results", results, "--tracking-uri", "off", "--jobs", 2), stdout=subprocess.PIPE, text=True,
+        command("run", study, "--results", results, *STORE_ONLY, "--jobs", 2), stdout=subprocess.PIPE, text=True,
         env={**os.environ, "DRNBENCH_CHECKPOINT_S": "0.05"},
     )  # fmt: skip
     until(lambda: in_stage(results, depth=1, steps=1) or run.poll() is not None)
@@ -105,7 +105,7 @@ def test_ctrl_c_checkpoints_and_says_how_to_go_on(undisturbed, tmp_path):
     study, reference = undisturbed
     results = tmp_path / "r"
     run = subprocess.Popen(
-        command("run", study, "--results", results, "--tracking-uri", "off", "--jobs", 1),
+        command("run", study, "--results", results, *STORE_ONLY, "--jobs", 1),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     until(lambda: in_stage(results, depth=0, steps=0) or run.poll() is not None)
@@ -118,14 +118,14 @@ def test_ctrl_c_checkpoints_and_says_how_to_go_on(undisturbed, tmp_path):
     ]
     states = {Store(results).state(path.parent) for path in results.glob("stages/*/status.json")}
     assert states == {"interrupted"}
-    assert call("run", study, "--results", results, "--tracking-uri", "off").returncode == 0
+    assert call("run", study, "--results", results, *STORE_ONLY).returncode == 0
     assert_equal(results, reference)
 
 
 def test_a_second_run_trains_nothing(undisturbed):
     study, results = undisturbed
     before = {p: p.stat().st_mtime_ns for p in results.glob("*/*/*.p*t*") if "mini" not in p.parts}
-    again = call("run", study, "--results", results, "--tracking-uri", "off")
+    again = call("run", study, "--results", results, *STORE_ONLY)
     assert again.returncode == 0
     assert "nothing to train" in again.stdout
     assert before == {p: p.stat().st_mtime_ns for p in before}
@@ -133,7 +133,7 @@ def test_a_second_run_trains_nothing(undisturbed):
 
 def test_jobs_do_not_move_a_bit(undisturbed, tmp_path):
     study, reference = undisturbed
-    assert call("run", study, "--results", tmp_path / "r", "--tracking-uri", "off", "--jobs", 1).returncode == 0
+    assert call("run", study, "--results", tmp_path / "r", *STORE_ONLY, "--jobs", 1).returncode == 0
     assert_equal(tmp_path / "r", reference)
 
 
@@ -141,7 +141,7 @@ def test_two_coordinators_share_the_work_and_do_nothing_twice(tmp_path, undistur
     study, reference = undisturbed
     both = [
         subprocess.Popen(
-            command("run", study, "--results", tmp_path / "r", "--tracking-uri", "off", "--jobs", 1),
+            command("run", study, "--results", tmp_path / "r", *STORE_ONLY, "--jobs", 1),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for _ in range(2)

@@ -18,7 +18,7 @@ from drnbench.store import Store
 from tests.execution.nodes import cluster_of
 from tests.execution.test_contract import LONG, Recorder, stage, steps
 from tests.execution.test_kill import in_stage, running
-from tests.helpers import call, command, histories, same, scores, until, weights, write_study
+from tests.helpers import STORE_ONLY, call, command, histories, same, scores, until, weights, write_study
 
 STEPS = 60
 
@@ -27,7 +27,7 @@ STEPS = 60
 def local(tmp_path_factory):
     folder = tmp_path_factory.mktemp("local")
     study = write_study(folder, steps=STEPS, rhos=(0.0,))
-    done = call("run", study, "--results", folder / "r", "--tracking-uri", "off", "--jobs", 2)
+    done = call("run", study, "--results", folder / "r", *STORE_ONLY, "--jobs", 2)
     assert done.returncode == 0, done.stderr
     return study, folder / "r"
 
@@ -89,7 +89,7 @@ def test_a_lost_node_costs_nothing_but_time(local, cluster, tmp_path):
     study, reference = local
     results = tmp_path / "r"
     run = subprocess.Popen(
-        command("run", study, "--results", results, "--tracking-uri", "off", "--executor", "ray", "--address", cluster.address),
+        command("run", study, "--results", results, *STORE_ONLY, "--executor", "ray", "--address", cluster.address),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "DRNBENCH_CHECKPOINT_S": "0"},
     )  # fmt: skip
     until(lambda: in_stage(results, depth=1, steps=1) or run.poll() is not None, seconds=300)

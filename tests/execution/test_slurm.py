@@ -12,10 +12,10 @@ from drnbench.errors import UsageError
 from drnbench.execution.slurm import SlurmExecutor
 from drnbench.store import Store
 from tests.execution.test_contract import LONG, Recorder, stage, steps
-from tests.helpers import call, command, histories, same, scores, until, weights, write_study
+from tests.helpers import STORE_ONLY, call, command, histories, same, scores, until, weights, write_study
 
 pytest.importorskip("submitit")
-LOCALLY = ("--executor", "slurm", "--slurm", "cluster=local", "--tracking-uri", "off", "--jobs", 2)
+LOCALLY = ("--executor", "slurm", "--slurm", "cluster=local", *STORE_ONLY, "--jobs", 2)
 
 
 def assert_equal(results, reference):
@@ -28,7 +28,7 @@ def assert_equal(results, reference):
 def local(tmp_path_factory):
     folder = tmp_path_factory.mktemp("local")
     study = write_study(folder, rhos=(0.0,))
-    done = call("run", study, "--results", folder / "r", "--tracking-uri", "off", "--jobs", 2)
+    done = call("run", study, "--results", folder / "r", *STORE_ONLY, "--jobs", 2)
     assert done.returncode == 0, done.stderr
     return study, folder / "r"
 

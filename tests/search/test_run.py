@@ -58,7 +58,7 @@ def test_a_run_that_is_killed_ends_like_one_that_was_not(undisturbed, tmp_path):
     results = tmp_path / "r"
     for done in (1, 3):
         run = subprocess.Popen(
-            command("run", study, "--results", results, *OFF), stdout=subprocess.DEVNULL,
+            command("run", study, "--results", results, *OFF, "--no-report"), stdout=subprocess.DEVNULL,
             env={**os.environ, "DRNBENCH_CHECKPOINT_S": "0.05"},
         )  # fmt: skip
         until(
@@ -69,7 +69,7 @@ def test_a_run_that_is_killed_ends_like_one_that_was_not(undisturbed, tmp_path):
         assert run.poll() is None
         run.send_signal(signal.SIGKILL)
         run.wait()
-    last = call("run", study, "--results", results, *OFF)
+    last = call("run", study, "--results", results, *OFF, "--no-report")
     assert last.returncode == 0, last.stderr
     assert searched(results) == searched(reference)
     assert set(weights(results)) == set(weights(reference))

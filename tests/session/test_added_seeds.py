@@ -7,10 +7,9 @@ import subprocess
 
 import pytest
 
-from tests.helpers import call, command, until, write_study
+from tests.helpers import STORE_ONLY, call, command, until, write_study
 
 pytestmark = pytest.mark.real
-OFF = ("--tracking-uri", "off")
 RULE = "Until(half_width=0.1, at_least=3, at_most=4)"
 
 
@@ -24,7 +23,7 @@ def decided(results):
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     study = write_study(folder, seeds=RULE)
-    done = call("run", study, "--results", folder / "r", *OFF, "--jobs", 2)
+    done = call("run", study, "--results", folder / "r", *STORE_ONLY, "--jobs", 2)
     assert done.returncode == 0, done.stderr
     return study, folder / "r", done.stdout
 
@@ -38,7 +37,7 @@ def test_a_run_adds_seeds_and_says_why_it_stops(undisturbed):
     for arm in rule["arms"]:
         assert f"{arm['arm']}: {arm['reason']}" in out
         assert not arm["open"]
-    again = call("run", study, "--results", results, *OFF)
+    again = call("run", study, "--results", results, *STORE_ONLY)
     assert again.returncode == 0, again.stderr
     assert "nothing to train" in again.stdout
     assert decided(results) == decided(undisturbed[1])
@@ -49,7 +48,7 @@ def test_killed_runs_and_two_at_once_decide_the_same(undisturbed, tmp_path):
     results = tmp_path / "r"
     for scored in (4, 11):  # in the first round, of ten trials, and in a later one
         run = subprocess.Popen(
-            command("run", study, "--results", results, *OFF, "--jobs", 2), stdout=subprocess.DEVNULL,
+            command("run", study, "--results", results, *STORE_ONLY, "--jobs", 2), stdout=subprocess.DEVNULL,
             env={**os.environ, "DRNBENCH_CHECKPOINT_S": "0.05"},
         )  # fmt: skip
         until(
@@ -61,7 +60,9 @@ def test_killed_runs_and_two_at_once_decide_the_same(undisturbed, tmp_path):
         run.send_signal(signal.SIGKILL)
         run.wait()
     both = [
-        subprocess.Popen(command("run", study, "--results", results, *OFF, "--jobs", 1), stdout=subprocess.DEVNULL)
+        subprocess.Popen(
+            command("run", study, "--results", results, *STORE_ONLY, "--jobs", 1), stdout=subprocess.DEVNULL
+        )
         for _ in range(2)
     ]
     assert [run.wait(timeout=300) for run in both] == [0, 0]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from drnbench.store import code
 from tests.conftest import REPOSITORY
-from tests.helpers import call, command, until
+from tests.helpers import STORE_ONLY, call, command, until
 from tests.test_plugins import install
 
 pytestmark = pytest.mark.real
@@ -169,7 +169,7 @@ def test_code_plug_in_and_study_edited_in_a_run_are_said_and_the_results_are_of_
 def test_a_new_process_that_would_load_edited_code_refuses_its_unit(tmp_path, site):
     pytest.importorskip("submitit")
     write_study(tmp_path)
-    with running(tmp_path, "--executor", "slurm", "--slurm", "cluster=local") as end:
+    with running(tmp_path, "--executor", "slurm", "--slurm", "cluster=local", "--no-report") as end:
         append(site / "drnbench" / "schemes" / "supervised.py", "OTHER = 1\n")
         code_, out, err = end()
     assert code_ == 1
@@ -180,7 +180,7 @@ def test_a_new_process_that_would_load_edited_code_refuses_its_unit(tmp_path, si
     assert first["code"] == code.fingerprint("stage")
     assert not others
     assert "note: drnbench/schemes/supervised.py changed while this ran" in out
-    done = again(tmp_path, "run", "--tracking-uri", "off")  # without --rerun: nothing was wrong with the units
+    done = again(tmp_path, "run", *STORE_ONLY)  # without --rerun: nothing was wrong with the units
     assert done.returncode == 0, done.stderr
     assert "1 stages come from other numeric code than this" in done.stdout
 
@@ -188,7 +188,7 @@ def test_a_new_process_that_would_load_edited_code_refuses_its_unit(tmp_path, si
 @pytest.mark.parametrize("edited", ["train", "test", "kernel"])
 def test_images_and_kernels_edited_in_a_run_fail_their_units_with_a_line(sets, site, edited):
     write_study(sets, "./train", "./test", "file:path=kernel.npy")
-    with running(sets) as end:
+    with running(sets, "--no-report") as end:
         if edited == "kernel":
             np.save(sets / "kernel.npy", np.diag(np.ones(4)))
         else:
@@ -203,7 +203,7 @@ def test_images_and_kernels_edited_in_a_run_fail_their_units_with_a_line(sets, s
     (note,) = [line for line in out.splitlines() if line.startswith("note: ") and "changed while this ran" in line]
     assert "changed while this ran: the report is of the plan that ran" in note
     assert len(list((sets / "r").glob("trials/*/per_image.parquet"))) == 1  # of bicubic, scored before the edit
-    done = again(sets, "run", "--tracking-uri", "off")
+    done = again(sets, "run", *STORE_ONLY)
     assert done.returncode == 0, done.stderr
     assert "0 failed" in done.stdout
 
@@ -211,7 +211,7 @@ def test_images_and_kernels_edited_in_a_run_fail_their_units_with_a_line(sets, s
 def test_a_plug_in_of_another_version_makes_its_results_stale_and_no_others(tmp_path, site):
     (tmp_path / "open").touch()
     write_study(tmp_path)
-    done = again(tmp_path, "run", "--tracking-uri", "off")
+    done = again(tmp_path, "run", *STORE_ONLY)
     assert done.returncode == 0, done.stderr
     assert all(set(record["plug_ins"]) == {"gated_net"} for record in records(tmp_path))
     info = next(site.glob("gated_net-*.dist-info"))
@@ -220,6 +220,6 @@ def test_a_plug_in_of_another_version_makes_its_results_stale_and_no_others(tmp_
     info.rename(site / "gated_net-1.1.dist-info")
     planned = again(tmp_path, "plan")
     assert "2 stages and 2 scored trials were made with gated_net 1.0, now 1.1; --rerun stale" in planned.stdout
-    done = again(tmp_path, "run", "--tracking-uri", "off", "--rerun", "stale")
+    done = again(tmp_path, "run", *STORE_ONLY, "--rerun", "stale")
     assert "trained 2 stages" in done.stdout
     assert "warning" not in again(tmp_path, "plan").stdout

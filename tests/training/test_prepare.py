@@ -20,7 +20,7 @@ from drnbench.planning.keys import Keys
 from drnbench.store import Store
 from drnbench.training.feed import Feed
 from drnbench.training.prepare import check_trials_fit, pending_summary, prepare
-from tests.helpers import call, same, scores, weights
+from tests.helpers import STORE_ONLY, call, same, scores, weights
 
 CPU = torch.device("cpu")
 
@@ -212,7 +212,7 @@ def test_a_study_has_the_same_numbers_with_and_without_files(tmp_path):
         if large:
             plan = call("plan", *args, DRNBENCH_PACK_MB=limit)
             assert "made first by `run`: " in plan.stdout, plan.stderr
-        run = call("run", *args, "--tracking-uri", "off", DRNBENCH_PACK_MB=limit)
+        run = call("run", *args, *STORE_ONLY, DRNBENCH_PACK_MB=limit)
         assert run.returncode == 0, run.stderr
         assert ("images of this run" in run.stderr) is large
         runs.append((weights(results), scores(results)))
