@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from drnbench.forensics.resampling import (
     Array,
@@ -112,7 +113,7 @@ class Resize(Generator):
         if self.linear_light:
             levels = _to_linear(levels)
         for horizontal in (self.columns_first, not self.columns_first):
-            levels = _across(columns, levels) if horizontal else np.tensordot(rows, levels, (1, 0))
+            levels = _across(columns, levels) if horizontal else _down(rows, levels)
             if self.between is not None and horizontal == self.columns_first:
                 levels = self.between(levels)
         if self.linear_light:
@@ -160,7 +161,7 @@ class Blur(Generator):
             rows = np.arange(window.part[axis])[:, None]
             pixels = rows * round(window.ratio[axis]) + taps.astype(int)
             np.add.at(matrix, (rows, np.clip(pixels, 0, levels.shape[axis] - 1)), weights / weights.sum())
-            levels = np.tensordot(matrix, levels, (1, 0)) if axis == 0 else _across(matrix, levels)
+            levels = _down(matrix, levels) if axis == 0 else _across(matrix, levels)
         return [("", half_up(levels))]
 
 
@@ -246,9 +247,15 @@ def _pytorch() -> list[Generator]:
     return [*made, Resize("the mean of each cell (PyTorch's area)", axis=Axis(box, 0.5, border="replicate"))]
 
 
+def _down(rows: Array, levels: Array) -> Array:
+    """Return h x W x 3 of h x H weights and H x W x 3 levels; nearly all weights are 0, which a dense product multiplies, too."""
+    product: Array = csr_array(rows) @ levels.reshape(len(levels), -1)
+    return product.reshape(len(rows), *levels.shape[1:])
+
+
 def _across(columns: Array, levels: Array) -> Array:
-    """Return H x w x 3 of w x W weights and H x W x 3 levels: one product, as one for each row takes three times as long."""
-    return np.ascontiguousarray(np.tensordot(columns, levels, (1, 1)).swapaxes(0, 1))
+    """Return H x w x 3 of w x W weights and H x W x 3 levels."""
+    return np.ascontiguousarray(_down(columns, np.ascontiguousarray(levels.swapaxes(0, 1))).swapaxes(0, 1))
 
 
 def _to_linear(levels: Array) -> Array:

@@ -22,8 +22,8 @@ SCALES = (2, 3, 4)
 def named(folder: Path, set5: str, tool: str, scale: int) -> tuple[int, bool, str]:
     """Return the images of Set5 for which a tool's LR images are explained exactly, whether it is named, and the sentence."""
     made = pairs({name: read_rgb(path) for name, path in resolve(set5).images}, tool, scale)
-    save(folder / "hr", {name: hr for name, (hr, _) in made.items()})
-    save(folder / "lr", {name: lr for name, (_, lr) in made.items()})
+    save(folder / "hr", {name: hr for name, (hr, _) in made.items()}, compress_level=1)
+    save(folder / "lr", {name: lr for name, (_, lr) in made.items()}, compress_level=1)
     result = drnbench.audit(folder / "hr", folder / "lr", scale=scale, jobs=1)
     first = result.record["candidates"][0]
     names = {name.partition(", halves")[0] for name in (first["generator"], *result.record["same"])}
