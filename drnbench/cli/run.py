@@ -64,9 +64,8 @@ def command(
         return 130
     if ended.report is not None:
         print_report(ended.report, store, mirrored=tracking_uri is None)
-    not_written = ended.report.failed if ended.report is not None else []
-    for line in [*ended.failed, *ended.failed_before, *not_written]:
+    for line in ended.failures:
         print(f"failed: {line}", file=sys.stderr)
     if ended.failed_before:
         print(f"{len(ended.failed_before)} trials failed before; --rerun failed tries them again", file=sys.stderr)
-    return 1 if ended.failed or ended.failed_before or not_written else 0
+    return 1 if ended.failures else 0

@@ -67,11 +67,7 @@ def run(
     ended = run_study(declared, store, request)
     if ended.interrupted:
         raise KeyboardInterrupt
-    return Results(
-        store,
-        declared.settings.location,
-        failed=(*ended.failed, *ended.failed_before, *(ended.report.failed if ended.report else ())),
-    )
+    return Results(store, declared.settings.location, failed=tuple(ended.failures))
 
 
 def plan(

@@ -52,6 +52,11 @@ class Ended:
     failed_before: list[str]
     interrupted: bool = False
 
+    @property
+    def failures(self) -> list[str]:
+        """A line for each unit that failed, now or before, and for each part of the report that could not be made."""
+        return [*self.failed, *self.failed_before, *(self.report.failed if self.report else [])]
+
 
 def run_study(declared: Declared, store: Store, request: Request) -> Ended:
     """Run what is missing of a study, mirror it, report it.
