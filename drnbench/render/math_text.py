@@ -30,6 +30,11 @@ PACKAGES = {
     **dict.fromkeys(("boldsymbol", "text", "operatorname"), "amsmath"),
 }
 """Commands with one argument that a package defines."""
+BRACED = frozenset(
+    [",", ";", ":", "!", " ", *"""quad qquad dots ldots cdots notin int sum prod
+    max min sup inf arg log ln exp sin cos tan det dim lim""".split()]
+)  # fmt: skip
+"""Commands that TeX does not take as a script without braces: `x_\\max` stops it, `x_{\\max}` does not."""
 TEXT = frozenset({"text", "operatorname"})
 """Commands whose argument is text."""
 
@@ -98,9 +103,9 @@ def _group(tokens: list[str], n: int, *, closed: bool) -> int:
 
 
 def _script(tokens: list[str], n: int) -> int:
-    """Return the position after a script: a group, or what is one character; TeX takes no command with an argument there."""
+    """Return the position after a script: a group, or what is one character; TeX takes no word, space or argument there."""
     n = _after_space(tokens, n)
-    if tokens[n] in {"_", "^", "'"} or tokens[n][1:] in ARGUMENTS.keys() | PACKAGES.keys():
+    if tokens[n] in {"_", "^", "'"} or tokens[n][1:] in ARGUMENTS.keys() | PACKAGES.keys() | BRACED:
         raise ValueError
     return _atom(tokens, n)
 
