@@ -94,6 +94,7 @@ def _finish(code: int) -> int:
             code = REFUSED
     if signals.is_repeated():  # nothing is to be waited for
         os._exit(code)
+    gc.freeze()  # Python looks through all objects once more as it ends: up to a second, of which nothing comes
     return code
 
 
