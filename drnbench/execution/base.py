@@ -97,6 +97,14 @@ class Executor(ABC):
         """
         raise NotImplementedError
 
+    @classmethod
+    def warm_up(cls, options: Options) -> None:
+        """Begin what `open` would wait for, while a plan is made; for nothing where that is refused.
+
+        Args:
+            options: as `check` passed them.
+        """
+
     @abstractmethod
     def submit(self, unit: Unit) -> None:
         """Start a unit now; the caller keeps within `slots`."""

@@ -63,15 +63,17 @@ class LocalExecutor(Executor):
     @classmethod
     def open(cls, root: Path, options: Options, most: int | None = None) -> Self:
         """See `Executor.open`."""
+        cls.warm_up(options)
         devices, slots = pick_devices(options.device, options.jobs, options.gpus, options.per_gpu)
-        executor = cls(root, min(slots, most or slots), devices)
-        # It imports PyTorch while the plan is recorded and images are made; a failure is told where a worker is started.
-        with contextlib.suppress(EOFError, OSError):
-            executor._start_server()
-        return executor
+        return cls(root, min(slots, most or slots), devices)
 
-    def _start_server(self) -> None:
-        start_fork_server(compiler=self.device == "cuda")
+    @classmethod
+    def warm_up(cls, options: Options) -> None:
+        """See `Executor.warm_up`; the fork server imports PyTorch beside the plan."""
+        devices, _ = pick_devices(options.device, options.jobs, options.gpus, options.per_gpu)
+        # A failure is told where a worker is started.
+        with contextlib.suppress(EOFError, OSError):
+            _start_server(devices[0])
 
     def submit(self, unit: Unit) -> None:
         """See `Executor.submit`."""
@@ -94,7 +96,7 @@ class LocalExecutor(Executor):
         for _ in range(STARTS):
             process = self._context.Process(target=main, args=arguments, daemon=True)
             try:
-                self._start_server()
+                _start_server(self.device)
                 process.start()
             except (EOFError, ConnectionError) as error:
                 cause = error
@@ -148,3 +150,7 @@ class LocalExecutor(Executor):
             worker.process.kill()
         for key in list(self._workers):
             self._end(key)
+
+
+def _start_server(device: str) -> None:
+    start_fork_server(compiler=device.startswith("cuda"))

@@ -6,6 +6,7 @@ what draws. The class of an output writes `on_demand.curve_figure.draw(...)` and
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -37,6 +38,20 @@ __all__ = [
     "gap_macros", "gap_sentences", "gap_table", "heatmap_figure", "paper_table", "per_image_figure", "pooled_table",
     "ranks_figure", "report", "score_table", "tradeoff_figure", "zoom_figure",
 ]  # fmt: skip
+
+
+LIBRARIES = (
+    "matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf", "mpl_toolkits.axes_grid1", "fontTools.subset",
+    "pandas.io.formats.style", "pyarrow.parquet", "scipy.special",
+)  # fmt: skip
+"""Modules that every report imports while it is made, beside those of this package."""
+
+
+def import_ahead() -> None:
+    """Import what makes reports, over a second of its time, while there is nothing else to do; a failure comes out later."""
+    for module in ("drnbench.outputs.report", *LIBRARIES, "drnbench.outputs.curve_figure", "drnbench.outputs.score_table"):
+        with contextlib.suppress(Exception):
+            importlib.import_module(module)
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -6,11 +6,13 @@ import base64
 import io
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from drnbench.outputs.base import StudyResults
+from drnbench.parallel import cores
 from drnbench.render import html
 from drnbench.results.scores import Condition, Scores
 from drnbench.results.sr_images import SRImage, image_scores, sr_images
@@ -38,7 +40,13 @@ def pictures(study: StudyResults, folder: Path, budget: int) -> Json | None:
         where the store has no pictures.
 
     """
-    scores, sources, sets = study.scores, _Sources(folder, budget), []
+    # Pillow encodes beside other threads.
+    with ThreadPoolExecutor(cores(), thread_name_prefix="pictures") as pool:
+        return _pictures(study, _Sources(folder, budget, pool))
+
+
+def _pictures(study: StudyResults, sources: _Sources) -> Json | None:
+    scores, sets = study.scores, []
     whole = sr_images(scores, study.store)
     for number, condition in enumerate(scores.conditions):
         kept = [image for images in whole.values() for image in images if image.condition == condition]
@@ -102,9 +110,9 @@ class _Sources:
 
     """
 
-    def __init__(self, folder: Path, budget: int) -> None:
+    def __init__(self, folder: Path, budget: int, pool: ThreadPoolExecutor) -> None:
         self.texts: list[str] = []
-        self._folder, self._left = folder, budget
+        self._folder, self._left, self._pool = folder, budget, pool
 
     def add_together(self, paths: list[Path | None]) -> tuple[list[int | None], tuple[int, int] | None]:
         """Return the number of each picture, None where it is not there or broken, and the size of the first in pixels.
@@ -112,7 +120,11 @@ class _Sources:
         The page holds all of them, or none. Lossless WebP is smaller than PNG by about as much as base64 adds.
         """
         held = sum(path.stat().st_size for path in paths if path is not None) <= self._left
-        coded = [None if path is None else _webp(path) if held else self._beside(path) for path in paths]
+        code = _webp if held else self._beside
+        coded = list(self._pool.map(lambda path: None if path is None else code(path), paths))
+        for path, content in zip(paths, coded, strict=True):
+            if path is not None and content is None:
+                report(Fault(path, "is not a whole picture"), "the page does without it")
         self._left -= sum(len(text) for text, _ in filter(None, coded)) if held else 0
         numbers = list[int | None]()
         for content in coded:
@@ -137,12 +149,11 @@ def _webp(path: Path) -> tuple[str, tuple[int, int]] | None:
 
 
 def _opened(path: Path, use: Callable[[Image], T]) -> T | None:
-    """Return a result of an opened picture; None for one that is not whole, which is reported."""
+    """Return a result of an opened picture; None for one that is not whole."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             return use(image)
     except Exception:  # noqa: BLE001 - decoders raise anything on broken bytes
-        report(Fault(path, "is not a whole picture"), "the page does without it")
         return None

@@ -49,12 +49,14 @@ class Coordinator:
         time_limit: seconds that a unit may run; then it saves, ends, and has failed with kind `timeout`. None: no limit.
         source: names units beside those of the plan.
         waiting: called twice a second with a line on the processes that this one waits for; "": it waits for none.
+        nothing_waits: called once, when a slot is free and everything that is left runs.
     """
 
     def __init__(
         self, plan: Plan, store: Store, executor: Executor, listeners: list[Listener],
         rerun: str | None = None, fail_fast: bool = False, time_limit: float | None = None,
         source: Source | None = None, waiting: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+        nothing_waits: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         self._store, self._executor, self._listeners, self._source = store, executor, listeners, source
         self._fail_fast, self._time_limit = fail_fast, time_limit
@@ -70,7 +72,7 @@ class Coordinator:
             if rerun is not None or item.unit.key in failed
         }
         self._leases, self._checked = Leases(), 0.0
-        self._waiting, self._taken = waiting, list[Item]()
+        self._waiting, self._taken, self._nothing_waits = waiting, list[Item](), nothing_waits
         self._outcome = Outcome()
         # The name of a status is on the disk a moment later, and no unit waits for it.
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="sync")
@@ -99,8 +101,12 @@ class Coordinator:
         return self._outcome
 
     def _loop(self) -> None:
-        while self._refill() or self._queue:
+        while (more := self._refill()) or self._queue:
             self._submit()
+            left = len(self._queue.active)
+            if self._nothing_waits and not more and not self._queue.waiting and 0 < left < self._executor.slots:
+                self._nothing_waits()
+                self._nothing_waits = None
             self._waiting("" if self._queue.active else self._holders())
             self._handle(self._executor.events(POLL_S))
             self._check()

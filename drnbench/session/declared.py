@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,12 @@ class Declared:
         """Return it with standard sets that are not here as the catalogue states them: for a plan that nobody runs."""
         return replace(self, inputs=Inputs(store.cache, catalogue=True))
 
-    def plan(self, store: Store) -> Plan:
+    def plan(self, store: Store, meanwhile: Callable[[], None] | None = None) -> Plan:
         """Return the plan against a store; every error that needs no work to be seen is raised here.
+
+        Args:
+            store: the results folder.
+            meanwhile: called before images are read, which takes a while where they are new to the store.
 
         Raises:
             UsageError: what cannot be run, and why.
@@ -89,6 +93,8 @@ class Declared:
         """
         arms = replace(self.expanded(store), file=self._file(store), data_roots=self._data_roots(store))
         check_trials_fit((trial for arm in arms.arms for trial in arm.trials), store.cache)
+        if meanwhile is not None:
+            meanwhile()
         return make_adaptive(arms, store, self.inputs)
 
     def changed(self) -> list[str]:

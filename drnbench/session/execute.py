@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from drnbench.config.units import Unit
 from drnbench.errors import disk_full
 from drnbench.execution.base import Executor
+from drnbench.outputs import on_demand
 from drnbench.planning import Plan
 from drnbench.session.coordinator import Coordinator
 from drnbench.session.listener import Outcome
@@ -45,8 +47,9 @@ def execute(
     try:
         with progress:
             coordinator = Coordinator(
-                plan, store, executor, everyone, rerun, request.fail_fast, request.time_limit, source, progress.waiting
-            )
+                plan, store, executor, everyone, rerun, request.fail_fast, request.time_limit, source, progress.waiting,
+                _import_beside if request.report else None,
+            )  # fmt: skip
             outcome = coordinator.run()
             patience = 0.0 if outcome.hurried else MIRROR_S
     finally:
@@ -55,6 +58,11 @@ def execute(
     if outcome.full:
         raise disk_full(store.root)
     return outcome, mirrored
+
+
+def _import_beside() -> None:
+    """Import what the report takes beside the last units."""
+    threading.Thread(target=on_demand.import_ahead, name="report", daemon=True).start()
 
 
 def display(units: Sequence[Unit]) -> Progress:

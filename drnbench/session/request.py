@@ -38,6 +38,10 @@ class Request(Options):
         if self.log_models and self.tracking_uri == "off":
             raise UsageError("--log-models logs models into MLflow, and --tracking-uri off turns it off: leave out one")
 
+    def warm_up(self) -> None:
+        """Begin what the executor takes time for; see `Executor.warm_up`."""
+        executors.get(self.executor).warm_up(self)
+
     def open(self, root: Path, most: int | None = None) -> Executor:
         """Return the executor, ready for units; see `Executor.open`."""
         return executors.get(self.executor).open(root, self, most)

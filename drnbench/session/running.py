@@ -71,7 +71,9 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
     request.check()
     store.prepare()
     declared = replace(declared, inputs=Inputs(store.cache))  # every plan of this run is of the same files
-    plan, rerun, failed = declared.plan(store), request.rerun, []
+    # A study that was never planned here has something to run.
+    is_new = not (store.study(declared.settings.location) / "plan.json").exists()
+    plan, rerun, failed = declared.plan(store, request.warm_up if is_new else None), request.rerun, []
     if declared.search is not None:
         # Optuna is imported where a study declares a search, and nowhere else.
         from drnbench.session.searching import run_search
