@@ -18,6 +18,11 @@ import pytest
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
+# glibc keeps freed memory, as it does in workers: without, images and networks of tests are cleared page by page again and
+# again. Read as a process starts: by those of pytest-xdist and by those that tests start.
+for _variable, _bytes in (("MMAP_THRESHOLD", 2**25), ("TRIM_THRESHOLD", 2**31 - 1), ("TOP_PAD", 2**26)):
+    os.environ.setdefault(f"MALLOC_{_variable}_", str(_bytes))
+
 # Bytecode is kept: without it, every process that a test starts compiles the package again, which takes over a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False

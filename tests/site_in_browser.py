@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, sync_playwright
 PAGES = ("index", "start", "recipes", "gallery", "study_file", "degradations", "api", "cli", "concepts")
 WIDTHS = (1400, 390)
 SCHEMES = ("light", "dark")
+OPTIONS = {"resultTypes": ["violations"]}
+"""Of axe: what passes is not listed, which takes as long as looking for it."""
 SEARCHED = ("equivalence margin", "What a report claims")
 """Words that are searched, and the title of a page that is among the results."""
 
@@ -31,7 +33,9 @@ def problems(browser: Browser, site: Path, width: int, scheme: str) -> list[str]
         page.wait_for_selector(".md-search__input", state="attached")
         if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             faults.append(f"{name} is wider than {width} pixels")
-        serious = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+        serious = [
+            v for v in Axe().run(page, options=OPTIONS).response["violations"] if v["impact"] in ("serious", "critical")
+        ]
         place = f"{name}, {width} pixels, {scheme}"
         faults += [f"{place}: {violation['id']}: {violation['nodes'][0]['html'][:200]}" for violation in serious]
     if width == WIDTHS[0]:

@@ -1,6 +1,7 @@
 """Models and outputs of other packages: installed with an entry point, used by a study, harmless when one is broken."""
 
 import os
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -148,10 +149,12 @@ def test_a_study_runs_on_an_executor_of_another_package(site, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "2 at once on cpu" in done.stdout
     assert "trained 3 stages, scored 3 trials, 0 failed" in done.stdout
-    options = f"results={str(tmp_path / 'p')!r}, executor='subprocess', tracking_uri='off', report=False"
+    shutil.rmtree(next((tmp_path / "r" / "trials").iterdir()))
+    options = f"results={str(tmp_path / 'r')!r}, executor='subprocess', tracking_uri='off', report=False"
     code = f"import drnbench; print(len(drnbench.run({str(study)!r}, {options}).summary))"
     env = {**os.environ, "PYTHONPATH": path(site)}
     done = run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300, check=True)
+    assert "trained 0 stages, scored 1 trials, 0 failed" in done.stdout
     assert int(done.stdout.split()[-1]) > 0
 
 

@@ -97,7 +97,7 @@ class Executor(ABC):
         """
         raise NotImplementedError
 
-    @classmethod
+    @classmethod  # noqa: B027 - most engines have nothing to begin
     def warm_up(cls, options: Options) -> None:
         """Begin what `open` would wait for, while a plan is made; for nothing where that is refused.
 

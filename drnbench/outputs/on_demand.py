@@ -49,7 +49,12 @@ LIBRARIES = (
 
 def import_ahead() -> None:
     """Import what makes reports, over a second of its time, while there is nothing else to do; a failure comes out later."""
-    for module in ("drnbench.outputs.report", *LIBRARIES, "drnbench.outputs.curve_figure", "drnbench.outputs.score_table"):
+    for module in (
+        "drnbench.outputs.report",
+        *LIBRARIES,
+        "drnbench.outputs.curve_figure",
+        "drnbench.outputs.score_table",
+    ):
         with contextlib.suppress(Exception):
             importlib.import_module(module)
 

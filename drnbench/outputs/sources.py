@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import json
 from collections.abc import Iterator
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from drnbench.outputs import GROUP
+from drnbench.registry import plug_ins
 from drnbench.results.plan_record import PlanRecord, find_plan
 from drnbench.store import Store, read_json
 
@@ -19,11 +20,7 @@ PACKAGES = ("outputs", "render", "results", "published")
 
 def digest_of_sources(store: Store, location: str) -> str:
     """Return a digest of everything that the report of a location is made from; files of the store by size and time."""
-    total = hashlib.sha256()
-    package = Path(__file__).parents[1]
-    for path in sorted(path for folder in PACKAGES for path in (package / folder).rglob("*")):
-        if path.is_file() and path.suffix != ".pyc":
-            total.update(path.read_bytes())
+    total = _code().copy()
     plan = find_plan(store, location)
     total.update(plan.model_dump_json().encode() if plan else b"")
     total.update(json.dumps(read_json(store.study(location) / "search.json"), sort_keys=True).encode())
@@ -32,9 +29,20 @@ def digest_of_sources(store: Store, location: str) -> str:
     return total.hexdigest()
 
 
+@functools.cache
+def _code() -> hashlib._Hash:
+    # Once a process, whose reports are drawn by the code that it imported.
+    total = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in sorted(path for folder in PACKAGES for path in (package / folder).rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            total.update(path.read_bytes())
+    return total
+
+
 def _plug_ins() -> Iterator[Path]:
     """Yield the modules of other packages that register outputs, without importing them."""
-    for point in entry_points(group=GROUP):
+    for point in plug_ins(GROUP):
         try:
             spec = importlib.util.find_spec(point.module)
         except Exception:  # noqa: BLE001, S112 - the registry says that it is broken

@@ -31,8 +31,8 @@ PACKAGES = {
 }
 """Commands with one argument that a package defines."""
 BRACED = frozenset(
-    [",", ";", ":", "!", " ", *"""quad qquad dots ldots cdots notin int sum prod
-    max min sup inf arg log ln exp sin cos tan det dim lim""".split()]
+    [",", ";", ":", "!", " ", "quad", "qquad", "dots", "ldots", "cdots", "notin", "int", "sum", "prod", "max", "min", "sup", "inf",
+     "arg", "log", "ln", "exp", "sin", "cos", "tan", "det", "dim", "lim"]
 )  # fmt: skip
 """Commands that TeX does not take as a script without braces: `x_\\max` stops it, `x_{\\max}` does not."""
 TEXT = frozenset({"text", "operatorname"})

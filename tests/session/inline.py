@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 from typing import ClassVar
 
 import pytest
 
-from drnbench.execution import executors, worker
+from drnbench.execution import compute, executors, worker
 from drnbench.execution.base import Event, Executor
+from drnbench.models.costs import costs
 from drnbench.store import Store
 from drnbench.training.origin import origin
 
@@ -60,8 +63,13 @@ class Inline(Executor):
 
 @contextlib.contextmanager
 def available():
-    """Make it an executor of this process while the context is open; lists of executors do not have it afterwards."""
+    """Make it an executor of this process while the context is open; lists of executors do not have it afterwards.
+
+    A network is counted once, and not after each trial.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        counted = functools.cache(lambda method, scale, sizes: costs(method, scale, json.loads(sizes)))
+        patch.setattr(compute, "costs", lambda method, scale, sizes: counted(method, scale, json.dumps(sizes)))
         patch.setitem(executors._entries, Inline.name, Inline)
         patch.setitem(executors._modules, Inline.name, __name__)
         yield
