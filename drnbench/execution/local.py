@@ -63,17 +63,15 @@ class LocalExecutor(Executor):
     @classmethod
     def open(cls, root: Path, options: Options, most: int | None = None) -> Self:
         """See `Executor.open`."""
-        cls.warm_up(options)
         devices, slots = pick_devices(options.device, options.jobs, options.gpus, options.per_gpu)
+        _warm_up(devices[0])
         return cls(root, min(slots, most or slots), devices)
 
     @classmethod
     def warm_up(cls, options: Options) -> None:
         """See `Executor.warm_up`; the fork server imports PyTorch beside the plan."""
         devices, _ = pick_devices(options.device, options.jobs, options.gpus, options.per_gpu)
-        # A failure is told where a worker is started.
-        with contextlib.suppress(EOFError, OSError):
-            _start_server(devices[0])
+        _warm_up(devices[0])
 
     def submit(self, unit: Unit) -> None:
         """See `Executor.submit`."""
@@ -150,6 +148,11 @@ class LocalExecutor(Executor):
             worker.process.kill()
         for key in list(self._workers):
             self._end(key)
+
+
+def _warm_up(device: str) -> None:
+    with contextlib.suppress(EOFError, OSError):  # a failure is told where a worker is started
+        _start_server(device)
 
 
 def _start_server(device: str) -> None:

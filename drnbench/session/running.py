@@ -21,7 +21,7 @@ from drnbench.planning.costs import Costs
 from drnbench.planning.estimate import Estimate, estimate_run
 from drnbench.planning.inputs import Inputs
 from drnbench.planning.power import seeds_note
-from drnbench.results.locations import results_option
+from drnbench.results.locations import planned, results_option
 from drnbench.session.declared import Declared
 from drnbench.session.items import Item, todo, unscored
 from drnbench.session.recording import announce, record
@@ -72,7 +72,7 @@ def run_study(declared: Declared, store: Store, request: Request) -> Ended:
     store.prepare()
     declared = replace(declared, inputs=Inputs(store.cache))  # every plan of this run is of the same files
     # A study that was never planned here has something to run.
-    is_new = not (store.study(declared.settings.location) / "plan.json").exists()
+    is_new = declared.settings.location not in planned(store)
     plan, rerun, failed = declared.plan(store, request.warm_up if is_new else None), request.rerun, []
     if declared.search is not None:
         # Optuna is imported where a study declares a search, and nowhere else.

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drnbench.outputs import compose, page
+from drnbench.outputs import compose
 from drnbench.store import processes
 from tests.session import inline
 from tests.session.test_damage import STUDY, run, summary
@@ -117,7 +117,6 @@ def recorded(tmp_path):
     disk = Disk(tmp_path / "results")
     with inline.available(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(compose, "figures", lambda study, shown: [])
-        patch.setattr(page, "render", lambda study, content, parts: "a page")
         with pytest.MonkeyPatch.context() as recording:
             disk.record(recording)
             assert run(tmp_path / "m.py", tmp_path / "results") == 0
