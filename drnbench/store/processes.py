@@ -34,7 +34,7 @@ def identity() -> dict[str, Any]:
     since boot, which no clock moves.
     """
     pid = os.getpid()
-    return {"host": socket.gethostname(), "pid": pid, "pid_start": start_time(pid) or 0.0, "process": marks()}
+    return {"host": socket.gethostname(), "pid": pid, "pid_start": own_start(), "process": marks()}
 
 
 def marks() -> dict[str, Any]:
@@ -117,6 +117,16 @@ def start_time(pid: int) -> float | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except psutil.NoSuchProcess:
         return None
+
+
+def own_start() -> float:
+    """Return when this process started, in seconds since 1970; 0 where that is hidden."""
+    return _own_start(os.getpid())
+
+
+@functools.lru_cache(maxsize=1)  # by the id, see `_marks`
+def _own_start(pid: int) -> float:
+    return start_time(pid) or 0.0
 
 
 def start_ticks(pid: int) -> int | None:

@@ -20,7 +20,7 @@ from drnbench.store import unit_files
 from drnbench.store.files import atomic, read_json, safe, sync, write_json
 from drnbench.store.integrity import MISSING, Fault, encode, report, stamp
 from drnbench.store.leases import Holder, holder, holder_of, leased
-from drnbench.store.processes import DEAD_S, is_alive, marks, start_time
+from drnbench.store.processes import DEAD_S, is_alive, marks, own_start
 from drnbench.store.unit_files import IMAGES
 
 HEARTBEAT_S = 5.0
@@ -53,7 +53,7 @@ class Status:
     kind: str | None = None
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
-    pid_start: float = field(default_factory=lambda: start_time(os.getpid()) or 0.0)
+    pid_start: float = field(default_factory=own_start)
     process: dict[str, Any] = field(default_factory=marks)
     started: Seconds = field(default_factory=time.time)
     finished: Seconds | None = None
