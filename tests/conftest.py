@@ -65,18 +65,23 @@ def photographs_examined_once() -> Iterator[None]:
 
     from drnbench.data import copies, images
 
-    decode, keypoints = images._decode, copies.keypoints
+    decode, load, keypoints = images._decode, ImageFile.ImageFile.load, copies.keypoints
     described = functools.lru_cache(128)(
         lambda content, shape: keypoints(np.frombuffer(content, np.uint8).reshape(shape))
     )
-    decoded = functools.lru_cache(256)(decode)
+    decoded: dict[object, NDArray[np.uint8]] = {}
 
-    def decoded_once(path: Path, content: bytes, *choices: object, **named: object) -> NDArray[np.uint8]:
-        # Large ones are not kept, and a test may replace the reader.
-        keep = len(content) < 2**18 and ImageFile.ImageFile.load is load
-        return decoded(path, content, *choices, **named).copy() if keep else decode(path, content, *choices, **named)
+    def decoded_once(path: Path, content: bytes, alpha: object, *, compared: bool) -> NDArray[np.uint8]:
+        key = content, alpha, compared
+        if len(content) > 2**18 or ImageFile.ImageFile.load is not load:  # large, or a test has its own reader
+            return decode(path, content, alpha, compared=compared)
+        if key not in decoded:
+            pixels = decode(path, content, alpha, compared=compared)
+            if len(decoded) == 256:
+                decoded.clear()
+            decoded[key] = pixels
+        return decoded[key].copy()
 
-    load = ImageFile.ImageFile.load
     with (
         mock.patch.object(images, "damage", functools.lru_cache(128)(images.damage)),
         mock.patch.object(images, "_decode", decoded_once),
@@ -88,7 +93,7 @@ def photographs_examined_once() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def nothing_waits_for_the_disk() -> Iterator[None]:
     """Leave out what brings a file to the disk itself, in this process: the folder of a test outlives no power cut."""
-    with mock.patch.object(os, "fsync", lambda handle: None):
+    with mock.patch.object(os, "fsync", return_value=None):
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +36,7 @@ def stamp(path: Path) -> FileStamp:
         DataError: it is missing, or no file.
     """
     status = check_file(path)
-    return FileStamp(str(path.resolve()), status.st_size, status.st_mtime_ns)
+    return FileStamp(os.path.realpath(path), status.st_size, status.st_mtime_ns)
 
 
 class FingerprintCache:

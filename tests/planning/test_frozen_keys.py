@@ -85,7 +85,11 @@ def test_every_study_is_frozen():
     assert all(set(profiles) - {"workstation"} == {"tiny", "quick", "small", "paper"} for profiles in FROZEN.values())
 
 
-@pytest.mark.parametrize(("study", "profile"), CASES)
+@pytest.mark.parametrize(
+    ("study", "profile"),
+    # Sets of thousands of images, through the same code as those of the other profiles.
+    [pytest.param(*case, marks=pytest.mark.real if case[1] == "paper" else ()) for case in CASES],
+)
 def test_keys_are_what_they_were(study, profile, sets, store, decoded, monkeypatch):
     if profile in {"tiny", "quick"} and decoded != DECODED:
         pytest.skip("the embedded photographs have other pixels here: another JPEG decoder, or other files")
