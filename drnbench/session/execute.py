@@ -19,6 +19,7 @@ from drnbench.session.mirroring import live_mirror
 from drnbench.session.progress import PlainProgress, Progress, RichProgress
 from drnbench.session.request import Request
 from drnbench.store import Store
+from drnbench.tracking import Mirror
 
 MIRROR_S = 30.0
 """Seconds that the mirror has at the end for what is left."""
@@ -27,8 +28,10 @@ MIRROR_S = 30.0
 def execute(
     plan: Plan, store: Store, executor: Executor, units: Sequence[Unit], request: Request, rerun: str | None,
     listeners: Sequence[Any] = (), source: Any = None, progress: Progress | None = None,
-) -> tuple[Outcome, bool]:  # fmt: skip
-    """Run units under progress and mirror; return how it ended, and whether the mirror is up to date.
+) -> tuple[Outcome, Mirror | None]:  # fmt: skip
+    """Run units under progress and mirror; return how it ended, and the mirror for its end: None where it is off or failed.
+
+    The mirror of a run that was interrupted, or that fails here, is brought up to date at once.
 
     Args:
         units: everything that is to run, for the progress display.
@@ -43,7 +46,7 @@ def execute(
     progress = progress or display(units)
     mirror, notifiers = live_mirror(store, plan.study.settings.location, request.tracking_uri)
     everyone = [progress, *listeners, *notifiers]
-    mirrored, patience = True, MIRROR_S
+    unmirrored, patience, rest = None, MIRROR_S, True
     try:
         with progress:
             coordinator = Coordinator(
@@ -51,13 +54,16 @@ def execute(
                 _import_beside if request.report else None,
             )  # fmt: skip
             outcome = coordinator.run()
-            patience = 0.0 if outcome.hurried else MIRROR_S
+            patience, rest = 0.0 if outcome.hurried else MIRROR_S, outcome.interrupted or outcome.full
     finally:
         if mirror is not None:  # one that failed has said so once: trying again at once would only repeat it
-            mirrored = mirror.close(patience)
+            if rest:
+                mirror.close(patience)
+            else:
+                unmirrored = mirror.hand_over(patience)
     if outcome.full:
         raise disk_full(store.root)
-    return outcome, mirrored
+    return outcome, unmirrored
 
 
 def _import_beside() -> None:

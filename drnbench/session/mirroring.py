@@ -21,15 +21,24 @@ def live_mirror(store: Store, name: str, uri: str | None) -> tuple[LiveMirror | 
     return mirror, [_Notifier(mirror)]
 
 
-def update_mirror(store: Store, name: str, uri: str | None, *, log_models: bool) -> None:
+def update_mirror(store: Store, name: str, uri: str | None, *, log_models: bool, mirror: Mirror | None = None) -> None:
     """Bring the mirror of a study up to date where it is not; a tracking server that is down costs a warning.
 
     Networks are logged here, after the run: written while it goes on they would hold up what its mirror shows.
+
+    Args:
+        store, name: the study.
+        uri: tracking URI; None: the store's own.
+        log_models: with the networks of its trials.
+        mirror: the one that followed the run, which is connected; None: a new one.
+
     """
     if not log_models and up_to_date(store, name, uri):
         return
     try:
-        Mirror(store, uri, log_models=log_models).sync(name, unless_shown=not log_models)
+        mirror = mirror or Mirror(store, uri)
+        mirror.log_models = log_models
+        mirror.sync(name, unless_shown=not log_models)
     except Exception as error:  # noqa: BLE001 - the results are on disk; the mirror can wait
         reason = redacted(" ".join(str(error).split()))[:300]
         command = record.sync_command(store, uri or record.default_uri(store))

@@ -7,7 +7,7 @@ import multiprocessing
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drnbench import streams
 from drnbench.config.keys import short
@@ -31,6 +31,9 @@ from drnbench.store.environment import computes_bf16
 from drnbench.store.leases import Leases
 from drnbench.training.origin import edited
 from drnbench.training.prepare import prepare
+
+if TYPE_CHECKING:
+    from drnbench.tracking import Mirror
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def _work(
     # A run with nothing to do imports neither the coordinator nor the mirror.
     from drnbench.session.execute import execute
 
-    trained, scored, tracking_uri, fresh = 0, 0, request.tracking_uri, True
+    trained, scored, fresh, mirror = 0, 0, True, None
     while items:
         executor = request.open(store.root, len(items))
         with contextlib.closing(executor):
@@ -110,15 +113,20 @@ def _work(
                 announce(plan, store)  # only now: a run that is refused changes nothing
             _announce_work(declared, plan, store, items, executor)
             prepare(unscored(items, plan), store.cache)
-            outcome, mirrored = execute(plan, store, executor, [item.unit for item in items], request, rerun)
+            outcome, mirror = execute(plan, store, executor, [item.unit for item in items], request, rerun)
         failed += outcome.failed
         if outcome.interrupted:
             streams.say("interrupted; run the same command again to go on")
             return Ended(plan, None, failed, [], interrupted=True)
         trained, scored, fresh, rerun = trained + outcome.trained, scored + outcome.scored, False, None
-        tracking_uri = tracking_uri if mirrored else "off"
-        keys, plan = plan.keys, declared.plan(store)
-        record(plan, store)
+        request = request if mirror else replace(request, tracking_uri="off")
+        keys = plan.keys
+        try:
+            plan = declared.plan(store)
+            record(plan, store)
+        except BaseException:  # there is no report, and no other end
+            _update_mirror(plan, store, request, mirror)
+            raise
         # Further seeds, where the scores ask for them; what failed is not tried again by itself.
         more = plan.keys - keys if not (outcome.failed and request.fail_fast) else set()
         items = todo(plan, None) if more else []
@@ -131,7 +139,7 @@ def _work(
         plan.warnings += notes
         record(plan, store)
     print(f"trained {trained} stages, scored {scored} trials, {len(failed)} failed")
-    return _finish(plan, store, replace(request, tracking_uri=tracking_uri), failed)
+    return _finish(plan, store, request, failed, mirror)
 
 
 def _note_changes(declared: Declared) -> list[str]:
@@ -188,20 +196,17 @@ def report_of(store: Store, location: str) -> Report:
         return current(store, location) or on_demand.report.write(store, location)
 
 
-def _finish(plan: Plan, store: Store, request: Request, failed: list[str]) -> Ended:
+def _finish(plan: Plan, store: Store, request: Request, failed: list[str], mirror: Mirror | None = None) -> Ended:
     """Write the report, or take the one that is there where nothing has changed, and bring the mirror up to date."""
-    location = plan.study.settings.location
-    report = report_of(store, location) if request.report else None
+    try:
+        report = report_of(store, plan.study.settings.location) if request.report else None
+    finally:
+        _update_mirror(plan, store, request, mirror)
     if report is None:
         settings = plan.study.settings
         # The study's name, not its file: `report` looks it up in the store.
         again = f"python -m drnbench report {shlex.quote(settings.study)} {settings.options}{results_option(store)}"
         print(f"no report was asked for; `{again}` writes it")
-    if request.tracking_uri != "off":
-        # Without a mirror nothing of it is imported.
-        from drnbench.session.mirroring import update_mirror
-
-        update_mirror(store, location, request.tracking_uri, log_models=request.log_models)
     if plan.until:
         print("\n".join(plan.until.lines()), flush=True)
     before = [
@@ -210,3 +215,12 @@ def _finish(plan: Plan, store: Store, request: Request, failed: list[str]) -> En
         if trial.state == "failed" and trial.status
     ]
     return Ended(plan, report, failed, [] if failed else before)
+
+
+def _update_mirror(plan: Plan, store: Store, request: Request, mirror: Mirror | None) -> None:
+    if request.tracking_uri != "off":
+        # Without a mirror nothing of it is imported.
+        from drnbench.session.mirroring import update_mirror
+
+        location = plan.study.settings.location
+        update_mirror(store, location, request.tracking_uri, log_models=request.log_models, mirror=mirror)

@@ -34,6 +34,7 @@ class LiveMirror:
         self._condition = threading.Condition()
         self._dirty = False
         self._closing = False
+        self._handed_over = False
         self._thread: threading.Thread | None = None
         self._warned = False
         self._failing = False
@@ -64,6 +65,14 @@ class LiveMirror:
             self._warn_once(f"did not take everything within {timeout:g} s, so the mirror is behind")
         return not late and not self._failing
 
+    def hand_over(self, timeout: float = 30.0) -> Mirror | None:
+        """End the thread within `timeout` seconds; return the mirror, connected, for the rest; None where it has failed.
+
+        A mirror that failed is tried once more, as by `close`.
+        """
+        self._handed_over = self._thread is not None and not self._failing
+        return self.mirror if self.close(timeout) else None
+
     def _warn_once(self, reason: str) -> None:
         if not self._warned and self._warn is not None:
             self._warned, command = True, record.sync_command(self.mirror.store, self.mirror.uri)
@@ -76,6 +85,8 @@ class LiveMirror:
                 self._condition.wait_for(lambda: self._closing, rest)
                 self._condition.wait_for(lambda: self._dirty or self._closing)
                 closing, self._dirty = self._closing, False
+            if closing and self._handed_over:
+                return
             start = time.monotonic()
             done = self._sync(name, closing)
             if closing:

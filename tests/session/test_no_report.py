@@ -10,7 +10,9 @@ from mlflow import MlflowClient
 
 import drnbench
 from drnbench.cli import main
-from drnbench.outputs import compose
+from drnbench.errors import UsageError
+from drnbench.outputs import compose, report
+from drnbench.session.declared import Declared
 from tests.helpers import scores
 from tests.session import inline
 from tests.session.damages import run, summary
@@ -58,3 +60,25 @@ def test_failed_trials_are_its_exit_code_and_the_mirror_has_the_scores(study, ca
     trials = [trial.data.metrics for trial in mirrored if trial.data.tags["drnbench.kind"] == "trial"]
     assert len(trials) > 1
     assert all(any("psnr_y" in name for name in metrics) for metrics in trials)
+
+
+@pytest.mark.parametrize("fails", ["the plan after it", "the report"])
+def test_the_mirror_shows_a_run_whose_end_fails_as_ended(study, monkeypatch, fails):
+    def fail(*_):
+        raise UsageError("the images changed")
+
+    if fails == "the report":
+        monkeypatch.setattr(report, "write", fail)
+    else:
+        plans = iter([Declared.plan])
+
+        def plan(*arguments):
+            return next(plans, fail)(*arguments)
+
+        monkeypatch.setattr(Declared, "plan", plan)
+    with pytest.raises(UsageError, match="the images changed"):
+        drnbench.run(study, results="r", executor="inline")
+    client = MlflowClient("sqlite:///r/mlflow.db")
+    mirrored = client.search_runs([client.get_experiment_by_name("mini").experiment_id])
+    assert {run.info.status for run in mirrored} == {"FINISHED"}
+    assert len(mirrored) > 2

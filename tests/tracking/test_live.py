@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from drnbench.session.mirroring import update_mirror
 from drnbench.tracking import LiveMirror, Mirror, live
 from tests.helpers import free_port
 from tests.tracking.stores import StoredStudy, child, points, runs
@@ -73,6 +74,36 @@ def test_many_notices_are_one_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         mirror.notify()
     assert mirror.close()
     assert calls == [False, True]
+
+
+def test_what_is_handed_over_is_left_for_the_end(tmp_path: Path) -> None:
+    stored, warnings = StoredStudy(tmp_path), []
+    mirror = LiveMirror(stored.store, warn=warnings.append)
+    mirror.start("unpaired")
+    stored.finish()
+    mirror.notify()
+    handed = mirror.hand_over()
+    assert handed is mirror.mirror
+    update_mirror(stored.store, "unpaired", None, log_models=False, mirror=handed)
+    assert not warnings
+    assert {run.info.status for run in runs(handed.uri)} == {"FINISHED"}
+    assert Mirror(stored.store).sync("unpaired").points == 0
+
+
+def test_nothing_is_handed_over_where_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored, warnings, failed = StoredStudy(tmp_path), [], threading.Event()
+    mirror = LiveMirror(stored.store, warn=warnings.append)
+
+    def sync(name: str, final: bool = True) -> None:
+        failed.set()
+        raise ConnectionError("no route to the server")
+
+    monkeypatch.setattr(mirror.mirror, "sync", sync)
+    mirror.start("unpaired")
+    assert failed.wait(60)
+    assert mirror.hand_over() is None
+    (warning,) = warnings
+    assert "no route to the server" in warning
 
 
 def test_a_server_that_is_down_costs_one_warning(tmp_path: Path, closed_port: int) -> None:
