@@ -114,17 +114,19 @@ class DamageWarning(DrnbenchWarning):
     """A file of a store is not whole: it counts as missing, and is made again."""
 
 
-def nearest(word: str, names: Iterable[str], most: int | None = None) -> str:
+def nearest(word: str, names: Iterable[str], most: int | None = None, *, before: str = "") -> str:
     """Return the end of an error message: the nearest name, and all of them, or at most so many, the closest first.
 
     >>> nearest("drn-z", ["drn-s", "edsr"])
     "did you mean 'drn-s'? known: drn-s, edsr"
     >>> nearest("drn-z", ["bicubic", "drn-s", "edsr"], most=2)
     "did you mean 'drn-s'? known: drn-s, edsr and 1 more"
+    >>> nearest("lamb", ["lam", "steps"], before="train.")
+    "did you mean 'train.lam'? known: lam, steps"
     """
     names = sorted(set(names))
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    hint = f"did you mean {before + close[0]!r}? " if close else ""
     more = ""
     if most is not None and len(names) > most:
         more = f" and {len(names) - most} more"

@@ -154,6 +154,9 @@ def _set(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
         _field(stages[head], rest, value, Stage, path, where)
     elif head in Trial.model_fields and not rest and head not in {"stages", "seed"}:
         raw[head] = _plain(value)
+    elif head in Stage.model_fields and head not in Trial.model_fields:
+        own = " or ".join(f"'{name}.{path}'" for name in (*stages, "*"))
+        raise UsageError(f"{where}: no such path {path!r}: {head} is a field of a stage, {own}")
     else:
         heads = [*stages, *(name for name in Trial.model_fields if name not in {"stages", "seed"})]
         raise UsageError(f"{where}: no such path {path!r}: {nearest(head, heads)}")
@@ -179,7 +182,9 @@ def _field(raw: dict[str, Any], path: str, value: Any, model: type[BaseModel], f
             raise UsageError(f"{where}: {full}: {error}") from error
         return
     if head not in model.model_fields:
-        raise UsageError(f"{where}: no such path {full!r}: {nearest(head, model.model_fields, NAMED_FIELDS)}")
+        before = full.removesuffix(path)
+        known = nearest(head, model.model_fields, NAMED_FIELDS, before=before)
+        raise UsageError(f"{where}: no such path {full!r}: {known}")
     if not rest:
         raw[head] = _plain(value)
         return

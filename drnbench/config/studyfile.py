@@ -50,6 +50,8 @@ def load(path: Path) -> tuple[Study, str, str, dict[Path, str | None]]:
         hint = nearest(path.name, (p.name for p in folder.glob("*.py")), NAMED)
         where = "" if path.parent == folder.resolve() else f" in {folder.resolve()}"
         raise UsageError(f"{path}: no such study file{where}: {hint}")
+    if _is_binary(path):
+        raise UsageError(f"{path} is not a Python file: name a study file (`drnbench new` writes one)")
     modules: dict[Path, str] = {path: RUN_NAME}
     # What an earlier reading registered for reports makes room for this one.
     for _ in withdraw(frozenset(_registering), OF_REPORTS):
@@ -144,6 +146,13 @@ def file_digest(path: Path) -> str | None:
         return None
 
 
+def _is_binary(path: Path) -> bool:
+    try:
+        return b"\0" in path.read_bytes()
+    except OSError:  # which reading it as a study says
+        return False
+
+
 def _line(path: Path, error: BaseException) -> str:
     """Return the last line of the study file, or of a module beside it, in the error's traceback, with its file."""
     folder = path.resolve().parent
@@ -152,6 +161,8 @@ def _line(path: Path, error: BaseException) -> str:
         lines.append((error.filename, error.lineno))
     installed = {"site-packages", "dist-packages", "drnbench"}
     for name, line in reversed(lines):
+        if name.startswith("<"):  # of Python itself, as in <frozen runpy>
+            continue
         file = Path(name).resolve()
         if file.is_relative_to(Path(runpy.__file__).parent):
             continue

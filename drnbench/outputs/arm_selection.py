@@ -15,15 +15,17 @@ ARMS = 7
 def representative(scores: Scores) -> list[Arm]:
     """Return bicubic, the arms of the grid that differ from the baseline on the main axis alone, and named arms.
 
-    At most ARMS + 1; where there are more, the baseline, the control and the ends stay and the rest is thinned evenly.
+    The arm of the comparison declared in advance is among them. At most ARMS + 1; where there are more, the baseline, that
+    arm, the control and the ends stay and the rest is thinned evenly.
     """
     condition, _ = scores.primary
     arms = [arm for arm in scores.arms if condition in arm.conditions]
     base = scores.baseline or next((arm for arm in arms if arm.kind == "grid"), arms[0])
     fixed = [axis.path for axis in scores.axes if axis.path not in _varied(scores)]
     grid = [arm for arm in arms if arm.kind == "grid" and all(arm.values[p] == base.values.get(p) for p in fixed)]
-    trained = [*grid, *(arm for arm in arms if arm.kind == "named")]
-    kept = {arm.name for arm in (*grid[:1], *grid[-1:])} | (
+    declared = scores.plan.primary.arm if scores.plan.primary else None
+    trained = [arm for arm in arms if arm in grid or arm.kind == "named" or arm.name == declared]
+    kept = {declared, *(arm.name for arm in (*grid[:1], *grid[-1:]))} | (
         {scores.plan.baseline, scores.plan.control} if grid else set()
     )
     return [*(arm for arm in arms if arm.kind == "reference"), *_thinned(trained, kept)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from drnbench.outputs.curve import Curve
 
 OFF_SCALE = 4.0
-"""A difference this many times the span of the others is drawn as an arrow with its value: it would flatten them."""
+"""A difference that reaches this many times the span of the others is drawn as an arrow with its value: it would flatten them."""
 COLLAPSE = 12.0
 """The same where every difference has a row of its own: there a large effect is the result."""
 REFERENCES = 4
@@ -79,25 +80,36 @@ def limits(
 ) -> tuple[float, float, list[Point]]:
     """Return the limits of differences, and the points that lie so far out that they are drawn as arrows.
 
-    A collapse of 10 dB on a linear scale would hide every difference of 0.1 dB; it is written instead.
+    A collapse of 10 dB on a linear scale would hide every difference of 0.1 dB; it is written instead. So is one of 6 dB whose
+    interval ends at 14. Every point that lies within the limits is drawn; intervals that go on beyond them are cut off.
 
     Args:
         points: differences with their intervals.
         bands: intervals that are on scale in any case.
-        factor: a difference this many times the span of a typical one is off scale.
+        factor: a difference larger than a typical one whose interval reaches this many times its span is off scale.
 
     """
     span = _span([p for p in points if not p.baseline], bands)
-    off_scale = [p for p in points if abs(p.value) > factor * span]
-    kept = [p for p in points if p not in off_scale]
+    farthest = factor * span
+    kept = [p for p in points if abs(p.value) <= span or max(abs(p.value), abs(p.low), abs(p.high)) <= farthest]
     if all(p.baseline for p in kept):
-        off_scale, kept = [], points
-    intervals = [(0.0, 0.0), *((p.low, p.high) for p in kept), *bands]
-    low, high = min(low for low, _ in intervals), max(high for _, high in intervals)
+        kept, farthest = points, math.inf
+    low, high = _extent(kept, bands, farthest)
+    while within := [p for p in points if p not in kept and low <= p.value <= high]:
+        kept = [*kept, *within]
+        low, high = _extent(kept, bands, farthest)
+    off_scale = [p for p in points if p not in kept]
     pad = 0.08 * (high - low or 1.0)
     # An arrow and its value need more room.
     below, above = (3 if any(sign * p.value > 0 for p in off_scale) else 1 for sign in (-1, 1))
     return low - below * pad, high + above * pad, off_scale
+
+
+def _extent(points: list[Point], bands: list[tuple[float, float]], farthest: float) -> tuple[float, float]:
+    """Return the least and the largest of zero, bands, differences, and the ends of their intervals that are not too far."""
+    ends = [max(-farthest, min(farthest, end)) for p in points for end in (p.low, p.high)]
+    shown = [0.0, *ends, *(p.value for p in points), *itertools.chain.from_iterable(bands)]
+    return min(shown), max(shown)
 
 
 def _span(points: list[Point], bands: list[tuple[float, float]]) -> float:

@@ -174,7 +174,7 @@ def equivalence_sentence(judged: Sequence[Result], baseline: str, name: Name) ->
 
 
 def nothing_shown(judged: Sequence[Result], gains: Callable[[Result], float | None], name: Name) -> str:
-    """Return for which arms nothing is shown, as their intervals are wider than the gain of the positive control.
+    """Return for which arms nothing is shown, as their intervals reach farther from the mean than the control gains.
 
     Args:
         judged: results of arms.
@@ -197,9 +197,9 @@ def nothing_shown(judged: Sequence[Result], gains: Callable[[Result], float | No
     size = f" of {text.number(exceeded.pop(), style.delta_decimals)}{style.unit}" if len(exceeded) == 1 else ""
     half = half_width(shown[0]) if len(shown) == 1 else None
     width = f" (±{text.number(half, style.delta_decimals)}{style.unit})" if half is not None else ""
-    each = "its interval is" if len(shown) == 1 else "their intervals are"
+    each = f"half the width of its interval{width} is" if len(shown) == 1 else "half the width of their intervals is"
     subject = f"For {names(shown, name)} nothing is shown"
-    return f"{subject}: {each} wider{width} than the control's gain{size}."
+    return f"{subject}: {each} more than the control's gain{size}."
 
 
 def _alone(result: Result) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from drnbench.errors import DrnbenchError, UsageError, disk_full, explain_environment, nearest, redacted
 from drnbench.results.locations import matching, planned
 from drnbench.session.listener import Listener
+from drnbench.session.request import check_tracking
 from drnbench.store import Store, is_disk_full
 from drnbench.tracking import LiveMirror, Mirror, record, up_to_date
 from drnbench.tracking.mirror import SyncResult
@@ -52,6 +53,7 @@ def check_sync(store: Store, names: list[str], uri: str | None) -> list[str]:
         UsageError: the store holds none, or none of a name, or the mirror is off.
 
     """
+    check_tracking(uri)
     stored = planned(store)
     studies = dict.fromkeys(location.partition("/")[0] for location in stored)
     if not stored:

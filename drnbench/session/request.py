@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
-from drnbench.errors import UsageError, nearest
+from drnbench.errors import UsageError, nearest, redacted
 from drnbench.execution import executors
 from drnbench.execution.base import Executor, Options
 
 RERUNS = ("failed", "stale", "all")
+TRACKING = ("databricks", "file", "http", "https", "mssql", "mysql", "postgresql", "sqlite", "uc")
+"""Schemes of MLflow's own tracking stores; other packages add theirs by the entry points `mlflow.tracking_store`."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Request(Options):
         executors.get(self.executor).check(self)
         if self.rerun is not None and self.rerun not in RERUNS:
             raise UsageError(f"--rerun {self.rerun!r}: {nearest(self.rerun, RERUNS)}")
+        check_tracking(self.tracking_uri)
         if self.log_models and self.tracking_uri == "off":
             raise UsageError("--log-models logs models into MLflow, and --tracking-uri off turns it off: leave out one")
 
@@ -45,3 +49,24 @@ class Request(Options):
     def open(self, root: Path, most: int | None = None) -> Executor:
         """Return the executor, ready for units; see `Executor.open`."""
         return executors.get(self.executor).open(root, self, most)
+
+
+def check_tracking(uri: str | None) -> None:
+    """Refuse a tracking URI that no store of MLflow can be at; MLflow is not imported.
+
+    Raises:
+        UsageError: its scheme is none that MLflow, or a plug-in of it, has a store for.
+
+    """
+    scheme, separator, _ = (uri or "").partition("://")
+    scheme = scheme.partition("+")[0].lower()
+    if (
+        not separator
+        or scheme in TRACKING
+        or scheme in {entry.name for entry in entry_points(group="mlflow.tracking_store")}
+    ):
+        return
+    raise UsageError(
+        f"--tracking-uri {redacted(uri or '')}: MLflow has no store for {scheme}://: {nearest(scheme, TRACKING)}; "
+        "`off` does without a mirror"
+    )

@@ -64,8 +64,8 @@ def test_rho_above_1(refused, tmp_path):
     ("setting", "message"),
     [
         ("pretrian.steps=5", "did you mean 'pretrain'"),
-        ("pretrain.setps=5", "did you mean 'steps'"),
-        ("adapt.unpaired.kernal=bd", "did you mean 'kernel'"),
+        ("pretrain.setps=5", "did you mean 'pretrain.steps'"),
+        ("adapt.unpaired.kernal=bd", "did you mean 'adapt.unpaired.kernel'"),
         ("model.n_feat=4", "did you mean 'n_feats'"),
         ("pretrain.steps=many", "pretrain.steps: must be a valid integer (got 'many')"),
         ("pretrain.steps", "write it as path=value"),

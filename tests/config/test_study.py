@@ -95,7 +95,9 @@ def test_a_profile_that_the_study_does_not_declare_is_refused():
         ({"control": "true pair"}, "is not a named arm"),
         ({"axes": [Axis("adapt.rho", [0, 0.5])], "arms": {"rho=0": {}}}, "two arms share a name"),
         ({"axes": [Axis("adapt.rho", [0, 2])]}, "adapt.rho: must be less than or equal to 1"),
-        ({"arms": {"x": {"adapt.schem": "paired"}}}, "did you mean 'scheme'"),
+        ({"arms": {"x": {"adapt.schem": "paired"}}}, "did you mean 'adapt.scheme'"),
+        ({"axes": [Axis("adapt.data.kernl", ["bd"])]}, "did you mean 'adapt.data.kernel'"),
+        ({"axes": [Axis("lam", [0.1])]}, r"no such path 'lam': lam is a field of a stage, .*'adapt.lam' or '\*.lam'"),
         ({"seeds": 0}, "seeds: must be greater than or equal to 1"),
     ],
 )

@@ -79,6 +79,12 @@ def test_a_module_of_the_standard_library_is_not_replaced(tmp_path):
     assert sys.modules["json"] is json
 
 
+def test_a_file_that_is_no_text_is_refused_by_its_name(tmp_path):
+    (tmp_path / "page.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    with pytest.raises(UsageError, match=r"page\.png is not a Python file: name a study file"):
+        load(tmp_path / "page.png")
+
+
 @pytest.mark.parametrize(
     ("text", "line", "message"), [("STEPS = 1 / 0\n", 1, "ZeroDivisionError"), ("\nSTEPS = (\n", 2, "SyntaxError")]
 )

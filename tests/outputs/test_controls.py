@@ -31,7 +31,7 @@ def test_a_control_without_effect_leaves_nothing_shown(store: Store) -> None:
 def test_the_control_speaks_for_each_arm(store: Store) -> None:
     """An interval wider than the control's gain shows nothing, whatever the other arms show."""
     made, _ = written(store, rho_study())
-    assert "For ρ=0.3 nothing is shown: its interval is wider (±0.2" in made.headline
+    assert "For ρ=0.3 nothing is shown: half the width of its interval (±0.2" in made.headline
     assert "than the control's gain of 0.2" in made.headline
     assert "For ρ=0.1 " not in made.headline  # ±0.055 dB
 

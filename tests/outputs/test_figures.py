@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import seaborn as sns
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.text import Text
 from PIL import Image
 
@@ -64,6 +66,36 @@ def test_a_collapse_does_not_flatten_the_rest() -> None:
     assert far == [collapse]
     assert -1 < low < 0
     assert 0.27 < high < 1
+
+
+@pytest.mark.parametrize("value", [-6.8, -7.4])
+def test_a_collapse_with_a_wide_interval_flattens_nothing_either(value: float) -> None:
+    """Of two panels that share a scale, one showed the collapsed arm and the other an arrow for it, within the axis."""
+    near = [Point(x, 0.2 * x - 0.4, 0.2 * x - 1, 0.2 * x + 0.2) for x in (1, 2, 3, 4)]
+    collapsed = [Point(5, value, value - 7.6, value + 7.6), Point(5, value - 0.6, value - 8.5, value + 7.3)]
+    low, _, far = limits([*near, *collapsed], [(0.43, 0.9)])
+    assert far == collapsed
+    assert low > -3
+
+
+def test_a_wide_interval_around_a_typical_difference_is_cut_off_and_its_point_drawn() -> None:
+    near = [Point(x, 0.1 * x, 0.1 * x - 0.1, 0.1 * x + 0.1) for x in (1, 2, 3, 4)]
+    low, high, far = limits([*near, Point(5, 0.2, -30, 30.4)], [])
+    assert far == []
+    assert -3 < low < 0 < high < 3
+
+
+@given(
+    values=st.lists(st.tuples(st.floats(-20, 20), st.floats(0, 20), st.floats(0, 20)), min_size=1, max_size=8),
+    band=st.lists(st.tuples(st.floats(-2, 0), st.floats(0, 2)), max_size=1),
+)
+def test_every_point_is_either_within_the_limits_or_beyond_them(values: list[Any], band: list[Any]) -> None:
+    points = [Point(n, value, value - below, value + above) for n, (value, below, above) in enumerate(values)]
+    low, high, far = limits(points, band)
+    assert all(low <= p.value <= high for p in points if p not in far)
+    ends = [0.0, *(p.value for p in points if p not in far)]
+    assert not any(min(ends) <= p.value <= max(ends) for p in far)
+    assert len(far) < len(points)
 
 
 def test_points_of_one_size_are_all_on_scale() -> None:
