@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from drnbench.models import (
         classical,
+        compiled,
         convolution,
         costs,
         dbpn,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "classical",
+    "compiled",
     "convolution",
     "costs",
     "dbpn",

@@ -246,16 +246,13 @@ class Scheme(ABC):
             if self.stage.channels_last:
                 network.to(memory_format=torch.channels_last)
             if self._chose_speed:
-                on_demand.convolution.use_fast_gradients(network)
+                on_demand.convolution.use_fast_convolutions(network)
         if self.stage.compile:
             # Of fixed shapes: a graph for any shape, and so its last bits, would depend on the shapes that came before.
             torch._dynamo.config.recompile_limit, torch._dynamo.config.fail_on_recompile_limit_hit = 64, True  # noqa: SLF001
-            if device.type == "cuda" and (blocks := on_demand.recompute.blocks(self.model)):
-                # Blocks alike are compiled once, in seconds: the whole network takes minutes, for kernels that are as fast.
-                self._blocks = {block: torch.compile(block.forward, dynamic=False) for block in blocks}
-                self._run = _one_layout(self.model)
-            else:
-                self._run = _one_layout(torch.compile(self.model, dynamic=False))
+            if device.type == "cuda":
+                self._blocks = on_demand.compiled.compiled_parts(self.model, fused=self.stage.precision == "bf16")
+            self._run = _one_layout(self.model if self._blocks else torch.compile(self.model, dynamic=False))
         # Fused and foreach variants round differently from release to release; the plain loop is the reference.
         self.optimisers = {name: self.optimiser(network) for name, network in self._optimised()}
         if self.stage.clip_norm or self.stage.clip_value:
