@@ -34,8 +34,8 @@ from drnbench.training.numerics import compiling
 
 ROUNDS, GPU_ROUNDS = 40, 5
 """Measurements of each variant, which take turns: what else the machine does slows all of them alike."""
-TURN_S, TURN_STEPS = 0.3, (3, 50)
-"""Seconds of a measurement on a GPU, which runs behind the host, by the time of a plain step; and its fewest and most steps."""
+TURN_S, TURN_STEPS, LEAD = 0.3, (3, 50), 2
+"""Of a measurement on a GPU: seconds, fewest and most steps, and steps before it, after which the host runs ahead of the GPU."""
 WARM_UP, PROFILED = 6, 3
 """Steps before anything is measured, in which graphs are recorded; and steps that are profiled."""
 PEAK_SIDES, PEAK_ROUNDS = {"cpu": 1024, "cuda": 8192}, 10
@@ -136,13 +136,16 @@ class _Work:
             replay_steps(self._scheme)
         self.first = self._first(cache, start)
 
-    def __call__(self, count: int = 1) -> float:
-        """Make steps; returns the seconds of one, which are those of its work, and not of asking for it."""
+    def __call__(self, count: int = 1, lead: int = 0) -> float:
+        """Make steps, after some that do not count; returns the seconds of one, which are those of its work, and not of asking for it."""
         start, stage = time.perf_counter(), self._stage
         if self._is_gpu:  # settings of the process, which variants share
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = stage.precision == "tf32"
             torch.set_deterministic_debug_mode("error" if stage.deterministic else "default")
-        for _ in range(count):
+            begun, ended = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        for number in range(lead + count):
+            if self._is_gpu and number == lead:
+                begun.record()
             batch = self.feed.batch(self._step)
             if self._variant.rows:
                 pyramid = {factor: stack.contiguous() for factor, stack in batch.pyramid.items()}
@@ -151,9 +154,11 @@ class _Work:
             if not self._variant.ahead:
                 float(losses["total"])
             self._step += 1
-        if self._is_gpu:
-            torch.cuda.synchronize(self._device)
-        return (time.perf_counter() - start) / count
+        if not self._is_gpu:
+            return (time.perf_counter() - start) / count
+        ended.record()
+        torch.cuda.synchronize(self._device)
+        return float(begun.elapsed_time(ended)) / 1e3 / count
 
     def busy(self, seconds: float) -> float | None:
         """Return the share of a step's seconds that kernels run; the profiler itself slows the host, so it counts kernels alone."""
@@ -224,10 +229,13 @@ def step_ratios(
             works[name] = _Work(unit, Store(folder).cache, torch.device(device), variant)
             feeds.callback(works[name].feed.close)
             works[name](WARM_UP - 1)
-        count = min(max(round(TURN_S / works[plain]()), TURN_STEPS[0]), TURN_STEPS[1]) if is_gpu else 1
+        counts = {
+            name: min(max(round(TURN_S / work()), TURN_STEPS[0]), TURN_STEPS[1]) if is_gpu else 1
+            for name, work in works.items()
+        }
         for _ in range(rounds):
             for name, work in works.items():
-                seconds[name].append(work(count))
+                seconds[name].append(work(counts[name], LEAD if is_gpu else 0))
         busy = {name: work.busy(statistics.median(seconds[name])) for name, work in works.items()}
     peaks: dict[str, float] = {}
     for name, taken in seconds.items():
