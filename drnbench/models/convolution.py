@@ -94,7 +94,7 @@ class _SameReLU(torch.autograd.Function):
 def _convolution_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """A 3x3 convolution with zeros around and its ReLU, with channels last in memory; the compiler has no such kernel."""
     x, weight = (value.contiguous(memory_format=torch.channels_last) for value in (x, weight))
-    if x.device.type == "cuda" and torch.version.hip is None:
+    if x.device.type == "cuda" and torch.version.hip is None and len(x):
         return torch.cudnn_convolution_relu(x, weight, bias, (1, 1), (1, 1), (1, 1), 1)
     return F.conv2d(x, weight, bias, padding=1).relu_().contiguous(memory_format=torch.channels_last)
 

@@ -28,6 +28,8 @@ def convolve(
         bias: C'.
         stride, padding: down and across; padding less than the kernel.
     """
+    if not len(x):  # a step without pairs
+        return F.conv2d(x, weight, bias, stride, padding)
     return cast("Tensor", _Few.apply(x, weight, bias, stride, padding))
 
 

@@ -40,6 +40,16 @@ def test_fused_blocks_are_plain_ones_in_bf16_but_for_rounding(mid):
         assert off[1] <= 2 * off[0] + 2e-3 * float(reference.norm())
 
 
+def test_fused_blocks_take_a_batch_without_images():
+    block = RCAB(8)
+    use_fused_blocks(block)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = block(torch.zeros(0, 8, 6, 6, dtype=torch.bfloat16))
+    assert y.shape == (0, 8, 6, 6)
+    y.float().sum().backward()
+    assert all(not p.grad.any() for p in block.parameters())
+
+
 def test_fused_blocks_are_plain_ones_bit_for_bit_in_fp32_and_where_nothing_is_trained():
     torch.manual_seed(0)
     plain = RCAB(8)

@@ -64,6 +64,23 @@ def test_gradients_are_those_of_pytorch(kind, ins, outs, side, fields, bias, ord
         )
 
 
+@pytest.mark.parametrize("order", [torch.contiguous_format, LAST])
+@pytest.mark.parametrize(
+    ("ins", "outs", "fields"), [(8, 8, {}), (8, 3, {}), (3, 8, {"stride": 2}), (8, 3, {"stride": 2}), (3, 3, {})]
+)
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_a_batch_without_images_gives_gradients_of_zero(kind, ins, outs, fields, order):
+    """As D sees in a step whose images all are unpaired."""
+    plain = nn.Conv2d(ins, outs, 3, padding=1, **fields)
+    fast, x = copy.deepcopy(plain), torch.zeros(0, ins, 8, 12, dtype=kind).to(memory_format=order)
+    use_fast_convolutions(fast)
+    with torch.autocast("cpu", kind, enabled=kind == torch.bfloat16):
+        expected, results = gradients(plain, x), gradients(fast, x)
+    for a, b in zip(expected, results, strict=True):
+        assert a.dtype == b.dtype
+        assert torch.equal(a, b)
+
+
 def test_outputs_are_those_of_pytorch_but_for_rounding_and_a_network_keeps_its_names():
     torch.manual_seed(0)
     net = models.create("drn", 4, n_blocks=1, n_feats=4)
