@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from drnbench.models.convolution import same, same_relu
+from drnbench.models.convolution import same
 from drnbench.models.drn import RCAB
 from drnbench.models.recompute import blocks
 
@@ -26,17 +26,19 @@ def compiled_parts(network: nn.Module, *, fused: bool) -> dict[nn.Module, Callab
     forwards: dict[nn.Module, Callable[..., object]] = {
         block: torch.compile(block.forward, dynamic=False) for block in blocks(network)
     }
-    for row in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
-        if any(member in forwards for member in row):
-            forwards[row] = _in_turn(row, forwards)
+    compiled = {*forwards}
+    for row in network.modules():
+        is_plain = isinstance(row, nn.Sequential) and type(row).forward is nn.Sequential.forward
+        if is_plain and not compiled.isdisjoint(row.children()):
+            forwards[row] = _in_turn(cast("nn.Sequential", row), compiled)
     return forwards
 
 
-def _in_turn(row: nn.Sequential, forwards: dict[nn.Module, Callable[..., object]]) -> Callable[[Tensor], Tensor]:
+def _in_turn(row: nn.Sequential, compiled: set[nn.Module]) -> Callable[[Tensor], Tensor]:
     """Return the forward pass of a row, whose layers between blocks are compiled together, such as an upsampler's."""
     parts: list[Callable[[Tensor], Tensor]] = []
-    for is_block, members in itertools.groupby(row, key=forwards.__contains__):
-        if is_block:
+    for has_blocks, members in itertools.groupby(row, key=lambda member: not compiled.isdisjoint(member.modules())):
+        if has_blocks:
             parts += members
         else:
             parts.append(torch.compile(nn.Sequential(*members).forward, dynamic=False))
@@ -59,9 +61,9 @@ def use_fused_blocks(network: nn.Module) -> None:
 class FusedRCAB(RCAB):
     """`RCAB` with fewer kernels and passes over its features where it is trained in bf16; elsewhere the plain one.
 
-    The first convolution, its bias and ReLU are one kernel of cuDNN. The bias of the second one is added where its output is
-    read, so that neither it nor its gradient takes a pass. The channel attention's layers, on images of one pixel, are sums
-    in fp32, which the compiler makes four small kernels of; as convolutions they are twenty.
+    The bias of the second convolution is added where its output is read, so that neither it nor its gradient takes a pass.
+    The channel attention's layers, on images of one pixel, are sums in fp32, which the compiler makes a few small kernels of;
+    as convolutions they are twenty.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,7 +73,7 @@ class FusedRCAB(RCAB):
         layers: Any = self.body
         first, _, second, attention = layers
         squeeze, _, excite, _ = attention.conv_du
-        hidden = same_relu(x, first.weight.to(x.dtype), first.bias.to(x.dtype))
+        hidden = torch.relu(same(x, first.weight.to(x.dtype), first.bias.to(x.dtype)))
         y = same(hidden, second.weight.to(x.dtype), None)
         mean = y.float().mean((2, 3)) + second.bias
         gate = torch.sigmoid(_product(excite, torch.relu(_product(squeeze, mean))))

@@ -28,7 +28,7 @@ class Convolution(nn.Conv2d):
         few = min(self.in_channels, self.out_channels) <= few_channels.FEW and all(
             pad < side for pad, side in zip(self.padding, self.kernel_size, strict=True)
         )
-        # Autocast would cast the inputs; the compiler cannot ask for it, and compiles no layer at the edge of a network.
+        # Autocast would cast the inputs; the compiler cannot ask for it, and compiles no layer at the edge of a network here.
         if (
             few
             and x.dtype == torch.float32
@@ -52,11 +52,6 @@ def same(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return cast("Tensor", _Same.apply(x, weight, bias))
 
 
-def same_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return `same` and a ReLU of it, which are one kernel of cuDNN; the output has channels last in memory."""
-    return cast("Tensor", _SameReLU.apply(x, weight, bias))
-
-
 class _Same(torch.autograd.Function):
     """See `same`."""
 
@@ -69,48 +64,11 @@ class _Same(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
         x, weight = ctx.saved_tensors
-        of_input, of_weight = _gradients(gradient, x, weight, is_first=not ctx.needs_input_grad[0])
+        of_input = None
+        if ctx.needs_input_grad[0]:
+            turned = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
+            of_input = F.conv2d(gradient, turned, padding=1)
+        backward: Any = torch.ops.aten.convolution_backward
+        wanted = [False, True, False]
+        of_weight = backward(gradient, x, weight, None, (1, 1), (1, 1), (1, 1), False, (0, 0), 1, wanted)[1]
         return of_input, of_weight, gradient.sum((0, 2, 3)) if ctx.has_bias else None
-
-
-class _SameReLU(torch.autograd.Function):
-    """See `same_relu`."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        y = cast("Tensor", _convolution_relu(x, weight, bias))
-        ctx.save_for_backward(x, weight, y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        x, weight, y = ctx.saved_tensors
-        gradient = torch.where(y > 0, gradient, 0)
-        of_input, of_weight = _gradients(gradient, x, weight, is_first=not ctx.needs_input_grad[0])
-        return of_input, of_weight, gradient.sum((0, 2, 3))
-
-
-@torch.library.custom_op("drnbench::convolution_relu", mutates_args=())
-def _convolution_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """A 3x3 convolution with zeros around and its ReLU, with channels last in memory; the compiler has no such kernel."""
-    x, weight = (value.contiguous(memory_format=torch.channels_last) for value in (x, weight))
-    if x.device.type == "cuda" and torch.version.hip is None and len(x):
-        return torch.cudnn_convolution_relu(x, weight, bias, (1, 1), (1, 1), (1, 1), 1)
-    return F.conv2d(x, weight, bias, padding=1).relu_().contiguous(memory_format=torch.channels_last)
-
-
-@_convolution_relu.register_fake
-def _(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # noqa: ARG001
-    shape = (x.shape[0], weight.shape[0], *x.shape[2:])
-    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-
-
-def _gradients(gradient: Tensor, x: Tensor, weight: Tensor, *, is_first: bool) -> tuple[Tensor | None, Tensor]:
-    """Return the gradients of input and weights of a 3x3 convolution with zeros around; None: nobody asks for the input's."""
-    of_input = None
-    if not is_first:
-        turned = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
-        of_input = F.conv2d(gradient, turned, padding=1)
-    backward: Any = torch.ops.aten.convolution_backward
-    wanted = [False, True, False]
-    return of_input, backward(gradient, x, weight, None, (1, 1), (1, 1), (1, 1), False, (0, 0), 1, wanted)[1]

@@ -104,5 +104,26 @@ def test_layers_between_blocks_are_run_in_their_order():
     torch.testing.assert_close(actual, expected)
 
 
+class Skip(nn.Sequential):
+    """A row with a forward pass of its own."""
+
+    def forward(self, x):
+        return x + super().forward(x)
+
+
+def test_rows_in_rows_and_those_with_a_forward_pass_of_their_own_are_run_as_they_are(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda forward, **_: compiled.append(forward.__self__) or forward)
+    torch.manual_seed(0)
+    inner, skip = nn.Sequential(RCAB(4), RCAB(4)), Skip(RCAB(4), nn.ReLU())
+    net, x = nn.Sequential(RCAB(4), inner, nn.ReLU(), skip, nn.Conv2d(4, 4, 1)), torch.randn(1, 4, 6, 6)
+    expected = net(x)
+    parts = compiled_parts(net, fused=False)
+    assert {*parts} == {*blocks(net), net, inner}
+    with running(parts):
+        assert torch.equal(net(x), expected)
+    assert [[*part] for part in compiled if part not in blocks(net)] == [[net[2]], [net[4]]]
+
+
 def test_a_network_without_blocks_has_no_parts():
     assert compiled_parts(nn.Sequential(*itertools.repeat(nn.Conv2d(3, 3, 1), 2)), fused=True) == {}

@@ -81,6 +81,18 @@ def test_a_batch_without_images_gives_gradients_of_zero(kind, ins, outs, fields,
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("outs", [1, 3])
+@pytest.mark.parametrize("side", [1, 3])
+@pytest.mark.parametrize("order", [torch.contiguous_format, LAST])
+def test_an_output_may_be_changed_in_place(outs, side, order):
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv2d(8, outs, side, bias=False), nn.ReLU(inplace=True))
+    fast, x = copy.deepcopy(plain), torch.randn(2, 8, 6, 6).to(memory_format=order)
+    use_fast_convolutions(fast)
+    for a, b in zip(gradients(plain, x), gradients(fast, x), strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_outputs_are_those_of_pytorch_but_for_rounding_and_a_network_keeps_its_names():
     torch.manual_seed(0)
     net = models.create("drn", 4, n_blocks=1, n_feats=4)
