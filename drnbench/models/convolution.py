@@ -28,7 +28,7 @@ class Convolution(nn.Conv2d):
         few = min(self.in_channels, self.out_channels) <= few_channels.FEW and all(
             pad < side for pad, side in zip(self.padding, self.kernel_size, strict=True)
         )
-        # Autocast would cast the inputs; the compiler cannot ask for it, and compiles no layer at the edge of a network here.
+        # Autocast would cast the inputs; the compiler cannot ask for it, so layers that it compiles are cuDNN's.
         if (
             few
             and x.dtype == torch.float32

@@ -96,7 +96,7 @@ def test_layers_between_blocks_are_run_in_their_order():
     row = nn.Sequential(
         nn.Conv2d(3, 4, 3), RCAB(4), nn.ReLU(), nn.Conv2d(4, 4, 3), RCAB(4), RCAB(4), nn.PixelShuffle(2)
     )
-    x, expected = torch.randn(1, 3, 12, 12), None
+    x = torch.randn(1, 3, 12, 12)
     with torch.no_grad():
         expected = row(x)
         with running(compiled_parts(row, fused=False)):
